@@ -1,0 +1,49 @@
+# Every target sets up what it needs: a virtual environment in .venv, pinned by constraints.txt and
+# reused until pyproject.toml or constraints.txt change.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help setup demo test check validity bench clean
+
+help:
+	@echo "make demo      certify the example run and show where its report is"
+	@echo "make test      run the tests"
+	@echo "make check     ruff and mypy"
+	@echo "make validity  the long simulations of what a certificate promises"
+	@echo "make bench     the benchmarks, each ending with one JSON line"
+	@echo "make clean     remove the virtual environment and caches"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, but $(PYTHON) is $$($(PYTHON) -V 2>&1): use make PYTHON=python3.11" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) ..." >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(READY)
+
+demo: $(READY)
+	@rm -rf .demo && cp -R examples/sounds .demo
+	$(BIN)/earmark certify .demo --rule paper --tolerance 0.05
+	@echo
+	@echo "Open the report in a browser: file://$(CURDIR)/.demo/report.html"
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+validity: $(READY)
+	$(BIN)/python -m pytest -m validity
+
+bench: $(READY)
+	@set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+clean:
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

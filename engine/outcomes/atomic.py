@@ -1,0 +1,68 @@
+"""Files and folders that appear whole or not at all, whatever happens to the writer.
+
+Everything is written in `RUN/.staging/` first, flushed to disk, and then renamed into place.
+"""
+
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_STAGING = ".staging"
+
+
+@contextmanager
+def staged(root: Path) -> Iterator[Path]:
+    """A fresh folder inside `root` on the same file system, removed afterwards; also removes what dead writers left."""
+    staging = root / _STAGING
+    staging.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(staging)
+    folder = staging / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # another writer may be using it
+            staging.rmdir()
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write or replace one file in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with staged(path.parent) as folder:
+        temporary = folder / path.name
+        temporary.write_bytes(data)
+        flush(temporary)
+        os.replace(temporary, path)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Force a file or a folder entry to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(staging: Path) -> None:
+    """Drop what writers of this machine left when they were killed; those of other machines are not ours to judge."""
+    for leftover in staging.iterdir():
+        host, _, rest = leftover.name.rpartition("-")[0].rpartition("-")
+        if host == socket.gethostname() and rest.isdigit() and not _alive(int(rest)):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

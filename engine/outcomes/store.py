@@ -1,0 +1,334 @@
+"""Reads and writes the cells and the partitions of a run folder, strictly.
+
+A cell is complete or absent, never half. Knows nothing of what the rows mean together (pairs, reference):
+that is `signoff.paired`.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes import atomic
+from earmark.engine.outcomes.schema import OK, REQUIRED_COLUMNS, ROW, SCHEMA_KEY, SCHEMA_VERSION, CellKey
+
+CELLS = "cells"
+PARTITIONS = "partitions.parquet"
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+class InputFile(NamedTuple):
+    """One file that was read, as a certificate names it."""
+
+    path: str  # relative to the run folder
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The validated rows of one cell, one array per column, all of length n."""
+
+    key: CellKey
+    files: tuple[InputFile, ...]
+    sample_id: pa.Array
+    source_id: pa.Array
+    query_family: pa.Array
+    loss: FloatArray  # NaN where not ok
+    nll: FloatArray  # NaN where null
+    tokens: FloatArray  # NaN where null
+    predicted_label: pa.Array
+    correct_label: pa.Array
+    kept_hash: pa.Array
+    status: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.sample_id)
+
+    @property
+    def ok(self) -> BoolArray:
+        return np.asarray(pc.equal(self.status, OK).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+# Writing ---------------------------------------------------------------------------------------------------
+
+
+def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[Any]]) -> Path:
+    """Write one complete cell; refuses rows that could not be read back, and a cell that is already there."""
+    table = _typed(rows if isinstance(rows, pa.Table) else pa.table(dict(rows)), str(key))
+    _check_rows(table, str(key))
+    final = run / str(key)
+    if final.exists():
+        raise InputError(final, "the cell is already complete", "remove the folder to write it again")
+    with atomic.staged(run) as staging:
+        folder = staging / final.name
+        folder.mkdir()
+        _write_parquet(table, folder / "part-0.parquet")
+        atomic.flush(folder)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(folder, final)
+    atomic.flush(final.parent)
+    return final
+
+
+def write_partitions(
+    run: Path, corpus: str, sample_ids: Sequence[str], partitions: Mapping[str, Sequence[str]]
+) -> Path:
+    """Write `partitions.parquet` for one corpus, keeping the rows of other corpora that are there already."""
+    table = pa.table(
+        {"corpus": [corpus] * len(sample_ids), "sample_id": list(sample_ids)}
+        | {k: list(v) for k, v in partitions.items()}
+    )
+    path = run / PARTITIONS
+    if path.exists():
+        kept = pq.read_table(path)
+        table = pa.concat_tables(
+            [kept.filter(pc.field("corpus") != corpus), table], promote_options="default"
+        )
+    with atomic.staged(run) as staging:
+        _write_parquet(table, staging / PARTITIONS)
+        os.replace(staging / PARTITIONS, path)
+    atomic.flush(run)
+    return path
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    stamped = table.replace_schema_metadata({SCHEMA_KEY: SCHEMA_VERSION.encode()})
+    pq.write_table(stamped, path, compression="zstd")
+    atomic.flush(path)
+
+
+# Reading ---------------------------------------------------------------------------------------------------
+
+
+def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
+    """Every complete cell of a run and its Parquet files, ordered by key; opens no file."""
+    root = run / CELLS
+    if not run.is_dir():
+        raise InputError(run, "there is no such folder", "name a run folder, one that holds cells/")
+    found: dict[CellKey, tuple[Path, ...]] = {}
+    folder_of: dict[CellKey, Path] = {}
+    by_folder: dict[Path, list[Path]] = {}
+    for path in sorted(root.rglob("*.parquet")):
+        if not any(part.startswith((".", "_")) for part in path.relative_to(root).parts):
+            by_folder.setdefault(path.parent, []).append(path)
+    for folder, files in by_folder.items():
+        key = CellKey.from_path(PurePosixPath(folder.relative_to(root)))
+        if key in found:
+            raise InputError(
+                folder.relative_to(run),
+                f"is the same cell as {folder_of[key].relative_to(run)}",
+                "keep one of the two",
+            )
+        found[key], folder_of[key] = tuple(files), folder
+    if not found:
+        raise InputError(
+            run,
+            "holds no outcomes (no cells/answerer=.../corpus=.../method=.../budget=.../part-*.parquet)",
+            "run a sweep or `earmark import` first",
+        )
+    return dict(sorted(found.items()))
+
+
+def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
+    """Read one cell; every defect is an error that names the file, the column and the first offenders."""
+    tables, inputs = [], []
+    for path in files:
+        name = path.relative_to(run).as_posix()
+        table, digest = _read_parquet(path, name)
+        missing = [column for column in REQUIRED_COLUMNS if column not in table.column_names]
+        if missing:
+            raise InputError(
+                name, f"no column {', '.join(missing)}", f"every cell has {', '.join(REQUIRED_COLUMNS)}"
+            )
+        table = _typed(table, name)
+        _check_rows(table, name)
+        tables.append(table)
+        inputs.append(InputFile(name, digest, len(table)))
+    table = pa.concat_tables(tables).combine_chunks()
+    if len(tables) > 1:
+        _check_unique(table, str(key))
+    column = {name: _whole(table[name]) for name in ROW.names}
+    return Cell(
+        key=key,
+        files=tuple(inputs),
+        sample_id=column["sample_id"],
+        source_id=column["source_id"],
+        query_family=column["query_family"],
+        loss=_floats(column["loss"]),
+        nll=_floats(column["nll"]),
+        tokens=_floats(column["num_audio_tokens"]),
+        predicted_label=column["predicted_label"],
+        correct_label=column["correct_label"],
+        kept_hash=column["kept_hash"],
+        status=column["status"],
+    )
+
+
+def read_partitions(run: Path) -> tuple[pa.Table, InputFile] | None:
+    """`partitions.parquet` (corpus, sample_id, one string column per partition), or None where there is none."""
+    path = run / PARTITIONS
+    if not path.exists():
+        return None
+    table, digest = _read_parquet(path, PARTITIONS)
+    for column in ("corpus", "sample_id"):
+        if column not in table.column_names:
+            raise InputError(
+                PARTITIONS, f"no column {column}", "it has corpus, sample_id and one column per partition"
+            )
+    names = [name for name in table.column_names if name not in ("corpus", "sample_id")]
+    if not names:
+        raise InputError(
+            PARTITIONS, "has no partition", "add one column per partition, a family label per sample"
+        )
+    table = pa.table({name: _strings(table[name], PARTITIONS, name) for name in table.column_names})
+    for column in ("corpus", "sample_id"):
+        if table[column].null_count:
+            raise InputError(
+                PARTITIONS, f"column {column} has {table[column].null_count} nulls", "give every row its id"
+            )
+    pairs = pc.binary_join_element_wise(table["corpus"], table["sample_id"], "\x1f")
+    twice = _repeated(pairs)
+    if twice:
+        raise InputError(
+            PARTITIONS,
+            f"sample_id {first_few(t.partition(chr(31))[2] for t in twice)} stands twice",
+            "keep one row per sample",
+        )
+    return table, InputFile(PARTITIONS, digest, len(table))
+
+
+def _read_parquet(path: Path, name: str) -> tuple[pa.Table, str]:
+    data = path.read_bytes()  # hashed and parsed from the same bytes
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            name, f"is not a readable Parquet file ({reason.rstrip('.')})", "write it again"
+        ) from error
+    version = (table.schema.metadata or {}).get(SCHEMA_KEY, SCHEMA_VERSION.encode()).decode(errors="replace")
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            name, f"schema version '{version}' is unknown", f"this Earmark reads {SCHEMA_VERSION}"
+        )
+    return table, hashlib.sha256(data).hexdigest()
+
+
+# Checks ----------------------------------------------------------------------------------------------------
+
+
+def _typed(table: pa.Table, where: str) -> pa.Table:
+    """The columns of `ROW` in its types; optional ones are filled, others dropped."""
+    repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if repeated:
+        raise InputError(where, f"column {repeated[0]} stands twice", "keep one")
+    columns: dict[str, Any] = {}
+    for field in ROW:
+        if field.name not in table.column_names:
+            columns[field.name] = None
+        elif pa.types.is_string(field.type):
+            columns[field.name] = _strings(table[field.name], where, field.name)
+        else:
+            columns[field.name] = _numbers(table[field.name], where, field.name, field.type)
+    n = len(table)
+    for field in ROW:
+        if columns[field.name] is None:
+            columns[field.name] = pa.nulls(n, field.type)
+    if columns["sample_id"].null_count:
+        raise InputError(
+            where, f"column sample_id has {columns['sample_id'].null_count} nulls", "give every row its id"
+        )
+    columns["source_id"] = pc.fill_null(_whole(columns["source_id"]), _whole(columns["sample_id"]))
+    columns["status"] = pc.fill_null(columns["status"], OK)
+    return pa.table(columns, schema=pa.schema([field.with_nullable(True) for field in ROW]))
+
+
+def _check_rows(table: pa.Table, where: str) -> None:
+    if len(table) == 0:
+        raise InputError(where, "has no rows", "a cell has one row per sample")
+    _check_unique(table, where)
+    if table["query_family"].null_count:
+        raise InputError(
+            where, f"column query_family has {table['query_family'].null_count} nulls", "label every row"
+        )
+    ok = np.asarray(pc.equal(table["status"], OK))
+    loss, nll, tokens = (_floats(_whole(table[name])) for name in ("loss", "nll", "num_audio_tokens"))
+    nll_is_null = np.asarray(pc.is_null(table["nll"]))
+    for column, bad, what in (
+        ("loss", ok & ~((loss >= 0) & (loss <= 1)), "null, NaN or outside [0, 1]"),
+        ("nll", ok & ~nll_is_null & ~((nll >= -1e-6) & np.isfinite(nll)), "NaN, infinite or negative"),
+        ("num_audio_tokens", tokens < 0, "negative"),
+    ):
+        if bad.any():
+            ids = table["sample_id"].filter(pa.array(bad)).slice(0, 4).to_pylist()
+            raise InputError(
+                where,
+                f"column {column} is {what} in {int(bad.sum())} rows (sample_id {first_few(ids)})",
+                "mend them, or give the rows a status",
+            )
+
+
+def _check_unique(table: pa.Table, where: str) -> None:
+    twice = _repeated(table["sample_id"])
+    if twice:
+        raise InputError(
+            where, f"column sample_id has {first_few(twice)} more than once", "keep one row per sample"
+        )
+
+
+def _repeated(values: pa.ChunkedArray) -> list[str]:
+    counts = pc.value_counts(values)
+    return [str(v) for v in counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()]
+
+
+def _strings(values: pa.ChunkedArray, where: str, column: str) -> pa.ChunkedArray:
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if (
+        pa.types.is_null(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+    ):
+        return values.cast(kind).cast(pa.string())
+    raise InputError(where, f"column {column} has type {values.type}", "write text")
+
+
+def _numbers(values: pa.ChunkedArray, where: str, column: str, wanted: pa.DataType) -> pa.ChunkedArray:
+    kind = values.type
+    if (
+        pa.types.is_null(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+    ):
+        try:
+            return (values.cast(pa.int8()) if pa.types.is_boolean(kind) else values).cast(wanted)
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                where,
+                f"column {column} does not fit {wanted} ({str(error).splitlines()[0]})",
+                f"write {wanted}",
+            ) from None
+    raise InputError(where, f"column {column} has type {kind}", "write numbers")
+
+
+def _whole(values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _floats(values: pa.Array) -> FloatArray:
+    """As float64, NaN for null."""
+    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
