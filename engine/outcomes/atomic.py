@@ -18,11 +18,10 @@ _STAGING = ".staging"
 def staged(root: Path) -> Iterator[Path]:
     """A fresh folder inside `root` on the same file system, removed afterwards; also removes what dead writers left."""
     staging = root / _STAGING
-    staging.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(staging)
     folder = staging / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
-    folder.mkdir()
+    _make(folder)  # from here on nobody else can remove `staging`
     try:
+        _remove_leftovers(staging)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -48,6 +47,15 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder, though another writer that is done may remove its empty parent at any moment."""
+    for _ in range(100):
+        with suppress(FileNotFoundError):
+            os.makedirs(folder)
+            return
+    os.makedirs(folder)
 
 
 def _remove_leftovers(staging: Path) -> None:

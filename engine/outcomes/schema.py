@@ -56,13 +56,12 @@ class CellKey:
     budget: float = 1.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "budget", float(self.budget))  # one folder for 1 and 1.0
         for level in ("answerer", "corpus", "method"):
             if not getattr(self, level):
                 raise InputError(self, f"the {level} is empty", "name it")
         if not (math.isfinite(self.budget) and 0 < self.budget <= 1):
-            raise InputError(
-                self, f"budget {self.budget} is not in (0, 1]", "a budget is a share of the audio"
-            )
+            raise InputError(self, f"budget {self.budget} is not in (0, 1]", "a budget is a share of the audio")
         if not _STREAM.fullmatch(self.stream):
             raise InputError(
                 self,
@@ -77,9 +76,7 @@ class CellKey:
             )
 
     def __str__(self) -> str:
-        return "cells/" + "/".join(
-            f"{level}={quote(str(getattr(self, level)), safe='')}" for level in _LEVELS
-        )
+        return "cells/" + "/".join(f"{level}={quote(str(getattr(self, level)), safe='')}" for level in _LEVELS)
 
     @property
     def is_reference(self) -> bool:
@@ -103,9 +100,7 @@ class CellKey:
         found = _LEVEL_DEFAULTS | found
         missing = [level for level in _LEVELS if level not in found]
         if missing:
-            raise InputError(
-                f"cells/{folder}", f"no level {', '.join(missing)}", f"put it under {missing[0]}=.../"
-            )
+            raise InputError(f"cells/{folder}", f"no level {', '.join(missing)}", f"put it under {missing[0]}=.../")
         return cls(
             answerer=found["answerer"],
             corpus=found["corpus"],

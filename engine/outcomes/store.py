@@ -38,7 +38,7 @@ class InputFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The validated rows of one cell, one array per column, all of length n."""
+    """The validated rows of one cell, ordered by sample_id: one array per column, all of length n."""
 
     key: CellKey
     files: tuple[InputFile, ...]
@@ -69,15 +69,21 @@ def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[A
     table = _typed(rows if isinstance(rows, pa.Table) else pa.table(dict(rows)), str(key))
     _check_rows(table, str(key))
     final = run / str(key)
+    taken = InputError(final, "the cell is already complete", "remove the folder to write it again")
     if final.exists():
-        raise InputError(final, "the cell is already complete", "remove the folder to write it again")
+        raise taken
     with atomic.staged(run) as staging:
         folder = staging / final.name
         folder.mkdir()
         _write_parquet(table, folder / "part-0.parquet")
         atomic.flush(folder)
         final.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(folder, final)
+        try:
+            os.rename(folder, final)
+        except OSError:
+            if final.exists():  # another writer was faster
+                raise taken from None
+            raise
     atomic.flush(final.parent)
     return final
 
@@ -90,12 +96,12 @@ def write_partitions(
         {"corpus": [corpus] * len(sample_ids), "sample_id": list(sample_ids)}
         | {k: list(v) for k, v in partitions.items()}
     )
+    table = _check_partitions(table)
     path = run / PARTITIONS
-    if path.exists():
-        kept = pq.read_table(path)
-        table = pa.concat_tables(
-            [kept.filter(pc.field("corpus") != corpus), table], promote_options="default"
-        )
+    existing = read_partitions(run)
+    if existing is not None:
+        kept = existing[0].filter(pc.field("corpus") != corpus)
+        table = pa.concat_tables([kept, table], promote_options="default")
     with atomic.staged(run) as staging:
         _write_parquet(table, staging / PARTITIONS)
         os.replace(staging / PARTITIONS, path)
@@ -105,7 +111,7 @@ def write_partitions(
 
 def _write_parquet(table: pa.Table, path: Path) -> None:
     stamped = table.replace_schema_metadata({SCHEMA_KEY: SCHEMA_VERSION.encode()})
-    pq.write_table(stamped, path, compression="zstd")
+    pq.write_table(stamped, path, compression="zstd", write_page_checksum=True)
     atomic.flush(path)
 
 
@@ -120,10 +126,13 @@ def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
     found: dict[CellKey, tuple[Path, ...]] = {}
     folder_of: dict[CellKey, Path] = {}
     by_folder: dict[Path, list[Path]] = {}
-    for path in sorted(root.rglob("*.parquet")):
-        if not any(part.startswith((".", "_")) for part in path.relative_to(root).parts):
-            by_folder.setdefault(path.parent, []).append(path)
-    for folder, files in by_folder.items():
+    walk = os.walk(root, followlinks=True, onerror=_refuse_folder) if root.exists() else ()
+    for folder_name, subfolders, names in walk:
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "_")))
+        files = [name for name in names if name.endswith(".parquet") and not name.startswith((".", "_"))]
+        if files:
+            by_folder[Path(folder_name)] = [Path(folder_name, name) for name in sorted(files)]
+    for folder, paths in by_folder.items():
         key = CellKey.from_path(PurePosixPath(folder.relative_to(root)))
         if key in found:
             raise InputError(
@@ -131,7 +140,7 @@ def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
                 f"is the same cell as {folder_of[key].relative_to(run)}",
                 "keep one of the two",
             )
-        found[key], folder_of[key] = tuple(files), folder
+        found[key], folder_of[key] = tuple(paths), folder
     if not found:
         raise InputError(
             run,
@@ -149,9 +158,7 @@ def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
         table, digest = _read_parquet(path, name)
         missing = [column for column in REQUIRED_COLUMNS if column not in table.column_names]
         if missing:
-            raise InputError(
-                name, f"no column {', '.join(missing)}", f"every cell has {', '.join(REQUIRED_COLUMNS)}"
-            )
+            raise InputError(name, f"no column {', '.join(missing)}", f"every cell has {', '.join(REQUIRED_COLUMNS)}")
         table = _typed(table, name)
         _check_rows(table, name)
         tables.append(table)
@@ -159,6 +166,7 @@ def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
     table = pa.concat_tables(tables).combine_chunks()
     if len(tables) > 1:
         _check_unique(table, str(key))
+    table = table.take(pc.sort_indices(table["sample_id"]))  # the order in a file carries no meaning
     column = {name: _whole(table[name]) for name in ROW.names}
     return Cell(
         key=key,
@@ -182,16 +190,17 @@ def read_partitions(run: Path) -> tuple[pa.Table, InputFile] | None:
     if not path.exists():
         return None
     table, digest = _read_parquet(path, PARTITIONS)
+    table = _check_partitions(table)
+    return table, InputFile(PARTITIONS, digest, len(table))
+
+
+def _check_partitions(table: pa.Table) -> pa.Table:
     for column in ("corpus", "sample_id"):
         if column not in table.column_names:
-            raise InputError(
-                PARTITIONS, f"no column {column}", "it has corpus, sample_id and one column per partition"
-            )
+            raise InputError(PARTITIONS, f"no column {column}", "it has corpus, sample_id and one column per partition")
     names = [name for name in table.column_names if name not in ("corpus", "sample_id")]
     if not names:
-        raise InputError(
-            PARTITIONS, "has no partition", "add one column per partition, a family label per sample"
-        )
+        raise InputError(PARTITIONS, "has no partition", "add one column per partition, a family label per sample")
     table = pa.table({name: _strings(table[name], PARTITIONS, name) for name in table.column_names})
     for column in ("corpus", "sample_id"):
         if table[column].null_count:
@@ -206,23 +215,26 @@ def read_partitions(run: Path) -> tuple[pa.Table, InputFile] | None:
             f"sample_id {first_few(t.partition(chr(31))[2] for t in twice)} stands twice",
             "keep one row per sample",
         )
-    return table, InputFile(PARTITIONS, digest, len(table))
+    return table
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise InputError(
+        error.filename, f"cannot be read ({error.strerror})", "mend it: a cell is never passed over"
+    ) from error
 
 
 def _read_parquet(path: Path, name: str) -> tuple[pa.Table, str]:
-    data = path.read_bytes()  # hashed and parsed from the same bytes
     try:
-        table = pq.read_table(pa.BufferReader(data))
-    except (pa.ArrowException, OSError) as error:
+        data = path.read_bytes()  # hashed and parsed from the same bytes
+        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+        table.validate(full=True)  # text that is not UTF-8
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            name, f"is not a readable Parquet file ({reason.rstrip('.')})", "write it again"
-        ) from error
+        raise InputError(name, f"is not a readable Parquet file ({reason.rstrip('.')})", "write it again") from error
     version = (table.schema.metadata or {}).get(SCHEMA_KEY, SCHEMA_VERSION.encode()).decode(errors="replace")
     if version != SCHEMA_VERSION:
-        raise InputError(
-            name, f"schema version '{version}' is unknown", f"this Earmark reads {SCHEMA_VERSION}"
-        )
+        raise InputError(name, f"schema version '{version}' is unknown", f"this Earmark reads {SCHEMA_VERSION}")
     return table, hashlib.sha256(data).hexdigest()
 
 
@@ -260,9 +272,7 @@ def _check_rows(table: pa.Table, where: str) -> None:
         raise InputError(where, "has no rows", "a cell has one row per sample")
     _check_unique(table, where)
     if table["query_family"].null_count:
-        raise InputError(
-            where, f"column query_family has {table['query_family'].null_count} nulls", "label every row"
-        )
+        raise InputError(where, f"column query_family has {table['query_family'].null_count} nulls", "label every row")
     ok = np.asarray(pc.equal(table["status"], OK))
     loss, nll, tokens = (_floats(_whole(table[name])) for name in ("loss", "nll", "num_audio_tokens"))
     nll_is_null = np.asarray(pc.is_null(table["nll"]))
@@ -283,9 +293,7 @@ def _check_rows(table: pa.Table, where: str) -> None:
 def _check_unique(table: pa.Table, where: str) -> None:
     twice = _repeated(table["sample_id"])
     if twice:
-        raise InputError(
-            where, f"column sample_id has {first_few(twice)} more than once", "keep one row per sample"
-        )
+        raise InputError(where, f"column sample_id has {first_few(twice)} more than once", "keep one row per sample")
 
 
 def _repeated(values: pa.ChunkedArray) -> list[str]:
@@ -308,12 +316,7 @@ def _strings(values: pa.ChunkedArray, where: str, column: str) -> pa.ChunkedArra
 
 def _numbers(values: pa.ChunkedArray, where: str, column: str, wanted: pa.DataType) -> pa.ChunkedArray:
     kind = values.type
-    if (
-        pa.types.is_null(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_boolean(kind)
-    ):
+    if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         try:
             return (values.cast(pa.int8()) if pa.types.is_boolean(kind) else values).cast(wanted)
         except pa.ArrowInvalid as error:
@@ -331,4 +334,4 @@ def _whole(values: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 def _floats(values: pa.Array) -> FloatArray:
     """As float64, NaN for null."""
-    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)

@@ -1,0 +1,54 @@
+"""What to do next, in one sentence a person can act on (Algorithm 1, step 6).
+
+Reads the entries of a verdict; decides nothing about safety.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+from earmark.engine.signoff.families import Families
+from earmark.engine.signoff.rule import Rule
+
+Action = Literal["ship", "route", "raise", "collect"]
+
+_LOCAL_SHARE = 0.5  # harm is local where two families hold at least this share of it ...
+_LOCAL_FAMILIES = 2  # ... or where at most this many families fail
+
+
+class Next(NamedTuple):
+    """The recommended action, the families it is about, and the sentence."""
+
+    action: Action
+    families: list[str]
+    text: str
+
+
+def next_step(
+    tolerance: float, approved: float | None, budgets: list[dict[str, Any]], families: Families, rule: Rule
+) -> Next:
+    """Ship; or collect more rows; or route the families that fail; or raise the budget."""
+    if approved is not None and approved < 1:
+        return Next("ship", [], f"ship at budget {approved:g}")
+    compressed = [entry for entry in budgets if entry["budget"] < 1]
+    if not compressed:
+        return Next("collect", [], "evaluate budgets below 1")
+    nearest = compressed[-1]
+    budget = f"{nearest['budget']:g}"
+    failing = [f["family"] for f in nearest["families"] if f["excess"] > tolerance]
+    average_fails = nearest["excess_average"]["estimate"] > rule.average_tolerance(tolerance)
+    if not failing and not average_fails:
+        if families.rare:
+            lacking = ", ".join(
+                f"'{name}' (+{rule.min_family - families.size[families.names.index(name)]})" for name in families.rare
+            )
+            return Next("collect", list(families.rare), f"collect more rows of {lacking}, or merge with --parent")
+        wide = [f["family"] for f in nearest["families"] if f["upper"] > tolerance]
+        return Next("collect", wide, f"the excess at {budget} is within tolerance but uncertain: collect more rows")
+    concentrated = nearest["concentration_top2"] is not None and nearest["concentration_top2"] >= _LOCAL_SHARE
+    local = len(failing) <= _LOCAL_FAMILIES or concentrated
+    if failing and local and len(failing) < len(families.names) and not average_fails:
+        names = ", ".join(f"'{name}'" for name in failing)
+        return Next("route", failing, f"harm at {budget} is local: route {names} to raw audio, or retrain on them")
+    spread = f"spread over {len(failing)} of {len(families.names)} families" if len(families.names) > 1 else "too large"
+    return Next(
+        "raise", failing, f"harm at {budget} is {spread}: evaluate budgets above {budget}, or retrain the selector"
+    )

@@ -1,0 +1,80 @@
+"""Chains and overlaps (SPEC 3): which family costs how much budget, and whether two families need the same audio.
+
+Every step and ratio is recomputed inside each replicate. Knows excess and families; no files.
+"""
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from earmark.engine.signoff.excess import Excess, FloatArray, interval
+from earmark.engine.signoff.families import Families
+from earmark.engine.signoff.paired import Curve
+from earmark.kernels import frontier as kernel
+
+_PAIR_BYTES = 1 << 26  # of pairwise excess at a time
+
+
+def chain(
+    point: Excess, replicates: Excess, families: Families, curve: Curve, tolerance: float, alpha: float
+) -> dict[str, Any]:
+    """Add families from the smallest to the largest; each step's frontier and increment, with intervals."""
+    order = families.by_size
+    frontier = kernel.chain(point.family, order, curve.budgets, tolerance)
+    resampled = kernel.chain(replicates.family, order, curve.budgets, tolerance)
+    lower, upper = interval(resampled, alpha)
+    increment = np.diff(frontier, prepend=np.nan)
+    increment_lower, increment_upper = interval(np.diff(resampled, axis=1), alpha)
+    steps = [
+        {
+            "step": i + 1,
+            "family": families.names[f],
+            "n": int(families.size[f]),
+            "n_cumulative": int(families.size[order[: i + 1]].sum()),
+            "frontier": float(frontier[i]),
+            "lower": float(lower[i]),
+            "upper": float(upper[i]),
+            "increment": float(increment[i]) if i else None,
+            "increment_lower": float(increment_lower[i - 1]) if i else None,
+            "increment_upper": float(increment_upper[i - 1]) if i else None,
+        }
+        for i, f in enumerate(order)
+    ]
+    dearest = order[int(np.nanargmax(increment))] if len(order) > 1 else order[0]
+    return {"tolerance": tolerance, "steps": steps, "bottleneck": families.names[dearest]}
+
+
+def overlap(
+    point: Excess, replicates: Excess, families: Families, curve: Curve, tolerance: float, alpha: float
+) -> dict[str, Any] | None:
+    """Additivity ratio of every pair of families; None where there is only one family."""
+    pairs = np.array(list(combinations(range(len(families.names)), 2)), dtype=np.int64)
+    if not len(pairs):
+        return None
+    ratios = kernel.pair_ratios(point.family, pairs, curve.budgets, tolerance)
+    lower, upper = (np.empty(len(pairs)) for _ in range(2))
+    at_once = max(1, _PAIR_BYTES // (8 * len(replicates.average) * len(curve.budgets)))
+    for first in range(0, len(pairs), at_once):
+        some = slice(first, first + at_once)
+        resampled: FloatArray = kernel.pair_ratios(replicates.family, pairs[some], curve.budgets, tolerance)
+        lower[some], upper[some] = interval(resampled, alpha)
+    return {
+        "tolerance": tolerance,
+        "pairs": [
+            {
+                "families": [families.names[g], families.names[h]],
+                "ratio": float(ratios[i]),
+                "lower": float(lower[i]),
+                "upper": float(upper[i]),
+            }
+            for i, (g, h) in enumerate(pairs)
+        ],
+        "summary": {
+            "pairs": len(pairs),
+            "min": float(ratios.min()),
+            "median": float(np.median(ratios)),
+            "mean": float(ratios.mean()),
+            "max": float(ratios.max()),
+        },
+    }

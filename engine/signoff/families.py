@@ -1,0 +1,86 @@
+"""Families of one partition: codes, the merging of rare ones, and the two-way coarsening.
+
+Knows labels only, no outcomes.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.engine.errors import InputError
+
+IntArray = npt.NDArray[np.int64]
+
+
+class Merge(NamedTuple):
+    """A rare family that joined its declared parent."""
+
+    family: str
+    n: int
+    into: str
+
+
+class Families(NamedTuple):
+    """A partition of n rows into F named families, sorted by name."""
+
+    names: tuple[str, ...]
+    code: IntArray  # (n,) index into names
+    size: IntArray  # (F,)
+    merged: tuple[Merge, ...]
+    rare: tuple[str, ...]  # below the minimum and without a parent
+
+    @property
+    def testable(self) -> npt.NDArray[np.bool_]:
+        return np.array([name not in self.rare for name in self.names])
+
+    @property
+    def by_size(self) -> IntArray:
+        """Family indices by increasing size, ties by name."""
+        return np.argsort(self.size, kind="stable")
+
+
+def families_of(labels: Sequence[str], parents: Mapping[str, str], min_family: int) -> Families:
+    """Code the labels; families with fewer than `min_family` rows join their declared parent, descendants first."""
+    ancestors = {name: _ancestors(name, parents) for name in parents}
+    final = {label: label for label in labels}
+    merged: list[Merge] = []
+    while True:
+        size = Counter(final[label] for label in labels)
+        movable = [name for name in size if size[name] < min_family and name in parents]
+        waiting = {above for name in movable for above in ancestors[name]}  # what joins them may suffice
+        moving = sorted(set(movable) - waiting)
+        if not moving:
+            break
+        merged += [Merge(name, size[name], parents[name]) for name in moving]
+        final = {label: parents[name] if name in moving else name for label, name in final.items()}
+    names = tuple(sorted(size))
+    index = {name: i for i, name in enumerate(names)}
+    code = np.array([index[final[label]] for label in labels], dtype=np.int64)
+    rare = tuple(name for name in names if size[name] < min_family)
+    return Families(names, code, np.bincount(code, minlength=len(names)), tuple(merged), rare)
+
+
+def coarsened(families: Families) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Two groups of families of balanced size: the largest first, each to the smaller group so far."""
+    groups: tuple[list[int], list[int]] = ([], [])
+    rows = [0, 0]
+    for family in sorted(range(len(families.names)), key=lambda f: (-families.size[f], families.names[f])):
+        smaller = 0 if rows[0] <= rows[1] else 1
+        groups[smaller].append(family)
+        rows[smaller] += int(families.size[family])
+    return tuple(sorted(groups[0])), tuple(sorted(groups[1]))
+
+
+def _ancestors(family: str, parents: Mapping[str, str]) -> list[str]:
+    """Parent, its parent and so on."""
+    found: list[str] = []
+    above = family
+    while above in parents:
+        above = parents[above]
+        if above == family or above in found:
+            raise InputError(f"parent {family}", f"leads back to '{above}'", "parents must not form a circle")
+        found.append(above)
+    return found

@@ -1,0 +1,70 @@
+"""Which partitions of the rows are certified, from `partitions.parquet` or the rows' own query_family.
+
+Knows the partitions file and the ids of the rows; no outcomes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes import store
+from earmark.engine.signoff.families import Families, families_of
+from earmark.engine.signoff.paired import Rows
+from earmark.engine.signoff.rule import Rule
+
+QUERY_FAMILY = "query_family"
+
+
+class Partitions:
+    """The declared partitions of a run."""
+
+    def __init__(self, run: Path, wanted: Sequence[str]) -> None:
+        read = store.read_partitions(run)
+        self._table: pa.Table | None = None
+        self.inputs: tuple[store.InputFile, ...] = ()
+        in_file: list[str] = []
+        if read is not None:
+            self._table, file = read
+            self.inputs = (file,)
+            in_file = [name for name in self._table.column_names if name not in ("corpus", "sample_id")]
+        known = list(dict.fromkeys([*in_file, QUERY_FAMILY]))
+        for name in wanted:
+            if name not in known:
+                raise InputError(f"partition {name}", "there is no such partition", f"choose from {', '.join(known)}")
+        self.names = tuple(dict.fromkeys(wanted)) or tuple(in_file) or (QUERY_FAMILY,)
+        self._declared = self.names != (QUERY_FAMILY,)  # else the rows' own labels, as they happen to be
+
+    def of(self, rows: Rows, rule: Rule) -> dict[str, Families]:
+        """The families of these rows under every partition."""
+        found = {name: families_of(self._labels(name, rows), rule.parents, rule.min_family) for name in self.names}
+        if self._declared and all(len(families.names) == 1 for families in found.values()):
+            name, families = next(iter(found.items()))
+            raise InputError(
+                f"partition {name}",
+                f"has one family only ('{families.names[0]}') in corpus '{rows.corpus}', so no family can be the worst",
+                "declare a finer partition",
+            )
+        return found
+
+    def _labels(self, name: str, rows: Rows) -> Sequence[str]:
+        if self._table is None or name not in self._table.column_names:
+            return rows.query_family
+        table = self._table.filter(pc.equal(self._table["corpus"], rows.corpus))
+        position = pc.index_in(rows.sample_id, value_set=table["sample_id"].combine_chunks())
+        if position.null_count:
+            ids = rows.sample_id.filter(pc.is_null(position)).to_pylist()
+            raise InputError(
+                store.PARTITIONS,
+                f"lacks {len(ids)} samples of corpus '{rows.corpus}' (sample_id {first_few(ids)})",
+                "give every sample of the run a row",
+            )
+        labels = table[name].combine_chunks().take(position)
+        if labels.null_count:
+            ids = rows.sample_id.filter(pc.is_null(labels)).to_pylist()
+            raise InputError(
+                store.PARTITIONS, f"column {name} is null for sample_id {first_few(ids)}", "label every sample"
+            )
+        return labels.to_pylist()  # type: ignore[no-any-return]

@@ -1,0 +1,165 @@
+"""The verdict on one curve under one partition: the `results[]` entry of the certificate.
+
+Puts counts, intervals, decisions and frontiers of a curve into the certificate's words. Knows no files.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.engine.signoff import advice, excess
+from earmark.engine.signoff.excess import Excess, Observed
+from earmark.engine.signoff.families import Families
+from earmark.engine.signoff.frontier import VARIANTS, Frontiers
+from earmark.engine.signoff.paired import Curve, Rows
+from earmark.engine.signoff.rule import Interval, Rule, Verdict, judge
+
+FloatArray = npt.NDArray[np.float64]
+
+_RAW_ITSELF = Verdict("approve", "keeping everything is the raw audio itself")
+
+
+def result(
+    curve: Curve,
+    rows: Rows,
+    partition: str,
+    families: Families,
+    observed: Observed,
+    replicates: Excess,
+    frontiers: dict[float, Frontiers],
+    rule: Rule,
+) -> dict[str, Any]:
+    """Everything the certificate says of one (answerer, corpus, method, seed, partition)."""
+    budgets = _budgets(curve, families, observed, replicates, rule)
+    return {
+        "answerer": curve.key.answerer,
+        "corpus": curve.key.corpus,
+        "method": curve.key.method,
+        "seed": curve.key.seed,
+        "partition": partition,
+        "reference": curve.reference,
+        "n": len(families.code),
+        "sources": rows.n_sources,
+        "resampling": "source" if resamples_sources(rows, rule) else "example",
+        "raw_loss": curve.raw_loss,
+        "merged_families": [merge._asdict() for merge in families.merged],
+        "rare_families": list(families.rare),
+        "budgets": budgets,
+        "frontiers": [_frontier(tolerance, frontiers[tolerance], curve, rule) for tolerance in rule.tolerances],
+        "certified": [_certified(tolerance, budgets, families, rule) for tolerance in rule.tolerances],
+    }
+
+
+def resamples_sources(rows: Rows, rule: Rule) -> bool:
+    """Whether whole recordings are drawn: some are shared by rows, and the rule does not ignore it."""
+    return rule.clustering == "source" and rows.n_sources < len(rows.source)
+
+
+def _budgets(
+    curve: Curve, families: Families, observed: Observed, replicates: Excess, rule: Rule
+) -> list[dict[str, Any]]:
+    point, testable = observed.excess, families.testable
+    average = _intervals(point.average, replicates.average, rule)
+    worst = _intervals(point.worst, replicates.worst, rule)
+    by_family = _intervals(point.family.T, replicates.family.swapaxes(1, 2), rule)  # [budget][family]
+    worst_testable: list[Interval | None] = [None] * len(curve.budgets)
+    if testable.any():
+        only = Excess(replicates.average, replicates.family[:, testable])
+        worst_testable = [*_intervals(point.family[testable].max(axis=0), only.worst, rule)]
+    paradox = excess.consistency_paradox(curve)
+    entries = []
+    for b, budget in enumerate(curve.budgets):
+        implied = curve.implied and b == len(curve.budgets) - 1
+        of_family = dict(zip(families.names, by_family[b], strict=True))
+        decided = {
+            tolerance: _RAW_ITSELF
+            if implied
+            else judge(rule, tolerance, average[b], of_family, worst[b], worst_testable[b], families.rare)
+            for tolerance in rule.tolerances
+        }
+        entries.append(
+            {
+                "budget": float(budget),
+                "implied": implied,
+                "n": len(families.code),
+                "plus": int(observed.plus[:, b].sum()),
+                "minus": int(observed.minus[:, b].sum()),
+                "mean_audio_tokens": float(curve.tokens[b]),
+                "loss": float(curve.loss[b]),
+                "excess_average": average[b]._asdict(),
+                "excess_family": worst[b]._asdict(),
+                "worst_family": excess.worst_family(point.family[:, b], families),
+                "hidden_damage": worst[b].estimate - average[b].estimate,
+                "concentration_top2": excess.concentration_top2(point.family[:, b], families),
+                "answer_consistency": float(curve.consistency[b]),
+                "consistency_paradox": bool(paradox[b]),
+                "families": [
+                    {
+                        "family": name,
+                        "n": int(families.size[f]),
+                        "plus": int(observed.plus[f, b]),
+                        "minus": int(observed.minus[f, b]),
+                        "excess": of_family[name].estimate,
+                        "lower": of_family[name].lower,
+                        "upper": of_family[name].upper,
+                        "rare": name in families.rare,
+                    }
+                    for f, name in enumerate(families.names)
+                ],
+                "decisions": [{"tolerance": t, **verdict._asdict()} for t, verdict in decided.items()],
+            }
+        )
+    return entries
+
+
+def _intervals(point: FloatArray, replicates: FloatArray, rule: Rule) -> Any:
+    """Nested lists of Interval with the shape of `point`; `replicates` has one leading axis more."""
+    lower, upper = excess.interval(replicates, rule.alpha)
+    if point.ndim == 1:
+        return [Interval(*map(float, ends)) for ends in zip(point, lower, upper, strict=True)]
+    return [
+        [Interval(*map(float, ends)) for ends in zip(*row, strict=True)]
+        for row in zip(point, lower, upper, strict=True)
+    ]
+
+
+def _frontier(tolerance: float, frontiers: Frontiers, curve: Curve, rule: Rule) -> dict[str, Any]:
+    entry: dict[str, Any] = {"tolerance": tolerance}
+    for axis in ("grid", "interpolated", "tokens"):
+        entry[axis] = {variant: frontiers[axis, variant].point for variant in VARIANTS}
+    entry["intervals"] = {}
+    for variant in VARIANTS:
+        replicates = frontiers["interpolated", variant].replicates
+        lower, upper = excess.interval(replicates, rule.alpha)
+        entry["intervals"][variant] = {
+            "lower": float(lower),
+            "upper": float(upper),
+            "at_smallest": float((replicates == curve.budgets[0]).mean()),
+            "at_full": float((replicates == 1.0).mean()),
+        }
+    return entry
+
+
+def _certified(tolerance: float, budgets: list[dict[str, Any]], families: Families, rule: Rule) -> dict[str, Any]:
+    decisions = {entry["budget"]: _decision(entry, tolerance) for entry in budgets}
+    approved = [budget for budget, decision in decisions.items() if decision["decision"] == "approve"]
+    smallest = min(approved, default=None)
+    compressed = [budget for budget in decisions if budget < 1]
+    if smallest is not None and smallest < 1:
+        reason = decisions[smallest]["reason"]
+    elif compressed:
+        nearest = max(compressed)
+        reason = f"no budget below 1 is approved; at {nearest:g}, {decisions[nearest]['reason']}"
+    else:
+        reason = "no budget below 1 was evaluated"
+    return {
+        "tolerance": tolerance,
+        "budget": smallest,
+        "reason": reason,
+        "next": advice.next_step(tolerance, smallest, budgets, families, rule)._asdict(),
+    }
+
+
+def _decision(entry: dict[str, Any], tolerance: float) -> dict[str, Any]:
+    return next(d for d in entry["decisions"] if d["tolerance"] == tolerance)

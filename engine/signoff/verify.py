@@ -1,0 +1,95 @@
+"""Recomputes a certificate from its run folder and finds the first difference, if any.
+
+Knows how to read a certificate; `certificate` knows how to make one.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from earmark.engine.errors import InputError
+from earmark.engine.signoff.certificate import SCHEMA, Certificate, certify, quiet
+from earmark.engine.signoff.paired import Progress
+from earmark.engine.signoff.rule import Rule
+
+_NOT_COMPARED = ("made_by", "run")
+
+
+def verify(path: Path, run: Path | None = None, progress: Progress = quiet) -> str | None:
+    """The first difference between the certificate and what the files give, or None where it holds."""
+    stated = read(path)
+    run = run or path.parent / stated["run"]
+    changed = _changed_input(stated, run)
+    if changed:
+        return changed
+    recomputed = certify(run, _rule(stated, path), progress)
+    return next(_differences(_compared(stated), _compared(recomputed), ""), None)
+
+
+def read(path: Path) -> Certificate:
+    """Parse a certificate file; refuses anything else."""
+    try:
+        certificate = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(path, "there is no such file", "name a certificate.json") from None
+    except (ValueError, OSError) as error:
+        raise InputError(path, f"is not a certificate ({error})", "name a certificate.json") from None
+    if not isinstance(certificate, dict) or certificate.get("schema") != SCHEMA:
+        schema = certificate.get("schema") if isinstance(certificate, dict) else None
+        raise InputError(path, f"schema is {schema!r}", f"this Earmark reads {SCHEMA}")
+    missing = [name for name in ("run", "rule", "inputs", "results") if name not in certificate]
+    if missing:
+        raise InputError(path, f"lacks {', '.join(missing)}", "it was cut or edited: certify again")
+    return certificate
+
+
+def _rule(stated: Certificate, path: Path) -> Rule:
+    known = {field.name for field in fields(Rule)}
+    declared = dict(stated["rule"])
+    unknown = sorted(declared.keys() - known)
+    if unknown:
+        raise InputError(path, f"rule has unknown fields {', '.join(unknown)}", "it was made by another version")
+    for name in ("tolerances", "partitions"):
+        declared[name] = tuple(declared.get(name, ()))
+    try:
+        return Rule(**declared)
+    except TypeError as error:
+        raise InputError(path, f"rule cannot be read ({error})", "it was cut or edited: certify again") from None
+
+
+def _changed_input(stated: Certificate, run: Path) -> str | None:
+    for entry in stated["inputs"]:
+        file = run / entry["path"]
+        if not file.is_file():
+            return f"{entry['path']}: the file is gone"
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        if digest != entry["sha256"]:
+            return (
+                f"{entry['path']}: sha256 is {digest[:12]}..., the certificate was made from {entry['sha256'][:12]}..."
+            )
+    return None
+
+
+def _compared(certificate: Certificate) -> Certificate:
+    return {name: value for name, value in certificate.items() if name not in _NOT_COMPARED}
+
+
+def _differences(stated: Any, found: Any, where: str) -> Iterator[str]:
+    """Every place where two JSON values differ, in reading order."""
+    if isinstance(stated, dict) and isinstance(found, dict):
+        for name in dict.fromkeys([*found, *stated]):
+            place = f"{where}.{name}" if where else name
+            if name not in stated or name not in found:
+                yield f"{place}: only in {'the files' if name in found else 'the certificate'}"
+            else:
+                yield from _differences(stated[name], found[name], place)
+    elif isinstance(stated, list) and isinstance(found, list):
+        if len(stated) != len(found):
+            yield f"{where}: the certificate has {len(stated)} entries, the files give {len(found)}"
+        for i, (one, other) in enumerate(zip(stated, found, strict=False)):
+            yield from _differences(one, other, f"{where}[{i}]")
+    elif stated != found or type(stated) is not type(found):
+        yield f"{where}: the certificate says {stated!r}, the files give {found!r}"

@@ -1,0 +1,268 @@
+"""Every estimator against its slow twin, on random tables."""
+
+from typing import NamedTuple
+
+import naive
+import numpy as np
+import pytest
+import worlds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from earmark.engine.signoff import audit, chain, excess, gain, query_use, seeds
+from earmark.engine.signoff.families import coarsened, families_of
+from earmark.engine.signoff.frontier import frontiers
+from earmark.engine.signoff.rule import Interval, Rule, judge
+
+SEED = 7
+REPLICATES = 100
+CLOSE = {"rel": 1e-9, "abs": 1e-9}
+
+tolerances = st.sampled_from([0.0, 0.01, 0.05, 0.1, 0.25, 1 / 3])
+
+
+class Table(NamedTuple):
+    budgets: list[float]
+    rows: list[list[float]]  # (n, B)
+    labels: list[str]
+    sources: list[int]
+
+    @property
+    def by_budget(self) -> list[list[float]]:
+        return [list(column) for column in zip(*self.rows, strict=True)]
+
+    @property
+    def curve(self):
+        return worlds.curve(self.budgets, self.rows)
+
+    @property
+    def families(self):
+        return worlds.families(self.labels)
+
+
+@st.composite
+def tables(draw: st.DrawFn, values=st.sampled_from([-1.0, 0.0, 0.0, 1.0, 1.0])) -> Table:
+    n = draw(st.integers(1, 30))
+    below = draw(st.lists(st.sampled_from([0.05, 0.1, 0.2, 0.4, 0.7]), unique=True, max_size=4))
+    budgets = [*sorted(below), 1.0]
+    rows = draw(st.lists(st.lists(values, min_size=len(budgets), max_size=len(budgets)), min_size=n, max_size=n))
+    labels = draw(st.lists(st.sampled_from("abcde"), min_size=n, max_size=n))
+    sources = draw(st.lists(st.integers(0, 9), min_size=n, max_size=n))
+    return Table(budgets, rows, labels, np.unique(sources, return_inverse=True)[1].tolist())
+
+
+real_tables = tables(values=st.floats(-1, 1, allow_nan=False, width=32))
+
+
+@given(st.one_of(tables(), real_tables))
+def test_excess_damage_concentration_and_counts(table: Table) -> None:
+    observed = excess.observe(table.curve, table.families)
+    for b, d in enumerate(table.by_budget):
+        assert observed.excess.average[b] == pytest.approx(naive.mean(d), **CLOSE)
+        of_family = naive.excess_by_family(d, table.labels)
+        assert dict(zip(table.families.names, observed.excess.family[:, b], strict=True)) == pytest.approx(
+            of_family, **CLOSE
+        )
+        assert observed.excess.worst[b] == pytest.approx(naive.worst(d, table.labels)[1], **CLOSE)
+        assert observed.plus[:, b].sum() == sum(x > 0 for x in d)
+        assert observed.minus[:, b].sum() == sum(x < 0 for x in d)
+
+
+@given(tables())
+def test_worst_family_and_concentration(table: Table) -> None:
+    observed = excess.observe(table.curve, table.families)
+    for b, d in enumerate(table.by_budget):
+        of_family = observed.excess.family[:, b]
+        assert excess.worst_family(of_family, table.families) == naive.worst(d, table.labels)[0]
+        expected = naive.concentration_top2(d, table.labels)
+        assert excess.concentration_top2(of_family, table.families) == (
+            None if expected is None else pytest.approx(expected, **CLOSE)
+        )
+
+
+@given(st.one_of(tables(), real_tables), tolerances, tolerances)
+def test_frontiers_on_three_axes(table: Table, tolerance: float, tolerance_average: float) -> None:
+    curve = table.curve
+    observed = excess.observe(curve, table.families).excess
+    found = frontiers(observed, None, curve, tolerance, tolerance_average)
+    average = [naive.mean(d) for d in table.by_budget]
+    worst = naive.subset_excess(table.by_budget, table.labels, set(table.labels))
+    for variant, values, eps in (("average", average, tolerance_average), ("family", worst, tolerance)):
+        grid = naive.grid_frontier(table.budgets, values, eps)
+        assert found["grid", variant].point == (float("inf") if grid is None else grid)
+        interpolated = naive.interpolated_frontier(table.budgets, values, eps)
+        assert found["interpolated", variant].point == pytest.approx(interpolated, **CLOSE)
+        tokens = naive.token_frontier(table.budgets, [100 * b for b in table.budgets], values, eps)
+        assert found["tokens", variant].point == pytest.approx(tokens, **CLOSE)
+
+
+@given(tables(), tolerances)
+def test_chain_and_overlaps(table: Table, tolerance: float) -> None:
+    curve, families = table.curve, table.families
+    point, resampled = _both(table)
+    made = chain.chain(point, resampled, families, curve, tolerance, 0.025)
+    expected = naive.chain(table.by_budget, table.labels, table.budgets, tolerance)
+    assert [(s["family"], s["n"]) for s in made["steps"]] == [(e[0], e[1]) for e in expected]
+    for step, (_, _, frontier, increment) in zip(made["steps"], expected, strict=True):
+        assert step["frontier"] == pytest.approx(frontier, **CLOSE)
+        assert step["increment"] == (None if increment is None else pytest.approx(increment, **CLOSE))
+    overlap = chain.overlap(point, resampled, families, curve, tolerance, 0.025)
+    assert (overlap is None) == (len(families.names) == 1)
+    for pair in overlap["pairs"] if overlap else []:
+        ratio = naive.overlap_ratio(table.by_budget, table.labels, table.budgets, *pair["families"], tolerance)
+        assert pair["ratio"] == pytest.approx(ratio, **CLOSE)
+
+
+@settings(deadline=None, max_examples=40)
+@given(tables(), tolerances, st.booleans())
+def test_bootstrap_replicates_and_their_statistics(table: Table, tolerance: float, by_source: bool) -> None:
+    """The documented draws, given to the twin, give the twin's statistics: one resample for everything."""
+    point, resampled = _both(table, by_source)
+    expected = naive.resampled_statistics(
+        table.by_budget, table.labels, _draws(table, by_source), table.budgets, tolerance
+    )
+    for r, statistics in enumerate(expected):
+        assert resampled.average[r].tolist() == pytest.approx(statistics["average"], **CLOSE)
+        assert resampled.worst[r].tolist() == pytest.approx(statistics["worst"], **CLOSE)
+        for f, name in enumerate(table.families.names):
+            of_family = [None if np.isnan(x) else x for x in resampled.family[r, f]]
+            assert of_family == [None if x is None else pytest.approx(x, **CLOSE) for x in statistics["family"][name]]
+    located = frontiers(point, resampled, table.curve, tolerance, tolerance)
+    for variant in ("average", "family"):
+        replicates = located["interpolated", variant].replicates
+        assert replicates.tolist() == pytest.approx([s[f"{variant}_frontier"] for s in expected], **CLOSE)
+        ends = excess.interval(replicates, 0.025)
+        assert [float(end) for end in ends] == pytest.approx(naive.interval(replicates.tolist(), 0.025), **CLOSE)
+
+
+@settings(deadline=None, max_examples=40)
+@given(tables(), st.data())
+def test_partitions_share_one_resample(table: Table, data: st.DataObject) -> None:
+    """A second partition changes neither the resampled averages nor those of the first."""
+    other = data.draw(st.lists(st.sampled_from("xyz"), min_size=len(table.rows), max_size=len(table.rows)))
+    alone = _replicates(table, {"a": table.labels})["a"]
+    together = _replicates(table, {"a": table.labels, "b": other})
+    for name in ("a", "b"):
+        assert np.array_equal(together[name].average, alone.average)
+    assert np.array_equal(together["a"].family, alone.family, equal_nan=True)
+
+
+@settings(deadline=None, max_examples=60)
+@given(tables(), tolerances, st.data())
+def test_refinement_never_lowers_the_worst_family_nor_the_frontier(
+    table: Table, tolerance: float, data: st.DataObject
+) -> None:
+    split = data.draw(st.lists(st.sampled_from("12"), min_size=len(table.rows), max_size=len(table.rows)))
+    finer = [label + half for label, half in zip(table.labels, split, strict=True)]
+    coarse, fine = (_both(table._replace(labels=labels)) for labels in (table.labels, finer))
+    for of_coarse, of_fine in zip(coarse, fine, strict=True):  # observed, then every replicate
+        assert (of_fine.worst >= of_coarse.worst - 1e-12).all()
+        assert (of_coarse.worst >= of_coarse.average - 1e-12).all()  # the coarsest partition is the average
+    frontier_of = [frontiers(*of_partition, table.curve, tolerance, tolerance) for of_partition in (coarse, fine)]
+    for axis in ("grid", "interpolated"):
+        of_coarse, of_fine = (found[axis, "family"] for found in frontier_of)
+        assert of_fine.point >= of_coarse.point - 1e-9
+        assert (of_fine.replicates >= of_coarse.replicates - 1e-9).all()
+
+
+@given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=60), st.integers(1, 20), st.data())
+def test_rare_families_join_their_parents(labels: list[str], n_min: int, data: st.DataObject) -> None:
+    # parents point upwards in the alphabet or to a new family, so that there is no circle
+    parents = {
+        child: data.draw(st.sampled_from([*"bcdefz"[i:], "z"]))
+        for i, child in enumerate("abcde")
+        if data.draw(st.booleans())
+    }
+    merged, rare = naive.merge_rare(labels, parents, n_min)
+    found = families_of(labels, parents, n_min)
+    assert [found.names[c] for c in found.code] == merged
+    assert sorted(found.rare) == sorted(rare)
+    assert found.size.sum() == len(labels)  # nothing is dropped
+
+
+@given(tables())
+def test_coarsening(table: Table) -> None:
+    groups = coarsened(table.families)
+    expected = naive.coarsen(table.labels)
+    assert [sorted(table.families.names[f] for f in group) for group in groups] == [sorted(group) for group in expected]
+    entries = audit.coarsening(table.curve, table.families, excess.observe(table.curve, table.families))
+    assert len(entries) == (len(table.budgets) - 1 if len(table.families.names) > 2 else 0)
+    for entry, d in zip(entries, table.by_budget, strict=False):
+        share = naive.share_destroyed(d, table.labels)
+        assert entry["share_destroyed"] == (None if share is None else pytest.approx(share, rel=1e-6, abs=1e-6))
+
+
+def test_label_noise_keeps_a_bottleneck_that_stands_out_and_loses_one_that_does_not() -> None:
+    labels = ["a"] * 200 + ["b"] * 200
+    clear = [[1.0, 0.0]] * 100 + [[0.0, 0.0]] * 300
+    tied = [[1.0, 0.0]] * 21 + [[0.0, 0.0]] * 179 + [[1.0, 0.0]] * 20 + [[0.0, 0.0]] * 180
+    kept = {}
+    for name, rows in (("clear", clear), ("tied", tied)):
+        curve, families = worlds.curve([0.4, 1.0], rows), worlds.families(labels)
+        (entry,) = audit.label_noise(curve, families, excess.observe(curve, families), SEED)
+        assert entry["bottleneck"] == naive.bottleneck([row[0] for row in rows], labels) == "a"
+        kept[name] = entry["preserved"]
+    assert kept["clear"] == 1.0
+    assert 0.3 < kept["tied"] < 0.8
+
+
+@given(st.lists(st.sampled_from([-0.1, 0.0, 0.02, 0.3, 1e-14]), min_size=1, max_size=5))
+def test_seeds_and_bands(values: list[float]) -> None:
+    found = seeds.spread(values, 0.025)
+    expected = naive.student_t(values, 0.95)
+    for one, other in zip(found[:4], expected[:4], strict=True):
+        assert (None if np.isnan(one) else one) == (None if other is None else pytest.approx(other, **CLOSE))
+    assert found.direction == naive.direction_over_seeds(values)
+    for value in values:
+        assert query_use.band(value) == naive.band(value)
+
+
+@given(st.lists(st.sampled_from([-0.2, -0.0, 0.0, 0.1]), min_size=1, max_size=30))
+def test_two_sided_p(replicates: list[float]) -> None:
+    assert gain.two_sided_p(np.array(replicates)) == pytest.approx(naive.two_sided_p(replicates), **CLOSE)
+
+
+ends = st.tuples(st.floats(-0.2, 0.2), st.floats(-0.2, 0.2)).map(sorted)
+
+
+@given(ends, ends, st.sampled_from([0.0, 0.02, 0.05]), st.sampled_from([None, 0.01, 0.05]))
+def test_the_paper_rule(average: list[float], family: list[float], tolerance: float, own: float | None) -> None:
+    rule = Rule(tolerances=(tolerance,), tolerance_average=own)
+    interval = Interval(0.0, *average)
+    worst = Interval(0.0, *family)
+    verdict = judge(rule, tolerance, interval, {"a": worst}, worst, worst, ())
+    eps_average = tolerance if own is None else own
+    assert verdict.decision == naive.paper_decision(tuple(average), tuple(family), eps_average, tolerance)
+
+
+def test_a_rare_family_can_neither_pass_nor_fail() -> None:
+    rule, good, bad = Rule(), Interval(0, -0.01, 0.01), Interval(0.5, 0.3, 0.7)
+    assert judge(rule, 0.05, good, {"a": good, "b": good}, good, good, ["b"]).decision == "inconclusive"
+    assert judge(rule, 0.05, good, {"a": good, "b": bad}, bad, good, ["b"]).decision == "inconclusive"
+    assert judge(rule, 0.05, good, {"a": bad, "b": good}, bad, bad, ["b"]).decision == "reject"
+
+
+def _replicates(table: Table, partitions: dict[str, list[str]], by_source: bool = False):
+    coded = {name: worlds.families(labels) for name, labels in partitions.items()}
+    source = np.array(table.sources) if by_source else None
+    ((_, resampled),) = excess.replicate(
+        [table.curve], coded, source, replicates=REPLICATES, seed=SEED, progress=lambda *_: None
+    )
+    return resampled
+
+
+def _both(table: Table, by_source: bool = False):
+    observed = excess.observe(table.curve, table.families).excess
+    return observed, _replicates(table, {"p": table.labels}, by_source)["p"]
+
+
+def _draws(table: Table, by_source: bool) -> list[list[int]]:
+    """The rows of each replicate, from the generator that kernels.bootstrap documents."""
+    n_units = len(set(table.sources)) if by_source else len(table.rows)
+    draws = []
+    for r in range(REPLICATES):
+        rng = np.random.Generator(np.random.Philox(key=np.array([SEED, r], dtype=np.uint64)))
+        units = rng.integers(n_units, size=n_units).tolist()
+        rows_of = {u: [i for i, s in enumerate(table.sources) if s == u] for u in units} if by_source else {}
+        draws.append([i for u in units for i in rows_of[u]] if by_source else units)
+    return draws
