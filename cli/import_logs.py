@@ -1,0 +1,131 @@
+"""`earmark import`: logs of other evaluation harnesses become a run folder.
+
+Parses, calls one engine function and prints. Knows no layout of any log.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from earmark.engine.outcomes.imports import KINDS
+
+if TYPE_CHECKING:
+    from earmark.engine.outcomes.imports.logs import ImportedCell
+
+
+@click.command("import")
+@click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
+@click.argument("raw", type=click.Path(path_type=Path), metavar="RAW")
+@click.argument("compressed", nargs=-1, required=True, metavar="METHOD@BUDGET=LOG...")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="Run folder, new or existing."
+)
+@click.option(
+    "--family",
+    metavar="FIELD",
+    help="The family of a question, such as doc.category. Needed for logs of harnesses; query_family in tables.",
+)
+@click.option("--corpus", metavar="NAME", help="The benchmark. Default: the task that the log names.")
+@click.option("--answerer", metavar="NAME", help="The model. Default: the one that the log names.")
+@click.option(
+    "--metric",
+    metavar="FIELD",
+    help="An accuracy in [0, 1], or a yes/no; the loss is 1 minus it. Default: the only such field of a log; in "
+    "tables the column loss is used as it is.",
+)
+@click.option("--filter", metavar="NAME", help="lm-eval: whose rows to read, where a task has several filters.")
+@click.option("--scorer", metavar="NAME", help="inspect: whose scores to read, where a log has several scorers.")
+@click.option("--id", metavar="FIELD", help="What pairs the logs. Default: doc_id, id (inspect), sample_id (tables).")
+@click.option("--source", metavar="FIELD", help="The recording that a question is about. Default: one per question.")
+@click.option("--predicted", metavar="FIELD", help="The answer that was read from the response; empty: there was none.")
+@click.option("--correct", metavar="FIELD", help="The right answer. Default: target; correct_label in tables.")
+@click.option("--nll", metavar="FIELD", help="The negative log-likelihood of the right answer, in nats.")
+@click.option("--tokens", metavar="FIELD", help="How many audio tokens the model was given.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+def import_logs(
+    kind: str,
+    raw: Path,
+    compressed: tuple[str, ...],
+    out: Path,
+    corpus: str | None,
+    answerer: str | None,
+    as_json: bool,
+    **fields: str | None,
+) -> None:
+    """Make a run folder of evaluation logs: one of raw audio, the others of compressed audio.
+
+    KIND is lm-eval, lmms-eval, inspect, csv, jsonl or parquet. RAW is the log of raw audio. Each further argument is
+    METHOD@BUDGET=LOG, or METHOD@BUDGET@SEED=LOG with the training seed of a learned selector: energy@0.4=LOG is
+    the same questions with 40% of the audio kept by the method that you call energy. A harness's log may be given
+    as the folder that holds it and no other.
+
+    FIELD is a dotted path into a row of the log: doc.category, mmar_accuracy.score, metadata.task. An error names the
+    fields that there are.
+
+    The pairing is checked before anything is written: the same samples, questions, prompts, families, task and model
+    on both sides, each sample once. A cell that is already there with the same rows is left alone, so that the command
+    can be repeated and more logs added later.
+
+    \b
+    lm-eval, run with --log_samples:
+      earmark import lm-eval raw/ energy@0.4=energy40/ \\
+          --family doc.category --metric acc --out run
+    lmms-eval, run with --log_samples:
+      earmark import lmms-eval raw/ energy@0.4=energy40/ energy@0.2=energy20/ \\
+          --family mmar_accuracy.category --predicted mmar_accuracy.prediction --out run
+    inspect:
+      earmark import inspect raw.eval energy@0.4=energy40.eval \\
+          --family metadata.task --source metadata.recording --out run
+    Tables with the columns sample_id, query_family and loss, or with others that you name:
+      earmark import csv raw.csv energy@0.4=energy40.csv \\
+          --corpus mmar --answerer qwen2-audio --out run
+      earmark import jsonl raw.jsonl energy@0.4=energy40.jsonl --id question \\
+          --family topic --metric correct --corpus mmar --answerer qwen2-audio --out run
+      earmark import parquet raw.parquet learned@0.4@1=seed1.parquet learned@0.4@2=seed2.parquet \\
+          --corpus mmar --answerer qwen2-audio --out run
+
+    Afterwards `earmark certify RUN` decides which budgets are safe.
+    """
+    from earmark.engine.outcomes.imports.logs import import_logs, parse_arm
+    from earmark.engine.outcomes.imports.rows import Fields
+
+    arms = [parse_arm(text) for text in compressed]
+    done = import_logs(kind, raw, arms, Fields(**fields), out, answerer=answerer, corpus=corpus)
+    for doubt in done.doubts:
+        click.echo(f"look at this: {doubt}", err=True)
+    if as_json:
+        cells = [_as_json(cell) for cell in done.cells]
+        click.echo(json.dumps({"run": str(out), "cells": cells, "doubts": done.doubts}, indent=2))
+        return
+    for cell in done.cells:
+        click.echo(_as_line(cell))
+    click.echo(f"next: earmark certify {out}")
+
+
+def _as_line(cell: "ImportedCell") -> str:
+    loss = "-" if cell.mean_loss is None else f"{cell.mean_loss:.4f}"
+    return (
+        f"{'written' if cell.written else 'already there'}: {cell.key}: {cell.rows} rows, {cell.families} families, "
+        f"loss {loss}, {cell.unanswered} without an answer, {cell.errors} errors"
+    )
+
+
+def _as_json(cell: "ImportedCell") -> dict[str, Any]:
+    key = cell.key
+    return {
+        "cell": str(key),
+        "answerer": key.answerer,
+        "corpus": key.corpus,
+        "method": key.method,
+        "seed": key.seed,
+        "budget": key.budget,
+        "log": str(cell.log),
+        "rows": cell.rows,
+        "families": cell.families,
+        "mean_loss": cell.mean_loss,
+        "unanswered": cell.unanswered,
+        "errors": cell.errors,
+        "written": cell.written,
+    }

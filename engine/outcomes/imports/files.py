@@ -1,0 +1,128 @@
+"""Opens logs: JSON lines, a samples file inside a folder, and what kind of log a file looks like.
+
+Every defect of a file is one InputError that says where. Knows no field of any harness but those that tell their
+logs apart.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes.imports.rows import Record
+
+
+def json_lines(path: Path) -> list[Record]:
+    """The objects of a JSON-lines file, each with its line."""
+    records = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="\n") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    records.append(Record(f"{path}:{number}", _json_object(f"{path}:{number}", line)))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"is not UTF-8 text ({error.reason})", "save it as UTF-8") from error
+    return records
+
+
+def _json_object(where: str, line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise InputError(
+            where,
+            f"is not JSON ({str(error).split(': line')[0]})",
+            "give one {...} per line; if the log is cut off, copy it again",
+        ) from error
+    except RecursionError:
+        raise InputError(where, "is nested too deeply", "give a log of the named kind") from None
+    if not isinstance(value, dict):
+        raise InputError(where, f"holds {type(value).__name__}, not an object", "write one {...} per line")
+    return value
+
+
+def find_log(path: Path, pattern: str) -> Path:
+    """The file itself, or the only file below a folder that matches the pattern."""
+    if not path.is_dir():
+        return path
+    found = sorted(path.rglob(pattern))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = first_few((file.relative_to(path) for file in found), 4)
+        raise InputError(path, f"holds {len(found)} logs {pattern} ({names})", "name one of the files")
+    others = first_few(sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file()), 4)
+    raise InputError(path, f"holds no {pattern}" + (f" (but {others})" if others else ""), "name the log itself")
+
+
+def model_beside(log: Path, date: str | None) -> str | None:
+    """The model that the results file of the same run, beside a samples file, names."""
+    for path in sorted(log.parent.glob(f"*{date}*.json")) if date else []:
+        try:
+            results = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # only a hint: without it --answerer is asked for
+        if isinstance(results, dict) and isinstance(results.get("model_name"), str) and results["model_name"]:
+            return str(results["model_name"])
+    return None
+
+
+def expect(path: Path, kind: str) -> None:
+    """Raises InputError where a file cannot be opened, is empty, or is plainly another kind of log."""
+    found = _looks_like(path)
+    if found is not None and found != kind:
+        raise InputError(path, f"looks like {_CALLED[found]}, not {_CALLED[kind]}", f"import it as {found}")
+
+
+_CALLED = {
+    "lm-eval": "an lm-eval samples log",
+    "lmms-eval": "an lmms-eval samples log",
+    "inspect": "an inspect .eval log",
+    "csv": "a CSV table",
+    "jsonl": "a table of JSON lines",
+    "parquet": "a Parquet table",
+}
+
+
+_MAGIC = {b"PK\x03\x04": "inspect", b"PAR1": "parquet"}
+
+
+def _looks_like(path: Path) -> str | None:
+    """The kind that a file plainly is, or None where that cannot be told."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+            if start in _MAGIC:
+                return _MAGIC[start]
+            line = start + file.readline()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not line.strip():
+        raise InputError(path, "the log is empty", "run the evaluation again")
+    if not line.lstrip(b"\xef\xbb\xbf \t").startswith((b"{", b"[")):
+        return "csv" if b"\x00" not in line else None
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+    return _kind_of_row(row) if isinstance(row, dict) else None
+
+
+def _kind_of_row(row: Mapping[str, Any]) -> str | None:
+    if {"eval", "samples"} <= row.keys():
+        return None  # inspect's JSON format, or a report of some other kind
+    if {"doc_id", "filtered_resps"} <= row.keys():
+        return "lm-eval" if "doc" in row else "lmms-eval"
+    return "jsonl"
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """The refusal of a file that the system does not let us read."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(path, "there is no such file", "check the path")
+    if isinstance(error, IsADirectoryError):
+        return InputError(path, "is a folder", "name the log file in it")
+    return InputError(path, f"cannot be read ({error.strerror or error})", "check the file and its permissions")

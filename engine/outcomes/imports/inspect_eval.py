@@ -1,0 +1,180 @@
+"""A log of inspect: a `.eval` file, which is a zip of header.json and one JSON file per sample and epoch.
+
+Reads it without inspect, zstd-compressed entries included (Python's zipfile learns those in 3.14). A sample that
+failed keeps its row, with an error status. Knows nothing of the other arm.
+"""
+
+import json
+import math
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes.imports import files
+from earmark.engine.outcomes.imports.rows import Fields, Log, LogRow, Record, log_row
+
+_ZSTD = 93
+_SAMPLE = re.compile(r"samples/(?P<sample>.+_epoch_\d+)(?:\.json|/sample\.json)", re.DOTALL)
+_BULK = ("messages", "events", "events_data", "timelines", "store")  # large, and nothing a row is made of
+_OWN = Fields(id="id", source="id", correct="target")
+_GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}  # N: no answer
+
+
+def read(path: Path, fields: Fields) -> Log:
+    """Every sample of every epoch; raises InputError where the evaluation did not finish or the scorer is not plain."""
+    if path.is_dir():
+        path = files.find_log(path, "*.eval")
+    files.expect(path, "inspect")
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            header, records = _entries(path, archive)
+    except OSError as error:
+        raise files.unreadable(path, error) from error
+    except zipfile.BadZipFile as error:
+        raise InputError(
+            path,
+            f"is not a whole .eval file ({error})",
+            "copy it again, or make one of a .json log with `inspect log convert --to eval`",
+        ) from error
+    spec = header.get("eval")
+    spec = spec if isinstance(spec, dict) else {}
+    scorer = _scorer(path, records, fields.scorer)
+    fields = replace(fields, scorer=scorer, metric=fields.metric or f"scores.{scorer}.value")
+    several = any(record.data.get("epoch") != 1 for record in records)
+    return Log(
+        path,
+        [_row(record, fields, several) for record in records],
+        fields,
+        model=spec.get("model"),
+        task=spec.get("task"),
+    ).unique()
+
+
+def _row(record: Record, fields: Fields, several_epochs: bool) -> LogRow:
+    metric = fields.metric or ""
+    score = (record.get("scores") or {}).get(fields.scorer)
+    value = record.need(metric, "--metric") if score else None
+    error = _failure(record, value)
+    answer, choices = (score or {}).get("answer"), record.get("choices")
+    row = log_row(
+        record,
+        fields,
+        _OWN,
+        loss=None if error else 1 - _credit(record, metric, value),
+        answer="" if value == "N" else None if answer is None else str(answer),
+        error=error,
+        question={
+            "prompt": _prompt(record),
+            "choices": json.dumps(choices) if choices else None,
+            "target": json.dumps(record.get("target")),
+        },
+    )
+    return replace(row, sample_id=f"{row.sample_id}#{record.data.get('epoch')}") if several_epochs else row
+
+
+def _failure(record: Record, value: Any) -> str | None:
+    """The status of a sample that has no outcome, or None."""
+    error = record.get("error")
+    if error is not None:
+        message = str(error.get("message") if isinstance(error, Mapping) else error).strip()
+        return "error: " + (message.splitlines() or ["no message"])[0].strip()
+    if record.get("invalidation") is not None:
+        return "error: invalidated"
+    unscored = value is None or (isinstance(value, float) and math.isnan(value))  # NaN is inspect's own sign
+    return "error: unscored" if unscored else None
+
+
+def _credit(record: Record, metric: str, value: Any) -> float:
+    grade = _GRADES.get(value) if isinstance(value, str) else None
+    return record.share(metric, "--metric") if grade is None else grade
+
+
+def _prompt(record: Record) -> str | None:
+    """The texts of the input, without the audio; None where some of them lie elsewhere in the log."""
+    given = record.get("input")
+    texts = [given] if isinstance(given, str) else []
+    for message in given if isinstance(given, list) else []:
+        content = message.get("content") if isinstance(message, Mapping) else None
+        parts = [{"text": content}] if isinstance(content, str) else content if isinstance(content, list) else []
+        texts += [part["text"] for part in parts if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
+    if any(text.startswith(("attachment://", "tc://")) for text in texts):
+        return None
+    return "\n".join(texts)
+
+
+def _scorer(path: Path, records: Sequence[Record], asked: str | None) -> str:
+    """The scorer to read: the one that was asked for, or the only one."""
+    names = sorted({name for record in records for name in record.data.get("scores") or {}})
+    if not names:
+        failed = [status for record in records if (status := _failure(record, 0)) is not None]
+        if len(failed) == len(records):
+            raise InputError(path, f"every sample failed ({failed[0]})", "run the evaluation again")
+        raise InputError(path, "no sample has a score", "score the log first (`inspect score`)")
+    if asked is not None and asked not in names:
+        raise InputError(path, f"no scorer '{asked}' (there are {first_few(names, 8)})", "name another --scorer")
+    if asked is None and len(names) > 1:
+        raise InputError(path, f"has {len(names)} scorers ({first_few(names, 8)})", "choose one with --scorer")
+    return asked or str(names[0])
+
+
+# The zip ---------------------------------------------------------------------------------------------------
+
+
+def _entries(path: Path, archive: zipfile.ZipFile) -> tuple[Mapping[str, Any], list[Record]]:
+    """The header and the samples, without their bulk."""
+    entries = {info.filename: info for info in archive.infolist()}  # an entry that stands twice was redone: the last
+    if "header.json" not in entries:
+        if "_journal/start.json" in entries:
+            raise InputError(path, "the evaluation did not finish", "finish it with `inspect eval-retry`")
+        raise InputError(path, "is a zip without header.json", "give a log that inspect wrote (.eval)")
+    header = _json(path, archive, entries["header.json"])
+    status = header.get("status")
+    if status != "success":
+        raise InputError(path, f"the evaluation ended with status '{status}'", "finish it with `inspect eval-retry`")
+    records = []
+    for name, info in sorted(entries.items()):
+        match = _SAMPLE.fullmatch(name)
+        if match is None:
+            continue
+        sample = _json(path, archive, info)
+        metadata = entries.get(f"samples/{match['sample']}/metadata.json")  # apart, where a sample lies in pieces
+        if metadata is not None:
+            sample["metadata"] = _json(path, archive, metadata)
+        records.append(Record(f"{path}:{name}", {key: sample[key] for key in sample if key not in _BULK}))
+    if not records:
+        raise InputError(path, "the log has no samples", "run the evaluation again, with its samples logged")
+    return header, records
+
+
+def _json(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:
+    where = f"{path}:{info.filename}"
+    try:
+        value = json.loads(_bytes(archive, info))
+    except (OSError, EOFError, RuntimeError, ValueError, zlib.error, struct.error, zipfile.BadZipFile) as error:
+        raise InputError(where, f"cannot be read ({error})", "copy the log again") from error
+    if not isinstance(value, dict):
+        raise InputError(where, "is not a JSON object", "give a log that inspect wrote (.eval)")
+    return value
+
+
+def _bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    if info.compress_type != _ZSTD:
+        return archive.read(info)
+    assert archive.fp is not None
+    archive.fp.seek(info.header_offset)
+    # The header of an entry: 26 bytes, the lengths of its name and of its extra field, then both.
+    name_length, extra_length = struct.unpack("<26x2H", archive.fp.read(30))
+    archive.fp.seek(name_length + extra_length, 1)
+    packed = archive.fp.read(info.compress_size)
+    data: bytes = pa.CompressedInputStream(pa.BufferReader(packed), "zstd").read()
+    if zlib.crc32(data) != info.CRC:
+        raise zipfile.BadZipFile("bad checksum")
+    return data

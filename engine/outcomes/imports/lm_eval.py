@@ -1,0 +1,67 @@
+"""A log of lm-evaluation-harness (`--log_samples`): `<out>/<model>/samples_<task>_<date>.jsonl`.
+
+Its rows carry the whole doc, so that a family is a path such as `doc.category`. Knows nothing of the other arm.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes.imports import files
+from earmark.engine.outcomes.imports.responses import response
+from earmark.engine.outcomes.imports.rows import Fields, Log, LogRow, Record, log_row, only_metric
+
+_NAME = re.compile(r"samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d\d-\d\dT[\d.T-]+))?\.jsonl")
+_OWN = Fields(id="doc_id", correct="target")
+_NOT_METRICS = (
+    "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics",
+    "doc_hash", "prompt_hash", "target_hash",
+)  # fmt: skip
+
+
+def read(path: Path, fields: Fields) -> Log:
+    """The rows of one filter; raises InputError where the filter or the metric is not plain."""
+    path = files.find_log(path, "samples_*.jsonl")
+    files.expect(path, "lm-eval")
+    records = files.json_lines(path)
+    chosen = _filter(path, records, fields.filter)
+    records = [record for record in records if record.get("filter") == chosen]
+    metric = fields.metric or only_metric(path, records, _NOT_METRICS)
+    name = _NAME.fullmatch(path.name)
+    return Log(
+        path,
+        [_row(record, fields, metric) for record in records],
+        replace(fields, filter=chosen, metric=metric),
+        model=files.model_beside(path, name and name["date"]),
+        task=name and name["task"],
+    ).unique()
+
+
+def _row(record: Record, fields: Fields, metric: str) -> LogRow:
+    answer, nll = response(record.data)
+    return log_row(
+        record,
+        fields,
+        _OWN,
+        loss=1 - record.share(metric, "--metric"),
+        answer=answer,
+        nll=nll,
+        question={"prompt": record.said("prompt_hash"), "target": record.said("target")},
+        doc_hash=record.said("doc_hash"),
+    )
+
+
+def _filter(path: Path, records: Sequence[Record], asked: str | None) -> str | None:
+    """The filter to read: the one that was asked for, or the only one (None in logs that do not name any)."""
+    names = list(dict.fromkeys(record.get("filter") for record in records))
+    if asked is not None and asked not in names:
+        raise InputError(
+            path, f"no rows of filter '{asked}' (there are {first_few(names, 8)})", "name another --filter"
+        )
+    if asked is None and len(names) > 1:
+        raise InputError(
+            path, f"every sample stands once per filter ({first_few(names, 8)})", "choose one with --filter"
+        )
+    return asked if asked is not None else names[0]

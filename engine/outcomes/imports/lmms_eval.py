@@ -1,0 +1,50 @@
+"""A log of lmms-eval (`--log_samples`): `<out>/<model>/<date>_samples_<task>.jsonl`.
+
+The doc is dropped from its rows, so that a family sits in what the task's metric returned
+(`mmar_accuracy.category`). Knows nothing of the other arm.
+"""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from earmark.engine.outcomes.imports import files
+from earmark.engine.outcomes.imports.responses import response
+from earmark.engine.outcomes.imports.rows import Fields, Log, LogRow, Record, log_row, only_metric
+
+_NAME = re.compile(r"(?:(?P<date>\d[\dT_.-]*)_)?samples_(?P<task>.+)\.jsonl")
+_OWN = Fields(id="doc_id", correct="target")
+_NOT_METRICS = (
+    "doc_id", "doc", "target", "input", "input_media", "arguments", "resps", "filtered_resps", "token_counts",
+    "doc_hash", "submission",
+)  # fmt: skip
+
+
+def read(path: Path, fields: Fields) -> Log:
+    """All rows; raises InputError where the metric is not plain."""
+    path = files.find_log(path, "*samples_*.jsonl")
+    files.expect(path, "lmms-eval")
+    records = files.json_lines(path)
+    metric = fields.metric or only_metric(path, records, _NOT_METRICS)
+    name = _NAME.fullmatch(path.name)
+    return Log(
+        path,
+        [_row(record, fields, metric) for record in records],
+        replace(fields, metric=metric),
+        model=files.model_beside(path, name and name["date"]),
+        task=name and name["task"],
+    ).unique("a task with several filters writes one row each without naming it: log it with a single filter")
+
+
+def _row(record: Record, fields: Fields, metric: str) -> LogRow:
+    answer, nll = response(record.data)
+    return log_row(
+        record,
+        fields,
+        _OWN,
+        loss=1 - record.share(metric, "--metric"),
+        answer=answer,
+        nll=nll,
+        question={"prompt": record.said("input"), "target": record.said("target")},
+        doc_hash=record.said("doc_hash"),
+    )

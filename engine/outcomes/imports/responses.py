@@ -1,0 +1,51 @@
+"""What was answered, from the `filtered_resps` of an lm-eval or lmms-eval row: a text, or a likelihood per option.
+
+Knows nothing of fields, files or metrics.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from earmark.engine.outcomes.imports.rows import as_number
+
+
+class Response(NamedTuple):
+    """The answer ("" for none, None where the row does not tell) and the NLL of the right answer."""
+
+    answer: str | None
+    nll: float | None = None
+
+
+def response(row: Mapping[str, Any]) -> Response:
+    """What a row answers: the text it generated, or the place (0, 1, ...) of its most likely option."""
+    answered = row.get("filtered_resps")
+    likelihoods = _likelihoods(answered)
+    if likelihoods is None:
+        while isinstance(answered, list) and len(answered) == 1:
+            answered = answered[0]
+        return Response(answered if isinstance(answered, str) else None)
+    if "acc_mutual_info" in row:  # the second half are the same options without the question
+        likelihoods = likelihoods[: len(likelihoods) // 2]
+    best = max(range(len(likelihoods)), key=likelihoods.__getitem__)
+    target = str(row.get("target"))
+    if not (target.isdecimal() and int(target) < len(likelihoods)):
+        return Response(str(best))
+    # The log-likelihood of the option's text as it stands: neither normalised over the options nor by length.
+    right = likelihoods[int(target)]
+    return Response(str(best), max(0.0, -right) if math.isfinite(right) else None)
+
+
+def _likelihoods(answered: Any) -> list[float] | None:
+    """The log-likelihoods of [[log-likelihood, is greedy], ...] (as numbers or texts), or None for anything else."""
+    if not isinstance(answered, list) or len(answered) < 2:
+        return None
+    found = []
+    for option in answered:
+        if not (isinstance(option, list) and len(option) == 2 and str(option[1]) in ("True", "False")):
+            return None
+        number = as_number(option[0])
+        if number is None or math.isnan(number):
+            return None
+        found.append(number)
+    return found

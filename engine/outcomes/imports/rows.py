@@ -1,0 +1,275 @@
+"""The row that every kind of log is read into, and how its fields are found, converted and refused.
+
+Knows dotted paths, numbers and texts. Knows no file and no harness.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes.schema import OK
+
+_NO_ANSWER = ("", "[invalid]")  # the second is what answer-extracting filters write when nothing matches
+_MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Where a row says what, as dotted paths (`doc.category`); None leaves it to the kind of log."""
+
+    family: str | None = None
+    id: str | None = None
+    source: str | None = None
+    metric: str | None = None  # accuracy-like: the loss is 1 - metric
+    predicted: str | None = None
+    correct: str | None = None
+    nll: str | None = None
+    tokens: str | None = None
+    filter: str | None = None  # lm-eval: which filter's rows
+    scorer: str | None = None  # inspect: whose scores
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One question with its outcome, as one log tells it."""
+
+    where: str  # the place in the log, for errors
+    sample_id: str
+    source_id: str
+    family: str
+    loss: float | None  # None only where status is an error
+    predicted: str | None = None
+    correct: str | None = None
+    nll: float | None = None
+    tokens: int | None = None
+    status: str = OK
+    question: Mapping[str, str] = field(default_factory=dict)  # what must be the same on raw and compressed audio
+    doc_hash: str | None = None  # less telling: a doc may hold its audio, compressed or not
+    extra: Mapping[str, Any] = field(default_factory=dict)  # further columns of a cell
+
+
+class Log(NamedTuple):
+    """A whole log: its rows, what it says of itself, and the fields that were used to read it."""
+
+    path: Path
+    rows: Sequence[LogRow]
+    fields: Fields
+    model: str | None = None
+    task: str | None = None
+
+    def unique(self, do: str = "keep one row per sample, or name another field with --id") -> "Log":
+        """The log itself; raises InputError where it is empty or a sample stands twice."""
+        if not self.rows:
+            raise InputError(self.path, "the log has no rows", "run the evaluation again")
+        first: dict[str, LogRow] = {}
+        for row in self.rows:
+            if row.sample_id in first:
+                raise InputError(
+                    row.where, f"sample '{row.sample_id}' stands already at {first[row.sample_id].where}", do
+                )
+            first[row.sample_id] = row
+        return self
+
+
+class Record(NamedTuple):
+    """One raw row of a log, before anybody knows what its fields mean."""
+
+    where: str
+    data: Mapping[str, Any]
+
+    def get(self, path: str) -> Any:
+        """The value at a path, or None where there is none."""
+        value = lookup(self.data, path)
+        return None if value is _MISSING else value
+
+    def said(self, key: str) -> str | None:
+        """The text at a key of the log's own layout, or None."""
+        value = self.data.get(key)
+        return value if isinstance(value, str) and value else None
+
+    def need(self, path: str, option: str) -> Any:
+        """The value at a path, which must be there (it may be null)."""
+        value = lookup(self.data, path)
+        if value is _MISSING:
+            known = [name for name, _ in leaves(self.data)]
+            raise InputError(
+                self.where, f"no field '{path}' (there are {first_few(known, 12)})", f"name one with {option}"
+            )
+        return value
+
+    def text(self, path: str, option: str) -> str:
+        """The text at a path, which must be there and say something."""
+        text = self._as_text(path, self.need(path, option), option)
+        if text is None or not text.strip():
+            raise InputError(self.where, f"field '{path}' is empty", f"fill it, or name another one with {option}")
+        return text
+
+    def optional_text(self, asked: str | None, own: str | None, option: str) -> str | None:
+        """The text at the field that was asked for, which must be there, or at the log's own, which may be missing."""
+        path, value = self._asked_or_own(asked, own, option)
+        return self._as_text(path, value, option)
+
+    def optional_number(self, asked: str | None, own: str | None, option: str) -> float | None:
+        """The number at the field that was asked for, or at the log's own; null is none."""
+        path, value = self._asked_or_own(asked, own, option)
+        return None if _is_null(value) else self._as_number(path, value, option)
+
+    def optional_count(self, asked: str | None, own: str | None, option: str) -> int | None:
+        """The same, which must be 0, 1, 2, ..."""
+        number = self.optional_number(asked, own, option)
+        if number is None or (number >= 0 and number.is_integer()):
+            return None if number is None else int(number)
+        raise InputError(self.where, f"field '{asked or own}' is {number:g}, not a count", f"name one with {option}")
+
+    def share(self, path: str, option: str) -> float:
+        """The number in [0, 1] at a path, which must be there."""
+        number = self._as_number(path, self.need(path, option), option)
+        if not 0 <= number <= 1:
+            raise InputError(
+                self.where, f"field '{path}' is {number:g}, not in [0, 1]", f"name a share or a yes/no with {option}"
+            )
+        return number
+
+    def _asked_or_own(self, asked: str | None, own: str | None, option: str) -> tuple[str, Any]:
+        if asked is not None:
+            return asked, self.need(asked, option)
+        return own or "", self.get(own) if own else None
+
+    def _as_text(self, path: str, value: Any, option: str) -> str | None:
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return ", ".join(value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, Mapping | list):
+            raise InputError(
+                self.where, f"field '{path}' holds {type(value).__name__}, not a text", f"name one with {option}"
+            )
+        return None if _is_null(value) else str(value)
+
+    def _as_number(self, path: str, value: Any, option: str) -> float:
+        number = as_number(value)
+        if number is None:
+            inner = [f"{path}.{name}" for name, _ in leaves(value)] if isinstance(value, Mapping) else []
+            shown = f"{{{', '.join(inner[:6])}}}" if inner else f"'{str(value)[:40]}'"
+            raise InputError(self.where, f"field '{path}' is {shown}, not a number", f"name a number with {option}")
+        return number
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))  # NaN: how pandas writes "no value"
+
+
+def lookup(value: Any, path: str) -> Any:
+    """What a dotted path leads to; a step is a key (which may itself have dots) or a place in a list."""
+    if isinstance(value, list):
+        value = {str(place): item for place, item in enumerate(value)}
+    if not isinstance(value, Mapping):
+        return _MISSING
+    if path in value:
+        return value[path]
+    for dot in (place for place, letter in enumerate(path) if letter == "."):
+        if path[:dot] in value:
+            found = lookup(value[path[:dot]], path[dot + 1 :])
+            if found is not _MISSING:
+                return found
+    return _MISSING
+
+
+def leaves(data: Mapping[str, Any], depth: int = 2) -> Iterator[tuple[str, Any]]:
+    """Paths and values of a row, down to `depth` keys."""
+    for key, value in data.items():
+        if isinstance(value, Mapping) and depth > 1:
+            yield from ((f"{key}.{inner}", found) for inner, found in leaves(value, depth - 1))
+        else:
+            yield str(key), value
+
+
+def as_number(value: Any) -> float | None:
+    """A number, a yes/no or a text that spells one; None for anything else."""
+    if isinstance(value, str):
+        truth = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}.get(value.strip().lower())
+        if truth is not None:
+            return truth
+    if isinstance(value, str | int | float):
+        try:
+            return float(value)
+        except (ValueError, OverflowError):
+            return None
+    return None
+
+
+def only_metric(path: Path, records: Sequence[Record], own: Iterable[str]) -> str:
+    """The one field, outside the log's `own`, that is a number in [0, 1] in every row."""
+    if not records:
+        raise InputError(path, "the log has no rows", "run the evaluation again")
+    own = set(own)
+
+    def is_share(value: Any) -> bool:
+        return isinstance(value, int | float) and 0 <= value <= 1
+
+    found = [
+        name
+        for name, _ in leaves({key: value for key, value in records[0].data.items() if key not in own})
+        if all(is_share(record.get(name)) for record in records)
+    ]
+    if len(found) != 1:
+        several = f"{len(found)} fields could be the metric ({first_few(found, 8)})"
+        none = "no field is a number in [0, 1] in every row, so there is no metric"
+        raise InputError(path, several if found else none, "name it with --metric")
+    return found[0]
+
+
+def log_row(
+    record: Record,
+    fields: Fields,
+    own: Fields,
+    *,
+    loss: float | None,
+    answer: str | None = None,
+    nll: float | None = None,
+    error: str | None = None,
+    question: Mapping[str, str | None],
+    doc_hash: str | None = None,
+) -> LogRow:
+    """One row by the fields that were asked for, else by the log's `own`; the rest is what the kind of log knows.
+
+    `answer`: "" says that there was none (it is counted wrong), None that the log does not tell.
+    """
+    sample_id = record.text(fields.id or own.id or "", "--id")
+    if fields.predicted is not None:
+        answer = record.optional_text(fields.predicted, None, "--predicted") or ""
+    failed = answer is not None and answer.strip() in _NO_ANSWER
+    nll = record.optional_number(fields.nll, own.nll, "--nll") if nll is None or fields.nll else nll
+    if nll is not None and not (nll >= 0 and math.isfinite(nll)):
+        raise InputError(
+            record.where, f"the negative log-likelihood is {nll:g}", "name one that is at least 0 with --nll"
+        )
+    return LogRow(
+        where=record.where,
+        sample_id=sample_id,
+        source_id=record.optional_text(fields.source, own.source, "--source") or sample_id,
+        family=record.text(_family_field(record, fields, own), "--family"),
+        loss=None if error else 1.0 if failed else loss,
+        predicted=None if error or failed else answer,
+        correct=record.optional_text(fields.correct, own.correct, "--correct"),
+        nll=None if error else nll,
+        tokens=record.optional_count(fields.tokens, own.tokens, "--tokens"),
+        status=error or OK,
+        question={name: value for name, value in question.items() if value},
+        doc_hash=doc_hash,
+    )
+
+
+def _family_field(record: Record, fields: Fields, own: Fields) -> str:
+    path = fields.family or own.family
+    if path is None:
+        texts = [name for name, value in leaves(record.data) if isinstance(value, str) and len(value) < 60]
+        raise InputError(
+            record.where,
+            f"which field is the family of a question? (short texts are {first_few(texts, 12)})",
+            "name it with --family",
+        )
+    return path
