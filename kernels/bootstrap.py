@@ -1,45 +1,121 @@
-"""The paired bootstrap: resampled sums per family and column.
+"""The paired bootstrap: resampled sums per family and column, exactly multinomial, many replicates at a time.
 
-Replicate r is a function of (seed, r) and of the number of units alone, so every statistic of a replicate, of any
-method, budget or partition, comes from one resample, whatever is computed in one call. Knows arrays only.
+A replicate draws every unit's count as Poisson(multiplicity * (1 - 3 / sqrt(N))) and tops the total up to N by single
+draws. Given their total, independent Poissons are multinomial, so the result is exactly N draws with replacement.
+A total above N is drawn again. Replicate r is a function of (seed, r) and the units alone: every statistic of a
+replicate comes from one resample, on any number of threads, in any blocks. Knows arrays only.
 """
 
+import math
+
+import numba
 import numpy as np
+import numpy.typing as npt
 
-from earmark.kernels.collapse import Cells, FloatArray, IntArray
+from earmark.kernels._jit import jit, parallel_jit
+from earmark.kernels.collapse import Entries, Units
+from earmark.kernels.poisson import poisson_tables
+from earmark.kernels.random import below, mix, stream_key, word
 
-_BLOCK_BYTES = 1 << 25  # of counts at a time
+LANES = 64  # replicates side by side, so that compilers can use wide registers
+_COMPARED = 16  # rates up to here are drawn by comparing with thresholds
+_SHRINK_SD = 3.0
+_TOP_UP = np.uint64(0xD1B54A32D192ED03)  # sets the words of top-ups and of repeats apart
+_S32, _S64 = np.uint64(32), np.uint64(64)
 
 
 def resampled_sums(
-    cells: Cells, n_families: int, *, seed: int, replicates: int, source: IntArray | None = None
-) -> tuple[FloatArray, FloatArray]:
-    """Sums (replicates, families, columns) and resampled row counts (replicates, families).
-
-    Rows are drawn with replacement, or whole sources where `source` (n,) gives each row's code from 0.
-    The sums are exact whatever the order of additions if the values lie on a grid fine enough for 53 bits.
-    """
-    n_cells, n_columns = cells.values.shape
-    sums = np.empty((replicates, n_families, n_columns))
-    rows = np.empty((replicates, n_families))
-    start = np.searchsorted(cells.family, np.arange(n_families + 1))
-    block = max(1, _BLOCK_BYTES // (8 * n_cells))
-    for first in range(0, replicates, block):
-        last = min(first + block, replicates)
-        counts = np.stack([_draw(cells.of_row, n_cells, seed, r, source) for r in range(first, last)])
-        for family in range(n_families):
-            of_family = slice(start[family], start[family + 1])
-            sums[first:last, family] = counts[:, of_family] @ cells.values[of_family]
-            rows[first:last, family] = counts[:, of_family].sum(axis=1)
-    return sums, rows
+    units: Units, entries: Entries, *, seed: int, replicates: int, first: int = 0
+) -> npt.NDArray[np.floating]:
+    """Sums (families, columns + 1, replicates) of replicates first, first + 1, ...; the last column counts rows."""
+    if replicates < 1 or first < 0 or seed < 0:
+        raise ValueError(f"replicates {replicates}, first {first}, seed {seed}: not a range of replicates")
+    n_draws = int(units.multiplicity.sum())
+    rates, kind = np.unique(units.multiplicity, return_inverse=True)
+    shrunk = rates.astype(np.float64) * max(1 - _SHRINK_SD / math.sqrt(n_draws), 0.01)
+    tables = poisson_tables(shrunk, rates <= _COMPARED)
+    unit_of_draw = np.repeat(np.arange(len(units.multiplicity), dtype=np.int32), units.multiplicity)
+    n_families, n_columns = entries.shape
+    sums = np.empty((n_families * (n_columns + 1), replicates), entries.value.dtype)
+    _resample(kind, tables, unit_of_draw, entries.entry_at, entries.target, entries.value, seed, first, sums)
+    return sums.reshape(n_families, n_columns + 1, replicates)
 
 
-def _draw(of_row: IntArray, n_cells: int, seed: int, replicate: int, source: IntArray | None) -> FloatArray:
-    """How often each cell occurs in one resample, as float64 for the matrix product."""
-    rng = np.random.Generator(np.random.Philox(key=np.array([seed, replicate], dtype=np.uint64)))
-    if source is None:
-        n = len(of_row)
-        return np.bincount(of_row[rng.integers(n, size=n)], minlength=n_cells).astype(np.float64)
-    n_sources = int(source.max()) + 1
-    weight = np.bincount(rng.integers(n_sources, size=n_sources), minlength=n_sources).astype(np.float64)
-    return np.bincount(of_row, weights=weight[source], minlength=n_cells).astype(np.float64)
+@parallel_jit
+def _resample(kind, tables, unit_of_draw, entry_at, target, value, seed, first, sums):
+    n_targets, replicates = sums.shape
+    for block in numba.prange((replicates + LANES - 1) // LANES):
+        begin = block * LANES
+        n_lanes = min(LANES, replicates - begin)
+        counts = _draw(kind, tables, unit_of_draw, seed, first + begin)
+        total = np.zeros((n_targets, LANES), value.dtype)
+        for u in range(len(kind)):
+            count = counts[u]
+            for e in range(entry_at[u], entry_at[u + 1]):
+                amount, into = value[e], total[target[e]]
+                for lane in range(LANES):
+                    into[lane] += amount * count[lane]
+        for t in range(n_targets):
+            for lane in range(n_lanes):
+                sums[t, begin + lane] = total[t, lane]
+
+
+@jit
+def _draw(kind, tables, unit_of_draw, seed, first):
+    """Counts (units, LANES) of replicates first, first + 1, ..."""
+    n_units, n_draws = len(kind), len(unit_of_draw)
+    counts = np.empty((n_units, LANES), np.float32)  # whole numbers below 2^24
+    drawn = np.zeros(LANES, np.float32)
+    uniform = np.empty(LANES, np.uint32)
+    keys = np.empty(LANES, np.uint64)
+    for lane in range(LANES):
+        keys[lane] = stream_key(seed, first + lane)
+    for u in range(n_units):
+        count, k = counts[u], kind[u]
+        if tables.bits[k] == 0:
+            for lane in range(LANES):
+                uniform[lane] = np.uint32(word(keys[lane], u + 1) >> _S32)
+                count[lane] = np.float32(0)
+            for t in range(tables.threshold_at[k], tables.threshold_at[k + 1]):
+                threshold = tables.thresholds[t]
+                for lane in range(LANES):
+                    count[lane] += np.float32(1) if uniform[lane] >= threshold else np.float32(0)
+        else:
+            for lane in range(LANES):
+                count[lane] = _from_alias(tables, k, word(keys[lane], u + 1))
+        for lane in range(LANES):
+            drawn[lane] += count[lane]
+    for lane in range(LANES):
+        key, total = keys[lane], np.int64(drawn[lane])
+        while total > n_draws:
+            key = mix(key ^ _TOP_UP)
+            total = 0
+            for u in range(n_units):
+                counts[u, lane] = _poisson(tables, kind[u], word(key, u + 1))
+                total += np.int64(counts[u, lane])
+        key = mix(key + _TOP_UP)
+        for i in range(n_draws - total):
+            counts[unit_of_draw[below(word(key, i + 1), n_draws)], lane] += np.float32(1)
+    return counts
+
+
+@jit
+def _poisson(tables, k, bits):
+    """One count from one word: the same as in the lanes."""
+    if tables.bits[k] > 0:
+        return _from_alias(tables, k, bits)
+    uniform = np.uint32(bits >> _S32)
+    count = np.float32(0)
+    for t in range(tables.threshold_at[k], tables.threshold_at[k + 1]):
+        count += np.float32(1) if uniform >= tables.thresholds[t] else np.float32(0)
+    return count
+
+
+@jit
+def _from_alias(tables, k, bits):
+    """The top bits choose a slot, the next 32 whether to stay in it."""
+    wide = np.uint64(tables.bits[k])
+    slot = np.int64(bits >> (_S64 - wide))
+    at = tables.alias_at[k] + slot
+    stays = np.uint32((bits << wide) >> _S32) < tables.stay[at]
+    return np.float32(tables.lowest[k] + (slot if stays else tables.alias[at]))

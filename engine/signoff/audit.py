@@ -9,45 +9,44 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from earmark.engine.outcomes.schema import ANCHOR
 from earmark.engine.signoff.excess import Observed, worst_family
 from earmark.engine.signoff.families import Families, coarsened
 from earmark.engine.signoff.paired import Curve, CurveKey
+from earmark.kernels.noise import bottlenecks, noisy_labels
+
+Labels = npt.NDArray[np.int32]
 
 NOISE_RATE, NOISE_DRAWS = 0.2, 100
 _NO_DAMAGE = 1e-12
-_NOISE_STREAM = 1 << 63  # keeps these draws apart from the bootstrap's
 
 
-def label_noise(curve: Curve, families: Families, observed: Observed, seed: int) -> list[dict[str, Any]]:
+def label_noise(curve: Curve, families: Families, observed: Observed, labels: Labels | None) -> list[dict[str, Any]]:
     """How often the worst family stays the worst when a fifth of the labels are replaced by other families'."""
-    n, n_families = len(families.code), len(families.names)
-    if n_families < 2:
+    if labels is None:
         return []
     budgets = np.flatnonzero(curve.budgets < 1)
-    kept = np.zeros(len(budgets), dtype=int)
-    bottleneck = observed.excess.family[:, budgets].argmax(axis=0)
-    for draw in range(NOISE_DRAWS):
-        rng = np.random.Generator(np.random.Philox(key=np.array([seed, _NOISE_STREAM + draw], dtype=np.uint64)))
-        flipped = rng.random(n) < NOISE_RATE
-        shift = np.where(flipped, rng.integers(1, n_families, size=n), 0)
-        code = (families.code + shift) % n_families
-        rows = np.bincount(code, minlength=n_families)
-        for i, b in enumerate(budgets):
-            sums = np.bincount(code, weights=curve.difference[:, b], minlength=n_families)
-            excess = np.divide(sums, rows, out=np.full(n_families, -np.inf), where=rows > 0)
-            kept[i] += excess.argmax() == bottleneck[i]
+    found = bottlenecks(labels, curve.difference[:, budgets], len(families.names))
+    kept = (found == observed.family[:, budgets].argmax(axis=0)).mean(axis=0)
     return [
         {
             "budget": float(curve.budgets[b]),
             "rate": NOISE_RATE,
             "draws": NOISE_DRAWS,
-            "bottleneck": worst_family(observed.excess.family[:, b], families),
-            "preserved": float(kept[i] / NOISE_DRAWS),
+            "bottleneck": worst_family(observed.family[:, b], families),
+            "preserved": float(share),
         }
-        for i, b in enumerate(budgets)
+        for b, share in zip(budgets, kept, strict=True)
     ]
+
+
+def noisy(families: Families, seed: int) -> Labels | None:
+    """The noisy labels that every curve under this partition is tried with; None where there is one family."""
+    if len(families.names) < 2:
+        return None
+    return noisy_labels(families.code, len(families.names), rate=NOISE_RATE, draws=NOISE_DRAWS, seed=seed)
 
 
 def coarsening(curve: Curve, families: Families, observed: Observed) -> list[dict[str, Any]]:
@@ -55,10 +54,10 @@ def coarsening(curve: Curve, families: Families, observed: Observed) -> list[dic
     if len(families.names) < 3:
         return []
     groups = coarsened(families)
-    sums = observed.excess.family * families.size[:, None]
+    sums = observed.family * families.size[:, None]
     coarse = np.stack([sums[list(group)].sum(axis=0) / families.size[list(group)].sum() for group in groups])
-    average = observed.excess.average
-    fine_damage, coarse_damage = observed.excess.worst - average, coarse.max(axis=0) - average
+    average = observed.average
+    fine_damage, coarse_damage = observed.worst - average, coarse.max(axis=0) - average
     return [
         {
             "budget": float(curve.budgets[b]),

@@ -61,11 +61,12 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
     made = _Sections()
     for rows, curves in paired.groups:
         families_of = partitions.of(rows, rule)
+        noise_of = {partition: audit.noisy(families, rule.seed) for partition, families in families_of.items()}
         located: dict[tuple[CurveKey, str, float], Frontiers] = {}
         for curve, replicates in _resampled(rows, curves, families_of, rule, progress):
             for partition, families in families_of.items():
                 resampled = replicates[partition] if replicates else None
-                of_curve = _sign(curve, rows, partition, families, resampled, rule, made)
+                of_curve = _sign(curve, rows, partition, families, noise_of[partition], resampled, rule, made)
                 located |= {(curve.key, partition, tolerance): found for tolerance, found in of_curve.items()}
         made.gains += gain.gains(located, reference_answerer, rule.alpha)
         made.query_use += query_use.query_use(located, rule.alpha)
@@ -121,7 +122,14 @@ def _resampled(
 
 
 def _sign(
-    curve: Curve, rows: Rows, partition: str, families: Families, resampled: Excess | None, rule: Rule, made: _Sections
+    curve: Curve,
+    rows: Rows,
+    partition: str,
+    families: Families,
+    noise: audit.Labels | None,
+    resampled: Excess | None,
+    rule: Rule,
+    made: _Sections,
 ) -> dict[float, Frontiers]:
     """The verdict and the diagnostics of one curve under one partition; returns its frontiers by tolerance."""
     observed = observe(curve, families)
@@ -139,7 +147,7 @@ def _sign(
         made.chains.append(key | chain.chain(*of_tolerance))
         overlap = chain.overlap(*of_tolerance)
         made.overlaps += [key | overlap] if overlap else []
-    made.label_noise += [key | entry for entry in audit.label_noise(curve, families, observed, rule.seed)]
+    made.label_noise += [key | entry for entry in audit.label_noise(curve, families, observed, noise)]
     made.coarsening += [key | entry for entry in audit.coarsening(curve, families, observed)]
     return located
 

@@ -1,6 +1,6 @@
 """Chains and overlaps (SPEC 3): which family costs how much budget, and whether two families need the same audio.
 
-Every step and ratio is recomputed inside each replicate. Knows excess and families; no files.
+Every step and listed ratio is recomputed inside each replicate. Knows excess and families; no files.
 """
 
 from itertools import combinations
@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from earmark.engine.signoff.excess import Excess, FloatArray, interval
+from earmark.engine.signoff.excess import Excess
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.paired import Curve
 from earmark.kernels import frontier as kernel
+from earmark.kernels.select import percentile_ends
 
-_PAIR_BYTES = 1 << 26  # of pairwise excess at a time
+_LISTED_FAMILIES = 12  # beyond it nobody reads the pairs: their summary is kept
 
 
 def chain(
@@ -21,11 +22,11 @@ def chain(
 ) -> dict[str, Any]:
     """Add families from the smallest to the largest; each step's frontier and increment, with intervals."""
     order = families.by_size
-    frontier = kernel.chain(point.family, order, curve.budgets, tolerance)
+    frontier = kernel.chain(point.family, order, curve.budgets, tolerance)[:, 0]
     resampled = kernel.chain(replicates.family, order, curve.budgets, tolerance)
-    lower, upper = interval(resampled, alpha)
+    lower, upper = percentile_ends(resampled, alpha)
     increment = np.diff(frontier, prepend=np.nan)
-    increment_lower, increment_upper = interval(np.diff(resampled, axis=1), alpha)
+    increment_lower, increment_upper = percentile_ends(np.diff(resampled, axis=0), alpha)
     steps = [
         {
             "step": i + 1,
@@ -52,13 +53,9 @@ def overlap(
     pairs = np.array(list(combinations(range(len(families.names)), 2)), dtype=np.int64)
     if not len(pairs):
         return None
-    ratios = kernel.pair_ratios(point.family, pairs, curve.budgets, tolerance)
-    lower, upper = (np.empty(len(pairs)) for _ in range(2))
-    at_once = max(1, _PAIR_BYTES // (8 * len(replicates.average) * len(curve.budgets)))
-    for first in range(0, len(pairs), at_once):
-        some = slice(first, first + at_once)
-        resampled: FloatArray = kernel.pair_ratios(replicates.family, pairs[some], curve.budgets, tolerance)
-        lower[some], upper[some] = interval(resampled, alpha)
+    ratios = kernel.pair_ratios(point.family, pairs, curve.budgets, tolerance)[:, 0]
+    listed = pairs if len(families.names) <= _LISTED_FAMILIES else pairs[:0]
+    lower, upper = percentile_ends(kernel.pair_ratios(replicates.family, listed, curve.budgets, tolerance), alpha)
     return {
         "tolerance": tolerance,
         "pairs": [
@@ -68,7 +65,7 @@ def overlap(
                 "lower": float(lower[i]),
                 "upper": float(upper[i]),
             }
-            for i, (g, h) in enumerate(pairs)
+            for i, (g, h) in enumerate(listed)
         ],
         "summary": {
             "pairs": len(pairs),

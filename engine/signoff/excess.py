@@ -13,24 +13,24 @@ import numpy.typing as npt
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.paired import Curve, Progress
 from earmark.kernels.bootstrap import resampled_sums
-from earmark.kernels.collapse import collapse
+from earmark.kernels.collapse import collapse, entries
 from earmark.kernels.frontier import worst
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-_REPLICATE_BYTES = 1 << 28  # held at a time
+_REPLICATE_BYTES = 1 << 28  # of resampled sums held at a time
 
 
 class Excess(NamedTuple):
-    """Mean excess, with any leading axes L: none for the observed rows, (replicates,) for a bootstrap."""
+    """Mean excess at B budgets in R replicates; what was observed is one replicate."""
 
-    average: FloatArray  # (*L, B)
-    family: FloatArray  # (*L, F, B); NaN where a replicate has no row of the family
+    average: FloatArray  # (B, R)
+    family: FloatArray  # (F, B, R); NaN where a replicate has no row of the family
 
     @property
     def worst(self) -> FloatArray:
-        """The maximum over families, (*L, B)."""
+        """The maximum over families, (B, R)."""
         return worst(self.family)
 
 
@@ -38,16 +38,31 @@ class Excess(NamedTuple):
 class Observed:
     """What the rows themselves say, before any resampling."""
 
-    excess: Excess
+    excess: Excess  # R = 1
     plus: IntArray  # (F, B) rows where the loss rose
     minus: IntArray  # (F, B) rows where it fell
+
+    @property
+    def average(self) -> FloatArray:
+        """(B,)"""
+        return self.excess.average[:, 0]
+
+    @property
+    def family(self) -> FloatArray:
+        """(F, B)"""
+        return self.excess.family[:, :, 0]
+
+    @property
+    def worst(self) -> FloatArray:
+        """(B,)"""
+        return self.excess.worst[:, 0]
 
 
 def observe(curve: Curve, families: Families) -> Observed:
     """Count and average the paired differences per family."""
     sums = _family_sums(curve.difference, families)
     return Observed(
-        Excess(sums.sum(axis=0) / families.size.sum(), sums / families.size[:, None]),
+        Excess((sums.sum(axis=0) / families.size.sum())[:, None], (sums / families.size[:, None])[:, :, None]),
         _family_sums(curve.difference > 0, families).astype(np.int64),
         _family_sums(curve.difference < 0, families).astype(np.int64),
     )
@@ -83,48 +98,35 @@ def replicate(
     progress: Progress,
 ) -> Iterator[tuple[Curve, dict[str, Excess]]]:
     """Bootstrap every curve under every partition; replicate r is the same resample of the rows for all of them."""
-    # An atom is a set of rows in the same family under every partition: its sums add up to any family's.
     codes = np.stack([families.code for families in partitions.values()], axis=1)
-    atoms, atom_of_row = np.unique(codes, axis=0, return_inverse=True)
-    joint = collapse(np.concatenate([curve.difference for curve in curves], axis=1), atom_of_row.ravel())
-    for chunk in _chunks(curves, replicates * len(atoms)):
-        columns = np.concatenate([_columns_of(curve, curves) for curve in chunk])
-        sums, rows = resampled_sums(
-            joint._replace(values=joint.values[:, columns]), len(atoms), seed=seed, replicates=replicates, source=source
-        )
+    units = collapse(np.concatenate([curve.difference for curve in curves], axis=1), codes, source)
+    n_families = sum(len(families.names) for families in partitions.values())
+    done = 0
+    for chunk in _chunks(curves, replicates * n_families):
+        values = np.concatenate([curve.difference for curve in chunk], axis=1)
+        sums = {}
+        for name, families in partitions.items():
+            of_partition = entries(units, values, families.code, len(families.names))
+            sums[name] = resampled_sums(units, of_partition, seed=seed, replicates=replicates)
         end = 0
         for curve in chunk:
-            begin, end = end, end + len(curve.budgets)
-            of_curve = sums[:, :, begin:end]
-            yield (
-                curve,
-                {
-                    name: _excess(of_curve, rows, atoms[:, p], len(families.names))
-                    for p, (name, families) in enumerate(partitions.items())
-                },
-            )
-            progress("resampling", curves.index(curve) + 1, len(curves))
+            begin, end, done = end, end + len(curve.budgets), done + 1
+            yield curve, {name: _excess(of[:, begin:end], of[:, -1:]) for name, of in sums.items()}
+            progress("certifying curves", done, len(curves))
 
 
-def interval(replicates: FloatArray, alpha: float) -> tuple[FloatArray, FloatArray]:
-    """Percentile ends (alpha, 1 - alpha) over the first axis; replicates without a value (NaN) are skipped."""
-    quantile = np.nanquantile if np.isnan(replicates).any() else np.quantile
-    lower, upper = quantile(replicates, [alpha, 1 - alpha], axis=0)
-    return lower, upper
+def _excess(sums: npt.NDArray[np.floating], rows: npt.NDArray[np.floating]) -> Excess:
+    """From sums (F, B, R) and row counts (F, 1, R)."""
+    total_rows = rows.sum(axis=0, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # 0 / 0: no row of the family in this replicate
+        family = np.divide(sums, rows, dtype=np.float64)
+    return Excess(sums.sum(axis=0, dtype=np.float64) / total_rows, family)
 
 
 def _family_sums(values: npt.NDArray[np.generic], families: Families) -> FloatArray:
     """Sum the rows of (n, B) per family: (F, B)."""
     columns = [np.bincount(families.code, weights=column, minlength=len(families.names)) for column in values.T]
     return np.stack(columns, axis=1).astype(np.float64)
-
-
-def _excess(sums: FloatArray, rows: FloatArray, family_of_atom: IntArray, n_families: int) -> Excess:
-    member = (family_of_atom[None, :] == np.arange(n_families)[:, None]).astype(np.float64)  # (F, atoms)
-    family_sums, family_rows = member @ sums, rows @ member.T
-    with np.errstate(invalid="ignore"):  # 0 / 0: no row of the family in this replicate
-        family = family_sums / family_rows[:, :, None]
-    return Excess(sums.sum(axis=1) / rows.sum(axis=1)[:, None], family)
 
 
 def _chunks(curves: Sequence[Curve], sums_per_budget: int) -> Iterator[list[Curve]]:
@@ -137,12 +139,3 @@ def _chunks(curves: Sequence[Curve], sums_per_budget: int) -> Iterator[list[Curv
             chunk = []
         chunk.append(curve)
     yield chunk
-
-
-def _columns_of(curve: Curve, curves: Sequence[Curve]) -> IntArray:
-    begin = 0
-    for other in curves:
-        if other is curve:
-            return np.arange(begin, begin + len(curve.budgets))
-        begin += len(other.budgets)
-    raise AssertionError("the curve is not one of the curves")

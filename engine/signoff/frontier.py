@@ -43,7 +43,7 @@ def frontiers(
     ends = {"tokens": (float(curve.tokens[0]), float(curve.tokens[-1]))}
     default_ends = (float(curve.budgets[0]), 1.0)
     return {
-        (axis, variant): Frontier(float(value), resampled.get((axis, variant), none), *ends.get(axis, default_ends))
+        (axis, variant): Frontier(float(value[0]), resampled.get((axis, variant), none), *ends.get(axis, default_ends))
         for (axis, variant), value in points.items()
     }
 

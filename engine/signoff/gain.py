@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.schema import ANCHOR
-from earmark.engine.signoff.excess import interval
 from earmark.engine.signoff.frontier import AXES, VARIANTS, Axis, Frontiers, Variant
 from earmark.engine.signoff.paired import CurveKey
 from earmark.kernels.frontier import SLACK
+from earmark.kernels.select import percentile_ends
 
 AGNOSTIC, CONDITIONED = "_agnostic", "_conditioned"
 
@@ -117,7 +117,7 @@ def _gain(
     a, c = of_agnostic.replicates, of_conditioned.replicates
     if np.isfinite(a).all() and np.isfinite(c).all():
         replicates = a - c
-        lower, upper = (float(end) for end in interval(replicates, alpha))
+        lower, upper = (float(end) for end in percentile_ends(replicates, alpha))
         p = two_sided_p(replicates)
     return Gain(
         kind="same-backbone" if agnostic.answerer == conditioned.answerer else "cross-backbone",

@@ -14,6 +14,7 @@ from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.frontier import VARIANTS, Frontiers
 from earmark.engine.signoff.paired import Curve, Rows
 from earmark.engine.signoff.rule import Interval, Rule, Verdict, judge
+from earmark.kernels.select import percentile_ends
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -59,19 +60,22 @@ def resamples_sources(rows: Rows, rule: Rule) -> bool:
 def _budgets(
     curve: Curve, families: Families, observed: Observed, replicates: Excess, rule: Rule
 ) -> list[dict[str, Any]]:
-    point, testable = observed.excess, families.testable
-    average = _intervals(point.average, replicates.average, rule)
-    worst = _intervals(point.worst, replicates.worst, rule)
-    by_family = _intervals(point.family.T, replicates.family.swapaxes(1, 2), rule)  # [budget][family]
+    average = _intervals(observed.average, replicates.average, rule)
+    worst = _intervals(observed.worst, replicates.worst, rule)
+    by_family = [
+        _intervals(of_family, resampled, rule)
+        for of_family, resampled in zip(observed.family, replicates.family, strict=True)
+    ]
+    testable = families.testable
     worst_testable: list[Interval | None] = [None] * len(curve.budgets)
     if testable.any():
-        only = Excess(replicates.average, replicates.family[:, testable])
-        worst_testable = [*_intervals(point.family[testable].max(axis=0), only.worst, rule)]
+        only = Excess(replicates.average, replicates.family[testable])
+        worst_testable = [*_intervals(observed.family[testable].max(axis=0), only.worst, rule)]
     paradox = excess.consistency_paradox(curve)
     entries = []
     for b, budget in enumerate(curve.budgets):
         implied = curve.implied and b == len(curve.budgets) - 1
-        of_family = dict(zip(families.names, by_family[b], strict=True))
+        of_family = {name: by_family[f][b] for f, name in enumerate(families.names)}
         decided = {
             tolerance: _RAW_ITSELF
             if implied
@@ -89,9 +93,9 @@ def _budgets(
                 "loss": float(curve.loss[b]),
                 "excess_average": average[b]._asdict(),
                 "excess_family": worst[b]._asdict(),
-                "worst_family": excess.worst_family(point.family[:, b], families),
+                "worst_family": excess.worst_family(observed.family[:, b], families),
                 "hidden_damage": worst[b].estimate - average[b].estimate,
-                "concentration_top2": excess.concentration_top2(point.family[:, b], families),
+                "concentration_top2": excess.concentration_top2(observed.family[:, b], families),
                 "answer_consistency": float(curve.consistency[b]),
                 "consistency_paradox": bool(paradox[b]),
                 "families": [
@@ -113,15 +117,10 @@ def _budgets(
     return entries
 
 
-def _intervals(point: FloatArray, replicates: FloatArray, rule: Rule) -> Any:
-    """Nested lists of Interval with the shape of `point`; `replicates` has one leading axis more."""
-    lower, upper = excess.interval(replicates, rule.alpha)
-    if point.ndim == 1:
-        return [Interval(*map(float, ends)) for ends in zip(point, lower, upper, strict=True)]
-    return [
-        [Interval(*map(float, ends)) for ends in zip(*row, strict=True)]
-        for row in zip(point, lower, upper, strict=True)
-    ]
+def _intervals(point: FloatArray, replicates: FloatArray, rule: Rule) -> list[Interval]:
+    """One interval per entry of `point` (B,), from replicates (B, R)."""
+    ends = percentile_ends(replicates, rule.alpha)
+    return [Interval(*map(float, interval)) for interval in zip(point, *ends, strict=True)]
 
 
 def _frontier(tolerance: float, frontiers: Frontiers, curve: Curve, rule: Rule) -> dict[str, Any]:
@@ -131,7 +130,7 @@ def _frontier(tolerance: float, frontiers: Frontiers, curve: Curve, rule: Rule) 
     entry["intervals"] = {}
     for variant in VARIANTS:
         replicates = frontiers["interpolated", variant].replicates
-        lower, upper = excess.interval(replicates, rule.alpha)
+        lower, upper = percentile_ends(replicates, rule.alpha)
         entry["intervals"][variant] = {
             "lower": float(lower),
             "upper": float(upper),

@@ -1,0 +1,90 @@
+"""The one way to compile a kernel: no fastmath, and a cache that notices every edit.
+
+numba's own cache looks at the file of a function and misses edits to what it calls in other files; here the cache
+folder is named after the hash of all kernel sources. Knows numba; no kernel.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numba.core import config, event
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _cache_folder() -> Path:
+    """EARMARK_CACHE_DIR, else the user's cache folder."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earmark"
+    root = Path(os.environ.get("EARMARK_CACHE_DIR") or default)
+    return root / f"kernels-{digest.hexdigest()[:16]}"
+
+
+CACHE_FOLDER = _cache_folder()
+
+
+def jit(function: _Function) -> _Function:
+    """Compile on first call, or load what this machine compiled before."""
+    return _compiled(function, parallel=False)
+
+
+def parallel_jit(function: _Function) -> _Function:
+    """The same for a function whose `prange` loops may run on several threads."""
+    return _compiled(function, parallel=True)
+
+
+def _compiled(function: _Function, parallel: bool) -> _Function:
+    if config.DISABLE_JIT:  # NUMBA_DISABLE_JIT=1: plain Python, whose scalars warn where words wrap around
+        plain: _Function = np.errstate(over="ignore")(function)
+        return plain
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(CACHE_FOLDER)  # read when the decorator runs; other users of numba keep theirs
+    try:
+        compiled: Any = numba.njit(cache=True, parallel=parallel, error_model="numpy", fastmath=False)(function)
+    finally:
+        config.CACHE_DIR = before
+    return compiled  # type: ignore[no-any-return]
+
+
+@contextmanager
+def announced(say: Callable[[str], None]) -> Iterator[None]:
+    """Say so if anything has to be compiled in here, and at the end how long that took."""
+    watch = _Watch(say)
+    event.register("numba:compile", watch)
+    try:
+        yield
+    finally:
+        event.unregister("numba:compile", watch)
+        if watch.seconds:
+            say(f"compiled the kernels in {watch.seconds:.0f} s; the next start on this machine is warm")
+
+
+class _Watch(event.Listener):
+    """Adds up the outermost compilations; a function may compile what it calls."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.seconds = 0.0
+        self._say = say
+        self._depth = 0
+        self._began = 0.0
+
+    def on_start(self, _event: object) -> None:
+        if not self.seconds and not self._depth:
+            self._say("compiling the kernels for this machine (once) ...")
+        if not self._depth:
+            self._began = time.perf_counter()
+        self._depth += 1
+
+    def on_end(self, _event: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self.seconds += time.perf_counter() - self._began
