@@ -1,0 +1,165 @@
+"""`earmark certify RUN`: a decision table, certificate.json and report.html."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from earmark.cli.progress import Progress
+
+_EXIT_REFUSED = 3
+_REPORT = "report.html"
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--partition",
+    "partitions",
+    multiple=True,
+    metavar="NAME",
+    help="A partition to certify; repeat for several. Default: all of partitions.parquet, else the rows' query_family.",
+)
+@click.option(
+    "--tolerance",
+    "tolerances",
+    multiple=True,
+    type=float,
+    metavar="E",
+    help="Allowed excess error of the worst family; repeat for several.  [default: 0.05]",
+)
+@click.option(
+    "--tolerance-average",
+    type=float,
+    metavar="E",
+    help="Allowed average excess error.  [default: the same as --tolerance]",
+)
+@click.option(
+    "--alpha",
+    type=float,
+    default=0.025,
+    show_default=True,
+    help="One-sided error of an interval's end; 0.025 gives 95% intervals.",
+)
+@click.option(
+    "--rule",
+    "name",
+    type=click.Choice(["paper"]),
+    default="paper",
+    show_default=True,
+    help="How a budget is judged.",
+)
+@click.option(
+    "--loss",
+    type=click.Choice(["zero-one", "nll"]),
+    default="zero-one",
+    show_default=True,
+    help="The loss column, or the negative log-likelihood of the right answer.",
+)
+@click.option(
+    "--min-family",
+    type=int,
+    default=30,
+    show_default=True,
+    metavar="N",
+    help="Families with fewer rows join their parent or stay inconclusive.",
+)
+@click.option(
+    "--parent",
+    "parents",
+    multiple=True,
+    metavar="FAMILY=PARENT",
+    help="Where a family goes if it is rare; repeat for several.",
+)
+@click.option(
+    "--clustering",
+    type=click.Choice(["source", "ignore"]),
+    default="source",
+    show_default=True,
+    help="Resample whole recordings where rows share one, or ignore that.",
+)
+@click.option("--replicates", type=int, default=10_000, show_default=True, metavar="R", help="Bootstrap replicates.")
+@click.option("--seed", type=int, default=42, show_default=True, metavar="S", help="Seed of the bootstrap.")
+@click.option(
+    "--max-error-rate",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of failed rows a cell may have; they count as harm.",
+)
+@click.option(
+    "--reference-answerer",
+    metavar="NAME",
+    help="Whose agnostic selector is the reference of cross-backbone gains.  [default: the first by name]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where certificate.json and report.html go.  [default: the run folder]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the certificate instead of the table.")
+def certify(
+    run: Path,
+    partitions: tuple[str, ...],
+    tolerances: tuple[float, ...],
+    parents: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
+    **declared: Any,
+) -> None:
+    """Decide from the outcomes in RUN which budget is safe, or refuse.
+
+    RUN is a run folder: cells/answerer=A/corpus=C/method=M/budget=B/part-*.parquet, with the raw reference in
+    method=uncompressed/budget=1.0. Writes certificate.json and report.html.
+
+    Exit code: 0 when some method has an approved budget below 1, 3 when none has, 2 for bad input.
+
+    \b
+    Example:
+      earmark certify runs/mmar --partition native --tolerance 0.05 --rule paper
+    """
+    from earmark.cli.table import decision_table
+    from earmark.engine.outcomes.atomic import write_file
+    from earmark.engine.report.html import render
+    from earmark.engine.signoff import certificate as signoff
+    from earmark.engine.signoff.rule import Rule
+
+    rule = Rule(
+        tolerances=tolerances or (0.05,),
+        partitions=partitions,
+        parents=_parents(parents),
+        **declared,
+    )
+    progress = Progress()
+    made = signoff.certify(run, rule, progress)
+    progress.clear()
+    certificate_path = signoff.write(made, run, out or run)
+    report_path = (out or run) / _REPORT
+    write_file(report_path, render(made).encode())
+    if as_json:
+        click.echo(json.dumps(made, indent=1, ensure_ascii=False))
+    else:
+        click.echo(decision_table(made))
+        click.echo(f"\ncertificate  {certificate_path}\nreport       {report_path}")
+    sys.exit(0 if _approved(made) else _EXIT_REFUSED)
+
+
+def _parents(options: tuple[str, ...]) -> dict[str, str]:
+    parents = {}
+    for option in options:
+        family, equals, parent = option.partition("=")
+        if not (family and equals and parent):
+            raise click.BadParameter(f"'{option}' is not FAMILY=PARENT", param_hint="--parent")
+        parents[family] = parent
+    return parents
+
+
+def _approved(certificate: dict[str, Any]) -> bool:
+    return any(
+        entry["budget"] is not None and entry["budget"] < 1
+        for result in certificate["results"]
+        for entry in result["certified"]
+    )

@@ -1,0 +1,91 @@
+"""The command line: `earmark COMMAND`. Parses, calls one engine function, prints.
+
+Results go to stdout, progress and errors to stderr. Commands import what they need when they run, so that
+`earmark --help` stays quick.
+"""
+
+import os
+import sys
+import traceback
+from importlib import import_module
+
+import click
+
+_COMMANDS = {  # name -> module and function, imported on first use
+    "certify": ("earmark.cli.certify", "certify"),
+    "verify": ("earmark.cli.verify", "verify"),
+    "import": ("earmark.cli.import_logs", "import_logs"),
+}
+_SHORT_HELP = {
+    "certify": "Decide from a run folder which budget is safe.",
+    "verify": "Recompute a certificate from its files.",
+    "import": "Make a run folder from the logs of an evaluation harness.",
+}
+_EXIT_INTERRUPTED = 130
+_EXIT_BUG = 70
+
+
+class _LazyGroup(click.Group):
+    """Lists commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module, function = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), function)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_SHORT_HELP.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="earmark", prog_name="earmark")
+@click.option("--debug", is_flag=True, help="Show a traceback instead of one line when something fails.")
+def earmark(debug: bool) -> None:  # noqa: ARG001
+    """Sign off audio compression for large audio language models.
+
+    Earmark compares answers on raw and on compressed audio, finds the question family that is hurt most, and
+    returns the smallest retained-audio budget that is safe, or refuses with the reason.
+    """
+
+
+def main() -> None:
+    """Run the command line; one line per failure, a traceback only with --debug."""
+    debug = "--debug" in sys.argv[1:] or bool(os.environ.get("EARMARK_DEBUG"))
+    try:
+        sys.exit(earmark.main(prog_name="earmark", standalone_mode=False) or 0)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        sys.exit(_EXIT_INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        click.echo(_usage_line(error), err=True)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        else:
+            click.echo(_one_line(error), err=True)
+        sys.exit(getattr(error, "exit_code", _EXIT_BUG))
+
+
+def _usage_line(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "earmark"
+    return f"error: {' '.join(error.format_message().split()).rstrip('.')}; see `{command} --help`"
+
+
+def _one_line(error: Exception) -> str:
+    if hasattr(error, "exit_code"):
+        return f"error: {error}"
+    return f"error: {type(error).__name__}: {error}; this is a defect of earmark: run again with `earmark --debug ...`"
+
+
+if __name__ == "__main__":
+    main()

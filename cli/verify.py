@@ -1,0 +1,36 @@
+"""`earmark verify CERT`: does the certificate follow from its files?"""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from earmark.cli.progress import Progress
+
+_EXIT_DIFFERS = 1
+
+
+@click.command()
+@click.argument("certificate", metavar="CERT", type=click.Path(path_type=Path))
+@click.option("--run", type=click.Path(path_type=Path), help="The run folder.  [default: where the certificate says]")
+@click.option("--json", "as_json", is_flag=True, help='Print {"holds": ..., "difference": ...}.')
+def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
+    """Recompute CERT, a certificate.json, from its run folder and say the first difference, or that it holds.
+
+    Every input file must have the same bytes. Exit code: 0 when it holds, 1 when it differs, 2 for bad input.
+
+    \b
+    Example:
+      earmark verify runs/mmar/certificate.json
+    """
+    from earmark.engine.signoff.verify import verify as recompute
+
+    progress = Progress()
+    difference = recompute(certificate, run, progress)
+    progress.clear()
+    if as_json:
+        click.echo(json.dumps({"holds": difference is None, "difference": difference}))
+    else:
+        click.echo(f"{certificate}: " + ("holds" if difference is None else f"does not hold: {difference}"))
+    sys.exit(0 if difference is None else _EXIT_DIFFERS)

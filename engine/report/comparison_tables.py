@@ -1,0 +1,101 @@
+"""The tables of comparisons: gains of conditioned selectors, chains of families, overlaps of pairs.
+
+Every number is the certificate's own, rounded for reading; what has no entries has no table.
+"""
+
+from markupsafe import Markup
+
+from earmark.engine.report.decisions import Group, Json, who
+from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent, percents, unit_of_axis
+from earmark.engine.report.tables import Cell, Table, folded_if_long, numbers, text, under
+
+PAIRS_SHOWN = 20
+
+
+def gains(group: Group, unit: Unit) -> Table | None:
+    rows = [
+        (
+            Markup("<code>{}</code> − <code>{}</code>").format(g["agnostic"], g["conditioned"]),
+            under(g["kind"], NONE if g["kind"] == "same-backbone" else f"{g['reference_answerer']} is agnostic"),
+            str(g["seed"]),
+            unit.tolerance(g["tolerance"]),
+            g["axis"],
+            g["variant"],
+            _frontier(g["agnostic_frontier"], g["axis"]),
+            _frontier(g["conditioned_frontier"], g["axis"]),
+            _gain(g),
+            p_value(g["p"]),
+            g["direction"],
+            percent(g["at_smallest"]),
+            percent(g["at_full"]),
+        )
+        for g in group.gains
+    ]
+    columns = [
+        *text("Agnostic − conditioned", "Kind"),
+        *numbers("Seed", "Tolerance"),
+        *text("Axis", "Variant"),
+        *numbers("Agnostic", "Conditioned", "Gain", "p"),
+        *text("Direction"),
+        *numbers("At smallest", "At full"),
+    ]
+    caption = "Gains: audio saved by conditioning on the question, in percentage points of the audio or in tokens"
+    return folded_if_long(caption, columns, rows) if rows else None
+
+
+def chain(entry: Json, unit: Unit) -> Table:
+    """Budget needed as families are added, from the smallest to the largest."""
+    rows = [
+        (
+            str(s["step"]),
+            under(s["family"], "bottleneck" if s["family"] == entry["bottleneck"] else NONE),
+            count(s["n"]),
+            count(s["n_cumulative"]),
+            under(percent(s["frontier"]), percents(s["lower"], s["upper"])),
+            under(percent(s["increment"]), percents(s["increment_lower"], s["increment_upper"])),
+        )
+        for s in entry["steps"]
+    ]
+    columns = [
+        *numbers("Step"),
+        *text("Family added"),
+        *numbers("Rows", "Rows so far", "Frontier", "Increment"),
+    ]
+    caption = Markup("Chain: {}, within {}").format(who(entry), unit.tolerance(entry["tolerance"]))
+    return Table(caption, columns, rows, folded=True)
+
+
+def overlaps(group: Group, unit: Unit) -> Table | None:
+    rows = [
+        (
+            who(o),
+            unit.tolerance(o["tolerance"]),
+            count(o["summary"]["pairs"]),
+            *(RATIO.number(o["summary"][field]) for field in ("min", "median", "mean", "max")),
+        )
+        for o in group.overlaps
+    ]
+    columns = [*text("Method"), *numbers("Tolerance", "Pairs", "Smallest", "Median", "Mean", "Largest")]
+    caption = "Overlaps: budget of two families together over the sum of their budgets"
+    return folded_if_long(caption, columns, rows) if rows else None
+
+
+def pairs(entry: Json, unit: Unit) -> Table:
+    """The pairs of families whose needs overlap most."""
+    ordered = sorted(entry["pairs"], key=lambda p: (p["ratio"] is None, p["ratio"] or 0, p["families"]))
+    rows = [
+        (" + ".join(p["families"]), under(RATIO.number(p["ratio"]), RATIO.interval(p["lower"], p["upper"])))
+        for p in ordered[:PAIRS_SHOWN]
+    ]
+    shown = f", the {len(rows)} smallest of {len(ordered)} ratios" if len(ordered) > len(rows) else ""
+    caption = Markup("Pairs: {}, within {}{}").format(who(entry), unit.tolerance(entry["tolerance"]), shown)
+    return Table(caption, [*text("Families"), *numbers("Ratio")], rows, folded=True)
+
+
+def _frontier(value: float | None, axis: str) -> str:
+    return unit_of_axis(axis).number(value) if axis == "tokens" else percent(value)
+
+
+def _gain(g: Json) -> Cell:
+    unit = unit_of_axis(g["axis"])
+    return under(unit.number(g["point"], signed=True), unit.interval(g["lower"], g["upper"], signed=True))

@@ -1,0 +1,244 @@
+"""Which figures a group of results gets, in which order, and what each of them says in words.
+
+Reads the fields of a certificate and hands plain numbers to `curves`, `heatmap` and `intervals`, which draw.
+A figure exists only where its data do.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from earmark.engine.report import curves, heatmap, intervals
+from earmark.engine.report.decisions import Group, Json, saves
+from earmark.engine.report.numbers import Unit, percent, unit_of_axis
+
+_PANELS_SHOWN = 6
+
+
+class FigureSet(NamedTuple):
+    """Figures of one kind; the `folded` ones open on demand."""
+
+    heading: str
+    look_for: str
+    shown: list[Markup]
+    folded: list[Markup]
+
+
+def of_group(group: Group, rule: Json, unit: Unit) -> list[FigureSet]:
+    """Every figure of the group that has data."""
+    sets = [_curves(group, rule, unit), _heat_maps(group, rule, unit), _gains(group, unit), _chains(group, unit)]
+    return [s for s in sets if s.shown]
+
+
+def _name(entry: Json) -> str:
+    return f"{entry['method']}, seed {entry['seed']}"
+
+
+# Excess against budget -------------------------------------------------------------------------------------
+
+
+def _curves(group: Group, rule: Json, unit: Unit) -> FigureSet:
+    drawn = [_panel_of(result, unit) for result in group.results]
+    shared = [v for c in drawn for v in curves.values(c)]
+    tolerances = [curves.Tolerance(t, unit.tick(t)) for t in sorted(rule["tolerances"])]
+    if rule["tolerance_average"] is not None:
+        value = rule["tolerance_average"]
+        tolerances.append(curves.Tolerance(value, f"avg {unit.tick(value)}"))
+    panels = [
+        curves.panel(c, tolerances, shared, unit, _panel_words(result, unit))
+        for c, result in zip(drawn, group.results, strict=True)
+    ]
+    return FigureSet(
+        "Excess against budget",
+        "Look for the gap between the two curves: it is the damage that the average hides. A budget holds where the "
+        "whole interval of the worst family lies below the dashed tolerance.",
+        panels[:_PANELS_SHOWN],
+        panels[_PANELS_SHOWN:],
+    )
+
+
+def _panel_of(result: Json, unit: Unit) -> curves.Curves:
+    def points(field: str) -> list[curves.Point]:
+        return [
+            curves.Point(b["budget"], b[field]["estimate"], b[field]["lower"], b[field]["upper"], implied=b["implied"])
+            for b in result["budgets"]
+        ]
+
+    certified = [c for c in result["certified"] if saves(c["budget"])]
+    approved = [f"{percent(c['budget'])} within {unit.tolerance(c['tolerance'])}" for c in certified]
+    note = "approved: " + "; ".join(approved) if approved else "no budget below 1 is approved"
+    return curves.Curves(
+        _name(result),
+        note,
+        points("excess_average"),
+        points("excess_family"),
+        [c["budget"] for c in certified],
+    )
+
+
+def _panel_words(result: Json, unit: Unit) -> str:
+    first, last = result["budgets"][0], result["budgets"][-1]
+
+    def at(b: Json) -> str:
+        return (
+            f"At {percent(b['budget'])} of the audio the average excess is "
+            f"{unit.number(b['excess_average']['estimate'])} {unit.name} and that of the worst family, "
+            f"{b['worst_family']}, {unit.number(b['excess_family']['estimate'])}."
+        )
+
+    ends = at(first) if first is last else f"{at(first)} {at(last)}"
+    verdicts = " ".join(
+        f"Within {unit.tolerance(c['tolerance'])}: "
+        + (f"{percent(c['budget'])} is approved." if saves(c["budget"]) else "no budget below 1 is approved.")
+        for c in result["certified"]
+    )
+    return f"{ends} {verdicts}"
+
+
+# Families by budget ----------------------------------------------------------------------------------------
+
+
+def _heat_maps(group: Group, rule: Json, unit: Unit) -> FigureSet:
+    maps = [_heat_map_of(result, max(rule["tolerances"]), unit) for result in group.results]
+    return FigureSet(
+        "Excess by family and budget",
+        f"Look for the rows that stay coloured to the right: families that need more audio than the rest. Cells are "
+        f"{_cells_of(unit)}; blue is better than raw audio, orange worse; the worst family of a budget is outlined; "
+        f"* marks families with too few rows.",
+        maps[:1],
+        maps[1:],
+    )
+
+
+def _cells_of(unit: Unit) -> str:
+    return "percentage points" if unit.name == "points" else unit.name
+
+
+def _heat_map_of(result: Json, tolerance: float, unit: Unit) -> Markup:
+    """The shades end at the largest excess, or at the tolerance: what is harmless stays pale."""
+    budgets = result["budgets"]
+    cells = {(f["family"], i): f for i, b in enumerate(budgets) for f in b["families"]}
+    rows = []
+    for family in dict.fromkeys(name for name, _ in cells):
+        entries = [cells.get((family, i)) for i in range(len(budgets))]
+        known = [e for e in entries if e is not None]
+        rows.append(
+            heatmap.Row(family, known[0]["n"], any(e["rare"] for e in known), [e and e["excess"] for e in entries])
+        )
+    rows.sort(key=lambda row: (-max((e for e in row.excess if e is not None), default=0), row.family))
+    limit = max([tolerance, *(abs(e) for row in rows for e in row.excess if e is not None)])
+    place = {row.family: i for i, row in enumerate(rows)}
+    heat = heatmap.HeatMap(
+        _name(result),
+        [b["budget"] for b in budgets],
+        rows,
+        [None if b["implied"] else place.get(b["worst_family"]) for b in budgets],
+    )
+    top = ", ".join(row.family for row in rows[:3])
+    desc = f"Rows are {len(rows)} families, hurt most first ({top}); columns are {len(budgets)} budgets. " + " ".join(
+        f"At {percent(b['budget'])} the worst is {b['worst_family']}, "
+        f"{unit.number(b['excess_family']['estimate'])} {unit.name}."
+        for b in budgets
+    )
+    return heatmap.draw(heat, limit, unit, desc)
+
+
+# Gains -----------------------------------------------------------------------------------------------------
+
+
+def _gains(group: Group, unit: Unit) -> FigureSet:
+    gains = [g for g in group.gains if g["axis"] == "interpolated"]
+    panels = []
+    tolerances = dict.fromkeys(g["tolerance"] for g in gains)
+    rows_of = {t: _gain_rows(g for g in gains if g["tolerance"] == t) for t in tolerances}
+    shared = [v for rows in rows_of.values() for v in intervals.values(rows)]
+    for tolerance, rows in rows_of.items():
+        counts = {
+            d: sum(g["tolerance"] == tolerance and g["direction"] == d for g in gains)
+            for d in ("positive", "negative", "inconclusive")
+        }
+        desc = (
+            f"Agnostic minus conditioned frontier within {unit.tolerance(tolerance)}: conditioning saves audio in "
+            f"{counts['positive']} comparisons, costs audio in {counts['negative']} and is inconclusive in "
+            f"{counts['inconclusive']}. Points of the audio: "
+            + "; ".join(_gain_words(row) for row in rows if row.marks)
+        )
+        heading = f"Within {unit.tolerance(tolerance)}"
+        dots = intervals.Dots(heading, "● average  ◆ worst family", "audio saved, % of the clip", rows)
+        tick = unit_of_axis("interpolated").tick
+        title = f"Audio saved by conditioning on the question, within {unit.tolerance(tolerance)}"
+        panels.append(intervals.draw(dots, shared, tick, title, desc))
+    return FigureSet(
+        "Does conditioning on the question save audio?",
+        "Look for intervals that stay clear of the zero line: to its right, a selector that hears the question needs "
+        "less audio than one that does not; to its left, it needs more.",
+        panels,
+        [],
+    )
+
+
+def _gain_rows(gains: Iterable[Json]) -> list[intervals.Row]:
+    """A heading per compared pair, then one row per seed with a mark per variant."""
+    pairs: dict[str, dict[int, dict[str, intervals.Mark]]] = {}
+    for g in gains:
+        pair = f"{g['agnostic']} − {g['conditioned']}"
+        if g["kind"] != "same-backbone":
+            pair += f" ({g['kind']}, {g['reference_answerer']})"
+        written = unit_of_axis(g["axis"]).number(g["point"], signed=True)
+        mark = intervals.Mark(g["variant"], g["point"], g["lower"], g["upper"], written)
+        pairs.setdefault(pair, {}).setdefault(g["seed"], {})[g["variant"]] = mark
+    rows = []
+    for pair, seeds in pairs.items():
+        rows.append(intervals.Row(pair))
+        rows += [
+            intervals.Row(f"seed {seed}", [marks[v] for v in ("average", "family") if v in marks])
+            for seed, marks in seeds.items()
+        ]
+    return rows
+
+
+def _gain_words(row: intervals.Row) -> str:
+    return f"{row.label} " + ", ".join(f"{mark.kind} {mark.written}" for mark in row.marks)
+
+
+# Chains ----------------------------------------------------------------------------------------------------
+
+
+def _chains(group: Group, unit: Unit) -> FigureSet:
+    """The chains of the most relevant method and seed; the tables have the others."""
+    best = group.results[0]
+    chains = [c for c in group.chains if (c["method"], c["seed"]) == (best["method"], best["seed"])]
+    return FigureSet(
+        "Which families need the audio?",
+        "Families join from the smallest to the largest, and the budget that they need together can only grow. Look "
+        "for the long steps: those families set the budget; ◀ marks the longest.",
+        [_chain_of(c, unit) for c in chains],
+        [],
+    )
+
+
+def _chain_of(chain: Json, unit: Unit) -> Markup:
+    steps = chain["steps"]
+    grown = {step["family"] for step in steps if (step["increment"] or 0) > 0}
+    longest = chain["bottleneck"] if chain["bottleneck"] in grown else None
+    rows = []
+    for step in steps:
+        bottleneck = step["family"] == longest
+        written = percent(step["frontier"]) + (" ◀" if bottleneck else "")
+        mark = intervals.Mark("family", step["frontier"], step["lower"], step["upper"], written)
+        rows.append(intervals.Row(step["family"], [mark], strong=bottleneck))
+    shared = [1.0, *intervals.values(rows)]
+    dots = intervals.Dots(
+        _name(chain), f"within {unit.tolerance(chain['tolerance'])}", "audio needed by the families so far", rows
+    )
+    if steps:
+        desc = (
+            f"The budget grows from {percent(steps[0]['frontier'])} with {steps[0]['family']} alone to "
+            f"{percent(steps[-1]['frontier'])} with all {len(steps)} families; "
+            + (f"the longest step is {longest}." if longest else "no family adds to it.")
+        )
+    else:
+        desc = "The chain has no steps."
+    title = f"Budget needed as families are added: {_name(chain)}"
+    return intervals.draw(dots, shared, percent, title, desc, path=True)

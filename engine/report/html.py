@@ -1,0 +1,133 @@
+"""Renders a certificate as one HTML page that needs nothing else: no network, no script, no other file.
+
+Knows the order of the story (decisions, figures, tables, how to read it) and nothing of statistics. Reads no file but
+its own template and style sheet.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from earmark.engine.errors import InputError
+from earmark.engine.report import (
+    audit_tables,
+    comparison_tables,
+    decisions,
+    figures,
+    numbers,
+    result_tables,
+    run_tables,
+)
+from earmark.engine.report.decisions import Decision, Group, Json
+from earmark.engine.report.figures import FigureSet
+from earmark.engine.report.numbers import Unit
+from earmark.engine.report.tables import Table
+
+SCHEMA = "earmark.certificate/1"
+_FORBIDDEN = re.compile("[^\t\n -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Section(NamedTuple):
+    """One group of results with everything that is shown of it."""
+
+    ident: str
+    group: Group
+    decisions: list[Decision]
+    methods: Table | None
+    figures: list[FigureSet]
+    results: list[tuple[Markup, list[Table]]]
+    tables: list[Table]
+    folds: list[tuple[str, list[Table]]]
+
+
+def render(certificate: Json) -> str:
+    """The page; the same certificate gives the same bytes. Refuses a schema it does not know."""
+    if certificate.get("schema") != SCHEMA:
+        raise InputError(
+            "certificate.json", f"schema '{certificate.get('schema')}' is unknown", f"this Earmark renders {SCHEMA}"
+        )
+    certificate = _legible(certificate)
+    unit = numbers.unit_of(certificate["rule"]["loss"])
+    groups = decisions.groups(certificate)
+    sections = [_section(f"g{i}", group, certificate["rule"], unit) for i, group in enumerate(groups, 1)]
+    page = _environment().get_template("report.html.j2")
+    source = page.render(
+        certificate=certificate,
+        unit=unit,
+        confidence=numbers.percent(1 - 2 * certificate["rule"]["alpha"]),
+        headline=decisions.headline([d for s in sections for d in s.decisions], unit),
+        sections=sections,
+        errors=run_tables.errors(certificate["errors"]),
+        audits=audit_tables.tables(certificate["audits"], unit),
+        rule=run_tables.rule(certificate["rule"]),
+        results=run_tables.results(groups, unit),
+        inputs=run_tables.inputs(certificate["inputs"]),
+    )
+    return source.strip() + "\n"
+
+
+def _section(ident: str, group: Group, rule: Json, unit: Unit) -> Section:
+    every = [
+        result_tables.frontiers(group, unit),
+        comparison_tables.gains(group, unit),
+        comparison_tables.overlaps(group, unit),
+    ]
+    folds = [
+        ("Chains: families added one by one", [comparison_tables.chain(c, unit) for c in group.chains]),
+        (
+            "Pairs of families that overlap most",
+            [comparison_tables.pairs(o, unit) for o in group.overlaps if o["pairs"]],
+        ),
+    ]
+    return Section(
+        ident=ident,
+        group=group,
+        decisions=decisions.decisions(group),
+        methods=result_tables.every_method(group, unit),
+        figures=figures.of_group(group, rule, unit),
+        results=[(decisions.who(result), _of_result(result, unit)) for result in group.results],
+        tables=[table for table in every if table is not None],
+        folds=[(label, found) for label, found in folds if found],
+    )
+
+
+def _of_result(result: Json, unit: Unit) -> list[Table]:
+    every = [
+        result_tables.budgets(result, unit),
+        result_tables.families(result, unit),
+        result_tables.reasons(result, unit),
+        result_tables.merged(result),
+    ]
+    return [table for table in every if table is not None]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        percent=numbers.percent,
+        plain=numbers.plain,
+        sentence=decisions.sentence,
+        tolerance_words=decisions.tolerance_words,
+        who=decisions.who,
+    )
+    return environment
+
+
+def _legible(value: Any) -> Any:
+    """The same JSON with characters that HTML or XML forbid replaced by a visible mark."""
+    if isinstance(value, str):
+        return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {name: _legible(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_legible(item) for item in value]
+    return value

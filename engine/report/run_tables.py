@@ -1,0 +1,100 @@
+"""The tables of the whole certificate: its errors, the declared rule, what results rest on, the files that were read.
+
+Every number is the certificate's own, rounded for reading.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from earmark.engine.report.decisions import Group, Json, who
+from earmark.engine.report.numbers import Unit, count, percent, plain
+from earmark.engine.report.tables import Table, folded_if_long, numbers, text
+
+_RULE_WORDS = {
+    "name": "Rule",
+    "loss": "Loss",
+    "alpha": "One-sided error of an interval's end",
+    "tolerances": "Allowed excess of the worst family",
+    "tolerance_average": "Allowed average excess",
+    "clustering": "Clustering",
+    "replicates": "Bootstrap replicates",
+    "seed": "Bootstrap seed",
+    "min_family": "Fewest rows of a family",
+    "parents": "Declared parents of rare families",
+    "max_error_rate": "Highest error rate of a cell",
+    "partitions": "Partitions",
+    "reference_answerer": "Reference answerer of cross-backbone gains",
+}
+
+
+def errors(entries: Sequence[Json]) -> Table:
+    """The cells that have rows with an error status."""
+    rows = [
+        (
+            Markup("<code>{}</code>, seed {}").format(e["method"], e["seed"]),
+            f"{e['answerer']} · {e['corpus']}",
+            e["stream"],
+            percent(e["budget"]),
+            count(e["rows"]),
+            count(e["errors"]),
+            e["first"],
+        )
+        for e in entries
+    ]
+    columns = [
+        *text("Method", "Where", "Stream"),
+        *numbers("Budget", "Rows", "Errors"),
+        *text("The first of them"),
+    ]
+    return folded_if_long("Cells with errors", columns, rows)
+
+
+def rule(declared: Json) -> Table:
+    """The declared rule, field by field."""
+    rows = [(_RULE_WORDS.get(field, field), _rule_value(field, value)) for field, value in declared.items()]
+    return Table("The declared rule", text("Field", "Value"), rows)
+
+
+def _rule_value(field: str, value: Any) -> str:
+    if field == "tolerance_average" and value is None:
+        return "the same as the family's"
+    if field == "parents":
+        return ", ".join(f"{family} into {parent}" for family, parent in value.items()) or "none"
+    return plain(value)
+
+
+def results(groups: Iterable[Group], unit: Unit) -> Table:
+    """What every result rests on."""
+    rows = [
+        (
+            who(r),
+            group.where,
+            r["reference"],
+            count(r["n"]),
+            count(r["sources"]),
+            r["resampling"],
+            unit.number(r["raw_loss"]),
+            plain(r["rare_families"]),
+        )
+        for group in groups
+        for r in group.results
+    ]
+    columns = [
+        *text("Method", "Where", "Reference"),
+        *numbers("Rows", "Recordings"),
+        *text("Resampled by"),
+        *numbers("Loss on raw audio"),
+        *text("Families too rare"),
+    ]
+    return folded_if_long("What every result rests on", columns, rows)
+
+
+def inputs(entries: Sequence[Json]) -> Table:
+    rows = [
+        (Markup("<code>{}</code>").format(i["path"]), count(i["rows"]), Markup("<code>{}</code>").format(i["sha256"]))
+        for i in entries
+    ]
+    columns = [*text("File"), *numbers("Rows"), *text("SHA-256")]
+    return Table(f"Files that were read ({len(rows)})", columns, rows, folded=len(rows) > 12)

@@ -1,0 +1,47 @@
+"""What a table is: a caption, columns, and rows of cells that are already written.
+
+Knows nothing of certificates; `report.html.j2` turns it into HTML.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from earmark.engine.report.numbers import NONE
+
+Cell = str  # or Markup, which is a str and is not escaped again
+_LONG = 12  # rows
+
+
+class Column(NamedTuple):
+    """A head and whether its cells are text (left, may wrap) or numbers (right)."""
+
+    head: str
+    text: bool = False
+
+
+class Table(NamedTuple):
+    """A caption, columns and rows; the first cell of a row is its header."""
+
+    caption: Cell
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    folded: bool = False  # behind its caption until someone asks
+
+
+def folded_if_long(caption: Cell, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Table:
+    return Table(caption, columns, rows, folded=len(rows) > _LONG)
+
+
+def text(*heads: str) -> list[Column]:
+    return [Column(head, text=True) for head in heads]
+
+
+def numbers(*heads: str) -> list[Column]:
+    return [Column(head) for head in heads]
+
+
+def under(main: Cell, below: Cell) -> Cell:
+    """A cell of two lines, the second in small print; one line where there is nothing below."""
+    return Markup("{}<small>{}</small>").format(main, below) if below != NONE else main

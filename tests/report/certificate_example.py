@@ -1,0 +1,429 @@
+"""A certificate made of plain numbers, field by field as docs/certificate.md has it, for tests of the report.
+
+The numbers are consistent with each other (counts, rates, worst families, decisions) but measured by nobody.
+"""
+
+import random
+from itertools import combinations, pairwise
+from statistics import fmean, median, stdev
+from typing import Any
+
+Json = dict[str, Any]
+
+FAMILIES = ("counting", "emotion", "music", "speech_content", "temporal order")
+METHODS = ("energy", "learned_agnostic", "learned_conditioned", "uniform")
+_STRENGTH = {"learned_conditioned": 0.35, "learned_agnostic": 0.55, "energy": 0.8}
+
+
+def certificate(
+    *,
+    families: tuple[str, ...] = FAMILIES,
+    methods: tuple[str, ...] = METHODS,
+    seeds: tuple[int, ...] = (42,),
+    budgets: tuple[float, ...] = (0.1, 0.2, 0.4, 0.6, 0.8),
+    tolerances: tuple[float, ...] = (0.02, 0.05),
+    answerers: tuple[str, ...] = ("qwen2_audio",),
+    corpora: tuple[str, ...] = ("mmau",),
+    partitions: tuple[str, ...] = ("query_family",),
+    harm: float = 0.3,
+    loss: str = "zero-one",
+    intervals: bool = True,
+    comparisons: bool = True,
+    implied: bool = True,
+    rare: bool = False,
+    warnings: tuple[str, ...] = (),
+    errors: tuple[Json, ...] = (),
+) -> Json:
+    """A certificate; `harm` scales every excess, `rare` makes the second family too small to approve."""
+    draw = random.Random(20240607)
+    keys = [
+        {"answerer": a, "corpus": c, "method": m, "seed": s, "partition": p}
+        for a in answerers
+        for c in corpora
+        for m in methods
+        for s in (seeds if m.startswith("learned") else seeds[:1])
+        for p in partitions
+    ]
+    sizes = {f: 27 if rare and i == 1 else draw.randint(180, 900) for i, f in enumerate(families)}
+    need = {f: draw.uniform(0.1, 1) ** 2 for f in families}
+    results = [_result(key, draw, sizes, need, budgets, tolerances, harm, intervals, implied) for key in keys]
+    gains = _gains(results, tolerances) if comparisons else []
+    return {
+        "schema": "earmark.certificate/1",
+        "made_by": {"earmark": "0.1.0", "python": "3.11.7", "numpy": "2.4.6", "pyarrow": "26.0.1", "scipy": "1.17.1"},
+        "run": "runs/example",
+        "rule": {
+            "name": "paper",
+            "loss": loss,
+            "alpha": 0.025,
+            "tolerances": list(tolerances),
+            "tolerance_average": None,
+            "clustering": "source",
+            "replicates": 10000,
+            "seed": 42,
+            "min_family": 30,
+            "parents": {"tiny": "music"},
+            "max_error_rate": 0.01,
+            "partitions": list(partitions),
+            "reference_answerer": None,
+        },
+        "warnings": list(warnings),
+        "inputs": [
+            {
+                "path": f"cells/answerer={a}/corpus={c}/method=uncompressed/budget=1.0/part-0.parquet",
+                "sha256": f"{draw.getrandbits(256):064x}",
+                "rows": 1607,
+            }
+            for a in answerers
+            for c in corpora
+        ],
+        "errors": list(errors),
+        "results": results,
+        "gains": gains,
+        "chains": [_chain(r, t, draw) for r in results for t in tolerances] if comparisons else [],
+        "overlaps": [_overlap(r, t, draw) for r in results for t in tolerances]
+        if comparisons and len(families) > 1
+        else [],
+        "audits": _audits(results, gains, answerers, corpora) if comparisons else _NO_AUDITS,
+    }
+
+
+def error_entry() -> Json:
+    return {
+        "answerer": "qwen2_audio",
+        "corpus": "mmau",
+        "method": "energy",
+        "seed": 0,
+        "stream": "anchor",
+        "budget": 0.1,
+        "rows": 1607,
+        "errors": 3,
+        "first": "mmau-17: out of memory",
+    }
+
+
+_NO_AUDITS: Json = {
+    "seeds": [],
+    "query_use": [],
+    "contamination": [],
+    "label_noise": [],
+    "coarsening": [],
+    "architecture_gap": [],
+}
+
+
+def _interval(center: float, n: int, known: bool = True) -> Json:
+    half = 1.96 * (0.06 / n) ** 0.5
+    return {"lower": center - half if known else None, "upper": center + half if known else None}
+
+
+# Results ---------------------------------------------------------------------------------------------------
+
+
+def _result(
+    key: Json,
+    draw: random.Random,
+    sizes: dict[str, int],
+    need: dict[str, float],
+    budgets: tuple[float, ...],
+    tolerances: tuple[float, ...],
+    harm: float,
+    intervals: bool,
+    implied: bool,
+) -> Json:
+    strength = harm * _STRENGTH.get(key["method"], 1) * draw.uniform(0.9, 1.1)
+    evaluated = [*budgets, 1.0] if implied and 1.0 not in budgets else list(budgets)
+    entries = [
+        _budget(
+            b,
+            implied and b == 1.0,
+            sizes,
+            {g: strength * need[g] * (1 - b) ** 2 - 0.004 for g in sizes},
+            tolerances,
+            intervals,
+            draw,
+        )
+        for b in evaluated
+    ]
+    rare = [g for g in sizes if sizes[g] < 30]
+    certified = [_certify(t, i, entries) for i, t in enumerate(tolerances)]
+    return {
+        **key,
+        "reference": "uncompressed",
+        "n": sum(sizes.values()),
+        "sources": sum(sizes.values()) // 2,
+        "resampling": "source",
+        "raw_loss": 0.3125,
+        "merged_families": [{"family": "tiny", "n": 7, "into": min(sizes)}],
+        "rare_families": rare,
+        "budgets": entries,
+        "frontiers": [_frontier(entries, t) for t in tolerances],
+        "certified": certified,
+    }
+
+
+def _certify(tolerance: float, i: int, entries: list[Json]) -> Json:
+    approved = [e["budget"] for e in entries if e["decisions"][i]["decision"] == "approve"]
+    budget = min(approved, default=None)
+    if budget is not None and budget < 1:
+        reason = f"both intervals at {budget:g} end below {tolerance:g}"
+        following = {"action": "ship", "families": [], "text": f"ship at budget {budget:g}"}
+    else:
+        worst = entries[0]["worst_family"]
+        reason = f"no budget below 1 is approved; the worst family is '{worst}'"
+        following = {"action": "route", "families": [worst], "text": f"harm is local: route '{worst}' to raw audio"}
+    return {"tolerance": tolerance, "budget": budget, "reason": reason, "next": following}
+
+
+def _budget(
+    budget: float,
+    implied: bool,
+    sizes: dict[str, int],
+    risk: dict[str, float],
+    tolerances: tuple[float, ...],
+    intervals: bool,
+    draw: random.Random,
+) -> Json:
+    families = []
+    for name, n in sorted(sizes.items()):
+        net = 0 if implied else round(n * risk[name])
+        minus = 0 if implied else draw.randint(0, max(n // 20, 1)) + max(-net, 0)
+        interval = {"lower": 0.0, "upper": 0.0} if implied else _interval(net / n, n, intervals)
+        families.append(
+            {"family": name, "n": n, "plus": minus + net, "minus": minus, "excess": net / n, **interval, "rare": n < 30}
+        )
+    n, plus, minus = (sum(f[field] for f in families) for field in ("n", "plus", "minus"))
+    worst = max(families, key=lambda f: f["excess"])
+    average = {"estimate": (plus - minus) / n, **_interval((plus - minus) / n, n, intervals)}
+    family = {"estimate": worst["excess"], "lower": worst["lower"], "upper": worst["upper"]}
+    if implied:
+        average = family = {"estimate": 0.0, "lower": 0.0, "upper": 0.0}
+    mass = sorted((f["n"] * max(f["excess"], 0) for f in families), reverse=True)
+    return {
+        "budget": budget,
+        "implied": implied,
+        "n": n,
+        "plus": plus,
+        "minus": minus,
+        "mean_audio_tokens": None if implied else 750 * budget,
+        "loss": 0.3125 + (plus - minus) / n,
+        "excess_average": average,
+        "excess_family": family,
+        "worst_family": worst["family"],
+        "hidden_damage": family["estimate"] - average["estimate"],
+        "concentration_top2": sum(mass[:2]) / sum(mass) if sum(mass) else None,
+        "answer_consistency": 1 - (plus + minus) / n,
+        "consistency_paradox": budget == 0.2,
+        "families": families,
+        "decisions": [_decide(average, family, t, implied, any(f["rare"] for f in families)) for t in tolerances],
+    }
+
+
+def _decide(average: Json, family: Json, tolerance: float, implied: bool, rare: bool) -> Json:
+    if implied:
+        return {"tolerance": tolerance, "decision": "approve", "reason": "keeping everything is the raw audio itself"}
+    if rare:
+        return {"tolerance": tolerance, "decision": "inconclusive", "reason": "a family has too few rows"}
+    uppers, lowers = ([e[end] for e in (average, family)] for end in ("upper", "lower"))
+    if None in uppers:
+        return {"tolerance": tolerance, "decision": "inconclusive", "reason": "there is no interval"}
+    if max(uppers) <= tolerance:
+        return {"tolerance": tolerance, "decision": "approve", "reason": f"the largest upper end is {max(uppers):.4f}"}
+    if max(lowers) > tolerance:
+        return {"tolerance": tolerance, "decision": "reject", "reason": f"a lower end is {max(lowers):.4f}"}
+    return {"tolerance": tolerance, "decision": "inconclusive", "reason": f"{tolerance:g} lies within an interval"}
+
+
+def _frontier(entries: list[Json], tolerance: float) -> Json:
+    grid, interpolated = {}, {}
+    for variant in ("average", "family"):
+        excess = [(e["budget"], e[f"excess_{variant}"]["estimate"]) for e in entries]
+        grid[variant] = next((b for b, d in excess if d <= tolerance), None)
+        interpolated[variant] = excess[0][0] if excess[0][1] <= tolerance else 1.0
+        for (b0, d0), (b1, d1) in pairwise(excess):
+            if interpolated[variant] == 1.0 and d0 > tolerance >= d1:
+                interpolated[variant] = b0 + (b1 - b0) * (d0 - tolerance) / (d0 - d1)
+    return {
+        "tolerance": tolerance,
+        "grid": grid,
+        "interpolated": interpolated,
+        "tokens": {v: 750 * b for v, b in interpolated.items()},
+        "intervals": {
+            v: {"lower": max(b - 0.07, 0.1), "upper": min(b + 0.09, 1.0), "at_smallest": 0.0125, "at_full": 0.004}
+            for v, b in interpolated.items()
+        },
+    }
+
+
+# Comparisons -----------------------------------------------------------------------------------------------
+
+
+def _gains(results: list[Json], tolerances: tuple[float, ...]) -> list[Json]:
+    by_key = {(r["answerer"], r["corpus"], r["partition"], r["method"], r["seed"]): r for r in results}
+    gains = []
+    for (answerer, corpus, partition, method, seed), conditioned in by_key.items():
+        agnostic = by_key.get((answerer, corpus, partition, "learned_agnostic", seed))
+        if method != "learned_conditioned" or agnostic is None:
+            continue
+        for i, tolerance in enumerate(tolerances):
+            for axis in ("interpolated", "grid", "tokens"):
+                for variant in ("average", "family"):
+                    a, c = (r["frontiers"][i][axis][variant] for r in (agnostic, conditioned))
+                    half = 40.0 if axis == "tokens" else 0.05
+                    point = None if a is None or c is None else a - c
+                    known = point is not None and axis != "grid"
+                    lower, upper = (point - half, point + half) if known else (None, None)
+                    gains.append(
+                        {
+                            "kind": "same-backbone",
+                            "answerer": answerer,
+                            "reference_answerer": answerer,
+                            "corpus": corpus,
+                            "seed": seed,
+                            "partition": partition,
+                            "agnostic": "learned_agnostic",
+                            "conditioned": "learned_conditioned",
+                            "tolerance": tolerance,
+                            "axis": axis,
+                            "variant": variant,
+                            "agnostic_frontier": a,
+                            "conditioned_frontier": c,
+                            "point": point,
+                            "lower": lower,
+                            "upper": upper,
+                            "p": 0.0004 if known else None,
+                            "direction": "inconclusive"
+                            if not known or lower <= 0 <= upper
+                            else "positive"
+                            if lower > 0
+                            else "negative",
+                            "at_smallest": 0.0,
+                            "at_full": 0.0313,
+                        }
+                    )
+    return gains
+
+
+def _key(result: Json) -> Json:
+    return {field: result[field] for field in ("answerer", "corpus", "method", "seed", "partition")}
+
+
+def _chain(result: Json, tolerance: float, draw: random.Random) -> Json:
+    families = sorted(result["budgets"][0]["families"], key=lambda f: (f["n"], f["family"]))
+    steps: list[Json] = []
+    before, rows = 0.0, 0
+    for i, f in enumerate(families):
+        frontier = min(max(before, 0.1) + (draw.uniform(0, 1.2 / len(families)) if draw.random() < 0.5 else 0), 1.0)
+        rows += f["n"]
+        steps.append(
+            {
+                "step": i + 1,
+                "family": f["family"],
+                "n": f["n"],
+                "n_cumulative": rows,
+                "frontier": frontier,
+                "lower": max(frontier - 0.06, 0.1),
+                "upper": min(frontier + 0.08, 1.0),
+                "increment": frontier - before if i else None,
+                "increment_lower": 0.0 if i else None,
+                "increment_upper": frontier - before + 0.03 if i else None,
+            }
+        )
+        before = frontier
+    bottleneck = max(steps, key=lambda s: s["increment"] or 0)["family"]
+    return {**_key(result), "tolerance": tolerance, "steps": steps, "bottleneck": bottleneck}
+
+
+def _overlap(result: Json, tolerance: float, draw: random.Random) -> Json:
+    pairs = []
+    for a, b in combinations([f["family"] for f in result["budgets"][0]["families"]], 2):
+        ratio = draw.uniform(0.5, 1)
+        pairs.append({"families": [a, b], "ratio": ratio, "lower": ratio - 0.05, "upper": ratio + 0.05})
+    ratios = [p["ratio"] for p in pairs]
+    summary = {"pairs": len(ratios)} | {
+        name: of(ratios) for name, of in (("min", min), ("median", median), ("mean", fmean), ("max", max))
+    }
+    return {**_key(result), "tolerance": tolerance, "pairs": pairs, "summary": summary}
+
+
+# Audits ----------------------------------------------------------------------------------------------------
+
+
+def _over_seeds(values: list[float]) -> Json:
+    mean = fmean(values)
+    if len(values) < 2:
+        return {"values": values, "mean": mean, "sd": None, "lower": None, "upper": None, "direction": "ZERO"}
+    sd = stdev(values)
+    return {"values": values, "mean": mean, "sd": sd, "lower": mean - sd, "upper": mean + sd, "direction": "MIXED"}
+
+
+def _audits(results: list[Json], gains: list[Json], answerers: tuple[str, ...], corpora: tuple[str, ...]) -> Json:
+    pair = {"agnostic": "learned_agnostic", "conditioned": "learned_conditioned"}
+    over: dict[tuple[Any, ...], list[Json]] = {}
+    names = ("answerer", "reference_answerer", "corpus", "partition", "tolerance", "axis", "variant")
+    for g in gains:
+        if g["point"] is not None:
+            over.setdefault(tuple(g[name] for name in names), []).append(g)
+    seeds = [
+        {"kind": "same-backbone", **pair, **dict(zip(names, key, strict=True)), "seeds": [g["seed"] for g in entries]}
+        | _over_seeds([g["point"] for g in entries])
+        for key, entries in over.items()
+        if len(entries) > 1
+    ]
+    regime = {
+        "answerer": answerers[0],
+        "corpus": corpora[0],
+        "partition": results[0]["partition"],
+        **pair,
+        "tolerance": 0.05,
+        "variant": "family",
+        "regime": "global",
+    }
+    one = {"seeds": [42], **_over_seeds([0.0312])}
+    three = {"seeds": [42, 123, 456], **_over_seeds([0.0712, 0.0401, -0.0033])}
+    below = [(r, b) for r in results for b in r["budgets"] if b["budget"] < 1]
+    return {
+        "seeds": seeds,
+        "query_use": [
+            {**regime, "protocol": "decoupled", "permutations": [4, 4, 4], **three, "band": "PHI2"},
+            {**regime, "protocol": "naive", "permutations": [4], **one, "band": "PHI2"},
+        ],
+        "contamination": [{**regime, "protocol": "naive", **one, "ratio": 1.84}],
+        "label_noise": [
+            {
+                **_key(r),
+                "budget": b["budget"],
+                "rate": 0.2,
+                "draws": 100,
+                "bottleneck": b["worst_family"],
+                "preserved": 0.87,
+            }
+            for r, b in below
+        ],
+        "coarsening": [
+            {
+                **_key(r),
+                "budget": b["budget"],
+                "groups": [[f["family"] for f in b["families"][i::2]] for i in (0, 1)],
+                "hidden_damage_fine": b["hidden_damage"],
+                "hidden_damage_coarse": b["hidden_damage"] / 3,
+                "share_destroyed": 2 / 3 if b["hidden_damage"] else None,
+            }
+            for r, b in below
+        ],
+        "architecture_gap": [
+            {
+                "answerers": list(answerers[:2]),
+                "corpus": corpora[0],
+                "interface": "clean",
+                "cells": [
+                    {"method": r["method"], "seed": r["seed"], "budget": b["budget"], "gap": -0.0271}
+                    for r, b in below[:6]
+                ],
+                "mean": -0.0271,
+                "sd": 0.0,
+            }
+        ]
+        if len(answerers) > 1
+        else [],
+    }
