@@ -41,6 +41,7 @@ check: $(READY)
 
 validity: $(READY)
 	$(BIN)/python -m pytest -m validity
+	$(BIN)/python tests/validity/table.py > .validity.md && mv .validity.md docs/validity.md
 
 bench: $(READY)
 	@set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done

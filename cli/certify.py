@@ -41,15 +41,15 @@ _REPORT = "report.html"
     type=float,
     default=0.025,
     show_default=True,
-    help="One-sided error of an interval's end; 0.025 gives 95% intervals.",
+    help="Accepted chance of a false approval; intervals cover 1 - 2 alpha.",
 )
 @click.option(
     "--rule",
     "name",
-    type=click.Choice(["paper"]),
-    default="paper",
+    type=click.Choice(["certified", "paper"]),
+    default="certified",
     show_default=True,
-    help="How a budget is judged.",
+    help="certified: exact tests, false approvals at most alpha. paper: percentile bootstrap, no such guarantee.",
 )
 @click.option(
     "--loss",
@@ -61,10 +61,8 @@ _REPORT = "report.html"
 @click.option(
     "--min-family",
     type=int,
-    default=30,
-    show_default=True,
     metavar="N",
-    help="Families with fewer rows join their parent or stay inconclusive.",
+    help="Families with fewer rows join their parent.  [default: what the rule can test; 30 under the paper's]",
 )
 @click.option(
     "--parent",
@@ -75,10 +73,10 @@ _REPORT = "report.html"
 )
 @click.option(
     "--clustering",
-    type=click.Choice(["source", "ignore"]),
+    type=click.Choice(["source", "one-row", "ignore"]),
     default="source",
     show_default=True,
-    help="Resample whole recordings where rows share one, or ignore that.",
+    help="Where rows share a recording: judge whole recordings, or one row of each, or ignore that.",
 )
 @click.option("--replicates", type=int, default=10_000, show_default=True, metavar="R", help="Bootstrap replicates.")
 @click.option("--seed", type=int, default=42, show_default=True, metavar="S", help="Seed of the bootstrap.")
@@ -119,7 +117,7 @@ def certify(
 
     \b
     Example:
-      earmark certify runs/mmar --partition native --tolerance 0.05 --rule paper
+      earmark certify runs/mmar --partition native --tolerance 0.05
     """
     from earmark.cli.table import decision_table
     from earmark.engine.outcomes.atomic import write_file
@@ -133,9 +131,8 @@ def certify(
         parents=_parents(parents),
         **declared,
     )
-    progress = Progress()
-    made = signoff.certify(run, rule, progress)
-    progress.clear()
+    with Progress() as progress:
+        made = signoff.certify(run, rule, progress)
     certificate_path = signoff.write(made, run, out or run)
     report_path = (out or run) / _REPORT
     write_file(report_path, render(made).encode())

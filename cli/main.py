@@ -14,11 +14,13 @@ import click
 _COMMANDS = {  # name -> module and function, imported on first use
     "certify": ("earmark.cli.certify", "certify"),
     "verify": ("earmark.cli.verify", "verify"),
+    "plan": ("earmark.cli.plan", "plan"),
     "import": ("earmark.cli.import_logs", "import_logs"),
 }
 _SHORT_HELP = {
     "certify": "Decide from a run folder which budget is safe.",
     "verify": "Recompute a certificate from its files.",
+    "plan": "Say which families can be certified, before anything is run.",
     "import": "Make a run folder from the logs of an evaluation harness.",
 }
 _EXIT_INTERRUPTED = 130
@@ -46,7 +48,7 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="earmark", prog_name="earmark")
 @click.option("--debug", is_flag=True, help="Show a traceback instead of one line when something fails.")
-def earmark(debug: bool) -> None:  # noqa: ARG001
+def earmark(debug: bool) -> None:
     """Sign off audio compression for large audio language models.
 
     Earmark compares answers on raw and on compressed audio, finds the question family that is hurt most, and

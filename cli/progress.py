@@ -1,18 +1,33 @@
-"""One line of progress on stderr, only where a person is watching."""
+"""What a person sees on stderr while waiting: one line of progress, and word of a compilation."""
 
 import sys
 import time
+from types import TracebackType
+from typing import Self
 
 _EVERY_S = 0.1
 
 
 class Progress:
-    """Call it with (what, done, total); it rewrites one line and clears it at the end."""
+    """Call it with (what, done, total) inside a `with`; it rewrites one line, only where a person is watching."""
 
     def __init__(self) -> None:
         self._watched = sys.stderr.isatty()
         self._shown = float("-inf")
         self._width = 0
+
+    def __enter__(self) -> Self:
+        from earmark.kernels._jit import announced
+
+        self._announced = announced(self.say)
+        self._announced.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.clear()
+        self._announced.__exit__(kind, error, trace)
 
     def __call__(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
@@ -24,9 +39,15 @@ class Progress:
         sys.stderr.flush()
         self._width = len(line)
 
+    def say(self, line: str) -> None:
+        """One line that stays, watched or not: for what happens once and takes long."""
+        self.clear()
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
     def clear(self) -> None:
-        """Wipe the line."""
-        if self._watched and self._width:
+        """Wipe the line of progress."""
+        if self._width:
             sys.stderr.write("\r" + " " * self._width + "\r")
             sys.stderr.flush()
             self._width = 0

@@ -26,9 +26,8 @@ def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
     """
     from earmark.engine.signoff.verify import verify as recompute
 
-    progress = Progress()
-    difference = recompute(certificate, run, progress)
-    progress.clear()
+    with Progress() as progress:
+        difference = recompute(certificate, run, progress)
     if as_json:
         click.echo(json.dumps({"holds": difference is None, "difference": difference}))
     else:

@@ -14,7 +14,10 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
-from numba.core import config, event
+from numba.core import config as _config
+from numba.core import event
+
+config: Any = _config  # its settings are set when it is imported
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

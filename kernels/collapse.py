@@ -5,6 +5,7 @@ rows make 500 to 3,000 units. Data that do not collapse make as many units as ro
 Knows arrays only.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,10 @@ class Units(NamedTuple):
 
 
 class Entries(NamedTuple):
-    """What one draw of each unit adds to the sums of F families x (columns and a row count), as a sparse matrix."""
+    """What one draw of each unit adds to the sums of F families x (columns and a row count), as a sparse matrix.
+
+    The families of several partitions stand one after the other; a row then adds to one family of each.
+    """
 
     entry_at: IntArray  # (U + 1,)
     target: npt.NDArray[np.int32]  # family * (columns + 1) + column; the last column counts rows
@@ -77,14 +81,17 @@ def _collapse_sources(unit_of_row: IntArray, first_row: IntArray, source: IntArr
     )
 
 
-def entries(units: Units, values: FloatArray, family: IntArray, n_families: int) -> Entries:
-    """The sums that a draw of each unit adds to, for some columns and one partition's families."""
-    n_columns = values.shape[1]
-    entry_at, target, value = _entries(units.row_at, units.rows, values, family, n_families)
+def entries(units: Units, values: FloatArray, codes: IntArray, n_families: Sequence[int]) -> Entries:
+    """The sums that a draw of each unit adds to, for some columns (n, columns) and partitions (n, partitions)."""
+    n_columns, total = values.shape[1], sum(n_families)
+    if codes.shape != (len(values), len(n_families)) or (codes.max(axis=0) >= n_families).any() or codes.min() < 0:
+        raise ValueError(f"codes {codes.shape} do not name {n_families} families for values {values.shape}")
+    family = codes + np.concatenate([[0], np.cumsum(n_families)[:-1]])
+    entry_at, target, value = _entries(units.row_at, units.rows, values, family, total)
     # A resample has as many draws as there are rows or sources: no sum can pass this bound.
-    largest = np.abs(np.add.reduceat(np.abs(value), entry_at[:-1])).max() * units.multiplicity.sum()
+    largest = np.add.reduceat(np.abs(value), entry_at[:-1]).max() * units.multiplicity.sum()
     exact = largest < 2**24 and np.array_equal(value, np.round(value))
-    return Entries(entry_at, target, value.astype(np.float32) if exact else value, (n_families, n_columns))
+    return Entries(entry_at, target, value.astype(np.float32) if exact else value, (total, n_columns))
 
 
 @jit
@@ -124,28 +131,32 @@ def _group(patterns):
 
 @jit
 def _entries(row_at, rows, values, family, n_families):
-    n_units, n_columns = len(row_at) - 1, values.shape[1]
+    n_units, n_columns, n_partitions = len(row_at) - 1, values.shape[1], family.shape[1]
     total = np.zeros(n_families * (n_columns + 1))
     touched = np.empty(n_families * (n_columns + 1), np.int64)
+    touched_by = np.full(n_families * (n_columns + 1), -1, np.int64)  # a sum may pass through 0: do not list it twice
     entry_at = np.zeros(n_units + 1, np.int64)
     room = 0
     for i in rows:
-        room += 1
+        room += n_partitions
         for j in range(n_columns):
-            room += values[i, j] != 0
+            room += n_partitions * (values[i, j] != 0)
     target, value = np.empty(room, np.int32), np.empty(room)
     used = 0
     for u in range(n_units):
         n_touched = 0
         for i in rows[row_at[u] : row_at[u + 1]]:
-            base = family[i] * (n_columns + 1)
             for j in range(n_columns + 1):
                 amount = values[i, j] if j < n_columns else 1.0
-                if amount != 0:
-                    if total[base + j] == 0:  # may be met twice where amounts cancel; then it adds 0
-                        touched[n_touched] = base + j
+                if amount == 0:
+                    continue
+                for p in range(n_partitions):
+                    t = family[i, p] * (n_columns + 1) + j
+                    if touched_by[t] != u:
+                        touched_by[t] = u
+                        touched[n_touched] = t
                         n_touched += 1
-                    total[base + j] += amount
+                    total[t] += amount
         for k in range(n_touched):
             if total[touched[k]] != 0:
                 target[used], value[used] = touched[k], total[touched[k]]

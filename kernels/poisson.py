@@ -41,11 +41,10 @@ def _tables(rates, by_thresholds):
     n = len(rates)
     room_thresholds, room_slots = 0, 0
     for k in range(n):
-        support = _highest(rates[k]) - _lowest(rates[k]) + 1
         if by_thresholds[k]:
-            room_thresholds += support
+            room_thresholds += _highest(rates[k]) + 1
         else:
-            room_slots += 2 * support
+            room_slots += 2 * (_highest(rates[k]) - _lowest(rates[k]) + 1)  # up to the next power of two
     threshold_at = np.zeros(n + 1, np.int64)
     thresholds = np.empty(room_thresholds, np.uint32)
     bits, alias_at, lowest = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)

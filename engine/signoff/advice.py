@@ -6,7 +6,7 @@ Reads the entries of a verdict; decides nothing about safety.
 from typing import Any, Literal, NamedTuple
 
 from earmark.engine.signoff.families import Families
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.signoff.rule import Failure, Rule
 
 Action = Literal["ship", "route", "raise", "collect"]
 
@@ -23,7 +23,12 @@ class Next(NamedTuple):
 
 
 def next_step(
-    tolerance: float, approved: float | None, budgets: list[dict[str, Any]], families: Families, rule: Rule
+    tolerance: float,
+    approved: float | None,
+    budgets: list[dict[str, Any]],
+    families: Families,
+    failure: Failure | None,
+    rule: Rule,
 ) -> Next:
     """Ship; or collect more rows; or route the families that fail; or raise the budget."""
     if approved is not None and approved < 1:
@@ -36,13 +41,7 @@ def next_step(
     failing = [f["family"] for f in nearest["families"] if f["excess"] > tolerance]
     average_fails = nearest["excess_average"]["estimate"] > rule.average_tolerance(tolerance)
     if not failing and not average_fails:
-        if families.rare:
-            lacking = ", ".join(
-                f"'{name}' (+{rule.min_family - families.size[families.names.index(name)]})" for name in families.rare
-            )
-            return Next("collect", list(families.rare), f"collect more rows of {lacking}, or merge with --parent")
-        wide = [f["family"] for f in nearest["families"] if f["upper"] > tolerance]
-        return Next("collect", wide, f"the excess at {budget} is within tolerance but uncertain: collect more rows")
+        return _collect(budget, nearest, tolerance, families, failure, rule)
     concentrated = nearest["concentration_top2"] is not None and nearest["concentration_top2"] >= _LOCAL_SHARE
     local = len(failing) <= _LOCAL_FAMILIES or concentrated
     if failing and local and len(failing) < len(families.names) and not average_fails:
@@ -52,3 +51,21 @@ def next_step(
     return Next(
         "raise", failing, f"harm at {budget} is {spread}: evaluate budgets above {budget}, or retrain the selector"
     )
+
+
+def _collect(
+    budget: str, nearest: dict[str, Any], tolerance: float, families: Families, failure: Failure | None, rule: Rule
+) -> Next:
+    """Nothing looks unsafe, but the rows do not show it."""
+    fewest = rule.fewest_rows(tolerance)
+    small = {name: int(size) for name, size in zip(families.names, families.size, strict=True) if size < fewest}
+    if small:
+        lacking = ", ".join(f"'{name}' (+{fewest - size})" for name, size in small.items())
+        return Next("collect", list(small), f"collect more rows of {lacking}, or merge with --parent")
+    doubt = f"the excess at {budget} is within tolerance but uncertain"
+    if failure is None:
+        wide = [f["family"] for f in nearest["families"] if f["upper"] > tolerance]
+        return Next("collect", wide, f"{doubt}: collect more rows")
+    named = f"'{failure.family}'" if failure.family else "all families"
+    total = f" (about {failure.needed} in all for 90% power)" if failure.needed and failure.needed > failure.n else ""
+    return Next("collect", [failure.family] if failure.family else [], f"{doubt}: collect more rows of {named}{total}")

@@ -1,4 +1,4 @@
-"""From a run folder to a certificate: the whole sign-off on one screen, then its warnings and its file.
+"""From a run folder to a certificate: the whole sign-off on one screen, then its file.
 
 docs/certificate.md describes the result field by field. Knows no report and no command line.
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 from earmark.engine.outcomes import atomic
 from earmark.engine.outcomes.schema import ANCHOR
-from earmark.engine.signoff import audit, chain, gain, query_use, seeds
+from earmark.engine.signoff import audit, certified, chain, gain, paper, query_use, seeds
 from earmark.engine.signoff.excess import Excess, observe, replicate
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.frontier import Frontiers, frontiers
@@ -25,6 +25,7 @@ from earmark.engine.signoff.paired import Curve, CurveKey, Paired, Progress, Row
 from earmark.engine.signoff.partitions import Partitions
 from earmark.engine.signoff.rule import Rule
 from earmark.engine.signoff.verdict import resamples_sources, result
+from earmark.engine.signoff.warnings import warnings
 
 SCHEMA = "earmark.certificate/1"
 FILE = "certificate.json"
@@ -79,11 +80,13 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
             "run": ".",
             "rule": {
                 **asdict(rule),
+                "gamma": rule.gamma if rule.name == "certified" else None,
+                "min_family": rule.family_minimum,
                 "parents": dict(sorted(rule.parents.items())),
                 "partitions": partitions.names,
                 "reference_answerer": reference_answerer,
             },
-            "warnings": _warnings(made, paired, rule),
+            "warnings": warnings(made.results, paired, rule),
             "inputs": [file._asdict() for file in sorted(partitions.inputs + paired.inputs)],
             "errors": [
                 asdict(found.key) | {name: value for name, value in found._asdict().items() if name != "key"}
@@ -139,7 +142,11 @@ def _sign(
     }
     if resampled is None:
         return located
-    verdict = result(curve, rows, partition, families, observed, resampled, located, rule)
+    if rule.name == "certified":
+        judgement = certified.judge_curve(curve, rows, families, observed, rule)
+    else:
+        judgement = paper.judge_curve(curve, families, observed, resampled, rule)
+    verdict = result(curve, rows, partition, families, observed, judgement, located, rule)
     made.results.append(verdict)
     key = {name: verdict[name] for name in ("answerer", "corpus", "method", "seed", "partition")}
     for tolerance in rule.tolerances:
@@ -152,36 +159,7 @@ def _sign(
     return located
 
 
-# Warnings and form -------------------------------------------------------------------------------------------
-
-
-def _warnings(made: _Sections, paired: Paired, rule: Rule) -> list[str]:
-    found = [
-        "The paper's rule looks for the smallest passing budget among several and has no guarantee over that search: "
-        "its rate of false approvals can exceed alpha."
-    ]
-    if any(len(entry["budgets"][0]["families"]) == 1 for entry in made.results):
-        found.append("A partition has one family: its family check repeats the average check and can hide no damage.")
-    if any(len(entry["budgets"][0]["families"]) >= 12 for entry in made.results):
-        found.append(
-            "With many families the interval of the interpolated worst-family frontier is biased upwards and covers "
-            "the truth rarely: read it as a description."
-        )
-    fallback = sorted(
-        {f"{entry['answerer']}/{entry['corpus']}" for entry in made.results if entry["reference"] != "uncompressed"}
-    )
-    if fallback:
-        found.append(
-            f"No uncompressed cell for {', '.join(fallback)}: each method's own budget 1.0 stands in (self_full)."
-        )
-    if rule.clustering == "ignore" and any(rows.n_sources < len(rows.source) for rows, _ in paired.groups):
-        found.append("Rows share recordings and this was ignored (clustering = ignore): the intervals are too narrow.")
-    if paired.errors:
-        failed = sum(errors.errors for errors in paired.errors)
-        found.append(
-            f"{failed} failed rows in {len(paired.errors)} cells count as harm: right on raw, wrong compressed."
-        )
-    return found
+# Form -----------------------------------------------------------------------------------------------------
 
 
 def _curve_keys(paired: Paired) -> list[CurveKey]:

@@ -19,7 +19,7 @@ from earmark.kernels.frontier import worst
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-_REPLICATE_BYTES = 1 << 28  # of resampled sums held at a time
+_REPLICATE_BYTES = 1 << 28  # of resampled sums held at a time, in single precision
 
 
 class Excess(NamedTuple):
@@ -100,18 +100,20 @@ def replicate(
     """Bootstrap every curve under every partition; replicate r is the same resample of the rows for all of them."""
     codes = np.stack([families.code for families in partitions.values()], axis=1)
     units = collapse(np.concatenate([curve.difference for curve in curves], axis=1), codes, source)
-    n_families = sum(len(families.names) for families in partitions.values())
+    n_families = [len(families.names) for families in partitions.values()]
+    ends = np.cumsum(n_families)
     done = 0
-    for chunk in _chunks(curves, replicates * n_families):
+    for chunk in _chunks(curves, replicates * int(ends[-1])):
         values = np.concatenate([curve.difference for curve in chunk], axis=1)
-        sums = {}
-        for name, families in partitions.items():
-            of_partition = entries(units, values, families.code, len(families.names))
-            sums[name] = resampled_sums(units, of_partition, seed=seed, replicates=replicates)
-        end = 0
+        of_chunk = entries(units, values, codes, n_families)
+        sums = np.split(resampled_sums(units, of_chunk, seed=seed, replicates=replicates), ends[:-1])
+        last = 0
         for curve in chunk:
-            begin, end, done = end, end + len(curve.budgets), done + 1
-            yield curve, {name: _excess(of[:, begin:end], of[:, -1:]) for name, of in sums.items()}
+            first, last, done = last, last + len(curve.budgets), done + 1
+            yield (
+                curve,
+                {name: _excess(of[:, first:last], of[:, -1:]) for name, of in zip(partitions, sums, strict=True)},
+            )
             progress("certifying curves", done, len(curves))
 
 
@@ -134,7 +136,7 @@ def _chunks(curves: Sequence[Curve], sums_per_budget: int) -> Iterator[list[Curv
     chunk: list[Curve] = []
     for curve in curves:
         budgets = sum(len(c.budgets) for c in [*chunk, curve])
-        if chunk and 8 * sums_per_budget * budgets > _REPLICATE_BYTES:
+        if chunk and 4 * sums_per_budget * budgets > _REPLICATE_BYTES:
             yield chunk
             chunk = []
         chunk.append(curve)

@@ -22,6 +22,7 @@ from earmark.engine.signoff.rule import Rule
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+SELF_FULL = "self_full"  # the method's own budget 1 as the reference (SPEC 8)
 Progress = Callable[[str, int, int], None]  # what, done, total
 
 
@@ -37,11 +38,11 @@ class CurveKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The paired outcomes of one method at B ascending budgets, the last of them 1.0, over n rows."""
+    """The paired outcomes of one method at B ascending budgets, over n rows."""
 
     key: CurveKey
     reference: str  # "uncompressed" or "self_full"
-    budgets: FloatArray  # (B,)
+    budgets: FloatArray  # (B,) the last one is 1.0, except in naive streams without a raw cell of their own
     implied: bool  # budget 1.0 was not run: keeping everything is the raw audio
     difference: FloatArray  # (n, B) compressed loss minus raw loss, on a grid on which every sum is exact
     raw_loss: float
@@ -49,6 +50,10 @@ class Curve:
     tokens: FloatArray  # (B,) mean audio tokens, NaN where unknown
     consistency: FloatArray  # (B,) share of rows with the raw answer, NaN where unknown
     kept: tuple[str | None, ...]  # (B,) one hash of all kept chunks, None where unknown
+
+    def is_raw(self, b: int) -> bool:
+        """Whether the budget is the reference itself: nothing was compared there, the difference is 0 by definition."""
+        return bool(self.budgets[b] == 1.0) and (self.implied or self.reference == SELF_FULL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +188,7 @@ def _reference_of(key: CurveKey, raws: Mapping[str, _Raw], loaded: Mapping[float
             "has no raw reference",
             f"add method={UNCOMPRESSED}/budget=1.0 or the method's own budget=1.0",
         )
-    return _raw("self_full", loaded[1.0], rule)
+    return _raw(SELF_FULL, loaded[1.0], rule)
 
 
 def _raw(name: str, cell: store.Cell, rule: Rule) -> _Raw:

@@ -39,7 +39,7 @@ class Partitions:
 
     def of(self, rows: Rows, rule: Rule) -> dict[str, Families]:
         """The families of these rows under every partition."""
-        found = {name: families_of(self._labels(name, rows), rule.parents, rule.min_family) for name in self.names}
+        found = {name: families_of(self._labels(name, rows), rule.parents, rule.family_minimum) for name in self.names}
         if self._declared and all(len(families.names) == 1 for families in found.values()):
             name, families = next(iter(found.items()))
             raise InputError(

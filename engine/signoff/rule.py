@@ -1,42 +1,47 @@
-"""The declared rule: everything that is fixed before the outcomes are looked at, and the paper's decision.
+"""The declared rule: everything that is fixed before the outcomes are looked at, and the words of a verdict.
 
-Knows no files and no bootstrap; it judges intervals that others computed.
+Knows no files and no statistics; `paper` and `certified` judge by it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from earmark.engine.errors import InputError
-from earmark.kernels.frontier import SLACK
+from earmark.kernels.exact import testable_size
 
+Name = Literal["certified", "paper"]
 Decision = Literal["approve", "reject", "inconclusive"]
 Loss = Literal["zero-one", "nll"]
-Clustering = Literal["source", "ignore"]
+Clustering = Literal["source", "one-row", "ignore"]
 
+PAPER_MIN_FAMILY = 30
 SMALL_PHI, SUBSTANTIAL_PHI = 0.01, 0.05  # SPEC 4: the bands of the query-use audit
+_GAMMA_SHARE = 50  # STATISTICS 2: gamma = alpha / 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What counts as safe, and how sure one must be; defaults are the paper's."""
+    """What counts as safe, and how sure one must be."""
 
-    name: Literal["paper"] = "paper"
+    name: Name = "certified"
     loss: Loss = "zero-one"
-    alpha: float = 0.025  # one-sided: every interval covers 1 - 2 alpha
+    alpha: float = 0.025  # one-sided: the chance of a false approval, and of an upper end that is too low
     tolerances: tuple[float, ...] = (0.05,)
     tolerance_average: float | None = None  # None: the same as the family's
     clustering: Clustering = "source"
     replicates: int = 10_000
     seed: int = 42
-    min_family: int = 30
+    min_family: int | None = None  # None: what the rule can test at all
     parents: Mapping[str, str] = field(default_factory=dict)
     max_error_rate: float = 0.0
     partitions: tuple[str, ...] = ()  # empty: all there are
     reference_answerer: str | None = None
 
     def __post_init__(self) -> None:
+        if self.name == "certified" and self.loss == "nll":
+            raise InputError("loss nll", "has no bound, so the certified rule cannot test it", "use --rule paper")
         limit = 1.0 if self.loss == "zero-one" else math.inf
         tolerances = [*self.tolerances] + ([] if self.tolerance_average is None else [self.tolerance_average])
         for tolerance in tolerances:
@@ -44,6 +49,8 @@ class Rule:
                 raise InputError(
                     f"tolerance {tolerance}", f"is not in [0, {limit:g})", "0.05 allows 5 points of excess"
                 )
+            if tolerance == 0 and self.name == "certified":
+                raise InputError("tolerance 0", "no finite sample can show it", "allow a little, or use --rule paper")
         if not self.tolerances or len(set(self.tolerances)) < len(self.tolerances):
             raise InputError("tolerance", "none given, or one given twice", "give each tolerance once")
         if not 0 < self.alpha < 0.5:
@@ -52,13 +59,34 @@ class Rule:
             raise InputError(f"replicates {self.replicates}", "too few for percentiles", "use 10000")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed {self.seed}", "is not in [0, 2^63)", "use 42")
-        if self.min_family < 1:
+        if self.min_family is not None and self.min_family < 1:
             raise InputError(f"min-family {self.min_family}", "is below 1", "use 30")
         if not 0 <= self.max_error_rate < 1:
             raise InputError(f"max-error-rate {self.max_error_rate}", "is not in [0, 1)", "0 refuses any failed row")
 
     def average_tolerance(self, tolerance: float) -> float:
         return tolerance if self.tolerance_average is None else self.tolerance_average
+
+    @property
+    def gamma(self) -> float:
+        """What the certified rule pays for not knowing how often answers change."""
+        return gamma_of(self.alpha)
+
+    @property
+    def family_minimum(self) -> int:
+        """Families with fewer rows join their declared parent."""
+        return self.fewest_rows(min(self.tolerances)) if self.min_family is None else self.min_family
+
+    def fewest_rows(self, tolerance: float) -> int:
+        """A smaller family is not judged at this tolerance."""
+        if self.name == "paper":
+            return PAPER_MIN_FAMILY if self.min_family is None else self.min_family
+        return testable_size(tolerance, self.alpha, self.gamma)
+
+
+def gamma_of(alpha: float) -> float:
+    """The share of alpha that pays for the nuisance parameter (STATISTICS 2)."""
+    return alpha / _GAMMA_SHARE
 
 
 class Interval(NamedTuple):
@@ -74,43 +102,31 @@ class Verdict(NamedTuple):
 
     decision: Decision
     reason: str
+    p: float = math.nan  # the largest of the tests that must all pass
+    p_adjusted: float = math.nan  # over this budget and all larger ones
 
 
-def judge(
-    rule: Rule,
-    tolerance: float,
-    average: Interval,
-    families: Mapping[str, Interval],
-    worst: Interval,
-    worst_testable: Interval | None,
-    rare: Sequence[str],
-) -> Verdict:
-    """The paper's decision (SPEC 5) at one budget.
+RAW_ITSELF = Verdict("approve", "keeping everything is the raw audio itself", 0.0, 0.0)
 
-    `worst` is the maximum over all families, `worst_testable` over those that are not rare (None: all are rare).
-    A rare family can neither pass nor fail: it makes an approval inconclusive.
-    """
-    average_tolerance = rule.average_tolerance(tolerance)
-    if average.lower > average_tolerance + SLACK:
-        return Verdict("reject", f"the average excess is above {average_tolerance:g} (lower end {average.lower:.4f})")
-    if worst_testable is not None and worst_testable.lower > tolerance + SLACK:
-        name = max((f for f in families if f not in rare), key=lambda f: families[f].estimate)
-        return Verdict(
-            "reject", f"the worst family, '{name}', is above {tolerance:g} (lower end {worst_testable.lower:.4f})"
-        )
-    if average.upper > average_tolerance + SLACK:
-        return Verdict(
-            "inconclusive", f"the average excess may be above {average_tolerance:g} (upper end {average.upper:.4f})"
-        )
-    if worst.upper > tolerance + SLACK:
-        name = max(families, key=lambda f: families[f].upper)
-        return Verdict(
-            "inconclusive",
-            f"the worst family may be above {tolerance:g} (upper end {worst.upper:.4f}; '{name}' reaches furthest)",
-        )
-    if rare:
-        names = ", ".join(f"'{name}'" for name in rare)
-        return Verdict("inconclusive", f"fewer than {rule.min_family} rows in {names}")
-    return Verdict(
-        "approve", f"upper ends: average {average.upper:.4f}, worst family {worst.upper:.4f}, both within tolerance"
-    )
+
+class Failure(NamedTuple):
+    """Where a walk over the budgets stopped."""
+
+    budget: float
+    family: str | None  # None: the average
+    n: int
+    plus: int
+    minus: int
+    p: float
+    needed: int | None  # questions for 90% power at the observed rates; None: no number would do
+
+
+class Judgement(NamedTuple):
+    """What a rule says of one curve under one partition."""
+
+    average: list[Interval]  # per budget
+    worst: list[Interval]
+    families: list[list[Interval]]  # [family][budget]
+    verdicts: Mapping[float, list[Verdict]]  # by tolerance, per budget
+    p: Mapping[float, list[list[float]]]  # by tolerance, [family][budget]; empty under the paper's rule
+    failures: Mapping[float, Failure | None]  # by tolerance; empty under the paper's rule

@@ -5,20 +5,13 @@ Puts counts, intervals, decisions and frontiers of a curve into the certificate'
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from earmark.engine.signoff import advice, excess
-from earmark.engine.signoff.excess import Excess, Observed
+from earmark.engine.signoff.excess import Observed
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.frontier import VARIANTS, Frontiers
 from earmark.engine.signoff.paired import Curve, Rows
-from earmark.engine.signoff.rule import Interval, Rule, Verdict, judge
+from earmark.engine.signoff.rule import Failure, Judgement, Rule
 from earmark.kernels.select import percentile_ends
-
-FloatArray = npt.NDArray[np.float64]
-
-_RAW_ITSELF = Verdict("approve", "keeping everything is the raw audio itself")
 
 
 def result(
@@ -27,12 +20,12 @@ def result(
     partition: str,
     families: Families,
     observed: Observed,
-    replicates: Excess,
+    judgement: Judgement,
     frontiers: dict[float, Frontiers],
     rule: Rule,
 ) -> dict[str, Any]:
     """Everything the certificate says of one (answerer, corpus, method, seed, partition)."""
-    budgets = _budgets(curve, families, observed, replicates, rule)
+    budgets = _budgets(curve, families, observed, judgement, rule)
     return {
         "answerer": curve.key.answerer,
         "corpus": curve.key.corpus,
@@ -48,79 +41,58 @@ def result(
         "rare_families": list(families.rare),
         "budgets": budgets,
         "frontiers": [_frontier(tolerance, frontiers[tolerance], curve, rule) for tolerance in rule.tolerances],
-        "certified": [_certified(tolerance, budgets, families, rule) for tolerance in rule.tolerances],
+        "certified": [
+            _certified(tolerance, budgets, families, judgement.failures.get(tolerance), rule)
+            for tolerance in rule.tolerances
+        ],
     }
 
 
 def resamples_sources(rows: Rows, rule: Rule) -> bool:
     """Whether whole recordings are drawn: some are shared by rows, and the rule does not ignore it."""
-    return rule.clustering == "source" and rows.n_sources < len(rows.source)
+    return rule.clustering != "ignore" and rows.n_sources < len(rows.source)
 
 
 def _budgets(
-    curve: Curve, families: Families, observed: Observed, replicates: Excess, rule: Rule
+    curve: Curve, families: Families, observed: Observed, judgement: Judgement, rule: Rule
 ) -> list[dict[str, Any]]:
-    average = _intervals(observed.average, replicates.average, rule)
-    worst = _intervals(observed.worst, replicates.worst, rule)
-    by_family = [
-        _intervals(of_family, resampled, rule)
-        for of_family, resampled in zip(observed.family, replicates.family, strict=True)
-    ]
-    testable = families.testable
-    worst_testable: list[Interval | None] = [None] * len(curve.budgets)
-    if testable.any():
-        only = Excess(replicates.average, replicates.family[testable])
-        worst_testable = [*_intervals(observed.family[testable].max(axis=0), only.worst, rule)]
     paradox = excess.consistency_paradox(curve)
-    entries = []
-    for b, budget in enumerate(curve.budgets):
-        implied = curve.implied and b == len(curve.budgets) - 1
-        of_family = {name: by_family[f][b] for f, name in enumerate(families.names)}
-        decided = {
-            tolerance: _RAW_ITSELF
-            if implied
-            else judge(rule, tolerance, average[b], of_family, worst[b], worst_testable[b], families.rare)
-            for tolerance in rule.tolerances
+    return [
+        {
+            "budget": float(budget),
+            "implied": curve.implied and b == len(curve.budgets) - 1,
+            "n": len(families.code),
+            "plus": int(observed.plus[:, b].sum()),
+            "minus": int(observed.minus[:, b].sum()),
+            "mean_audio_tokens": float(curve.tokens[b]),
+            "loss": float(curve.loss[b]),
+            "excess_average": judgement.average[b]._asdict(),
+            "excess_family": judgement.worst[b]._asdict(),
+            "worst_family": excess.worst_family(observed.family[:, b], families),
+            "hidden_damage": judgement.worst[b].estimate - judgement.average[b].estimate,
+            "concentration_top2": excess.concentration_top2(observed.family[:, b], families),
+            "answer_consistency": float(curve.consistency[b]),
+            "consistency_paradox": bool(paradox[b]),
+            "families": [
+                {
+                    "family": name,
+                    "n": int(families.size[f]),
+                    "plus": int(observed.plus[f, b]),
+                    "minus": int(observed.minus[f, b]),
+                    "excess": judgement.families[f][b].estimate,
+                    "lower": judgement.families[f][b].lower,
+                    "upper": judgement.families[f][b].upper,
+                    "p": [judgement.p[tolerance][f][b] for tolerance in rule.tolerances] if judgement.p else None,
+                    "rare": name in families.rare,
+                }
+                for f, name in enumerate(families.names)
+            ],
+            "decisions": [
+                {"tolerance": tolerance, **judgement.verdicts[tolerance][b]._asdict()} for tolerance in rule.tolerances
+            ],
         }
-        entries.append(
-            {
-                "budget": float(budget),
-                "implied": implied,
-                "n": len(families.code),
-                "plus": int(observed.plus[:, b].sum()),
-                "minus": int(observed.minus[:, b].sum()),
-                "mean_audio_tokens": float(curve.tokens[b]),
-                "loss": float(curve.loss[b]),
-                "excess_average": average[b]._asdict(),
-                "excess_family": worst[b]._asdict(),
-                "worst_family": excess.worst_family(observed.family[:, b], families),
-                "hidden_damage": worst[b].estimate - average[b].estimate,
-                "concentration_top2": excess.concentration_top2(observed.family[:, b], families),
-                "answer_consistency": float(curve.consistency[b]),
-                "consistency_paradox": bool(paradox[b]),
-                "families": [
-                    {
-                        "family": name,
-                        "n": int(families.size[f]),
-                        "plus": int(observed.plus[f, b]),
-                        "minus": int(observed.minus[f, b]),
-                        "excess": of_family[name].estimate,
-                        "lower": of_family[name].lower,
-                        "upper": of_family[name].upper,
-                        "rare": name in families.rare,
-                    }
-                    for f, name in enumerate(families.names)
-                ],
-                "decisions": [{"tolerance": t, **verdict._asdict()} for t, verdict in decided.items()],
-            }
-        )
-    return entries
-
-
-def _intervals(point: FloatArray, replicates: FloatArray, rule: Rule) -> list[Interval]:
-    """One interval per entry of `point` (B,), from replicates (B, R)."""
-    ends = percentile_ends(replicates, rule.alpha)
-    return [Interval(*map(float, interval)) for interval in zip(point, *ends, strict=True)]
+        for b, budget in enumerate(curve.budgets)
+    ]
 
 
 def _frontier(tolerance: float, frontiers: Frontiers, curve: Curve, rule: Rule) -> dict[str, Any]:
@@ -140,7 +112,9 @@ def _frontier(tolerance: float, frontiers: Frontiers, curve: Curve, rule: Rule) 
     return entry
 
 
-def _certified(tolerance: float, budgets: list[dict[str, Any]], families: Families, rule: Rule) -> dict[str, Any]:
+def _certified(
+    tolerance: float, budgets: list[dict[str, Any]], families: Families, failure: Failure | None, rule: Rule
+) -> dict[str, Any]:
     decisions = {entry["budget"]: _decision(entry, tolerance) for entry in budgets}
     approved = [budget for budget, decision in decisions.items() if decision["decision"] == "approve"]
     smallest = min(approved, default=None)
@@ -156,7 +130,8 @@ def _certified(tolerance: float, budgets: list[dict[str, Any]], families: Famili
         "tolerance": tolerance,
         "budget": smallest,
         "reason": reason,
-        "next": advice.next_step(tolerance, smallest, budgets, families, rule)._asdict(),
+        "first_failure": failure._asdict() if failure else None,
+        "next": advice.next_step(tolerance, smallest, budgets, families, failure, rule)._asdict(),
     }
 
 

@@ -1,0 +1,519 @@
+"""The exact unconditional test of an excess risk, and its inversion (STATISTICS 2).
+
+n rows are +1 (a newly wrong answer), -1 (a newly right one) or 0; a rows are +1 and c are -1. `p_values` tests
+H0: P(+1) - P(-1) >= eps against a smaller excess. Knows counts only: no families, no budgets, no decision.
+"""
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from earmark.kernels._jit import jit, parallel_jit
+from earmark.kernels.collapse import FloatArray, IntArray
+
+BoolArray = npt.NDArray[np.bool_]
+
+TIE = 1e-9  # scores lie on a lattice; an equality must not hang on a rounding
+NO_EVIDENCE = -0.5  # from this score upwards p is 1
+GRID_SMALL, GRID = 33, 17  # nuisance values before the refinement: p(q) has many peaks where n is small
+SMALL = 100  # rows
+FEW = 32  # tests that are not worth waking other threads for
+NEGLIGIBLE = 1e-16  # of a probability mass, relative to its largest
+PRECISION = 1e-13  # of the supremum over q
+RESOLUTION = 1e-5  # of a bound
+LARGEST = 1.0 - 1e-9  # excess that is looked at
+GROWTH = 8.0  # of a stretch that passed
+BACK = 4.0  # by as much does one shrink that did not
+FAR = 0.4  # of alpha: p below comes back to alpha by no jump (the largest seen, n = 2 to 500: by a factor 1.6)
+
+
+def tango_z(n: npt.ArrayLike, a: npt.ArrayLike, c: npt.ArrayLike, eps: npt.ArrayLike) -> FloatArray:
+    """Tango's score of the excess (a - c) / n against eps in (-1, 1), broadcast; raises ValueError."""
+    rows, plus, minus = _counts(n, a, c)
+    rows, plus, minus, excess = np.broadcast_arrays(rows, plus, minus, _finite("eps", eps, -1.0, 1.0))
+    z = _scores(rows.ravel(), plus.ravel(), minus.ravel(), excess.ravel())
+    return z.reshape(rows.shape)
+
+
+def p_values(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, eps: float, gamma: float) -> FloatArray:
+    """Exact p of H0: excess >= eps against a smaller excess, eps in (-1, 1), broadcast; raises ValueError.
+
+    The nuisance q = P(d != 0) runs over its Clopper-Pearson interval at level gamma, which p pays for.
+    """
+    rows, a, c = _counts(n, plus, minus)
+    excess = float(_finite("eps", eps, -1.0, 1.0))
+    level = float(_finite("gamma", gamma, 0.0, 1.0))
+    p = np.empty(rows.size)
+    fill = _fill_p if rows.size < FEW else _fill_p_in_parallel
+    fill(rows.ravel(), a.ravel(), c.ravel(), excess, level, 0, rows.size, p)
+    return p.reshape(rows.shape)
+
+
+def harm_p_values(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, eps: float, gamma: float) -> FloatArray:
+    """The mirrored test: p of H0: excess <= eps against a larger excess."""
+    return p_values(n, minus, plus, -float(_finite("eps", eps, -1.0, 1.0)), gamma)
+
+
+def upper_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, alpha: float, gamma: float) -> FloatArray:
+    """Where p falls to alpha: an e in (-1, 1), at most RESOLUTION above the last one that does not pass.
+
+    The search starts where the score is -1/2, below which p is 1. 1.0 where no e passes (every row is +1).
+    """
+    rows, a, c = _counts(n, plus, minus)
+    size, level = _levels(alpha, gamma)
+    bounds = np.empty(rows.size)
+    fill = _fill_bounds if rows.size < FEW else _fill_bounds_in_parallel
+    fill(rows.ravel(), a.ravel(), c.ravel(), size, level, 0, rows.size, bounds)
+    return bounds.reshape(rows.shape)
+
+
+def lower_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, alpha: float, gamma: float) -> FloatArray:
+    """The mirrored bound, from `harm_p_values`; -1.0 where no e passes (every row is -1)."""
+    return -upper_bounds(n, minus, plus, alpha, gamma)
+
+
+def testable_size(eps: float, alpha: float, gamma: float) -> int:
+    """The fewest rows that can pass: without any flip p is gamma + (1 - eps)^n."""
+    excess = float(_finite("eps", eps, 0.0, 1.0))
+    size, level = _levels(alpha, gamma)
+    n = max(1, math.floor(math.log(size - level) / math.log1p(-excess)) - 1)
+    while level + (1.0 - excess) ** n > size:
+        n += 1
+    return n
+
+
+# Checks ----------------------------------------------------------------------------------------------------
+
+
+def _counts(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
+    arrays = [np.asarray(counts) for counts in (n, plus, minus)]
+    for name, counts in zip(("n", "plus", "minus"), arrays, strict=True):
+        if counts.dtype.kind not in "iu":
+            raise ValueError(f"{name} holds {counts.dtype}, not integer counts")
+    rows, a, c = np.broadcast_arrays(*(counts.astype(np.int64) for counts in arrays))
+    if (rows < 1).any() or (a < 0).any() or (c < 0).any() or (a + c > rows).any():
+        raise ValueError("counts need n >= 1, plus >= 0, minus >= 0 and plus + minus <= n")
+    return rows, a, c
+
+
+def _finite(name: str, value: npt.ArrayLike, above: float, below: float) -> FloatArray:
+    values = np.asarray(value, dtype=np.float64)
+    if not ((values > above) & (values < below)).all():
+        raise ValueError(f"{name} is not in ({above:g}, {below:g})")
+    return values
+
+
+def _levels(alpha: float, gamma: float) -> tuple[float, float]:
+    size = float(_finite("alpha", alpha, 0.0, 0.5))
+    level = float(_finite("gamma", gamma, 0.0, 1.0))
+    if level >= size:
+        raise ValueError(f"gamma {level:g} leaves nothing of alpha {size:g}")
+    return size, level
+
+
+# Score and rejection region (steps 1 and 3) ----------------------------------------------------------------
+
+
+@jit
+def _scores(n: IntArray, a: IntArray, c: IntArray, eps: FloatArray) -> FloatArray:
+    z = np.empty(len(n))
+    for i in range(len(n)):
+        z[i] = _score(int(n[i]), int(a[i]), int(c[i]), float(eps[i]))
+    return z
+
+
+@jit
+def _score(n: int, a: int, c: int, eps: float) -> float:
+    """z(a, c) of step 1; 0 where it is 0/0 (no flip, eps = 0). Negative eps swaps the signs of the rows."""
+    sign = 1.0
+    if eps < 0.0:
+        a, c, eps, sign = c, a, -eps, -1.0
+    b = (2 * n - a + c) * eps - (a + c)
+    minus_c = c * eps * (1.0 - eps)
+    root = math.sqrt(b * b + 8.0 * n * minus_c)
+    q = (root - b) / (4.0 * n) if b < 0.0 else 0.0  # the restricted estimate of P(-1); both forms are the
+    if b >= 0.0 and minus_c > 0.0:  # same root, each without cancellation
+        q = 2.0 * minus_c / (root + b)
+    variance = n * (2.0 * q + eps * (1.0 - eps))
+    return sign * (a - c - n * eps) / math.sqrt(variance) if variance > 0.0 else 0.0
+
+
+class _Region(NamedTuple):
+    """Outcomes that are no less extreme than the observed one, for M = first, first + 1, ... flips."""
+
+    n: int
+    first: int
+    k: IntArray  # the most +1 among M flips; -1 if none
+    rises: BoolArray  # k(M) > k(M - 1)
+    flips_ratio: FloatArray  # (n - M + 1) / M: Bin(M; n, q) / Bin(M - 1; n, q) over the odds of q
+    most_ratio: FloatArray  # f(k(M); M) / f(k(M - 1); M - 1) over pi or 1 - pi, as k rises or not
+
+
+@jit
+def _region(n: int, a: int, c: int, eps: float, until: float, first: int, last: int) -> _Region:
+    """The outcomes (x, y) with z(x, y) <= z(a, c) + TIE (step 3) at eps or at until, with first..last flips."""
+    k = _most(n, a, c, eps, first, last)
+    if until > eps:
+        k = np.maximum(k, _most(n, a, c, until, first, last))
+    rises = np.zeros(len(k), np.bool_)
+    flips_ratio, most_ratio = np.zeros(len(k)), np.zeros(len(k))
+    for i in range(1, len(k)):
+        flips = first + i
+        rises[i] = k[i] > k[i - 1]
+        flips_ratio[i] = (n - flips + 1) / flips
+        most_ratio[i] = flips / (k[i] if rises[i] else flips - k[i]) if k[i] > 0 or not rises[i] else 0.0
+    return _Region(n, first, k, rises, flips_ratio, most_ratio)
+
+
+@jit
+def _most(n: int, a: int, c: int, eps: float, first: int, last: int) -> IntArray:
+    """k(M) for M = first..last. The score rises with +1 and falls with -1, so that k(M + 1) - k(M) is 0 or 1."""
+    limit = _score(n, a, c, eps) + TIE
+    low, high = -1, first
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _score(n, middle, first - middle, eps) <= limit:
+            low = middle
+        else:
+            high = middle - 1
+    k = np.empty(last - first + 1, np.int64)
+    k[0] = low
+    for flips in range(first + 1, last + 1):
+        if _score(n, low + 1, flips - low - 1, eps) <= limit:
+            low += 1
+        k[flips - first] = low
+    return k
+
+
+# Binomial masses ---------------------------------------------------------------------------------------------
+
+
+@jit
+def _binomial(k: int, n: int, odds: float) -> tuple[float, float]:
+    """P(X <= k) and P(X = k) of X ~ Bin(n, odds / (1 + odds)), 0 <= k <= n.
+
+    Both tails are summed in units of P(X = k) and divided by their total: no logarithms, no cancellation.
+    """
+    huge = 1e290
+    below, above, term = 1.0, 0.0, 1.0
+    for j in range(k, 0, -1):
+        term *= j / ((n - j + 1) * odds)
+        below += term
+        if term < NEGLIGIBLE * below:
+            break
+        if term > huge:
+            return 1.0, 0.0
+    term = 1.0
+    for j in range(k, n):
+        term *= (n - j) * odds / (j + 1)
+        above += term
+        if term < NEGLIGIBLE * above:
+            break
+        if term > huge:
+            return 0.0, 0.0
+    total = below + above
+    return below / total if below < above else 1.0 - above / total, 1.0 / total
+
+
+@jit
+def _flip_masses(region: _Region, q: float, mass: FloatArray) -> tuple[int, int, float]:
+    """Bin(M; n, q) in units of its mode into mass[M - first]; the range of M - first that counts, and the sum."""
+    mode = min(max(int((region.n + 1) * q) - region.first, 0), len(mass) - 1)
+    mass[mode] = 1.0
+    total, term, stop = 1.0, 1.0, mode + 1
+    odds = q / (1.0 - q) if q < 1.0 else 0.0
+    while stop < len(mass) and term > NEGLIGIBLE:
+        term *= region.flips_ratio[stop] * odds
+        mass[stop] = term
+        total += term
+        stop += 1
+    term, start = 1.0, mode
+    while start > 0 and term > NEGLIGIBLE:
+        term *= (1.0 - q) / (q * region.flips_ratio[start])
+        start -= 1
+        mass[start] = term
+        total += term
+    return start, stop, total
+
+
+@jit
+def _clopper_pearson(m: int, n: int, gamma: float) -> tuple[float, float]:
+    """Step 2, before its ends are raised to |eps|."""
+    low, high = 0.0, 1.0
+    if m > 0:
+        low = 1.0 / (1.0 + math.exp(_log_odds_limit(n - m, n, gamma / 2.0)))
+    if m < n:
+        high = 1.0 / (1.0 + math.exp(-_log_odds_limit(m, n, gamma / 2.0)))
+    return low, high
+
+
+@jit
+def _log_odds_limit(m: int, n: int, tail: float) -> float:
+    """log(q / (1 - q)) where P(Bin(n, q) <= m) = tail, for m < n.
+
+    log P is concave in the log odds, so that Newton's method never stops short and comes in from above.
+    """
+    t = math.log((m + 0.5) / (n - m + 0.5)) + 3.5 * math.sqrt(1.0 / (m + 0.5) + 1.0 / (n - m + 0.5))
+    for _ in range(100):
+        cumulative, mass = _binomial(m, n, math.exp(t))
+        if cumulative == 0.0:  # so far above that nothing is left
+            t -= 1.0
+            continue
+        slope = (n - m) * mass / (cumulative * (1.0 + math.exp(-t)))
+        step = math.log(cumulative / tail) / slope
+        t += step
+        if abs(step) < 1e-13 * (1.0 + abs(t)):
+            break
+    return t
+
+
+# p at one nuisance, and its supremum (steps 3 and 4) -------------------------------------------------------
+#
+# The walk holds F = P(X <= k) and f = P(X = k) of X ~ Bin(M, pi) where k = k(M), pi = (q + eps) / (2 q). One M on:
+#
+#   M + 1, k       F - pi f                        f' = f (1 - pi) (M + 1) / (M + 1 - k)
+#   M + 1, k + 1   F - pi f + f'                   f' = f pi (M + 1) / (k + 1)
+#   M - 1, k       F + pi f'                       f' = f (M - k) / (M (1 - pi))
+#   M - 1, k - 1   F - f + pi f'                   f' = f k / (M pi)
+#
+# f is recursive in itself, so it must not start where it underflows: the walk starts at the M where k(M) is nearest
+# to its expectation M pi and goes both ways from there, towards F = 0 or 1 (if f is 0 there, F is 0 or 1 throughout).
+
+
+@jit
+def _p_at(region: _Region, q: float, eps: float, mass: FloatArray) -> float:
+    """p(q) of step 3: sum over M of Bin(M; n, q) F(k(M); M, pi); where q < |eps|, eps counts as q or -q."""
+    start, stop, total = _flip_masses(region, q, mass)
+    first, k = region.first, region.k
+    while start < stop and k[start] < 0:
+        start += 1
+    if start == stop:
+        return 0.0
+    pi, not_pi = (q + eps) / (2.0 * q), (q - eps) / (2.0 * q)
+    if not_pi <= 0.0 or pi <= 0.0:  # all flips are +1, or all are -1
+        p = 0.0
+        for i in range(start, stop):
+            if pi <= 0.0 or k[i] == first + i:
+                p += float(mass[i])
+        return min(p / total, 1.0)
+
+    centre, nearest = start, math.inf
+    for i in range(start, stop):
+        distance = abs(k[i] - pi * (first + i))
+        if distance < nearest:
+            centre, nearest = i, distance
+    at_centre = _binomial(int(k[centre]), first + centre, pi / not_pi)
+
+    cumulative, f = at_centre
+    p = float(mass[centre]) * cumulative
+    for i in range(centre + 1, stop):
+        cumulative -= pi * f
+        f *= region.most_ratio[i] * (pi if region.rises[i] else not_pi)
+        cumulative += f if region.rises[i] else 0.0
+        p += float(mass[i]) * cumulative
+    cumulative, f = at_centre
+    for i in range(centre, start, -1):
+        cumulative -= f if region.rises[i] else 0.0
+        f /= region.most_ratio[i] * (pi if region.rises[i] else not_pi)
+        cumulative += pi * f
+        p += float(mass[i - 1]) * cumulative
+    return min(max(p / total, 0.0), 1.0)
+
+
+@jit
+def _supremum(region: _Region, eps: float, low: float, high: float) -> float:
+    """Step 4: the largest p(q) for q in [low, high], on a grid even in log q, then around every peak that may win."""
+    mass = np.empty(len(region.k))
+    best = _p_at(region, low, eps, mass)
+    if high <= low:
+        return best
+    width = math.log(high / low)
+    grid = GRID_SMALL if region.n <= SMALL else GRID
+    x, p = np.empty(grid + 2), np.empty(grid + 2)  # one more point next to each end, for a peak inside
+    x[0], x[1], x[grid], x[grid + 1] = 0.0, 1e-5 * width, (1.0 - 1e-5) * width, width
+    for i in range(1, grid - 1):
+        x[i + 1] = i * width / (grid - 1)
+    p[0] = best
+    for i in range(1, grid + 2):
+        p[i] = _p_at(region, min(low * math.exp(x[i]), high), eps, mass)
+        best = max(best, float(p[i]))
+    for i in range(1, grid + 1):
+        rise = max(p[i] - p[i - 1], p[i] - p[i + 1])
+        if min(p[i] - p[i - 1], p[i] - p[i + 1]) >= 0.0 and rise > PRECISION and p[i] + rise >= best:
+            best = max(best, _peak(region, eps, low, high, mass, x[i - 1 : i + 2], p[i - 1 : i + 2]))
+    return best
+
+
+@jit
+def _peak(
+    region: _Region, eps: float, low: float, high: float, mass: FloatArray, x: FloatArray, p: FloatArray
+) -> float:
+    """The largest p between three points low * exp(x), the middle one the highest, by parabolas."""
+    x0, x1, x2 = float(x[0]), float(x[1]), float(x[2])
+    p0, p1, p2 = float(p[0]), float(p[1]), float(p[2])
+    for i in range(40):
+        left, right = (p1 - p0) / (x1 - x0), (p1 - p2) / (x2 - x1)
+        bend = (left + right) / (x2 - x0)
+        slope = (left * (x2 - x1) - right * (x1 - x0)) / (x2 - x0)
+        at = x1 + 0.1 * (x2 - x1 if x2 - x1 > x1 - x0 else x0 - x1)
+        if slope * slope > 4.0 * bend * PRECISION:  # the vertex is more than that above p1
+            at = x1 + 0.5 * slope / bend
+        elif i > 2:
+            break
+        p_at = _p_at(region, min(low * math.exp(at), high), eps, mass)
+        if p_at > p1 and at > x1:
+            x0, p0, x1, p1 = x1, p1, at, p_at
+        elif p_at > p1:
+            x2, p2, x1, p1 = x1, p1, at, p_at
+        elif at > x1:
+            x2, p2 = at, p_at
+        else:
+            x0, p0 = at, p_at
+    return p1
+
+
+@jit
+def _p_value(n: int, a: int, c: int, eps: float, until: float, gamma: float, low: float, high: float) -> float:
+    """Steps 1 to 4, given the Clopper-Pearson interval [low, high] of q; until = eps.
+
+    For until > eps, a bound on p(e) for every e in [eps, until]: the rejection regions of both ends together contain
+    those between, and at a given q the probability of such a region (with an outcome it holds those with fewer +1 or
+    more -1) falls as e rises.
+    """
+    if _score(n, a, c, eps) >= NO_EVIDENCE - TIE:
+        return 1.0
+    nearest = 0.0 if eps < 0.0 < until else min(abs(eps), abs(until))
+    low, high = max(low, nearest), max(high, abs(eps), abs(until))
+    spread = 8.6 * math.sqrt(n * max(low * (1.0 - low), high * (1.0 - high))) + 20.0
+    first, last = max(0, int(n * low - spread)), min(n, int(n * high + spread) + 1)
+    region = _region(n, a, c, eps, until, first, last)
+    return min(1.0, gamma + _supremum(region, eps, low, high))
+
+
+@jit
+def _fill_p(
+    n: IntArray, a: IntArray, c: IntArray, eps: float, gamma: float, first: int, last: int, p: FloatArray
+) -> None:
+    for i in range(first, last):
+        rows, plus, minus = int(n[i]), int(a[i]), int(c[i])
+        low, high = _clopper_pearson(plus + minus, rows, gamma)
+        p[i] = _p_value(rows, plus, minus, eps, eps, gamma, low, high)
+
+
+@parallel_jit
+def _fill_p_in_parallel(
+    n: IntArray, a: IntArray, c: IntArray, eps: float, gamma: float, first: int, last: int, p: FloatArray
+) -> None:
+    for i in numba.prange(first, last):
+        _fill_p(n, a, c, eps, gamma, i, i + 1, p)
+
+
+# Inversion (step 5) ----------------------------------------------------------------------------------------
+#
+# p(e) falls smoothly, but jumps up where an outcome joins the rejection region, so that it can pass alpha more than
+# once. A bound is a bound only above the last time: from the first passing e, stretches are shown to pass as a whole,
+# until p is so small that no jump brings it back.
+
+
+@jit
+def _fill_bounds(
+    n: IntArray, a: IntArray, c: IntArray, alpha: float, gamma: float, first: int, last: int, bounds: FloatArray
+) -> None:
+    for i in range(first, last):
+        bounds[i] = _upper_bound(int(n[i]), int(a[i]), int(c[i]), alpha, gamma)
+
+
+@parallel_jit
+def _fill_bounds_in_parallel(
+    n: IntArray, a: IntArray, c: IntArray, alpha: float, gamma: float, first: int, last: int, bounds: FloatArray
+) -> None:
+    for i in numba.prange(first, last):
+        _fill_bounds(n, a, c, alpha, gamma, i, i + 1, bounds)
+
+
+@jit
+def _upper_bound(n: int, a: int, c: int, alpha: float, gamma: float) -> float:
+    if a == n:
+        return 1.0
+    low, high = _clopper_pearson(a + c, n, gamma)
+    bound = _crossing(n, a, c, alpha, gamma, low, high, _excess_at_score(n, a, c, NO_EVIDENCE))
+    e, reach, p = bound, RESOLUTION, 1.0  # all of [bound, e] passes
+    while e < LARGEST and p > gamma + FAR * (alpha - gamma):
+        until = min(e + reach, _excess_at_score(n, a, c, _score(n, a, c, e) - 1.0))
+        p = _p_value(n, a, c, e, until, gamma, low, high)
+        if p <= alpha:
+            e, reach = until, GROWTH * reach
+        elif reach > RESOLUTION:
+            reach = max(reach / BACK, RESOLUTION)
+        else:
+            passes = _p_value(n, a, c, until, until, gamma, low, high) <= alpha
+            e = bound = until if passes else _crossing(n, a, c, alpha, gamma, low, high, until)
+    return bound if bound < LARGEST else 1.0
+
+
+@jit
+def _crossing(n: int, a: int, c: int, alpha: float, gamma: float, low: float, high: float, fails: float) -> float:
+    """An e above `fails` with p(e) <= alpha and p > alpha somewhere in [e - RESOLUTION, e); 1 if there is none.
+
+    Regula falsi on the normal scores h of p - gamma, nearly linear in Tango's score. It aims a little past the
+    estimated root, towards the farther end, so that the bracket closes from both sides, and further (up to the middle)
+    after every step that did not halve it.
+    """
+    target = _normal_score(alpha - gamma)
+    highest = _score(n, a, c, fails)
+    h_fails = _normal_score(_p_value(n, a, c, fails, fails, gamma, low, high) - gamma) - target
+    passes, h_passes = 1.0, 0.0
+    failed, passed = h_fails < 1.0, False
+    score, reach = min(target, highest - 0.01), 0.01
+    while score < highest and not (failed and passed):
+        e = _excess_at_score(n, a, c, score)
+        p = _p_value(n, a, c, e, e, gamma, low, high)
+        h = _normal_score(p - gamma) - target
+        if p <= alpha:
+            passes, h_passes, passed = e, h, True
+            score += abs(h) + reach
+        elif e < LARGEST:
+            fails, h_fails, failed = e, h, True
+            score -= abs(h) + reach
+        else:
+            return 1.0
+        reach *= 3.0
+    boost = 1.0
+    while passes - fails > RESOLUTION:
+        width = passes - fails
+        e = fails + width * h_fails / (h_fails - h_passes)
+        beyond = boost * (0.3 * RESOLUTION + 0.02 * min(e - fails, passes - e))
+        middle = 0.5 * (fails + passes)
+        e = min(e + beyond, middle) if e < middle else max(e - beyond, middle)
+        p = _p_value(n, a, c, e, e, gamma, low, high)
+        h = _normal_score(p - gamma) - target
+        if p <= alpha:
+            passes, h_passes = e, h
+        else:
+            fails, h_fails = e, h
+        boost = 10.0 * boost if passes - fails > 0.5 * width else 1.0
+    return passes
+
+
+@jit
+def _excess_at_score(n: int, a: int, c: int, score: float) -> float:
+    """The e in (-1, 1) where z(a, c) falls to the score, by bisection."""
+    left, right = -LARGEST, LARGEST
+    for _ in range(45):
+        middle = 0.5 * (left + right)
+        if _score(n, a, c, middle) > score:
+            left = middle
+        else:
+            right = middle
+    return right
+
+
+@jit
+def _normal_score(p: float) -> float:
+    """The normal quantile to 5e-4 (Abramowitz and Stegun 26.2.23), a scale to search on."""
+    t = math.sqrt(-2.0 * math.log(max(min(p, 1.0 - p), 1e-300)))
+    upper = t - (2.515517 + t * (0.802853 + t * 0.010328)) / (1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308)))
+    return -upper if p < 0.5 else upper
