@@ -18,8 +18,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 TIE = 1e-9  # scores lie on a lattice; an equality must not hang on a rounding
 NO_EVIDENCE = -0.5  # from this score upwards p is 1
-GRID_SMALL, GRID = 33, 17  # nuisance values before the refinement: p(q) has many peaks where n is small
-SMALL = 100  # rows
+GRID = 33  # nuisance values before the refinement
+COARSE = 17  # while a bound is searched: now and then these miss a peak, by up to .0001
 FEW = 32  # tests that are not worth waking other threads for
 NEGLIGIBLE = 1e-16  # of a probability mass, relative to its largest
 PRECISION = 1e-13  # of the supremum over q
@@ -27,7 +27,8 @@ RESOLUTION = 1e-5  # of a bound
 LARGEST = 1.0 - 1e-9  # excess that is looked at
 GROWTH = 8.0  # of a stretch that passed
 BACK = 4.0  # by as much does one shrink that did not
-FAR = 0.4  # of alpha: p below comes back to alpha by no jump (the largest seen, n = 2 to 500: by a factor 1.6)
+FAR = 0.3  # of alpha: p below comes back to alpha by no jump (the largest seen, n = 2 to 1,500: by a factor 1.8)
+BEND = 0.06  # of the difference of two scores, over the square of the score's fall (largest seen: 0.054)
 
 
 def tango_z(n: npt.ArrayLike, a: npt.ArrayLike, c: npt.ArrayLike, eps: npt.ArrayLike) -> FloatArray:
@@ -76,7 +77,10 @@ def lower_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, al
 
 
 def testable_size(eps: float, alpha: float, gamma: float) -> int:
-    """The fewest rows that can pass: without any flip p is gamma + (1 - eps)^n."""
+    """The fewest rows with gamma + (1 - eps)^n <= alpha: with fewer, no answer changed is not evidence enough.
+
+    Without any flip p is at least that, and a little above it where a +1 among enough -1 is the more extreme outcome.
+    """
     excess = float(_finite("eps", eps, 0.0, 1.0))
     size, level = _levels(alpha, gamma)
     n = max(1, math.floor(math.log(size - level) / math.log1p(-excess)) - 1)
@@ -154,10 +158,22 @@ class _Region(NamedTuple):
 
 @jit
 def _region(n: int, a: int, c: int, eps: float, until: float, first: int, last: int) -> _Region:
-    """The outcomes (x, y) with z(x, y) <= z(a, c) + TIE (step 3) at eps or at until, with first..last flips."""
-    k = _most(n, a, c, eps, first, last)
+    """The outcomes (x, y) with z(x, y) <= z(a, c) + TIE (step 3), with first..last flips.
+
+    For until > eps, those with it at any e between. The difference of two scores is nearly straight in e, but for the
+    kink of z(0, y) at e = -y / (2 n - y), where the restricted estimate of P(+1) leaves 0.
+    """
+    k = _most(n, a, c, eps, TIE, first, last)
     if until > eps:
-        k = np.maximum(k, _most(n, a, c, until, first, last))
+        bend = BEND * (_score(n, a, c, eps) - _score(n, a, c, until)) ** 2
+        k = np.maximum(_most(n, a, c, eps, TIE + bend, first, last), _most(n, a, c, until, TIE + bend, first, last))
+        inside = False
+        for flips in range(max(first, 1), last + 1):
+            kink = -flips / (2.0 * n - flips)
+            if eps < kink < until and _score(n, 0, flips, kink) <= _score(n, a, c, kink) + TIE:
+                inside = True
+            if inside and k[flips - first] < 0:
+                k[flips - first] = 0
     rises = np.zeros(len(k), np.bool_)
     flips_ratio, most_ratio = np.zeros(len(k)), np.zeros(len(k))
     for i in range(1, len(k)):
@@ -169,9 +185,9 @@ def _region(n: int, a: int, c: int, eps: float, until: float, first: int, last: 
 
 
 @jit
-def _most(n: int, a: int, c: int, eps: float, first: int, last: int) -> IntArray:
+def _most(n: int, a: int, c: int, eps: float, slack: float, first: int, last: int) -> IntArray:
     """k(M) for M = first..last. The score rises with +1 and falls with -1, so that k(M + 1) - k(M) is 0 or 1."""
-    limit = _score(n, a, c, eps) + TIE
+    limit = _score(n, a, c, eps) + slack
     low, high = -1, first
     while low < high:
         middle = (low + high + 1) // 2
@@ -324,64 +340,66 @@ def _p_at(region: _Region, q: float, eps: float, mass: FloatArray) -> float:
 
 
 @jit
-def _supremum(region: _Region, eps: float, low: float, high: float) -> float:
-    """Step 4: the largest p(q) for q in [low, high], on a grid even in log q, then around every peak that may win."""
+def _supremum(region: _Region, eps: float, low: float, high: float, grid: int) -> float:
+    """Step 4: the largest p(q) for q in [low, high], on a grid, then around every peak that may win.
+
+    The grid is even in t = sqrt(q - |eps|): next to |eps| flips of the rarer sign are few, p(q) follows the lattice of
+    their counts, and its peaks are narrow in q but not in t.
+    """
     mass = np.empty(len(region.k))
-    best = _p_at(region, low, eps, mass)
     if high <= low:
-        return best
-    width = math.log(high / low)
-    grid = GRID_SMALL if region.n <= SMALL else GRID
-    x, p = np.empty(grid + 2), np.empty(grid + 2)  # one more point next to each end, for a peak inside
-    x[0], x[1], x[grid], x[grid + 1] = 0.0, 1e-5 * width, (1.0 - 1e-5) * width, width
-    for i in range(1, grid - 1):
-        x[i + 1] = i * width / (grid - 1)
-    p[0] = best
-    for i in range(1, grid + 2):
-        p[i] = _p_at(region, min(low * math.exp(x[i]), high), eps, mass)
+        return _p_at(region, low, eps, mass)
+    edge = min(low, abs(eps))
+    start, stop = math.sqrt(low - edge), math.sqrt(high - edge)
+    t, p = np.empty(grid + 2), np.empty(grid + 2)  # one more point next to each end, for a peak inside
+    for i in range(grid):
+        t[i + 1] = start + (stop - start) * i / (grid - 1)
+    t[0], t[1], t[grid], t[grid + 1] = start, t[1] + 1e-5 * (stop - start), t[grid] - 1e-5 * (stop - start), stop
+    best = 0.0
+    for i in range(grid + 2):
+        p[i] = _p_at(region, max(low, min(edge + t[i] * t[i], high)), eps, mass)
         best = max(best, float(p[i]))
     for i in range(1, grid + 1):
         rise = max(p[i] - p[i - 1], p[i] - p[i + 1])
         if min(p[i] - p[i - 1], p[i] - p[i + 1]) >= 0.0 and rise > PRECISION and p[i] + rise >= best:
-            best = max(best, _peak(region, eps, low, high, mass, x[i - 1 : i + 2], p[i - 1 : i + 2]))
+            best = max(best, _peak(region, eps, edge, mass, t[i - 1 : i + 2], p[i - 1 : i + 2]))
     return best
 
 
 @jit
-def _peak(
-    region: _Region, eps: float, low: float, high: float, mass: FloatArray, x: FloatArray, p: FloatArray
-) -> float:
-    """The largest p between three points low * exp(x), the middle one the highest, by parabolas."""
-    x0, x1, x2 = float(x[0]), float(x[1]), float(x[2])
+def _peak(region: _Region, eps: float, edge: float, mass: FloatArray, t: FloatArray, p: FloatArray) -> float:
+    """The largest p(edge + t^2) between three points t, the middle one the highest, by parabolas."""
+    t0, t1, t2 = float(t[0]), float(t[1]), float(t[2])
     p0, p1, p2 = float(p[0]), float(p[1]), float(p[2])
     for i in range(40):
-        left, right = (p1 - p0) / (x1 - x0), (p1 - p2) / (x2 - x1)
-        bend = (left + right) / (x2 - x0)
-        slope = (left * (x2 - x1) - right * (x1 - x0)) / (x2 - x0)
-        at = x1 + 0.1 * (x2 - x1 if x2 - x1 > x1 - x0 else x0 - x1)
+        left, right = (p1 - p0) / (t1 - t0), (p1 - p2) / (t2 - t1)
+        bend = (left + right) / (t2 - t0)
+        slope = (left * (t2 - t1) - right * (t1 - t0)) / (t2 - t0)
+        at = t1 + 0.1 * (t2 - t1 if t2 - t1 > t1 - t0 else t0 - t1)
         if slope * slope > 4.0 * bend * PRECISION:  # the vertex is more than that above p1
-            at = x1 + 0.5 * slope / bend
+            at = t1 + 0.5 * slope / bend
         elif i > 2:
             break
-        p_at = _p_at(region, min(low * math.exp(at), high), eps, mass)
-        if p_at > p1 and at > x1:
-            x0, p0, x1, p1 = x1, p1, at, p_at
+        p_at = _p_at(region, edge + at * at, eps, mass)
+        if p_at > p1 and at > t1:
+            t0, p0, t1, p1 = t1, p1, at, p_at
         elif p_at > p1:
-            x2, p2, x1, p1 = x1, p1, at, p_at
-        elif at > x1:
-            x2, p2 = at, p_at
+            t2, p2, t1, p1 = t1, p1, at, p_at
+        elif at > t1:
+            t2, p2 = at, p_at
         else:
-            x0, p0 = at, p_at
+            t0, p0 = at, p_at
     return p1
 
 
 @jit
-def _p_value(n: int, a: int, c: int, eps: float, until: float, gamma: float, low: float, high: float) -> float:
+def _p_value(
+    n: int, a: int, c: int, eps: float, until: float, gamma: float, low: float, high: float, grid: int
+) -> float:
     """Steps 1 to 4, given the Clopper-Pearson interval [low, high] of q; until = eps.
 
-    For until > eps, a bound on p(e) for every e in [eps, until]: the rejection regions of both ends together contain
-    those between, and at a given q the probability of such a region (with an outcome it holds those with fewer +1 or
-    more -1) falls as e rises.
+    For until > eps, a bound on p(e) for every e in [eps, until]: the probability at a given q of the outcomes that are
+    rejected at any of these falls as e rises, for with an outcome go those with fewer +1 or more -1.
     """
     if _score(n, a, c, eps) >= NO_EVIDENCE - TIE:
         return 1.0
@@ -390,7 +408,7 @@ def _p_value(n: int, a: int, c: int, eps: float, until: float, gamma: float, low
     spread = 8.6 * math.sqrt(n * max(low * (1.0 - low), high * (1.0 - high))) + 20.0
     first, last = max(0, int(n * low - spread)), min(n, int(n * high + spread) + 1)
     region = _region(n, a, c, eps, until, first, last)
-    return min(1.0, gamma + _supremum(region, eps, low, high))
+    return min(1.0, gamma + _supremum(region, eps, low, high, grid))
 
 
 @jit
@@ -400,7 +418,7 @@ def _fill_p(
     for i in range(first, last):
         rows, plus, minus = int(n[i]), int(a[i]), int(c[i])
         low, high = _clopper_pearson(plus + minus, rows, gamma)
-        p[i] = _p_value(rows, plus, minus, eps, eps, gamma, low, high)
+        p[i] = _p_value(rows, plus, minus, eps, eps, gamma, low, high, GRID)
 
 
 @parallel_jit
@@ -439,23 +457,34 @@ def _upper_bound(n: int, a: int, c: int, alpha: float, gamma: float) -> float:
     if a == n:
         return 1.0
     low, high = _clopper_pearson(a + c, n, gamma)
-    bound = _crossing(n, a, c, alpha, gamma, low, high, _excess_at_score(n, a, c, NO_EVIDENCE))
+    bound = _last_crossing(n, a, c, alpha, gamma, low, high, COARSE)
+    if bound < 1.0 and _p_value(n, a, c, bound, bound, gamma, low, high, GRID) > alpha:
+        bound = _last_crossing(n, a, c, alpha, gamma, low, high, GRID)
+    return bound
+
+
+@jit
+def _last_crossing(n: int, a: int, c: int, alpha: float, gamma: float, low: float, high: float, grid: int) -> float:
+    """Above all that does not pass, by RESOLUTION or a few of them; 1 if nothing passes."""
+    bound = _crossing(n, a, c, alpha, gamma, low, high, _excess_at_score(n, a, c, NO_EVIDENCE), grid)
     e, reach, p = bound, RESOLUTION, 1.0  # all of [bound, e] passes
     while e < LARGEST and p > gamma + FAR * (alpha - gamma):
         until = min(e + reach, _excess_at_score(n, a, c, _score(n, a, c, e) - 1.0))
-        p = _p_value(n, a, c, e, until, gamma, low, high)
+        p = _p_value(n, a, c, e, until, gamma, low, high, grid)
         if p <= alpha:
             e, reach = until, GROWTH * reach
         elif reach > RESOLUTION:
             reach = max(reach / BACK, RESOLUTION)
         else:
-            passes = _p_value(n, a, c, until, until, gamma, low, high) <= alpha
-            e = bound = until if passes else _crossing(n, a, c, alpha, gamma, low, high, until)
+            passes = _p_value(n, a, c, until, until, gamma, low, high, grid) <= alpha
+            e = bound = until if passes else _crossing(n, a, c, alpha, gamma, low, high, until, grid)
     return bound if bound < LARGEST else 1.0
 
 
 @jit
-def _crossing(n: int, a: int, c: int, alpha: float, gamma: float, low: float, high: float, fails: float) -> float:
+def _crossing(
+    n: int, a: int, c: int, alpha: float, gamma: float, low: float, high: float, fails: float, grid: int
+) -> float:
     """An e above `fails` with p(e) <= alpha and p > alpha somewhere in [e - RESOLUTION, e); 1 if there is none.
 
     Regula falsi on the normal scores h of p - gamma, nearly linear in Tango's score. It aims a little past the
@@ -464,13 +493,13 @@ def _crossing(n: int, a: int, c: int, alpha: float, gamma: float, low: float, hi
     """
     target = _normal_score(alpha - gamma)
     highest = _score(n, a, c, fails)
-    h_fails = _normal_score(_p_value(n, a, c, fails, fails, gamma, low, high) - gamma) - target
+    h_fails = _normal_score(_p_value(n, a, c, fails, fails, gamma, low, high, grid) - gamma) - target
     passes, h_passes = 1.0, 0.0
     failed, passed = h_fails < 1.0, False
     score, reach = min(target, highest - 0.01), 0.01
     while score < highest and not (failed and passed):
         e = _excess_at_score(n, a, c, score)
-        p = _p_value(n, a, c, e, e, gamma, low, high)
+        p = _p_value(n, a, c, e, e, gamma, low, high, grid)
         h = _normal_score(p - gamma) - target
         if p <= alpha:
             passes, h_passes, passed = e, h, True
@@ -488,7 +517,7 @@ def _crossing(n: int, a: int, c: int, alpha: float, gamma: float, low: float, hi
         beyond = boost * (0.3 * RESOLUTION + 0.02 * min(e - fails, passes - e))
         middle = 0.5 * (fails + passes)
         e = min(e + beyond, middle) if e < middle else max(e - beyond, middle)
-        p = _p_value(n, a, c, e, e, gamma, low, high)
+        p = _p_value(n, a, c, e, e, gamma, low, high, grid)
         h = _normal_score(p - gamma) - target
         if p <= alpha:
             passes, h_passes = e, h

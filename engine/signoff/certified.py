@@ -103,7 +103,8 @@ def judge_curve(curve: Curve, rows: Rows, families: Families, observed: Observed
         Interval(*map(float, ends))
         for ends in zip(observed.worst, lower[:-1].max(axis=0), upper[:-1].max(axis=0), strict=True)
     ]
-    verdicts, p_of, failures = {}, {}, {}
+    verdicts, p_of = {}, {}
+    failures: dict[float, Failure | None] = {}
     for tolerance in rule.tolerances:
         p = tests.p(tolerance, rule.alpha)
         if rule.average_tolerance(tolerance) != tolerance:
@@ -115,8 +116,9 @@ def judge_curve(curve: Curve, rows: Rows, families: Families, observed: Observed
             for b in range(len(curve.budgets))
         ]
         p_of[tolerance] = p[:-1].tolist()
-        stopped = failing is not None
-        failures[tolerance] = _failure(failing, p, curve, families, observed, tolerance, rule) if stopped else None
+        failures[tolerance] = None
+        if failing is not None:
+            failures[tolerance] = _failure(failing, p, curve, families, observed, tolerance, rule)
     return Judgement(by_group[-1], worst, by_group[:-1], verdicts, p_of, failures)
 
 
