@@ -44,7 +44,8 @@ validity: $(READY)
 	$(BIN)/python tests/validity/table.py > .validity.md && mv .validity.md docs/validity.md
 
 bench: $(READY)
-	@set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@set -e; for script in benchmarks/bootstrap.py benchmarks/certify.py; do $(BIN)/python $$script; done
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

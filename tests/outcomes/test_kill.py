@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -88,6 +89,8 @@ def doomed(run: Path, moment: str) -> None:
 
 def main() -> None:
     """Per line `RUN<tab>MOMENT`: fork a writer, kill it after `after SECONDS` or at its own moment, and tell."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_run(Path(folder))  # what is imported on first use is imported here, not counted in every writer
     for line in sys.stdin:
         run, moment = line.rstrip("\n").split("\t")
         start = time.perf_counter()
