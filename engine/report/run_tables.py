@@ -15,7 +15,8 @@ from earmark.engine.report.tables import Table, folded_if_long, numbers, text
 _RULE_WORDS = {
     "name": "Rule",
     "loss": "Loss",
-    "alpha": "One-sided error of an interval's end",
+    "alpha": "Accepted chance of a false approval, and of an end of an interval",
+    "gamma": "Part of it that pays for unknown rates of change",
     "tolerances": "Allowed excess of the worst family",
     "tolerance_average": "Allowed average excess",
     "clustering": "Clustering",

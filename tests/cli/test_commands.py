@@ -20,6 +20,11 @@ def run(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, input=stdin, check=False, cwd="/")
 
 
+def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """What was said on stderr, word of a compilation apart."""
+    return [line for line in done.stderr.splitlines() if not line.startswith("compil")]
+
+
 @pytest.fixture
 def approving(tmp_path: Path) -> Path:
     return worlds.write_run(tmp_path / "run", [0.0] * 100, {"energy": {0.5: [0.0] * 100}}, ["a", "b"] * 50)
@@ -27,7 +32,7 @@ def approving(tmp_path: Path) -> Path:
 
 def test_certify_approves_with_exit_code_0(approving: Path) -> None:
     done = run("certify", approving, *QUICK)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, complaints(done)) == (0, [])
     assert "energy" in done.stdout
     assert "approve" in done.stdout
     assert json.loads((approving / "certificate.json").read_text())["schema"] == "earmark.certificate/1"
@@ -37,7 +42,7 @@ def test_certify_approves_with_exit_code_0(approving: Path) -> None:
 def test_certify_refuses_with_exit_code_3(tmp_path: Path) -> None:
     run_folder = worlds.write_run(tmp_path, [0.0] * 100, {"energy": {0.5: [1.0] * 100}}, ["a", "b"] * 50)
     done = run("certify", run_folder, *QUICK)
-    assert (done.returncode, done.stderr) == (3, "")
+    assert (done.returncode, complaints(done)) == (3, [])
     assert "refuse" in done.stdout
 
 

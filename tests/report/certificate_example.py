@@ -61,6 +61,7 @@ def certificate(
             "clustering": "source",
             "replicates": 10000,
             "seed": 42,
+            "gamma": None,
             "min_family": 30,
             "parents": {"tiny": "music"},
             "max_error_rate": 0.01,
@@ -172,7 +173,7 @@ def _certify(tolerance: float, i: int, entries: list[Json]) -> Json:
         worst = entries[0]["worst_family"]
         reason = f"no budget below 1 is approved; the worst family is '{worst}'"
         following = {"action": "route", "families": [worst], "text": f"harm is local: route '{worst}' to raw audio"}
-    return {"tolerance": tolerance, "budget": budget, "reason": reason, "next": following}
+    return {"tolerance": tolerance, "budget": budget, "reason": reason, "first_failure": None, "next": following}
 
 
 def _budget(
@@ -190,7 +191,16 @@ def _budget(
         minus = 0 if implied else draw.randint(0, max(n // 20, 1)) + max(-net, 0)
         interval = {"lower": 0.0, "upper": 0.0} if implied else _interval(net / n, n, intervals)
         families.append(
-            {"family": name, "n": n, "plus": minus + net, "minus": minus, "excess": net / n, **interval, "rare": n < 30}
+            {
+                "family": name,
+                "n": n,
+                "plus": minus + net,
+                "minus": minus,
+                "excess": net / n,
+                **interval,
+                "p": None,
+                "rare": n < 30,
+            }
         )
     n, plus, minus = (sum(f[field] for f in families) for field in ("n", "plus", "minus"))
     worst = max(families, key=lambda f: f["excess"])
@@ -215,7 +225,10 @@ def _budget(
         "answer_consistency": 1 - (plus + minus) / n,
         "consistency_paradox": budget == 0.2,
         "families": families,
-        "decisions": [_decide(average, family, t, implied, any(f["rare"] for f in families)) for t in tolerances],
+        "decisions": [
+            _decide(average, family, t, implied, any(f["rare"] for f in families)) | {"p": None, "p_adjusted": None}
+            for t in tolerances
+        ],
     }
 
 
