@@ -19,6 +19,12 @@ def warnings(results: Results, paired: Paired, rule: Rule) -> list[str]:
     """General first, then what these outcomes call for."""
     shared = any(rows.n_sources < len(rows.source) for rows, _ in paired.groups)
     found = _of_the_papers_rule(results, shared) if rule.name == "paper" else []
+    choices = len({(entry["method"], entry["seed"]) for entry in results})
+    if choices > 1:
+        found.append(
+            f"Each verdict holds at alpha by itself. Shipping the best of {choices} methods and seeds is a choice made on "
+            f"these answers: for one guarantee over all of them use --alpha {rule.alpha / choices:.2g}."
+        )
     if shared and rule.clustering == "ignore":
         found.append(
             "Rows share recordings and this was ignored (clustering = ignore): bounds and p are too optimistic."
