@@ -120,7 +120,7 @@ def certify(
       earmark certify runs/mmar --partition native --tolerance 0.05
     """
     from earmark.cli.table import decision_table
-    from earmark.engine.outcomes.atomic import write_file
+    from earmark.engine.outcomes.atomic import make_folder, write_file
     from earmark.engine.report.html import render
     from earmark.engine.signoff import certificate as signoff
     from earmark.engine.signoff.rule import Rule
@@ -131,6 +131,8 @@ def certify(
         parents=_parents(parents),
         **declared,
     )
+    if out is not None:
+        make_folder(out)  # before the work, not after it
     with Progress() as progress:
         made = signoff.certify(run, rule, progress)
     certificate_path = signoff.write(made, run, out or run)
@@ -145,11 +147,13 @@ def certify(
 
 
 def _parents(options: tuple[str, ...]) -> dict[str, str]:
-    parents = {}
+    parents: dict[str, str] = {}
     for option in options:
         family, equals, parent = option.partition("=")
         if not (family and equals and parent):
             raise click.BadParameter(f"'{option}' is not FAMILY=PARENT", param_hint="--parent")
+        if parents.get(family, parent) != parent:
+            raise click.BadParameter(f"'{family}' has two parents", param_hint="--parent")
         parents[family] = parent
     return parents
 

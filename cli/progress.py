@@ -40,10 +40,11 @@ class Progress:
         self._width = len(line)
 
     def say(self, line: str) -> None:
-        """One line that stays, watched or not: for what happens once and takes long."""
-        self.clear()
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        """One line that stays: for what happens once and takes long."""
+        if self._watched:
+            self.clear()
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
 
     def clear(self) -> None:
         """Wipe the line of progress."""

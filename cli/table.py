@@ -15,7 +15,7 @@ def decision_table(certificate: dict[str, Any]) -> str:
         first = results[0]
         sources = f" from {first['sources']} recordings" if first["sources"] < first["n"] else ""
         lines.append(
-            f"{answerer} on {corpus}: {first['n']} questions{sources}, {first['raw_loss']:.1%} wrong on raw audio"
+            f"{answerer} on {corpus}: {first['n']} questions{sources}, {_raw(first, certificate)} on raw audio"
         )
         lines += _aligned([_HEADER, *(row for result in results for row in _rows(result))])
         lines += ["", "What to do next", *_next_steps(results), ""]
@@ -62,6 +62,11 @@ def _next_steps(results: list[dict[str, Any]]) -> list[str]:
 
 def _seeds(seeds: list[str]) -> str:
     return "" if seeds == ["0"] else f" seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
+
+
+def _raw(result: dict[str, Any], certificate: dict[str, Any]) -> str:
+    nll = certificate["rule"]["loss"] == "nll"
+    return f"mean nll {result['raw_loss']:.3f}" if nll else f"{result['raw_loss']:.1%} wrong"
 
 
 def _name(result: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ folder is named after the hash of all kernel sources. Knows numba; no kernel.
 
 import hashlib
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,13 +24,20 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _cache_folder() -> Path:
-    """EARMARK_CACHE_DIR, else the user's cache folder."""
+    """EARMARK_CACHE_DIR, else the user's cache folder; a temporary one where neither can be written."""
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earmark"
-    root = Path(os.environ.get("EARMARK_CACHE_DIR") or default)
-    return root / f"kernels-{digest.hexdigest()[:16]}"
+    name = f"kernels-{digest.hexdigest()[:16]}"
+    for root in (Path(os.environ.get("EARMARK_CACHE_DIR") or default), Path(tempfile.gettempdir()) / "earmark"):
+        try:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(root / name, os.W_OK):
+            return root / name
+    return Path(tempfile.mkdtemp(prefix="earmark-"))
 
 
 CACHE_FOLDER = _cache_folder()

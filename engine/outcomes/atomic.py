@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from earmark.engine.errors import InputError
+
 _STAGING = ".staging"
 
 
@@ -31,13 +33,26 @@ def staged(root: Path) -> Iterator[Path]:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write or replace one file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with staged(path.parent) as folder:
-        temporary = folder / path.name
-        temporary.write_bytes(data)
-        flush(temporary)
-        os.replace(temporary, path)
-    flush(path.parent)
+    make_folder(path.parent)
+    try:
+        with staged(path.parent) as folder:
+            temporary = folder / path.name
+            temporary.write_bytes(data)
+            flush(temporary)
+            os.replace(temporary, path)
+        flush(path.parent)
+    except OSError as error:
+        raise InputError(path, f"cannot be written ({error.strerror})", "choose another place, or make room") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that can be written into, or refuse."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(folder, f"cannot be a folder ({error.strerror})", "choose another place") from error
+    if not os.access(folder, os.W_OK):
+        raise InputError(folder, "cannot be written into", "choose another place")
 
 
 def flush(path: Path) -> None:

@@ -47,6 +47,8 @@ def next_step(
     if failing and local and len(failing) < len(families.names) and not average_fails:
         names = ", ".join(f"'{name}'" for name in failing)
         return Next("route", failing, f"harm at {budget} is local: route {names} to raw audio, or retrain on them")
+    if not failing:
+        return Next("raise", [], f"the average excess at {budget} is too large: evaluate budgets above {budget}")
     spread = f"spread over {len(failing)} of {len(families.names)} families" if len(families.names) > 1 else "too large"
     return Next(
         "raise", failing, f"harm at {budget} is {spread}: evaluate budgets above {budget}, or retrain the selector"

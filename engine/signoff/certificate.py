@@ -73,6 +73,7 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
         made.query_use += query_use.query_use(located, rule.alpha)
         made.contamination += query_use.contamination(located, rule.alpha)
         made.architecture_gap += audit.architecture_gap(curves)
+    partitions.check_parents(rule.parents)
     certificate: Certificate = _plain(
         {
             "schema": SCHEMA,

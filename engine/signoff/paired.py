@@ -5,6 +5,7 @@ statistics; what follows works on the arrays made here.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,16 +117,15 @@ def pair(run: Path, rule: Rule, progress: Progress) -> Paired:
     curves: dict[str, tuple[Rows, list[Curve]]] = {}
     for (answerer, corpus), keys in _by_answerer_and_corpus(cells).items():
         raws = {key.stream: _raw(UNCOMPRESSED, load(key), rule) for key in _references(keys)}
-        first: Rows | None = None
+        first: store.Cell | None = None
         for curve_key, budgets in _curves(keys).items():
             loaded = {budget: load(key) for budget, key in budgets.items()}
             raw = _reference_of(curve_key, raws, loaded, rule)
+            naive = curve_key.stream.startswith("naive")
+            first = first or raw.cell
+            _check_same_samples(raw.cell, first, naive=naive)
             rows = _rows(corpus, raw.cell)
-            if first is None:
-                first = rows
-            elif not rows.sample_id.equals(first.sample_id):
-                _refuse_unpaired(_cell_key(curve_key, 1.0), rows.sample_id, first.sample_id, "another method")
-            own_raw = curve_key.stream in raws or not curve_key.stream.startswith("naive")
+            own_raw = curve_key.stream in raws or not naive
             group = curves.setdefault(_fingerprint(rows), (rows, []))
             group[1].append(_curve(curve_key, raw, loaded, rule, implied_end=own_raw and raw.name == UNCOMPRESSED))
         if first is None:
@@ -201,7 +201,7 @@ def _loss(cell: store.Cell, rule: Rule, failed: float) -> FloatArray:
         return np.where(cell.ok, cell.loss, failed)
     unknown = np.isnan(cell.nll)
     if unknown.any():
-        ids = cell.sample_id.filter(pa.array(unknown)).slice(0, 4).to_pylist()
+        ids = cell.sample_id.filter(pa.array(unknown)).to_pylist()
         raise InputError(
             cell.files[0].path,
             f"column nll is missing or null in {int(unknown.sum())} rows (sample_id {first_few(ids)})",
@@ -268,7 +268,7 @@ def _check_same_samples(cell: store.Cell, raw: store.Cell, *, naive: bool) -> No
             continue
         differs = np.asarray(pc.fill_null(pc.not_equal(ours, theirs), False))
         if differs.any():
-            ids = cell.sample_id.filter(pa.array(differs)).slice(0, 4).to_pylist()
+            ids = cell.sample_id.filter(pa.array(differs)).to_pylist()
             raise InputError(
                 cell.files[0].path,
                 f"column {column} differs from the raw reference's in {int(differs.sum())} rows "
@@ -294,10 +294,8 @@ def _rows(corpus: str, raw: store.Cell) -> Rows:
 
 
 def _fingerprint(rows: Rows) -> str:
-    return (
-        f"{rows.corpus}/"
-        + hashlib.sha256("\x1f".join(rows.sample_id.to_pylist()).encode() + rows.source.tobytes()).hexdigest()
-    )
+    names = "\x1f".join([rows.corpus, *rows.sample_id.to_pylist(), *rows.query_family])
+    return hashlib.sha256(names.encode() + rows.source.tobytes()).hexdigest()
 
 
 # What else a cell tells -------------------------------------------------------------------------------------
@@ -334,10 +332,13 @@ def _errors(cell: store.Cell, rule: Rule) -> list[CellErrors]:
     ids, status = cell.sample_id.filter(mask).to_pylist(), cell.status.filter(mask).to_pylist()
     first = tuple(f"{i}: {s}" for i, s in zip(ids[:3], status[:3], strict=True))
     if n_failed > rule.max_error_rate * len(cell) + 1e-9:
+        share = math.ceil(1e4 * n_failed / len(cell)) / 1e4  # rounded up, so that declaring it is enough
         raise UncertifiableError(
             cell.files[0].path,
             f"{n_failed} of {len(cell)} rows have a status other than '{OK}' ({first_few(first)})",
-            f"run them again, or declare --max-error-rate {n_failed / len(cell):.4g} and count them as harm",
+            f"run them again, or declare --max-error-rate {share:g} and count them as harm"
+            if share < 1
+            else "run it again",
         )
     if rule.loss == "nll":
         raise UncertifiableError(

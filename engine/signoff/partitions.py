@@ -3,7 +3,7 @@
 Knows the partitions file and the ids of the rows; no outcomes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,11 +35,19 @@ class Partitions:
             if name not in known:
                 raise InputError(f"partition {name}", "there is no such partition", f"choose from {', '.join(known)}")
         self.names = tuple(dict.fromkeys(wanted)) or tuple(in_file) or (QUERY_FAMILY,)
+        self._labels_seen: set[str] = set()
         self._declared = self.names != (QUERY_FAMILY,)  # else the rows' own labels, as they happen to be
 
     def of(self, rows: Rows, rule: Rule) -> dict[str, Families]:
         """The families of these rows under every partition."""
-        found = {name: families_of(self._labels(name, rows), rule.parents, rule.family_minimum) for name in self.names}
+        names = [name for name in self.names if self._exists(name, rows.corpus)]
+        if not names:
+            raise InputError(
+                f"partition {', '.join(self.names)}", f"has no label in corpus '{rows.corpus}'", "choose another one"
+            )
+        labels = {name: self._labels(name, rows) for name in names}
+        self._labels_seen.update(*labels.values())
+        found = {name: families_of(of_name, rule.parents, rule.family_minimum) for name, of_name in labels.items()}
         if self._declared and all(len(families.names) == 1 for families in found.values()):
             name, families = next(iter(found.items()))
             raise InputError(
@@ -48,6 +56,20 @@ class Partitions:
                 "declare a finer partition",
             )
         return found
+
+    def check_parents(self, parents: Mapping[str, str]) -> None:
+        """Refuse a parent declared for a family that no certified partition has."""
+        known = self._labels_seen | set(parents.values())
+        for family in parents:
+            if family not in known:
+                raise InputError(f"parent {family}", "is declared for no family of the run", "mend the name")
+
+    def _exists(self, name: str, corpus: str) -> bool:
+        """A column that is null for a whole corpus is another corpus's partition."""
+        if self._table is None or name not in self._table.column_names:
+            return True
+        of_corpus = self._table.filter(pc.equal(self._table["corpus"], corpus))[name]
+        return len(of_corpus) == 0 or of_corpus.null_count < len(of_corpus)
 
     def _labels(self, name: str, rows: Rows) -> Sequence[str]:
         if self._table is None or name not in self._table.column_names:

@@ -64,6 +64,7 @@ def contamination(frontiers: AllFrontiers, alpha: float) -> list[dict[str, Any]]
         entries.append(
             {
                 **audit._asdict(),
+                "protocol": "naive - decoupled",
                 "seeds": seeds,
                 "values": values,
                 **spread(values, alpha)._asdict(),

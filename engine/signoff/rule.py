@@ -6,7 +6,7 @@ Knows no files and no statistics; `paper` and `certified` judge by it.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from earmark.engine.errors import InputError
 from earmark.kernels.exact import testable_size
@@ -40,6 +40,13 @@ class Rule:
     reference_answerer: str | None = None
 
     def __post_init__(self) -> None:
+        for option, value, known in (
+            ("rule", self.name, get_args(Name)),
+            ("loss", self.loss, get_args(Loss)),
+            ("clustering", self.clustering, get_args(Clustering)),
+        ):
+            if value not in known:
+                raise InputError(f"{option} {value}", "is unknown", f"choose from {', '.join(known)}")
         if self.name == "certified" and self.loss == "nll":
             raise InputError("loss nll", "has no bound, so the certified rule cannot test it", "use --rule paper")
         limit = 1.0 if self.loss == "zero-one" else math.inf
@@ -53,10 +60,14 @@ class Rule:
                 raise InputError("tolerance 0", "no finite sample can show it", "allow a little, or use --rule paper")
         if not self.tolerances or len(set(self.tolerances)) < len(self.tolerances):
             raise InputError("tolerance", "none given, or one given twice", "give each tolerance once")
-        if not 0 < self.alpha < 0.5:
-            raise InputError(f"alpha {self.alpha}", "is not in (0, 0.5)", "0.025 gives 95% intervals")
-        if self.replicates < 100:
-            raise InputError(f"replicates {self.replicates}", "too few for percentiles", "use 10000")
+        if not 1e-6 <= self.alpha < 0.5:
+            raise InputError(f"alpha {self.alpha}", "is not in [1e-6, 0.5)", "0.025 gives 95% intervals")
+        if not 100 <= self.replicates <= 10**6:
+            raise InputError(f"replicates {self.replicates}", "are not 100 to 1000000", "use 10000")
+        if self.name == "paper" and self.replicates * self.alpha < 1:
+            raise InputError(
+                f"replicates {self.replicates}", f"cannot show a share of {self.alpha:g}", "use more, or a larger alpha"
+            )
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed {self.seed}", "is not in [0, 2^63)", "use 42")
         if self.min_family is not None and self.min_family < 1:

@@ -5,6 +5,7 @@ Knows how to read a certificate; `certificate` knows how to make one.
 
 import hashlib
 import json
+import operator
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -22,6 +23,8 @@ def verify(path: Path, run: Path | None = None, progress: Progress = quiet) -> s
     """The first difference between the certificate and what the files give, or None where it holds."""
     stated = read(path)
     run = run or path.parent / stated["run"]
+    if not run.is_dir():
+        raise InputError(run, "there is no such run folder", "name it with --run")
     changed = _changed_input(stated, run)
     if changed:
         return changed
@@ -35,7 +38,7 @@ def read(path: Path) -> Certificate:
         certificate = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(path, "there is no such file", "name a certificate.json") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise InputError(path, f"is not a certificate ({error})", "name a certificate.json") from None
     if not isinstance(certificate, dict) or certificate.get("schema") != SCHEMA:
         schema = certificate.get("schema") if isinstance(certificate, dict) else None
@@ -43,6 +46,15 @@ def read(path: Path) -> Certificate:
     missing = [name for name in ("run", "rule", "inputs", "results") if name not in certificate]
     if missing:
         raise InputError(path, f"lacks {', '.join(missing)}", "it was cut or edited: certify again")
+    inputs = certificate["inputs"]
+    well_formed = (
+        isinstance(certificate["run"], str)
+        and isinstance(certificate["rule"], dict)
+        and isinstance(inputs, list)
+        and all(isinstance(i, dict) and all(isinstance(i.get(k), str) for k in ("path", "sha256")) for i in inputs)
+    )
+    if not well_formed:
+        raise InputError(path, "run, rule or inputs cannot be read", "it was cut or edited: certify again")
     return certificate
 
 
@@ -52,11 +64,12 @@ def _rule(stated: Certificate, path: Path) -> Rule:
     unknown = sorted(declared.keys() - known)
     if unknown:
         raise InputError(path, f"rule has unknown fields {', '.join(unknown)}", "it was made by another version")
-    for name in ("tolerances", "partitions"):
-        declared[name] = tuple(declared.get(name, ()))
     try:
-        return Rule(**declared)
-    except TypeError as error:
+        for name in ("tolerances", "partitions"):
+            declared[name] = tuple(declared.get(name, ()))
+        whole = {name: operator.index(declared[name]) for name in ("replicates", "seed", "min_family")}
+        return Rule(**{**declared, **whole, "parents": dict(declared["parents"])})
+    except (TypeError, KeyError, ValueError) as error:
         raise InputError(path, f"rule cannot be read ({error})", "it was cut or edited: certify again") from None
 
 
@@ -65,7 +78,10 @@ def _changed_input(stated: Certificate, run: Path) -> str | None:
         file = run / entry["path"]
         if not file.is_file():
             return f"{entry['path']}: the file is gone"
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        try:
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        except OSError as error:
+            raise InputError(file, f"cannot be read ({error.strerror})", "make it readable") from error
         if digest != entry["sha256"]:
             return (
                 f"{entry['path']}: sha256 is {digest[:12]}..., the certificate was made from {entry['sha256'][:12]}..."

@@ -26,9 +26,7 @@ def warnings(results: Results, paired: Paired, rule: Rule) -> list[str]:
             f"these answers: for one guarantee over all of them use --alpha {rule.alpha / choices:.2g}."
         )
     if shared and rule.clustering == "ignore":
-        found.append(
-            "Rows share recordings and this was ignored (clustering = ignore): bounds and p are too optimistic."
-        )
+        found.append("Rows share recordings and this was ignored (clustering = ignore): p and bounds are too good.")
     if any(len(entry["budgets"][0]["families"]) == 1 for entry in results):
         found.append("A partition has one family: its family check repeats the average check and can hide no damage.")
     if any(len(entry["budgets"][0]["families"]) >= _MANY_FAMILIES for entry in results):
@@ -36,6 +34,13 @@ def warnings(results: Results, paired: Paired, rule: Rule) -> list[str]:
             "With many families the interval of the interpolated worst-family frontier is biased upwards and covers "
             "the truth rarely: read it as a description, and the frontier of the average first."
         )
+    hopeless = sorted({f"{entry['answerer']}/{entry['corpus']}" for entry in results if entry["raw_loss"] == 1})
+    if hopeless and rule.loss == "zero-one":
+        found.append(
+            f"Not one raw answer is right for {', '.join(hopeless)}: nothing can get worse. Check the outcomes."
+        )
+    if any(entry["sources"] < rule.family_minimum <= entry["n"] for entry in results):
+        found.append(f"There are fewer than {rule.family_minimum} recordings: resampling them shows almost nothing.")
     fallback = sorted(
         {f"{entry['answerer']}/{entry['corpus']}" for entry in results if entry["reference"] == SELF_FULL}
     )

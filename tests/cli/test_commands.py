@@ -1,5 +1,7 @@
 """The command line from outside: exit codes, output streams, help, quiet imports."""
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import click
 import pytest
 import worlds
 
-from earmark.cli.main import earmark
+from earmark.cli.main import earmark, main
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--rule", "paper", "--replicates", "200"]
@@ -88,11 +90,35 @@ def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_defect_is_one_line_unless_debugging(approving: Path) -> None:
+def test_a_place_that_cannot_be_written_is_bad_input(approving: Path, tmp_path: Path) -> None:
     (approving / "certificate.json").mkdir()
-    done = run("certify", approving, *QUICK)
-    assert (done.returncode, len(done.stderr.splitlines())) == (70, 1)
-    assert "Traceback" in run("--debug", "certify", approving, *QUICK).stderr
+    (tmp_path / "file").write_text("")
+    for options in ([], ["--out", tmp_path / "file"], ["--out", tmp_path / "file" / "below"]):
+        done = run("certify", approving, *QUICK, *options)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+        assert "choose another place" in done.stderr
+
+
+def test_a_defect_is_one_line_unless_debugging(approving: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("earmark.engine.signoff.certificate.certify", broken)
+    for debug, expected in ([], "error: RuntimeError: boom; this is a defect"), (["--debug"], "Traceback"):
+        monkeypatch.setattr(sys, "argv", ["earmark", *debug, "certify", str(approving)])
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors), pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code == 70
+        assert errors.getvalue().startswith(expected)
+
+
+def test_verify_asks_for_a_run_folder_that_moved(approving: Path, tmp_path: Path) -> None:
+    run("certify", approving, *QUICK, "--out", tmp_path / "out")
+    approving.rename(tmp_path / "moved")
+    done = run("verify", tmp_path / "out" / "certificate.json")
+    assert (done.returncode, "name it with --run" in done.stderr) == (2, True)
+    assert run("verify", tmp_path / "out" / "certificate.json", "--run", tmp_path / "moved").returncode == 0
 
 
 @pytest.mark.parametrize(

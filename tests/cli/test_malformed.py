@@ -1,5 +1,6 @@
 """Bad input of every kind: one line that says what, where and what to do; exit code 2; no traceback; nothing lost."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,9 +181,19 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
     "no tolerance at all": (["--tolerance", "0"], ["tolerance 0"]),
     "unknown rule": (["--rule", "hope"], ["hope"]),
     "error rate of 1": (["--max-error-rate", "1"], ["max-error-rate"]),
+    "parent of nobody": (["--parent", "typo=a"], ["typo", "no family"]),
+    "two parents": (["--parent", "a=b", "--parent", "a=c"], ["two parents"]),
+    "alpha near 0": (["--alpha", "1e-320"], ["alpha 1e-320"]),
+    "alpha below what replicates show": (["--rule", "paper", "--alpha", "0.0001"], ["replicates 100"]),
     "unknown reference answerer": (["--reference-answerer", "nobody"], ["nobody", "tiny"]),
     "family minimum 0": (["--min-family", "0"], ["min-family 0"]),
 }
+
+
+def stated(**changes: object) -> str:
+    """A certificate with nothing in it but what is said here."""
+    empty = {"schema": "earmark.certificate/1", "run": ".", "rule": {}, "inputs": [], "results": []}
+    return json.dumps(empty | changes)
 
 
 @pytest.fixture
@@ -236,7 +247,14 @@ def test_a_wrong_option(good: Path, case: str) -> None:
         ("[]", "schema"),
         ('{"schema": "earmark.certificate/2"}', "earmark.certificate/2"),
         ('{"schema": "earmark.certificate/1"}', "lacks run, rule, inputs, results"),
-        ('{"schema": "earmark.certificate/1", "run": ".", "rule": {"hope": 1}, "inputs": [], "results": []}', "hope"),
+        (stated(rule={"hope": 1}), "hope"),
+        (stated(rule=[]), "cannot be read"),
+        (stated(rule={"tolerances": 3}), "cannot be read"),
+        (stated(rule={"replicates": 200.5, "seed": 1, "min_family": 1, "parents": {}}), "cannot be read"),
+        (stated(inputs=None), "cannot be read"),
+        (stated(inputs=[{"path": 3}]), "cannot be read"),
+        (stated(run=None), "cannot be read"),
+        ("[" * 100_000, "is not a certificate"),
     ],
 )
 def test_verify_refuses_what_is_not_a_certificate(tmp_path: Path, content: str | None, expected: str) -> None:

@@ -12,6 +12,7 @@ import worlds
 from earmark.engine.errors import InputError, UncertifiableError
 from earmark.engine.outcomes.schema import CellKey
 from earmark.engine.outcomes.store import write_cell, write_partitions
+from earmark.engine.report.html import render
 from earmark.engine.signoff.certificate import certify, write
 from earmark.engine.signoff.rule import Rule
 from earmark.engine.signoff.verify import verify
@@ -227,6 +228,35 @@ def test_answerers_with_different_samples_are_certified_apart(tmp_path: Path) ->
     assert made["audits"]["architecture_gap"] == []
 
 
+def test_answerers_with_other_families_keep_their_own(tmp_path: Path) -> None:
+    for answerer, labels in (("one", ["a", "b"]), ("two", ["p", "q"])):
+        worlds.write_run(tmp_path, [0.0] * 60, {"energy": {0.5: [0.0] * 60}}, labels * 30, answerer=answerer)
+    results = certify(tmp_path, QUICK)["results"]
+    assert [[f["family"] for f in r["budgets"][0]["families"]] for r in results] == [["a", "b"], ["p", "q"]]
+
+
+def test_methods_of_one_answerer_must_agree_on_families(tmp_path: Path) -> None:
+    for method, labels in (("energy", ["a", "b"]), ("uniform", ["p", "q"])):
+        worlds.write_run(tmp_path, None, {method: {0.5: [0.0] * 60, 1.0: [0.0] * 60}}, labels * 30)
+    with pytest.raises(InputError, match="column query_family differs"):
+        certify(tmp_path, QUICK)
+
+
+def test_a_partition_of_another_corpus_is_left_out(tmp_path: Path) -> None:
+    for corpus, name in (("sounds", "native"), ("music", "semantic")):
+        worlds.write_run(tmp_path, [0.0] * 60, {"energy": {0.5: [0.0] * 60}}, ["x"] * 60, corpus=corpus)
+        write_partitions(tmp_path, corpus, [f"s{i:05d}" for i in range(60)], {name: ["p", "q"] * 30})
+    assert [(r["corpus"], r["partition"]) for r in certify(tmp_path, QUICK)["results"]] == [
+        *(("music", "semantic"), ("sounds", "native"))
+    ]
+
+
+def test_the_report_renders_every_audit(tmp_path: Path) -> None:
+    test_query_use_from_permuted_and_naive_streams(tmp_path / "a")
+    page = render(certify(tmp_path / "a", QUICK))
+    assert "Contamination" in page
+
+
 def test_partitions_file_and_its_default(tmp_path: Path) -> None:
     raw, compressed = flips(120, 12)
     worlds.write_run(tmp_path, raw, {"energy": {0.5: compressed}}, ["x"] * 120)
@@ -295,6 +325,7 @@ def test_a_certificate_holds_until_something_changes(signed: Path) -> None:
         (("results", 0, "certified", 0, "budget"), 0.5, r"results\[0\]\.certified\[0\]\.budget: .* says 0\.5"),
         (("results", 0, "budgets", 0, "plus"), 0, r"plus: the certificate says 0, the files give 9"),
         (("rule", "tolerances"), [0.2], "tolerance"),
+        (("rule", "alpha"), 0.03, "alpha|excess_average|lower"),
         (("warnings",), [], "warnings"),
         (("results",), [], "results: the certificate has 0 entries"),
     ],
