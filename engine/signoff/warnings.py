@@ -22,13 +22,13 @@ def warnings(results: Results, paired: Paired, rule: Rule) -> list[str]:
     choices = len({(entry["method"], entry["seed"]) for entry in results})
     if choices > 1:
         found.append(
-            f"Each verdict holds at alpha by itself. Shipping the best of {choices} methods and seeds is a choice made on "
+            f"Each verdict holds at alpha by itself. Shipping the best of {choices} methods and seeds is a choice on "
             f"these answers: for one guarantee over all of them use --alpha {rule.alpha / choices:.2g}."
         )
     if shared and rule.clustering == "ignore":
         found.append("Rows share recordings and this was ignored (clustering = ignore): p and bounds are too good.")
     if any(len(entry["budgets"][0]["families"]) == 1 for entry in results):
-        found.append("A partition has one family: its family check repeats the average check and can hide no damage.")
+        found.append("A partition has one family: its check repeats that of the average and can hide no damage.")
     if any(len(entry["budgets"][0]["families"]) >= _MANY_FAMILIES for entry in results):
         found.append(
             "With many families the interval of the interpolated worst-family frontier is biased upwards and covers "
