@@ -198,7 +198,7 @@ def _check_partitions(table: pa.Table) -> pa.Table:
     for column in ("corpus", "sample_id"):
         if column not in table.column_names:
             raise InputError(PARTITIONS, f"no column {column}", "it has corpus, sample_id and one column per partition")
-    names = [name for name in table.column_names if name not in ("corpus", "sample_id")]
+    names = partition_names(table)
     if not names:
         raise InputError(PARTITIONS, "has no partition", "add one column per partition, a family label per sample")
     table = pa.table({name: _strings(table[name], PARTITIONS, name) for name in table.column_names})
@@ -302,6 +302,12 @@ def _repeated(values: pa.ChunkedArray) -> list[str]:
     return [str(v) for v in counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()]
 
 
+def partition_names(table: pa.Table) -> list[str]:
+    """The columns that are partitions: all but the ids and the row numbers that pandas leaves behind."""
+    ids = ("corpus", "sample_id")
+    return [name for name in table.column_names if name not in ids and not name.startswith("__index_level_")]
+
+
 def _strings(values: pa.ChunkedArray, where: str, column: str) -> pa.ChunkedArray:
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     if (
@@ -310,6 +316,7 @@ def _strings(values: pa.ChunkedArray, where: str, column: str) -> pa.ChunkedArra
         or pa.types.is_boolean(kind)
         or pa.types.is_string(kind)
         or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
     ):
         return values.cast(kind).cast(pa.string())
     raise InputError(where, f"column {column} has type {values.type}", "write text")
@@ -317,7 +324,13 @@ def _strings(values: pa.ChunkedArray, where: str, column: str) -> pa.ChunkedArra
 
 def _numbers(values: pa.ChunkedArray, where: str, column: str, wanted: pa.DataType) -> pa.ChunkedArray:
     kind = values.type
-    if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+    if (
+        pa.types.is_null(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+    ):
         try:
             return (values.cast(pa.int8()) if pa.types.is_boolean(kind) else values).cast(wanted)
         except pa.ArrowInvalid as error:

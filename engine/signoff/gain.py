@@ -138,9 +138,14 @@ def _gain(
         upper=upper,
         p=p,
         direction=None if np.isnan(lower) else "positive" if lower > 0 else "negative" if upper < 0 else "inconclusive",
-        at_smallest=float(((a == of_agnostic.smallest) | (c == of_conditioned.smallest)).mean()),
-        at_full=float(((a == of_agnostic.full) | (c == of_conditioned.full)).mean()),
+        at_smallest=_share(a == of_agnostic.smallest, c == of_conditioned.smallest, known=not np.isnan(a).any()),
+        at_full=_share(a == of_agnostic.full, c == of_conditioned.full, known=not np.isnan(a).any()),
     )
+
+
+def _share(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], *, known: bool) -> float:
+    """Share of replicates in which either holds; NaN where there are no frontiers on the axis."""
+    return float((one | other).mean()) if known else float("nan")
 
 
 def point_gain(agnostic: float, conditioned: float) -> float:

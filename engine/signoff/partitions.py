@@ -29,7 +29,7 @@ class Partitions:
         if read is not None:
             self._table, file = read
             self.inputs = (file,)
-            in_file = [name for name in self._table.column_names if name not in ("corpus", "sample_id")]
+            in_file = store.partition_names(self._table)
         known = list(dict.fromkeys([*in_file, QUERY_FAMILY]))
         for name in wanted:
             if name not in known:

@@ -57,7 +57,7 @@ def family_sizes(path: Path, partitions: Sequence[str] = ()) -> dict[tuple[str, 
         read = store.read_partitions(file.parent)
         assert read is not None, "the file is there"
         table = read[0]
-        names = [name for name in table.column_names if name not in ("corpus", "sample_id")]
+        names = store.partition_names(table)
         labels = {
             (corpus, name): [
                 label

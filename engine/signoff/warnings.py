@@ -6,7 +6,9 @@ Knows the entries of verdicts; computes nothing.
 from collections.abc import Sequence
 from typing import Any
 
-from earmark.engine.signoff.paired import SELF_FULL, Paired
+from earmark.engine.outcomes.schema import ANCHOR
+from earmark.engine.signoff.gain import AGNOSTIC, CONDITIONED
+from earmark.engine.signoff.paired import SELF_FULL, CurveKey, Paired
 from earmark.engine.signoff.rule import Rule
 
 _MANY_FAMILIES = 12  # STATISTICS 1: from here on the interpolated worst-family frontier misses the truth mostly
@@ -25,6 +27,7 @@ def warnings(results: Results, paired: Paired, rule: Rule) -> list[str]:
             f"Each verdict holds at alpha by itself. Shipping the best of {choices} methods and seeds is a choice on "
             f"these answers: for one guarantee over all of them use --alpha {rule.alpha / choices:.2g}."
         )
+    found += _unpaired([curve.key for _, curves in paired.groups for curve in curves])
     if shared and rule.clustering == "ignore":
         found.append("Rows share recordings and this was ignored (clustering = ignore): p and bounds are too good.")
     if any(len(entry["budgets"][0]["families"]) == 1 for entry in results):
@@ -54,6 +57,27 @@ def warnings(results: Results, paired: Paired, rule: Rule) -> list[str]:
             f"{failed} failed rows in {len(paired.errors)} cells count as harm: right on raw, wrong compressed."
         )
     return found
+
+
+def _unpaired(keys: Sequence[CurveKey]) -> list[str]:
+    """Curves whose partner is not in the run, so that nothing is said of them."""
+    found = []
+    alone = [key for key in keys if key.stream != ANCHOR and key._replace(stream=ANCHOR) not in keys]
+    if alone:
+        found.append(f"{len(alone)} permuted or naive curves have no anchor ({_key(alone[0])}): they are left out.")
+    methods = {(key.answerer, key.corpus, key.method) for key in keys if key.stream == ANCHOR}
+    for key in keys:
+        partner = key.method.removesuffix(CONDITIONED) + AGNOSTIC
+        if key.stream != ANCHOR or not key.method.endswith(CONDITIONED):
+            continue
+        seeds = {k.seed for k in keys if k == key._replace(method=partner, seed=k.seed)}
+        if (key.answerer, key.corpus, partner) in methods and key.seed not in seeds and len(seeds) > 1:
+            found.append(f"{_key(key)} has no {partner} with its seed: no gain is computed.")
+    return found
+
+
+def _key(key: CurveKey) -> str:
+    return f"{key.answerer}/{key.corpus}/{key.method} seed {key.seed} {key.stream}"
 
 
 def _of_the_papers_rule(results: Results, shared: bool) -> list[str]:

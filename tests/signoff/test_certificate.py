@@ -257,6 +257,18 @@ def test_the_report_renders_every_audit(tmp_path: Path) -> None:
     assert "Contamination" in page
 
 
+def test_curves_without_a_partner_are_named(tmp_path: Path) -> None:
+    loss = {0.5: [0.0] * 60}
+    for seed in (1, 2):
+        worlds.write_run(tmp_path, None, {"learned_agnostic": loss}, ["a", "b"] * 30, seed=seed)
+    worlds.write_run(tmp_path, [0.0] * 60, {"learned_conditioned": loss}, ["a", "b"] * 30, seed=42)
+    lonely = {"stream": "permuted-global-0", "seed": 7}
+    worlds.write_run(tmp_path, None, {"learned_conditioned": loss}, ["a", "b"] * 30, **lonely)  # type: ignore[arg-type]
+    warnings = "\n".join(certify(tmp_path, QUICK)["warnings"])
+    assert "1 permuted or naive curves have no anchor" in warnings
+    assert "learned_conditioned seed 42 anchor has no learned_agnostic with its seed" in warnings
+
+
 def test_partitions_file_and_its_default(tmp_path: Path) -> None:
     raw, compressed = flips(120, 12)
     worlds.write_run(tmp_path, raw, {"energy": {0.5: compressed}}, ["x"] * 120)
