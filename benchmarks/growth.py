@@ -16,7 +16,7 @@ import numpy as np
 import worlds
 from bootstrap import METHODS, bound
 
-from earmark.kernels import exact
+from earmark.kernels import bounds, exact
 from earmark.kernels.collapse import collapse
 
 SIZES = (worlds.ROWS, 10 * worlds.ROWS)
@@ -57,7 +57,7 @@ def main() -> None:
     for n in (100, 1_000, 10_000, 100_000):
         plus, minus = round(0.03 * n), round(0.02 * n)
         p = median_ms(lambda n=n, a=plus, c=minus: exact.p_values(n, a, c, 0.05, 0.0005), 20)
-        upper = median_ms(lambda n=n, a=plus, c=minus: exact.upper_bounds(n, a, c, 0.025, 0.0005), 20)
+        upper = median_ms(lambda n=n, a=plus, c=minus: bounds.upper_bounds(n, a, c, 0.025, 0.0005), 20)
         exact_cases.append({"rows": n, "p_ms": p, "bound_ms": upper})
         print(f"{n:>16} {p:>8.3f} {upper:>10.3f}")
     ratio = cases[2]["ms"] / cases[0]["ms"]

@@ -17,7 +17,7 @@ from earmark.engine.signoff.excess import Observed
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.paired import Curve, Rows
 from earmark.engine.signoff.rule import RAW_ITSELF, Failure, Interval, Judgement, Rule, Verdict, gamma_of
-from earmark.kernels import betting, exact
+from earmark.kernels import betting, bounds, exact
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -52,10 +52,10 @@ class ExactTests(NamedTuple):
         return np.where(self.n < exact.testable_size(tolerance, alpha, gamma_of(alpha)), 1.0, p)
 
     def upper(self, alpha: float) -> FloatArray:
-        return exact.upper_bounds(self.n, self.plus, self.minus, alpha, gamma_of(alpha))
+        return bounds.upper_bounds(self.n, self.plus, self.minus, alpha, gamma_of(alpha))
 
     def lower(self, alpha: float) -> FloatArray:
-        return exact.lower_bounds(self.n, self.plus, self.minus, alpha, gamma_of(alpha))
+        return bounds.lower_bounds(self.n, self.plus, self.minus, alpha, gamma_of(alpha))
 
 
 class BettingTests(NamedTuple):

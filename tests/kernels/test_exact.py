@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numba.core import config
 from scipy import optimize, special, stats
 
-from earmark.kernels import exact
+from earmark.kernels import bounds, exact
 
 INTERPRETED = bool(config.DISABLE_JIT)
 ALPHA, GAMMA = 0.025, 0.0005
@@ -194,7 +194,7 @@ def test_worst_case_size(n: int, size: float) -> None:
 @pytest.mark.parametrize("n", [5] if INTERPRETED else [5, 12, 20, 30])
 def test_upper_bounds_cover(n: int) -> None:
     """Just above a bound it fails to cover; the worst truth is just above one of them."""
-    upper = exact.upper_bounds(n, *outcomes(n), ALPHA, GAMMA)
+    upper = bounds.upper_bounds(n, *outcomes(n), ALPHA, GAMMA)
     for truth in np.unique(upper[upper < 1])[:: 1 if n < 30 else 3] + 1e-9:
         too_low = upper < truth
         worst = max(probabilities(n, q, truth)[too_low].sum() for q in np.linspace(abs(truth), 1, 25))
@@ -217,14 +217,14 @@ def counts(draw: st.DrawFn) -> tuple[int, int, int]:
 def test_upper_bound_inverts_p(observed: tuple[int, int, int], alpha: float) -> None:
     n, a, c = observed
     assume(a < n)
-    upper = float(exact.upper_bounds(n, a, c, alpha, alpha / 50))
+    upper = float(bounds.upper_bounds(n, a, c, alpha, alpha / 50))
 
     def p(e: float) -> float:
         return float(exact.p_values(n, a, c, e, alpha / 50))
 
     assert (a - c) / n < upper < 1
     assert p(upper) <= alpha
-    near = upper - exact.RESOLUTION * np.array([0, 0.1, 0.5, 1, 2, 5, 10])
+    near = upper - bounds.RESOLUTION * np.array([0, 0.1, 0.5, 1, 2, 5, 10])
     assert max(p(max(e, -1 + 1e-12)) for e in near) > 0.99 * alpha  # alpha itself may lie within a jump of p
     assert max(p(e) for e in np.linspace(upper, 1 - 1e-9, 60)) <= alpha
 
@@ -233,17 +233,17 @@ def test_upper_bound_inverts_p(observed: tuple[int, int, int], alpha: float) -> 
 @settings(deadline=None, max_examples=10 if INTERPRETED else 50)
 def test_lower_bound_mirrors(observed: tuple[int, int, int]) -> None:
     n, a, c = observed
-    lower = float(exact.lower_bounds(n, a, c, ALPHA, GAMMA))
-    assert lower == -float(exact.upper_bounds(n, c, a, ALPHA, GAMMA))
+    lower = float(bounds.lower_bounds(n, a, c, ALPHA, GAMMA))
+    assert lower == -float(bounds.upper_bounds(n, c, a, ALPHA, GAMMA))
     assert lower <= (a - c) / n
     assert lower == -1 or exact.harm_p_values(n, a, c, lower, GAMMA) <= ALPHA
 
 
 @pytest.mark.parametrize(("n", "a", "c"), [(40, 0, 0), (40, 2, 3), (60, 1, 30), (100, 1, 0)])
 def test_p_is_above_alpha_just_below_a_bound(n: int, a: int, c: int) -> None:
-    upper = exact.upper_bounds(n, a, c, ALPHA, GAMMA)
+    upper = bounds.upper_bounds(n, a, c, ALPHA, GAMMA)
     assert exact.p_values(n, a, c, float(upper), GAMMA) <= ALPHA
-    assert exact.p_values(n, a, c, float(upper) - exact.RESOLUTION, GAMMA) > ALPHA
+    assert exact.p_values(n, a, c, float(upper) - bounds.RESOLUTION, GAMMA) > ALPHA
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_p_is_above_alpha_just_below_a_bound(n: int, a: int, c: int) -> None:
 )
 def test_a_bound_is_above_every_crossing(n: int, a: int, c: int, alpha: float) -> None:
     """p passes alpha from above twice for these; a bound below the second time would not cover."""
-    upper = float(exact.upper_bounds(n, a, c, alpha, alpha / 50))
+    upper = float(bounds.upper_bounds(n, a, c, alpha, alpha / 50))
     step = 0.01 / n
     excesses = upper + step * (np.arange(-120, 60) + 0.1)
     passes = np.array([exact.p_values(n, a, c, e, alpha / 50) <= alpha for e in excesses])
@@ -262,10 +262,10 @@ def test_a_bound_is_above_every_crossing(n: int, a: int, c: int, alpha: float) -
 
 
 def test_bounds_at_the_ends() -> None:
-    assert exact.upper_bounds(20, 20, 0, ALPHA, GAMMA) == 1
-    assert exact.lower_bounds(20, 0, 20, ALPHA, GAMMA) == -1
-    assert -1 < exact.upper_bounds(20, 0, 20, ALPHA, GAMMA) < -0.5
-    assert exact.upper_bounds(1, 0, 0, ALPHA, GAMMA) == pytest.approx(1 - (ALPHA - GAMMA), abs=exact.RESOLUTION)
+    assert bounds.upper_bounds(20, 20, 0, ALPHA, GAMMA) == 1
+    assert bounds.lower_bounds(20, 0, 20, ALPHA, GAMMA) == -1
+    assert -1 < bounds.upper_bounds(20, 0, 20, ALPHA, GAMMA) < -0.5
+    assert bounds.upper_bounds(1, 0, 0, ALPHA, GAMMA) == pytest.approx(1 - (ALPHA - GAMMA), abs=bounds.RESOLUTION)
 
 
 # Shapes and refusals ---------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def test_shapes_broadcast() -> None:
     p = exact.p_values(n, plus, minus, 0.05, GAMMA)
     assert p.shape == (2, 3)
     assert p[1, 2] == exact.p_values(40, 2, 3, 0.05, GAMMA)
-    assert exact.upper_bounds(n, plus, minus, ALPHA, GAMMA).shape == (2, 3)
+    assert bounds.upper_bounds(n, plus, minus, ALPHA, GAMMA).shape == (2, 3)
     assert exact.tango_z(30, 1, 1, [0.01, 0.05]).shape == (2,)
 
 
@@ -288,8 +288,8 @@ def test_wrong_counts_are_refused(n: float, plus: float, minus: float) -> None:
     for call in (
         lambda: exact.p_values(n, plus, minus, 0.05, GAMMA),
         lambda: exact.harm_p_values(n, plus, minus, 0.05, GAMMA),
-        lambda: exact.upper_bounds(n, plus, minus, ALPHA, GAMMA),
-        lambda: exact.lower_bounds(n, plus, minus, ALPHA, GAMMA),
+        lambda: bounds.upper_bounds(n, plus, minus, ALPHA, GAMMA),
+        lambda: bounds.lower_bounds(n, plus, minus, ALPHA, GAMMA),
         lambda: exact.tango_z(n, plus, minus, 0.05),
     ):
         with pytest.raises(ValueError, match="counts"):
@@ -311,6 +311,6 @@ def test_wrong_excess_is_refused(eps: float) -> None:
 )
 def test_wrong_levels_are_refused(alpha: float, gamma: float) -> None:
     with pytest.raises(ValueError, match=r"alpha|gamma"):
-        exact.upper_bounds(10, 1, 1, alpha, gamma)
+        bounds.upper_bounds(10, 1, 1, alpha, gamma)
     with pytest.raises(ValueError, match=r"alpha|gamma"):
         exact.testable_size(0.05, alpha, gamma)

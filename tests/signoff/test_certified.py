@@ -13,7 +13,7 @@ from earmark.engine.signoff import certified
 from earmark.engine.signoff.certificate import certify, write
 from earmark.engine.signoff.rule import Rule
 from earmark.engine.signoff.verify import verify
-from earmark.kernels import betting, exact
+from earmark.kernels import betting, bounds, exact
 
 QUICK = Rule(replicates=200)
 FEWEST = exact.testable_size(0.05, QUICK.alpha, QUICK.gamma)
@@ -55,8 +55,8 @@ def test_p_and_bounds_are_the_kernels(tmp_path: Path) -> None:
     a, b = half["families"]
     for family, plus in ((a, 4), (b, 0)):
         assert family["p"] == [float(exact.p_values(200, plus, 0, eps, QUICK.gamma)) for eps in (0.05, 0.1)]
-        assert family["upper"] == float(exact.upper_bounds(200, plus, 0, QUICK.alpha, QUICK.gamma))
-        assert family["lower"] == float(exact.lower_bounds(200, plus, 0, QUICK.alpha / 3, QUICK.gamma / 3))
+        assert family["upper"] == float(bounds.upper_bounds(200, plus, 0, QUICK.alpha, QUICK.gamma))
+        assert family["lower"] == float(bounds.lower_bounds(200, plus, 0, QUICK.alpha / 3, QUICK.gamma / 3))
     assert half["excess_family"]["upper"] == max(a["upper"], b["upper"])
     assert half["decisions"][0]["p"] == max(a["p"][0], b["p"][0], float(exact.p_values(400, 4, 0, 0.05, QUICK.gamma)))
 
