@@ -12,6 +12,38 @@ from earmark.engine.report.tables import Cell, Table, folded_if_long, numbers, t
 PAIRS_SHOWN = 20
 
 
+def regime_map(certificate: Json, unit: Unit) -> Table | None:
+    """Where conditioning helps: answerer, corpus and partition by tolerance, over training seeds where there are."""
+    found = [g for g in certificate["gains"] if (g["axis"], g["variant"]) == ("interpolated", "family")]
+    over_seeds = [a for a in certificate["audits"]["seeds"] if (a["axis"], a["variant"]) == ("interpolated", "family")]
+    cells: dict[tuple[str, ...], dict[float, Cell]] = {}
+    for g in [
+        *({"mean": g["point"], **g} for g in found),
+        *over_seeds,
+    ]:  # the seeds together say more than the last one
+        other = "" if g["kind"] == "same-backbone" else f" against {g['reference_answerer']}"
+        row = (f"{g['answerer']}{other}", g["corpus"], g["partition"], g["conditioned"])
+        ends = percents(g["lower"], g["upper"])
+        cells.setdefault(row, {})[g["tolerance"]] = under(
+            f"{_arrow(g)} {percent(g['mean'])}", f"{ends}, {g['direction']}"
+        )
+    tolerances = sorted({g["tolerance"] for g in found})
+    rows = [(*row, *(of.get(t, NONE) for t in tolerances)) for row, of in cells.items()]
+    columns = [
+        *text("Answerer", "Corpus", "Partition", "Conditioned"),
+        *numbers(*(f"Within {unit.tolerance(t)}" for t in tolerances)),
+    ]
+    caption = "Regime map of gains: share of the audio that conditioning saves in the worst family (▲) or costs (▼)"
+    return folded_if_long(caption, columns, rows) if rows else None
+
+
+def _arrow(g: Json) -> str:
+    """An arrow only where the interval is on one side of zero."""
+    if g["lower"] is None:
+        return "·"
+    return "▲" if g["lower"] > 0 else "▼" if g["upper"] < 0 else "·"
+
+
 def gains(group: Group, unit: Unit) -> Table | None:
     rows = [
         (

@@ -62,6 +62,7 @@ def render(certificate: Json) -> str:
         sections=sections,
         errors=run_tables.errors(certificate["errors"]),
         audits=audit_tables.tables(certificate["audits"], unit),
+        regimes=comparison_tables.regime_map(certificate, unit),
         rule=run_tables.rule(certificate["rule"]),
         results=run_tables.results(groups, unit),
         inputs=run_tables.inputs(certificate["inputs"]),

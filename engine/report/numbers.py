@@ -109,10 +109,3 @@ def _fixed(value: float, digits: int, signed: bool) -> str:
 
 def _clean(text: str) -> str:
     return text.replace("-", _MINUS, 1) if text.startswith("-") else text
-
-
-def probability(p: float | None) -> str:
-    """Two significant digits, never rounded down to 0."""
-    if p is None:
-        return NONE
-    return "< 0.0001" if 0 < p < 1e-4 else f"{p:.2g}"

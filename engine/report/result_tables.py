@@ -6,7 +6,7 @@ Every number is the certificate's own, rounded for reading.
 from markupsafe import Markup
 
 from earmark.engine.report.decisions import Group, Json, approved_budget, sentence, who
-from earmark.engine.report.numbers import NONE, TOKENS, Unit, count, percent, percents, probability
+from earmark.engine.report.numbers import NONE, TOKENS, Unit, count, p_value, percent, percents
 from earmark.engine.report.tables import Cell, Table, folded_if_long, numbers, text, under
 
 _MARKS = {"approve": "✓", "reject": "✕", "inconclusive": "?"}
@@ -99,8 +99,8 @@ def reasons(result: Json, unit: Unit) -> Table:
             percent(b["budget"]),
             unit.tolerance(d["tolerance"]),
             verdict(d["decision"]),
-            probability(d["p"]),
-            probability(d["p_adjusted"]),
+            p_value(d["p"]),
+            p_value(d["p_adjusted"]),
             sentence(d["reason"]),
         )
         for b in result["budgets"]
@@ -154,7 +154,7 @@ def _family_cell(f: Json | None, unit: Unit) -> Cell:
     if f is None:
         return NONE
     changed = f"+{f['plus']} \N{MINUS SIGN}{f['minus']}"
-    tested = Markup("<br/>p {}").format(", ".join(map(probability, f["p"]))) if f["p"] else ""
+    tested = Markup("<br/>p {}").format(", ".join(map(p_value, f["p"]))) if f["p"] else ""
     return Markup("{}<small>{}<br/>{}{}</small>").format(
         unit.number(f["excess"]), unit.interval(f["lower"], f["upper"]), changed, tested
     )

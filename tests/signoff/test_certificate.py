@@ -255,6 +255,8 @@ def test_the_report_renders_every_audit(tmp_path: Path) -> None:
     test_query_use_from_permuted_and_naive_streams(tmp_path / "a")
     page = render(certify(tmp_path / "a", QUICK))
     assert "Contamination" in page
+    assert "Regime map of gains" in page
+    assert "CONSISTENT+" in page
 
 
 def test_curves_without_a_partner_are_named(tmp_path: Path) -> None:
