@@ -10,8 +10,8 @@ from pathlib import Path
 
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports import files
-from earmark.engine.outcomes.imports.responses import response
-from earmark.engine.outcomes.imports.rows import Fields, Log, LogRow, Record, log_row, only_metric
+from earmark.engine.outcomes.imports.responses import scored_row
+from earmark.engine.outcomes.imports.rows import Fields, Log, Record, only_metric
 
 _NAME = re.compile(r"samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d\d-\d\dT[\d.T-]+))?\.jsonl")
 _OWN = Fields(id="doc_id", correct="target")
@@ -32,25 +32,11 @@ def read(path: Path, fields: Fields) -> Log:
     name = _NAME.fullmatch(path.name)
     return Log(
         path,
-        [_row(record, fields, metric) for record in records],
+        [scored_row(record, fields, _OWN, metric, "prompt_hash") for record in records],
         replace(fields, filter=chosen, metric=metric),
         model=files.model_beside(path, name and name["date"]),
         task=name and name["task"],
     ).unique()
-
-
-def _row(record: Record, fields: Fields, metric: str) -> LogRow:
-    answer, nll = response(record.data)
-    return log_row(
-        record,
-        fields,
-        _OWN,
-        loss=1 - record.share(metric, "--metric"),
-        answer=answer,
-        nll=nll,
-        question={"prompt": record.said("prompt_hash"), "target": record.said("target")},
-        doc_hash=record.said("doc_hash"),
-    )
 
 
 def _filter(path: Path, records: Sequence[Record], asked: str | None) -> str | None:

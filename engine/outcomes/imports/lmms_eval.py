@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from earmark.engine.outcomes.imports import files
-from earmark.engine.outcomes.imports.responses import response
-from earmark.engine.outcomes.imports.rows import Fields, Log, LogRow, Record, log_row, only_metric
+from earmark.engine.outcomes.imports.responses import scored_row
+from earmark.engine.outcomes.imports.rows import Fields, Log, only_metric
 
 _NAME = re.compile(r"(?:(?P<date>\d[\dT_.-]*)_)?samples_(?P<task>.+)\.jsonl")
 _OWN = Fields(id="doc_id", correct="target")
@@ -29,22 +29,8 @@ def read(path: Path, fields: Fields) -> Log:
     name = _NAME.fullmatch(path.name)
     return Log(
         path,
-        [_row(record, fields, metric) for record in records],
+        [scored_row(record, fields, _OWN, metric, "input") for record in records],
         replace(fields, metric=metric),
         model=files.model_beside(path, name and name["date"]),
         task=name and name["task"],
     ).unique("a task with several filters writes one row each without naming it: log it with a single filter")
-
-
-def _row(record: Record, fields: Fields, metric: str) -> LogRow:
-    answer, nll = response(record.data)
-    return log_row(
-        record,
-        fields,
-        _OWN,
-        loss=1 - record.share(metric, "--metric"),
-        answer=answer,
-        nll=nll,
-        question={"prompt": record.said("input"), "target": record.said("target")},
-        doc_hash=record.said("doc_hash"),
-    )

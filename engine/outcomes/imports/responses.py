@@ -1,13 +1,13 @@
 """What was answered, from the `filtered_resps` of an lm-eval or lmms-eval row: a text, or a likelihood per option.
 
-Knows nothing of fields, files or metrics.
+Also the row that both harnesses make of it. Knows nothing of files, filters or folders.
 """
 
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from earmark.engine.outcomes.imports.rows import as_number
+from earmark.engine.outcomes.imports.rows import Fields, LogRow, Record, as_number, log_row
 
 
 class Response(NamedTuple):
@@ -15,6 +15,21 @@ class Response(NamedTuple):
 
     answer: str | None
     nll: float | None = None
+
+
+def scored_row(record: Record, fields: Fields, own: Fields, metric: str, prompt: str) -> LogRow:
+    """One sample of either harness; `prompt` is the field that tells whether two rows asked the same."""
+    answer, nll = response(record.data)
+    return log_row(
+        record,
+        fields,
+        own,
+        loss=1 - record.share(metric, "--metric"),
+        answer=answer,
+        nll=nll,
+        question={"prompt": record.said(prompt), "target": record.said("target")},
+        doc_hash=record.said("doc_hash"),
+    )
 
 
 def response(row: Mapping[str, Any]) -> Response:
