@@ -1,0 +1,1 @@
+"""How the embedded answerer is made from nothing: `python -m earmark.engine.answerers.tiny.train`."""

@@ -1,0 +1,43 @@
+"""The noun every later room takes: one question about one recording, with its options and its right answer.
+
+Knows no benchmark and no file format: where the audio is, an `Audio` knows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+SAMPLE_RATE = 16_000
+
+Waveform = npt.NDArray[np.float32]  # (samples,) mono at SAMPLE_RATE, finite
+
+
+class Audio(Protocol):
+    """Where a recording is: a small value that pickles, so that a worker process can open it."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages: a path, a member of an archive, a row of a table."""
+
+    def waveform(self) -> Waveform:
+        """Open, decode and resample it; raises `AudioError` with the reason where that cannot be done."""
+
+
+class AudioError(Exception):
+    """A recording that cannot be heard: its message is the status of the row, never the end of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One multiple-choice question about one recording."""
+
+    sample_id: str
+    source_id: str  # the recording it was cut from: rows that share it are not independent
+    audio: Audio
+    question: str
+    choices: tuple[str, ...]
+    answer: int  # index of the right choice
+    labels: Mapping[str, str] = field(default_factory=dict)  # the benchmark's own columns a partition may use

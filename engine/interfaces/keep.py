@@ -1,0 +1,69 @@
+"""From scores to what the answerer may hear: the best chunks in the order of time, and the hash of their samples.
+
+A chunk is one second, the last one what is left; all of them together are the clip.
+"""
+
+import hashlib
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.engine.interfaces.budget import kept_chunks
+
+CHUNK_SAMPLES = 16_000  # one second at 16 kHz
+MOST_CHUNKS = 120  # a longer clip is cut
+
+FloatArray = npt.NDArray[np.floating]
+IntArray = npt.NDArray[np.int64]
+Waveform = npt.NDArray[np.float32]
+
+
+class Kept(NamedTuple):
+    """What may be heard of a clip."""
+
+    chunks: IntArray  # (k,) indices, rising
+    audio: Waveform  # (samples,)
+    hash: str  # of the audio's bytes: equal audio is answered once
+
+
+def clip(waveform: Waveform) -> Waveform:
+    """A recording as every method hears it: padded to one chunk, cut after MOST_CHUNKS (SPEC 1)."""
+    audio = np.ascontiguousarray(waveform[: MOST_CHUNKS * CHUNK_SAMPLES], dtype=np.float32)
+    return np.pad(audio, (0, CHUNK_SAMPLES - len(audio))) if len(audio) < CHUNK_SAMPLES else audio
+
+
+def chunk_count(audio: Waveform) -> int:
+    """T: the whole seconds of a clip, and one more for a rest."""
+    return math.ceil(len(audio) / CHUNK_SAMPLES)
+
+
+def top_chunks(scores: FloatArray, k: int) -> IntArray:
+    """The k chunks (rising) with the highest scores (T,); among equals the earlier."""
+    if not np.isfinite(scores).all():
+        raise ValueError("scores are not finite")
+    best = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")[:k]
+    return np.sort(best).astype(np.int64)
+
+
+def keep(audio: Waveform, scores: FloatArray, budget: float) -> Kept:
+    """Keep the best chunks of a clip (T scores) that the budget pays for."""
+    chunks = chunk_count(audio)
+    if scores.shape != (chunks,):
+        raise ValueError(f"scores of shape {scores.shape} for {chunks} chunks")
+    return keep_chunks(audio, top_chunks(scores, kept_chunks(budget, chunks)))
+
+
+def keep_chunks(audio: Waveform, chunks: IntArray) -> Kept:
+    """Keep these chunks (rising) of a clip."""
+    if len(chunks) == chunk_count(audio):
+        kept = audio
+    else:
+        kept = np.concatenate([audio[i * CHUNK_SAMPLES : (i + 1) * CHUNK_SAMPLES] for i in chunks])
+    return Kept(chunks, kept, audio_hash(kept))
+
+
+def audio_hash(audio: Waveform) -> str:
+    """128 bits of BLAKE2b of the samples, as hexadecimal."""
+    return hashlib.blake2b(np.ascontiguousarray(audio, dtype="<f4").tobytes(), digest_size=16).hexdigest()
