@@ -16,12 +16,14 @@ _COMMANDS = {  # name -> module and function, imported on first use
     "verify": ("earmark.cli.verify", "verify"),
     "plan": ("earmark.cli.plan", "plan"),
     "import": ("earmark.cli.import_logs", "import_logs"),
+    "theory": ("earmark.cli.theory", "theory"),
 }
 _SHORT_HELP = {
     "certify": "Decide from a run folder which budget is safe.",
     "verify": "Recompute a certificate from its files.",
     "plan": "Say which families can be certified, before anything is run.",
     "import": "Make a run folder from the logs of an evaluation harness.",
+    "theory": "Check the paper's theory on small exact instances.",
 }
 _EXIT_INTERRUPTED = 130
 _EXIT_BUG = 70

@@ -1,0 +1,1 @@
+"""The statements of the theory as checks, grouped as the paper groups them."""

@@ -1,0 +1,60 @@
+"""The separation of the two frontiers (Theorem 3.4): each check returns by how much an instance deviates."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+
+from earmark.engine.theory import finite_alphabet, separation
+from earmark.engine.theory.checks.deviation import over
+from earmark.engine.theory.instances import Random, random_task, random_tolerance
+
+
+def uniform() -> Iterator[float]:
+    """The 66 cells: 6 alphabets x 11 priors, by enumeration against log m1 + log m2 and its conditioned mean."""
+    for (m1, m2), prior in product(separation.CONFIGURATIONS, separation.PRIORS):
+        found = separation.enumerated(separation.construction(np.full(m1, 1 / m1), np.full(m2, 1 / m2), prior))
+        agnostic = np.log2(m1) + np.log2(m2)
+        conditioned = prior * np.log2(m1) + (1 - prior) * np.log2(m2)
+        gain = (1 - prior) * np.log2(m1) + prior * np.log2(m2)
+        yield max(
+            abs(found.agnostic - agnostic),
+            abs(found.conditioned - conditioned),
+            abs(found.agnostic - found.conditioned - gain),
+        )
+
+
+def any_factors(rng: Random) -> float:
+    """The same with factors that are not uniform, and by the solver as well."""
+    first, second = rng.dirichlet(np.ones(rng.integers(2, 4))), rng.dirichlet(np.ones(rng.integers(2, 4)))
+    prior = rng.uniform(0.05, 0.95)
+    of = separation.construction(first, second, prior, side=1)
+    expected, found = separation.closed_form(first, second, prior), separation.enumerated(of)
+    solved = finite_alphabet.rate(of, 0.0).bits, finite_alphabet.conditioned_rate(of, 0.0)
+    return max(
+        abs(found.agnostic - expected.agnostic),
+        abs(found.conditioned - expected.conditioned),
+        abs(solved[0] - expected.agnostic),
+        abs(solved[1] - expected.conditioned),
+    )
+
+
+def optimal() -> Iterator[float]:
+    """No way to merge the audio symbols without loss costs less: all set partitions of up to 8 symbols."""
+    for first, second, side in (
+        ([0.5, 0.5], [0.5, 0.5], 2),
+        ([0.3, 0.7], [0.2, 0.5, 0.3], 1),
+        ([0.1, 0.9], [0.6, 0.4], 2),
+    ):
+        of = separation.construction(np.array(first), np.array(second), 0.5, side)
+        yield abs(separation.cheapest_partition(of) - separation.enumerated(of).agnostic)
+
+
+def conditioning_helps(rng: Random) -> float:
+    """Conditioned frontiers are at most the agnostic ones, in bits and in tokens (3.11)."""
+    of, eps = random_task(rng), random_tolerance(rng)
+    lengths = rng.integers(1, 6, finite_alphabet.action_tuples(of).shape[1]).astype(float)
+    return max(
+        over(finite_alphabet.conditioned_rate(of, eps), finite_alphabet.rate(of, eps).bits),
+        over(finite_alphabet.conditioned_length(of, eps, lengths), finite_alphabet.length(of, eps, lengths).tokens),
+    )

@@ -1,0 +1,52 @@
+"""From bits to tokens: Shannon's code over an alphabet of K tokens (Proposition E.8)."""
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.engine.theory.tasks import FloatArray
+
+Word = tuple[int, ...]
+
+
+def shannon_lengths(law: FloatArray, tokens: int) -> npt.NDArray[np.int64]:
+    """ceil(-log_K p) for every symbol of positive probability: the smallest l with K^-l <= p."""
+    if tokens < 2 or (law <= 0).any():
+        raise ValueError("a code needs two tokens or more, and symbols that occur")
+    lengths = np.maximum(np.ceil(-np.log(law) / np.log(tokens)).astype(np.int64) - 1, 0)  # rounding: from below
+    while (short := float(tokens) ** -lengths > law).any():
+        lengths += short
+    return np.asarray(lengths, dtype=np.int64)
+
+
+def prefix_code(lengths: npt.NDArray[np.int64], tokens: int) -> list[Word]:
+    """Words of these lengths of which none begins another; raises where Kraft's inequality forbids it."""
+    words: list[Word] = [()] * len(lengths)
+    word, length = 0, 0  # the next free word, as a number of `length` digits
+    for symbol in np.argsort(lengths, kind="stable"):
+        word *= tokens ** (int(lengths[symbol]) - length)
+        length = int(lengths[symbol])
+        if word >= tokens**length:
+            raise ValueError(f"no prefix code has lengths {lengths.tolist()} over {tokens} tokens")
+        words[symbol] = tuple(word // tokens**digit % tokens for digit in range(length - 1, -1, -1))
+        word += 1
+    return words
+
+
+def encode(symbols: npt.NDArray[np.int64], words: list[Word]) -> list[int]:
+    """The tokens of a sequence of symbols."""
+    return [token for symbol in symbols for token in words[symbol]]
+
+
+def decode(sent: list[int], words: list[Word]) -> list[int]:
+    """The symbols of a sequence of tokens of a prefix code without empty words."""
+    symbol_of = {word: symbol for symbol, word in enumerate(words)}
+    symbols: list[int] = []
+    word: Word = ()
+    for token in sent:
+        word = (*word, token)
+        if word in symbol_of:
+            symbols.append(symbol_of[word])
+            word = ()
+    if word:
+        raise ValueError("the tokens end within a word")
+    return symbols

@@ -1,0 +1,145 @@
+"""The answer-preservation frontier of a finite task, exactly: the fewest bits, or the shortest code, that suffice.
+
+Proposition E.10: nothing is lost by sending the tuple a = (a_q) of the actions for every query, so that the frontier
+is min I(X; A) over p(a | x) subject to E d_q(X, A_q) <= eps_q for every q. Its dual,
+
+    max  E u(X) - lambda . eps   subject to   E[exp(u(X) - lambda . d(X, a))] <= 1 for every a, lambda >= 0,
+
+has |X| + |Q| variables; its multipliers are the law of A, and any of its points bounds the rate from below.
+"""
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linprog
+
+from earmark.engine.theory.interior_point import Local, closed, minimise
+from earmark.engine.theory.tasks import FloatArray, Task, asking_only, mutual_information, reduced_distortion
+
+
+class Rate(NamedTuple):
+    """A frontier in bits, and the proof that it is one."""
+
+    bits: float  # of the channel
+    channel: FloatArray  # (X, A) p(a | x), within every tolerance
+    gap: float  # bits above a lower bound that holds for every channel within tolerance
+
+
+class Length(NamedTuple):
+    """A frontier in expected code length, and the proof that it is one."""
+
+    tokens: float
+    channel: FloatArray
+    gap: float
+
+
+def rate(of: Task, eps: float | FloatArray) -> Rate:
+    """The query-agnostic frontier: one interface must serve every query (3.9, E.57)."""
+    distortion = action_tuples(of)
+    tolerance = _tolerances(of, eps)
+    free = distortion[:, :, tolerance > 0], tolerance[tolerance > 0]
+    allowed = (distortion[:, :, tolerance == 0] == 0).all(axis=2)  # no tolerance: only actions without loss
+    return _solve(of.audio, *free, allowed)
+
+
+def conditioned_rate(of: Task, eps: float | FloatArray) -> float:
+    """The query-conditioned frontier: the mean over queries of what each needs by itself (3.10, E.15)."""
+    tolerance = _tolerances(of, eps)
+    bits = [rate(asking_only(of, q), tolerance[q : q + 1]).bits for q in range(len(of.queries))]
+    return float(of.prior @ np.array(bits))
+
+
+def length(of: Task, eps: float | FloatArray, lengths: FloatArray) -> Length:
+    """The fewest expected tokens where a tuple of actions costs lengths (A,): a linear program (E.59)."""
+    distortion = action_tuples(of)
+    x, a, _ = distortion.shape
+    weighted = (of.audio[:, None, None] * distortion).reshape(x * a, -1).T
+    found = linprog(
+        np.outer(of.audio, lengths).ravel(),
+        A_ub=weighted,
+        b_ub=_tolerances(of, eps),
+        A_eq=np.kron(np.eye(x), np.ones(a)),
+        b_eq=np.ones(x),
+        method="highs",
+    )
+    if found.status != 0:
+        raise ArithmeticError(f"the linear program was not solved: {found.message}")
+    bound = float(found.ineqlin.marginals @ _tolerances(of, eps) + found.eqlin.marginals.sum())
+    return Length(float(found.fun), found.x.reshape(x, a), float(found.fun) - bound)
+
+
+def conditioned_length(of: Task, eps: float | FloatArray, lengths: FloatArray) -> float:
+    """The mean over queries of the fewest tokens that serve each alone, in the same code (D.14)."""
+    tolerance, unbounded = _tolerances(of, eps), float(action_tuples(of).max()) + 1.0
+    alone = np.where(np.eye(len(tolerance), dtype=bool), tolerance, unbounded)
+    return float(of.prior @ np.array([length(of, each, lengths).tokens for each in alone]))
+
+
+def action_tuples(of: Task) -> FloatArray:
+    """(X, A, Q): the distortion for each query of every tuple of actions, in the order of itertools.product."""
+    each = [reduced_distortion(query) for query in of.queries]
+    tuples = np.array(list(product(*(range(d.shape[1]) for d in each))))
+    return np.stack([d[:, tuples[:, q]] for q, d in enumerate(each)], axis=2)
+
+
+def _tolerances(of: Task, eps: float | FloatArray) -> FloatArray:
+    tolerance = np.broadcast_to(np.asarray(eps, dtype=np.float64), (len(of.queries),)).copy()
+    if not (np.isfinite(tolerance).all() and (tolerance >= 0).all()):
+        raise ValueError(f"tolerances {eps} are not finite and >= 0")
+    return tolerance
+
+
+def _solve(audio: FloatArray, distortion: FloatArray, eps: FloatArray, allowed: npt.NDArray[np.bool_]) -> Rate:
+    """Distortions (X, A, Q) with tolerances (Q,) > 0, and which pairs (X, A) may be used at all."""
+    allowed_tuples = allowed.any(axis=0)
+    d, usable = distortion[:, allowed_tuples], allowed[:, allowed_tuples]
+    n_x, n_a, n_q = d.shape
+    # gradients (X, A, X + Q) of the exponent u(x) - lambda . d(x, a)
+    exponent = np.concatenate([np.broadcast_to(np.eye(n_x)[:, None, :], (n_x, n_a, n_x)), -d], axis=2)
+    flat = exponent.reshape(n_x * n_a, n_x + n_q)
+    base = np.where(usable, np.log(audio)[:, None], -np.inf)
+    slope = np.concatenate([-audio, eps])
+
+    def log_mass(v: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The logarithm of each constraint (A,), nearly linear where the sum is not, and the shares of x (X, A)."""
+        terms = base + exponent @ v
+        highest = terms.max(axis=0)
+        share = np.exp(terms - highest)
+        total = share.sum(axis=0)
+        return highest + np.log(total), share / total
+
+    def local(v: FloatArray) -> Local:
+        log_sum, share = log_mass(v)
+        jacobian = np.zeros((n_a + n_q, n_x + n_q))
+        jacobian[:n_a] = mean = (share[:, :, None] * exponent).sum(axis=0)
+        jacobian[n_a:, n_x:] = -np.eye(n_q)
+
+        def hessian(multipliers: FloatArray) -> FloatArray:
+            of_a = multipliers[:n_a]
+            spread: FloatArray = flat.T @ ((share * of_a).reshape(-1, 1) * flat) - mean.T @ (of_a[:, None] * mean)
+            return spread
+
+        return Local(float(slope @ v), slope, np.concatenate([log_sum, -v[n_x:]]), jacobian, hessian)
+
+    start = np.concatenate([np.full(n_x, -1.0), np.ones(n_q)])
+    found = minimise(local, start, last=1e-3 * float(np.min(eps, initial=1e-3)))
+    log_sum, share = log_mass(found.v)
+    lower = float(audio @ found.v[:n_x] - eps @ found.v[n_x:] - log_sum.max())
+    channel = np.zeros(allowed.shape)
+    channel[:, allowed_tuples] = _within(audio, share * found.multipliers[:n_a], d, eps, usable)
+    bits = mutual_information(audio, channel)
+    return Rate(bits, channel, closed(bits, lower / float(np.log(2))))
+
+
+def _within(
+    audio: FloatArray, joint: FloatArray, d: FloatArray, eps: FloatArray, usable: npt.NDArray[np.bool_]
+) -> FloatArray:
+    """The channel of a joint law, with what rounding left above a tolerance moved from lossy to lossless actions."""
+    channel = joint / joint.sum(axis=1, keepdims=True)
+    spent = np.einsum("x,xa,xaq->q", audio, channel, d)
+    over = float(np.max(1 - eps / np.maximum(spent, eps), initial=0.0))
+    moved = over * channel * (d > 0).any(axis=2)
+    lossless = np.argmin(np.where(usable, d.sum(axis=2), np.inf), axis=1)
+    return np.asarray(channel - moved + moved.sum(axis=1, keepdims=True) * np.eye(d.shape[1])[lossless])

@@ -1,0 +1,89 @@
+"""Gaussian audio factors: how a rate is shared among them when queries weigh their errors (Proposition E.11).
+
+Factor j has variance s_j^2 and is kept with error D_j; query q allows sum_j w_qj D_j <= eps_q. Rates are in bits.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from earmark.engine.theory.interior_point import Local, closed, minimise
+from earmark.engine.theory.tasks import FloatArray
+
+
+class Allocation(NamedTuple):
+    """The cheapest errors within every query's tolerance."""
+
+    errors: FloatArray  # (J,) D_j, at most the variance
+    bits: float
+    gap: float  # bits above a lower bound that holds for every allocation
+
+
+def allocate(variances: FloatArray, weights: FloatArray, eps: float | FloatArray) -> Allocation:
+    """min sum_j 1/2 log(s_j^2 / D_j) with weights (Q, J): the query-agnostic rate (E.63)."""
+    weights, tolerance = _checked(variances, weights, eps)
+    binding = weights @ variances > tolerance  # the others hold without any bit
+    weights, tolerance = weights[binding], tolerance[binding]
+    if not len(weights):
+        return Allocation(variances.copy(), 0.0, 0.0)
+    n_q, n_j = weights.shape
+
+    def local(v: FloatArray) -> Local:
+        """In v = log D, with log(sum_j w_qj D_j / eps_q) <= 0 and v <= log s^2."""
+        spent = weights * np.exp(v)
+        share = spent / spent.sum(axis=1, keepdims=True)
+        constraints = np.concatenate([np.log(spent.sum(axis=1) / tolerance), v - np.log(variances)])
+
+        def hessian(multipliers: FloatArray) -> FloatArray:
+            of_q = multipliers[:n_q]
+            return np.asarray(np.diag(of_q @ share) - share.T @ (of_q[:, None] * share), dtype=np.float64)
+
+        slope = np.full(n_j, -0.5)
+        return Local(float(slope @ v), slope, constraints, np.vstack([share, np.eye(n_j)]), hessian)
+
+    start = np.log(variances) + np.log(min(1.0, float((tolerance / (weights @ variances)).min()))) - 1.0
+    found = minimise(local, start)
+    errors = np.minimum(np.exp(found.v), variances)
+    errors *= min(1.0, float((tolerance / (weights @ errors)).min()))  # what rounding left above a tolerance
+    bits = float(0.5 * np.log2(variances / errors).sum())
+    price = found.multipliers[:n_q] / tolerance
+    return Allocation(errors, bits, closed(bits, _dual(variances, weights, tolerance, price)))
+
+
+def reverse_water_filling(variances: FloatArray, weights: FloatArray, eps: float) -> tuple[FloatArray, float]:
+    """One query (E.65): D_j = min(s_j^2, theta / w_j), and the water level theta (infinite if nothing need be kept)."""
+    weights, tolerance = _checked(variances, weights[None, :], eps)
+    full = weights[0] * variances  # what factor j may spend at most
+    if full.sum() <= tolerance[0]:
+        return variances.copy(), float("inf")
+    rising = np.sort(full)
+    below = np.concatenate([[0.0], np.cumsum(rising)[:-1]])  # spent by factors under water when level i is reached
+    levels = (tolerance[0] - below) / np.arange(len(full), 0, -1)
+    theta = float(levels[np.argmax(levels <= rising)])
+    caps = np.divide(theta, weights[0], out=np.full(len(full), np.inf), where=weights[0] > 0)
+    return np.minimum(variances, caps), theta
+
+
+def conditioned_rate(variances: FloatArray, weights: FloatArray, eps: float | FloatArray, prior: FloatArray) -> float:
+    """The prior-weighted mean of what each query needs by itself (E.64), in bits."""
+    tolerance = np.broadcast_to(np.asarray(eps, dtype=np.float64), (len(weights),))
+    each = [reverse_water_filling(variances, w, e)[0] for w, e in zip(weights, tolerance, strict=True)]
+    return float(prior @ np.array([0.5 * np.log2(variances / errors).sum() for errors in each]))
+
+
+def _dual(variances: FloatArray, weights: FloatArray, eps: FloatArray, price: FloatArray) -> float:
+    """A lower bound in bits from prices (Q,) of the tolerances: the best D_j at these prices, factor by factor."""
+    of_factor = price @ weights
+    errors = np.minimum(variances, np.divide(0.5, of_factor, out=np.full_like(variances, np.inf), where=of_factor > 0))
+    return float((0.5 * np.log(variances / errors) + of_factor * errors).sum() - price @ eps) / float(np.log(2))
+
+
+def _checked(variances: FloatArray, weights: FloatArray, eps: float | FloatArray) -> tuple[FloatArray, FloatArray]:
+    tolerance = np.broadcast_to(np.asarray(eps, dtype=np.float64), (len(weights),))
+    if not (np.isfinite(variances).all() and (variances > 0).all()):
+        raise ValueError(f"variances {variances} are not positive")
+    if weights.shape[1:] != variances.shape or not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise ValueError("weights are (Q, J), finite and >= 0")
+    if not (np.isfinite(tolerance).all() and (tolerance > 0).all()):
+        raise ValueError(f"tolerances {eps} are not positive: exact recovery of a Gaussian costs infinitely many bits")
+    return weights, tolerance

@@ -1,0 +1,72 @@
+"""A finite audio task: what the audio may be, what each query asks of it, and what a wrong action costs.
+
+`X` audio, `Y` answers, `A` actions, `Z` compressed audio, all finite; laws are arrays that sum to 1. Rates are in bits.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Query(NamedTuple):
+    """One question: the law of its answer given the audio, and the loss of an action for an answer."""
+
+    posterior: FloatArray  # (X, Y)
+    loss: FloatArray  # (Y, A)
+
+
+class Task(NamedTuple):
+    """Audio with a law, queries, and how often each is asked."""
+
+    audio: FloatArray  # (X,), all positive
+    queries: tuple[Query, ...]
+    prior: FloatArray  # (Q,), all positive
+
+
+def task(audio: FloatArray, queries: Sequence[Query], prior: FloatArray | None = None) -> Task:
+    """A task, checked; audio of probability 0 is dropped. Queries are asked equally often unless a prior says more."""
+    law = np.asarray(audio, dtype=np.float64)
+    asked = np.full(len(queries), 1 / len(queries)) if prior is None else np.asarray(prior, dtype=np.float64)
+    for name, values in [("audio", law), ("prior", asked), *(("posterior", q.posterior) for q in queries)]:
+        if not (np.isfinite(values).all() and (values >= 0).all() and np.allclose(values.sum(axis=-1), 1, atol=1e-12)):
+            raise ValueError(f"{name} is not a law: {values}")
+    if not queries or asked.shape != (len(queries),) or (asked <= 0).any():
+        raise ValueError("every query needs a positive probability")
+    if any(q.posterior.shape != (len(law), len(q.loss)) or not np.isfinite(q.loss).all() for q in queries):
+        raise ValueError("a query needs a posterior (X, Y) and a finite loss (Y, A)")
+    heard = law > 0
+    return Task(law[heard], tuple(Query(q.posterior[heard], q.loss) for q in queries), asked)
+
+
+def asking_only(of: Task, q: int) -> Task:
+    """The same audio with one query."""
+    return Task(of.audio, (of.queries[q],), np.ones(1))
+
+
+def zero_one(answers: int) -> FloatArray:
+    """The loss of multiple choice, (answers, answers)."""
+    return 1.0 - np.eye(answers)
+
+
+def reduced_distortion(query: Query) -> FloatArray:
+    """d(x, a) = E[l(Y, a) | x] - min_a' E[l(Y, a') | x], (X, A): 0 where the action is Bayes-optimal (E.12)."""
+    risk = query.posterior @ query.loss
+    return np.asarray(risk - risk.min(axis=1, keepdims=True), dtype=np.float64)
+
+
+def entropy(law: FloatArray) -> float:
+    """Of a law of any shape, in bits."""
+    positive = law[law > 0]
+    return float(-(positive * np.log2(positive)).sum())
+
+
+def mutual_information(audio: FloatArray, channel: FloatArray) -> float:
+    """I(X; Z) in bits, of p(x) and p(z | x) (X, Z), summed as divergences so that nothing cancels."""
+    output = audio @ channel
+    where = channel > 0
+    ratio = np.divide(channel, output[None, :], out=np.ones_like(channel), where=where)
+    return float((audio[:, None] * channel * np.log2(ratio, out=np.zeros_like(ratio), where=where)).sum())

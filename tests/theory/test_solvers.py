@@ -1,0 +1,110 @@
+"""The solvers against general-purpose ones, and what they refuse."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from earmark.engine.theory import codes, finite_alphabet, gaussian
+from earmark.engine.theory.instances import random_task
+from earmark.engine.theory.tasks import Query, mutual_information, reduced_distortion, task, zero_one
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_gaussian_errors_and_water_level_agree_with_a_general_solver(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    factors, queries = rng.integers(1, 5), rng.integers(1, 4)
+    variances, weights = rng.uniform(0.3, 3.0, factors), rng.uniform(0.1, 2.0, (queries, factors))
+    eps = float(rng.uniform(0.1, 1.5))
+    found = gaussian.allocate(variances, weights, eps)
+    general = np.log(variances) - 1.0
+    for _ in range(3):  # SLSQP in log D, started again where it stopped
+        general = minimize(
+            lambda y: -y.sum(),
+            general,
+            jac=lambda y: -np.ones_like(y),
+            bounds=[(None, np.log(s)) for s in variances],
+            constraints={
+                "type": "ineq",
+                "fun": lambda y: np.log(eps) - np.log(weights @ np.exp(y)),
+                "jac": lambda y: -weights * np.exp(y) / (weights @ np.exp(y))[:, None],
+            },
+            method="SLSQP",
+            options={"ftol": 1e-15, "maxiter": 1000},
+        ).x
+    general = np.exp(general)
+    np.testing.assert_allclose(found.errors, general, atol=1e-8, rtol=0)
+    if queries == 1:
+        filled, level = gaussian.reverse_water_filling(variances, weights[0], eps)
+        np.testing.assert_allclose(filled, general, atol=1e-8, rtol=0)
+        under = filled < variances - 1e-6
+        np.testing.assert_allclose((weights[0] * general)[under], level, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_the_rate_agrees_with_blahut_and_arimoto(seed: int) -> None:
+    """Single queries only: at a slope the iteration knows its own tolerance."""
+    rng = np.random.default_rng(seed)
+    of = random_task(rng, queries=1)
+    d, slope = reduced_distortion(of.queries[0]), float(rng.uniform(1, 8))
+    output = np.full(d.shape[1], 1 / d.shape[1])
+    for _ in range(20_000):
+        channel = output * np.exp(-slope * d)
+        channel /= channel.sum(axis=1, keepdims=True)
+        output = of.audio @ channel
+    eps = float(of.audio @ (channel * d).sum(axis=1))
+    assert abs(finite_alphabet.rate(of, eps).bits - mutual_information(of.audio, channel)) < 1e-6
+
+
+@settings(max_examples=50)
+@given(seed=st.integers(0, 2**63), eps=st.sampled_from([0.0, 1e-9, 1e-6, 1e-4, 0.01, 0.5]))
+def test_extreme_tolerances_keep_the_duality_gap(seed: int, eps: float) -> None:
+    of = random_task(np.random.default_rng(seed), audio=6)
+    assert abs(finite_alphabet.rate(of, eps).gap) < 1e-8
+
+
+def test_tolerances_may_differ_by_query_and_be_none_for_one() -> None:
+    both = task(np.full(4, 0.25), [Query(np.repeat(np.eye(2), 2, axis=0), zero_one(2)), Query(np.eye(4), zero_one(4))])
+    assert finite_alphabet.rate(both, np.array([0.0, 1.0])).bits == pytest.approx(1.0, abs=1e-12)
+    assert finite_alphabet.rate(both, np.array([1.0, 0.0])).bits == pytest.approx(2.0, abs=1e-12)
+
+
+def test_impossible_input_is_refused() -> None:
+    sure = Query(np.eye(2), zero_one(2))
+    with pytest.raises(ValueError, match="audio is not a law"):
+        task(np.array([0.5, 0.6]), [sure])
+    with pytest.raises(ValueError, match="positive probability"):
+        task(np.array([0.5, 0.5]), [sure, sure], np.array([1.0, 0.0]))
+    with pytest.raises(ValueError, match="posterior"):
+        task(np.full(3, 1 / 3), [sure])
+    with pytest.raises(ValueError, match="tolerances"):
+        finite_alphabet.rate(task(np.array([0.5, 0.5]), [sure]), -0.1)
+    with pytest.raises(ValueError, match="infinitely many bits"):
+        gaussian.allocate(np.ones(2), np.eye(2), 0.0)
+    with pytest.raises(ValueError, match="variances"):
+        gaussian.allocate(np.array([1.0, 0.0]), np.eye(2), 0.1)
+
+
+@given(law=st.lists(st.integers(1, 1000), min_size=2, max_size=12), tokens=st.integers(2, 5), seed=st.integers(0, 999))
+def test_a_shannon_code_is_a_prefix_code_and_decodes(law: list[int], tokens: int, seed: int) -> None:
+    p = np.array(law) / sum(law)
+    lengths = codes.shannon_lengths(p, tokens)
+    assert (float(tokens) ** -lengths <= p * (1 + 1e-12)).all()
+    words = codes.prefix_code(lengths, tokens)
+    assert [len(word) for word in words] == lengths.tolist()
+    assert not any(a != b and b[: len(a)] == a for a in words for b in words)
+    symbols = np.random.default_rng(seed).integers(0, len(p), 30)
+    assert codes.decode(codes.encode(symbols, words), words) == symbols.tolist()
+
+
+def test_powers_of_the_alphabet_waste_no_token() -> None:
+    assert codes.shannon_lengths(np.array([0.5, 0.25, 0.125, 0.125]), 2).tolist() == [1, 2, 3, 3]
+    assert codes.shannon_lengths(np.full(27, 1 / 27), 3).tolist() == [3] * 27
+
+
+def test_lengths_without_a_prefix_code_are_refused() -> None:
+    with pytest.raises(ValueError, match="no prefix code"):
+        codes.prefix_code(np.array([1, 1, 1]), 2)
+    with pytest.raises(ValueError, match="within a word"):
+        codes.decode([0], codes.prefix_code(np.array([2, 2]), 2))

@@ -1,0 +1,160 @@
+"""Every statement on random instances, and what its check says when one of its ingredients is broken."""
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from earmark.engine.theory import codes, experiments, finite_alphabet, gaussian, interior_point, separation, statements
+from earmark.engine.theory.checks import factors, finite, rates, sufficiency
+from earmark.engine.theory.checks import separation as separation_checks
+from earmark.engine.theory.tasks import asking_only, mutual_information
+
+RANDOM = {
+    sufficiency.deficiency_is_excess: 1e-12,
+    sufficiency.refinement: 1e-12,
+    sufficiency.more_queries: 1e-8,
+    separation_checks.conditioning_helps: 1e-8,
+    separation_checks.any_factors: 1e-9,
+    rates.sandwich: 1e-8,
+    rates.model_class_gap: 1e-12,
+    rates.rate_to_tokens: 1e-8,
+    finite.closed_forms: 1e-9,
+    finite.duality_gap: 1e-8,
+    finite.lengths: 1e-8,
+    factors.water_level: 1e-8,
+    factors.duality_gap: 1e-8,
+    factors.conditioning: 1e-8,
+    factors.blocks_add: 1e-8,
+    factors.synergy: 1e-8,
+}
+
+
+@pytest.mark.parametrize("check", RANDOM, ids=lambda check: f"{check.__module__.rpartition('.')[2]}.{check.__name__}")
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**63))
+def test_it_holds_on_random_instances(check: Callable[[np.random.Generator], float], seed: int) -> None:
+    assert check(np.random.default_rng(seed)) <= RANDOM[check]
+
+
+def test_all_66_separation_cells_are_exact() -> None:
+    cells = list(separation_checks.uniform())
+    assert len(cells) == 66
+    assert max(cells) < 1e-12
+    assert max(separation_checks.optimal()) < 1e-12
+
+
+def test_every_check_is_in_the_list_with_its_tolerance() -> None:
+    assert len(statements.STATEMENTS) == len(RANDOM) + 2
+    assert {s.tolerance for s in statements.STATEMENTS} == set(RANDOM.values())
+
+
+# One broken ingredient per statement -----------------------------------------------------------------------
+
+
+def _keeps_only_the_first_factor(labels: Any) -> Any:
+    distinct, block = np.unique(labels[:, :1], axis=0, return_inverse=True)
+    return np.eye(len(distinct))[block.ravel()]
+
+
+def _keeps_everything(of: Any) -> separation.Separation:
+    bits = mutual_information(of.audio, np.eye(len(of.audio)))
+    return separation.Separation(bits, bits)
+
+
+def _serves_the_first_query(of: Any, eps: Any) -> finite_alphabet.Rate:
+    alone = RATE(asking_only(of, 0), np.atleast_1d(eps)[:1])
+    actions = finite_alphabet.action_tuples(of).shape[1]
+    return alone._replace(channel=np.pad(alone.channel, ((0, 0), (0, actions - alone.channel.shape[1]))))
+
+
+def _ignores_the_last_query(variances: Any, weights: Any, eps: Any) -> gaussian.Allocation:
+    return ALLOCATE(variances, weights[: max(1, len(weights) - 1)], eps)
+
+
+def _spends_all_queries_at_once(variances: Any, weights: Any, eps: Any) -> gaussian.Allocation:
+    return ALLOCATE(variances, weights.sum(axis=0, keepdims=True), eps)
+
+
+INSTANCES = 60
+RATE, ALLOCATE = finite_alphabet.rate, gaussian.allocate
+BROKEN: list[tuple[Any, Any, str, Any]] = [  # the check, and what in it is replaced by what
+    (separation_checks.uniform, separation, "_classes", _keeps_only_the_first_factor),
+    (separation_checks.any_factors, separation, "_classes", _keeps_only_the_first_factor),
+    (separation_checks.optimal, separation, "enumerated", _keeps_everything),
+    (separation_checks.conditioning_helps, finite_alphabet, "rate", _serves_the_first_query),
+    (
+        sufficiency.deficiency_is_excess,
+        experiments,
+        "envelope",
+        lambda query, belief: float((belief @ query.loss).mean()),
+    ),
+    (
+        sufficiency.refinement,
+        experiments,
+        "family_gap",
+        lambda gaps, prior, cells: max(float(prior[cell] @ gaps[cell]) for cell in cells),  # a sum, not a mean
+    ),
+    (
+        sufficiency.more_queries,
+        experiments,
+        "deficiency",
+        lambda of, channel: float(np.mean([experiments.excess(of, q, channel) for q in range(len(of.queries))])),
+    ),
+    (rates.sandwich, finite_alphabet, "rate", _serves_the_first_query),
+    (
+        rates.model_class_gap,
+        experiments,
+        "deficiency",
+        lambda of, channel: max(experiments.excess(of, q, channel) for q in range(len(of.queries))) + 1e-6,
+    ),
+    (rates.rate_to_tokens, codes, "shannon_lengths", lambda law, tokens: LENGTHS(law, tokens) + 1),
+    (finite.closed_forms, finite_alphabet, "reduced_distortion", lambda query: 0.9 * DISTORTION(query)),
+    (finite.duality_gap, interior_point, "_STEPS", 5),
+    (finite.lengths, finite_alphabet, "_tolerances", lambda of, eps: np.full(len(of.queries), np.max(eps) + 0.05)),
+    (
+        factors.water_level,
+        gaussian,
+        "reverse_water_filling",
+        lambda variances, _, eps: (np.minimum(variances, eps / len(variances)), eps / len(variances)),
+    ),
+    (factors.duality_gap, interior_point, "_STEPS", 5),
+    (
+        factors.conditioning,
+        gaussian,
+        "conditioned_rate",
+        lambda variances, weights, eps, _: sum(ALLOCATE(variances, w[None], eps).bits for w in weights),
+    ),
+    (factors.blocks_add, gaussian, "allocate", _spends_all_queries_at_once),
+    (factors.synergy, gaussian, "allocate", _ignores_the_last_query),
+]
+LENGTHS, DISTORTION = codes.shannon_lengths, finite_alphabet.reduced_distortion
+
+
+@pytest.mark.parametrize(
+    ("check", "module", "name", "broken"), BROKEN, ids=[f"{row[0].__module__[24:]}.{row[0].__name__}" for row in BROKEN]
+)
+def test_a_broken_variant_is_caught(
+    check: Any, module: Any, name: str, broken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cells() -> Any:
+        if check not in RANDOM:
+            return check()
+        return (check(np.random.default_rng(seed)) for seed in range(INSTANCES))
+
+    statement = statements.Statement("here", "broken", RANDOM.get(check, 1e-12), lambda: islice(cells(), INSTANCES))
+    assert statements.verify(statement).holds
+    monkeypatch.setattr(module, name, broken)
+    assert not statements.verify(statement).holds
+
+
+def test_every_statement_has_a_broken_variant() -> None:
+    assert {row[0] for row in BROKEN} == {*RANDOM, separation_checks.uniform, separation_checks.optimal}
+
+
+def test_a_deviation_that_is_not_a_number_does_not_hold() -> None:
+    assert not statements.verify(statements.Statement("here", "nothing", 1.0, lambda: iter([float("nan")]))).holds
