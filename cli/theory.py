@@ -35,8 +35,8 @@ def theory(as_json: bool) -> None:
         width = max(len(finding.claim) for finding in found)
         click.echo(f"{'where':<18}{'claim':<{width + 2}}{'cells':>5}  {'worst':>7}  {'allowed':>7}")
         for finding in found:
-            click.echo(
-                f"{finding.where:<18}{finding.claim:<{width + 2}}{finding.cells:>5}  {finding.worst:7.0e}"
-                f"  {finding.tolerance:7.0e}{'' if finding.holds else '  DOES NOT HOLD'}"
-            )
+            worst = "none" if finding.worst is None else f"{finding.worst:.0e}"
+            claim = f"{finding.where:<18}{finding.claim:<{width + 2}}{finding.cells:>5}"
+            verdict = "" if finding.holds else f"  DOES NOT HOLD: {finding.reason}"
+            click.echo(f"{claim}  {worst:>7}  {finding.tolerance:7.0e}{verdict}")
     sys.exit(0 if all(finding.holds for finding in found) else _EXIT_VIOLATED)

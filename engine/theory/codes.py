@@ -10,8 +10,8 @@ Word = tuple[int, ...]
 
 def shannon_lengths(law: FloatArray, tokens: int) -> npt.NDArray[np.int64]:
     """ceil(-log_K p) for every symbol of positive probability: the smallest l with K^-l <= p."""
-    if tokens < 2 or (law <= 0).any():
-        raise ValueError("a code needs two tokens or more, and symbols that occur")
+    if tokens < 2 or not ((law > 0).all() and abs(law.sum() - 1) <= 1e-9):
+        raise ValueError("a code needs two tokens or more, and a law of symbols that occur")
     lengths = np.maximum(np.ceil(-np.log(law) / np.log(tokens)).astype(np.int64) - 1, 0)  # rounding: from below
     while (short := float(tokens) ** -lengths > law).any():
         lengths += short

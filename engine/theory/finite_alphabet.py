@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linprog
 
-from earmark.engine.theory.interior_point import Local, closed, minimise
+from earmark.engine.theory.interior_point import LARGEST_GAP, Local, closed, minimise
 from earmark.engine.theory.tasks import FloatArray, Task, asking_only, mutual_information, reduced_distortion
+
+_HANDOVERS = (1e-2, 1e-1, 1e-4)  # of the least tolerance: where the barrier may end, tried in this order
 
 
 class Rate(NamedTuple):
@@ -24,7 +26,9 @@ class Rate(NamedTuple):
 
     bits: float  # of the channel
     channel: FloatArray  # (X, A) p(a | x), within every tolerance
-    gap: float  # bits above a lower bound that holds for every channel within tolerance
+    gap: float  # bits above the lower bound below, which holds for every channel within tolerance
+    u: FloatArray  # (X,) and the price of a tolerance: a feasible point of the dual, in nats
+    price: FloatArray  # (Q,)
 
 
 class Length(NamedTuple):
@@ -39,9 +43,13 @@ def rate(of: Task, eps: float | FloatArray) -> Rate:
     """The query-agnostic frontier: one interface must serve every query (3.9, E.57)."""
     distortion = action_tuples(of)
     tolerance = _tolerances(of, eps)
-    free = distortion[:, :, tolerance > 0], tolerance[tolerance > 0]
+    spends = (tolerance > 0) & (tolerance < distortion.max(axis=(0, 1)))  # the others allow all or nothing
+    free = distortion[:, :, spends], tolerance[spends]
     allowed = (distortion[:, :, tolerance == 0] == 0).all(axis=2)  # no tolerance: only actions without loss
-    return _solve(of.audio, *free, allowed)
+    found = _solve(of.audio, *free, allowed)
+    price = np.zeros(len(tolerance))
+    price[spends] = found.price
+    return found._replace(price=price)
 
 
 def conditioned_rate(of: Task, eps: float | FloatArray) -> float:
@@ -53,21 +61,30 @@ def conditioned_rate(of: Task, eps: float | FloatArray) -> float:
 
 def length(of: Task, eps: float | FloatArray, lengths: FloatArray) -> Length:
     """The fewest expected tokens where a tuple of actions costs lengths (A,): a linear program (E.59)."""
-    distortion = action_tuples(of)
-    x, a, _ = distortion.shape
-    weighted = (of.audio[:, None, None] * distortion).reshape(x * a, -1).T
+    d, tolerance = action_tuples(of), _tolerances(of, eps)
+    x, a, _ = d.shape
+    if np.shape(lengths) != (a,) or not (np.isfinite(lengths).all() and (lengths >= 0).all()):
+        raise ValueError(f"lengths are one per tuple of actions, ({a},), finite and >= 0")
+    usable = (d[:, :, tolerance == 0] == 0).all(axis=2)
+    spends = (tolerance > 0) & (tolerance < d.max(axis=(0, 1)))
+    d, tolerance = d[:, :, spends], tolerance[spends]
+    # In joint probabilities over what the audio and the tolerances allow, so that every row is of order 1.
     found = linprog(
-        np.outer(of.audio, lengths).ravel(),
-        A_ub=weighted,
-        b_ub=_tolerances(of, eps),
-        A_eq=np.kron(np.eye(x), np.ones(a)),
+        np.tile(lengths, x),
+        A_ub=(d / tolerance).reshape(x * a, -1).T if len(tolerance) else None,
+        b_ub=np.ones(len(tolerance)) if len(tolerance) else None,
+        A_eq=np.kron(np.diag(1 / of.audio), np.ones(a)),
         b_eq=np.ones(x),
+        bounds=[(0.0, None if use else 0.0) for use in usable.ravel()],
         method="highs",
     )
     if found.status != 0:
         raise ArithmeticError(f"the linear program was not solved: {found.message}")
-    bound = float(found.ineqlin.marginals @ _tolerances(of, eps) + found.eqlin.marginals.sum())
-    return Length(float(found.fun), found.x.reshape(x, a), float(found.fun) - bound)
+    price = np.maximum(-found.ineqlin.marginals, 0.0) / tolerance if len(tolerance) else np.zeros(0)
+    bound = float(of.audio @ np.where(usable, lengths + d @ price, np.inf).min(axis=1) - price @ tolerance)
+    channel = _within(of.audio, np.maximum(found.x, 0.0).reshape(x, a), d, tolerance, usable)
+    tokens = float(of.audio @ channel @ lengths)
+    return Length(tokens, channel, closed(tokens, bound))
 
 
 def conditioned_length(of: Task, eps: float | FloatArray, lengths: FloatArray) -> float:
@@ -100,7 +117,6 @@ def _solve(audio: FloatArray, distortion: FloatArray, eps: FloatArray, allowed: 
     exponent = np.concatenate([np.broadcast_to(np.eye(n_x)[:, None, :], (n_x, n_a, n_x)), -d], axis=2)
     flat = exponent.reshape(n_x * n_a, n_x + n_q)
     base = np.where(usable, np.log(audio)[:, None], -np.inf)
-    slope = np.concatenate([-audio, eps])
 
     def log_mass(v: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The logarithm of each constraint (A,), nearly linear where the sum is not, and the shares of x (X, A)."""
@@ -110,7 +126,8 @@ def _solve(audio: FloatArray, distortion: FloatArray, eps: FloatArray, allowed: 
         total = share.sum(axis=0)
         return highest + np.log(total), share / total
 
-    def local(v: FloatArray) -> Local:
+    def local(v: FloatArray, mu: float) -> Local:
+        slope = np.concatenate([-audio, np.maximum(eps, mu)])  # tolerances narrow as the barrier falls
         log_sum, share = log_mass(v)
         jacobian = np.zeros((n_a + n_q, n_x + n_q))
         jacobian[:n_a] = mean = (share[:, :, None] * exponent).sum(axis=0)
@@ -124,13 +141,17 @@ def _solve(audio: FloatArray, distortion: FloatArray, eps: FloatArray, allowed: 
         return Local(float(slope @ v), slope, np.concatenate([log_sum, -v[n_x:]]), jacobian, hessian)
 
     start = np.concatenate([np.full(n_x, -1.0), np.ones(n_q)])
-    found = minimise(local, start, last=1e-3 * float(np.min(eps, initial=1e-3)))
-    log_sum, share = log_mass(found.v)
-    lower = float(audio @ found.v[:n_x] - eps @ found.v[n_x:] - log_sum.max())
-    channel = np.zeros(allowed.shape)
-    channel[:, allowed_tuples] = _within(audio, share * found.multipliers[:n_a], d, eps, usable)
-    bits = mutual_information(audio, channel)
-    return Rate(bits, channel, closed(bits, lower / float(np.log(2))))
+    least = float(np.min(eps, initial=1e-4))
+    for share_of_least in _HANDOVERS:
+        found = minimise(local, start, last=share_of_least * least)
+        log_sum, share = log_mass(found.v)
+        u, price = found.v[:n_x] - log_sum.max(), found.v[n_x:]
+        channel = np.zeros(allowed.shape)
+        channel[:, allowed_tuples] = _within(audio, share * found.multipliers[:n_a], d, eps, usable)
+        bits, bound = mutual_information(audio, channel), float(audio @ u - eps @ price) / float(np.log(2))
+        if bits - bound <= LARGEST_GAP:
+            break
+    return Rate(bits, channel, closed(bits, bound), u, price)
 
 
 def _within(

@@ -16,23 +16,30 @@ class Allocation(NamedTuple):
 
     errors: FloatArray  # (J,) D_j, at most the variance
     bits: float
-    gap: float  # bits above a lower bound that holds for every allocation
+    gap: float  # bits above the lower bound that the prices give, for every allocation
+    price: FloatArray  # (Q,) of the tolerances, in nats
 
 
 def allocate(variances: FloatArray, weights: FloatArray, eps: float | FloatArray) -> Allocation:
     """min sum_j 1/2 log(s_j^2 / D_j) with weights (Q, J): the query-agnostic rate (E.63)."""
-    weights, tolerance = _checked(variances, weights, eps)
+    variances, weights, tolerance = _checked(variances, weights, eps)
     binding = weights @ variances > tolerance  # the others hold without any bit
     weights, tolerance = weights[binding], tolerance[binding]
+    price = np.zeros(len(binding))
     if not len(weights):
-        return Allocation(variances.copy(), 0.0, 0.0)
+        return Allocation(variances.copy(), 0.0, 0.0, price)
     n_q, n_j = weights.shape
+    log_weights = np.log(weights, out=np.full_like(weights, -np.inf), where=weights > 0)
 
-    def local(v: FloatArray) -> Local:
+    def local(v: FloatArray, _mu: float) -> Local:
         """In v = log D, with log(sum_j w_qj D_j / eps_q) <= 0 and v <= log s^2."""
-        spent = weights * np.exp(v)
-        share = spent / spent.sum(axis=1, keepdims=True)
-        constraints = np.concatenate([np.log(spent.sum(axis=1) / tolerance), v - np.log(variances)])
+        terms = log_weights + v
+        highest = terms.max(axis=1, keepdims=True)
+        share = np.exp(terms - highest)
+        total = share.sum(axis=1, keepdims=True)
+        share /= total
+        spent = (highest + np.log(total)).ravel()
+        constraints = np.concatenate([spent - np.log(tolerance), v - np.log(variances)])
 
         def hessian(multipliers: FloatArray) -> FloatArray:
             of_q = multipliers[:n_q]
@@ -46,20 +53,22 @@ def allocate(variances: FloatArray, weights: FloatArray, eps: float | FloatArray
     errors = np.minimum(np.exp(found.v), variances)
     errors *= min(1.0, float((tolerance / (weights @ errors)).min()))  # what rounding left above a tolerance
     bits = float(0.5 * np.log2(variances / errors).sum())
-    price = found.multipliers[:n_q] / tolerance
-    return Allocation(errors, bits, closed(bits, _dual(variances, weights, tolerance, price)))
+    price[binding] = found.multipliers[:n_q] / tolerance
+    return Allocation(errors, bits, closed(bits, _dual(variances, weights, tolerance, price[binding])), price)
 
 
 def reverse_water_filling(variances: FloatArray, weights: FloatArray, eps: float) -> tuple[FloatArray, float]:
     """One query (E.65): D_j = min(s_j^2, theta / w_j), and the water level theta (infinite if nothing need be kept)."""
-    weights, tolerance = _checked(variances, weights[None, :], eps)
+    variances, weights, tolerance = _checked(variances, np.asarray(weights)[None, :], eps)
     full = weights[0] * variances  # what factor j may spend at most
     if full.sum() <= tolerance[0]:
         return variances.copy(), float("inf")
     rising = np.sort(full)
     below = np.concatenate([[0.0], np.cumsum(rising)[:-1]])  # spent by factors under water when level i is reached
     levels = (tolerance[0] - below) / np.arange(len(full), 0, -1)
-    theta = float(levels[np.argmax(levels <= rising)])
+    fits = levels <= rising
+    fits[-1] = True  # rounding may leave the last level just above its factor
+    theta = float(levels[np.argmax(fits)])
     caps = np.divide(theta, weights[0], out=np.full(len(full), np.inf), where=weights[0] > 0)
     return np.minimum(variances, caps), theta
 
@@ -78,7 +87,10 @@ def _dual(variances: FloatArray, weights: FloatArray, eps: FloatArray, price: Fl
     return float((0.5 * np.log(variances / errors) + of_factor * errors).sum() - price @ eps) / float(np.log(2))
 
 
-def _checked(variances: FloatArray, weights: FloatArray, eps: float | FloatArray) -> tuple[FloatArray, FloatArray]:
+def _checked(
+    variances: FloatArray, weights: FloatArray, eps: float | FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    variances, weights = np.asarray(variances, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     tolerance = np.broadcast_to(np.asarray(eps, dtype=np.float64), (len(weights),))
     if not (np.isfinite(variances).all() and (variances > 0).all()):
         raise ValueError(f"variances {variances} are not positive")
@@ -86,4 +98,4 @@ def _checked(variances: FloatArray, weights: FloatArray, eps: float | FloatArray
         raise ValueError("weights are (Q, J), finite and >= 0")
     if not (np.isfinite(tolerance).all() and (tolerance > 0).all()):
         raise ValueError(f"tolerances {eps} are not positive: exact recovery of a Gaussian costs infinitely many bits")
-    return weights, tolerance
+    return variances, weights, tolerance

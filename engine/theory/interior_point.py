@@ -39,22 +39,22 @@ class Optimum(NamedTuple):
     multipliers: FloatArray
 
 
-Program = Callable[[FloatArray], Local]
+Program = Callable[[FloatArray, float], Local]  # v, and the mu of the barrier: a program may be relaxed by it
 
 
 def minimise(local: Program, start: FloatArray, last: float = 1e-6) -> Optimum:
     """From a strictly feasible start to the optimum, as far as double precision goes; the caller measures how far.
 
-    The barrier hands over at mu = last, which is to lie well below the least that a constraint may spend.
+    The barrier hands over at mu = last, which is to lie below the least that a constraint may spend.
     """
     v, mu = start.astype(np.float64), 1.0
-    if not (local(v).constraints < 0).all():
+    if not (local(v, mu).constraints < 0).all():
         raise ValueError("the start is not strictly feasible")
     while mu > last:
         v = _centre(local, v, mu)
-        mu = max(_FALL * mu, last)
-    slack = -local(v).constraints
-    return _polish(local, v, slack, mu / slack)
+        mu *= _FALL
+    slack = -local(v, 0.0).constraints
+    return _polish(local, v, slack, mu / _FALL / slack)
 
 
 def closed(value: float, lower: float) -> float:
@@ -66,7 +66,7 @@ def closed(value: float, lower: float) -> float:
 
 def _centre(local: Program, v: FloatArray, mu: float) -> FloatArray:
     """Minimise the barrier from v by Newton's method, halving steps that do not lower it enough."""
-    at = local(v)
+    at = local(v, mu)
     for _ in range(_STEPS):
         pull = mu / -at.constraints  # what the multipliers are at the centre
         gradient = at.gradient + at.jacobian.T @ pull
@@ -76,7 +76,8 @@ def _centre(local: Program, v: FloatArray, mu: float) -> FloatArray:
             break
         highest, length = _barrier(at, mu), 1.0
         while length > 1e-10:
-            trial = local(v + length * step)
+            with np.errstate(over="ignore", invalid="ignore"):  # a step too far is taken back
+                trial = local(v + length * step, mu)
             if _barrier(trial, mu) <= highest - 0.1 * length * decrement:
                 break
             length *= 0.5
@@ -94,15 +95,16 @@ def _polish(local: Program, v: FloatArray, slack: FloatArray, multipliers: Float
     """Newton's method on the optimality conditions, the constraints written g + slack = 0; the best point it met."""
     best, error, in_vain = Optimum(v, multipliers), np.inf, 0
     for _ in range(_STEPS):
-        at = local(v)
+        at = local(v, 0.0)
         dual, primal = at.gradient + at.jacobian.T @ multipliers, at.constraints + slack
-        remaining = max(float(np.abs(dual).max()), float(np.abs(primal).max()), float((slack * multipliers).max()))
+        products = slack * multipliers
+        remaining = max(float(np.abs(dual).max()), float(np.abs(primal).max()), float(products.max()))
         in_vain = 0 if remaining < error else in_vain + 1
         if remaining < error:
             best, error = Optimum(v, multipliers), remaining
         if remaining < _SMALLEST or in_vain > _IN_VAIN:
             break
-        target = max(_FALL * float((slack * multipliers).mean()), 0.1 * _SMALLEST)
+        target = max(_FALL * float(products.mean()), 0.1 * _SMALLEST)
         weight = multipliers / slack
         matrix = at.hessian(multipliers) + at.jacobian.T @ (weight[:, None] * at.jacobian)
         step = _solve(matrix, -(dual + at.jacobian.T @ (target / slack - multipliers + weight * primal)))

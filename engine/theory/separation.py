@@ -40,7 +40,7 @@ def closed_form(first: FloatArray, second: FloatArray, prior: float) -> Separati
 
 
 def enumerated(of: Task) -> Separation:
-    """By enumeration of the audio: the coarsest interfaces without loss keep apart what the answers do, no more."""
+    """For certain answers and 0-1 loss: the coarsest lossless interfaces keep apart what the answers do, no more."""
     right = np.stack([query.posterior.argmax(axis=1) for query in of.queries], axis=1)  # (X, Q)
     return Separation(
         mutual_information(of.audio, _classes(right)),

@@ -30,20 +30,27 @@ class Finding(NamedTuple):
     where: str
     claim: str
     cells: int
-    worst: float
+    worst: float | None  # None: some instance has no number
     tolerance: float
     holds: bool
+    reason: str | None  # why it does not hold
 
 
 def verify(statement: Statement) -> Finding:
-    """Check all its cells."""
+    """Check its cells, up to the first that fails to compute at all."""
+    deviations: list[float] = []
+    reason = None
     try:
-        deviations = list(statement.cells())
-    except ArithmeticError:  # an optimum without proof
-        deviations = [float("inf")]
-    worst = max(deviations)
-    holds = all(deviation <= statement.tolerance for deviation in deviations)  # a NaN does not hold
-    return Finding(statement.where, statement.claim, len(deviations), worst, statement.tolerance, holds)
+        deviations.extend(statement.cells())
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+        reason = f"instance {len(deviations)}: {error}"
+    failing = [cell for cell, deviation in enumerate(deviations) if not deviation <= statement.tolerance]
+    if reason is None and (failing or not deviations):
+        reason = f"instance {failing[0]} deviates by {deviations[failing[0]]:.2g}" if failing else "no instance"
+    numbers = bool(deviations) and all(np.isfinite(deviations))
+    worst = max(deviations) if numbers else None
+    where, claim, tolerance, _ = statement
+    return Finding(where, claim, len(deviations), worst, tolerance, reason is None, reason)
 
 
 def _random(check: Callable[[Random], float]) -> Callable[[], Iterator[float]]:

@@ -29,17 +29,28 @@ class Task(NamedTuple):
 
 def task(audio: FloatArray, queries: Sequence[Query], prior: FloatArray | None = None) -> Task:
     """A task, checked; audio of probability 0 is dropped. Queries are asked equally often unless a prior says more."""
-    law = np.asarray(audio, dtype=np.float64)
-    asked = np.full(len(queries), 1 / len(queries)) if prior is None else np.asarray(prior, dtype=np.float64)
-    for name, values in [("audio", law), ("prior", asked), *(("posterior", q.posterior) for q in queries)]:
-        if not (np.isfinite(values).all() and (values >= 0).all() and np.allclose(values.sum(axis=-1), 1, atol=1e-12)):
-            raise ValueError(f"{name} is not a law: {values}")
-    if not queries or asked.shape != (len(queries),) or (asked <= 0).any():
+    law = _law("audio", audio)
+    if not queries:
+        raise ValueError("a task needs a query")
+    asked = _law("prior", np.full(len(queries), 1 / len(queries)) if prior is None else prior)
+    if asked.shape != (len(queries),) or (asked <= 0).any():
         raise ValueError("every query needs a positive probability")
-    if any(q.posterior.shape != (len(law), len(q.loss)) or not np.isfinite(q.loss).all() for q in queries):
-        raise ValueError("a query needs a posterior (X, Y) and a finite loss (Y, A)")
     heard = law > 0
-    return Task(law[heard], tuple(Query(q.posterior[heard], q.loss) for q in queries), asked)
+    checked = []
+    for query in queries:
+        posterior, loss = _law("posterior", query.posterior), np.asarray(query.loss, dtype=np.float64)
+        if loss.ndim != 2 or posterior.shape != (len(law), len(loss)) or not np.isfinite(loss).all():
+            raise ValueError("a query needs a posterior (X, Y) and a finite loss (Y, A)")
+        checked.append(Query(posterior[heard], loss))
+    return Task(law[heard], tuple(checked), asked)
+
+
+def _law(name: str, values: npt.ArrayLike) -> FloatArray:
+    law = np.asarray(values, dtype=np.float64)
+    total = law.sum(axis=-1, keepdims=True)
+    if not (np.isfinite(law).all() and (law >= 0).all() and (abs(total - 1) <= 1e-9).all()):
+        raise ValueError(f"{name} is not a law: {law}")
+    return np.asarray(law / total, dtype=np.float64)
 
 
 def asking_only(of: Task, q: int) -> Task:
@@ -55,7 +66,9 @@ def zero_one(answers: int) -> FloatArray:
 def reduced_distortion(query: Query) -> FloatArray:
     """d(x, a) = E[l(Y, a) | x] - min_a' E[l(Y, a') | x], (X, A): 0 where the action is Bayes-optimal (E.12)."""
     risk = query.posterior @ query.loss
-    return np.asarray(risk - risk.min(axis=1, keepdims=True), dtype=np.float64)
+    distortion = risk - risk.min(axis=1, keepdims=True)
+    rounding = 4 * np.finfo(np.float64).eps * (query.posterior @ np.abs(query.loss)).max(axis=1, keepdims=True)
+    return np.where(distortion <= rounding, 0.0, distortion)  # actions that tie are equally optimal
 
 
 def entropy(law: FloatArray) -> float:

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 from earmark.engine.theory import codes, finite_alphabet, gaussian
 from earmark.engine.theory.instances import random_task
-from earmark.engine.theory.tasks import Query, mutual_information, reduced_distortion, task, zero_one
+from earmark.engine.theory.tasks import Query, mutual_information, task, zero_one
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -42,19 +42,36 @@ def test_gaussian_errors_and_water_level_agree_with_a_general_solver(seed: int) 
         np.testing.assert_allclose((weights[0] * general)[under], level, atol=1e-8, rtol=0)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(12))
 def test_the_rate_agrees_with_blahut_and_arimoto(seed: int) -> None:
-    """Single queries only: at a slope the iteration knows its own tolerance."""
+    """With a slope per query the iteration finds a point of the frontier, and knows its tolerances."""
     rng = np.random.default_rng(seed)
-    of = random_task(rng, queries=1)
-    d, slope = reduced_distortion(of.queries[0]), float(rng.uniform(1, 8))
+    of = random_task(rng, queries=2)
+    d = finite_alphabet.action_tuples(of)
+    slopes = rng.uniform(2, 20, 2)
     output = np.full(d.shape[1], 1 / d.shape[1])
     for _ in range(20_000):
-        channel = output * np.exp(-slope * d)
+        channel = output * np.exp(-d @ slopes)
         channel /= channel.sum(axis=1, keepdims=True)
         output = of.audio @ channel
-    eps = float(of.audio @ (channel * d).sum(axis=1))
+    eps = np.einsum("x,xa,xaq->q", of.audio, channel, d)
     assert abs(finite_alphabet.rate(of, eps).bits - mutual_information(of.audio, channel)) < 1e-6
+
+
+@settings(max_examples=40)
+@given(law=st.lists(st.integers(1, 50), min_size=3, max_size=6), share=st.floats(0.01, 0.99))
+def test_multiple_choice_with_unequal_answers_meets_its_closed_form(law: list[int], share: float) -> None:
+    """Erokhin: answers rarer than a level are never sent, and every answer that is sent is wrong equally often."""
+    p = np.sort(np.array(law) / sum(law))[::-1]
+    eps = share * (1 - p[0])
+    of = task(p, [Query(np.eye(len(p)), zero_one(len(p)))])
+    for sent in range(2, len(p) + 1):
+        level = (eps - p[sent:].sum()) / (sent - 1)
+        if 0 < level <= p[sent - 1] and (sent == len(p) or level >= p[sent]):
+            break
+    kept = p[:sent]
+    wrong = (sent - 1) * level * np.log2(level) + (1 - eps) * np.log2(1 - eps)
+    assert abs(finite_alphabet.rate(of, eps).bits - (wrong - (kept * np.log2(kept)).sum())) < 1e-9
 
 
 @settings(max_examples=50)
@@ -68,6 +85,38 @@ def test_tolerances_may_differ_by_query_and_be_none_for_one() -> None:
     both = task(np.full(4, 0.25), [Query(np.repeat(np.eye(2), 2, axis=0), zero_one(2)), Query(np.eye(4), zero_one(4))])
     assert finite_alphabet.rate(both, np.array([0.0, 1.0])).bits == pytest.approx(1.0, abs=1e-12)
     assert finite_alphabet.rate(both, np.array([1.0, 0.0])).bits == pytest.approx(2.0, abs=1e-12)
+
+
+def test_actions_that_tie_up_to_rounding_are_equally_optimal() -> None:
+    counts = np.array([[2, 1, 2], [5, 4, 2], [4, 2, 2]])
+    loss = np.array([[3, 1, 3], [3, 3, 3], [0, 2, 2]]) / 10
+    of = task(np.array([0.5, 0.25, 0.25]), [Query(counts / counts.sum(axis=1, keepdims=True), loss)])
+    assert finite_alphabet.rate(of, 0.0).bits == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-9])
+def test_a_length_does_not_depend_on_the_unit_of_the_loss(unit: float) -> None:
+    of = task(np.array([0.3, 0.3, 0.4]), [Query(np.eye(3), unit * zero_one(3))])
+    lengths = np.array([1.0, 2.0, 3.0])
+    assert finite_alphabet.length(of, 0.2 * unit, lengths).tokens == pytest.approx(1.7, abs=1e-9)
+    assert finite_alphabet.length(of, 0.0, lengths).tokens == pytest.approx(2.1, abs=1e-12)
+
+
+def test_a_tolerance_just_below_all_that_can_be_spent_is_spent() -> None:
+    variances, weights = np.array([0.9, 1.6, 1.0]), np.array([2.0, 0.3, 1.7])
+    errors, _ = gaussian.reverse_water_filling(variances, weights, 3.98)
+    np.testing.assert_allclose(errors, variances, rtol=1e-12)
+
+
+def test_an_irrelevant_tolerance_costs_nothing() -> None:
+    of = task(np.full(2, 0.5), [Query(np.eye(2), zero_one(2))])
+    assert finite_alphabet.rate(of, 1e15).bits == pytest.approx(0.0, abs=1e-12)
+    assert gaussian.allocate(np.array([1, 2]), np.eye(2), 1e15).bits == 0.0
+
+
+def test_a_rare_symbol_and_a_tight_tolerance_keep_the_gap() -> None:
+    first, second = Query(np.eye(3)[[2, 2, 2, 0, 0]], zero_one(3)), Query(np.eye(4)[[3, 0, 1, 0, 1]], zero_one(4))
+    assert abs(finite_alphabet.rate(task(np.array([23, 41, 31, 3, 1]) / 99, [first, second]), 1e-7).gap) < 1e-8
 
 
 def test_impossible_input_is_refused() -> None:

@@ -1,14 +1,17 @@
 """Every statement on random instances, and what its check says when one of its ingredients is broken."""
 
+import json
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from earmark.cli.main import earmark
 from earmark.engine.theory import codes, experiments, finite_alphabet, gaussian, interior_point, separation, statements
 from earmark.engine.theory.checks import factors, finite, rates, sufficiency
 from earmark.engine.theory.checks import separation as separation_checks
@@ -72,6 +75,10 @@ def _serves_the_first_query(of: Any, eps: Any) -> finite_alphabet.Rate:
     return alone._replace(channel=np.pad(alone.channel, ((0, 0), (0, actions - alone.channel.shape[1]))))
 
 
+def _serves_the_last_query(of: Any, eps: Any) -> finite_alphabet.Rate:
+    return RATE(asking_only(of, len(of.queries) - 1), np.atleast_1d(eps)[-1:])
+
+
 def _ignores_the_last_query(variances: Any, weights: Any, eps: Any) -> gaussian.Allocation:
     return ALLOCATE(variances, weights[: max(1, len(weights) - 1)], eps)
 
@@ -81,12 +88,14 @@ def _spends_all_queries_at_once(variances: Any, weights: Any, eps: Any) -> gauss
 
 
 INSTANCES = 60
-RATE, ALLOCATE = finite_alphabet.rate, gaussian.allocate
+RATE, RISK = finite_alphabet.rate, experiments.risk
+ALLOCATE, CONDITIONED = gaussian.allocate, gaussian.conditioned_rate
 BROKEN: list[tuple[Any, Any, str, Any]] = [  # the check, and what in it is replaced by what
     (separation_checks.uniform, separation, "_classes", _keeps_only_the_first_factor),
     (separation_checks.any_factors, separation, "_classes", _keeps_only_the_first_factor),
     (separation_checks.optimal, separation, "enumerated", _keeps_everything),
     (separation_checks.conditioning_helps, finite_alphabet, "rate", _serves_the_first_query),
+    (separation_checks.conditioning_helps, finite_alphabet, "conditioned_length", lambda *_: 0.0),
     (
         sufficiency.deficiency_is_excess,
         experiments,
@@ -105,7 +114,10 @@ BROKEN: list[tuple[Any, Any, str, Any]] = [  # the check, and what in it is repl
         "deficiency",
         lambda of, channel: float(np.mean([experiments.excess(of, q, channel) for q in range(len(of.queries))])),
     ),
+    (sufficiency.refinement, experiments, "family_gap", lambda gaps, *_: float(gaps.max())),
+    (sufficiency.more_queries, finite_alphabet, "rate", _serves_the_last_query),
     (rates.sandwich, finite_alphabet, "rate", _serves_the_first_query),
+    (rates.model_class_gap, experiments, "risk", lambda of, q, channel, rules: RISK(of, q, channel, rules[:1])),
     (
         rates.model_class_gap,
         experiments,
@@ -114,7 +126,8 @@ BROKEN: list[tuple[Any, Any, str, Any]] = [  # the check, and what in it is repl
     ),
     (rates.rate_to_tokens, codes, "shannon_lengths", lambda law, tokens: LENGTHS(law, tokens) + 1),
     (finite.closed_forms, finite_alphabet, "reduced_distortion", lambda query: 0.9 * DISTORTION(query)),
-    (finite.duality_gap, interior_point, "_STEPS", 5),
+    (finite.duality_gap, interior_point, "_STEPS", 2),
+    (finite.duality_gap, finite_alphabet, "_tolerances", lambda of, eps: np.full(len(of.queries), np.max(eps) / 2)),
     (finite.lengths, finite_alphabet, "_tolerances", lambda of, eps: np.full(len(of.queries), np.max(eps) + 0.05)),
     (
         factors.water_level,
@@ -122,12 +135,16 @@ BROKEN: list[tuple[Any, Any, str, Any]] = [  # the check, and what in it is repl
         "reverse_water_filling",
         lambda variances, _, eps: (np.minimum(variances, eps / len(variances)), eps / len(variances)),
     ),
-    (factors.duality_gap, interior_point, "_STEPS", 5),
+    (factors.duality_gap, interior_point, "_STEPS", 2),
+    (factors.duality_gap, gaussian, "allocate", lambda variances, weights, eps: ALLOCATE(variances, weights, eps / 2)),
+    (factors.conditioning, gaussian, "conditioned_rate", lambda *_: 0.0),
     (
         factors.conditioning,
         gaussian,
         "conditioned_rate",
-        lambda variances, weights, eps, _: sum(ALLOCATE(variances, w[None], eps).bits for w in weights),
+        lambda variances, weights, eps, prior: CONDITIONED(
+            variances, weights, eps, np.full(len(prior), 1 / len(prior))
+        ),
     ),
     (factors.blocks_add, gaussian, "allocate", _spends_all_queries_at_once),
     (factors.synergy, gaussian, "allocate", _ignores_the_last_query),
@@ -136,7 +153,7 @@ LENGTHS, DISTORTION = codes.shannon_lengths, finite_alphabet.reduced_distortion
 
 
 @pytest.mark.parametrize(
-    ("check", "module", "name", "broken"), BROKEN, ids=[f"{row[0].__module__[24:]}.{row[0].__name__}" for row in BROKEN]
+    ("check", "module", "name", "broken"), BROKEN, ids=[f"{row[0].__name__}-{row[2]}" for row in BROKEN]
 )
 def test_a_broken_variant_is_caught(
     check: Any, module: Any, name: str, broken: Any, monkeypatch: pytest.MonkeyPatch
@@ -156,5 +173,45 @@ def test_every_statement_has_a_broken_variant() -> None:
     assert {row[0] for row in BROKEN} == {*RANDOM, separation_checks.uniform, separation_checks.optimal}
 
 
-def test_a_deviation_that_is_not_a_number_does_not_hold() -> None:
-    assert not statements.verify(statements.Statement("here", "nothing", 1.0, lambda: iter([float("nan")]))).holds
+def _cells_that_end_in_an_error() -> Any:
+    yield 0.0
+    raise ValueError("no prefix code")
+
+
+@pytest.mark.parametrize(
+    ("cells", "count", "worst", "reason"),
+    [
+        (lambda: iter([0.0, float("nan")]), 2, None, "instance 1 deviates by nan"),
+        (lambda: iter([]), 0, None, "no instance"),
+        (lambda: iter([0.0, 2.0]), 2, 2.0, "instance 1 deviates by 2"),
+        (_cells_that_end_in_an_error, 1, 0.0, "instance 1: no prefix code"),
+    ],
+)
+def test_what_is_not_shown_does_not_hold(cells: Any, count: int, worst: float | None, reason: str) -> None:
+    found = statements.verify(statements.Statement("here", "nothing", 1.0, cells))
+    assert (found.holds, found.cells, found.worst) == (False, count, worst)
+    assert found.reason == reason
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statements, "INSTANCES", 3)
+
+
+@pytest.mark.usefixtures("_quick")
+def test_the_command_prints_a_row_per_statement() -> None:
+    done = CliRunner().invoke(earmark, ["theory", "--json"])
+    assert (done.exit_code, len(json.loads(done.stdout))) == (0, len(statements.STATEMENTS))
+    assert all(finding["holds"] and finding["cells"] for finding in json.loads(done.stdout))
+    assert len(CliRunner().invoke(earmark, ["theory"]).stdout.splitlines()) == len(statements.STATEMENTS) + 1
+
+
+@pytest.mark.usefixtures("_quick")
+def test_the_command_says_what_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(separation, "_classes", _keeps_only_the_first_factor)
+    monkeypatch.setattr(codes, "shannon_lengths", lambda law, tokens: LENGTHS(law, tokens) - 1)
+    done = CliRunner().invoke(earmark, ["theory"])
+    assert done.exit_code == 1
+    assert "DOES NOT HOLD: instance 0 deviates by 1" in done.stdout
+    found = json.loads(CliRunner().invoke(earmark, ["theory", "--json"]).stdout)
+    assert {f["where"] for f in found if not f["holds"]} == {"Theorem 3.4", "Proposition E.8"}

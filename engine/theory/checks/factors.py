@@ -9,10 +9,14 @@ from earmark.engine.theory.tasks import FloatArray
 
 
 def duality_gap(rng: Random) -> float:
-    """The general program's errors are within every tolerance, and their rate within its own lower bound."""
+    """Errors within every tolerance, and a rate that their prices prove: no factor is better off at those."""
     variances, weights, eps = _factors(rng, queries=3)
     found = gaussian.allocate(variances, weights, eps)
-    return max(abs(found.gap), float((weights @ found.errors - eps).max()))
+    lower = -float(found.price.sum()) * eps
+    for variance, price in zip(variances, found.price @ weights, strict=True):
+        error = min(variance, 0.5 / price) if price > 0 else variance
+        lower += 0.5 * float(np.log(variance / error)) + float(price) * error
+    return max(abs(found.bits - lower / float(np.log(2))), float((weights @ found.errors - eps).max()))
 
 
 def water_level(rng: Random) -> float:
@@ -45,15 +49,18 @@ def synergy(rng: Random) -> float:
 
 
 def conditioning(rng: Random) -> float:
-    """The mean of the single-query rates is at most the rate that serves all queries (E.64)."""
+    """The prior's mean of the single-query rates (E.64), at most the rate that serves all queries."""
     variances, weights, eps = _factors(rng, queries=3)
     prior = rng.dirichlet(np.ones(3))
-    return over(
-        gaussian.conditioned_rate(variances, weights, eps, prior), gaussian.allocate(variances, weights, eps).bits
-    )
+    found = gaussian.conditioned_rate(variances, weights, eps, prior)
+    alone = [gaussian.allocate(variances, weights[q : q + 1], eps).bits for q in range(3)]
+    joint = gaussian.allocate(variances, weights, eps).bits
+    return max(abs(found - float(prior @ np.array(alone))), over(found, joint))
 
 
 def _factors(rng: Random, queries: int) -> tuple[FloatArray, FloatArray, float]:
+    """Factors, weights and a tolerance that some query cannot keep without a bit."""
     factors = int(rng.integers(1, 6))
-    weights = rng.gamma(0.5, 1.0, (queries, factors)) * (rng.random((queries, factors)) < 0.8)
-    return rng.gamma(1.0, 2.0, factors) + 0.01, weights, float(rng.uniform(1e-3, 2.0))
+    variances = rng.gamma(1.0, 2.0, factors) + 0.01
+    weights = rng.gamma(0.5, 1.0, (queries, factors)) * (rng.random((queries, factors)) < 0.8) + 1e-6
+    return variances, weights, float((weights @ variances).max() * rng.choice([1e-3, 0.1, 0.5, 0.9]))

@@ -22,15 +22,28 @@ def closed_forms(rng: Random) -> float:
 
 
 def duality_gap(rng: Random) -> float:
-    """The solver's channel is within tolerance, and within its own lower bound."""
-    of, eps = random_task(rng), random_tolerance(rng)
+    """A channel within tolerance, and a dual point, feasible for every tuple of actions, that proves its rate."""
+    of = random_task(rng)
+    eps = random_tolerance(rng, of)
     found = finite_alphabet.rate(of, eps)
-    return max(abs(found.gap), _overspent(of, found.channel, eps))
+    distortion = finite_alphabet.action_tuples(of)
+    excluded = (distortion > 0) & (eps == 0)
+    infeasible = 0.0
+    for a in range(distortion.shape[1]):
+        mass = sum(
+            float(p * np.exp(u - found.price @ distortion[x, a]))
+            for x, (p, u) in enumerate(zip(of.audio, found.u, strict=True))
+            if not excluded[x, a].any()
+        )
+        infeasible = max(infeasible, mass - 1)
+    lower = float(of.audio @ found.u - eps * found.price.sum()) / float(np.log(2))
+    return max(abs(found.bits - lower), infeasible, -float(found.price.min()), _overspent(of, found.channel, eps))
 
 
 def lengths(rng: Random) -> float:
     """The linear program meets its dual; without tolerance it sends the shortest lossless tuple of every symbol."""
-    of, eps = random_task(rng), random_tolerance(rng)
+    of = random_task(rng)
+    eps = random_tolerance(rng, of)
     distortion = finite_alphabet.action_tuples(of)
     tokens = rng.integers(1, 6, distortion.shape[1]).astype(float)
     found = finite_alphabet.length(of, eps, tokens)

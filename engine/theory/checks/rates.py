@@ -10,7 +10,8 @@ from earmark.engine.theory.tasks import asking_only, entropy, mutual_information
 
 def sandwich(rng: Random) -> float:
     """max_q R_q <= R <= I(X; the single queries' channels side by side) <= sum_q R_q; R(deficiency of Z) <= I(X; Z)."""
-    of, eps = random_task(rng), random_tolerance(rng)
+    of = random_task(rng)
+    eps = random_tolerance(rng, of)
     alone = [finite_alphabet.rate(asking_only(of, q), eps) for q in range(len(of.queries))]
     beside = np.ones((len(of.audio), 1))
     for found in alone:
@@ -47,7 +48,8 @@ def model_class_gap(rng: Random) -> float:
 
 def rate_to_tokens(rng: Random) -> float:
     """H / log K <= mean word of Shannon's code <= H / log K + 1; it decodes; no code beats R / log K (E.41 to E.44)."""
-    of, eps, tokens = random_task(rng), random_tolerance(rng), int(rng.integers(2, 5))
+    of, tokens = random_task(rng), int(rng.integers(2, 5))
+    eps = random_tolerance(rng, of)
     found = finite_alphabet.rate(of, eps)
     law = of.audio @ found.channel
     law = law[law > 1e-9] / law[law > 1e-9].sum()

@@ -22,20 +22,28 @@ def refinement(rng: Random) -> float:
     of = random_task(rng, queries=5)
     coarse, fine = random_partition(rng, 5)
     average, single = [np.arange(5)], [np.array([q]) for q in range(5)]
+    gaps = [_gaps(of, channel) for channel in _budgets(rng, of)]
     levels = [
-        [experiments.family_gap(_gaps(of, channel), of.prior, cells) for cells in (average, coarse, fine, single)]
-        for channel in _budgets(rng, of)
+        [experiments.family_gap(of_channel, of.prior, cells) for cells in (average, coarse, fine, single)]
+        for of_channel in gaps
     ]
+    ends = [(float(of.prior @ of_channel), float(of_channel.max())) for of_channel in gaps]
     eps = float(rng.uniform(0, 0.2))
     frontiers = [
         next((b for b, gap in enumerate(level) if gap <= eps), len(levels)) for level in zip(*levels, strict=True)
     ]
-    return max(max(over(*level) for level in levels), over(*frontiers))
+    return max(
+        max(over(*level) for level in levels),
+        *(abs(level[0] - mean) for level, (mean, _) in zip(levels, ends, strict=True)),
+        *(abs(level[-1] - worst) for level, (_, worst) in zip(levels, ends, strict=True)),
+        over(*frontiers),
+    )
 
 
 def more_queries(rng: Random) -> float:
     """With a query more, the deficiency and both frontiers do not fall (E.9 to E.11)."""
-    of, eps = random_task(rng, queries=3), random_tolerance(rng)
+    of = random_task(rng, queries=3)
+    eps = random_tolerance(rng, of)
     fewer = Task(of.audio, of.queries[:2], of.prior[:2] / of.prior[:2].sum())
     channel = random_channel(rng, of)
     lengths = rng.integers(1, 6, finite_alphabet.action_tuples(of).shape[1]).astype(float)
