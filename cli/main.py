@@ -16,6 +16,7 @@ _COMMANDS = {  # name -> module and function, imported on first use
     "verify": ("earmark.cli.verify", "verify"),
     "plan": ("earmark.cli.plan", "plan"),
     "import": ("earmark.cli.import_logs", "import_logs"),
+    "corpus": ("earmark.cli.corpus", "corpus"),
     "theory": ("earmark.cli.theory", "theory"),
 }
 _SHORT_HELP = {
@@ -23,6 +24,7 @@ _SHORT_HELP = {
     "verify": "Recompute a certificate from its files.",
     "plan": "Say which families can be certified, before anything is run.",
     "import": "Make a run folder from the logs of an evaluation harness.",
+    "corpus": "Say what is in a benchmark's folder, and make its partitions.",
     "theory": "Check the paper's theory on small exact instances.",
 }
 _EXIT_INTERRUPTED = 130

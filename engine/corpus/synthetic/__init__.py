@@ -1,1 +1,5 @@
-"""A corpus made from a seed: one-second slots of known sounds, and questions whose relevant slots are known."""
+"""Ten-second clips of synthetic sounds and questions about them, with the slots that answer each question known.
+
+Deterministic from a split, a seed and an index; nothing is stored, every clip is made when it is heard. Knows no
+model and no selector.
+"""

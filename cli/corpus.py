@@ -1,0 +1,119 @@
+"""`earmark corpus PATH`: what is in a benchmark's folder, and its families into a run folder."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from earmark.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from earmark.engine.corpus.corpus import Corpus
+    from earmark.engine.corpus.partitions import Partition
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--kind", metavar="K", help="Which benchmark it is.  [default: told from the folder]")
+@click.option("--name", metavar="NAME", help="What to call the corpus in a run.  [default: its kind]")
+@click.option(
+    "--by",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="A partition: keyword, native or any label; repeat for several.  [default: keyword and native]",
+)
+@click.option("--side", type=click.Path(path_type=Path), metavar="FILE", help="A table of sample_id and families.")
+@click.option("--semantic", "clusters", type=int, metavar="K", help="Also cluster the questions into K families.")
+@click.option("--encoder", metavar="MODEL", help="Its sentence encoder, a name or a folder.  [intfloat/e5-large-v2]")
+@click.option("--seed", type=int, default=42, show_default=True, help="Seed of the clustering.")
+@click.option(
+    "--min-family", type=int, default=30, show_default=True, metavar="N", help="Smaller clusters are merged into one."
+)
+@click.option(
+    "--audio",
+    type=click.Choice(["headers", "decode", "none"]),
+    default="headers",
+    show_default=True,
+    help="How to look at the recordings: by their headers, by decoding them, or not at all.",
+)
+@click.option("--workers", type=int, metavar="N", help="Processes that read audio.  [default: one per core, at most 4]")
+@click.option("--tolerance", type=float, default=0.05, show_default=True, help="Excess error you will allow.")
+@click.option("--alpha", type=float, default=0.025, show_default=True, help="Accepted chance of a false approval.")
+@click.option("--allow-outside", is_flag=True, help="Follow paths and links that lead outside the folder.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="RUN", help="Write partitions.parquet into this folder."
+)
+@click.option("--list", "everything", is_flag=True, help="Name every row left out and every clip that is not heard.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def corpus(
+    path: Path,
+    kind: str | None,
+    name: str | None,
+    names: tuple[str, ...],
+    side: Path | None,
+    clusters: int | None,
+    encoder: str | None,
+    seed: int,
+    min_family: int,
+    audio: str,
+    workers: int | None,
+    tolerance: float,
+    alpha: float,
+    allow_outside: bool,
+    out: Path | None,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """Say what is in PATH: questions, families, durations, what was left out and why.
+
+    PATH is the folder of a benchmark as it was downloaded (MMSU, MMAR, Big Bench Audio, AudioMCQ, DCASE 2025 and
+    2026, MMAU, MMAU-Pro, AudioMarathon, ClothoAQA), or a manifest of your own (.jsonl, .parquet, .csv) or the folder
+    with it. Nothing is unpacked and nothing in PATH is changed.
+
+    A family is too small if it could not pass at --tolerance even without a single changed answer. Questions about
+    one recording are not independent: recordings are counted, not questions.
+
+    \b
+    Example:
+      earmark corpus data/MMSU --out runs/mmsu
+      earmark corpus data/dcase2026 --side content_taxonomy.csv --semantic 12
+      earmark corpus synthetic:certification:500
+    """
+    from earmark.cli.corpus_table import corpus_table
+    from earmark.engine.corpus import describe, partitions
+    from earmark.engine.corpus.corpus import open_corpus
+    from earmark.engine.signoff.rule import Rule, gamma_of
+    from earmark.kernels.exact import testable_size
+
+    Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
+    if workers is not None and workers < 0:
+        raise click.BadParameter("is at least 0", param_hint="--workers")
+    if encoder is not None and clusters is None:
+        raise click.UsageError("--encoder needs --semantic K")
+    with Progress() as progress:
+        found = open_corpus(path, kind, name=name, allow_outside=allow_outside)
+        made = _partitions(found, names, side)
+        middle: dict[str, str] = {}
+        if clusters is not None:
+            from earmark.engine.corpus.semantic import ENCODER, semantic
+
+            clustered = semantic(
+                found, clusters, encoder=encoder or ENCODER, least=min_family, seed=seed, report=progress
+            )
+            made, middle = [*made, clustered.partition], clustered.middle
+        written = partitions.write(out, found, made) if out is not None else None
+        lengths = None
+        if audio != "none":
+            lengths = describe.listen(found, decode=audio == "decode", workers=workers, report=progress)
+        said = describe.describe(found, made, testable_size(tolerance, alpha, gamma_of(alpha)), lengths)
+        said |= {"path": str(path), "middle_questions": middle, "written": written and str(written)}
+    click.echo(json.dumps(said, indent=1, ensure_ascii=False) if as_json else corpus_table(said, everything=everything))
+
+
+def _partitions(found: "Corpus", names: tuple[str, ...], side: Path | None) -> "list[Partition]":
+    from earmark.engine.corpus import partitions
+
+    made = [partitions.named(found, name) for name in dict.fromkeys(names)] or partitions.declared(found)
+    return made + (partitions.side_file(found, side) if side is not None else [])

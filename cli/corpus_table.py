@@ -1,0 +1,124 @@
+"""What is in a corpus, for a terminal: a few lines, a histogram of durations, and the sizes of families."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_BAR = 40  # characters of the longest bar
+
+
+def corpus_table(said: Mapping[str, Any], *, everything: bool) -> str:
+    """Plain text of what `describe` says."""
+    lines = [_first_line(said), _options(said), *_left_out(said["left_out"], everything)]
+    if said["audio"] is not None:
+        lines += ["", *_audio(said["audio"], everything)]
+    for partition in said["partitions"]:
+        lines += ["", *_partition(partition, said)]
+    if not said["partitions"]:
+        lines += [
+            "",
+            "no families of its own: name a label with --by, bring a --side file, or cluster with --semantic K",
+        ]
+    if said["written"]:
+        lines += ["", f"partitions  {said['written']} (recipe {said['recipe']['sha256'][:12]})"]
+    return "\n".join(lines)
+
+
+def _first_line(said: Mapping[str, Any]) -> str:
+    several = ""
+    if said["recordings_with_several"]:
+        several = f" ({said['recordings_with_several']} of them with several, up to {said['most_per_recording']})"
+    kind = "" if said["name"] == said["kind"] else f" ({said['kind']})"
+    questions, recordings = _count(said["examples"], "question"), _count(said["recordings"], "recording")
+    return f"{said['name']}{kind}: {questions} about {recordings}{several}"
+
+
+def _options(said: Mapping[str, Any]) -> str:
+    return "  options: " + ", ".join(
+        f"{of['options']} in {_count(of['examples'], 'question')}" for of in said["options"]
+    )
+
+
+def _left_out(left_out: Mapping[str, Any], everything: bool) -> list[str]:
+    if not left_out["rows"]:
+        return ["  left out: nothing"]
+    return [f"  left out: {_count(left_out['rows'], 'row')}", *_reasons(left_out, everything)]
+
+
+def _reasons(of: Mapping[str, Any], everything: bool) -> list[str]:
+    if everything:
+        return [f"    {row['where']}: {row['reason']}" for row in of["all"]]
+    return [
+        f"    {group['rows']:>6}  {group['reason']} ({', '.join(group['first'])}"
+        + (", ...)" if group["rows"] > len(group["first"]) else ")")
+        for group in of["reasons"]
+    ]
+
+
+def _audio(audio: Mapping[str, Any], everything: bool) -> list[str]:
+    lines = [f"{_count(audio['clips'], 'clip')}, {_length(audio['total_s'])} together"]
+    if audio["shortest_s"] is not None:
+        lines[0] += (
+            f": {_length(audio['shortest_s'])} to {_length(audio['longest_s'])}, median {_length(audio['median_s'])}"
+        )
+    lines += _bars((_range(bin_), bin_["clips"], "") for bin_ in _trimmed(audio["histogram"]))
+    if audio["cut"]:
+        lines.append(f"  cut after 120 s: {_count(audio['cut'], 'clip')}")
+    if audio["not_heard"]["clips"]:
+        lines += [
+            f"  cannot be heard: {_count(audio['not_heard']['clips'], 'clip')}",
+            *_reasons(audio["not_heard"], everything),
+        ]
+    return lines
+
+
+def _partition(partition: Mapping[str, Any], said: Mapping[str, Any]) -> list[str]:
+    families = partition["families"]
+    small = sum(not family["testable"] for family in families)
+    lines = [f"{partition['name']}: {_count(len(families), 'family', 'families')}"]
+    if small:
+        lines[0] += f", {small} too small (fewer than {said['fewest_rows']} recordings)"
+    if len(families) == 1:
+        lines[0] += ": no family can be the worst"
+    middle = said["middle_questions"] if partition["name"] == "semantic" else {}
+    return lines + _bars((family["family"], family["n"], _remark(family, middle)) for family in families)
+
+
+def _remark(family: Mapping[str, Any], middle: Mapping[str, str]) -> str:
+    words = [] if family["testable"] else ["too small"]
+    if family["recordings"] < family["n"]:
+        words.append(f"in {family['recordings']} recordings")
+    if family["family"] in middle:
+        words.append(middle[family["family"]])
+    return ", ".join(words)
+
+
+def _bars(rows: Iterable[tuple[str, int, str]]) -> list[str]:
+    """Names, counts and bars; a bar is never shorter than one mark where there is something."""
+    table = list(rows)
+    most = max((count for _, count, _ in table), default=0) or 1
+    width = max((len(name) for name, _, _ in table), default=0)
+    lines = []
+    for name, count, remark in table:
+        bar = "#" * max(round(_BAR * count / most), min(count, 1))
+        lines.append(f"  {name:<{width}} {count:>7}  {bar}{'  ' if bar and remark else ''}{remark}".rstrip())
+    return lines
+
+
+def _trimmed(histogram: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without the empty bins at either end."""
+    filled = [i for i, bin_ in enumerate(histogram) if bin_["clips"]]
+    return histogram[filled[0] : filled[-1] + 1] if filled else []
+
+
+def _count(n: int, what: str, several: str = "") -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {several or what + 's'}"
+
+
+def _range(bin_: Mapping[str, Any]) -> str:
+    return f"over {bin_['from_s']} s" if bin_["to_s"] is None else f"{bin_['from_s']:>3} to {bin_['to_s']:>3} s"
+
+
+def _length(seconds: float) -> str:
+    if seconds >= 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.1f} min" if seconds >= 120 else f"{seconds:.1f} s"

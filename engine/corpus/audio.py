@@ -1,0 +1,203 @@
+"""Where a recording is: a file, a member of an archive, a cell of a Parquet file, or bytes at hand.
+
+Each is a small value that pickles and knows how to be heard. `decode` knows how bytes become sound.
+"""
+
+import gzip
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import IO, Any
+
+from earmark.engine.corpus import decode
+from earmark.engine.corpus.example import AudioError, Waveform
+
+_MOST_BYTES = 1 << 30  # of a compressed recording in an archive: beyond that it is a bomb, not a clip
+_ROWS_AT_A_TIME = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FileAudio:
+    """A file."""
+
+    path: str
+    name: str
+
+    def waveform(self) -> Waveform:
+        return decode.waveform(self.path)
+
+    def seconds(self) -> float:
+        return decode.seconds(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class BytesAudio:
+    """The bytes of a recording that have been read already."""
+
+    data: bytes = field(repr=False)
+    name: str
+
+    def waveform(self) -> Waveform:
+        return decode.waveform(self.data)
+
+    def seconds(self) -> float:
+        return decode.seconds(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class ZipAudio:
+    """A member of a zip archive, which may be read in any order."""
+
+    archive: str
+    member: str
+    name: str
+
+    def waveform(self) -> Waveform:
+        return decode.waveform(self._read())
+
+    def seconds(self) -> float:
+        return decode.seconds(self._read())
+
+    def _read(self) -> bytes:
+        with _reading("zip archive"):
+            archive = _zip(self.archive, *_version(self.archive))
+            if archive.getinfo(self.member).file_size > _MOST_BYTES:
+                raise AudioError("is larger than 1 GiB in its archive")
+            return archive.read(self.member)
+
+
+@dataclass(frozen=True, slots=True)
+class TarAudio:
+    """A member of a tar or tar.gz archive. A compressed one can only be read from front to back: keep that order."""
+
+    archive: str
+    offset: int  # of its bytes in the unpacked archive
+    size: int
+    name: str
+
+    def waveform(self) -> Waveform:
+        return self.fetched().waveform()
+
+    def seconds(self) -> float:
+        return self.fetched().seconds()
+
+    def fetched(self) -> BytesAudio:
+        """Its bytes, read by this process."""
+        if self.size > _MOST_BYTES:
+            raise AudioError("is larger than 1 GiB in its archive")
+        with _reading("tar archive"):
+            if is_gzip(self.archive):
+                return BytesAudio(_read_at(_gzip(self.archive, *_version(self.archive)), self), self.name)
+            with open(self.archive, "rb") as file:
+                return BytesAudio(_read_at(file, self), self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetAudio:
+    """Bytes in a row of a Parquet file, as {bytes, path} or as a binary column; best read from front to back."""
+
+    path: str
+    row_group: int
+    row: int  # within the row group
+    column: str
+    name: str
+
+    def waveform(self) -> Waveform:
+        return self.fetched().waveform()
+
+    def seconds(self) -> float:
+        return self.fetched().seconds()
+
+    def fetched(self) -> BytesAudio:
+        """Its bytes, read by this process."""
+        with _reading("Parquet file"):
+            data = _column(self.path, self.column, *_version(self.path)).value(self.row_group, self.row)
+        data = data.get("bytes") if isinstance(data, dict) else data
+        if data is None:
+            raise AudioError("holds no bytes")
+        return BytesAudio(data, self.name)
+
+
+def is_gzip(path: str) -> bool:
+    """Whether a file starts as gzip does."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+# Open archives, one at a time in each process ------------------------------------------------------------
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Every way in which an archive can be broken, as one `AudioError`."""
+    try:
+        yield
+    except AudioError:
+        raise
+    except FileNotFoundError:
+        raise AudioError(f"the {what} is gone") from None
+    except (OSError, EOFError, LookupError, ValueError, RuntimeError, zlib.error) as error:
+        raise AudioError(f"cannot be read from its {what} ({' '.join(str(error).split()) or 'cut off'})") from None
+    except zipfile.BadZipFile as error:
+        raise AudioError(f"cannot be read from its {what} ({error})") from None
+
+
+def _version(path: str) -> tuple[int, int]:
+    """Changes when a file does, so that no stale handle is used."""
+    found = os.stat(path)
+    return found.st_mtime_ns, found.st_size
+
+
+def _read_at(file: IO[bytes] | gzip.GzipFile, audio: TarAudio) -> bytes:
+    file.seek(audio.offset)
+    data = file.read(audio.size)
+    if len(data) < audio.size:
+        raise AudioError("is cut off in its archive")
+    return data
+
+
+@lru_cache(maxsize=2)
+def _zip(path: str, _mtime: int, _size: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
+@lru_cache(maxsize=1)
+def _gzip(path: str, _mtime: int, _size: int) -> gzip.GzipFile:
+    return gzip.GzipFile(path)
+
+
+@lru_cache(maxsize=1)
+def _column(path: str, column: str, _mtime: int, _size: int) -> "_Column":
+    return _Column(path, column)
+
+
+class _Column:
+    """One column of a Parquet file, read forward a few rows at a time: a row group may be larger than memory allows."""
+
+    def __init__(self, path: str, column: str) -> None:
+        import pyarrow.parquet as pq
+
+        self._file = pq.ParquetFile(path, buffer_size=1 << 20)
+        self._name = column
+        self._group = -1
+        self._first = 0  # row of the batch's first value
+        self._batch: list[Any] = []
+        self._batches: Iterator[Any] = iter(())
+
+    def value(self, group: int, row: int) -> Any:
+        if group != self._group or row < self._first:
+            self._group, self._first, self._batch = group, 0, []
+            self._batches = self._file.iter_batches(
+                _ROWS_AT_A_TIME, row_groups=[group], columns=[self._name], use_threads=False
+            )
+        while row >= self._first + len(self._batch):
+            self._first += len(self._batch)
+            batch = next(self._batches, None)
+            if batch is None:
+                raise ValueError("it has no such row")
+            self._batch = batch.column(0).to_pylist()
+        return self._batch[row - self._first]

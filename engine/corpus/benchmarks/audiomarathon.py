@@ -1,0 +1,79 @@
+"""AudioMarathon (Hezep/AudioMarathon): a folder per task with its JSON, or with `real/` and `fake/` recordings.
+
+Options stand in a list, in choice_a.. or in a mapping; answers are letters for some tasks and texts for others. Clips
+last up to 300 s and are cut like all others.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from earmark.engine.corpus.answers import options, resolve
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.folder import Folder
+from earmark.engine.corpus.tables import Row
+
+TASKS = {
+    "race_benchmark.json": "race",
+    "desed_sound_event_detection_task.json": "desed",
+    "music_genre_classification_meta.json": "gtzan",
+    "acoustic_scene_task_meta.json": "tau",
+    "audio_emotion_dataset.json": "vesus",
+    "age_classification_task_meta.json": "vox_age",
+    "gender_id_task_meta.json": "vox_gender",
+    "merged_audio_data.json": "slue",
+}
+_AUTHENTICITY = "Is this recording completely authentic (real) or does it contain synthesized segments (fake)?"
+_CHOICES = ("choice_a", "choice_b", "choice_c", "choice_d", "choice_e", "choice_f")
+_SOUNDS = ("wav", "flac", "mp3")
+
+
+def _tables(folder: Folder) -> list[Path]:
+    return folder.files(*(f"**/{name}" for name in TASKS))
+
+
+def _read(folder: Folder) -> Iterator[Found]:
+    def example(path: Path, row: Row) -> Example:
+        task = TASKS[path.name]
+        among = options(_choices(row))
+        audio = row.text("audio_path", "path")
+        number = row.where.rpartition("[")[2].rstrip("]")
+        source = row.optional("article_id") or audio
+        sample = row.optional("uniq_id") or number
+        if "question_idx" in row.data:
+            sample = f"{source}/{row.text('question_idx')}"
+        return Example(
+            sample_id=f"{task}/{sample}",
+            source_id=f"{task}/{source}",
+            audio=folder.audio(audio, row.where, beside=path.parent),
+            question=row.text("question"),
+            choices=among.texts,
+            answer=resolve(row.data.get("answer", row.data.get("answer_gt")), among),
+            labels={"task": task},
+        )
+
+    yield from each(folder, _tables(folder), example)
+    yield from _authenticity(folder)
+    for path in folder.files("**/*ibri*peech*/**/*.flac"):
+        yield folder.name(path), "not multiple choice: it asks for a transcript"
+
+
+def _choices(row: Row) -> object:
+    """Options as a list, as {A: ..., B: ...}, or in columns."""
+    found = row.data.get("options", row.data.get("choices"))
+    if isinstance(found, dict):
+        return [found[letter] for letter in sorted(found)]
+    return [row.data.get(name) for name in _CHOICES] if found is None else found
+
+
+def _authenticity(folder: Folder) -> Iterator[Found]:
+    """HAD has no table: a recording's folder is its answer."""
+    kinds = ("real", "fake")
+    for answer, kind in enumerate(kinds):
+        for path in folder.files(*(f"**/*HAD*/**/{kind}/*.{ending}" for ending in _SOUNDS)):
+            name = folder.name(path)
+            audio = folder.audio(name, name)
+            yield name, Example(f"had/{kind}/{path.name}", name, audio, _AUTHENTICITY, kinds, answer, {"task": "had"})
+
+
+AUDIOMARATHON = Benchmark("audiomarathon", _tables, _read, native=("task",), category=("task",))

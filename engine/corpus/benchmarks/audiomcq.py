@@ -1,0 +1,42 @@
+"""AudioMCQ and its StrongAC part (Harland/AudioMCQ-StrongAC-GeminiCoT): `data.jsonl`, audio beside it.
+
+Several questions share a clip: its path is the source. Ids are made unique by the dataset that they come from.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from earmark.engine.corpus.answers import options, resolve
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.folder import Folder
+from earmark.engine.corpus.tables import Row, first_fields
+
+_FIELDS = {"source_dataset", "question_type", "audio_path", "choices"}
+
+
+def _tables(folder: Folder) -> list[Path]:
+    return [path for path in folder.files("*.jsonl") if first_fields(path) >= _FIELDS]
+
+
+def _read(folder: Folder) -> Iterator[Found]:
+    def example(path: Path, row: Row) -> Example:
+        among = options(row.data.get("choices"))
+        audio = row.text("audio_path")
+        dataset = row.text("source_dataset")
+        return Example(
+            sample_id=f"{dataset}/{row.text('id')}",
+            source_id=audio,
+            audio=folder.audio(audio, row.where, beside=path.parent),
+            question=row.text("question"),
+            choices=among.texts,
+            answer=resolve(row.data.get("answer"), among, texts_first=True),
+            labels=row.labels(("question_type", "source_dataset")),
+        )
+
+    return each(folder, _tables(folder), example)
+
+
+AUDIOMCQ = Benchmark(
+    "audiomcq", _tables, _read, native=("question_type", "source_dataset"), category=("question_type",)
+)

@@ -1,0 +1,40 @@
+"""What every benchmark's file declares, and the loop that all of them share.
+
+Knows no layout.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.folder import Folder
+from earmark.engine.corpus.tables import Row, Unusable, read
+
+Found = tuple[str, Example | str]  # the place in the table, and the example or why there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One benchmark: how to tell its folder, how to read it, and what its own families are."""
+
+    kind: str
+    tables: Callable[[Folder], list[Path]]  # what would be read; empty where the folder is another benchmark's
+    read: Callable[[Folder], Iterator[Found]]
+    native: tuple[str, ...]  # labels that together name the benchmark's own family
+    category: tuple[str, ...]  # labels that together are the category string of the keyword classifier (SPEC 6)
+
+
+def each(
+    folder: Folder, paths: Iterable[Path], example: Callable[[Path, Row], Example], without: Iterable[str] = ()
+) -> Iterator[Found]:
+    """One example per row, or the reason why a row has none."""
+    for path in paths:
+        for row in read(path, folder.name(path), without):
+            if not isinstance(row, Row):
+                yield row
+                continue
+            try:
+                yield row.where, example(path, row)
+            except Unusable as reason:
+                yield row.where, str(reason)

@@ -1,0 +1,53 @@
+"""DCASE 2025 Audio QA (PeacefulData/2025_DCASE_AudioQA_Official): one JSON file per question, audio in folders.
+
+Options and answer carry letters ("A. Writing"); the parts (BQA, TSQA, CQA) are folders.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from earmark.engine.corpus.answers import options, resolve
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.folder import Folder
+from earmark.engine.corpus.tables import Row, first_fields
+
+_PARTS = {"bqa": "BQA", "tsqa": "TSQA", "cqa": "CQA", "part1": "BQA", "part2": "TSQA", "part3": "CQA"}
+_PROBED = 20  # files that are looked into to tell the kind
+
+
+def _tables(folder: Folder) -> list[Path]:
+    found = folder.files("**/*.json")
+    return found if any({"audio_url", "question"} <= first_fields(path) for path in found[:_PROBED]) else []
+
+
+def _read(folder: Folder) -> Iterator[Found]:
+    sounds = [path.parent for path in folder.files("**/*.wav", "**/*.flac", "**/*.mp3")]
+    under = sorted({folder.name(parent) for parent in sounds})
+
+    def example(path: Path, row: Row) -> Example:
+        among = options(row.data.get("choice", row.data.get("choices")))
+        audio = row.text("audio_url")
+        part = _part(folder.name(path))
+        found = Example(
+            sample_id=PurePosixPath(folder.name(path)).with_suffix("").as_posix() + row.where.rpartition(".json")[2],
+            source_id=PurePosixPath(audio.replace("\\", "/")).name,
+            audio=folder.audio(audio, row.where, beside=path.parent, under=under),
+            question=row.text("question"),
+            choices=among.texts,
+            answer=resolve(row.data.get("answer"), among, texts_first=True),
+            labels=row.labels(("question_type", "category")),
+        )
+        return replace(found, labels={**found.labels, "part": part}) if part else found
+
+    return each(folder, _tables(folder), example)
+
+
+def _part(path: str) -> str | None:
+    """Which of the three parts a file belongs to, by the folders it is in."""
+    words = [word for step in path.lower().split("/")[:-1] for word in step.replace("-", "_").split("_")]
+    return next((_PARTS[word] for word in words if word in _PARTS), None)
+
+
+DCASE2025 = Benchmark("dcase2025", _tables, _read, native=("question_type",), category=("question_type",))

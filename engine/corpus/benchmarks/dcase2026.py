@@ -1,0 +1,37 @@
+"""DCASE 2026 Task 5, development set (Harland/DCASE2026-Task5-DevSet): `dev.jsonl` and `dev_audios/`.
+
+It has no families of its own: a side file (`content_taxonomy.csv`) brings them.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from earmark.engine.corpus.answers import options, resolve
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.folder import Folder
+from earmark.engine.corpus.tables import Row, first_fields
+
+
+def _tables(folder: Folder) -> list[Path]:
+    return [path for path in folder.files("*.jsonl") if {"question_text", "multi_choice"} <= first_fields(path)]
+
+
+def _read(folder: Folder) -> Iterator[Found]:
+    def example(_path: Path, row: Row) -> Example:
+        among = options(row.data.get("multi_choice"))
+        audio = row.text("audio_path")
+        return Example(
+            sample_id=row.text("id"),
+            source_id=audio,
+            audio=folder.audio(audio, row.where, under=("dev_audios",)),
+            question=row.text("question_text"),
+            choices=among.texts,
+            answer=resolve(row.data.get("answer"), among, texts_first=True),
+            labels=row.labels(("category",)),
+        )
+
+    return each(folder, _tables(folder), example)
+
+
+DCASE2026 = Benchmark("dcase2026", _tables, _read, native=(), category=("category",))

@@ -1,0 +1,41 @@
+"""MMAU (test-mini): `mmau-test-mini.json` beside `test-mini-audios/`, or the archive of it.
+
+Some answers carry a letter, some categories are lists of one.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from earmark.engine.corpus.answers import options, resolve
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.folder import Folder
+from earmark.engine.corpus.tables import Row
+
+_LABELS = ("task", "category", "sub-category", "difficulty", "dataset", "split")
+
+
+def _tables(folder: Folder) -> list[Path]:
+    return folder.files("mmau-test*.json")
+
+
+def _read(folder: Folder) -> Iterator[Found]:
+    archives = folder.files("*.tar.gz", "*.zip")
+
+    def example(path: Path, row: Row) -> Example:
+        among = options(row.data.get("choices"))
+        audio = row.text("audio_id")
+        return Example(
+            sample_id=row.text("id"),
+            source_id=audio,
+            audio=folder.audio(audio, row.where, beside=path.parent, archives=archives),
+            question=row.text("question"),
+            choices=among.texts,
+            answer=resolve(row.data.get("answer"), among, texts_first=True),
+            labels=row.labels(_LABELS),
+        )
+
+    return each(folder, _tables(folder), example)
+
+
+MMAU = Benchmark("mmau", _tables, _read, native=("sub-category",), category=("category",))

@@ -1,0 +1,49 @@
+"""MMAU-Pro (gamma-lab-umd/MMAU-Pro): `test.parquet` and `data.zip`, which need not be unpacked.
+
+Open-ended questions have no options, and a question about several clips has no one recording: both are left out.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from earmark.engine.corpus.answers import options, resolve
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.folder import Folder
+from earmark.engine.corpus.tables import Row, Unusable, as_text, parquet_columns
+
+_COLUMNS = {"audio_path", "choices", "answer", "length_type"}
+_LABELS = ("category", "length_type", "sub-cat", "task_identifier")
+
+
+def _tables(folder: Folder) -> list[Path]:
+    return [path for path in folder.files("*.parquet", "data/*.parquet") if parquet_columns(path) >= _COLUMNS]
+
+
+def _read(folder: Folder) -> Iterator[Found]:
+    archives = folder.files("*.zip")
+
+    def example(_path: Path, row: Row) -> Example:
+        among = options(row.data.get("choices"))
+        audio = _only(row.data.get("audio_path"))
+        return Example(
+            sample_id=row.text("id"),
+            source_id=audio,
+            audio=folder.audio(audio, row.where, archives=archives),
+            question=row.text("question"),
+            choices=among.texts,
+            answer=resolve(row.data.get("answer"), among, texts_first=True),
+            labels=row.labels(_LABELS),
+        )
+
+    return each(folder, _tables(folder), example)
+
+
+def _only(paths: object) -> str:
+    found = [text for path in (paths if isinstance(paths, list) else [paths]) if (text := as_text(path))]
+    if len(found) != 1:
+        raise Unusable("has no recording" if not found else f"is about {len(found)} recordings, not one")
+    return found[0]
+
+
+MMAU_PRO = Benchmark("mmau-pro", _tables, _read, native=("category",), category=("category",))

@@ -1,0 +1,169 @@
+"""A benchmark's folder as a corpus: its examples, what was left out and why, and what its own families are called.
+
+Opens no recording. One screen: which kind, read its tables, keep what is unique.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from earmark.engine.corpus import manifest
+from earmark.engine.corpus.audio import TarAudio
+from earmark.engine.corpus.benchmarks.audiomarathon import AUDIOMARATHON
+from earmark.engine.corpus.benchmarks.audiomcq import AUDIOMCQ
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found
+from earmark.engine.corpus.benchmarks.big_bench_audio import BIG_BENCH_AUDIO
+from earmark.engine.corpus.benchmarks.clotho_aqa import CLOTHO_AQA
+from earmark.engine.corpus.benchmarks.dcase2025 import DCASE2025
+from earmark.engine.corpus.benchmarks.dcase2026 import DCASE2026
+from earmark.engine.corpus.benchmarks.mmar import MMAR
+from earmark.engine.corpus.benchmarks.mmau import MMAU
+from earmark.engine.corpus.benchmarks.mmau_pro import MMAU_PRO
+from earmark.engine.corpus.benchmarks.mmsu import MMSU
+from earmark.engine.corpus.decode import LFS
+from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.folder import Folder
+from earmark.engine.corpus.synthetic import corpus as synthetic
+from earmark.engine.corpus.synthetic.splits import Split
+from earmark.engine.errors import InputError
+
+BENCHMARKS = {
+    benchmark.kind: benchmark
+    for benchmark in (
+        MMSU,
+        MMAR,
+        BIG_BENCH_AUDIO,
+        AUDIOMCQ,
+        DCASE2026,
+        DCASE2025,
+        MMAU,
+        MMAU_PRO,
+        AUDIOMARATHON,
+        CLOTHO_AQA,
+        manifest.MANIFEST,
+    )
+}
+
+
+class LeftOut(NamedTuple):
+    """A row of a table that is no example."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Questions about recordings, in the order in which they are best read."""
+
+    kind: str
+    name: str
+    examples: Iterable[Example]  # may be iterated again and again
+    left_out: tuple[LeftOut, ...] = ()
+    native: tuple[str, ...] = ()  # labels that together name the corpus's own family
+    category: tuple[str, ...] = ()  # labels that together are the category of the keyword classifier
+
+
+def open_corpus(path: Path, kind: str | None = None, *, name: str | None = None, allow_outside: bool = False) -> Corpus:
+    """Read the tables of a folder, or a manifest by its own name; the kind is told from what is in there.
+
+    The path `synthetic:SPLIT:CLIPS` or `synthetic:SPLIT:CLIPS:SEED` is the synthetic corpus, made as it is read.
+
+    Raises InputError where the kind cannot be told, a table cannot be read, a row leads outside the folder, or no
+    question is left.
+    """
+    if str(path).startswith("synthetic:") or kind == "synthetic":
+        return _synthetic(str(path), name)
+    benchmark, folder = _benchmark(path, kind, allow_outside)
+    examples, left_out = _unique(benchmark.read(folder))
+    if not examples:
+        reason = f"{len(left_out)} rows were left out, the first: {': '.join(left_out[0])}" if left_out else "no rows"
+        raise InputError(path, f"has no question that can be asked ({reason})", f"is it a corpus of {benchmark.kind}?")
+    if any(isinstance(example.audio, TarAudio) for example in examples):
+        examples.sort(key=_place)
+    default = path.absolute().name if benchmark.kind == "manifest" and path.is_dir() else benchmark.kind
+    default = path.stem if path.is_file() else default
+    return Corpus(
+        benchmark.kind, name or default, tuple(examples), tuple(left_out), benchmark.native, benchmark.category
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Synthetic:
+    """The examples of a split, made anew each time they are read."""
+
+    split: Split
+    clips: int
+    seed: int | None
+
+    def __iter__(self) -> Iterator[Example]:
+        return synthetic.examples(self.split, self.clips, self.seed)
+
+
+def _synthetic(path: str, name: str | None) -> Corpus:
+    form = re.fullmatch(r"synthetic:(\w+):(\d{1,9})(?::(\d{1,9}))?", path)
+    splits = {split.title: split for split in Split}
+    if form is None or form[1] not in splits or int(form[2]) == 0:
+        raise InputError(path, "is no synthetic corpus", f"name synthetic:SPLIT:CLIPS with {' or '.join(splits)}")
+    examples = _Synthetic(splits[form[1]], int(form[2]), int(form[3]) if form[3] else None)
+    next(iter(examples))  # refuses the seed of another split
+    return Corpus("synthetic", name or "synthetic", examples, native=("family",))
+
+
+def _benchmark(path: Path, kind: str | None, allow_outside: bool) -> tuple[Benchmark, Folder]:
+    if kind is not None and kind not in BENCHMARKS:
+        raise InputError(f"kind {kind}", "there is no such kind", f"choose from {', '.join(BENCHMARKS)}")
+    if path.is_file():
+        if kind not in (None, "manifest") or path.suffix.lower() not in (".jsonl", ".csv", ".parquet"):
+            raise InputError(path, "is a file, and no manifest (.jsonl, .csv, .parquet)", "name the folder it is in")
+        read = partial(manifest.read_tables, paths=[path])
+        own = manifest.MANIFEST
+        return Benchmark(own.kind, own.tables, read, own.native, own.category), Folder(
+            path.parent, allow_outside=allow_outside
+        )
+    if not path.is_dir():
+        raise InputError(path, "there is no such folder", "name the folder that a benchmark was downloaded to")
+    folder = Folder(path, allow_outside=allow_outside)
+    found = [kind] if kind else [name for name, benchmark in BENCHMARKS.items() if benchmark.tables(folder)]
+    if not found and (pointer := _pointer(folder)):
+        raise InputError(pointer, "is a Git LFS pointer, not the table", "download it with `git lfs pull`")
+    if len(found) != 1:
+        what = f"could be {' or '.join(found)}" if found else f"is none of {', '.join(BENCHMARKS)}"
+        raise InputError(path, what, "say which with --kind, or add a manifest.jsonl")
+    if not BENCHMARKS[found[0]].tables(folder):
+        raise InputError(path, f"has none of the tables of {found[0]}", "name the folder that holds them")
+    return BENCHMARKS[found[0]], folder
+
+
+def _pointer(folder: Folder) -> str | None:
+    """A table that was never downloaded, only its place: what a clone without Git LFS leaves."""
+    for path in folder.files("**/*.parquet", "**/*.jsonl", "**/*.json", "**/*.csv"):
+        with path.open("rb") as file:
+            if file.read(len(LFS)) == LFS:
+                return folder.name(path)
+    return None
+
+
+def _unique(rows: Iterator[Found]) -> tuple[list[Example], list[LeftOut]]:
+    """The first example of each id; a later one is left out."""
+    examples: list[Example] = []
+    left_out: list[LeftOut] = []
+    first: dict[str, str] = {}
+    for where, found in rows:
+        if isinstance(found, str):
+            left_out.append(LeftOut(where, found))
+        elif found.sample_id in first:
+            left_out.append(LeftOut(where, f"its id '{found.sample_id}' stands already at {first[found.sample_id]}"))
+        else:
+            first[found.sample_id] = where
+            examples.append(found)
+    return examples, left_out
+
+
+def _place(example: Example) -> tuple[str, int]:
+    """Archives from front to back, everything else before them and as it was."""
+    audio = example.audio
+    return (audio.archive, audio.offset) if isinstance(audio, TarAudio) else ("", 0)

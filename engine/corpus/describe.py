@@ -1,0 +1,116 @@
+"""What is in a corpus: counts, durations, families and what was left out, as one JSON-able mapping.
+
+Knows no terminal; the size a family needs comes from whoever plans.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from earmark.engine.corpus.corpus import Corpus
+from earmark.engine.corpus.decode import MOST_SECONDS
+from earmark.engine.corpus.partitions import Partition, recipe_of
+from earmark.engine.corpus.stream import durations
+
+EDGES_S = (0, 1, 2, 5, 10, 20, 30, 60, MOST_SECONDS, float("inf"))
+_SHOWN = 3  # places that are named per reason
+
+
+class Length(NamedTuple):
+    """One recording: its name and how long it is, or why it cannot be heard."""
+
+    name: str
+    seconds: float | None
+    status: str
+
+
+def listen(
+    corpus: Corpus,
+    *,
+    decode: bool = False,
+    workers: int | None = None,
+    report: Callable[[str, int, int], None] = lambda *_: None,
+) -> list[Length]:
+    """The length of every recording of a corpus, each once: by its header, or by decoding it."""
+    audios = list(dict.fromkeys(example.audio for example in corpus.examples))
+    lengths = []
+    for audio, (seconds, status) in zip(audios, durations(audios, decode=decode, workers=workers), strict=True):
+        lengths.append(Length(audio.name, seconds, status))
+        report("decoding recordings" if decode else "reading headers", len(lengths), len(audios))
+    return lengths
+
+
+def describe(
+    corpus: Corpus, partitions: Sequence[Partition], fewest_rows: int, lengths: Sequence[Length] | None
+) -> dict[str, Any]:
+    """Everything that `earmark corpus` says; a family needs `fewest_rows` recordings to be testable."""
+    sources = [example.source_id for example in corpus.examples]
+    per_source = Counter(sources)
+    several = [times for times in per_source.values() if times > 1]
+    options = Counter(len(example.choices) for example in corpus.examples)
+    return {
+        "kind": corpus.kind,
+        "name": corpus.name,
+        "examples": len(sources),
+        "recordings": len(per_source),
+        "recordings_with_several": len(several),
+        "most_per_recording": max(per_source.values(), default=0),
+        "options": [{"options": n, "examples": times} for n, times in sorted(options.items())],
+        "left_out": {
+            "rows": len(corpus.left_out),
+            "reasons": _grouped(corpus.left_out),
+            "all": [left._asdict() for left in corpus.left_out],
+        },
+        "audio": None if lengths is None else _audio(lengths),
+        "fewest_rows": fewest_rows,
+        "partitions": [_partition(partition, sources, fewest_rows) for partition in partitions],
+        "recipe": recipe_of(partitions, corpus) if partitions else None,
+    }
+
+
+def _audio(lengths: Sequence[Length]) -> dict[str, Any]:
+    seconds = np.array([length.seconds for length in lengths if length.seconds is not None])
+    silent = [(length.name, length.status) for length in lengths if length.seconds is None]
+    counts = np.histogram(seconds, bins=EDGES_S)[0].tolist()
+    return {
+        "clips": len(lengths),
+        "total_s": round(float(seconds.sum()), 3),
+        "shortest_s": round(float(seconds.min()), 3) if len(seconds) else None,
+        "median_s": round(float(np.median(seconds)), 3) if len(seconds) else None,
+        "longest_s": round(float(seconds.max()), 3) if len(seconds) else None,
+        "cut": int((seconds > MOST_SECONDS).sum()),
+        "histogram": [
+            {"from_s": low, "to_s": high if np.isfinite(high) else None, "clips": clips}
+            for (low, high), clips in zip(pairwise(EDGES_S), counts, strict=True)
+        ],
+        "not_heard": {
+            "clips": len(silent),
+            "reasons": _grouped(silent),
+            "all": [{"where": where, "reason": reason} for where, reason in silent],
+        },
+    }
+
+
+def _partition(partition: Partition, sources: Sequence[str], fewest_rows: int) -> dict[str, Any]:
+    recordings = Counter(family for family, _ in set(zip(partition.families, sources, strict=True)))
+    return {
+        "name": partition.name,
+        "families": [
+            {"family": family, "n": n, "recordings": recordings[family], "testable": recordings[family] >= fewest_rows}
+            for family, n in partition.sizes.items()
+        ],
+        "recipe": partition.recipe,
+    }
+
+
+def _grouped(reasons: Iterable[tuple[str, str]]) -> list[Mapping[str, Any]]:
+    """Reasons that differ in what they quote are one; the most frequent first, with the first places."""
+    places: dict[str, list[str]] = {}
+    for where, reason in reasons:
+        places.setdefault(re.sub(r"\d+\.\d+", "…", re.sub(r"'.*'", "'…'", reason)), []).append(where)
+    ordered = sorted(places.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [{"reason": reason, "rows": len(where), "first": where[:_SHOWN]} for reason, where in ordered]

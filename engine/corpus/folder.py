@@ -1,0 +1,190 @@
+"""A corpus's folder: its tables, and what a table's audio references lead to, without ever leaving the folder.
+
+Knows files and archives. Knows no benchmark and no question.
+"""
+
+import os
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from earmark.engine.corpus.audio import FileAudio, TarAudio, ZipAudio, is_gzip
+from earmark.engine.corpus.example import Audio
+from earmark.engine.corpus.tables import Unusable
+from earmark.engine.errors import InputError
+
+_ALLOW = "move it into the folder, or allow it with --allow-outside if you trust who wrote it"
+_DRIVE = re.compile(r"[A-Za-z]:/")  # an absolute path of another system
+_DEEPEST = 6  # folders below the root that are looked into for tables
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+
+
+class Folder:
+    """The folder of a corpus. Nothing outside it is opened unless that is allowed."""
+
+    def __init__(self, root: Path, *, allow_outside: bool = False) -> None:
+        self.root = root
+        self._allow_outside = allow_outside
+        self._homes = _homes(root)
+        self._archives: dict[Path, Mapping[str, Audio]] = {}
+        self._listing: list[str] | None = None
+
+    def name(self, path: Path) -> str:
+        """What to call a path in messages."""
+        try:
+            return path.relative_to(self.root).as_posix()
+        except ValueError:
+            return str(path)
+
+    def files(self, *patterns: str) -> list[Path]:
+        """The files that match (`*` within a name, `**/` for any folders), sorted, hidden ones passed over."""
+        if self._listing is None:
+            self._listing = sorted(_listing(self.root))
+        wanted = re.compile("|".join(map(_pattern, patterns)))
+        found = [self.root / path for path in self._listing if wanted.fullmatch(path)]
+        for path in found:
+            self._confine(path, self.name(path))
+        return [path for path in found if path.is_file()]
+
+    def audio(
+        self,
+        reference: str,
+        where: str,
+        *,
+        beside: Path | None = None,
+        under: Sequence[str] = (),
+        archives: Sequence[Path] = (),
+    ) -> Audio:
+        """The recording that a table refers to; what is nowhere is still an Audio, and hearing it says so.
+
+        Looked for from the table's folder `beside` and from the root, as a file or through an archive that is part of
+        the path (`clips.zip/a.wav`); then in the benchmark's `archives`; and, where a benchmark is known to write paths
+        of another machine, by its mere name in the folders `under`.
+
+        Raises InputError for what leads outside the folder, Unusable for what is no path.
+        """
+        path = reference.replace("\\", "/")
+        if "\x00" in path:
+            raise Unusable("the path of its audio has a NUL character")
+        foreign = "://" in path or path.startswith("/") or _DRIVE.match(path) is not None
+        if "://" in path and not under:
+            raise Unusable(f"its audio is a URL ({path}): download it and name the file")
+        bases = dict.fromkeys((beside or self.root, self.root))
+        places = [] if foreign and under else [place for base in bases if (place := self._place(base, path))]
+        named = [self.root / folder / PurePosixPath(path).name for folder in under]
+        if not places and not named:
+            raise InputError(where, f"its audio '{path}' leads outside the folder", _ALLOW)
+        for candidates in (places, named):
+            there = [place for place in candidates if os.path.exists(place)]
+            if there and (len(there) == 1 or candidates is places):
+                self._confine(there[0], where)
+                return FileAudio(str(there[0]), self.name(there[0]))
+            if there:
+                raise Unusable(f"its audio '{PurePosixPath(path).name}' is in {len(there)} folders")
+        found = [self._through(place, where) for place in places] + [self._inside(path, archives)]
+        return next((audio for audio in found if audio), None) or self._missing((places + named)[0])
+
+    def _missing(self, place: Path) -> FileAudio:
+        return FileAudio(str(place), self.name(place))
+
+    def _inside(self, path: str, archives: Sequence[Path]) -> Audio | None:
+        """The member with this path, or with one that ends like it."""
+        wanted = str(_normal(PurePosixPath(path)))
+        for archive in archives:
+            members = self._members(archive)
+            if wanted in members:
+                return members[wanted]
+            ends = [name for name in members if name.endswith("/" + wanted) or wanted.endswith("/" + name)]
+            if len(ends) == 1:
+                return members[ends[0]]
+        return None
+
+    def _place(self, base: Path, path: str) -> Path | None:
+        """Where a path leads, by its words alone; None where that is outside the folder."""
+        place = Path(os.path.normpath(base / path))
+        inside = place.is_relative_to(os.path.normpath(self.root)) and not _DRIVE.match(path)
+        return place if inside or self._allow_outside else None
+
+    def _confine(self, path: Path, where: str) -> None:
+        """Refuse a path that links lead out of the folder."""
+        if self._allow_outside:
+            return
+        real = Path(os.path.realpath(path))
+        if not any(real.is_relative_to(home) for home in self._homes):
+            raise InputError(where, f"'{self.name(path)}' is a link that leads outside the folder", _ALLOW)
+
+    def _through(self, place: Path, where: str) -> Audio | None:
+        for archive in place.parents:
+            if archive.name.endswith(_ARCHIVES) and archive.is_file():
+                self._confine(archive, where)
+                return self._members(archive).get(place.relative_to(archive).as_posix())
+            if archive == self.root:
+                break
+        return None
+
+    def _members(self, archive: Path) -> Mapping[str, Audio]:
+        if archive not in self._archives:
+            self._archives[archive] = _members(archive, self.name(archive), self._allow_outside)
+        return self._archives[archive]
+
+
+def _listing(root: Path) -> Iterator[str]:
+    """Every file down to _DEEPEST folders, by its path from the root; hidden ones (a downloader's .cache) apart."""
+    for folder, subfolders, names in os.walk(root):
+        inside = PurePosixPath(os.path.relpath(folder, root))
+        deep = len(inside.parts) >= _DEEPEST
+        subfolders[:] = [] if deep else [name for name in subfolders if not name.startswith(".")]
+        yield from ((inside / name).as_posix() for name in names if not name.startswith("."))
+
+
+def _pattern(glob: str) -> str:
+    return re.escape(glob).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*")
+
+
+def _homes(root: Path) -> tuple[Path, ...]:
+    """Where files of a corpus may really lie: its folder, and the blobs that a Hugging Face cache links to."""
+    real = Path(os.path.realpath(root))
+    blobs = real.parent.parent / "blobs"
+    return (real, blobs) if real.parent.name == "snapshots" and blobs.is_dir() else (real,)
+
+
+def _members(archive: Path, name: str, allow_outside: bool) -> dict[str, Audio]:
+    """The regular files of an archive by their paths in it. Nothing is ever unpacked."""
+    try:
+        found = _zip_members(archive, name) if zipfile.is_zipfile(archive) else _tar_members(archive, name)
+    except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise InputError(name, f"is not a whole zip, tar or tar.gz archive ({reason})", "download it again") from None
+    members: dict[str, Audio] = {}
+    for member, audio in found.items():
+        path = PurePosixPath(member.replace("\\", "/"))
+        if not allow_outside and (path.is_absolute() or ".." in path.parts):
+            raise InputError(name, f"its member '{member}' leads outside the archive", _ALLOW)
+        members[str(_normal(path))] = audio
+    return members
+
+
+def _zip_members(archive: Path, name: str) -> dict[str, Audio]:
+    with zipfile.ZipFile(archive) as file:
+        return {
+            info.filename: ZipAudio(str(archive), info.filename, f"{name}/{info.filename}")
+            for info in file.infolist()
+            if not info.is_dir()
+        }
+
+
+def _tar_members(archive: Path, name: str) -> dict[str, Audio]:
+    found: dict[str, Audio] = {}
+    mode = "r:gz" if is_gzip(str(archive)) else "r:"
+    with tarfile.open(archive, mode) as file:  # type: ignore[call-overload]
+        for info in file:
+            if info.isreg():
+                found[info.name] = TarAudio(str(archive), info.offset_data, info.size, f"{name}/{info.name}")
+    return found
+
+
+def _normal(path: PurePosixPath) -> PurePosixPath:
+    return PurePosixPath(*(part for part in path.parts if part not in (".", "/")))

@@ -1,0 +1,81 @@
+"""A manifest: a table of our own for everything that is no known benchmark (JSON lines, Parquet or CSV).
+
+Columns: sample_id, audio, question, choices, answer; source_id if several rows share a recording; every other column
+of short texts is a label.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from earmark.engine.corpus.answers import options, resolve
+from earmark.engine.corpus.audio import ParquetAudio
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.example import Audio, Example
+from earmark.engine.corpus.folder import Folder
+from earmark.engine.corpus.tables import Row, Unusable, as_text, parquet_columns
+
+_NAMES = ("manifest.jsonl", "manifest.parquet", "manifest.csv")
+_OWN = {"sample_id", "source_id", "audio", "question", "choices", "answer"}
+_LONGEST_LABEL = 200
+
+
+def _tables(folder: Folder) -> list[Path]:
+    return folder.files(*_NAMES)
+
+
+def read_tables(folder: Folder, paths: list[Path]) -> Iterator[Found]:
+    """The examples of these tables."""
+
+    def example(path: Path, row: Row) -> Example:
+        sample_id = row.text("sample_id")
+        among = options(_choices(row))
+        audio, recording = _recording(folder, path, row, sample_id)
+        return Example(
+            sample_id=sample_id,
+            source_id=row.optional("source_id") or recording,
+            audio=audio,
+            question=row.text("question"),
+            choices=among.texts,
+            answer=resolve(row.data.get("answer"), among),
+            labels={
+                name: text
+                for name, text in row.labels(name for name in row.data if name not in _OWN).items()
+                if len(text) <= _LONGEST_LABEL and not name.startswith("choice_")
+            },
+        )
+
+    return each(folder, paths, example)
+
+
+def _choices(row: Row) -> Any:
+    """A list, a JSON list in a cell of text, or columns choice_a, choice_b, ..."""
+    found = row.data.get("choices")
+    if found is None:
+        columns = sorted(name for name in row.data if len(name) == 8 and name.startswith("choice_"))
+        return [row.data[name] for name in columns] or None
+    if isinstance(found, str):
+        try:
+            return json.loads(found)
+        except (ValueError, RecursionError):
+            raise Unusable('its choices are not a JSON list: write ["a", "b"]') from None
+    return found
+
+
+def _recording(folder: Folder, path: Path, row: Row, sample_id: str) -> tuple[Audio, str]:
+    """The audio of a row, and what to call the recording."""
+    found = row.data.get("audio")
+    if path.suffix == ".parquet" and (isinstance(found, dict) or (found is None and "audio" in parquet_columns(path))):
+        name = as_text(found.get("path")) if isinstance(found, dict) else None
+        name = name or sample_id
+        return ParquetAudio(str(path), row.row_group, row.row, "audio", f"{folder.name(path)}/{name}"), name
+    reference = row.text("audio")
+    return folder.audio(reference, row.where, beside=path.parent), reference
+
+
+def _read(folder: Folder) -> Iterator[Found]:
+    return read_tables(folder, _tables(folder))
+
+
+MANIFEST = Benchmark("manifest", _tables, _read, native=("family",), category=("category",))

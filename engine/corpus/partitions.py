@@ -1,0 +1,179 @@
+"""Partitions of a corpus into families, each with the recipe that made it; and how they get into a run folder.
+
+Declared before any outcome is seen. Knows labels and side files; sentence embeddings are `semantic`'s.
+"""
+
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from earmark.engine.corpus.corpus import Corpus
+from earmark.engine.corpus.tables import Row, Unusable, read
+from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes import atomic, store
+
+RECIPES_KEY = b"earmark.partitions"  # in the metadata of partitions.parquet: {corpus: {recipe, sha256}}
+UNLABELLED = "unlabelled"
+OTHER_RARE = "other_rare"
+GENERAL = "general"
+GROUPS = (  # SPEC 6: the first group with a keyword in the category wins
+    ("speech_content", ("speech", "asr", "transcript", "spoken", "language", "word", "phrase")),
+    ("paralinguistic", ("emotion", "speaker", "accent", "gender", "paralinguis", "prosody", "pitch")),
+    ("sound_event", ("event", "detection", "sound_event", "source")),
+    ("sound_scene", ("scene", "environment", "ambient", "location")),
+    ("music", ("music", "instrument", "genre", "melody", "rhythm", "song")),
+    ("temporal", ("temporal", "count", "timing", "order", "when", "duration", "time")),
+)
+
+
+class Partition(NamedTuple):
+    """A family per example, and how it was made."""
+
+    name: str
+    families: tuple[str, ...]  # as the corpus's examples
+    recipe: Mapping[str, Any]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Examples per family, the largest first."""
+        return dict(sorted(Counter(self.families).items(), key=lambda item: (-item[1], item[0])))
+
+
+def infer_family(category: str) -> str:
+    """The paper's classifier of a raw category string."""
+    lowered = category.lower()
+    return next((family for family, keywords in GROUPS if any(word in lowered for word in keywords)), GENERAL)
+
+
+def keyword(corpus: Corpus) -> Partition:
+    """The paper's classifier of the corpus's own category; `general` where it has none."""
+    families = (infer_family(category) for category in _joined(corpus, corpus.category, " "))
+    return Partition("keyword", tuple(families), {"rule": "keyword", "columns": list(corpus.category)})
+
+
+def native(corpus: Corpus) -> Partition:
+    """The benchmark's own labels."""
+    families = tuple(label or UNLABELLED for label in _joined(corpus, corpus.native, " / "))
+    return Partition("native", families, {"rule": "native", "columns": list(corpus.native)})
+
+
+def by_label(corpus: Corpus, column: str) -> Partition:
+    """Any label column of the corpus."""
+    known = dict.fromkeys(name for example in corpus.examples for name in example.labels)
+    if column not in known:
+        raise InputError(
+            f"partition {column}", "there is no such label", f"choose from keyword, native, {', '.join(known)}"
+        )
+    families = tuple(example.labels.get(column, UNLABELLED) for example in corpus.examples)
+    return Partition(column, families, {"rule": "label", "columns": [column]})
+
+
+def named(corpus: Corpus, name: str) -> Partition:
+    """A partition by its name: keyword, native, or a label."""
+    return {"keyword": keyword, "native": native}[name](corpus) if name in _OWN else by_label(corpus, name)
+
+
+def declared(corpus: Corpus) -> list[Partition]:
+    """The partitions that a corpus brings: keyword and native, where it has words for them."""
+    return [named(corpus, name) for name in _OWN if any(_joined(corpus, getattr(corpus, _OWN[name]), ""))]
+
+
+_OWN = {"keyword": "category", "native": "native"}
+
+
+def side_file(corpus: Corpus, path: Path) -> list[Partition]:
+    """The columns of a table (CSV, JSON lines, Parquet) whose sample_id, or first column, names the samples."""
+    if path.suffix.lower() not in (".csv", ".jsonl", ".parquet") or not path.is_file():
+        raise InputError(path, "is no CSV, JSON lines or Parquet file", "name a table of sample_id and families")
+    label_of: dict[str, Mapping[str, str]] = {}
+    columns: dict[str, None] = {}
+    for row in read(path, str(path)):
+        if not isinstance(row, Row):
+            raise InputError(row[0], row[1], "mend the side file")
+        id_column = "sample_id" if "sample_id" in row.data else next(iter(row.data), "")
+        names = [name for name in row.data if name != id_column]
+        try:
+            sample_id, labels = row.text(id_column), row.labels(names)
+        except Unusable as reason:
+            raise InputError(row.where, str(reason), "mend the side file") from None
+        if label_of.get(sample_id, labels) != labels:
+            raise InputError(row.where, f"sample '{sample_id}' has two families", "keep one row per sample")
+        label_of[sample_id] = labels
+        columns |= dict.fromkeys(names)
+    found = [label_of.get(example.sample_id) for example in corpus.examples]
+    if not any(found):
+        ids = first_few(example.sample_id for example in corpus.examples)
+        raise InputError(path, f"names no sample of the corpus (which has {ids})", "check its first column")
+    recipe = {"rule": "side file", "file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return [
+        Partition(column, tuple((of or {}).get(column, UNLABELLED) for of in found), {**recipe, "columns": [column]})
+        for column in columns
+    ]
+
+
+def merge_rare(families: Sequence[str], least: int) -> tuple[str, ...]:
+    """Families with fewer than `least` examples, as one."""
+    sizes = Counter(families)
+    return tuple(family if sizes[family] >= least else OTHER_RARE for family in families)
+
+
+# Into a run folder -----------------------------------------------------------------------------------------
+
+
+def recipe_of(partitions: Sequence[Partition], corpus: Corpus) -> dict[str, Any]:
+    """How the partitions of a corpus were made, and a hash of that and of every label."""
+    recipe = {partition.name: dict(partition.recipe) for partition in partitions}
+    ids = [example.sample_id for example in corpus.examples]
+    content = [recipe, ids, [partition.families for partition in partitions]]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return {"kind": corpus.kind, "partitions": recipe, "sha256": digest}
+
+
+def write(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> Path:
+    """Write `partitions.parquet` of a run folder with the recipes in its metadata, keeping those of other corpora."""
+    if not partitions:
+        raise InputError(run, "there is no partition to write", "name one with --by, --semantic or --side")
+    twice = [name for name, times in Counter(partition.name for partition in partitions).items() if times > 1]
+    if twice:
+        raise InputError("partitions", f"{first_few(twice)} stands twice", "rename the column of the side file")
+    atomic.make_folder(run)
+    recipes = read_recipes(run) | {corpus.name: recipe_of(partitions, corpus)}
+    ids = [example.sample_id for example in corpus.examples]
+    path = store.write_partitions(run, corpus.name, ids, {p.name: p.families for p in partitions})
+    table = pq.read_table(path)
+    encoded = json.dumps(recipes, sort_keys=True, ensure_ascii=False).encode()
+    stamped = io.BytesIO()
+    pq.write_table(
+        table.replace_schema_metadata({**table.schema.metadata, RECIPES_KEY: encoded}),
+        stamped,
+        compression="zstd",
+        write_page_checksum=True,
+    )
+    atomic.write_file(path, stamped.getvalue())
+    return path
+
+
+def read_recipes(run: Path) -> dict[str, Any]:
+    """The recipes in a run folder's partitions.parquet, by corpus; none where nothing says how they were made."""
+    path = run / store.PARTITIONS
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads((pq.read_schema(path).metadata or {}).get(RECIPES_KEY, b"{}"))
+    except (pa.ArrowException, OSError, ValueError):
+        return {}  # whether it is a partitions file at all, its own reader says
+    return found if isinstance(found, dict) else {}
+
+
+def _joined(corpus: Corpus, columns: Sequence[str], between: str) -> list[str]:
+    """The labels of these columns as one text per example."""
+    return [
+        between.join(example.labels[name] for name in columns if name in example.labels) for example in corpus.examples
+    ]
