@@ -1,1 +1,9 @@
-"""The embedded answerer: a folder of a small Qwen2-Audio, like any downloaded one; its card is README.md."""
+"""The embedded answerers: this folder is a small Qwen2-Audio like any downloaded one (tiny-a; its card is README.md),
+and `b/` is another, trained from another seed.
+"""
+
+from pathlib import Path
+
+TINY_A = Path(__file__).parent
+TINY_B = TINY_A / "b"
+FOLDERS = {"tiny-a": TINY_A, "tiny-b": TINY_B}

@@ -1,0 +1,98 @@
+"""The nouns of answering: what is asked, about which seconds of which recording, and what came of it.
+
+Knows no torch, no plan and no files: a recording is opened by its own `Audio`, when its turn comes.
+"""
+
+from dataclasses import dataclass
+
+from earmark.engine.answerers import prompt
+from earmark.engine.corpus.example import Audio
+from earmark.engine.interfaces.keep import Kept
+
+OK = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Some whole seconds of one recording. Equal `audio` values are opened once; equal hashes are answered once."""
+
+    audio: Audio  # compared and hashed by value
+    chunks: tuple[int, ...]  # rising; of the clip as `interfaces.keep.clip` makes it
+    samples: int
+    hash: str  # of the kept samples
+
+    @classmethod
+    def of(cls, audio: Audio, kept: Kept) -> "Heard":
+        """What `keep` left of a recording."""
+        return cls(audio, tuple(int(i) for i in kept.chunks), len(kept.audio), kept.hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One multiple-choice question about what is heard; the id is the caller's."""
+
+    id: str
+    heard: Heard
+    question: str
+    choices: tuple[str, ...]
+    answer: int  # index of the right choice
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.answer < len(self.choices):
+            raise ValueError(f"request {self.id}: answer {self.answer} of {len(self.choices)} choices")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one piece of work came to, for every request that asked for it.
+
+    `option_nll[i]` is minus the logarithm of the probability, over the whole vocabulary, that the answer begins with
+    the token of letter i.
+    """
+
+    key: str
+    label: str | None = None  # None: no letter could be parsed, or the work failed
+    option_nll: tuple[float, ...] = ()
+    audio_tokens: int = 0
+    text: str | None = None  # what was generated, where something was
+    status: str = OK
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One request's answer: the answerer's part of an outcome row."""
+
+    id: str
+    predicted_label: str | None
+    correct_label: str
+    nll: float | None
+    num_audio_tokens: int
+    kept_hash: str
+    status: str
+
+    @classmethod
+    def of(cls, request: Request, result: Result) -> "Answer":
+        """A shared result, seen by one of the requests that share it."""
+        return cls(
+            id=request.id,
+            predicted_label=result.label,
+            correct_label=prompt.letters(len(request.choices))[request.answer],
+            nll=max(0.0, result.option_nll[request.answer]) if result.status == OK else None,
+            num_audio_tokens=result.audio_tokens,
+            kept_hash=request.heard.hash,
+            status=result.status,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands."""
+
+    answered: int  # requests, the resumed ones included
+    total: int
+    resumed: int
+    failed: int
+    evaluations_per_s: float
+    audio_hours_per_s: float  # of kept audio that was answered about
+    share_saved: float  # of the FLOPs that answering one at a time would take
+    left_s: float | None

@@ -1,0 +1,107 @@
+"""What the planner foresees, what the answerers count, and what torch says they ran. No clock: these are exact."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import fakes
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode, mm_flop
+
+from earmark.engine.answerers import ops
+from earmark.engine.answerers.batches import Limits, foreseen, make_batches
+from earmark.engine.answerers.cost import Cost
+from earmark.engine.answerers.plan import make_plan
+from earmark.engine.answerers.run import answer_all
+from earmark.engine.answerers.scheduler import Options
+
+
+@pytest.mark.parametrize("questions", [2, 6])
+def test_what_was_foreseen_is_what_was_run(questions: int) -> None:
+    """Encoder frames, decoder tokens and FLOPs, padding included, to the last one; and what that saves."""
+    answerer = fakes.qwen2_audio(tiny_mel=True)
+    requests = fakes.paper_shaped(4, questions)
+    options = Options(batch_tokens=1024)
+    plan = make_plan(requests, answerer.template, answerer.shape, answerer.tokenize)
+    batches = list(make_batches(plan, Limits(options.batch_tokens, options.kv_bytes, options.window_clips)))
+    answerer._prefix = None  # computed once per process: count it here
+    before = answerer.counted
+    assert len(list(answer_all(answerer, requests, options))) == len(requests) == 26 * 4 * questions
+    counted = difference(answerer.counted, before)
+    assert counted == foreseen(plan, batches)
+
+    planned, alone = plan.cost(), plan.cost_alone()
+    distinct = sum(1 for _ in plan.questions())
+    assert 0.5 < distinct / len(requests) < 0.62  # b = 1 is raw; .05 and .1 keep the same chunk
+    for name, at_least in (("encoder_frames", {2: 7.5, 6: 15}), ("decoder_tokens", {2: 2.7, 6: 3.7})):
+        assert getattr(alone, name) / getattr(counted, name) > at_least[questions]
+        assert getattr(counted, name) <= 1.35 * getattr(planned, name)  # padding, on a sweep of two clips
+    assert planned.flops <= counted.flops
+
+
+@contextmanager
+def counting() -> Iterator[FlopCounterMode]:
+    """Torch's own counter, which knows neither fused attention nor products in place."""
+    extra = {torch.ops.aten.addmm_: lambda _, a, b, **_kwargs: mm_flop(a, b)}
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, custom_mapping=extra) as counter:
+        yield counter
+
+
+def difference(after: Cost, before: Cost) -> Cost:
+    return after + before.times(-1)
+
+
+@pytest.mark.parametrize("model", ["qwen2_audio", "omni"])
+def test_counted_flops_are_those_that_torch_counts(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where attention runs in blocks it computes less than is counted: here it does not."""
+    monkeypatch.setattr(ops, "BLOCK", 10_000)
+    answerer = fakes.qwen2_audio(tiny_mel=True) if model == "qwen2_audio" else fakes.qwen25_omni()
+    clip = answerer.open(fakes.sound(1, 9.3))
+    questions = answerer.tokenize(["one two three four five", "one two three and six or seven"])
+    answerer._prefixed()
+    before = answerer.counted
+    with counting() as counter:
+        encoded = answerer.encode([clip, clip], [range(10), [2, 5]])
+        kv = answerer.prefill(encoded, [questions[0][:3]] * 2)
+        answerer.score(kv, [0, 1, 1], [questions[0], questions[1], questions[1]], [3, 3, 3])
+        answerer.score(encoded, [1, 0], questions, [2, 2])
+    counted = difference(answerer.counted, before).flops
+    mel = sum(2 * n * answerer.mel._filters.numel() for n in mel_windows(answerer))
+    assert counter.get_total_flops() - mel == pytest.approx(counted, rel=1e-9)
+
+
+def mel_windows(answerer: Any) -> list[int]:
+    """Frames that the encoding above computes anew: torch counts their mel product, we do not."""
+    from earmark.engine.answerers.mel import _Kept
+
+    frames = answerer.shape.encoder.run_frames(answerer.shape.encoder.valid_frames(148_800)) + 2
+    samples = fakes.sound(1, 9.3)
+    return [len(_Kept(samples, chunks, answerer.mel).stale(frames)) for chunks in (range(10), [2, 5])]
+
+
+def test_the_naive_count_is_that_of_the_plain_model() -> None:
+    answerer = fakes.qwen2_audio(tiny_mel=True)
+    audio = fakes.sound(1, 4.0)
+    prompt = answerer.template.prompt("Which?", ["a", "b"])
+    with counting() as counter, torch.inference_mode():
+        answerer.alone(audio, prompt.prefix, prompt.question, 2)
+    text = sum(len(t) for t in answerer.tokenize([prompt.prefix, prompt.question]))
+    mel = 401 * 64 * 2 * 400  # the extractor's product over the padded window
+    assert counter.get_total_flops() - mel == pytest.approx(answerer.shape.alone(64_000, text).flops, rel=1e-9)
+
+
+def test_batch_size_changes_padding_only() -> None:
+    answerer = fakes.FakeAnswerer()
+    requests = fakes.paper_shaped(3, 2)
+    plan = make_plan(requests, answerer.template, answerer.shape, answerer.tokenize)
+    least = plan.cost()
+    wide = Limits(4096, 1 << 30, 64)
+    for limits in (wide, replace(wide, tokens=1), replace(wide, window_clips=1)):
+        cost = foreseen(plan, list(make_batches(plan, limits)))
+        assert cost.decoder_tokens >= least.decoder_tokens
+        assert cost.encoder_frames >= least.encoder_frames
+        if limits.tokens == 1:
+            assert cost == least

@@ -1,0 +1,86 @@
+"""The lean decoder against Hugging Face's, in pieces and in every number format; and attention in blocks."""
+
+from typing import Any
+
+import fakes
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from earmark.engine.answerers import ops
+from earmark.engine.answerers.decoder import Past
+
+
+def plain(answerer: Any, ids: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return answerer.model.lm_head(answerer.model.model.language_model(ids).last_hidden_state)[:, -1].float()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("model", ["qwen2_audio", "omni"])
+def test_a_past_in_pieces_and_ragged_rows(model: str, dtype: str) -> None:
+    """prefix -> three pasts of unequal length -> five questions on them, against whole sequences."""
+    answerer = fakes.qwen2_audio(dtype, tiny_mel=True) if model == "qwen2_audio" else fakes.qwen25_omni(dtype)
+    decoder = answerer.decoder
+    chance = torch.Generator().manual_seed(0)
+    prefix, *texts = (
+        torch.randint(5, 200, (n,), generator=chance) for n in (9, 70, 3, 40, *(1, 12, 5, 80, 2))
+    )  # fmt: skip
+    pasts, questions = texts[:3], texts[3:]
+    rows = [2, 0, 0, 1, 2]
+
+    def padded(parts: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        ids = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
+        return decoder.embed(ids), torch.tensor([len(p) for p in parts])
+
+    first = decoder.prefill(*padded([prefix]), None)
+    second = decoder.prefill(*padded(list(pasts)), Past(first))
+    x, lengths = padded(list(questions))
+    logits, kv = decoder.read(x, lengths, Past(second, torch.tensor(rows)), keep=True)
+    whole = [torch.cat([prefix, pasts[row], question]) for row, question in zip(rows, questions, strict=True)]
+    tolerance = {"float32": 1e-4, "float16": 0.05, "bfloat16": 0.4}[dtype]
+    for got, ids in zip(logits, whole, strict=True):
+        assert float((got - plain(answerer, ids[None])[0]).abs().max()) < tolerance
+    assert kv is not None
+    assert kv.lengths.tolist() == [len(ids) for ids in whole]
+
+    token = torch.tensor([[7]] * 2)  # and one more token after two of those rows
+    after, _ = decoder.read(decoder.embed(token), torch.ones(2, dtype=torch.int64), Past(kv.take(torch.tensor([3, 1]))))
+    for got, row in zip(after, (3, 1), strict=True):
+        ids = torch.cat([whole[row], token[0]])
+        assert float((got - plain(answerer, ids[None])[0]).abs().max()) < tolerance
+
+
+def test_without_a_mask_padding_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On CUDA rows without padding in their past have no mask: the last token of a short row must still end there."""
+    answerer = fakes.qwen2_audio(tiny_mel=True)
+    decoder = answerer.decoder
+    ids = torch.randint(5, 200, (3, 30), generator=torch.Generator().manual_seed(1))
+    lengths = torch.tensor([30, 12, 1])
+    past = Past(decoder.prefill(decoder.embed(ids[:1, :9]), torch.tensor([9]), None))
+    expected, _ = decoder.read(decoder.embed(ids), lengths, past)
+    monkeypatch.setattr(decoder, "_mask", lambda *_: None)
+    got, _ = decoder.read(decoder.embed(ids), lengths, past)
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+
+
+@settings(max_examples=40)
+@given(n=st.integers(1, 100), past=st.integers(0, 60), seed=st.integers(0, 9))
+def test_blocks_and_the_unmasked_form_equal_masked_attention(n: int, past: int, seed: int) -> None:
+    chance = torch.Generator().manual_seed(seed)
+    q, k, v = (torch.randn(2, 3, length, 8, generator=chance) for length in (n, past + n, past + n))
+    hidden = torch.ones(n, past + n, dtype=torch.bool).triu(past + 1)
+    mask = torch.zeros(1, 1, n, past + n).masked_fill(hidden, -torch.inf)
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    torch.testing.assert_close(ops.attend_causally(q, k, v, mask), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ops.attend_causally(q, k, v, None), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_model_goes_on_working_on_shared_weights() -> None:
+    """In bf16 the decoder's fused weights and the model's own are the same memory."""
+    answerer = fakes.qwen2_audio("bfloat16", tiny_mel=True)
+    layer = answerer.model.model.language_model.layers[0].self_attn
+    fused = answerer.decoder._layers[0].qkv
+    assert layer.q_proj.weight.data_ptr() == fused.data_ptr()
+    assert layer.v_proj.weight.untyped_storage().data_ptr() == fused.untyped_storage().data_ptr()
