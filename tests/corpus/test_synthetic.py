@@ -6,6 +6,7 @@ import json
 import pickle
 import tracemalloc
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from earmark.engine.corpus.example import Waveform
+from earmark.engine.corpus.synthetic import bank as bank_module
 from earmark.engine.corpus.synthetic import sounds
 from earmark.engine.corpus.synthetic.bank import bank
 from earmark.engine.corpus.synthetic.clips import LEVEL_DB, SLOTS, draw, mix, sound_of, start_of
@@ -286,3 +289,34 @@ def test_a_corpus_on_disk_is_the_corpus(tmp_path):
         audio, rate = soundfile.read(tmp_path / line["audio"], dtype="float32")
         assert rate == SECOND
         np.testing.assert_array_equal(audio, row.audio.waveform())
+
+
+def _small_bank(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[Waveform]:
+    monkeypatch.setattr(bank_module, "SOUNDS_PER_CLASS", 2)
+    monkeypatch.setattr(bank_module, "BACKGROUNDS_PER_CLASS", 1)
+    monkeypatch.setenv("EARMARK_CACHE_DIR", str(folder))
+    made = bank.__wrapped__(Split.SELECTOR)
+    waves = [wave for kind in (made.events, made.tones, made.backgrounds) for of_class in kind for wave in of_class]
+    return waves + [sweep.wave for of_class in made.sweeps for sweep in of_class]
+
+
+def test_a_bank_from_the_cache_is_the_bank_that_was_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made, mapped = (_small_bank(monkeypatch, tmp_path) for _ in range(2))
+    nowhere = tmp_path / "file"
+    nowhere.write_text("not a folder")
+    unshared = _small_bank(monkeypatch, nowhere)
+    for one, two, three in zip(made, mapped, unshared, strict=True):
+        assert np.array_equal(one, two)
+        assert np.array_equal(one, three)
+    assert isinstance(mapped[0], np.memmap)
+    assert not isinstance(unshared[0], np.memmap)
+
+
+@pytest.mark.parametrize("suffix", ["f32", "npy"])
+def test_a_damaged_cache_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, suffix: str) -> None:
+    made = _small_bank(monkeypatch, tmp_path)
+    kept = [np.array(wave) for wave in made]
+    (damaged,) = tmp_path.glob(f"sounds-*/*.{suffix}")
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    assert all(np.array_equal(one, two) for one, two in zip(kept, _small_bank(monkeypatch, tmp_path), strict=True))
+    assert not [path for path in tmp_path.glob("sounds-*/*") if path.suffix not in (".f32", ".npy")]

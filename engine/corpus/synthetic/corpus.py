@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from earmark.engine.corpus.example import Example, Waveform
 from earmark.engine.corpus.synthetic.bank import bank
-from earmark.engine.corpus.synthetic.clips import Clip, draw, mix
+from earmark.engine.corpus.synthetic.clips import SLOTS, Clip, draw, mix
 from earmark.engine.corpus.synthetic.questions import FAMILIES, NEEDS, Question, questions
-from earmark.engine.corpus.synthetic.splits import Split
+from earmark.engine.corpus.synthetic.splits import Split, check_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,10 @@ class SyntheticAudio:
         """What sounds when."""
         return draw(self.split, self.seed, self.index)
 
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return float(SLOTS)
+
     def waveform(self) -> Waveform:
         """Mix it from the split's own bank."""
         return mix(self.clip(), bank(self.split))
@@ -44,6 +48,8 @@ def examples(
     Raises InputError where the seed belongs to another split.
     """
     seed = split.seeds.start if seed is None else seed
+    check_seed(split, seed)
+    bank(split)  # made here where it is missing, not by every worker that opens a clip
     for index in range(first, first + clips):
         audio = SyntheticAudio(split, seed, index)
         asked = {question.family: question for question in questions(audio.clip())}
