@@ -12,20 +12,23 @@ from typing import Any, NamedTuple
 from earmark.engine.corpus.tables import Unusable, as_text
 
 _LETTER = re.compile(r"\(?([A-Za-z])[.):]?\)?")  # C, c, (C), C., C)
-_LETTERED = re.compile(r"\(?([A-Za-z])(?:[.):]+)\s*(\S.*)", re.DOTALL)  # A. Writing, (A) Writing, A: Writing
+_LETTERED = re.compile(  # A. Writing, (A) Writing, A: Writing; not U.S.
+    r"\(?([A-Za-z])[.):]+(?![A-Za-z]\.)\s*(\S.*)", re.DOTALL
+)
 
 
 class Options(NamedTuple):
     """The options of a question in their order, and the letter each has in its table."""
 
     texts: tuple[str, ...]
-    letters: tuple[str, ...]
+    letters: tuple[str, ...]  # all empty where nobody can say which letter means which option
 
 
-def options(choices: Any) -> Options:
+def options(choices: Any, letters: Sequence[str] | None = None) -> Options:
     """What may be chosen, without the padding (null, empty) and without letters in front; raises Unusable.
 
-    Padding may stand anywhere and takes its letter with it. The text "None" is an option like any other.
+    The letters are those that the table declares, else those in front of the options, else A, B, ... by their places:
+    padding may stand anywhere and takes its place with it. The text "None" is an option like any other.
     """
     if not isinstance(choices, Sequence) or isinstance(choices, str | bytes):
         raise Unusable("not multiple choice: it has no list of options")
@@ -33,18 +36,27 @@ def options(choices: Any) -> Options:
         raise Unusable("an option is not a text")
     if len(choices) > len(ascii_uppercase):
         raise Unusable(f"{len(choices)} options, more than there are letters")
-    found = [
-        (letter, text) for letter, choice in zip(ascii_uppercase, choices, strict=False) if (text := as_text(choice))
-    ]
+    named = ascii_uppercase if letters is None else [letter.upper() for letter in letters]
+    found = [(letter, text) for letter, choice in zip(named, choices, strict=False) if (text := as_text(choice))]
     if not found:
         raise Unusable("not multiple choice: it has no options")
     if len(found) < 2:
         raise Unusable("has one option only")
-    letters, texts = (tuple(column) for column in zip(*found, strict=True))
-    lettered = [_LETTERED.fullmatch(text) for text in texts]
-    if all(match and match[1] == letter for match, letter in zip(lettered, letters, strict=True)):
-        texts = tuple(match[2].strip() for match in lettered if match)
-    return Options(texts, letters)
+    return _lettered([text for _, text in found], [letter for letter, _ in found], declared=letters is not None)
+
+
+def _lettered(texts: list[str], letters: list[str], *, declared: bool) -> Options:
+    """Options with their letters: `letters`, unless those in front of the texts say otherwise."""
+    matches = [match for text in texts if (match := _LETTERED.fullmatch(text))]
+    own = [match[1].upper() for match in matches]
+    if len(own) == len(texts) and len(set(own)) == len(own) and (own == letters or not declared):
+        if own == letters or sorted(own) == list(ascii_uppercase[: len(own)]):  # E. coli, S. aureus keep theirs
+            texts = [match[2].strip() for match in matches]
+        return Options(tuple(texts), tuple(own))
+    pairs = [(_LETTERED.fullmatch(text), letter) for text, letter in zip(texts, letters, strict=True)]
+    disagree = any(match and match[1].upper() != letter for match, letter in pairs)
+    unclear = disagree or len(set(letters)) < len(letters)
+    return Options(tuple(texts), tuple("" if unclear else letter for letter in letters))
 
 
 def resolve(answer: Any, among: Options, *, texts_first: bool = False) -> int:
@@ -60,6 +72,10 @@ def resolve(answer: Any, among: Options, *, texts_first: bool = False) -> int:
     if said is None:
         raise Unusable("has no answer")
     by_text, by_letter = _by_text(said, among), _by_letter(said, among)
+    if by_text is None and not any(among.letters) and _LETTER.fullmatch(said):
+        raise Unusable(
+            f"answer '{_short(said)}' is a letter, and the options' own letters are not those of their places"
+        )
     if by_text is not None and by_letter not in (None, by_text) and not texts_first:
         raise Unusable(f"answer '{_short(said)}' is the text of one option and the letter of another")
     found = by_text if by_text is not None else by_letter if by_letter is not None else _by_both(said, among)
@@ -81,7 +97,7 @@ def _by_text(said: str, among: Options) -> int | None:
 def _by_letter(said: str, among: Options) -> int | None:
     match = _LETTER.fullmatch(said)
     letter = match[1].upper() if match else ""
-    return among.letters.index(letter) if letter in among.letters else None
+    return among.letters.index(letter) if match and letter in among.letters else None
 
 
 def _by_both(said: str, among: Options) -> int | None:

@@ -35,6 +35,20 @@ class FileAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class MissingAudio:
+    """A recording that is known to be nowhere."""
+
+    name: str
+    reason: str
+
+    def waveform(self) -> Waveform:
+        raise AudioError(self.reason)
+
+    def seconds(self) -> float:
+        raise AudioError(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
 class BytesAudio:
     """The bytes of a recording that have been read already."""
 

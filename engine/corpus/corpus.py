@@ -119,11 +119,9 @@ def _benchmark(path: Path, kind: str | None, allow_outside: bool) -> tuple[Bench
     if path.is_file():
         if kind not in (None, "manifest") or path.suffix.lower() not in (".jsonl", ".csv", ".parquet"):
             raise InputError(path, "is a file, and no manifest (.jsonl, .csv, .parquet)", "name the folder it is in")
-        read = partial(manifest.read_tables, paths=[path])
-        own = manifest.MANIFEST
-        return Benchmark(own.kind, own.tables, read, own.native, own.category), Folder(
-            path.parent, allow_outside=allow_outside
-        )
+        folder, own = Folder(path.parent, allow_outside=allow_outside), manifest.MANIFEST
+        read = partial(manifest.read_tables, paths=[folder.root / path.name])
+        return Benchmark(own.kind, own.tables, read, own.native, own.category), folder
     if not path.is_dir():
         raise InputError(path, "there is no such folder", "name the folder that a benchmark was downloaded to")
     folder = Folder(path, allow_outside=allow_outside)

@@ -46,6 +46,8 @@ def waveform(source: Source) -> Waveform:
         raise AudioError("holds samples that are NaN or infinite")
     heard = mono if rate == SAMPLE_RATE else soxr.resample(mono, rate, SAMPLE_RATE)
     heard = heard[: MOST_SECONDS * SAMPLE_RATE]
+    if not np.isfinite(heard).all():
+        raise AudioError("holds samples that are too large to be resampled")
     if len(heard) == 0:
         raise AudioError("is shorter than one sample at 16 kHz")
     return np.ascontiguousarray(heard, dtype=np.float32)
@@ -116,7 +118,10 @@ def _opened(source: Source) -> Iterator[Any]:
             # A descriptor lets libsndfile read by itself, which is faster than calling back for every block.
             sound = _Forward(file.fileno() if isinstance(source, str) else file, closefd=False)
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
-            raise AudioError(f"cannot be opened as {kind} ({_said(error)})") from None
+            said = _said(error)
+            if "does not exist" in said:  # libsndfile's words for bytes that it cannot make sense of
+                raise AudioError(f"is damaged: it cannot be opened as {kind}") from None
+            raise AudioError(f"cannot be opened as {kind} ({said})") from None
         with sound:
             if sound.channels < 1:
                 raise AudioError("has no channels")

@@ -11,25 +11,27 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from earmark.engine.corpus.audio import FileAudio, TarAudio, ZipAudio, is_gzip
+from earmark.engine.corpus.audio import FileAudio, MissingAudio, TarAudio, ZipAudio, is_gzip
 from earmark.engine.corpus.example import Audio
 from earmark.engine.corpus.tables import Unusable
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, first_few
 
 _ALLOW = "move it into the folder, or allow it with --allow-outside if you trust who wrote it"
 _DRIVE = re.compile(r"[A-Za-z]:/")  # an absolute path of another system
 _DEEPEST = 6  # folders below the root that are looked into for tables
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+_OTHER_ARCHIVES = (".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.zst", ".7z", ".rar")
 
 
 class Folder:
     """The folder of a corpus. Nothing outside it is opened unless that is allowed."""
 
     def __init__(self, root: Path, *, allow_outside: bool = False) -> None:
-        self.root = root
+        self.root = Path(os.path.abspath(root))  # beside `.`, every relative path would count as inside
         self._allow_outside = allow_outside
-        self._homes = _homes(root)
+        self._homes = _homes(self.root)
         self._archives: dict[Path, Mapping[str, Audio]] = {}
+        self._endings: dict[Path, Mapping[str, list[str]]] = {}
         self._listing: list[str] | None = None
 
     def name(self, path: Path) -> str:
@@ -85,10 +87,22 @@ class Folder:
             if there:
                 raise Unusable(f"its audio '{PurePosixPath(path).name}' is in {len(there)} folders")
         found = [self._through(place, where) for place in places] + [self._inside(path, archives)]
-        return next((audio for audio in found if audio), None) or self._missing((places + named)[0])
+        return next((audio for audio in found if audio), None) or self._missing((places + named)[0], where, archives)
 
-    def _missing(self, place: Path) -> FileAudio:
-        return FileAudio(str(place), self.name(place))
+    def _missing(self, place: Path, where: str, archives: Sequence[Path]) -> Audio:
+        """What is nowhere; it may appear later, so where it would lie is confined as well."""
+        self._confine(place, where)
+        name = self.name(place)
+        for parent in place.parents:
+            if os.path.isfile(parent):
+                return MissingAudio(name, _within(parent))
+            if parent == self.root:
+                break
+        if archives and not os.path.lexists(place):
+            return MissingAudio(
+                name, f"there is no such file, and no such member in {first_few(map(self.name, archives))}"
+            )
+        return FileAudio(str(place), name)
 
     def _inside(self, path: str, archives: Sequence[Path]) -> Audio | None:
         """The member with this path, or with one that ends like it."""
@@ -97,15 +111,16 @@ class Folder:
             members = self._members(archive)
             if wanted in members:
                 return members[wanted]
-            ends = [name for name in members if name.endswith("/" + wanted) or wanted.endswith("/" + name)]
+            alike = self._alike(archive).get(wanted.rpartition("/")[2], [])
+            ends = [name for name in alike if name.endswith("/" + wanted) or wanted.endswith("/" + name)]
             if len(ends) == 1:
                 return members[ends[0]]
         return None
 
     def _place(self, base: Path, path: str) -> Path | None:
         """Where a path leads, by its words alone; None where that is outside the folder."""
-        place = Path(os.path.normpath(base / path))
-        inside = place.is_relative_to(os.path.normpath(self.root)) and not _DRIVE.match(path)
+        place = Path(os.path.abspath(base / path))
+        inside = place.is_relative_to(self.root) and not _DRIVE.match(path)
         return place if inside or self._allow_outside else None
 
     def _confine(self, path: Path, where: str) -> None:
@@ -118,7 +133,7 @@ class Folder:
 
     def _through(self, place: Path, where: str) -> Audio | None:
         for archive in place.parents:
-            if archive.name.endswith(_ARCHIVES) and archive.is_file():
+            if archive.name.endswith(_ARCHIVES) and os.path.isfile(archive):
                 self._confine(archive, where)
                 return self._members(archive).get(place.relative_to(archive).as_posix())
             if archive == self.root:
@@ -130,6 +145,15 @@ class Folder:
             self._archives[archive] = _members(archive, self.name(archive), self._allow_outside)
         return self._archives[archive]
 
+    def _alike(self, archive: Path) -> Mapping[str, list[str]]:
+        """The members of an archive by the last part of their paths."""
+        if archive not in self._endings:
+            endings: dict[str, list[str]] = {}
+            for name in self._members(archive):
+                endings.setdefault(name.rpartition("/")[2], []).append(name)
+            self._endings[archive] = endings
+        return self._endings[archive]
+
 
 def _listing(root: Path) -> Iterator[str]:
     """Every file down to _DEEPEST folders, by its path from the root; hidden ones (a downloader's .cache) apart."""
@@ -138,6 +162,15 @@ def _listing(root: Path) -> Iterator[str]:
         deep = len(inside.parts) >= _DEEPEST
         subfolders[:] = [] if deep else [name for name in subfolders if not name.startswith(".")]
         yield from ((inside / name).as_posix() for name in names if not name.startswith("."))
+
+
+def _within(file: Path) -> str:
+    """Why there is nothing below a file."""
+    if file.name.endswith(_ARCHIVES):
+        return "its archive has no such member"
+    if file.name.endswith(_OTHER_ARCHIVES):
+        return f"{file.name} is no zip, tar or tar.gz archive, which alone are read: unpack it"
+    return f"{file.name} is a file, neither a folder nor an archive"
 
 
 def _pattern(glob: str) -> str:

@@ -5,6 +5,7 @@ of short texts is a label.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from earmark.engine.corpus.tables import Row, Unusable, as_text, parquet_columns
 
 _NAMES = ("manifest.jsonl", "manifest.parquet", "manifest.csv")
 _OWN = {"sample_id", "source_id", "audio", "question", "choices", "answer"}
+_OPTION = re.compile("choice_[A-Za-z]")
 _LONGEST_LABEL = 200
 
 
@@ -28,10 +30,12 @@ def _tables(folder: Folder) -> list[Path]:
 def read_tables(folder: Folder, paths: list[Path]) -> Iterator[Found]:
     """The examples of these tables."""
 
+    held = {path for path in paths if path.suffix.lower() == ".parquet" and "audio" in parquet_columns(path)}
+
     def example(path: Path, row: Row) -> Example:
         sample_id = row.text("sample_id")
-        among = options(_choices(row))
-        audio, recording = _recording(folder, path, row, sample_id)
+        among = options(*_choices(row))
+        audio, recording = _recording(folder, path, row, sample_id, held=path in held)
         return Example(
             sample_id=sample_id,
             source_id=row.optional("source_id") or recording,
@@ -42,31 +46,31 @@ def read_tables(folder: Folder, paths: list[Path]) -> Iterator[Found]:
             labels={
                 name: text
                 for name, text in row.labels(name for name in row.data if name not in _OWN).items()
-                if len(text) <= _LONGEST_LABEL and not name.startswith("choice_")
+                if len(text) <= _LONGEST_LABEL and not _OPTION.fullmatch(name)
             },
         )
 
     return each(folder, paths, example)
 
 
-def _choices(row: Row) -> Any:
-    """A list, a JSON list in a cell of text, or columns choice_a, choice_b, ..."""
+def _choices(row: Row) -> tuple[Any, list[str] | None]:
+    """A list, a JSON list in a cell of text, or columns choice_a, choice_b, ..., which declare their letters."""
     found = row.data.get("choices")
-    if found is None:
-        columns = sorted(name for name in row.data if len(name) == 8 and name.startswith("choice_"))
-        return [row.data[name] for name in columns] or None
+    if found is None or (isinstance(found, str) and not found.strip()):
+        columns = sorted(name for name in row.data if _OPTION.fullmatch(name))
+        return [row.data[name] for name in columns] or None, [name[-1] for name in columns]
     if isinstance(found, str):
         try:
-            return json.loads(found)
+            return json.loads(found), None
         except (ValueError, RecursionError):
             raise Unusable('its choices are not a JSON list: write ["a", "b"]') from None
-    return found
+    return found, None
 
 
-def _recording(folder: Folder, path: Path, row: Row, sample_id: str) -> tuple[Audio, str]:
-    """The audio of a row, and what to call the recording."""
+def _recording(folder: Folder, path: Path, row: Row, sample_id: str, *, held: bool) -> tuple[Audio, str]:
+    """The audio of a row, and what to call the recording; `held` where its table has a column of audio."""
     found = row.data.get("audio")
-    if path.suffix == ".parquet" and (isinstance(found, dict) or (found is None and "audio" in parquet_columns(path))):
+    if held and (found is None or isinstance(found, dict)):
         name = as_text(found.get("path")) if isinstance(found, dict) else None
         name = name or sample_id
         return ParquetAudio(str(path), row.row_group, row.row, "audio", f"{folder.name(path)}/{name}"), name

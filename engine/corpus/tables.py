@@ -3,14 +3,17 @@
 A row that cannot be read has a reason; a file that cannot be read is an error. Knows no benchmark.
 """
 
+import codecs
 import csv
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from earmark.engine.errors import InputError
+
+_LONGEST_CELL = 1 << 24  # of a CSV file; beyond that, a quote is missing
 
 
 class Unusable(Exception):  # noqa: N818 - a reason, not an error: the row is listed and the run goes on
@@ -55,7 +58,7 @@ def as_text(value: Any) -> str | None:
         return ", ".join(part for part in parts if part) or None
     if not isinstance(value, str):
         return None
-    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+    if not _is_unicode(value):
         raise Unusable("holds text that is not Unicode")
     return value.strip() or None
 
@@ -70,13 +73,20 @@ def read(path: Path, name: str, without: Iterable[str] = ()) -> Iterator[Row | t
 
 def json_lines(path: Path, name: str) -> Iterator[Row | tuple[str, str]]:
     """One JSON object per line."""
-    with _text(path, name) as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(name, f"cannot be read ({error.strerror or error})", "check the file") from None
+    with file:
         for number, line in enumerate(file, start=1):
             where = f"{name}:{number}"
+            line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             if not line.strip():
                 continue
             try:
-                value = json.loads(line)
+                value = json.loads(line.decode())
+            except UnicodeDecodeError as error:
+                yield where, f"is not UTF-8 text ({error.reason})"
             except ValueError as error:
                 yield where, f"is not JSON ({str(error).split(': line')[0].split(';')[0]})"
             except RecursionError:
@@ -107,24 +117,46 @@ def json_list(path: Path, name: str) -> Iterator[Row | tuple[str, str]]:
         yield Row(where, item) if isinstance(item, dict) else (where, "is not a JSON object")
 
 
-def csv_rows(path: Path, name: str) -> Iterator[Row | tuple[str, str]]:
+def csv_rows(path: Path, name: str, encoding: str = "utf-8-sig") -> Iterator[Row | tuple[str, str]]:
     """A CSV file with a header; an empty cell is no value."""
-    with _text(path, name, newline="") as file:
+    with _text(path, name, newline="", encoding=encoding, errors="surrogateescape") as file:
         reader = csv.reader(file)
         try:
-            header = [cell.strip() for cell in next(reader, [])]
-            if len(set(header)) < len(header):
-                raise InputError(name, "has a column twice", "keep one")
-            for cells in reader:
-                where = f"{name}:{reader.line_num}"
-                if not cells:
-                    continue
-                if len(cells) != len(header):
-                    yield where, f"has {len(cells)} cells, the header {len(header)}"
-                    continue
-                yield Row(where, dict(zip(header, cells, strict=True)))
+            header = [cell.strip() for cell in _cells(reader) or []]
         except csv.Error as error:
-            raise InputError(f"{name}:{reader.line_num}", f"is not CSV ({error})", "mend the row") from None
+            raise InputError(name, f"is not CSV ({error})", "mend its header") from None
+        if any(not _is_unicode(cell) for cell in header):
+            raise InputError(name, "is not UTF-8 text", "save it as UTF-8")
+        if len(set(header)) < len(header):
+            raise InputError(name, "has a column twice", "keep one")
+        while True:
+            try:
+                cells = _cells(reader)
+            except csv.Error as error:
+                yield f"{name}:{reader.line_num}", f"is not CSV ({error})"
+                continue
+            where = f"{name}:{reader.line_num}"
+            if cells is None:
+                return
+            if not all(map(_is_unicode, cells)):
+                yield where, "is not UTF-8 text"
+            elif cells and len(cells) != len(header):
+                yield where, f"has {len(cells)} cells, the header {len(header)}"
+            elif cells:
+                yield Row(where, dict(zip(header, cells, strict=True)))
+
+
+def _cells(reader: Iterator[list[str]]) -> list[str] | None:
+    """The next row, whose cells may be long; None at the end."""
+    usual = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        return next(reader, None)
+    finally:
+        csv.field_size_limit(usual)
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def parquet_rows(path: Path, name: str, without: Iterable[str] = ()) -> Iterator[Row]:
@@ -178,9 +210,9 @@ def first_fields(path: Path) -> set[str]:
     return set(found.data) if found else set()
 
 
-def _text(path: Path, name: str, newline: str = "\n") -> Any:
+def _text(path: Path, name: str, newline: str = "\n", encoding: str = "utf-8-sig", errors: str = "strict") -> Any:
     try:
-        return _Lines(path, name, newline)
+        return _Lines(name, path.open(encoding=encoding, errors=errors, newline=newline))
     except OSError as error:
         raise InputError(name, f"cannot be read ({error.strerror or error})", "check the file") from None
 
@@ -188,9 +220,9 @@ def _text(path: Path, name: str, newline: str = "\n") -> Any:
 class _Lines:
     """An open text file whose iteration refuses what is not UTF-8."""
 
-    def __init__(self, path: Path, name: str, newline: str) -> None:
+    def __init__(self, name: str, file: TextIO) -> None:
         self._name = name
-        self._file = path.open(encoding="utf-8-sig", newline=newline)
+        self._file = file
 
     def __enter__(self) -> "_Lines":
         return self

@@ -21,7 +21,13 @@ from earmark.engine.corpus.tables import Unusable
         (["A. Writing", "B. Singing"], ("Writing", "Singing"), "AB"),
         (["(A) 1", "(B) 2", "(C) 3"], ("1", "2", "3"), "ABC"),
         ([None, "B: left", "C: right"], ("left", "right"), "BC"),
-        (["B. second", "A. first"], ("B. second", "A. first"), "AB"),  # not letters in front: parts of the texts
+        (["B. second", "A. first"], ("second", "first"), "BA"),  # its own letters, whatever their order
+        ([None, "A. x", "B. y"], ("x", "y"), "AB"),
+        (["a. x", "b. y"], ("x", "y"), "AB"),
+        (["E. coli", "S. aureus"], ("E. coli", "S. aureus"), "ES"),
+        (["U.S.", "U.K."], ("U.S.", "U.K."), "AB"),
+        (["Jones", "A. Smith"], ("Jones", "A. Smith"), ("", "")),
+        (["A. x", "A. y"], ("A. x", "A. y"), ("", "")),
         (["A. Smith", "Jones"], ("A. Smith", "Jones"), "AB"),
         ([1, 2.0, 2.5, True], ("1", "2", "2.5", "true"), "ABCD"),
         ([" spaced ", "out\n"], ("spaced", "out"), "AB"),
@@ -55,6 +61,7 @@ def test_what_cannot_be_chosen_from(choices: Any, reason: str) -> None:
 
 ANIMALS = ["a dog", "a cat", "a Cat", "Bird"]
 NOTES = ["C", "D", "A"]
+LETTERS = "is a letter, and the options' own letters are not those of their places"
 
 
 @pytest.mark.parametrize(
@@ -76,6 +83,10 @@ NOTES = ["C", "D", "A"]
         ("B. Singing", ["A. Writing", "B. Singing"], 1),
         ("Singing", ["A. Writing", "B. Singing"], 1),
         ("D", [None, "yes", None, "no"], 1),  # letters belong to columns, not to places
+        ("A", ["B. x", "A. y"], 1),
+        ("B", [None, "A. x", "B. y"], 1),
+        ("B. x", ["B. x", "A. y"], 0),
+        ("A. Smith", ["Jones", "A. Smith"], 1),
         ("None", ["um", "None"], 1),
         (7, ["5", "6", "7"], 2),
         (7.0, ["5", "6", "7"], 2),
@@ -100,6 +111,10 @@ def test_resolved(answer: Any, choices: list[Any], index: int) -> None:
         ("A", [None, "yes", None, "no"], "answer 'A' is none of the options"),
         ("a dog or a cat", ANIMALS, "answer 'a dog or a cat' is none of the options"),
         (1, ANIMALS, "answer '1' is none of the options"),  # whether that counts from 0 or 1, nobody knows
+        ("A", ["Jones", "A. Smith"], LETTERS),
+        ("B", ["Jones", "A. Smith"], LETTERS),
+        ("A", ["A. x", "A. y"], LETTERS),
+        ("A", ["E. coli", "S. aureus"], "answer 'A' is none of the options"),
         (None, ANIMALS, "has no answer"),
         ("", ANIMALS, "has no answer"),
         (float("nan"), ANIMALS, "has no answer"),
@@ -110,7 +125,17 @@ def test_resolved(answer: Any, choices: list[Any], index: int) -> None:
 def test_never_guessed(answer: Any, choices: list[Any], reason: str) -> None:
     with pytest.raises(Unusable) as refused:
         resolve(answer, options(choices))
-    assert str(refused.value) == reason
+    assert str(refused.value).endswith(reason)
+
+
+def test_declared_letters_are_those_of_the_table() -> None:
+    among = options(["dog", None, "cat"], ["B", "C", "d"])
+    assert among == (("dog", "cat"), ("B", "D"))
+    assert [resolve(answer, among) for answer in ("B", "D", "d. cat")] == [0, 1, 1]
+    assert options(["B. dog", "C. cat"], ["B", "C"]) == (("dog", "cat"), ("B", "C"))
+    for choices, letters in ((["B. x", "A. y"], "AB"), (["x", "y"], "aA")):
+        with pytest.raises(Unusable, match=LETTERS):
+            resolve("A", options(choices, list(letters)))
 
 
 def test_where_answers_are_texts_a_note_is_no_letter() -> None:

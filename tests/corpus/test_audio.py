@@ -326,3 +326,17 @@ def test_random_bytes_have_a_reason(data: bytes) -> None:
     heard, status = hear(BytesAudio(data, "random"))
     assert heard is None
     assert status
+
+
+def test_samples_that_only_resampling_makes_infinite_are_refused() -> None:
+    samples = np.where(np.arange(88_200) % 100 < 50, 3.4e38, -3.4e38).astype(np.float32)
+    file = io.BytesIO()
+    soundfile.write(file, samples, 44_100, format="WAV", subtype="FLOAT")
+    assert hear(BytesAudio(file.getvalue(), "loud")) == (None, "holds samples that are too large to be resampled")
+
+
+def test_bytes_that_make_no_sense_are_damaged_not_missing() -> None:
+    audio, status = hear(BytesAudio(encoded(440, "MP3", 3.0, 44_100)[:500], "cut"))
+    assert audio is None
+    assert "is damaged" in status
+    assert "exist" not in status

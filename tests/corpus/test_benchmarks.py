@@ -9,6 +9,7 @@ from corpus import layouts
 
 from earmark.engine.corpus.corpus import BENCHMARKS, Corpus, open_corpus
 from earmark.engine.corpus.partitions import native
+from earmark.engine.corpus.stream import hear
 from earmark.engine.errors import InputError
 
 Make = Callable[[Path], Path]
@@ -127,6 +128,16 @@ def test_dcase2025_never_picks_one_of_two_recordings_of_the_same_name(tmp_path: 
     assert reasons(corpus) == ["its audio 'seal.wav' is in 2 folders"]
 
 
+def test_dcase2025_a_broken_file_is_one_row_among_many_others(tmp_path: Path) -> None:
+    layouts.dcase2025(tmp_path)
+    for i in range(25):
+        layouts.write(tmp_path / "a" / f"{i}.json", b"{broken")
+    corpus = open_corpus(tmp_path)
+    assert (corpus.kind, len(examples(corpus)), len(corpus.left_out)) == ("dcase2025", 3, 25)
+    assert corpus.left_out[0].where == "a/0.json"
+    assert corpus.left_out[0].reason.startswith("is not JSON")
+
+
 def test_mmau_category_that_is_a_list_is_its_one_label(tmp_path: Path) -> None:
     corpus = open_corpus(layouts.mmau(tmp_path))
     assert {e.labels["category"] for e in corpus.examples} == {"Reasoning"}
@@ -139,9 +150,9 @@ def test_mmau_pro_counts_what_is_open_or_about_several_clips(tmp_path: Path) -> 
     assert reasons(corpus) == [
         "is about 2 recordings, not one",
         "is about 3 recordings, not one",
-        *["not multiple choice: it has no options"],
-        *["not multiple choice: it has no list of options"],
-        *["not multiple choice: it has no options"],
+        "open-ended: its category is 'open'",
+        "open-ended: its category is 'open'",
+        "open-ended: its category is 'instruction following'",
     ]
 
 
@@ -151,6 +162,26 @@ def test_audiomarathon_articles_are_sources(tmp_path: Path) -> None:
     assert {e.source_id for e in race} == {"race/high1.txt"}
     assert set(native(corpus).families) == {"race", "gtzan", "vox_gender", "desed", "had"}
     assert reasons(corpus) == ["not multiple choice: it asks for a transcript"]
+
+
+def test_audiomarathon_keys_are_letters_and_a_null_answer_is_none(tmp_path: Path) -> None:
+    task = {"path": "d.wav", "question": "?", "choices": {"B": "dog", "C": "cat"}, "answer": None, "answer_gt": "B"}
+    layouts.write_json(tmp_path / "desed_sound_event_detection_task.json", {"tasks": [task]})
+    (example,) = open_corpus(tmp_path).examples
+    assert (example.choices, example.answer) == (("dog", "cat"), 0)
+
+
+def test_clotho_as_it_is_published(tmp_path: Path) -> None:
+    """Beside a table of metadata, in Latin-1, its audio in a zip."""
+    head = "file_name,QuestionText,answer,confidence\n"
+    rows = "".join(f"caf\xe9.wav,Is it a caf\xe9?,{answer},yes\n" for answer in ("yes", "yes", "yes"))
+    layouts.write(tmp_path / "clotho_aqa_val.csv", (head + rows).encode("latin-1"))
+    layouts.write(tmp_path / "clotho_aqa_metadata.csv", "file_name,keywords\nx.wav,caf\xe9\n".encode("latin-1"))
+    layouts.write_zip(tmp_path / "audio_files.zip", {"audio_files/caf\xe9.wav": layouts.encoded(400)})
+    corpus = open_corpus(tmp_path)
+    (example,) = corpus.examples
+    assert (example.question, corpus.left_out) == ("Is it a caf\xe9?", ())
+    assert layouts.pitch(example.audio.waveform()) == pytest.approx(400, abs=4)
 
 
 def test_clotho_clips_are_sources_and_disagreement_is_left_out(tmp_path: Path) -> None:
@@ -193,6 +224,40 @@ def test_a_manifest_may_hold_its_audio_or_point_into_archives(tmp_path: Path) ->
     )
     heard = [layouts.pitch(e.audio.waveform()) for e in open_corpus(tmp_path / "m").examples]
     assert heard == pytest.approx([500, 600], abs=4)
+
+
+def test_manifest_columns_of_options_declare_their_letters(tmp_path: Path) -> None:
+    layouts.write(
+        tmp_path / "manifest.csv",
+        b"sample_id,audio,question,choices,choice_b,choice_c,choice_d,choice_set,answer\n"
+        b"1,a.wav,q,,x,y,z,easy,B\n2,a.wav,q, ,,y,z,easy,D\n",
+    )
+    found = examples(open_corpus(tmp_path))
+    assert [(e.choices, e.answer) for e in found] == [(("x", "y", "z"), 0), (("y", "z"), 1)]
+    assert dict(found[0].labels) == {"choice_set": "easy"}
+
+
+def test_the_columns_of_a_parquet_manifest_are_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from earmark.engine.corpus import manifest
+
+    rows = [row | {"audio": layouts.encoded(400)} for row in layouts.MANIFEST_ROWS]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "manifest.parquet")
+    looked: list[Path] = []
+    plain = manifest.parquet_columns
+    monkeypatch.setattr(manifest, "parquet_columns", lambda path: looked.append(path) or plain(path))
+    assert len(examples(open_corpus(tmp_path))) == 4
+    assert len(looked) == 1
+
+
+def test_a_member_that_no_archive_holds_has_a_status_that_says_so(tmp_path: Path) -> None:
+    layouts.mmar(tmp_path)
+    layouts.write_tar(tmp_path / "mmar-audio.tar.gz", {"audio/clip0.wav": layouts.encoded(300)})
+    by_id = {e.sample_id: hear(e.audio)[1] for e in open_corpus(tmp_path).examples}
+    assert by_id["clip0_00-00-00"] == "ok"
+    assert by_id["clip1_00-00-01"] == "there is no such file, and no such member in 'mmar-audio.tar.gz'"
 
 
 def test_missing_audio_is_a_clip_that_cannot_be_heard_not_a_row_less(tmp_path: Path) -> None:

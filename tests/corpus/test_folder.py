@@ -104,6 +104,28 @@ def test_links_out_of_the_folder_are_refused(link: str, folder: Path) -> None:
     assert statuses(folder, allow_outside=True) == ["ok"]
 
 
+@pytest.mark.parametrize("target", ["../none_yet.wav", "../none/yet.wav"])
+def test_links_that_lead_outside_to_nothing_are_refused(target: str, folder: Path) -> None:
+    (folder / "link.wav").symlink_to(target)
+    (folder / "out").symlink_to(folder.parent)
+    for path in ("link.wav", "out/none.wav"):
+        write_lines(folder / "manifest.jsonl", [ROW | {"audio": path}])
+        with pytest.raises(InputError, match="is a link that leads outside the folder"):
+            open_corpus(folder)
+    assert statuses(folder, allow_outside=True) == ["there is no such file"]
+
+
+@pytest.mark.parametrize("root", [".", "manifest.jsonl", "../in", "../in/manifest.jsonl"])
+@pytest.mark.parametrize("path", ["../secret.wav", "../../etc/passwd", "/etc/passwd"])
+def test_a_relative_root_confines_as_well(root: str, path: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    write_lines(folder / "manifest.jsonl", [ROW])
+    assert statuses(Path(root)) == ["ok"]
+    write_lines(folder / "manifest.jsonl", [ROW, ROW | {"sample_id": "t", "audio": path}])
+    with pytest.raises(InputError, match=r"manifest.jsonl:2: .*leads outside the folder"):
+        open_corpus(Path(root))
+
+
 def test_links_inside_the_folder_are_fine(folder: Path) -> None:
     (folder / "link.wav").symlink_to("a.wav")
     write_lines(folder / "manifest.jsonl", [ROW | {"audio": "link.wav"}])
@@ -217,15 +239,37 @@ def test_a_bad_line_is_a_row_with_a_reason(name: str, folder: Path) -> None:
     assert len(why) < 200
 
 
+def test_a_bad_byte_costs_a_row_not_the_table(folder: Path) -> None:
+    lines = [json.dumps(ROW | {"sample_id": name}).encode() for name in "abc"]
+    lines[1] = lines[1].replace(b'"?"', b'"\xff?"')
+    (folder / "manifest.jsonl").write_bytes(b"\xef\xbb\xbf" + b"\n".join(lines))
+    csv = b'sample_id,audio,question,choice_a,choice_b,answer\na,a.wav,?,x,y,x\nb,a.wav,\xe9,x,y,x\nc,a.wav,"?",x,y,x\n'
+    (folder / "other.csv").write_bytes(csv)
+    for name, at in (("manifest.jsonl", 2), ("other.csv", 3)):
+        corpus = open_corpus(folder / name)
+        assert [example.sample_id for example in corpus.examples] == ["a", "c"]
+        ((where, reason),) = corpus.left_out
+        assert where == f"{name}:{at}"
+        assert reason.startswith("is not UTF-8 text")
+
+
+def test_a_long_cell_is_a_cell(folder: Path) -> None:
+    csv = f"sample_id,audio,question,choice_a,choice_b,answer\na,a.wav,{'q' * 200_000},x,y,x\nb,a.wav,?,x,y,x\n"
+    (folder / "manifest.csv").write_text(csv)
+    assert [len(example.question) for example in open_corpus(folder).examples] == [200_000, 1]
+
+
 ODD_PATHS = {
     "missing": ("none.wav", "there is no such file"),
     "a folder": (".", "is not a file"),
     "a long name": ("x" * 5_000, "cannot be read"),
+    "in a folder with a long name": ("x" * 5_000 + ".zip/a.wav", "cannot be read"),
     "a git lfs pointer": ("pointer.wav", "is a Git LFS pointer"),
     "a manifest": ("manifest.jsonl", "is not WAV, FLAC, OGG or MP3"),
     "a pipe": ("pipe", "is not a file"),
-    "through a file": ("a.wav/b.wav", "cannot be read"),
-    "not in the archive": ("clips.zip/none.wav", "cannot be read"),
+    "through a file": ("a.wav/b.wav", "a.wav is a file, neither a folder nor an archive"),
+    "not in the archive": ("clips.zip/none.wav", "its archive has no such member"),
+    "in an archive of another kind": ("clips.tar.xz/a.wav", "is no zip, tar or tar.gz archive"),
     "in the archive, empty": ("clips.zip/empty.wav", "is empty"),
 }
 
@@ -236,6 +280,7 @@ def test_an_odd_path_is_a_status(name: str, folder: Path) -> None:
     write(folder / "pointer.wav", layouts.LFS)
     os.mkfifo(folder / "pipe")
     write_zip(folder / "clips.zip", {"empty.wav": b""})
+    write_tar(folder / "clips.tar.xz", {"a.wav": encoded(400)}, "w:xz")
     write_lines(folder / "manifest.jsonl", [ROW, ROW | {"sample_id": "b", "audio": path}])
     good, bad = statuses(folder)
     assert good == "ok"
@@ -254,7 +299,8 @@ def test_an_odd_path_is_a_status(name: str, folder: Path) -> None:
         ("manifest.csv", b"sample_id,audio,audio\n", "has a column twice"),
         ("manifest.csv", b"sample_id,audio\ns\n", "has 1 cells, the header 2"),
         ("manifest.csv", b'sample_id,audio\n"s', "has 1 cells"),
-        ("manifest.csv", b"sample_id\n" + b"x" * 200_000, "is not CSV"),
+        ("manifest.csv", b"sample_id\n" + b"x" * 17_000_000, "manifest.csv:2: is not CSV"),
+        ("manifest.csv", b"sample_id,\xff\n", "is not UTF-8 text"),
         ("manifest.parquet", b"", "is not a whole Parquet file"),
         ("manifest.parquet", b"PAR1" + bytes(100) + b"PAR1", "is not a whole Parquet file"),
         ("mmau-test-mini.json", b"[", "is not JSON"),

@@ -35,7 +35,8 @@ def _tables(folder: Folder) -> list[Path]:
 def _read(folder: Folder) -> Iterator[Found]:
     def example(path: Path, row: Row) -> Example:
         task = TASKS[path.name]
-        among = options(_choices(row))
+        among = options(*_choices(row))
+        answer = row.data.get("answer")
         audio = row.text("audio_path", "path")
         number = row.where.rpartition("[")[2].rstrip("]")
         source = row.optional("article_id") or audio
@@ -48,7 +49,7 @@ def _read(folder: Folder) -> Iterator[Found]:
             audio=folder.audio(audio, row.where, beside=path.parent),
             question=row.text("question"),
             choices=among.texts,
-            answer=resolve(row.data.get("answer", row.data.get("answer_gt")), among),
+            answer=resolve(row.data.get("answer_gt") if answer is None else answer, among),
             labels={"task": task},
         )
 
@@ -58,12 +59,12 @@ def _read(folder: Folder) -> Iterator[Found]:
         yield folder.name(path), "not multiple choice: it asks for a transcript"
 
 
-def _choices(row: Row) -> object:
-    """Options as a list, as {A: ..., B: ...}, or in columns."""
+def _choices(row: Row) -> tuple[object, list[str] | None]:
+    """Options as a list, as {A: ..., B: ...}, whose keys are their letters, or in columns."""
     found = row.data.get("options", row.data.get("choices"))
     if isinstance(found, dict):
-        return [found[letter] for letter in sorted(found)]
-    return [row.data.get(name) for name in _CHOICES] if found is None else found
+        return [found[letter] for letter in sorted(found)], sorted(found)
+    return [row.data.get(name) for name in _CHOICES] if found is None else found, None
 
 
 def _authenticity(folder: Folder) -> Iterator[Found]:

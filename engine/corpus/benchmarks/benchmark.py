@@ -10,6 +10,7 @@ from pathlib import Path
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.tables import Row, Unusable, read
+from earmark.engine.errors import InputError
 
 Found = tuple[str, Example | str]  # the place in the table, and the example or why there is none
 
@@ -26,11 +27,16 @@ class Benchmark:
 
 
 def each(
-    folder: Folder, paths: Iterable[Path], example: Callable[[Path, Row], Example], without: Iterable[str] = ()
+    folder: Folder,
+    paths: Iterable[Path],
+    example: Callable[[Path, Row], Example],
+    without: Iterable[str] = (),
+    *,
+    one_by_one: bool = False,
 ) -> Iterator[Found]:
-    """One example per row, or the reason why a row has none."""
+    """One example per row, or the reason why a row has none; `one_by_one`, a broken table is a reason as well."""
     for path in paths:
-        for row in read(path, folder.name(path), without):
+        for row in _rows(path, folder.name(path), without, one_by_one):
             if not isinstance(row, Row):
                 yield row
                 continue
@@ -38,3 +44,12 @@ def each(
                 yield row.where, example(path, row)
             except Unusable as reason:
                 yield row.where, str(reason)
+
+
+def _rows(path: Path, name: str, without: Iterable[str], one_by_one: bool) -> Iterator[Row | tuple[str, str]]:
+    try:
+        yield from read(path, name, without)
+    except InputError as error:
+        if not one_by_one:
+            raise
+        yield name, str(error).removeprefix(f"{name}: ")

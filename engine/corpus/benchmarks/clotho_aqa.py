@@ -1,6 +1,7 @@
-"""ClothoAQA (Zenodo 6473207): `clotho_aqa_{train,val,test}.csv` and `audio_files/`; six questions per clip.
+"""ClothoAQA (Zenodo 6473207): `clotho_aqa_{train,val,test}.csv` and `audio_files/`, or its zip.
 
-Three people answered each question. The yes/no questions on which they agree are examples; the others are left out.
+Six questions per clip, and three people answered each. The yes/no questions on which they agree are examples; the
+others are left out.
 """
 
 from collections.abc import Iterator
@@ -9,19 +10,21 @@ from pathlib import Path
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import Row, Unusable, read
+from earmark.engine.corpus.tables import Row, Unusable, csv_rows
 
+_TABLES = ("clotho_aqa_train.csv", "clotho_aqa_val.csv", "clotho_aqa_test.csv")  # not clotho_aqa_metadata.csv
 _OPTIONS = ("yes", "no")
 
 
 def _tables(folder: Folder) -> list[Path]:
-    return folder.files("clotho_aqa_*.csv")
+    return folder.files(*_TABLES)
 
 
 def _read(folder: Folder) -> Iterator[Found]:
+    archives = folder.files("*.zip")
     for path in _tables(folder):
         asked: dict[tuple[str, str], list[Row]] = {}
-        for row in read(path, folder.name(path)):
+        for row in csv_rows(path, folder.name(path), _encoding(path)):
             if not isinstance(row, Row):
                 yield row
                 continue
@@ -34,12 +37,29 @@ def _read(folder: Folder) -> Iterator[Found]:
             number[file_name] = number.get(file_name, 0) + 1
             sample_id = f"{file_name}#{number[file_name]}"
             try:
-                yield rows[0].where, _example(folder, path, rows, sample_id, file_name, question)
+                yield rows[0].where, _example(folder, path, rows, sample_id, file_name, question, archives)
             except Unusable as reason:
                 yield rows[0].where, str(reason)
 
 
-def _example(folder: Folder, path: Path, rows: list[Row], sample_id: str, file_name: str, question: str) -> Example:
+def _encoding(path: Path) -> str:
+    """Some copies of the tables were saved as Latin-1."""
+    try:
+        path.read_bytes().decode()
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8-sig"
+
+
+def _example(
+    folder: Folder,
+    path: Path,
+    rows: list[Row],
+    sample_id: str,
+    file_name: str,
+    question: str,
+    archives: list[Path],
+) -> Example:
     answers = [row.text("answer").lower() for row in rows]
     if any(answer not in _OPTIONS for answer in answers):
         raise Unusable("not multiple choice: its answers are not yes or no")
@@ -48,7 +68,7 @@ def _example(folder: Folder, path: Path, rows: list[Row], sample_id: str, file_n
     return Example(
         sample_id=sample_id,
         source_id=file_name,
-        audio=folder.audio(file_name, rows[0].where, under=("audio_files",)),
+        audio=folder.audio(file_name, rows[0].where, under=("audio_files",), archives=archives),
         question=question,
         choices=_OPTIONS,
         answer=_OPTIONS.index(answers[0]),

@@ -14,12 +14,11 @@ from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.tables import Row, first_fields
 
 _PARTS = {"bqa": "BQA", "tsqa": "TSQA", "cqa": "CQA", "part1": "BQA", "part2": "TSQA", "part3": "CQA"}
-_PROBED = 20  # files that are looked into to tell the kind
 
 
 def _tables(folder: Folder) -> list[Path]:
     found = folder.files("**/*.json")
-    return found if any({"audio_url", "question"} <= first_fields(path) for path in found[:_PROBED]) else []
+    return found if any({"audio_url", "question"} <= first_fields(path) for path in found) else []
 
 
 def _read(folder: Folder) -> Iterator[Found]:
@@ -41,7 +40,7 @@ def _read(folder: Folder) -> Iterator[Found]:
         )
         return replace(found, labels={**found.labels, "part": part}) if part else found
 
-    return each(folder, _tables(folder), example)
+    return each(folder, _tables(folder), example, one_by_one=True)
 
 
 def _part(path: str) -> str | None:

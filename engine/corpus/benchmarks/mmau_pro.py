@@ -13,6 +13,7 @@ from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.tables import Row, Unusable, as_text, parquet_columns
 
 _COLUMNS = {"audio_path", "choices", "answer", "length_type"}
+_OPEN = ("open", "instruction following")  # whatever stands among their choices
 _LABELS = ("category", "length_type", "sub-cat", "task_identifier")
 
 
@@ -24,6 +25,9 @@ def _read(folder: Folder) -> Iterator[Found]:
     archives = folder.files("*.zip")
 
     def example(_path: Path, row: Row) -> Example:
+        category = row.optional("category")
+        if category and category.lower() in _OPEN:
+            raise Unusable(f"open-ended: its category is '{category}'")
         among = options(row.data.get("choices"))
         audio = _only(row.data.get("audio_path"))
         return Example(
