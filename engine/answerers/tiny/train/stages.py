@@ -168,8 +168,8 @@ def _nothing(_learner: Learner, _batch: Batch, _rng: Any) -> torch.Tensor:
 
 
 STAGES = (
-    Stage("decoder on symbols", 1_500, 16, 1e-3, _decoder, symbolic_loss, False, _gate_symbols, 0.95),
-    Stage("encoder on tokens", 800, 16, 2e-3, _encoder, hearing_loss, True, _gate_hearing, 0.92),
+    Stage("decoder on symbols", 1_800, 16, 1e-3, _decoder, symbolic_loss, False, _gate_symbols, 0.95),
+    Stage("encoder on tokens", 960, 16, 2e-3, _encoder, hearing_loss, True, _gate_hearing, 0.92),
     Stage("projector by ridge", 0, 24, 0.0, _projector, _nothing, True, _gate_projector, 0.75),
-    Stage("everything on audio", 1_800, 12, 1.2e-3, _everything, joint_loss, True, _gate_joint, 0.95),
+    Stage("everything on audio", 2_160, 12, 1.2e-3, _everything, joint_loss, True, _gate_joint, 0.95),
 )
