@@ -44,7 +44,7 @@ CACHE_FOLDER = _cache_folder()
 
 
 def jit(function: _Function) -> _Function:
-    """Compile on first call, or load what this machine compiled before."""
+    """Compile on first call, or load what this machine compiled before. It does not hold the interpreter's lock."""
     return _compiled(function, parallel=False)
 
 
@@ -60,7 +60,8 @@ def _compiled(function: _Function, parallel: bool) -> _Function:
     before = config.CACHE_DIR
     config.CACHE_DIR = str(CACHE_FOLDER)  # read when the decorator runs; other users of numba keep theirs
     try:
-        compiled: Any = numba.njit(cache=True, parallel=parallel, error_model="numpy", fastmath=False)(function)
+        compile_as_declared = numba.njit(cache=True, parallel=parallel, nogil=True, error_model="numpy", fastmath=False)
+        compiled: Any = compile_as_declared(function)
     finally:
         config.CACHE_DIR = before
     return compiled  # type: ignore[no-any-return]

@@ -10,10 +10,9 @@ import math
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from earmark.kernels._jit import jit, parallel_jit
-from earmark.kernels.collapse import Entries, Units
+from earmark.kernels.collapse import Entries, SumArray, Units
 from earmark.kernels.poisson import poisson_tables
 from earmark.kernels.random import below, mix, stream_key, word
 
@@ -25,9 +24,19 @@ _S32, _S64 = np.uint64(32), np.uint64(64)
 
 
 def resampled_sums(
-    units: Units, entries: Entries, *, seed: int, replicates: int, first: int = 0
-) -> npt.NDArray[np.floating]:
-    """Sums (families, columns + 1, replicates) of replicates first, first + 1, ...; the last column counts rows."""
+    units: Units,
+    entries: Entries,
+    *,
+    seed: int,
+    replicates: int,
+    first: int = 0,
+    into: SumArray | None = None,
+) -> SumArray:
+    """Sums (families, columns + 1, replicates) of replicates first, first + 1, ...; the last column counts rows.
+
+    They are written into the first rows of the table `into` (rows, replicates) where it has their type and enough room:
+    memory that was in use before costs less than memory that was not.
+    """
     if replicates < 1 or first < 0 or seed < 0:
         raise ValueError(f"replicates {replicates}, first {first}, seed {seed}: not a range of replicates")
     n_draws = int(units.multiplicity.sum())
@@ -36,13 +45,17 @@ def resampled_sums(
     tables = poisson_tables(shrunk, rates <= _COMPARED)
     unit_of_draw = np.repeat(np.arange(len(units.multiplicity), dtype=np.int32), units.multiplicity)
     n_families, n_columns = entries.shape
-    sums = np.empty((n_families * (n_columns + 1), replicates), entries.value.dtype)
-    _resample(kind, tables, unit_of_draw, entries.entry_at, entries.target, entries.value, seed, first, sums)
+    n_targets = n_families * (n_columns + 1)
+    if into is None or into.dtype != entries.sum_type or len(into) < n_targets or into.shape[1] != replicates:
+        into = np.empty((n_targets, replicates), entries.sum_type)
+    sums = into[:n_targets]
+    entry_at, target, value, _, _, from_next = entries
+    _resample(kind, tables, unit_of_draw, entry_at, target, value, from_next, seed, first, sums)
     return sums.reshape(n_families, n_columns + 1, replicates)
 
 
 @parallel_jit
-def _resample(kind, tables, unit_of_draw, entry_at, target, value, seed, first, sums):
+def _resample(kind, tables, unit_of_draw, entry_at, target, value, from_next, seed, first, sums):
     n_targets, replicates = sums.shape
     for block in numba.prange((replicates + LANES - 1) // LANES):
         begin = block * LANES
@@ -55,9 +68,22 @@ def _resample(kind, tables, unit_of_draw, entry_at, target, value, seed, first, 
                 amount, into = value[e], total[target[e]]
                 for lane in range(LANES):
                     into[lane] += amount * count[lane]
+        _add_next_columns(total, from_next)
         for t in range(n_targets):
             for lane in range(n_lanes):
                 sums[t, begin + lane] = total[t, lane]
+
+
+@jit
+def _add_next_columns(total, from_next):
+    """Changes from the next column become sums, family by family; the last column counts rows."""
+    n_columns = len(from_next)
+    for at in range(0, len(total), n_columns + 1):
+        for j in range(n_columns - 2, -1, -1):
+            if from_next[j]:
+                into, following = total[at + j], total[at + j + 1]
+                for lane in range(LANES):
+                    into[lane] += following[lane]
 
 
 @jit

@@ -3,22 +3,38 @@
 Inverts `exact`; knows counts only.
 """
 
-import math
-
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from earmark.kernels._jit import jit, parallel_jit
+from earmark.kernels.binomial import normal_score
 from earmark.kernels.collapse import FloatArray, IntArray
-from earmark.kernels.exact import FEW, GRID, NO_EVIDENCE, _clopper_pearson, _counts, _levels, _p_value, _score
+from earmark.kernels.exact import (
+    FEW,
+    NO_EVIDENCE,
+    STRANDS,
+    Case,
+    _counts,
+    _levels,
+    case_of,
+    distinct,
+    nuisances,
+    p_value,
+    region_at,
+)
+from earmark.kernels.lanes import p_at
+from earmark.kernels.nuisance import COARSE, FINE, angle_of, grid_of, nuisance_at, p_on, summit
+from earmark.kernels.region import score
 
-COARSE = 17  # while a bound is searched: now and then these miss a peak, by up to .0001
 RESOLUTION = 1e-5  # of a bound
+CLOSE = 1e-6  # a p this close to alpha, relatively, does not count as below it: peaks are not climbed to the top
 LARGEST = 1.0 - 1e-9  # excess that is looked at
-GROWTH = 8.0  # of a stretch that passed
-BACK = 4.0  # by as much does one shrink that did not
-FAR = 0.3  # of alpha: p below comes back to alpha by no jump (the largest seen, n = 2 to 1,500: by a factor 1.8)
+GROWTH = 10.0  # of a stretch that passed
+BACK = 4.0  # by as much does one shrink that did not,
+SHORTEST = RESOLUTION / 64  # down to here
+FAR = 0.15  # of the limit: from a p below, the rest is tried as a whole
+AIMS = 12  # steps towards a crossing before it is bracketed patiently
 
 
 def upper_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, alpha: float, gamma: float) -> FloatArray:
@@ -28,10 +44,11 @@ def upper_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, al
     """
     rows, a, c = _counts(n, plus, minus)
     size, level = _levels(alpha, gamma)
-    bounds = np.empty(rows.size)
-    fill = _fill_bounds if rows.size < FEW else _fill_bounds_in_parallel
-    fill(rows.ravel(), a.ravel(), c.ravel(), size, level, 0, rows.size, bounds)
-    return bounds.reshape(rows.shape)
+    different, place = distinct(rows, a, c)
+    bounds = np.empty(len(different))
+    fill = _fill_bounds if len(different) < FEW else _fill_bounds_in_parallel
+    fill(different, size, level, bounds)
+    return np.asarray(bounds[place])
 
 
 def lower_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, alpha: float, gamma: float) -> FloatArray:
@@ -42,81 +59,136 @@ def lower_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, al
 # Inversion (step 5) ----------------------------------------------------------------------------------------
 #
 # p(e) falls smoothly, but jumps up where an outcome joins the rejection region, so that it can pass alpha more than
-# once. A bound is a bound only above the last time: from the first passing e, stretches are shown to pass as a whole,
-# until p is so small that no jump brings it back.
+# once. A bound is a bound only above the last time: from the first passing e on, [bound, end) is cut into stretches,
+# each shown to pass as a whole, and above `end` everything passes. `p_value` bounds p(e) at every e of a stretch: its
+# region holds all of theirs (region.py), at a given q a region is the less likely the larger e, and its q run over all
+# of theirs. What cannot be shown to pass raises the bound. Nothing else decides that an e passes: how the first one was
+# found does not matter. What is left to trust is the search for the largest p(q), as in the test itself.
 
 
 @jit
-def _fill_bounds(
-    n: IntArray, a: IntArray, c: IntArray, alpha: float, gamma: float, first: int, last: int, bounds: FloatArray
-) -> None:
-    for i in range(first, last):
-        bounds[i] = _upper_bound(int(n[i]), int(a[i]), int(c[i]), alpha, gamma)
+def _fill_bounds(counts: IntArray, alpha: float, gamma: float, bounds: FloatArray) -> None:
+    for i in range(len(counts)):
+        bounds[i] = _upper_bound(int(counts[i, 0]), int(counts[i, 1]), int(counts[i, 2]), alpha, gamma)
 
 
 @parallel_jit
-def _fill_bounds_in_parallel(
-    n: IntArray, a: IntArray, c: IntArray, alpha: float, gamma: float, first: int, last: int, bounds: FloatArray
-) -> None:
-    for i in numba.prange(first, last):
-        _fill_bounds(n, a, c, alpha, gamma, i, i + 1, bounds)
+def _fill_bounds_in_parallel(counts: IntArray, alpha: float, gamma: float, bounds: FloatArray) -> None:
+    for strand in numba.prange(STRANDS):
+        for i in range(strand, len(counts), STRANDS):
+            bounds[i] = _upper_bound(int(counts[i, 0]), int(counts[i, 1]), int(counts[i, 2]), alpha, gamma)
 
 
 @jit
 def _upper_bound(n: int, a: int, c: int, alpha: float, gamma: float) -> float:
+    """Above all that does not pass, by RESOLUTION or a few of them; 1 if nothing passes."""
     if a == n:
         return 1.0
-    low, high = _clopper_pearson(a + c, n, gamma)
-    bound = _last_crossing(n, a, c, alpha, gamma, low, high, COARSE)
-    if bound < 1.0 and _p_value(n, a, c, bound, bound, gamma, low, high, GRID) > alpha:
-        bound = _last_crossing(n, a, c, alpha, gamma, low, high, GRID)
-    return bound
-
-
-@jit
-def _last_crossing(n: int, a: int, c: int, alpha: float, gamma: float, low: float, high: float, grid: int) -> float:
-    """Above all that does not pass, by RESOLUTION or a few of them; 1 if nothing passes."""
-    bound = _crossing(n, a, c, alpha, gamma, low, high, _excess_at_score(n, a, c, NO_EVIDENCE), grid)
-    e, reach, p = bound, RESOLUTION, 1.0  # all of [bound, e] passes
-    while e < LARGEST and p > gamma + FAR * (alpha - gamma):
-        until = min(e + reach, _excess_at_score(n, a, c, _score(n, a, c, e) - 1.0))
-        p = _p_value(n, a, c, e, until, gamma, low, high, grid)
-        if p <= alpha:
-            e, reach = until, GROWTH * reach
-        elif reach > RESOLUTION:
-            reach = max(reach / BACK, RESOLUTION)
+    case = case_of(n, a, c, gamma, (1.0 - CLOSE) * (alpha - gamma))
+    bound = _aimed_crossing(case)
+    if bound == 1.0:
+        bound = _crossing(case, _excess_at_score(case, NO_EVIDENCE))
+    end = _end(case, gamma)
+    e, reach, growth, failed = bound, 6.0 * RESOLUTION, GROWTH, False  # all of [bound, e] passes
+    while e < end:
+        until = min(e + reach, end)
+        points = FINE if e == bound else COARSE  # coarse grids miss a peak now and then, by up to .0001
+        p = p_value(case, e, until, points)
+        if p <= case.limit:
+            e, reach, growth, failed = until, growth * (until - e), min(2.0 * growth, GROWTH), False
+            if p < FAR * case.limit:
+                reach = end - e
+        elif failed and p_value(case, until, until, points) > case.limit:
+            e = bound = _crossing(case, until)
+            reach, failed = RESOLUTION, False
+        elif until - e > SHORTEST * (1.0 - e):
+            reach, growth, failed = (until - e) / BACK, 4.0, True
         else:
-            passes = _p_value(n, a, c, until, until, gamma, low, high, grid) <= alpha
-            e = bound = until if passes else _crossing(n, a, c, alpha, gamma, low, high, until, grid)
+            e = bound = until
+            reach = RESOLUTION
     return bound if bound < LARGEST else 1.0
 
 
 @jit
-def _crossing(
-    n: int, a: int, c: int, alpha: float, gamma: float, low: float, high: float, fails: float, grid: int
-) -> float:
-    """An e above `fails` with p(e) <= alpha and p > alpha somewhere in [e - RESOLUTION, e); 1 if there is none.
+def _end(case: Case, gamma: float) -> float:
+    """Every e above it passes, a < n.
 
-    Regula falsi on the normal scores h of p - gamma, nearly linear in Tango's score. It aims a little past the
+    All +1 has the highest score of all: it is in no region, and its probability is at least e^n. Above the
+    Clopper-Pearson interval the only q is e: all flips are +1 then, and more than a + c of them are in no region,
+    because the score rises with +1 and falls with -1; so p - gamma is at most P(Bin(n, e) <= a + c) <= gamma / 2.
+    """
+    end = min((1.0 - case.limit) ** (1.0 / case.n), LARGEST)
+    return float(min(case.high, end) if gamma <= case.limit else end)
+
+
+@jit
+def _aimed_crossing(case: Case) -> float:
+    """An e that passes, as far as one nuisance value tells, and fails at less than RESOLUTION below; 1 if missed.
+
+    Secants of the normal scores h of p, nearly linear in e: at Tango's bound and at the first estimate with the whole
+    grid over q, then at the place of its highest point. They aim a little above the root, and then a little below it.
+    """
+    target = normal_score(case.limit)
+    e = _excess_at_score(case, min(target, NO_EVIDENCE - 0.01))
+    slope = (_score(case, e + RESOLUTION) - _score(case, e)) / RESOLUTION
+    fails, passes, last, h_last, place = -1.0, 1.0, 0.0, 0.0, 0.0
+    for i in range(AIMS):
+        if not fails < e < passes:  # a jump misled the secant
+            if not -1.0 < fails < passes < 1.0:
+                break
+            e = 0.5 * (fails + passes)
+        low, high = nuisances(case, e, e)
+        region = region_at(case, e, e, low, high)
+        highest = 0.0
+        if i < 2:
+            grid = grid_of(e, low, high, COARSE)
+            on_grid = p_on(grid, region, e)
+            highest, place = float(on_grid.max()), summit(grid[0], on_grid)
+        edge = min(low, abs(e))
+        start, stop = angle_of(low, edge), angle_of(high, edge)
+        q = max(low, min(nuisance_at(start + place * (stop - start), edge), high))
+        p = max(highest, p_at(region, q, e, np.empty(len(region.k))))
+        h = normal_score(p) - target
+        if i > 0 and abs(e - last) > 0.1 * RESOLUTION and (h - h_last) / (e - last) < 0.1 * slope:
+            slope = (h - h_last) / (e - last)
+        last, h_last = e, h
+        if h <= 0.0:
+            passes = e
+        else:
+            fails = e
+        if passes - fails <= RESOLUTION:
+            return passes
+        root = e - h / slope
+        e = root + 0.7 * RESOLUTION
+        if passes < 1.0 and passes - root < RESOLUTION:
+            e = root - 0.2 * RESOLUTION
+    return 1.0
+
+
+@jit
+def _crossing(case: Case, fails: float) -> float:
+    """An e above `fails` that passes, where something in [e - RESOLUTION, e) does not; 1 if there is none.
+
+    Regula falsi on the normal scores h of p, nearly linear in Tango's score. It aims a little past the
     estimated root, towards the farther end, so that the bracket closes from both sides, and further (up to the middle)
     after every step that did not halve it.
     """
-    target = _normal_score(alpha - gamma)
-    highest = _score(n, a, c, fails)
-    h_fails = _normal_score(_p_value(n, a, c, fails, fails, gamma, low, high, grid) - gamma) - target
+    target = normal_score(case.limit)
+    highest = _score(case, fails)
+    h_fails = normal_score(p_value(case, fails, fails, COARSE)) - target
     passes, h_passes = 1.0, 0.0
     failed, passed = h_fails < 1.0, False
-    score, reach = min(target, highest - 0.01), 0.01
-    while score < highest and not (failed and passed):
-        e = _excess_at_score(n, a, c, score)
-        p = _p_value(n, a, c, e, e, gamma, low, high, grid)
-        h = _normal_score(p - gamma) - target
-        if p <= alpha:
+    at, reach = min(target, highest - 0.01), 0.01
+    while at < highest and not (failed and passed):
+        e = _excess_at_score(case, at)
+        p = p_value(case, e, e, COARSE)
+        h = normal_score(p) - target
+        if p <= case.limit:
             passes, h_passes, passed = e, h, True
-            score += abs(h) + reach
+            at += abs(h) + reach
         elif e < LARGEST:
             fails, h_fails, failed = e, h, True
-            score -= abs(h) + reach
+            at -= abs(h) + reach
         else:
             return 1.0
         reach *= 3.0
@@ -127,9 +199,9 @@ def _crossing(
         beyond = boost * (0.3 * RESOLUTION + 0.02 * min(e - fails, passes - e))
         middle = 0.5 * (fails + passes)
         e = min(e + beyond, middle) if e < middle else max(e - beyond, middle)
-        p = _p_value(n, a, c, e, e, gamma, low, high, grid)
-        h = _normal_score(p - gamma) - target
-        if p <= alpha:
+        p = p_value(case, e, e, COARSE)
+        h = normal_score(p) - target
+        if p <= case.limit:
             passes, h_passes = e, h
         else:
             fails, h_fails = e, h
@@ -138,12 +210,12 @@ def _crossing(
 
 
 @jit
-def _excess_at_score(n: int, a: int, c: int, score: float) -> float:
-    """The e in (-1, 1) where z(a, c) falls to the score, by bisection."""
+def _excess_at_score(case: Case, at: float) -> float:
+    """The e in (-1, 1) where z(a, c) falls to `at`, by bisection."""
     left, right = -LARGEST, LARGEST
     for _ in range(45):
         middle = 0.5 * (left + right)
-        if _score(n, a, c, middle) > score:
+        if _score(case, middle) > at:
             left = middle
         else:
             right = middle
@@ -151,8 +223,5 @@ def _excess_at_score(n: int, a: int, c: int, score: float) -> float:
 
 
 @jit
-def _normal_score(p: float) -> float:
-    """The normal quantile to 5e-4 (Abramowitz and Stegun 26.2.23), a scale to search on."""
-    t = math.sqrt(-2.0 * math.log(max(min(p, 1.0 - p), 1e-300)))
-    upper = t - (2.515517 + t * (0.802853 + t * 0.010328)) / (1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308)))
-    return -upper if p < 0.5 else upper
+def _score(case: Case, e: float) -> float:
+    return score(case.n, case.a, case.c, e)

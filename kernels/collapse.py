@@ -6,7 +6,7 @@ Knows arrays only.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from earmark.kernels._jit import jit
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+SumArray = npt.NDArray[np.float64] | npt.NDArray[np.float32] | npt.NDArray[np.int16]
 
 _SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 _SHIFT = np.uint64(29)
@@ -31,13 +32,16 @@ class Units(NamedTuple):
 class Entries(NamedTuple):
     """What one draw of each unit adds to the sums of F families x (columns and a row count), as a sparse matrix.
 
-    The families of several partitions stand one after the other; a row then adds to one family of each.
+    The families of several partitions stand one after the other; a row then adds to one family of each. A column may be
+    held as its change from the next one: neighbouring budgets change the same answers, so that this has fewer entries.
     """
 
     entry_at: IntArray  # (U + 1,)
     target: npt.NDArray[np.int32]  # family * (columns + 1) + column; the last column counts rows
     value: npt.NDArray[np.floating]  # float32 where every resampled sum is exact in it, else float64
+    sum_type: np.dtype[Any]  # the smallest that holds every resampled sum
     shape: tuple[int, int]  # families, columns
+    from_next: npt.NDArray[np.bool_]  # (columns,) where a column is held as its change from the next one
 
 
 def collapse(values: FloatArray, codes: IntArray, source: IntArray | None = None) -> Units:
@@ -49,7 +53,9 @@ def collapse(values: FloatArray, codes: IntArray, source: IntArray | None = None
         raise ValueError(f"values {values.shape} and codes {codes.shape} do not have the same rows")
     if not np.isfinite(values).all():
         raise ValueError("values are not finite")
-    pattern = np.ascontiguousarray(np.column_stack([codes.astype(np.float64), values + 0.0]))  # -0.0 is 0.0
+    pattern = np.empty((len(values), codes.shape[1] + values.shape[1]))
+    pattern[:, : codes.shape[1]] = codes
+    np.add(values, 0.0, out=pattern[:, codes.shape[1] :])  # -0.0 is 0.0
     unit_of_row, first_row = _group(pattern.view(np.uint64))
     order = np.argsort(codes[first_row, 0], kind="stable")
     rank = np.empty_like(order)
@@ -87,11 +93,25 @@ def entries(units: Units, values: FloatArray, codes: IntArray, n_families: Seque
     if codes.shape != (len(values), len(n_families)) or (codes.max(axis=0) >= n_families).any() or codes.min() < 0:
         raise ValueError(f"codes {codes.shape} do not name {n_families} families for values {values.shape}")
     family = codes + np.concatenate([[0], np.cumsum(n_families)[:-1]])
-    entry_at, target, value = _entries(units.row_at, units.rows, values, family, total)
-    # A resample has as many draws as there are rows or sources: no sum can pass this bound.
-    largest = np.add.reduceat(np.abs(value), entry_at[:-1]).max() * units.multiplicity.sum()
-    exact = largest < 2**24 and np.array_equal(value, np.round(value))
-    return Entries(entry_at, target, value.astype(np.float32) if exact else value, (total, n_columns))
+    sums = sum_type(units, values)
+    exact = sums != np.float64
+    from_next = np.zeros(n_columns, np.bool_)
+    if exact:
+        _compare_columns(values, units.rows, from_next)
+    entry_at, target, value = _entries(units.row_at, units.rows, values, family, total, from_next)
+    return Entries(entry_at, target, value.astype(np.float32) if exact else value, sums, (total, n_columns), from_next)
+
+
+def sum_type(units: Units, values: FloatArray) -> np.dtype[Any]:
+    """The smallest type that holds every sum of a resample exactly: int16, float32 or float64.
+
+    A resample has as many draws as there are rows or sources; on the way a sum may hold changes, twice as large.
+    """
+    largest = _largest_whole(values, units.rows)
+    bound = np.add.reduceat(largest, units.row_at[:-1]).max() * units.multiplicity.sum()
+    if not 2 * bound < 2**24:
+        return np.dtype(np.float64)
+    return np.dtype(np.int16 if bound < 2**15 else np.float32)
 
 
 @jit
@@ -130,7 +150,28 @@ def _group(patterns):
 
 
 @jit
-def _entries(row_at, rows, values, family, n_families):
+def _largest_whole(values, rows):
+    """The largest magnitude in each of the rows, at least 1; inf where some value is not a whole number."""
+    largest = np.ones(len(rows))
+    for i in range(len(rows)):
+        for value in values[rows[i]]:
+            largest[i] = max(largest[i], abs(value)) if value == np.floor(value) else np.inf
+    return largest
+
+
+@jit
+def _compare_columns(values, rows, from_next):
+    """Where a column differs from the next one in fewer rows than from 0."""
+    fewer = np.zeros(len(from_next), np.int64)
+    for i in rows:
+        for j in range(len(from_next) - 1):
+            fewer[j] += (values[i, j] != 0) - np.int64(values[i, j] != values[i, j + 1])
+    for j in range(len(from_next) - 1):
+        from_next[j] = fewer[j] > 0
+
+
+@jit
+def _entries(row_at, rows, values, family, n_families, from_next):
     n_units, n_columns, n_partitions = len(row_at) - 1, values.shape[1], family.shape[1]
     total = np.zeros(n_families * (n_columns + 1))
     touched = np.empty(n_families * (n_columns + 1), np.int64)
@@ -140,7 +181,7 @@ def _entries(row_at, rows, values, family, n_families):
     for i in rows:
         room += n_partitions
         for j in range(n_columns):
-            room += n_partitions * (values[i, j] != 0)
+            room += n_partitions * (values[i, j] != (values[i, j + 1] if from_next[j] else 0.0))
     target, value = np.empty(room, np.int32), np.empty(room)
     used = 0
     for u in range(n_units):
@@ -148,6 +189,8 @@ def _entries(row_at, rows, values, family, n_families):
         for i in rows[row_at[u] : row_at[u + 1]]:
             for j in range(n_columns + 1):
                 amount = values[i, j] if j < n_columns else 1.0
+                if j < n_columns and from_next[j]:
+                    amount -= values[i, j + 1]
                 if amount == 0:
                     continue
                 for p in range(n_partitions):

@@ -1,28 +1,25 @@
-"""Frontier search, replicate by replicate: `excess` is (..., budgets, replicates), budgets ascend.
+"""Frontier search, replicate by replicate: excess at B ascending budgets, or the sums of families that it comes from.
 
-NaN means "no row of this family in this replicate" and constrains nothing. Loops run over replicates innermost, side
-by side in wide registers. Knows arrays only.
+A family that is empty in a replicate constrains nothing there. Loops run over replicates innermost, side by side in
+wide registers. Knows arrays only.
 """
 
-import numba
 import numpy as np
 
-from earmark.kernels._jit import jit, parallel_jit
+from earmark.kernels._jit import jit
 from earmark.kernels.collapse import FloatArray, IntArray
+from earmark.kernels.means import BLOCK, Sums, raise_to, raise_to_means
 
 SLACK = 1e-12  # means of counts lie on a lattice; equality with the tolerance must not hang on a rounding
-
-
-def worst(family: FloatArray) -> FloatArray:
-    """Maximum over families of (families, budgets, replicates); -inf where every family is empty."""
-    return np.asarray(np.fmax.reduce(family, axis=0, initial=-np.inf))
 
 
 def grid(excess: FloatArray, budgets: FloatArray, tolerance: float) -> FloatArray:
     """Smallest budget within tolerance (SPEC 3, b*) of (budgets, replicates); inf where none is."""
     _check(excess, budgets)
-    within = excess <= tolerance + SLACK
-    return np.where(within.any(axis=0), budgets[within.argmax(axis=0)], np.inf)
+    found = np.full(excess.shape[1], np.inf)
+    for b in range(len(budgets) - 1, -1, -1):
+        found[excess[b] <= tolerance + SLACK] = budgets[b]
+    return found
 
 
 def interpolated(excess: FloatArray, budgets: FloatArray, tolerance: float) -> FloatArray:
@@ -33,32 +30,24 @@ def interpolated(excess: FloatArray, budgets: FloatArray, tolerance: float) -> F
     return found
 
 
-def chain(family: FloatArray, order: IntArray, budgets: FloatArray, tolerance: float) -> FloatArray:
+def chain(sums: Sums, order: IntArray, budgets: FloatArray, tolerance: float) -> FloatArray:
     """Frontier (steps, replicates) of the first 1, 2, ... families of `order`, each by its worst family."""
-    _check(family[0], budgets)
-    found = np.empty((len(order), family.shape[2]))
-    so_far = np.full(family.shape[1:], -np.inf)
-    for step, f in enumerate(order):
-        np.fmax(so_far, family[f], out=so_far)
-        _crossing(so_far, budgets, tolerance, found[step])
+    _check(sums.at.T, budgets)
+    found = np.empty((len(order), sums.table.shape[1]))
+    _chain(sums, order, budgets, tolerance, found)
     return found
 
 
-def pair_ratios(family: FloatArray, pairs: IntArray, budgets: FloatArray, tolerance: float) -> FloatArray:
+def pair_ratios(sums: Sums, pairs: IntArray, budgets: FloatArray, tolerance: float) -> FloatArray:
     """Additivity ratio r*({g, h}) / (r*({g}) + r*({h})) of the `pairs` (pairs, 2): (pairs, replicates)."""
-    _check(family[0], budgets)
-    single = _singles(family, budgets, tolerance)
-    ratios = np.empty((len(pairs), family.shape[2]))
-    _pairs(np.ascontiguousarray(family), pairs, budgets, tolerance, single, ratios)
+    _check(sums.at.T, budgets)
+    ratios = np.empty((len(pairs), sums.table.shape[1]))
+    if len(pairs):
+        _pairs(sums, pairs, budgets, tolerance, ratios)
     return ratios
 
 
-def _singles(family: FloatArray, budgets: FloatArray, tolerance: float) -> FloatArray:
-    """Frontier (families, replicates) of each family alone."""
-    return np.stack([interpolated(np.fmax(of_family, -np.inf), budgets, tolerance) for of_family in family])
-
-
-def _check(excess: FloatArray, budgets: FloatArray) -> None:
+def _check(excess: FloatArray | IntArray, budgets: FloatArray) -> None:
     if excess.ndim != 2 or excess.shape[0] != len(budgets):
         raise ValueError(f"excess {excess.shape} is not (budgets, replicates) for {len(budgets)} budgets")
     if not (np.diff(budgets) > 0).all():
@@ -80,17 +69,34 @@ def _crossing(excess, budgets, tolerance, found):
         found[r] = budgets[0] if excess[0, r] <= tolerance + SLACK else found[r]
 
 
-@parallel_jit
-def _pairs(family, pairs, budgets, tolerance, single, ratios):
-    _, n_budgets, replicates = family.shape
-    for p in numba.prange(len(pairs)):
-        g, h = pairs[p]
-        both = np.empty((n_budgets, replicates))
-        for b in range(n_budgets):
-            for r in range(replicates):
-                x, y = family[g, b, r], family[h, b, r]
-                larger = x if x > y or y != y else y
-                both[b, r] = larger if larger == larger else -np.inf
-        _crossing(both, budgets, tolerance, ratios[p])
-        for r in range(replicates):
-            ratios[p, r] /= single[g, r] + single[h, r]
+@jit
+def _chain(sums, order, budgets, tolerance, found):
+    replicates = found.shape[1]
+    for begin in range(0, replicates, BLOCK):
+        end = min(begin + BLOCK, replicates)
+        so_far = np.full((len(budgets), end - begin), -np.inf)
+        for step in range(len(order)):
+            raise_to_means(sums, order[step], begin, end, so_far)
+            _crossing(so_far, budgets, tolerance, found[step, begin:end])
+
+
+@jit
+def _pairs(sums, pairs, budgets, tolerance, ratios):
+    n_families, n_budgets = sums.at.shape
+    replicates = ratios.shape[1]
+    for begin in range(0, replicates, BLOCK):
+        end = min(begin + BLOCK, replicates)
+        family = np.full((n_families, n_budgets, end - begin), -np.inf)
+        single = np.empty((n_families, end - begin))
+        for f in range(n_families):
+            raise_to_means(sums, f, begin, end, family[f])
+            _crossing(family[f], budgets, tolerance, single[f])
+        both = np.empty((n_budgets, end - begin))
+        for p in range(len(pairs)):
+            g, h = pairs[p]
+            both[:] = family[g]
+            for b in range(n_budgets):
+                raise_to(family[h, b], both[b])
+            _crossing(both, budgets, tolerance, ratios[p, begin:end])
+            for r in range(end - begin):
+                ratios[p, begin + r] /= single[g, r] + single[h, r]

@@ -3,13 +3,13 @@
 Knows arrays only.
 """
 
-import numba
 import numpy as np
 
-from earmark.kernels._jit import jit, parallel_jit
+from earmark.kernels._jit import jit
 from earmark.kernels.collapse import FloatArray
 
 _BINS = 512
+_FEW = 64  # values that show where the others are
 
 
 def percentile_ends(replicates: FloatArray, alpha: float) -> FloatArray:
@@ -17,8 +17,9 @@ def percentile_ends(replicates: FloatArray, alpha: float) -> FloatArray:
 
     Replicates without a value (NaN) are skipped; NaN where none is left.
     """
-    if not 0 < alpha < 0.5 or replicates.ndim < 1 or replicates.shape[-1] < 1:
-        raise ValueError(f"alpha {alpha} or replicates {replicates.shape} cannot be")
+    check_level(alpha)
+    if replicates.ndim < 1 or replicates.shape[-1] < 1:
+        raise ValueError(f"replicates {replicates.shape} cannot be")
     if np.isinf(replicates).any():
         raise ValueError("replicates are infinite")
     rows = np.ascontiguousarray(replicates).reshape(-1, replicates.shape[-1])
@@ -27,61 +28,85 @@ def percentile_ends(replicates: FloatArray, alpha: float) -> FloatArray:
     return ends.reshape(2, *replicates.shape[:-1])
 
 
-@parallel_jit
-def _ends(rows, alpha, ends):
-    for i in numba.prange(len(rows)):
-        kept = np.empty(rows.shape[1])
-        n = 0
-        for value in rows[i]:
-            kept[n] = value
-            n += value == value
-        ends[0, i], ends[1, i] = _both_ends(kept[:n], alpha)
+def check_level(alpha: float) -> None:
+    """Refuse what is not the level of a lower end."""
+    if not 0 < alpha < 0.5:
+        raise ValueError(f"alpha {alpha} cannot be")
 
 
 @jit
-def _both_ends(values, alpha):
-    n = len(values)
+def _ends(rows, alpha, ends):
+    for i in range(len(rows)):
+        ends[0, i], ends[1, i] = both_ends(rows[i], alpha)
+
+
+@jit
+def both_ends(values, alpha):
+    """Both quantiles of some finite values; NaN is skipped."""
+    n = 0
+    for value in values:
+        n += value == value
     if n == 0:
         return np.nan, np.nan
-    smallest, largest = values[0], values[0]
-    for value in values:
-        smallest, largest = min(smallest, value), max(largest, value)
-    if smallest == largest:
-        return smallest, smallest
-    scale = (_BINS - 1) / (largest - smallest)
-    if not scale < np.inf:  # a spread of denormals
+    if n < len(values):
+        values = values[~np.isnan(values)]
+    low, high = alpha * (n - 1), (1 - alpha) * (n - 1)
+    few = values[:: n // _FEW + 1]
+    width = 2.0 * (few.max() - few.min())  # about the range: what is beyond goes into the first or the last bin
+    begin, scale = few.min() - 0.25 * width, _BINS / width if width > 0.0 else np.inf
+    if not scale < np.inf:  # equal values, or a spread of denormals
         ordered = np.sort(values)
-        return _between(ordered, 0, alpha * (n - 1)), _between(ordered, 0, (1 - alpha) * (n - 1))
+        return _between(ordered, 0, low), _between(ordered, 0, high)
     bins = np.empty(n, np.int32)
     count = np.zeros(_BINS, np.int64)
+    for j in range(n):  # monotone, so bins are ordered as values are
+        bins[j] = np.int32(min(max((values[j] - begin) * scale, 0.0), _BINS - 1.0))
+    twin = np.zeros(_BINS, np.int64)  # every other value goes here: equal neighbours need not wait for each other
+    for j in range(0, n - 1, 2):
+        count[bins[j]] += 1
+        twin[bins[j + 1]] += 1
+    if n % 2:
+        count[bins[n - 1]] += 1
+    count += twin
+    first_low, last_low, before_low = _bins_around(count, low, n)
+    first_high, last_high, before_high = _bins_around(count, high, n)
+    near_low = np.empty(count[first_low : last_low + 1].sum())
+    near_high = np.empty(count[first_high : last_high + 1].sum())
+    k_low, k_high = 0, 0
     for j in range(n):
-        bins[j] = np.int32((values[j] - smallest) * scale)  # monotone, so bins are ordered as values are
-    for b in bins:
-        count[b] += 1
-    return (
-        _quantile(values, bins, count, alpha * (n - 1)),
-        _quantile(values, bins, count, (1 - alpha) * (n - 1)),
+        if first_low <= bins[j] <= last_low:
+            near_low[k_low] = values[j]
+            k_low += 1
+        if first_high <= bins[j] <= last_high:
+            near_high[k_high] = values[j]
+            k_high += 1
+    return _between(_ordered(near_low, int(low) - before_low), before_low, low), _between(
+        _ordered(near_high, int(high) - before_high), before_high, high
     )
 
 
 @jit
-def _quantile(values, bins, count, place):
-    """The value at a fractional rank, from the one or two bins that hold its neighbours."""
-    first, before = 0, 0  # values before the bin `first`
+def _ordered(values, rank):
+    """In order as far as the ranks `rank` and `rank` + 1 go: frontiers have many equal values, which are soon told."""
+    if values.min() == values.max():
+        return values
+    if len(values) < _FEW:
+        return np.sort(values)
+    return np.partition(values, np.array([rank, min(rank + 1, len(values) - 1)]))
+
+
+@jit
+def _bins_around(count, place, n):
+    """The first and last of the one or two bins with the order statistics around a rank, and how many are before."""
+    first, before = 0, 0
     while before + count[first] <= int(place):
         before += count[first]
         first += 1
     last, through = first, before + count[first]
-    while through < min(int(place) + 2, len(values)):
+    while through < min(int(place) + 2, n):
         last += 1
         through += count[last]
-    near = np.empty(through - before)
-    k = 0
-    for j in range(len(values)):
-        if first <= bins[j] <= last:
-            near[k] = values[j]
-            k += 1
-    return _between(np.sort(near), before, place)
+    return first, last, before
 
 
 @jit

@@ -164,3 +164,14 @@ def betting_upper_bound(sums: Sequence[float], sizes: Sequence[int], alpha: floa
     """The smallest e on a grid of 1e-3 with p(e) <= alpha; 1 if there is none."""
     passing = [e / 1000 for e in range(-999, 1000) if betting_p_value(sums, sizes, e / 1000) <= alpha]
     return min(passing, default=1.0)
+
+
+def upper_bound(n: int, a: int, c: int, alpha: float, gamma: float) -> float:
+    """The last e with p(e) > alpha, to 2e-6: steps over all e from the top, and ever finer ones above the first hit."""
+    step, last = 0.01, 1.0 - 1e-7
+    for _ in range(4):
+        e = last
+        while e > -1 + 1e-9 and p_value(n, a, c, e, gamma, points=60) <= alpha:
+            e -= step
+        last, step = e + step, step / 20
+    return last

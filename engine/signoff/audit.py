@@ -9,15 +9,12 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from earmark.engine.outcomes.schema import ANCHOR
 from earmark.engine.signoff.excess import Observed, worst_family
 from earmark.engine.signoff.families import Families, coarsened
 from earmark.engine.signoff.paired import Curve, CurveKey
-from earmark.kernels.noise import bottlenecks, noisy_labels
-
-Labels = npt.NDArray[np.int32]
+from earmark.kernels.noise import Labels, bottlenecks, noisy_labels
 
 NOISE_RATE, NOISE_DRAWS = 0.2, 100
 _NO_DAMAGE = 1e-12
@@ -28,7 +25,7 @@ def label_noise(curve: Curve, families: Families, observed: Observed, labels: La
     if labels is None:
         return []
     budgets = np.flatnonzero(curve.budgets < 1)
-    found = bottlenecks(labels, curve.difference[:, budgets], len(families.names))
+    found = bottlenecks(labels, curve.difference[:, budgets])
     kept = (found == observed.family[:, budgets].argmax(axis=0)).mean(axis=0)
     return [
         {

@@ -22,8 +22,8 @@ def chain(
 ) -> dict[str, Any]:
     """Add families from the smallest to the largest; each step's frontier and increment, with intervals."""
     order = families.by_size
-    frontier = kernel.chain(point.family, order, curve.budgets, tolerance)[:, 0]
-    resampled = kernel.chain(replicates.family, order, curve.budgets, tolerance)
+    frontier = kernel.chain(point.sums, order, curve.budgets, tolerance)[:, 0]
+    resampled = kernel.chain(replicates.sums, order, curve.budgets, tolerance)
     lower, upper = percentile_ends(resampled, alpha)
     increment = np.diff(frontier, prepend=np.nan)
     increment_lower, increment_upper = percentile_ends(np.diff(resampled, axis=0), alpha)
@@ -53,9 +53,9 @@ def overlap(
     pairs = np.array(list(combinations(range(len(families.names)), 2)), dtype=np.int64)
     if not len(pairs):
         return None
-    ratios = kernel.pair_ratios(point.family, pairs, curve.budgets, tolerance)[:, 0]
+    ratios = kernel.pair_ratios(point.sums, pairs, curve.budgets, tolerance)[:, 0]
     listed = pairs if len(families.names) <= _LISTED_FAMILIES else pairs[:0]
-    lower, upper = percentile_ends(kernel.pair_ratios(replicates.family, listed, curve.budgets, tolerance), alpha)
+    lower, upper = percentile_ends(kernel.pair_ratios(replicates.sums, listed, curve.budgets, tolerance), alpha)
     return {
         "tolerance": tolerance,
         "pairs": [

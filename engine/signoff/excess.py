@@ -5,36 +5,51 @@ Knows arrays of paired differences, families and the kernels; no files, no rule.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from earmark.engine.signoff.families import Families
-from earmark.engine.signoff.paired import Curve, Progress
+from earmark.engine.signoff.paired import Curve
+from earmark.kernels import means
 from earmark.kernels.bootstrap import resampled_sums
-from earmark.kernels.collapse import collapse, entries
-from earmark.kernels.frontier import worst
+from earmark.kernels.collapse import SumArray, collapse, entries, sum_type
+from earmark.kernels.means import Sums
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-_REPLICATE_BYTES = 1 << 28  # of resampled sums held at a time, in single precision
+_REPLICATE_BYTES = 1 << 28  # of resampled sums held at a time
 
 
-class Excess(NamedTuple):
-    """Mean excess at B budgets in R replicates; what was observed is one replicate."""
+@dataclass(frozen=True)
+class Excess:
+    """Mean excess at B budgets in R replicates, from sums of paired differences; what was observed is one replicate."""
 
-    average: FloatArray  # (B, R)
-    family: FloatArray  # (F, B, R); NaN where a replicate has no row of the family
+    sums: Sums
 
-    @property
+    @cached_property
+    def average(self) -> FloatArray:
+        """(B, R)"""
+        return means.average(self.sums)
+
+    @cached_property
     def worst(self) -> FloatArray:
         """The maximum over families, (B, R)."""
-        return worst(self.family)
+        return means.worst(self.sums)
+
+    @property
+    def family(self) -> FloatArray:
+        """(F, B, R); NaN where a replicate has no row of the family."""
+        return means.family(self.sums)
+
+    def only(self, families: npt.NDArray[np.bool_]) -> "Excess":
+        """The same of some families."""
+        return Excess(Sums(self.sums.table, self.sums.at[families], self.sums.rows_at[families]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Observed:
     """What the rows themselves say, before any resampling."""
 
@@ -48,24 +63,22 @@ class Observed:
         return self.excess.average[:, 0]
 
     @property
-    def family(self) -> FloatArray:
-        """(F, B)"""
-        return self.excess.family[:, :, 0]
-
-    @property
     def worst(self) -> FloatArray:
         """(B,)"""
         return self.excess.worst[:, 0]
 
+    @cached_property
+    def family(self) -> FloatArray:
+        """(F, B)"""
+        return self.excess.family[:, :, 0]
+
 
 def observe(curve: Curve, families: Families) -> Observed:
     """Count and average the paired differences per family."""
-    sums = _family_sums(curve.difference, families)
-    return Observed(
-        Excess((sums.sum(axis=0) / families.size.sum())[:, None], (sums / families.size[:, None])[:, :, None]),
-        _family_sums(curve.difference > 0, families).astype(np.int64),
-        _family_sums(curve.difference < 0, families).astype(np.int64),
-    )
+    sums, plus, minus = means.tally(curve.difference, families.code, len(families.names))
+    n_families, n_budgets = sums.shape
+    table = np.concatenate([sums, families.size[:, None].astype(np.float64)], axis=1).reshape(-1, 1)
+    return Observed(Excess(_sums_in(table, range(n_families), range(n_budgets), n_budgets + 1)), plus, minus)
 
 
 def worst_family(excess: FloatArray, families: Families) -> str:
@@ -89,54 +102,51 @@ def consistency_paradox(curve: Curve) -> npt.NDArray[np.bool_]:
 
 
 def replicate(
-    curves: Sequence[Curve],
-    partitions: Mapping[str, Families],
-    source: IntArray | None,
-    *,
-    replicates: int,
-    seed: int,
-    progress: Progress,
-) -> Iterator[tuple[Curve, dict[str, Excess]]]:
-    """Bootstrap every curve under every partition; replicate r is the same resample of the rows for all of them."""
+    curves: Sequence[Curve], partitions: Mapping[str, Families], source: IntArray | None, *, replicates: int, seed: int
+) -> Iterator[list[tuple[Curve, dict[str, Excess]]]]:
+    """Bootstrap every curve under every partition; replicate r is the same resample of the rows for all of them.
+
+    Some curves at a time: their sums are overwritten when the next ones are asked for.
+    """
     codes = np.stack([families.code for families in partitions.values()], axis=1)
-    units = collapse(np.concatenate([curve.difference for curve in curves], axis=1), codes, source)
+    every = np.concatenate([curve.difference for curve in curves], axis=1)
+    units = collapse(every, codes, source)
     n_families = [len(families.names) for families in partitions.values()]
-    ends = np.cumsum(n_families)
-    done = 0
-    for chunk in _chunks(curves, replicates * int(ends[-1])):
+    ends = np.cumsum(n_families).tolist()
+    table: SumArray | None = None
+    for chunk in _chunks(curves, replicates * ends[-1] * sum_type(units, every).itemsize):
         values = np.concatenate([curve.difference for curve in chunk], axis=1)
         of_chunk = entries(units, values, codes, n_families)
-        sums = np.split(resampled_sums(units, of_chunk, seed=seed, replicates=replicates), ends[:-1])
-        last = 0
-        for curve in chunk:
-            first, last, done = last, last + len(curve.budgets), done + 1
-            yield (
+        sums = resampled_sums(units, of_chunk, seed=seed, replicates=replicates, into=table)
+        n_columns = sums.shape[1]
+        table = sums.reshape(-1, replicates)
+        lasts = np.cumsum([len(curve.budgets) for curve in chunk]).tolist()
+        yield [
+            (
                 curve,
-                {name: _excess(of[:, first:last], of[:, -1:]) for name, of in zip(partitions, sums, strict=True)},
+                {
+                    name: Excess(
+                        _sums_in(table, range(end - n, end), range(last - len(curve.budgets), last), n_columns)
+                    )
+                    for name, n, end in zip(partitions, n_families, ends, strict=True)
+                },
             )
-            progress("certifying curves", done, len(curves))
+            for curve, last in zip(chunk, lasts, strict=True)
+        ]
 
 
-def _excess(sums: npt.NDArray[np.floating], rows: npt.NDArray[np.floating]) -> Excess:
-    """From sums (F, B, R) and row counts (F, 1, R)."""
-    total_rows = rows.sum(axis=0, dtype=np.float64)
-    with np.errstate(invalid="ignore"):  # 0 / 0: no row of the family in this replicate
-        family = np.divide(sums, rows, dtype=np.float64)
-    return Excess(sums.sum(axis=0, dtype=np.float64) / total_rows, family)
+def _sums_in(table: SumArray, families: range, columns: range, n_columns: int) -> Sums:
+    """Some families and columns of a table of (families, columns), the last column of which counts rows."""
+    begins = np.array(families, dtype=np.int64) * n_columns
+    return Sums(table, begins[:, None] + np.array(columns, dtype=np.int64), begins + n_columns - 1)
 
 
-def _family_sums(values: npt.NDArray[np.generic], families: Families) -> FloatArray:
-    """Sum the rows of (n, B) per family: (F, B)."""
-    columns = [np.bincount(families.code, weights=column, minlength=len(families.names)) for column in values.T]
-    return np.stack(columns, axis=1).astype(np.float64)
-
-
-def _chunks(curves: Sequence[Curve], sums_per_budget: int) -> Iterator[list[Curve]]:
+def _chunks(curves: Sequence[Curve], bytes_per_budget: int) -> Iterator[list[Curve]]:
     """Consecutive curves whose replicates fit in memory together."""
     chunk: list[Curve] = []
     for curve in curves:
         budgets = sum(len(c.budgets) for c in [*chunk, curve])
-        if chunk and 4 * sums_per_budget * budgets > _REPLICATE_BYTES:
+        if chunk and bytes_per_budget * budgets > _REPLICATE_BYTES:
             yield chunk
             chunk = []
         chunk.append(curve)

@@ -13,7 +13,10 @@ from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.paired import Curve
 from earmark.engine.signoff.rule import RAW_ITSELF, Interval, Judgement, Rule, Verdict
 from earmark.kernels.frontier import SLACK
+from earmark.kernels.means import family_ends
 from earmark.kernels.select import percentile_ends
+
+FloatArray = npt.NDArray[np.float64]
 
 
 def judge_curve(curve: Curve, families: Families, observed: Observed, replicates: Excess, rule: Rule) -> Judgement:
@@ -21,13 +24,15 @@ def judge_curve(curve: Curve, families: Families, observed: Observed, replicates
     average = _intervals(observed.average, replicates.average, rule)
     worst = _intervals(observed.worst, replicates.worst, rule)
     by_family = [
-        _intervals(of_family, resampled, rule)
-        for of_family, resampled in zip(observed.family, replicates.family, strict=True)
+        _listed(of_family, *ends)
+        for of_family, *ends in zip(observed.family, *family_ends(replicates.sums, rule.alpha), strict=True)
     ]
     testable = families.testable
     worst_testable: list[Interval | None] = [None] * len(curve.budgets)
-    if testable.any():
-        only = Excess(replicates.average, replicates.family[testable])
+    if testable.all():
+        worst_testable = [*worst]
+    elif testable.any():
+        only = replicates.only(testable)
         worst_testable = [*_intervals(observed.family[testable].max(axis=0), only.worst, rule)]
     verdicts: dict[float, list[Verdict]] = {tolerance: [] for tolerance in rule.tolerances}
     for tolerance, b in ((t, b) for t in rule.tolerances for b in range(len(curve.budgets))):
@@ -80,7 +85,10 @@ def judge(
     )
 
 
-def _intervals(point: npt.NDArray[np.float64], replicates: npt.NDArray[np.float64], rule: Rule) -> list[Interval]:
+def _intervals(point: FloatArray, replicates: FloatArray, rule: Rule) -> list[Interval]:
     """One interval per entry of `point` (B,), from replicates (B, R)."""
-    ends = percentile_ends(replicates, rule.alpha)
-    return [Interval(*map(float, interval)) for interval in zip(point, *ends, strict=True)]
+    return _listed(point, *percentile_ends(replicates, rule.alpha))
+
+
+def _listed(point: FloatArray, lower: FloatArray, upper: FloatArray) -> list[Interval]:
+    return [Interval(*ends) for ends in zip(point.tolist(), lower.tolist(), upper.tolist(), strict=True)]

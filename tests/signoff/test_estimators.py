@@ -252,9 +252,7 @@ def test_a_rare_family_can_neither_pass_nor_fail() -> None:
 def _replicates(table: Table, partitions: dict[str, list[str]], by_source: bool = False):
     coded = {name: worlds.families(labels) for name, labels in partitions.items()}
     source = np.array(table.sources) if by_source else None
-    ((_, resampled),) = excess.replicate(
-        [table.curve], coded, source, replicates=REPLICATES, seed=SEED, progress=lambda *_: None
-    )
+    (((_, resampled),),) = excess.replicate([table.curve], coded, source, replicates=REPLICATES, seed=SEED)
     return resampled
 
 

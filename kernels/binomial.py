@@ -1,0 +1,78 @@
+"""Tails of the binomial distribution, the Clopper-Pearson interval, and the normal quantile as a scale.
+
+Knows numba only.
+"""
+
+import math
+
+from earmark.kernels._jit import jit
+
+NEGLIGIBLE = 1e-16  # of a probability mass, relative to its largest
+HUGE = 1e290
+
+
+@jit
+def binomial(k: int, n: int, odds: float) -> tuple[float, float]:
+    """P(X <= k) and P(X = k) of X ~ Bin(n, odds / (1 + odds)), 0 <= k <= n.
+
+    Both tails are summed in units of P(X = k) and divided by their total: no logarithms, no cancellation.
+    """
+    below, above, term = 1.0, 0.0, 1.0
+    for j in range(k, 0, -1):
+        term *= j / ((n - j + 1) * odds)
+        below += term
+        if term < NEGLIGIBLE * below:
+            break
+        if term > HUGE:
+            return 1.0, 0.0
+    term = 1.0
+    for j in range(k, n):
+        term *= (n - j) * odds / (j + 1)
+        above += term
+        if term < NEGLIGIBLE * above:
+            break
+        if term > HUGE:
+            return 0.0, 0.0
+    total = below + above
+    return below / total if below < above else 1.0 - above / total, 1.0 / total
+
+
+@jit
+def clopper_pearson(m: int, n: int, gamma: float) -> tuple[float, float]:
+    """Step 2, before its ends are raised to |eps|."""
+    low, high = 0.0, 1.0
+    if m > 0:
+        low = 1.0 / (1.0 + math.exp(_log_odds_limit(n - m, n, gamma / 2.0)))
+    if m < n:
+        high = 1.0 / (1.0 + math.exp(-_log_odds_limit(m, n, gamma / 2.0)))
+    return low, high
+
+
+@jit
+def _log_odds_limit(m: int, n: int, tail: float) -> float:
+    """log(q / (1 - q)) where P(Bin(n, q) <= m) = tail, for m < n.
+
+    log P is concave in the log odds, so that Newton's method, wherever it starts, comes in from above and never stops
+    short.
+    """
+    sd = math.sqrt(1.0 / (m + 0.5) + 1.0 / (n - m + 0.5))
+    t = math.log((m + 0.5) / (n - m + 0.5)) - normal_score(tail) * sd
+    for _ in range(100):
+        cumulative, mass = binomial(m, n, math.exp(t))
+        if cumulative == 0.0:  # so far above that nothing is left
+            t -= 1.0
+            continue
+        slope = (n - m) * mass / (cumulative * (1.0 + math.exp(-t)))
+        step = math.log(cumulative / tail) / slope
+        t += step
+        if abs(step) < 1e-9 * (1.0 + abs(t)):  # the next one would be of the order of its square
+            break
+    return t
+
+
+@jit
+def normal_score(p: float) -> float:
+    """The normal quantile to 5e-4 (Abramowitz and Stegun 26.2.23), a scale to search on."""
+    t = math.sqrt(-2.0 * math.log(max(min(p, 1.0 - p), 1e-300)))
+    upper = t - (2.515517 + t * (0.802853 + t * 0.010328)) / (1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308)))
+    return -upper if p < 0.5 else upper
