@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	  { echo "Python 3.11 or newer is needed, but $(PYTHON) is $$($(PYTHON) -V 2>&1): use make PYTHON=python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) ..." >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,cpu]'
 	@touch $(READY)
 
 demo: $(READY)
@@ -44,8 +44,8 @@ validity: $(READY)
 	$(BIN)/python tests/validity/table.py > .validity.md && mv .validity.md docs/validity.md
 
 bench: $(READY)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
-	@set -e; for script in benchmarks/bootstrap.py benchmarks/certify.py benchmarks/growth.py benchmarks/corpus.py benchmarks/scheduler.py benchmarks/scheduler_soak.py; do $(BIN)/python $$script; done
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench,cpu]'
+	@set -e; for script in benchmarks/bootstrap.py benchmarks/certify.py benchmarks/growth.py benchmarks/corpus.py benchmarks/edge.py benchmarks/scheduler.py benchmarks/scheduler_soak.py; do $(BIN)/python $$script; done
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

@@ -27,6 +27,7 @@ from earmark.engine.corpus.decode import LFS
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.synthetic import corpus as synthetic
+from earmark.engine.corpus.synthetic.questions import FAMILIES, TWO_FACTOR
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.errors import InputError
 
@@ -70,12 +71,13 @@ class Corpus:
 def open_corpus(path: Path, kind: str | None = None, *, name: str | None = None, allow_outside: bool = False) -> Corpus:
     """Read the tables of a folder, or a manifest by its own name; the kind is told from what is in there.
 
-    The path `synthetic:SPLIT:CLIPS` or `synthetic:SPLIT:CLIPS:SEED` is the synthetic corpus, made as it is read.
+    The path `synthetic:SPLIT:CLIPS` or `synthetic:SPLIT:CLIPS:SEED` is the synthetic corpus, made as it is read;
+    `synthetic-two-factor:...` asks about the two parts of each clip only.
 
     Raises InputError where the kind cannot be told, a table cannot be read, a row leads outside the folder, or no
     question is left.
     """
-    if str(path).startswith("synthetic:") or kind == "synthetic":
+    if str(path).startswith(("synthetic:", "synthetic-two-factor:")) or kind == "synthetic":
         return _synthetic(str(path), name)
     benchmark, folder = _benchmark(path, kind, allow_outside)
     examples, left_out = _unique(benchmark.read(folder))
@@ -98,19 +100,21 @@ class _Synthetic:
     split: Split
     clips: int
     seed: int | None
+    families: tuple[str, ...]
 
     def __iter__(self) -> Iterator[Example]:
-        return synthetic.examples(self.split, self.clips, self.seed)
+        return synthetic.examples(self.split, self.clips, self.seed, self.families)
 
 
 def _synthetic(path: str, name: str | None) -> Corpus:
-    form = re.fullmatch(r"synthetic:(\w+):(\d{1,9})(?::(\d{1,9}))?", path)
+    form = re.fullmatch(r"(synthetic|synthetic-two-factor):(\w+):(\d{1,9})(?::(\d{1,9}))?", path)
     splits = {split.title: split for split in Split}
-    if form is None or form[1] not in splits or int(form[2]) == 0:
+    if form is None or form[2] not in splits or int(form[3]) == 0:
         raise InputError(path, "is no synthetic corpus", f"name synthetic:SPLIT:CLIPS with {' or '.join(splits)}")
-    examples = _Synthetic(splits[form[1]], int(form[2]), int(form[3]) if form[3] else None)
+    families = FAMILIES if form[1] == "synthetic" else TWO_FACTOR
+    examples = _Synthetic(splits[form[2]], int(form[3]), int(form[4]) if form[4] else None, families)
     next(iter(examples))  # refuses the seed of another split
-    return Corpus("synthetic", name or "synthetic", examples, native=("family",))
+    return Corpus("synthetic", name or form[1], examples, native=("family",))
 
 
 def _benchmark(path: Path, kind: str | None, allow_outside: bool) -> tuple[Benchmark, Folder]:

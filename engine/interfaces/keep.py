@@ -39,12 +39,19 @@ def chunk_count(audio: Waveform) -> int:
     return math.ceil(len(audio) / CHUNK_SAMPLES)
 
 
-def top_chunks(scores: FloatArray, k: int) -> IntArray:
-    """The k chunks (rising) with the highest scores (T,); among equals the earlier."""
+def top_chunks(scores: FloatArray, k: int, tie: float = 0.0) -> IntArray:
+    """The k chunks (rising) with the highest scores (T,); among equals the earlier.
+
+    Scores that follow one another in size by no more than `tie` are equal. A grid would not do: it parts two scores
+    that differ by a rounding error wherever an edge happens to lie between them.
+    """
     if not np.isfinite(scores).all():
         raise ValueError("scores are not finite")
-    best = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")[:k]
-    return np.sort(best).astype(np.int64)
+    falling = -np.asarray(scores, dtype=np.float64)
+    order = np.argsort(falling, kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.cumsum(np.diff(falling[order], prepend=falling[order[:1]]) > tie)
+    return np.sort(np.argsort(rank, kind="stable")[:k]).astype(np.int64)
 
 
 def keep(audio: Waveform, scores: FloatArray, budget: float) -> Kept:

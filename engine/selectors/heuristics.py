@@ -1,9 +1,10 @@
 """Selectors that learn nothing: evenly spaced, random and loudest chunks (SPEC 7).
 
-Each answers which k chunks of a clip to keep, as rising indices. Knows waveforms and names, no questions.
+Know waveforms and names, no questions.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,6 +16,34 @@ from earmark.engine.interfaces.keep import (
     chunk_count,
     top_chunks,
 )
+from earmark.engine.selectors.selector import Clip, Selector
+
+
+class Uniform(Selector):
+    """Evenly spaced chunks: all score alike, because the sets of two budgets need not be nested."""
+
+    def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
+        return [np.zeros(chunk_count(clip.audio)) for clip in clips]
+
+    def keep(self, scores: FloatArray, k: int) -> IntArray:
+        return uniform_chunks(len(scores), k)
+
+
+class Random(Selector):
+    """Chunks drawn for each sample, by its id and a seed."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
+        return [random_scores(clip.sample_id, chunk_count(clip.audio), self.seed) for clip in clips]
+
+
+class Energy(Selector):
+    """The loudest chunks."""
+
+    def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
+        return [energy_scores(clip.audio) for clip in clips]
 
 
 def uniform_chunks(chunks: int, k: int) -> IntArray:

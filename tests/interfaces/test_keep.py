@@ -43,6 +43,18 @@ def test_ties_go_to_the_earlier_chunk(scores, data):
     assert top_chunks(np.array(scores, dtype=np.float32), k).tolist() == expected
 
 
+@given(order=st.permutations(range(8)), noise=st.lists(st.floats(-1e-6, 1e-6), min_size=8, max_size=8))
+def test_scores_nearer_than_a_tie_are_equal(order, noise):
+    levels = np.array([0.5, 0.5, 0.5, 0.4999, 0.3, 0.3, 0.2998, 0.1])[list(order)]
+    exact = np.array([0.5, 0.5, 0.5, 0.5, 0.3, 0.3, 0.3, 0.1])[list(order)]
+    for k in range(1, 9):
+        assert top_chunks(levels + noise, k, tie=1e-3).tolist() == top_chunks(exact, k).tolist()
+
+
+def test_a_tie_may_be_a_chain():
+    assert top_chunks(np.array([0.1, 0.2, 0.3, 1.0]), 2, tie=0.11).tolist() == [0, 3]
+
+
 def test_a_clip_is_padded_to_one_chunk_and_cut_after_120():
     assert len(clip(np.ones(10, np.float32))) == CHUNK_SAMPLES
     assert len(clip(np.ones(130 * CHUNK_SAMPLES, np.float32))) == 120 * CHUNK_SAMPLES

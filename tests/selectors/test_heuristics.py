@@ -6,12 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.engine.selectors.heuristics import (
+    Energy,
+    Random,
+    Uniform,
     energy_chunks,
     energy_scores,
     random_chunks,
     random_scores,
     uniform_chunks,
 )
+from earmark.engine.selectors.selector import Clip
 
 sizes = st.integers(1, 120).flatmap(lambda chunks: st.tuples(st.just(chunks), st.integers(1, chunks)))
 
@@ -51,3 +55,19 @@ def test_energy_is_the_rms_of_each_chunk_and_of_the_rest():
     np.testing.assert_allclose(energy_scores(audio), [0.1, 0.4, 0.2], rtol=1e-6)
     assert energy_chunks(audio, 1).tolist() == [1]
     assert energy_chunks(audio, 2).tolist() == [1, 2]
+
+
+@given(sizes, st.text(max_size=8))
+def test_every_heuristic_is_a_selector(size, name):
+    chunks, k = size
+    audio = np.repeat(np.arange(chunks, dtype=np.float32) % 7 + 1, 16_000)
+    clip = Clip(name, audio)
+    for selector, expected in (
+        (Uniform(), uniform_chunks(chunks, k)),
+        (Random(3), random_chunks(name, chunks, k, seed=3)),
+        (Energy(), energy_chunks(audio, k)),
+    ):
+        assert not selector.asks
+        (scores,) = selector.scores([clip])
+        assert scores.shape == (chunks,)
+        np.testing.assert_array_equal(selector.keep(scores, k), expected)

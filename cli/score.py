@@ -1,0 +1,120 @@
+"""`earmark score AUDIO...`: what runs in front of a model, on an edge device too: scores, kept chunks, WAV."""
+
+import io
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from earmark.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from earmark.engine.interfaces.keep import FloatArray
+    from earmark.engine.selectors.selector import Clip, Selector
+
+_AT_ONCE = 32  # recordings in memory
+
+
+@click.command()
+@click.argument("audio", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--selector",
+    "name",
+    required=True,
+    metavar="S",
+    help="uniform, random, energy, the folder of a trained selector, or a graph (.onnx).",
+)
+@click.option("--question", metavar="Q", help="What will be asked, for a selector that reads it.")
+@click.option("--budget", type=float, metavar="B", help="Share of the chunks to keep, above 0 and at most 1.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of random.")
+@click.option("--provider", default="cpu", show_default=True, help="What runs a graph: cpu, cuda or tensorrt.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads that run a graph.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Write what is kept as DIR/NAME.wav; needs --budget."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON a recording.")
+def score(
+    audio: tuple[Path, ...],
+    name: str,
+    question: str | None,
+    budget: float | None,
+    seed: int,
+    provider: str,
+    threads: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Score the one-second chunks of AUDIO files, and keep the best that a budget pays for.
+
+    Recordings (WAV, FLAC, OGG, MP3) are mixed down, resampled to 16 kHz, padded to one second and cut after 120. What
+    is kept is written as 16-bit WAV, in the order of time.
+
+    \b
+    Example:
+      earmark score clips/*.wav --selector edge/waveform.onnx --budget 0.4 --out kept
+    """
+    from earmark.engine.corpus import decode
+    from earmark.engine.corpus.example import AudioError
+    from earmark.engine.errors import InputError
+    from earmark.engine.interfaces.keep import clip
+    from earmark.engine.selectors.loading import load
+    from earmark.engine.selectors.selector import Clip
+
+    if budget is not None and not 0 < budget <= 1:
+        raise click.BadParameter(f"{budget} is not in (0, 1]", param_hint="--budget")
+    if out is not None and budget is None:
+        raise click.UsageError("--out needs --budget")
+    if out is not None and len({path.stem for path in audio}) < len(audio):
+        raise click.UsageError("two recordings have the same name: --out would write one over the other")
+    selector = load(name, seed, provider, threads)
+    if selector.asks and question is None:
+        raise click.UsageError(f"{name} reads the question: give --question")
+    # a graph needs no numba, which word of a compilation would load
+    with nullcontext() if name.endswith(".onnx") else Progress():
+        for first in range(0, len(audio), _AT_ONCE):
+            clips = []
+            for path in audio[first : first + _AT_ONCE]:
+                try:
+                    clips.append(Clip(path.stem, clip(decode.waveform(str(path))), question))
+                except AudioError as error:
+                    raise InputError(path, str(error), "leave it out, or repair it") from None
+            scores = selector.scores(clips)
+            for path, one, scored in zip(audio[first:], clips, scores, strict=False):
+                said = _said(path, one, scored, selector, budget, out)
+                click.echo(json.dumps(said, ensure_ascii=False) if as_json else _line(said))
+
+
+def _said(
+    path: Path, one: "Clip", scores: "FloatArray", selector: "Selector", budget: float | None, out: Path | None
+) -> dict[str, Any]:
+    """What there is to say about a recording; also writes what is kept of it."""
+    from earmark.engine.interfaces.budget import kept_chunks
+    from earmark.engine.interfaces.keep import keep_chunks
+
+    said: dict[str, Any] = {"audio": str(path), "chunks": len(scores), "scores": scores.tolist()}
+    if budget is not None:
+        kept = keep_chunks(one.audio, selector.keep(scores, kept_chunks(budget, len(scores))))
+        said |= {"kept": kept.chunks.tolist(), "kept_hash": kept.hash}
+        if out is not None:
+            said["wav"] = str(_write(out / f"{path.stem}.wav", kept.audio))
+    return said
+
+
+def _write(path: Path, audio: Any) -> Path:
+    import soundfile
+
+    from earmark.engine.corpus.example import SAMPLE_RATE
+    from earmark.engine.outcomes.atomic import write_file
+
+    wav = io.BytesIO()
+    soundfile.write(wav, audio, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    write_file(path, wav.getvalue())
+    return path
+
+
+def _line(said: dict[str, Any]) -> str:
+    scores = " ".join(f"{value:.3f}" for value in said["scores"])
+    kept = f"  keeps {' '.join(map(str, said['kept']))} of {said['chunks']}" if "kept" in said else ""
+    return f"{said['audio']}  scores {scores}{kept}" + (f"  -> {said['wav']}" if "wav" in said else "")

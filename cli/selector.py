@@ -1,0 +1,233 @@
+"""`earmark selector`: relevance of chunks from an answerer, and selectors trained on it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from earmark.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from earmark.engine.selectors.training.run import Epoch
+    from earmark.engine.selectors.training.selectors import Job, Trained
+
+_EXIT_INTERRUPTED = 130
+
+
+@click.group()
+def selector() -> None:
+    """Make learned selectors: measure relevance, train, export.
+
+    \b
+    Example:
+      earmark selector oracle synthetic:selector:500 --out oracle.parquet
+      earmark selector train oracle.parquet --out selectors
+      earmark selector export selectors/learned_conditioned/seed=42 --out edge
+    """
+
+
+@selector.command()
+@click.argument("corpus", type=click.Path(path_type=Path))
+@click.option(
+    "--answerer", default="tiny", show_default=True, metavar="NAME", help="tiny, a folder, or a name on the hub."
+)
+@click.option("--kind", metavar="K", help="Which benchmark it is.  [default: told from the folder]")
+@click.option("--name", metavar="NAME", help="What to call the corpus.  [default: its kind]")
+@click.option("--device", default="cpu", show_default=True, help="Where the answerer runs, e.g. cuda.")
+@click.option("--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16.")
+@click.option("--batch-tokens", type=click.IntRange(min=1), metavar="N", help="Tokens of one batch.")
+@click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Processes that read audio.")
+@click.option("--allow-outside", is_flag=True, help="Follow paths and links that lead outside the folder.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The Parquet file to write."
+)
+def oracle(
+    corpus: Path,
+    answerer: str,
+    kind: str | None,
+    name: str | None,
+    device: str,
+    dtype: str,
+    batch_tokens: int | None,
+    workers: int | None,
+    allow_outside: bool,
+    out: Path,
+) -> None:
+    """Measure leave-one-out relevance in CORPUS: T + 1 hearings of each clip.
+
+    A chunk's relevance is how much less likely the right answer becomes without it. Answers are kept in
+    FILE.answers.jsonl as they come: the same command goes on where it was stopped.
+
+    \b
+    Example:
+      earmark selector oracle data/AudioMCQ --answerer Qwen/Qwen2-Audio-7B-Instruct --device cuda --dtype bfloat16 \\
+        --out oracle.parquet
+    """
+    from dataclasses import replace
+
+    from earmark.engine.answerers import journal
+    from earmark.engine.answerers.answerer import load
+    from earmark.engine.answerers.run import identity, stopping_on_signals
+    from earmark.engine.answerers.scheduler import Options
+    from earmark.engine.corpus.corpus import open_corpus
+    from earmark.engine.outcomes.atomic import make_folder
+    from earmark.engine.selectors import oracle as engine
+
+    opened = open_corpus(corpus, kind, name=name, allow_outside=allow_outside)
+    engine.check_may_train(next(iter(opened.examples)))
+    model = load(answerer, device, dtype)
+    options = Options() if batch_tokens is None else replace(Options(), batch_tokens=batch_tokens)
+    make_folder(out.parent)
+    with (
+        Progress() as progress,
+        journal.opened(out.with_name(f"{out.name}.answers.jsonl"), identity(model, options)) as done,
+        stopping_on_signals() as stop,
+    ):
+        rows = engine.measure(
+            opened,
+            model,
+            options,
+            done,
+            lambda now: progress("hearings", now.answered, now.total),
+            stop,
+            workers,
+        )
+    if rows is None:
+        click.echo("interrupted: the same command goes on from here", err=True)
+        sys.exit(_EXIT_INTERRUPTED)
+    engine.write(rows, engine.description(opened, str(corpus), model, options), out)
+    failed = sum(not engine.succeeded(row) for row in rows)
+    click.echo(f"{len(rows) - failed} examples with relevance, {failed} without\noracle  {out}")
+
+
+@selector.command()
+@click.argument("table", type=click.Path(path_type=Path), metavar="ORACLE")
+@click.option(
+    "--corpus",
+    "place",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Where the recordings are now.  [default: where they were]",
+)
+@click.option("--kind", metavar="K", help="Which benchmark it is.  [default: as it was]")
+@click.option("--allow-outside", is_flag=True, help="Follow paths and links that lead outside the folder.")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    type=click.Choice(["agnostic", "conditioned"]),
+    help="What to train; repeat for both.  [default: both]",
+)
+@click.option(
+    "--seed", "seeds", multiple=True, type=int, metavar="S", help="Repeat for several.  [default: 42, 123, 456]"
+)
+@click.option(
+    "--alpha",
+    "alphas",
+    multiple=True,
+    type=float,
+    metavar="A",
+    help="Share of the distribution in the loss, against top-k membership; several make a sweep.  [default: 0.5]",
+)
+@click.option("--epochs", type=int, metavar="N", help="At most so many.  [default: 40]")
+@click.option("--answerer", metavar="NAME", help="Whose tokenizer reads questions.  [default: the oracle's]")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="Where selectors go.")
+def train(
+    table: Path,
+    place: Path | None,
+    kind: str | None,
+    allow_outside: bool,
+    methods: tuple[str, ...],
+    seeds: tuple[int, ...],
+    alphas: tuple[float, ...],
+    epochs: int | None,
+    answerer: str | None,
+    out: Path,
+) -> None:
+    """Train selectors on the relevance in ORACLE, into FOLDER/METHOD/seed=S.
+
+    Each folder holds the weights and card.json: data, recipe, curves, and which sources it was trained on. A killed run
+    goes on from its last epoch and ends with the same bits.
+
+    \b
+    Example:
+      earmark selector train oracle.parquet --out selectors
+      earmark selector train oracle.parquet --out sweep --alpha 0 --alpha 0.25 --alpha 0.5 --alpha 0.75 --alpha 1
+    """
+    from dataclasses import replace
+
+    from earmark.engine.answerers.run import stopping_on_signals
+    from earmark.engine.corpus.corpus import open_corpus
+    from earmark.engine.selectors import oracle as oracle_tables
+    from earmark.engine.selectors.learned import CONDITIONED
+    from earmark.engine.selectors.training import selectors as training
+    from earmark.engine.selectors.training.lessons import make_lessons
+    from earmark.engine.selectors.training.run import Recipe
+
+    recipe = Recipe() if epochs is None else replace(Recipe(), epochs=epochs)
+    alphas = alphas or (recipe.alpha,)
+    names = [training.METHODS[method] for method in methods or tuple(training.METHODS)]
+    asked = training.jobs(out, names, alphas, seeds or training.SEEDS)
+    for alpha in alphas:
+        replace(recipe, alpha=alpha)  # refuses what is no share
+    found = oracle_tables.read(table)
+    opened = open_corpus(place or Path(found.made["path"]), kind or found.made["kind"], allow_outside=allow_outside)
+    reads = CONDITIONED in names
+    tokenizer = training.query_tokenizer(answerer or found.made["answerer"]) if reads else None
+    with Progress() as progress, stopping_on_signals() as stop:
+        lessons = make_lessons(found, opened, out, progress)
+
+        def report(job: "Job", epoch: "Epoch") -> None:
+            progress(
+                f"{job.method} alpha {job.alpha:g} seed {job.seed}, loss {epoch.loss:.4f}, epoch",
+                epoch.epoch,
+                recipe.epochs,
+            )
+
+        trained = training.train_all(asked, lessons, recipe, found.made, tokenizer, report, stop)
+    if trained is None:
+        click.echo("interrupted: the same command goes on from here", err=True)
+        sys.exit(_EXIT_INTERRUPTED)
+    click.echo(_summary(trained))
+    click.echo(f"\nselectors  {out}")
+
+
+@selector.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="SELECTOR")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to write.  [default: SELECTOR]")
+def export(folder: Path, out: Path | None) -> None:
+    """Write a trained selector as ONNX: waveform.onnx, which needs nothing but onnxruntime, and features.onnx.
+
+    waveform.onnx computes the features inside the graph; features.onnx takes them from the compiled kernel, which is
+    quicker where there is much audio. The card and the tokenizer of the questions belong beside them.
+
+    \b
+    Example:
+      earmark selector export selectors/learned_conditioned/seed=42 --out edge
+      earmark score clip.wav --selector edge/waveform.onnx --question "Who speaks first?" --budget 0.4
+    """
+    from earmark.engine.selectors.export import export as export_graphs
+
+    for path in export_graphs(folder, out):
+        click.echo(f"{path.stat().st_size / 1e6:8.2f} MB  {path}")
+
+
+def _summary(trained: "list[Trained]") -> str:
+    """One line per method and alpha: the best validation, mean and spread over the seeds."""
+    import numpy as np
+
+    def over_seeds(values: "list[float]") -> str:
+        spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+        return f"{np.mean(values):.3f}{spread}"
+
+    heads = ("loss", "kept at 0.2", "kept at 0.4")
+    lines = [f"{'method':20} {'alpha':>5} {'seeds':>5} " + " ".join(f"{head:>15}" for head in heads)]
+    for method, alpha in dict.fromkeys((one.job.method, one.job.alpha) for one in trained):
+        best = [one.card["best"] for one in trained if (one.job.method, one.job.alpha) == (method, alpha)]
+        cells = [over_seeds([each["loss"] for each in best])]
+        cells += [over_seeds([each["captured"][budget] for each in best]) for budget in ("0.2", "0.4")]
+        lines.append(f"{method:20} {alpha:5g} {len(best):5} " + " ".join(f"{cell:>15}" for cell in cells))
+    return "\n".join(
+        [*lines, "", "kept: of the relevance in held-out sources, the share in the chunks that a budget keeps"]
+    )

@@ -1,0 +1,29 @@
+"""A selector by its name or place: a heuristic, the folder of a trained one, or an exported graph.
+
+torch and onnxruntime are imported only where one of theirs is named.
+"""
+
+from pathlib import Path
+
+from earmark.engine.errors import InputError
+from earmark.engine.selectors.heuristics import Energy, Random, Uniform
+from earmark.engine.selectors.selector import Selector
+
+
+def load(name: str, seed: int = 0, provider: str = "cpu", threads: int = 1) -> Selector:
+    """`uniform`, `random` (with its seed), `energy`, a folder with a card.json, or an .onnx file and how to run it."""
+    heuristics: dict[str, Selector] = {"uniform": Uniform(), "random": Random(seed), "energy": Energy()}
+    if name in heuristics:
+        return heuristics[name]
+    path = Path(name)
+    if path.suffix == ".onnx" and path.is_file():
+        from earmark.engine.selectors.onnx import OnnxSelector
+
+        return OnnxSelector(path, provider, threads)
+    if path.is_dir():
+        from earmark.engine.selectors.learned import LearnedSelector
+
+        return LearnedSelector.load(path)
+    raise InputError(
+        f"selector {name}", "there is no such selector", "name uniform, random, energy, a folder or an .onnx file"
+    )

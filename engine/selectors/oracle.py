@@ -1,0 +1,174 @@
+"""Leave-one-out relevance: how much worse the right answer becomes when a chunk is removed (docs/selectors.md).
+
+One whole and T shortened hearings of each clip go through the scheduler, which shares what they share; a journal makes
+it resumable. Writes a table without answers or labels. Knows no selector.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from earmark.engine.answerers.answerer import Answerer
+from earmark.engine.answerers.journal import Journal
+from earmark.engine.answerers.request import OK, Heard, Progress, Request
+from earmark.engine.answerers.run import answer_all, identity
+from earmark.engine.answerers.scheduler import Options
+from earmark.engine.corpus.corpus import Corpus
+from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.stream import stream
+from earmark.engine.corpus.synthetic.splits import Split
+from earmark.engine.errors import InputError
+from earmark.engine.interfaces.keep import audio_hash, chunk_count, keep_chunks
+from earmark.engine.outcomes.atomic import write_file
+
+SCHEMA = "earmark.oracle/1"
+_KEY = b"earmark.oracle"
+_PLANNED_AT_ONCE = 20_000  # requests: what is hashed before the first answer
+_ROW = pa.schema(
+    [
+        pa.field("sample_id", pa.string(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("corpus", pa.string(), nullable=False),
+        pa.field("question", pa.string(), nullable=False),
+        pa.field("recording", pa.string()),  # hash of the clip's samples
+        pa.field("chunks", pa.int64(), nullable=False),
+        pa.field("relevance", pa.list_(pa.float32())),  # (chunks,) nats; null where the status is not "ok"
+        pa.field("status", pa.string(), nullable=False),
+    ]
+)
+
+
+class Relevance(NamedTuple):
+    """What each chunk of a clip is worth to one question."""
+
+    sample_id: str
+    source_id: str
+    corpus: str
+    question: str
+    recording: str | None
+    chunks: int  # 0 where the clip cannot be heard
+    relevance: list[float] | None
+    status: str
+
+
+class Oracle(NamedTuple):
+    """A table of relevance and how it was made."""
+
+    rows: list[Relevance]
+    made: dict[str, Any]  # answerer, identity, corpus, path, kind
+    hash: str  # of the file
+
+
+def measure(
+    corpus: Corpus,
+    answerer: Answerer,
+    options: Options = Options(),  # noqa: B008 (frozen)
+    journal: Journal | None = None,
+    report: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    workers: int | None = 0,
+) -> list[Relevance] | None:
+    """The relevance of every example, in the corpus's order; None where `stop` ended it before that."""
+    asked: list[Relevance] = []  # without their relevance
+    nll: list[np.ndarray] = []  # (1 + T,) of each: whole, then without chunk t
+    failed: dict[int, str] = {}
+    requests = _requests(corpus, asked, nll, failed, workers)
+    for answer in answer_all(answerer, requests, options, journal, report, stop, _PLANNED_AT_ONCE):
+        row, place = (int(part) for part in answer.id.split("/"))
+        if answer.nll is None:
+            failed.setdefault(row, answer.status)
+        else:
+            nll[row][place] = answer.nll
+    if any(np.isnan(found).any() for row, found in enumerate(nll) if row not in failed) or next(requests, None):
+        return None
+    return [
+        row._replace(status=failed[i]) if i in failed else row._replace(relevance=(found[1:] - found[0]).tolist())
+        for i, (row, found) in enumerate(zip(asked, nll, strict=True))
+    ]
+
+
+def _requests(
+    corpus: Corpus, asked: list[Relevance], nll: list[np.ndarray], failed: dict[int, str], workers: int | None
+) -> Iterator[Request]:
+    """The hearings of each example; its place in `asked` and the hearing's number are the request's id."""
+    for example, audio, status in stream(corpus.examples, workers=workers):
+        check_may_train(example)
+        row = len(asked)
+        chunks = 0 if audio is None else chunk_count(audio)
+        recording = None if audio is None else audio_hash(audio)
+        asked.append(
+            Relevance(
+                example.sample_id, example.source_id, corpus.name, example.question, recording, chunks, None, status
+            )
+        )
+        nll.append(np.full(1 + chunks, np.nan))
+        if audio is None:
+            failed[row] = status
+            continue
+        if chunks == 1:  # nothing is left without it, and nothing to choose
+            nll[row][:] = 0.0
+            continue
+        everything = np.arange(chunks)
+        hearings = [everything, *(np.delete(everything, t) for t in everything)]
+        for place, heard in enumerate(hearings):
+            kept = Heard.of(example.audio, keep_chunks(audio, heard))
+            yield Request(f"{row}/{place}", kept, example.question, example.choices, example.answer)
+
+
+def check_may_train(example: Example) -> None:
+    """Refuse what is set apart to certify with."""
+    if example.labels.get("split") == Split.CERTIFICATION.title:
+        raise InputError(
+            f"sample {example.sample_id}",
+            "belongs to the certification split, on which nothing is trained",
+            "measure relevance on the selector split (synthetic:selector:CLIPS)",
+        )
+
+
+# The table -------------------------------------------------------------------------------------------------
+
+
+def write(rows: Iterable[Relevance], made: dict[str, Any], path: Path) -> None:
+    """Write the table in one step."""
+    table = pa.Table.from_pylist([row._asdict() for row in rows], schema=_ROW)
+    table = table.replace_schema_metadata({_KEY: json.dumps({"schema": SCHEMA} | made, sort_keys=True)})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_file(path, sink.getvalue().to_pybytes())
+
+
+def read(path: Path) -> Oracle:
+    """Read a table; InputError where it is none."""
+    try:
+        data = path.read_bytes()
+        table = pq.read_table(pa.BufferReader(data))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(path, f"cannot be read ({str(error).splitlines()[0]})", "name what `oracle` wrote") from None
+    described = (table.schema.metadata or {}).get(_KEY)
+    made = json.loads(described) if described else {}
+    if made.get("schema") != SCHEMA or not table.schema.equals(_ROW):
+        raise InputError(path, f"is no table of {SCHEMA}", "name what `earmark selector oracle` wrote")
+    return Oracle([Relevance(**row) for row in table.to_pylist()], made, hashlib.sha256(data).hexdigest())
+
+
+def description(corpus: Corpus, path: str, answerer: Answerer, options: Options) -> dict[str, Any]:
+    """How a table is made, for its metadata."""
+    return {
+        "answerer": answerer.name,
+        "identity": identity(answerer, options),
+        "corpus": corpus.name,
+        "kind": corpus.kind,
+        "path": path,
+        "relevance": "nll(right answer | without the chunk) - nll(right answer | whole clip), nats",
+    }
+
+
+def succeeded(row: Relevance) -> bool:
+    """Whether a row has its relevance."""
+    return row.status == OK

@@ -1,0 +1,36 @@
+"""What every selector is: clips in, one score per one-second chunk out, and from scores the chunks to keep.
+
+Knows NumPy arrays only; which chunks win, and that the earlier wins a tie, `interfaces.keep` decides.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from earmark.engine.interfaces.keep import FloatArray, IntArray, Waveform, top_chunks
+
+LEARNED_TIE = 2.0**-12  # far above what backends differ by (2e-5 at worst), far below what a learned score means
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What a selector may see of an example."""
+
+    sample_id: str
+    audio: Waveform  # as `interfaces.keep.clip` makes it
+    question: str | None = None
+
+
+class Selector(ABC):
+    """Scores the chunks of clips; says which k of them to keep."""
+
+    asks: bool = False  # whether it reads the question
+    tie: float = 0.0  # scores nearer than that are equal
+
+    @abstractmethod
+    def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
+        """One score per chunk (T,) for each clip, whatever else is in the batch."""
+
+    def keep(self, scores: FloatArray, k: int) -> IntArray:
+        """The k chunks (rising) that these scores of one clip keep."""
+        return top_chunks(scores, k, self.tie)
