@@ -94,6 +94,12 @@ _REPORT = "report.html"
     help="Whose agnostic selector is the reference of cross-backbone gains.  [default: the first by name]",
 )
 @click.option(
+    "--in-domain",
+    multiple=True,
+    metavar="METHOD",
+    help="Certify METHOD though it was trained on sources of this corpus; the certificate says so.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Where certificate.json and report.html go.  [default: the run folder]",

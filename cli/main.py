@@ -12,19 +12,31 @@ from importlib import import_module
 import click
 
 _COMMANDS = {  # name -> module and function, imported on first use
+    "init": ("earmark.cli.init", "init"),
+    "run": ("earmark.cli.run", "run"),
+    "status": ("earmark.cli.status", "status"),
+    "merge": ("earmark.cli.merge", "merge"),
     "certify": ("earmark.cli.certify", "certify"),
     "verify": ("earmark.cli.verify", "verify"),
     "plan": ("earmark.cli.plan", "plan"),
     "import": ("earmark.cli.import_logs", "import_logs"),
     "corpus": ("earmark.cli.corpus", "corpus"),
+    "selector": ("earmark.cli.selector", "selector"),
+    "score": ("earmark.cli.score", "score"),
     "theory": ("earmark.cli.theory", "theory"),
 }
 _SHORT_HELP = {
+    "init": "Write a spec for a corpus, with what it will take.",
+    "run": "Evaluate a spec and certify it; resumes where it was stopped.",
+    "status": "Say how far a run is.",
+    "merge": "Bring the shards of a run together.",
     "certify": "Decide from a run folder which budget is safe.",
     "verify": "Recompute a certificate from its files.",
     "plan": "Say which families can be certified, before anything is run.",
     "import": "Make a run folder from the logs of an evaluation harness.",
     "corpus": "Say what is in a benchmark's folder, and make its partitions.",
+    "selector": "Measure what chunks are worth, train selectors on it, export them.",
+    "score": "Score the chunks of recordings, and keep the best.",
     "theory": "Check the paper's theory on small exact instances.",
 }
 _EXIT_INTERRUPTED = 130

@@ -34,6 +34,7 @@ ROW = pa.schema(
         pa.field("correct_label", pa.string()),
         pa.field("chunks_total", pa.int64()),
         pa.field("chunks_kept", pa.int64()),
+        pa.field("kept_chunks", pa.list_(pa.int16())),  # which of them, rising
         pa.field("kept_hash", pa.string()),
         pa.field("status", pa.string()),  # "ok" (the default) or what went wrong
     ]

@@ -50,6 +50,7 @@ class Cell:
     tokens: FloatArray  # NaN where null
     predicted_label: pa.Array
     correct_label: pa.Array
+    kept_chunks: pa.Array
     kept_hash: pa.Array
     status: pa.Array
 
@@ -179,9 +180,16 @@ def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
         tokens=_floats(column["num_audio_tokens"]),
         predicted_label=column["predicted_label"],
         correct_label=column["correct_label"],
+        kept_chunks=column["kept_chunks"],
         kept_hash=column["kept_hash"],
         status=column["status"],
     )
+
+
+def read_table(path: Path, name: str) -> tuple[pa.Table, InputFile]:
+    """Any other Parquet table of a run, as it is."""
+    table, digest = _read_parquet(path, name)
+    return table, InputFile(name, digest, len(table))
 
 
 def read_partitions(run: Path) -> tuple[pa.Table, InputFile] | None:
@@ -189,9 +197,8 @@ def read_partitions(run: Path) -> tuple[pa.Table, InputFile] | None:
     path = run / PARTITIONS
     if not path.exists():
         return None
-    table, digest = _read_parquet(path, PARTITIONS)
-    table = _check_partitions(table)
-    return table, InputFile(PARTITIONS, digest, len(table))
+    table, file = read_table(path, PARTITIONS)
+    return _check_partitions(table), file
 
 
 def _check_partitions(table: pa.Table) -> pa.Table:
@@ -253,6 +260,8 @@ def _typed(table: pa.Table, where: str) -> pa.Table:
             columns[field.name] = None
         elif pa.types.is_string(field.type):
             columns[field.name] = _strings(table[field.name], where, field.name)
+        elif pa.types.is_list(field.type):
+            columns[field.name] = _lists(table[field.name], where, field.name, field.type)
         else:
             columns[field.name] = _numbers(table[field.name], where, field.name, field.type)
     n = len(table)
@@ -340,6 +349,13 @@ def _numbers(values: pa.ChunkedArray, where: str, column: str, wanted: pa.DataTy
                 f"write {wanted}",
             ) from None
     raise InputError(where, f"column {column} has type {kind}", "write numbers")
+
+
+def _lists(values: pa.ChunkedArray, where: str, column: str, wanted: pa.DataType) -> pa.ChunkedArray:
+    try:
+        return values.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise InputError(where, f"column {column} has type {values.type}", f"write {wanted}") from None
 
 
 def _whole(values: pa.ChunkedArray | pa.Array) -> pa.Array:

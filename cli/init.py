@@ -1,0 +1,102 @@
+"""`earmark init CORPUS`: a spec to start from, and what it will take."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from earmark.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from earmark.engine.sweep.estimate import Estimate
+
+
+@click.command()
+@click.argument("corpus", type=click.Path(path_type=Path))
+@click.option("--kind", metavar="K", help="Which benchmark it is.  [default: told from the folder]")
+@click.option("--name", metavar="NAME", help="What to call the corpus.  [default: its kind]")
+@click.option(
+    "--answerer", default="tiny", show_default=True, metavar="M", help="tiny, a folder, or a name on the hub."
+)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: bfloat16 beside a GPU]")
+@click.option("--device", default="cpu", show_default=True, metavar="D", help="cpu, cuda, cuda:N or mps.")
+@click.option("--tolerance", type=float, default=0.05, show_default=True, help="Excess error you will allow.")
+@click.option("--alpha", type=float, default=0.025, show_default=True, help="Accepted chance of a false approval.")
+@click.option("--measure/--no-measure", default=None, help="Answer a few recordings to foresee the time.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="spec.toml", show_default=True, help="The file to write."
+)
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+def init(
+    corpus: Path,
+    kind: str | None,
+    name: str | None,
+    answerer: str,
+    dtype: str | None,
+    device: str,
+    tolerance: float,
+    alpha: float,
+    measure: bool | None,
+    out: Path,
+    force: bool,
+) -> None:
+    """Look at CORPUS and write a commented spec for it: what can be tested there, and what evaluating it will take.
+
+    A few recordings are answered to foresee the time, if the answerer is embedded or a folder, or with --measure.
+    Nothing is downloaded unless --measure names an answerer that is not here.
+
+    \b
+    Example:
+      earmark init data/MMSU --answerer models/Qwen2-Audio-7B-Instruct --device cuda --out mmsu.toml
+      earmark init synthetic:certification:200
+    """
+    from earmark.engine import spec as specs
+    from earmark.engine.answerers.tiny import FOLDERS
+    from earmark.engine.corpus import describe, partitions
+    from earmark.engine.corpus.corpus import open_corpus
+    from earmark.engine.errors import InputError
+    from earmark.engine.outcomes.atomic import write_file
+    from earmark.engine.signoff.rule import Rule, gamma_of
+    from earmark.engine.sweep import estimate
+    from earmark.engine.sweep.draft import draft
+    from earmark.kernels.exact import testable_size
+
+    Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
+    if out.exists() and not force:
+        raise InputError(out, "is there already", "name another file with --out, or use --force")
+    with Progress():
+        found = open_corpus(corpus, kind, name=name)
+        said = describe.describe(
+            found, partitions.declared(found), testable_size(tolerance, alpha, gamma_of(alpha)), None
+        )
+        text = draft(
+            said,
+            file=str(out),
+            path=str(corpus),
+            kind=kind,
+            model=answerer,
+            dtype=dtype or ("float32" if device == "cpu" else "bfloat16"),
+            device=device,
+            budgets=", ".join(f"{budget:g}" for budget in specs.GRIDS["main"]),
+            tolerance=tolerance,
+            alpha=alpha,
+        )
+        spec = specs.parse(text, out.name)
+        here = answerer == "tiny" or answerer in FOLDERS or Path(answerer).is_dir()
+        foreseen = estimate.measure(spec) if (here if measure is None else measure) else estimate.count(spec)
+    write_file(out, text.encode())
+    click.echo(f"{found.name}: {said['examples']:,} questions about {said['recordings']:,} recordings")
+    for partition in said["partitions"]:
+        able = sum(family["testable"] for family in partition["families"])
+        click.echo(f"  {partition['name']}: {able} of {len(partition['families'])} families can be tested")
+    click.echo(_words(foreseen))
+    click.echo(f"wrote {out}\nnext: earmark run {out} --limit 64")
+
+
+def _words(foreseen: "Estimate") -> str:
+    said = f"{foreseen.evaluations:,} evaluations"
+    if foreseen.seconds is None or foreseen.saved is None:
+        return f"{said}; --measure foresees the time"
+    hours = foreseen.seconds / 3600
+    time = f"{foreseen.seconds / 60:.1f} minutes" if hours < 2 else f"{hours:.1f} hours"
+    return f"{said}, {foreseen.saved:.0%} of the computation saved, about {time} here"

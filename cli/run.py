@@ -1,0 +1,110 @@
+"""`earmark run SPEC`: from a benchmark's folder to a certificate, resumably."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from earmark.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from earmark.engine.signoff.rule import Rule
+    from earmark.engine.sweep.windows import Shard
+
+_EXIT_REFUSED, _EXIT_INTERRUPTED = 3, 130
+
+
+@click.command()
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="RUN", help="The run folder.  [default: runs/NAME of NAME.toml]"
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Only the first N recordings, rounded up to whole windows: a preview, never an approval.",
+)
+@click.option("--shard", "shard_text", metavar="I/N", help="Only the I-th of N shares of the recordings, from 1.")
+@click.option("--json", "as_json", is_flag=True, help="Print the certificate instead of the table.")
+def run(spec: Path, out: Path | None, limit: int | None, shard_text: str | None, as_json: bool) -> None:
+    """Evaluate what SPEC asks for and certify it: from a corpus to outcomes, certificate.json and report.html.
+
+    Raw audio comes first, then budgets from the largest down, then permuted questions. Answers are written as they
+    come: the same command goes on where it was stopped, whatever stopped it, and ends with the same bytes. `earmark
+    init CORPUS` writes a SPEC.
+
+    Exit code: 0 when some method has an approved budget below 1, 3 when none has (a preview never has), 2 for bad
+    input, 130 when interrupted.
+
+    \b
+    Example:
+      earmark run spec.toml --limit 64       # a first look
+      earmark run spec.toml                  # all of it
+      earmark run spec.toml --shard 2/4      # on the second of four machines; then earmark merge
+    """
+    from earmark.engine import spec as specs
+    from earmark.engine.answerers.run import stopping_on_signals
+    from earmark.engine.sweep import run as sweep
+    from earmark.engine.sweep.windows import WHOLE
+
+    if limit is not None and shard_text is not None:
+        raise click.UsageError("--limit is a look at the beginning and --shard a share of the whole: use one")
+    shard = WHOLE if shard_text is None else _shard(shard_text)
+    asked = specs.read(spec)
+    folder = out or Path("runs") / spec.stem
+    again = ["earmark", "run", str(spec)] + ([] if out is None else ["--out", str(out)])
+    with Progress() as progress, stopping_on_signals() as stop:
+        swept = sweep.run(asked, folder, limit=limit, shard=shard, report=progress, stop=stop)
+    if swept.stopped:
+        resume = [*again, *_options(limit, shard_text)]
+        click.echo(f"stopped: what is done is in {folder}; resume with: {shlex.join(resume)}", err=True)
+        sys.exit(_EXIT_INTERRUPTED)
+    if not swept.complete and swept.preview is None:
+        click.echo(f"shard {shard_text} is done: {folder}\nnext: earmark merge RUN {folder} OTHER-SHARDS...")
+        return
+    approved = certify(swept.preview or folder, asked.rule, as_json)
+    if not as_json:
+        following = shlex.join(again) if swept.preview else f"earmark verify {folder / 'certificate.json'}"
+        click.echo(f"next: {following}")
+    sys.exit(0 if approved else _EXIT_REFUSED)
+
+
+def certify(folder: Path, rule: "Rule", as_json: bool) -> bool:
+    """Sign a run folder off and print what came of it; whether anything is approved."""
+    from earmark.cli.table import decision_table
+    from earmark.engine.outcomes.atomic import write_file
+    from earmark.engine.report.html import render
+    from earmark.engine.signoff import certificate as signoff
+
+    with Progress() as progress:
+        made = signoff.certify(folder, rule, progress)
+    path = signoff.write(made, folder, folder)
+    write_file(folder / "report.html", render(made).encode())
+    if as_json:
+        click.echo(json.dumps(made, indent=1, ensure_ascii=False))
+    else:
+        click.echo(decision_table(made))
+        click.echo(f"\ncertificate  {path}\nreport       {folder / 'report.html'}")
+    return any(_ships(entry) for result in made["results"] for entry in result["certified"])
+
+
+def _ships(entry: dict[str, Any]) -> bool:
+    return entry["budget"] is not None and entry["budget"] < 1
+
+
+def _options(limit: int | None, shard: str | None) -> list[str]:
+    """The options with which a run was begun."""
+    return ([] if limit is None else ["--limit", str(limit)]) + ([] if shard is None else ["--shard", shard])
+
+
+def _shard(text: str) -> "Shard":
+    from earmark.engine.sweep.windows import Shard
+
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise click.BadParameter(f"'{text}' is not I/N with I from 1 to N", param_hint="--shard")
+    return Shard(int(index) - 1, int(count))

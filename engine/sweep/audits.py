@@ -1,0 +1,94 @@
+"""What a sweep measures beside its cells: how often raw answers flip, and how selectors' scores vary.
+
+    audits/flips/answerer=A.json                   raw questions answered twice, in other company
+    audits/grid/method=M/seed=S.parquet            scores of m recordings under each of m questions
+
+Counts and scores only; shares and verdicts are the sign-off's.
+"""
+
+import json
+from itertools import islice
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from earmark.engine.answerers.answerer import Answerer
+from earmark.engine.answerers.request import Heard, Request
+from earmark.engine.answerers.run import flip_rate
+from earmark.engine.answerers.scheduler import Options
+from earmark.engine.corpus.example import Audio, Example
+from earmark.engine.corpus.stream import hear
+from earmark.engine.interfaces.keep import Waveform, chunk_count, keep_chunks
+from earmark.engine.outcomes import atomic
+from earmark.engine.selectors.selector import Clip
+from earmark.engine.sweep.prepared import Prepared
+from earmark.engine.sweep.windows import in_order
+
+FLIPS, GRID = "audits/flips", "audits/grid"
+GRID_ROW = pa.schema(
+    [("audio", pa.string()), ("question", pa.string()), ("scores", pa.list_(pa.float64()))]  # ids of samples
+)
+_SEED = 42
+
+
+def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer, options: Options) -> None:
+    """Answer raw questions, spread over the corpus, twice."""
+    wanted, n = prepared.spec.audits.flip_rate, prepared.survey.examples
+    path = run / FLIPS / f"answerer={quote(name, safe='')}.json"
+    if not wanted or path.exists():
+        return
+    requests: list[Request] = []
+    for example in islice(in_order(prepared.corpus), 0, None, max(1, n // wanted)):
+        audio, _ = hear(example.audio)
+        if audio is not None and len(requests) < wanted:
+            whole = keep_chunks(audio, np.arange(chunk_count(audio), dtype=np.int64))
+            heard = Heard.of(example.audio, whole)
+            requests.append(Request(example.sample_id, heard, example.question, example.choices, example.answer))
+    found = flip_rate(answerer, requests, options)
+    content = {"asked": len(requests), "compared": found.compared, "changed": found.changed}
+    atomic.write_file(path, (json.dumps(content) + "\n").encode())
+
+
+def grids(run: Path, prepared: Prepared) -> None:
+    """Score a few recordings under each of as many questions, with every selector that reads them."""
+    asking = {key: selector for key, selector in prepared.selectors.items() if selector.asks}
+    path_of = {
+        (method, seed): run / GRID / f"method={quote(method, safe='')}" / f"seed={seed}.parquet"
+        for method, seed in asking
+    }
+    missing = [key for key, path in path_of.items() if not path.exists()]
+    if not missing:
+        return
+    heard, asked = _sample(prepared)
+    for key in missing:
+        rows = []
+        for example, audio in heard:
+            clips = [Clip(example.sample_id, audio, other.question) for other in asked]
+            for other, scores in zip(asked, asking[key].scores(clips), strict=True):
+                rows.append({"audio": example.sample_id, "question": other.sample_id, "scores": scores})
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(rows, schema=GRID_ROW), sink, compression="zstd")
+        atomic.write_file(path_of[key], sink.getvalue().to_pybytes())
+
+
+def _sample(prepared: Prepared) -> tuple[list[tuple[Example, Waveform]], list[Example]]:
+    """Recordings that can be heard, each once, and questions with different texts, drawn by a fixed seed."""
+    order = np.random.default_rng(_SEED).permutation(prepared.survey.examples)
+    place = {int(at): number for number, at in enumerate(order[: 20 * prepared.spec.audits.grid])}
+    drawn: list[Example | None] = [None] * len(place)
+    for number, candidate in enumerate(in_order(prepared.corpus)):
+        if number in place:
+            drawn[place[number]] = candidate
+    m = prepared.spec.audits.grid
+    by_question: dict[str, Example] = {}
+    by_audio: dict[Audio, Example] = {}
+    for example in drawn:
+        if example is not None:
+            by_question.setdefault(example.question, example)
+            by_audio.setdefault(example.audio, example)
+    opened = ((example, hear(example.audio)[0]) for example in by_audio.values())
+    heard = ((example, audio) for example, audio in opened if audio is not None)
+    return list(islice(heard, m)), list(by_question.values())[:m]

@@ -1,0 +1,26 @@
+"""Copies the cards of learned selectors into the run folder, where the sign-off looks for what they were trained on."""
+
+import json
+from pathlib import Path
+
+from earmark.engine.errors import InputError
+from earmark.engine.outcomes.cards import write_card
+from earmark.engine.spec import HEURISTICS, Spec
+
+CARD = "card.json"
+
+
+def write(spec: Spec, run: Path) -> None:
+    """RUN/selectors/METHOD/seed=S.json for every learned selector, with what the spec declares."""
+    for method in spec.methods:
+        for seed in method.seeds:
+            if method.selector in HEURISTICS:
+                continue
+            place = Path(method.place(seed))
+            path = (place if place.is_dir() else place.parent) / CARD
+            try:
+                card = json.loads(path.read_bytes())
+            except (OSError, ValueError) as error:
+                what = f"selector of {method.name} has no card that can be read ({error})"
+                raise InputError(path, what, "train it again, or keep its card.json beside it") from None
+            write_card(run, method.name, seed, card | {"in_domain": method.in_domain})

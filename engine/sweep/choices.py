@@ -1,0 +1,133 @@
+"""From a window's clips to what may be heard of them: scores, once for all budgets, and the chunks each cell keeps.
+
+Knows selectors and interfaces; asks no answerer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from earmark.engine.answerers.request import Heard
+from earmark.engine.corpus import stream
+from earmark.engine.corpus.example import Audio, Waveform
+from earmark.engine.interfaces.budget import kept_chunks
+from earmark.engine.interfaces.keep import FloatArray, IntArray, chunk_count, keep_chunks
+from earmark.engine.outcomes.schema import UNCOMPRESSED
+from earmark.engine.selectors.selector import Clip, Selector
+from earmark.engine.sweep.folder import SweepFolder
+from earmark.engine.sweep.order import Curve, Level
+from earmark.engine.sweep.streams import Question, Streams
+from earmark.engine.sweep.windows import Window
+
+SCORES_ROW = pa.schema(
+    [
+        ("method", pa.string()),
+        ("seed", pa.int64()),
+        ("stream", pa.string()),
+        ("sample_id", pa.string()),
+        ("scores", pa.list_(pa.float64())),  # one per chunk
+    ]
+)
+
+Selectors = Mapping[tuple[str, int], Selector]  # by method and seed
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A clip that is in memory already, as an answerer opens it."""
+
+    name: str
+    number: int  # in its window
+    audio: Waveform = field(compare=False, repr=False)
+
+    def waveform(self) -> Waveform:
+        return self.audio
+
+
+class Kept(NamedTuple):
+    """What may be heard of an example, or why nothing can be."""
+
+    heard: Heard | None
+    total: int
+    status: str
+
+
+class Clips:
+    """The clips of a window, each once, and what was kept of them."""
+
+    def __init__(self, window: Window, heard: Sequence[stream.Heard]) -> None:
+        self.window = window
+        self.heard = heard
+        opened: dict[Audio, Opened] = {}
+        for one in heard:
+            if one.audio is not None and one.example.audio not in opened:
+                opened[one.example.audio] = Opened(one.example.audio.name, len(opened), one.audio)
+        self._opened = opened
+        self._made: dict[tuple[int, bytes], Heard] = {}
+
+    def kept(self, number: int, chunks: IntArray) -> Heard:
+        """These chunks of an example's clip; equal ones are cut and hashed once."""
+        opened = self._opened[self.heard[number].example.audio]
+        key = opened.number, chunks.tobytes()
+        if key not in self._made:
+            self._made[key] = Heard.of(opened, keep_chunks(opened.audio, chunks))
+        return self._made[key]
+
+
+def choose(
+    folder: SweepFolder, level: Level, clips: Clips, selectors: Selectors, streams: Streams
+) -> dict[tuple[Curve, int], Kept]:
+    """What each curve keeps of each example of a window at the level's budget."""
+    scores = _scores(folder, level, clips, selectors, streams)
+    found: dict[tuple[Curve, int], Kept] = {}
+    for curve in level.curves:
+        for number, one in enumerate(clips.heard):
+            if one.audio is None:
+                found[curve, number] = Kept(None, 0, f"audio: {one.status}")
+                continue
+            total = chunk_count(one.audio)
+            k = kept_chunks(level.budget, total)
+            if curve.method == UNCOMPRESSED:
+                chunks = np.arange(total, dtype=np.int64)
+            else:
+                of_clip = scores[curve, one.example.sample_id]
+                chunks = selectors[curve.method, curve.seed].keep(of_clip, k)
+            found[curve, number] = Kept(clips.kept(number, chunks), total, stream.OK)
+    return found
+
+
+def _scores(
+    folder: SweepFolder, level: Level, clips: Clips, selectors: Selectors, streams: Streams
+) -> dict[tuple[Curve, str], FloatArray]:
+    """The scores of a window; selectors are asked at the first budget of a phase only."""
+    curves = [curve for curve in level.curves if curve.method != UNCOMPRESSED]
+    if not curves:
+        return {}
+    phase, number = level.name.partition("-")[0], clips.window.number
+    table = folder.scores(phase, number)
+    if table is None:
+        table = _asked(curves, clips, selectors, streams)
+        folder.write_scores(phase, number, table)
+    names = zip(*(table[name].to_pylist() for name in ("method", "seed", "stream", "sample_id")), strict=True)
+    values = table["scores"]
+    return {
+        (Curve(method, seed, stream_), sample_id): values[row].values.to_numpy()
+        for row, (method, seed, stream_, sample_id) in enumerate(names)
+    }
+
+
+def _asked(curves: Sequence[Curve], clips: Clips, selectors: Selectors, streams: Streams) -> pa.Table:
+    rows = []
+    for curve in curves:
+        selector = selectors[curve.method, curve.seed]
+        shown = []
+        for number, one in enumerate(clips.heard):
+            if one.audio is not None:
+                question = streams.selectors(curve.stream, clips.window.first + number, Question.of(one.example))
+                shown.append(Clip(one.example.sample_id, one.audio, question.text if selector.asks else None))
+        for clip, scores in zip(shown, selector.scores(shown), strict=True):
+            rows.append({**curve._asdict(), "sample_id": clip.sample_id, "scores": scores})
+    return pa.Table.from_pylist(rows, schema=SCORES_ROW)

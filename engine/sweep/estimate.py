@@ -1,0 +1,61 @@
+"""What a sweep will take, measured: a few recordings are answered at every level, and thrown away."""
+
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from earmark.engine.answerers.plan import make_plan
+from earmark.engine.corpus.stream import stream
+from earmark.engine.spec import Spec
+from earmark.engine.sweep import answering
+from earmark.engine.sweep.choices import Clips, choose
+from earmark.engine.sweep.folder import SweepFolder
+from earmark.engine.sweep.prepared import Prepared, prepare
+from earmark.engine.sweep.run import Load, load, options
+from earmark.engine.sweep.windows import windows
+
+RECORDINGS = 6
+
+
+class Estimate(NamedTuple):
+    """What the whole sweep will take."""
+
+    evaluations: int  # rows of all cells
+    saved: float | None = None  # share of the computation that answering one at a time would take
+    seconds: float | None = None
+
+
+def count(spec: Spec) -> Estimate:
+    """What is known without answering anything."""
+    with tempfile.TemporaryDirectory() as place:
+        return Estimate(_evaluations(prepare(spec, Path(place))))
+
+
+def _evaluations(prepared: Prepared) -> int:
+    curves = sum(len(level.curves) for level in prepared.levels)
+    return curves * prepared.survey.examples * len(prepared.spec.answerers)
+
+
+def measure(spec: Spec, load: Load = load) -> Estimate:
+    """Answer the first recordings at every level with every answerer, and extrapolate."""
+    with tempfile.TemporaryDirectory() as place:
+        folder, prepared = SweepFolder(Path(place)), prepare(spec, Path(place))
+        (window,) = islice(windows(prepared.corpus, RECORDINGS), 1)
+        clips = Clips(window, list(stream(window.examples, workers=0)))
+        took = spent = alone = 0.0
+        for asked in spec.answerers:
+            answerer, how = load(asked, spec.machine), options(asked, spec.machine)
+            before, began = answerer.counted.flops, time.monotonic()
+            for level in prepared.levels:
+                chosen = choose(folder, level, clips, prepared.selectors, prepared.streams)
+                requests = list(answering.requests(level, clips, chosen, prepared.streams))
+                with folder.answers(asked.name, 0) as results:
+                    answering.answer(answerer, how, requests, results, lambda _: None, lambda: False)
+                plan = make_plan(requests, answerer.template, answerer.shape, answerer.tokenize, (), how.split)
+                alone += plan.cost_alone().flops
+            took += time.monotonic() - began
+            spent += answerer.counted.flops - before
+        scale = prepared.survey.examples / len(window.examples)
+        return Estimate(_evaluations(prepared), 1 - spent / alone if alone else 0.0, took * scale)

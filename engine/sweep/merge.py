@@ -1,0 +1,63 @@
+"""Brings the shards of one sweep together: what one machine has and another lacks is copied, then cells are made.
+
+Nothing is computed and nothing in the shards is changed. Only shards of the same plan belong together.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from earmark.engine.errors import InputError
+from earmark.engine.outcomes import atomic
+from earmark.engine.outcomes.store import CELLS, PARTITIONS
+from earmark.engine.sweep.folder import PLAN, SPEC, SweepFolder
+from earmark.engine.sweep.status import Status, planned_levels, status
+
+_COPIED = (SPEC, PARTITIONS, PLAN, "selectors", "scores", "audits", "pending")  # the plan after what it vouches for
+
+
+def merge(run: Path, shards: Sequence[Path]) -> Status:
+    """Copy the shards into `run` (new, or a shard itself) and complete what can be completed."""
+    folder = SweepFolder(run)
+    plan = folder.plan()
+    for shard in shards:
+        found = status(shard).plan
+        plan = plan or found
+        if found != plan:
+            differs = ", ".join(name for name in plan if plan[name] != found.get(name))
+            raise InputError(
+                shard, f"is a shard of another sweep (its {differs} differs)", "merge shards of one spec and corpus"
+            )
+    assert plan is not None, "there is at least one shard"
+    atomic.make_folder(run)
+    for shard in shards:
+        for name in _COPIED:
+            _copy_files(shard, run, name)
+        for cell in sorted((shard / CELLS).glob("*/*/*/*/*/*")):
+            _copy_cell(cell, run / cell.relative_to(shard), run)
+    for answerer in plan["answerers"]:
+        for level in planned_levels(plan):
+            folder.complete(answerer, plan["corpus"]["name"], level, plan["corpus"]["windows"])
+    return status(run)
+
+
+def _copy_files(shard: Path, run: Path, name: str) -> None:
+    root = shard / name
+    files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
+    for path in files:
+        target = run / path.relative_to(shard)
+        if not target.exists():
+            atomic.write_file(target, path.read_bytes())
+
+
+def _copy_cell(cell: Path, target: Path, run: Path) -> None:
+    if target.exists():
+        return
+    with atomic.staged(run) as staging:
+        shutil.copytree(cell, staging / cell.name)
+        for path in (staging / cell.name).iterdir():
+            atomic.flush(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(staging / cell.name, target)
+    atomic.flush(target.parent)

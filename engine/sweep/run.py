@@ -1,0 +1,186 @@
+"""The sweep on one screen: for every answerer, level by level and window by window, what is not there yet.
+
+Whatever stops it, the next run goes on where it was and ends with the same bytes. Signs nothing off.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from earmark.engine.answerers.answerer import Answerer
+from earmark.engine.answerers.answerer import load as load_answerer
+from earmark.engine.answerers.request import Progress
+from earmark.engine.answerers.scheduler import MIB, Options
+from earmark.engine.corpus.stream import stream
+from earmark.engine.spec import AnswererSpec, MachineSpec, Spec
+from earmark.engine.sweep import answering, audits, cards, preview
+from earmark.engine.sweep.choices import Clips, choose
+from earmark.engine.sweep.folder import SweepFolder
+from earmark.engine.sweep.order import Level
+from earmark.engine.sweep.prepared import Prepared, prepare
+from earmark.engine.sweep.windows import WHOLE, Shard, Window, windows
+
+Load = Callable[[AnswererSpec, MachineSpec], Answerer]
+Report = Callable[[str, int, int], None]  # what, answers there are, answers in all
+_DECODERS_BESIDE_A_GPU = 4
+
+
+class Swept(NamedTuple):
+    """How a run ended."""
+
+    stopped: bool  # before everything that was asked of it was done
+    complete: bool  # every cell of the spec is
+    preview: Path | None = None  # where it was limited: the run folder of the examples so far
+
+
+def load(asked: AnswererSpec, machine: MachineSpec) -> Answerer:
+    """The answerer of a spec."""
+    return load_answerer(asked.model, machine.device, asked.dtype)
+
+
+def options(asked: AnswererSpec, machine: MachineSpec) -> Options:
+    """How it answers, and within what memory."""
+    return Options(
+        generate=asked.generate,
+        split=asked.split,
+        batch_tokens=machine.batch_tokens,
+        kv_bytes=machine.kv_mib * MIB,
+        clip_bytes=machine.clip_mib * MIB,
+    )
+
+
+def run(
+    spec: Spec,
+    out: Path,
+    *,
+    limit: int | None = None,
+    shard: Shard = WHOLE,
+    load: Load = load,
+    report: Report = lambda *_: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Swept:
+    """Fill a run folder with the outcomes that a spec asks for: all, a shard's, or a preview of `limit` recordings.
+
+    `stop` is asked before every window and after every batch.
+    """
+    folder, prepared = SweepFolder(out), prepare(spec, out)
+    cards.write(spec, out)
+    first = prepared.survey.windows if limit is None else min(-(-limit // spec.window), prepared.survey.windows)
+    ours = [number for number in range(first) if shard.has(number)]
+    meter = _Meter(prepared, ours, report)
+    for asked in spec.answerers:
+        tasks = [
+            (level, number)
+            for level in prepared.levels
+            for number in _missing(folder, prepared, asked.name, level, ours)
+        ]
+        meter.found(asked.name, tasks)
+        if tasks:
+            answerer, how = load(asked, spec.machine), options(asked, spec.machine)
+            if limit is None and shard.index == 0:
+                audits.flips(out, prepared, asked.name, answerer, how)
+            for level, window, clips in _heard(prepared, tasks):
+                if stop():  # a window of one batch is whole before anybody could stop it
+                    return Swept(stopped=True, complete=False)
+                chosen = choose(folder, level, clips, prepared.selectors, prepared.streams)
+                requests = list(answering.requests(level, clips, chosen, prepared.streams))
+                try:
+                    with folder.answers(asked.name, window.number) as results:
+                        answers = answering.answer(answerer, how, requests, results, meter.batch, stop)
+                except answering.StoppedError:
+                    return Swept(stopped=True, complete=False)
+                made = answering.rows(level, clips, chosen, prepared.streams, answers, prepared.family_of)
+                folder.write_window(asked.name, level, window.number, made)
+                meter.window(level, window)
+                folder.complete(asked.name, prepared.corpus.name, level, prepared.survey.windows)
+    complete = finish(folder, prepared)
+    if limit is None and shard.index == 0:
+        audits.grids(out, prepared)
+    looked = limit is not None and not complete
+    return Swept(False, complete, preview.make(folder, prepared, first) if looked else None)
+
+
+def finish(folder: SweepFolder, prepared: Prepared) -> bool:
+    """Turn what is done into cells; whether every cell of the spec is complete."""
+    complete = True
+    for asked in prepared.spec.answerers:
+        cells = [
+            folder.complete(asked.name, prepared.corpus.name, level, prepared.survey.windows)
+            for level in prepared.levels
+        ]
+        complete &= all(cells)
+        if all(cells):
+            folder.forget(asked.name)
+    return complete
+
+
+def _missing(folder: SweepFolder, prepared: Prepared, answerer: str, level: Level, ours: list[int]) -> list[int]:
+    """Our windows of a level that are still to be answered."""
+    if folder.has(level.keys(answerer, prepared.corpus.name)):
+        return []
+    done = set(folder.windows(answerer, level))
+    return [number for number in ours if number not in done]
+
+
+def _heard(prepared: Prepared, tasks: list[tuple[Level, int]]) -> Iterator[tuple[Level, Window, Clips]]:
+    """The windows that are to be answered, with their clips; decoded ahead, one pass over the audio for each level."""
+    machine = prepared.spec.machine
+    decoders = machine.decoders
+    if decoders is None:
+        decoders = 0 if machine.device == "cpu" else _DECODERS_BESIDE_A_GPU
+
+    def each() -> Iterator[tuple[Level, Window]]:
+        for level in prepared.levels:
+            wanted = {number for of, number in tasks if of is level}
+            if wanted:
+                of_level = islice(windows(prepared.corpus, prepared.spec.window), max(wanted) + 1)
+                yield from ((level, window) for window in of_level if window.number in wanted)
+
+    examples = (example for _, window in each() for example in window.examples)
+    clips = stream(examples, workers=decoders)
+    for level, window in each():
+        yield level, window, Clips(window, list(islice(clips, len(window.examples))))
+
+
+class _Meter:
+    """What is said while waiting: answers there are, and in all."""
+
+    def __init__(self, prepared: Prepared, ours: list[int], report: Report) -> None:
+        sizes = prepared.survey.sizes
+        self._sizes = sizes
+        self._report = report
+        self._each = sum(len(level.curves) for level in prepared.levels) * sum(sizes[number] for number in ours)
+        self._total = self._each * len(prepared.spec.answerers)
+        self._done = self._fresh = 0
+        self._name = ""
+        self._began: float | None = None  # the first window
+
+    def found(self, answerer: str, tasks: list[tuple[Level, int]]) -> None:
+        """An answerer's turn; what is no task is there already."""
+        self._name = answerer
+        self._done += self._each - sum(len(level.curves) * self._sizes[number] for level, number in tasks)
+
+    def batch(self, progress: Progress) -> None:
+        """Some answers of the window that is running."""
+        now = time.monotonic()
+        self._began = self._began or now - progress.answered / max(1e-9, progress.evaluations_per_s)
+        done = self._done + progress.answered
+        rate = (self._fresh + progress.answered) / max(1e-9, now - self._began)
+        left = _duration((self._total - done) / rate) if rate else "?"
+        saved = f"{progress.share_saved:.0%} of the work saved"
+        self._report(f"{self._name}: {rate:,.0f} answers/s, {saved}, {left} left:", done, self._total)
+
+    def window(self, level: Level, window: Window) -> None:
+        """A window is done."""
+        answers = len(level.curves) * len(window.examples)
+        self._done += answers
+        self._fresh += answers
+        self._report(f"{self._name}: {level.name}:", self._done, self._total)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,90 @@
+"""A corpus cut into windows: so many recordings in a row, with everything asked about them.
+
+A window is what is answered in one go, what a kill costs at most, and what shards share out. Opens no recording.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
+
+from earmark.engine.corpus.corpus import Corpus
+from earmark.engine.corpus.example import Audio, Example
+
+
+class Window(NamedTuple):
+    """Examples about a few recordings, in the order of the corpus."""
+
+    number: int
+    first: int  # place of its first example in the corpus
+    examples: tuple[Example, ...]
+
+
+class Survey(NamedTuple):
+    """What is learnt of a corpus by one look at its tables."""
+
+    examples: int
+    recordings: int
+    sizes: tuple[int, ...]  # examples of each window
+    sha256: str  # of every id, question, option and right answer
+
+    @property
+    def windows(self) -> int:
+        return len(self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Which windows are ours."""
+
+    index: int  # from 0
+    count: int
+
+    def has(self, window: int) -> bool:
+        return window % self.count == self.index
+
+
+WHOLE = Shard(0, 1)
+
+
+def in_order(corpus: Corpus) -> Iterator[Example]:
+    """Questions about one recording together, wherever the table has them, if it has an end that can be held."""
+    examples = corpus.examples
+    if not isinstance(examples, Sequence):
+        yield from examples
+        return
+    place: dict[Audio, int] = {}
+    for example in examples:
+        place.setdefault(example.audio, len(place))
+    yield from sorted(examples, key=lambda example: place[example.audio])
+
+
+def windows(corpus: Corpus, size: int) -> Iterator[Window]:
+    """The corpus, `size` recordings at a time."""
+    held: list[Example] = []
+    number = first = recordings = 0
+    for _, group in groupby(in_order(corpus), key=lambda example: example.audio):
+        if recordings == size:
+            yield Window(number, first, tuple(held))
+            number, first, recordings = number + 1, first + len(held), 0
+            held = []
+        held += group
+        recordings += 1
+    if held:
+        yield Window(number, first, tuple(held))
+
+
+def survey(corpus: Corpus, size: int) -> Survey:
+    """Count a corpus and take its fingerprint."""
+    digest = hashlib.sha256()
+    recordings = 0
+    sizes = []
+    for window in windows(corpus, size):
+        sizes.append(len(window.examples))
+        recordings += sum(1 for _ in groupby(window.examples, key=lambda example: example.audio))
+        for example in window.examples:
+            content = [example.sample_id, example.source_id, example.question, example.choices, example.answer]
+            digest.update(json.dumps(content, ensure_ascii=False).encode())
+    return Survey(sum(sizes), recordings, tuple(sizes), digest.hexdigest())

@@ -1,0 +1,219 @@
+"""TOML tables whose every refusal says where: file, line, section, key and value, and what is wanted instead.
+
+`tomllib` keeps no lines, so they are looked up in the text. Knows no spec: `engine.spec` says which keys there are.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from earmark.engine.errors import InputError
+
+T = TypeVar("T")
+D = TypeVar("D")
+_SECTION = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w-]+))\s*(?:\.|=)")
+
+
+class Table:
+    """One section of a file: keys are taken out of it one by one, and `done` refuses what is left."""
+
+    def __init__(self, file: str, section: str, values: Mapping[str, Any], lines: Mapping[str, int], line: int) -> None:
+        self.section = section
+        self._file = file
+        self.values = dict(values)
+        self._lines = lines  # of the keys
+        self._line = line  # of the section's header; 0 where the file has no such section
+        self._known: list[str] = []
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.values
+
+    def take(self, key: str, default: D, check: Callable[[Any], T], wanted: str) -> T | D:
+        """The value of a key, checked (`check` raises ValueError or TypeError), or the default where it is missing."""
+        self._known.append(key)
+        return self._checked(key, check, wanted) if key in self.values else default
+
+    def need(self, key: str, check: Callable[[Any], T], wanted: str) -> T:
+        """The same, where there is no default."""
+        self._known.append(key)
+        if key not in self.values:
+            raise InputError(self.where(None), f"lacks {key}", f"add {key} = {wanted}")
+        return self._checked(key, check, wanted)
+
+    def take_each(self, key: str, default: Sequence[T], check: Callable[[Any], T], wanted: str) -> tuple[T, ...]:
+        """A list, every item checked."""
+        self._known.append(key)
+        if key not in self.values:
+            return tuple(default)
+        value = self.values[key]
+        if not isinstance(value, list) or not value:
+            raise self.refusal(key, f"must be a list of {wanted}", "write at least one, in brackets")
+        made = []
+        for i, item in enumerate(value):
+            try:
+                made.append(check(item))
+            except (ValueError, TypeError):
+                raise self.refusal(f"{key}[{i}]", f"must be {wanted}", "mend it", item) from None
+            if made.count(made[-1]) > 1:
+                raise self.refusal(f"{key}[{i}]", "stands twice", "give each once", item)
+        return tuple(made)
+
+    def _checked(self, key: str, check: Callable[[Any], T], wanted: str) -> T:
+        try:
+            return check(self.values[key])
+        except (ValueError, TypeError):
+            raise self.refusal(key, f"must be {wanted}", "mend it") from None
+
+    def done(self) -> None:
+        """Refuse the keys that nobody took."""
+        for key in self.values:
+            if key not in self._known:
+                close = difflib.get_close_matches(key, self._known, 1)
+                do = f"did you mean {close[0]}?" if close else f"choose from {', '.join(self._known)}"
+                raise self.refusal(key, "is an unknown key", do)
+
+    def refusal(self, key: str | None, what: str, do: str, value: object = None) -> InputError:
+        """An error at a key (`budgets[2]` is one too), with its value."""
+        shown = "" if key is None else f" {key}"
+        name = (key or "").partition("[")[0]
+        found = self.values.get(name) if value is None else value
+        if found is not None and not isinstance(found, Mapping):
+            shown += f" = {_written(found)}"
+        return InputError(self.where(name or None) + shown, what, do)
+
+    def where(self, key: str | None) -> str:
+        """`spec.toml line 12 [sweep]`."""
+        line = self._lines.get(key or "", self._line)
+        return f"{self._file}{f' line {line}' if line else ''} [{self.section}]"
+
+
+class Document:
+    """A parsed file, section by section."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.text = text
+        self._file = file
+        try:
+            self._data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(file, f"is not TOML ({error})", "mend that line") from None
+        self._places = _places(text)
+        self._known: list[str] = []
+
+    def table(self, section: str) -> Table:
+        """A section; empty where the file has none."""
+        self._known.append(section)
+        values = self._data.get(section, {})
+        if not isinstance(values, Mapping):
+            raise self._misplaced(section, f"[{section}]")
+        return self._table(section, 0, values)
+
+    def tables(self, section: str) -> list[Table]:
+        """The sections of an array, `[[section]]`, in order."""
+        self._known.append(section)
+        values = self._data.get(section, [])
+        if not isinstance(values, list) or not all(isinstance(value, Mapping) for value in values):
+            raise self._misplaced(section, f"[[{section}]]")
+        return [self._table(section, number, value) for number, value in enumerate(values)]
+
+    def done(self) -> None:
+        """Refuse the sections that nobody asked for."""
+        for section in self._data:
+            if section not in self._known:
+                close = difflib.get_close_matches(section, self._known, 1)
+                do = f"did you mean {close[0]}?" if close else f"choose from {', '.join(self._known)}"
+                line = self._places.get((section, 0), (_line_of(self.text, section), {}))[0]
+                raise InputError(f"{self._file} line {line} [{section}]", "is an unknown section", do)
+
+    def _table(self, section: str, number: int, values: Mapping[str, Any]) -> Table:
+        line, lines = self._places.get((section, number), (0, {}))
+        return Table(self._file, section, values, lines, line)
+
+    def _misplaced(self, section: str, wanted: str) -> InputError:
+        line = self._places.get((section, 0), (_line_of(self.text, section), {}))[0]
+        where = f"{self._file} line {line} {section}"
+        return InputError(where, f"must be a section {wanted}", f"begin it with {wanted}")
+
+
+def _places(text: str) -> dict[tuple[str, int], tuple[int, dict[str, int]]]:
+    """(section, its number among those of its name) -> the line of its header and of its keys."""
+    places: dict[tuple[str, int], tuple[int, dict[str, int]]] = {}
+    keys: dict[str, int] = {}
+    seen: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _SECTION.match(line):
+            name = header[2].strip("\"' ")
+            top, _, rest = name.partition(".")
+            if rest:  # [rule.parents]: a key of its section
+                place = places.setdefault((top, max(0, seen.get(top, 1) - 1)), (number, {}))
+                place[1].setdefault(rest.partition(".")[0], number)
+                keys = {}
+                continue
+            keys = {}
+            places[name, seen.get(name, 0)] = (number, keys)
+            seen[name] = seen.get(name, 0) + 1
+        elif key := _KEY.match(line):
+            keys.setdefault(key[1] or key[2] or key[3], number)
+    return places
+
+
+def _line_of(text: str, key: str) -> int:
+    found = re.search(rf"^\s*\[*\s*{re.escape(key)}\b", text, re.MULTILINE)
+    return text.count("\n", 0, found.end()) + 1 if found else 1
+
+
+def _written(value: object) -> str:
+    """As TOML writes it, cut short."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    written = f'"{value}"' if isinstance(value, str) else str(value)
+    return written if len(written) <= 60 else written[:57] + "..."
+
+
+# Checks ----------------------------------------------------------------------------------------------------
+
+
+def text(value: Any) -> str:
+    """Some text."""
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError
+    return value
+
+
+def flag(value: Any) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def whole(low: int, high: int) -> Callable[[Any], int]:
+    """A whole number within these."""
+
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError
+        return value
+
+    return check
+
+
+def number(value: Any) -> float:
+    """Any number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return float(value)
+
+
+def choice(*known: str) -> Callable[[Any], str]:
+    """One of these words."""
+
+    def check(value: Any) -> str:
+        if value not in known:
+            raise ValueError
+        return str(value)
+
+    return check

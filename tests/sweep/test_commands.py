@@ -1,0 +1,222 @@
+"""`earmark init`, `run`, `status` and `merge` from outside, with the embedded answerers and untrained selectors."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from earmark.cli.main import earmark
+from earmark.engine.answerers.tiny import TINY_A
+from earmark.engine.errors import InputError
+from earmark.engine.outcomes import store
+from earmark.engine.spec import read
+from earmark.engine.sweep import cards
+
+SPEC = """\
+[corpus]
+path = "synthetic:certification:{clips}"
+[[answerers]]
+model = "tiny"
+[[answerers]]
+model = "tiny-b"
+[sweep]
+budgets = [0.3]
+window = 2
+[[methods]]
+name = "energy"
+[[methods]]
+name = "learned_agnostic"
+selector = "{folder}/agnostic-{{seed}}"
+seeds = [42, 123, 456]
+in_domain = true
+[[methods]]
+name = "learned_conditioned"
+selector = "{folder}/conditioned-{{seed}}"
+seeds = [42, 123, 456]
+in_domain = true
+[streams]
+permuted_global = 1
+naive_global = 1
+[rule]
+tolerances = [0.3]
+replicates = 200
+[audits]
+grid = 2
+"""
+SMALL = """\
+[corpus]
+path = "synthetic:certification:{clips}"
+[[answerers]]
+model = "tiny"
+[sweep]
+budgets = [0.5]
+window = 1
+[[methods]]
+name = "energy"
+[rule]
+replicates = 200
+"""
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(earmark, list(map(str, arguments)))
+
+
+@pytest.fixture(scope="module")
+def selectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Selectors with random weights, agnostic and conditioned, in three seeds."""
+    import torch
+    from tokenizers import Tokenizer
+
+    from earmark.engine.outcomes.cards import SCHEMA
+    from earmark.engine.selectors.features import FEATURES
+    from earmark.engine.selectors.learned import ChunkScorer, LearnedSelector
+
+    folder = tmp_path_factory.mktemp("selectors")
+    tokenizer = Tokenizer.from_file(str(TINY_A / "tokenizer.json"))
+    for seed in (42, 123, 456):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            for name, vocabulary in (("agnostic", None), ("conditioned", tokenizer.get_vocab_size())):
+                card = {"schema": SCHEMA, "features": FEATURES, "conditioned": vocabulary is not None, "seed": seed}
+                card["trained_on"] = [{"corpus": "elsewhere", "sources": [], "recordings": []}]
+                made = LearnedSelector(ChunkScorer(vocabulary), card, tokenizer if vocabulary else None)
+                made.save(folder / f"{name}-{seed}")
+    return folder
+
+
+def test_two_answerers_three_seeds_and_all_streams_end_to_end(selectors: Path, tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(SPEC.format(clips=2, folder=selectors))
+    done = invoke("run", tmp_path / "spec.toml", "--out", tmp_path / "run")
+    assert done.exit_code == 3, done.output
+    assert "tiny-b on synthetic: 12 questions from 2 recordings" in done.output
+    assert f"next: earmark verify {tmp_path / 'run' / 'certificate.json'}" in done.output
+    cells = store.find_cells(tmp_path / "run")
+    assert len(cells) == 2 * (1 + 7 + 1 + 3 + 3 + 3)
+    assert {(key.method, key.seed, key.stream) for key in cells if key.seed == 123} == {
+        ("learned_agnostic", 123, "anchor"),
+        ("learned_agnostic", 123, "naive-global-1"),
+        ("learned_conditioned", 123, "anchor"),
+        ("learned_conditioned", 123, "naive-global-1"),
+        ("learned_conditioned", 123, "permuted-global-1"),
+    }
+    card = json.loads((tmp_path / "run/selectors/learned_conditioned/seed=456.json").read_text())
+    assert (card["in_domain"], card["seed"]) == (True, 456)
+    made = json.loads((tmp_path / "run/certificate.json").read_text())
+    assert {entry["answerer"] for entry in made["audits"]["query_use"]} == {"tiny", "tiny-b"}
+    assert {entry["protocol"] for entry in made["audits"]["contamination"]} == {"naive - decoupled"}
+    assert len(list((tmp_path / "run/audits/grid").rglob("seed=*.parquet"))) == 3
+    assert "complete" in invoke("status", tmp_path / "run").output
+    assert invoke("verify", tmp_path / "run/certificate.json").exit_code == 0
+
+
+def test_a_preview_shards_and_their_merge(tmp_path: Path) -> None:
+    spec = tmp_path / "small.toml"
+    spec.write_text(SMALL.format(clips=2))
+    one, two, both = (tmp_path / name for name in ("one", "two", "both"))
+    looked = invoke("run", spec, "--out", one, "--limit", 1)
+    assert looked.exit_code == 3
+    assert f"report       {one}/preview/report.html\nnext: earmark run {spec} --out {one}\n" in looked.output
+    made = json.loads((one / "preview/certificate.json").read_text())
+    assert made["preview"] == {"examples": 6, "of": 12}
+    assert "preview" in made["warnings"][0]
+    for number, shard in enumerate((one, two), 1):
+        done = invoke("run", spec, "--out", shard, "--shard", f"{number}/2")
+        assert (done.exit_code, "next: earmark merge" in done.output) == (0, True)
+    said = json.loads(invoke("status", two, "--json").output)
+    assert (said["complete"], said["answers"], said["of"]) == (False, 12, 24)
+    assert "1 of 2 windows" in invoke("status", two).output
+    merged = invoke("merge", both, one, two)
+    assert f"{both}: 24 of 24 answers" in merged.output
+    assert merged.output.endswith(f"next: earmark certify {both}\n")
+    assert invoke("run", spec, "--out", both).exit_code == 3  # nothing is left to do but the certificate
+
+
+def test_an_interrupt_leaves_with_130_and_says_how_to_go_on(tmp_path: Path) -> None:
+    spec, out = tmp_path / "small.toml", tmp_path / "run"
+    spec.write_text(SMALL.format(clips=5000))
+    command = [sys.executable, "-m", "earmark.cli.main", "run", str(spec), "--out", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/") as running:
+        while not list(out.rglob("window-*.parquet")) and running.poll() is None:
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        printed, errors = running.communicate()
+    assert (running.returncode, printed) == (130, "")
+    assert errors == f"stopped: what is done is in {out}; resume with: earmark run {spec} --out {out}\n"
+
+
+def test_init_writes_a_spec_that_runs(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.toml"
+    done = invoke("init", "synthetic:certification:150", "--out", spec)
+    assert done.exit_code == 0, done.output
+    assert "synthetic: 900 questions about 150 recordings\n  native: 6 of 6 families can be tested\n" in done.output
+    assert re.search(r"11,700 evaluations, \d+% of the computation saved, about [\d.]+ minutes here\n", done.output)
+    assert done.output.endswith(f"next: earmark run {spec} --limit 64\n")
+    made = read(spec)
+    assert (made.partitions.names, made.answerers[0].model, made.budgets) == (
+        ("native",),
+        "tiny",
+        (0.4, 0.2, 0.1, 0.05),
+    )
+    again = invoke("init", "synthetic:certification:150", "--out", spec)
+    assert "is there already" in str(again.exception)
+
+
+def test_init_counts_where_the_answerer_is_not_here(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.toml"
+    done = invoke(
+        "init", "synthetic:certification:9", "--answerer", "Qwen/Qwen2-Audio-7B-Instruct", "--device", "cuda",
+        "--out", spec, "--tolerance", "0.1",
+    )  # fmt: skip
+    assert "702 evaluations; --measure foresees the time" in done.output
+    assert "0 of 6 families can be tested" in done.output
+    assert (read(spec).answerers[0].dtype, read(spec).audits.flip_rate) == ("bfloat16", 200)
+    assert "#   fewer than" in spec.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--shard", "3/2"], "'3/2' is not I/N with I from 1 to N"),
+        (["--shard", "1/2", "--limit", "3"], "use one"),
+        (["--limit", "0"], "0 is not in the range"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(arguments: list[str], expected: str, tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(SMALL.format(clips=2))
+    done = invoke("run", tmp_path / "spec.toml", *arguments)
+    assert (done.exit_code, expected in done.output) == (2, True)
+    assert not os.path.exists("runs")
+
+
+def test_a_folder_without_a_sweep_has_no_status(tmp_path: Path) -> None:
+    assert "holds no sweep" in str(invoke("status", tmp_path).exception)
+    assert "holds no sweep" in str(invoke("merge", tmp_path / "all", tmp_path).exception)
+
+
+def test_a_learned_selector_comes_with_its_card(tmp_path: Path) -> None:
+    content = SPEC.format(clips=2, folder=tmp_path)
+    (tmp_path / "spec.toml").write_text(content)
+    assert "there is no such selector" in str(
+        invoke("run", tmp_path / "spec.toml", "--out", tmp_path / "run").exception
+    )
+    spec = read(tmp_path / "spec.toml")
+    for method in spec.methods[1:]:
+        for seed in method.seeds:
+            Path(method.place(seed)).mkdir()
+    with pytest.raises(InputError, match="has no card that can be read"):
+        cards.write(spec, tmp_path / "run")
+
+
+def test_permuted_questions_need_a_selector_that_reads_them(selectors: Path, tmp_path: Path) -> None:
+    content = SPEC.format(clips=2, folder=selectors).replace("/conditioned-{seed}", "/agnostic-{seed}")
+    (tmp_path / "spec.toml").write_text(content)
+    refused = invoke("run", tmp_path / "spec.toml", "--out", tmp_path / "run").exception
+    assert "[streams]: permutes questions, but no selector reads them" in str(refused)

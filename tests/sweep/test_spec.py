@@ -1,0 +1,125 @@
+"""A spec is read as it is meant, or refused with the line."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from earmark.engine.errors import InputError
+from earmark.engine.spec import GRIDS, parse, read
+from earmark.engine.sweep.order import Curve, levels
+
+SPEC = """\
+[corpus]
+path = "synthetic:certification:20"
+
+[[answerers]]
+model = "tiny"
+[[answerers]]
+model = "models/Other-7B/"
+
+[sweep]
+budgets = "main"
+
+[[methods]]
+name = "uniform"
+[[methods]]
+name = "learned_agnostic"
+selector = "agnostic-{seed}"
+seeds = [1, 2]
+[[methods]]
+name = "learned_conditioned"
+selector = "conditioned-{seed}"
+seeds = [1, 2]
+
+[streams]
+permuted_global = 2
+naive_family = 1
+
+[rule]
+tolerances = [0.05, 0.1]
+[rule.parents]
+a = "b"
+"""
+
+
+def test_what_is_written_is_what_is_read() -> None:
+    spec = parse(SPEC)
+    assert [answerer.name for answerer in spec.answerers] == ["tiny", "Other-7B"]
+    assert spec.budgets == (0.4, 0.2, 0.1, 0.05)
+    assert spec.methods[1].place(2) == "agnostic-2"
+    assert (spec.rule.tolerances, spec.rule.parents, spec.rule.alpha) == ((0.05, 0.1), {"a": "b"}, 0.025)
+    assert parse(SPEC.replace('"main"', '"expanded"')).budgets == tuple(sorted(GRIDS["expanded"][:-1], reverse=True))
+    assert parse(SPEC.replace('"main"', "[1, 0.5, 0.25]")).budgets == (0.5, 0.25)
+
+
+def test_only_what_outcomes_depend_on_is_hashed() -> None:
+    hashed = parse(SPEC).sha256()
+    assert parse("# a comment\n" + SPEC + '[machine]\ndevice = "cuda"\n').sha256() == hashed
+    assert parse(SPEC.replace("0.1]", "0.2]")).sha256() != hashed
+    assert parse(SPEC.replace("[1, 2]", "[1, 3]")).sha256() != hashed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"main"', "[0.5, 1.4]", "line 10 [sweep] budgets[1] = 1.4: must be in (0, 1]"),
+        ('"main"', "[1.0]", "line 10 [sweep] budgets = [1.0]: must have a budget below 1"),
+        ('"main"', '"mein"', 'line 10 [sweep] budgets = "mein": must be main, expanded or a list'),
+        ('"main"', '"main"\nwindow = true', "line 11 [sweep] window = true: must be a whole number"),
+        ("budgets =", "budgts =", 'line 10 [sweep] budgts = "main": is an unknown key; did you mean budgets?'),
+        ("[streams]", "[stream]", "line 23 [stream]: is an unknown section; did you mean streams?"),
+        ("path =", "pth =", "line 1 [corpus]: lacks path"),
+        ("permuted_global = 2", "permuted_global = 12", "line 24 [streams] permuted_global = 12: must be a whole"),
+        ("naive_family = 1", 'family = "need"', 'line 25 [streams] family = "need": says nothing'),
+        ('"models/Other-7B/"', '"x/tiny"', 'line 7 [answerers] model = "x/tiny": is the name of two answerers'),
+        ("[1, 2]", "[1, 1]", "line 17 [methods] seeds[1] = 1: stands twice"),
+        ("agnostic-{seed}", "agnostic", 'line 16 [methods] selector = "agnostic": must hold {seed}'),
+        ('selector = "agnostic-{seed}"\n', "", 'line 15 [methods] name = "learned_agnostic": must be one of uniform'),
+        ('"uniform"', '"uncompressed"', 'line 13 [methods] name = "uncompressed": is the raw reference'),
+        ('"uniform"', '"uniform"\nseeds = [1, 2]', "line 14 [methods] seeds = [1, 2]: must be one seed"),
+        ("0.1]", "0.0]", "line 28 [rule] tolerances = [0.05, 0.0]: is refused (tolerance 0"),
+        ("[rule]", "[rule]\nalpha = 0.9", "line 28 [rule] alpha = 0.9: is refused"),
+        ("[rule]", '[rule]\nloss = "nll"', 'line 28 [rule] loss = "nll": is refused'),
+        ("[rule]", '[rule]\nreference_answerer = "me"', 'line 28 [rule] reference_answerer = "me": is no answerer'),
+        ('a = "b"', "a = 3", "line 29 [rule] parents: must be a table of FAMILY = PARENT"),
+        ("[rule]", "[partitions]\nencoder = 'e'\n[rule]", 'line 28 [partitions] encoder = "e": says nothing'),
+        ("[rule]", "[machine]\ndevice = 'tpu'\n[rule]", 'line 28 [machine] device = "tpu": must be cpu, cuda'),
+        ('[corpus]\npath = "synthetic:certification:20"', "corpus = 3", "line 1 corpus: must be a section [corpus]"),
+        ("[[answerers]]\n", "[answerers]\n", "is not TOML"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_its_line(old: str, new: str, expected: str) -> None:
+    assert old in SPEC
+    with pytest.raises(InputError, match=re.escape(expected)) as refused:
+        parse(SPEC.replace(old, new, 1))
+    assert "\n" not in str(refused.value)
+
+
+def test_permuted_questions_need_someone_who_reads_them() -> None:
+    content = re.sub(r"\[\[methods\]\]\nname = \"learned(.|\n)*?seeds = \[1, 2\]\n", "", SPEC)
+    with pytest.raises(InputError, match=r"line 15 \[streams\]: permutes questions, but no method reads them"):
+        parse(content)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="earmark init"):
+        read(tmp_path / "spec.toml")
+
+
+def test_raw_comes_first_then_budgets_from_the_largest_then_permuted_questions() -> None:
+    made = levels(parse(SPEC), {"learned_conditioned"})
+    assert [level.name for level in made] == [
+        "raw", "anchor-0.4", "anchor-0.2", "anchor-0.1", "anchor-0.05",
+        "streams-1", "streams-0.4", "streams-0.2", "streams-0.1", "streams-0.05",
+    ]  # fmt: skip
+    assert made[0].curves == (Curve("uncompressed", 0, "anchor"),)
+    assert len(made[1].curves) == 5
+    assert made[5].curves == (Curve("uncompressed", 0, "naive-family-1"),)
+    asked = {(curve.method, curve.stream) for curve in made[6].curves}
+    assert asked == {
+        ("learned_agnostic", "naive-family-1"),  # its gain in that stream needs it; permuted, it would hear the same
+        ("learned_conditioned", "permuted-global-1"),
+        ("learned_conditioned", "permuted-global-2"),
+        ("learned_conditioned", "naive-family-1"),
+    }

@@ -1,0 +1,200 @@
+"""Whole sweeps: what is in the folder at the end, however one gets there."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from sweep import sweeps
+
+from earmark.engine.errors import InputError
+from earmark.engine.interfaces.keep import keep
+from earmark.engine.outcomes import store
+from earmark.engine.outcomes.schema import CellKey
+from earmark.engine.signoff.certificate import certify
+from earmark.engine.sweep.merge import merge
+from earmark.engine.sweep.run import Swept, run
+from earmark.engine.sweep.status import status
+from earmark.engine.sweep.streams import Question, Streams
+from earmark.engine.sweep.windows import Shard, in_order
+
+
+@pytest.fixture(autouse=True)
+def fake_selectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("earmark.engine.sweep.prepared.load", sweeps.selector)
+    monkeypatch.setattr("earmark.engine.sweep.cards.HEURISTICS", sweeps.EveryName())
+
+
+def sweep(out: Path, *changes: dict[str, str], **options: Any) -> Swept:
+    """The smaller spec, unless changed otherwise."""
+    return run(sweeps.spec(*(changes or (sweeps.SMALLER,))), out, load=sweeps.answerers(), **options)
+
+
+def after(batches: int) -> Callable[[], bool]:
+    left = iter(range(batches))
+    return lambda: next(left, None) is None
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("earmark.engine.sweep.prepared.load", sweeps.selector)
+        patch.setattr("earmark.engine.sweep.cards.HEURISTICS", sweeps.EveryName())
+        assert sweep(out, {}) == Swept(stopped=False, complete=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def smaller(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("smaller")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("earmark.engine.sweep.prepared.load", sweeps.selector)
+        patch.setattr("earmark.engine.sweep.cards.HEURISTICS", sweeps.EveryName())
+        sweep(out)
+    return out
+
+
+def test_every_cell_is_there_and_nothing_else(whole: Path) -> None:
+    cells = store.find_cells(whole)
+    methods, budgets = 1 + 3 + 3, 2
+    anchors = 1 + methods * budgets
+    streams = 1 + (3 * 3 + 3 * 1 + 3 * 1 - 3) * budgets + 3 * budgets  # conditioned: 3 permuted, 1 naive; agnostic: 1
+    assert len(cells) == 2 * (anchors + streams)
+    assert {path.name for path in whole.iterdir()} == {
+        "audits", "cells", "partitions.parquet", "plan.json", "scores", "spec.toml"
+    }  # fmt: skip
+    assert status(whole).complete
+
+
+def test_rows_say_what_was_kept_and_asked(whole: Path) -> None:
+    from earmark.engine.corpus.corpus import open_corpus
+
+    corpus = open_corpus(Path("synthetic:certification:5"))
+    examples = list(in_order(corpus))
+    streams = Streams([Question.of(e) for e in examples], [e.labels["family"] for e in examples], 0)
+    for stream in ("anchor", "permuted-global-2", "permuted-family-1", "naive-global-1"):
+        key = CellKey("two", "synthetic", "fake_conditioned", 3, stream, 0.3)
+        cell = store.read_cell(whole, key, store.find_cells(whole)[key])
+        at = {sample_id: row for row, sample_id in enumerate(cell.sample_id.to_pylist())}
+        for number, example in enumerate(examples[::5]):
+            number, row = 5 * number, at[example.sample_id]
+            own = Question.of(example)
+            audio = example.audio.waveform()
+            shown = streams.selectors(stream, number, own)
+            (scores,) = sweeps.ByHash(3, True).scores([sweeps.Clip(example.sample_id, audio, shown.text)])
+            kept = keep(audio, scores, 0.3)
+            assert cell.kept_chunks[row].as_py() == kept.chunks.tolist()
+            assert cell.kept_hash[row].as_py() == kept.hash
+            asked = streams.answerers(stream, number, own)
+            assert cell.correct_label[row].as_py() == "ABCD"[asked.answer]
+            assert cell.query_family[row].as_py() == example.labels["family"]
+            assert cell.loss[row] == (cell.predicted_label[row].as_py() != cell.correct_label[row].as_py())
+            assert cell.status[row].as_py() == "ok"
+
+
+def test_the_sign_off_reads_it(whole: Path) -> None:
+    made = certify(whole, sweeps.spec().rule)
+    assert len(made["results"]) == 2 * 7 * 2
+    assert {entry["protocol"] for entry in made["audits"]["query_use"]} == {"decoupled", "naive"}
+
+
+def test_audits_are_there(whole: Path) -> None:
+    found = json.loads((whole / "audits/flips/answerer=two.json").read_text())
+    assert found == {"asked": 6, "compared": 6, "changed": 0}
+    grid = pq.read_table(whole / "audits/grid/method=fake_conditioned/seed=2.parquet").to_pylist()
+    pairs = {(row["audio"], row["question"]) for row in grid}
+    assert len(grid) == len(pairs) == 9
+    assert not (whole / "audits/grid/method=fake_agnostic").exists()
+
+
+def test_a_sweep_that_is_stopped_again_and_again_ends_with_the_same_bytes(smaller: Path, tmp_path: Path) -> None:
+    runs = 0
+    swept = Swept(stopped=True, complete=False)
+    while swept.stopped:
+        before = status(tmp_path).answers if sweeps.begun(tmp_path) else 0
+        swept = sweep(tmp_path, stop=after(6 + runs))
+        assert status(tmp_path).answers >= before
+        runs += 1
+    assert runs > 3
+    assert sweeps.contents(tmp_path) == sweeps.contents(smaller)
+
+
+def test_nothing_is_asked_twice(tmp_path: Path) -> None:
+    made: list[sweeps.InCompany] = []
+    spec = sweeps.spec({"flip_rate = 6": "flip_rate = 0"})
+    run(spec, tmp_path, load=sweeps.answerers(made))
+    for answerer in made:
+        assert len(answerer.asked) == len(set(answerer.asked))
+    again: list[sweeps.InCompany] = []
+    run(spec, tmp_path, load=sweeps.answerers(again))
+    assert not again
+
+
+def test_shards_come_together_to_the_same_bytes(smaller: Path, tmp_path: Path) -> None:
+    shards = [tmp_path / str(i) for i in range(2)]
+    for i, shard in enumerate(shards):
+        assert sweep(shard, shard=Shard(i, 2)) == Swept(stopped=False, complete=False)
+        assert not (shard / "cells").exists()
+    assert not merge(tmp_path / "all", shards[:1]).complete
+    assert merge(tmp_path / "all", shards[1:]).complete
+    got, expected = sweeps.contents(tmp_path / "all"), sweeps.contents(smaller)
+    assert {name for name in got if name not in expected and not name.startswith("answers")} == set()
+    assert {name: got[name] for name in expected} == expected
+    other = tmp_path / "other"
+    sweep(other, sweeps.SMALLER, {"0.6]": "0.7]"}, stop=lambda: True)
+    with pytest.raises(InputError, match=r"is a shard of another sweep \(its spec, levels differs\)"):
+        merge(tmp_path / "all", [other])
+
+
+def test_a_preview_is_a_run_folder_of_its_own_that_approves_nothing(smaller: Path, tmp_path: Path) -> None:
+    swept = sweep(tmp_path, limit=3)
+    assert (swept.stopped, swept.complete, swept.preview) == (False, False, tmp_path / "preview")
+    assert swept.preview is not None
+    cells = store.find_cells(swept.preview)
+    assert cells.keys() == store.find_cells(smaller).keys()
+    assert {len(store.read_cell(swept.preview, key, paths)) for key, paths in cells.items()} == {
+        4 * 6
+    }  # two windows of three
+    assert sweep(tmp_path, limit=1).preview == tmp_path / "preview"
+    assert sweep(tmp_path) == Swept(stopped=False, complete=True)
+    got = sweeps.contents(tmp_path)
+    assert {n: data for n, data in got.items() if not n.startswith("preview/")} == sweeps.contents(smaller)
+    assert sweep(tmp_path, limit=1) == Swept(stopped=False, complete=True)
+
+
+def test_another_spec_in_the_same_folder_is_refused(smaller: Path) -> None:
+    with pytest.raises(InputError, match=r"was begun with another spec or corpus \(its spec, levels differs\)"):
+        sweep(smaller, sweeps.SMALLER, {"0.6]": "0.7]"})
+    with pytest.raises(InputError, match="another spec or corpus"):
+        sweep(smaller, sweeps.SMALLER, {"certification:5": "certification:6"})
+
+
+def test_clips_that_cannot_be_heard_are_rows_with_a_status(tmp_path: Path) -> None:
+    from corpus import layouts
+
+    folder = layouts.manifest(tmp_path / "data")
+    (folder / "sounds/0.wav").write_bytes(b"no sound")
+    content = f'[corpus]\npath = "{folder}"\n[[answerers]]\nmodel = "one"\n[[methods]]\nname = "uniform"\n'
+    run(sweeps.parse(content), tmp_path / "run", load=sweeps.answerers())
+    for key, paths in store.find_cells(tmp_path / "run").items():
+        cell = store.read_cell(tmp_path / "run", key, paths)
+        assert cell.ok.tolist() == [False, False, True, True]
+        assert all(text.startswith("audio: ") for text in cell.status.to_pylist()[:2])
+        assert np.isnan(cell.loss[:2]).all()
+        assert cell.kept_chunks.to_pylist()[:2] == [None, None]
+
+
+def test_progress_counts_what_is_there(tmp_path: Path) -> None:
+    said: list[tuple[str, int, int]] = []
+    sweep(tmp_path, stop=after(20))
+    before = status(tmp_path).answers
+    sweep(tmp_path, report=lambda *line: said.append(line))
+    total = status(tmp_path).answers_in_all
+    assert {line[2] for line in said} == {total}
+    assert before <= said[0][1] <= before + 300
+    assert said[-1][1] == total
+    assert "answers/s" in said[0][0]
