@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from earmark.engine.report import question_tables
 from earmark.engine.report.decisions import Json, where, who
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, count, percent, plain, unit_of_axis
 from earmark.engine.report.tables import Cell, Table, folded_if_long, numbers, text, under
@@ -22,6 +23,10 @@ def tables(audits: Json, unit: Unit) -> list[Table]:
         _coarsening(audits["coarsening"], unit),
         _architecture_gap(audits["architecture_gap"], unit),
         *(_gap_cells(entry, unit) for entry in audits["architecture_gap"]),
+        question_tables.family_gains(audits["family_gains"], unit),
+        question_tables.kept(audits["kept_chunks"]),
+        question_tables.shares(audits["score_shares"]),
+        question_tables.flips(audits["flip_rates"]),
     ]
     return [table for table in found if table.rows]
 

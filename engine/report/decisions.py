@@ -31,6 +31,23 @@ class Group(NamedTuple):
         return where(self.answerer, self.corpus, self.partition)
 
 
+class Routed(NamedTuple):
+    """The cheapest policy that sends each family to a budget of its own."""
+
+    result: Json
+    policy: Json
+
+    @property
+    def raw(self) -> list[str]:
+        """The families that need all of their audio."""
+        return [route["family"] for route in self.policy["families"] if route["budget"] == 1]
+
+    @property
+    def compressed(self) -> list[Json]:
+        """The others, from the smallest budget up."""
+        return sorted((r for r in self.policy["families"] if r["budget"] < 1), key=lambda r: float(r["budget"]))
+
+
 class Decision(NamedTuple):
     """What a group may do at one tolerance, told by its best result, or by the one nearest to approval."""
 
@@ -44,6 +61,7 @@ class Decision(NamedTuple):
     budget: str
     rivals: int  # methods and seeds that were tried
     passed: int  # how many of them have an approved budget
+    routed: Routed | None  # where sending each family to a budget of its own keeps less audio
 
     @property
     def unnamed(self) -> list[str]:
@@ -96,9 +114,16 @@ def decisions(group: Group) -> list[Decision]:
                 budget=approved_budget(certified["budget"]),
                 rivals=len(candidates),
                 passed=len(passed),
+                routed=_routed(group, i, certified["budget"]),
             )
         )
     return found
+
+
+def _routed(group: Group, i: int, approved: float | None) -> Routed | None:
+    policies = [Routed(result, result["routing"][i]) for result in group.results if result["routing"]]
+    cheapest = min(policies, key=lambda routed: float(routed.policy["retained"]), default=None)
+    return cheapest if cheapest and cheapest.policy["retained"] < (approved or 1) else None
 
 
 def headline(found: list[Decision], unit: Unit) -> Markup:

@@ -58,11 +58,13 @@ def render(certificate: Json) -> str:
         certificate=certificate,
         unit=unit,
         confidence=numbers.percent(1 - 2 * certificate["rule"]["alpha"]),
+        confidence_one=numbers.percent(1 - certificate["rule"]["alpha"]),
         headline=decisions.headline([d for s in sections for d in s.decisions], unit),
         sections=sections,
         errors=run_tables.errors(certificate["errors"]),
         audits=audit_tables.tables(certificate["audits"], unit),
         regimes=comparison_tables.regime_map(certificate, unit),
+        selectors=run_tables.selectors(certificate["selectors"]),
         rule=run_tables.rule(certificate["rule"]),
         results=run_tables.results(groups, unit),
         inputs=run_tables.inputs(certificate["inputs"]),
@@ -101,6 +103,7 @@ def _of_result(result: Json, unit: Unit) -> list[Table]:
         result_tables.families(result, unit),
         result_tables.reasons(result, unit),
         result_tables.merged(result),
+        result_tables.routing(result, unit),
     ]
     return [table for table in every if table is not None]
 

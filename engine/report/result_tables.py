@@ -60,6 +60,26 @@ def frontiers(group: Group, unit: Unit) -> Table:
 # One result -----------------------------------------------------------------------------------------------
 
 
+def routing(result: Json, unit: Unit) -> Table | None:
+    """Every family at a budget of its own, by tolerance; None where that is not a choice."""
+    policies = result["routing"]
+    if not policies:
+        return None
+    heads = [f"Within {unit.tolerance(policy['tolerance'])}" for policy in policies]
+    every = ("all, on average", sum(f["n"] for f in policies[0]["families"]))
+    rows = [(every[0], count(every[1]), *(percent(policy["retained"]) for policy in policies))]
+    rows += [
+        (routes[0]["family"], count(routes[0]["n"]), *(_routed(route) for route in routes))
+        for routes in zip(*(policy["families"] for policy in policies), strict=True)
+    ]
+    caption = "Routing: each family at its own smallest approved budget, all of them safe together"
+    return folded_if_long(caption, [*text("Family"), *numbers("n", *heads)], rows)
+
+
+def _routed(route: Json) -> Cell:
+    return "raw audio" if route["budget"] == 1 else under(percent(route["budget"]), f"p {p_value(route['p'])}")
+
+
 def budgets(result: Json, unit: Unit) -> Table:
     """One row per evaluated budget."""
     tolerances = [c["tolerance"] for c in result["certified"]]

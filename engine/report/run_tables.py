@@ -27,6 +27,7 @@ _RULE_WORDS = {
     "max_error_rate": "Highest error rate of a cell",
     "partitions": "Partitions",
     "reference_answerer": "Reference answerer of cross-backbone gains",
+    "in_domain": "Methods declared to be certified on what trained them",
 }
 
 
@@ -50,6 +51,22 @@ def errors(entries: Sequence[Json]) -> Table:
         *text("The first of them"),
     ]
     return folded_if_long("Cells with errors", columns, rows)
+
+
+def selectors(entries: Sequence[Json]) -> Table | None:
+    """What the learned selectors were trained on, and what of it they are certified on; None without cards."""
+    rows = [
+        (
+            who(e),
+            ", ".join(f"{count(of['sources'])} sources of {of['corpus']}" for of in e["trained_on"]),
+            ", ".join(f"{count(o['sources'])} of {count(o['of'])} sources of {o['corpus']}" for o in e["overlap"])
+            or "none",
+            Markup("<code>{}</code>").format(plain(e["hash"])[:16]),
+        )
+        for e in entries
+    ]
+    columns = text("Selector", "Trained on", "Certified on the same", "Weights")
+    return folded_if_long("Learned selectors: what they were trained on", columns, rows) if rows else None
 
 
 def rule(declared: Json) -> Table:

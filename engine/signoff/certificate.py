@@ -7,18 +7,33 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 
 from earmark.engine.outcomes import atomic
 from earmark.engine.outcomes.schema import ANCHOR
-from earmark.engine.signoff import audit, certified, chain, gain, paper, query_use, seeds
-from earmark.engine.signoff.excess import Excess, observe, replicate
+from earmark.engine.signoff import (
+    audit,
+    beside,
+    certified,
+    chain,
+    family_gain,
+    gain,
+    leakage,
+    paper,
+    preview,
+    query_use,
+    seeds,
+    selection,
+)
+from earmark.engine.signoff.excess import Excess, Observed, observe, replicate
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.frontier import Frontiers, frontiers
 from earmark.engine.signoff.paired import Curve, CurveKey, Paired, Progress, Rows, pair
@@ -26,9 +41,12 @@ from earmark.engine.signoff.partitions import Partitions
 from earmark.engine.signoff.rule import Rule
 from earmark.engine.signoff.verdict import resamples_sources, result
 from earmark.engine.signoff.warnings import warnings
+from earmark.kernels.noise import Labels
 
 SCHEMA = "earmark.certificate/1"
 FILE = "certificate.json"
+
+_AS_IT_IS = {str, int, bool, type(None)}
 
 Certificate = dict[str, Any]
 Entries = list[dict[str, Any]]
@@ -51,10 +69,45 @@ class _Sections:
     label_noise: Entries = field(default_factory=list)
     coarsening: Entries = field(default_factory=list)
     architecture_gap: Entries = field(default_factory=list)
+    family_gains: Entries = field(default_factory=list)
+    kept_chunks: Entries = field(default_factory=list)
+
+    def add(self, signed: "_Signed") -> None:
+        """What was signed last comes last."""
+        self.results += signed.results
+        self.chains += signed.chains
+        self.overlaps += signed.overlaps
+        self.label_noise += signed.label_noise
+        self.coarsening += signed.coarsening
+
+
+class _Subject(NamedTuple):
+    """One curve under one partition, and what the rows themselves say of it."""
+
+    curve: Curve
+    rows: Rows
+    partition: str
+    families: Families
+    observed: Observed
+    tested: certified.Tested | None  # under the certified rule
+    noise: Labels | None
+    replicates: Excess | None  # of anchors
+
+
+class _Signed(NamedTuple):
+    """Frontiers of a subject by tolerance, and its entries of the certificate."""
+
+    frontiers: dict[float, Frontiers]
+    results: Sequence[dict[str, Any]] = ()
+    chains: Sequence[dict[str, Any]] = ()
+    overlaps: Sequence[dict[str, Any]] = ()
+    label_noise: Sequence[dict[str, Any]] = ()
+    coarsening: Sequence[dict[str, Any]] = ()
 
 
 def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
     """Everything the outcomes in `run` allow to say under `rule`."""
+    guarded = leakage.guard(run, rule.in_domain)
     partitions = Partitions(run, rule.partitions)
     paired = pair(run, rule, progress)
     reference_answerer = rule.reference_answerer or gain.default_reference_answerer(_curve_keys(paired))
@@ -63,17 +116,46 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
     for rows, curves in paired.groups:
         families_of = partitions.of(rows, rule)
         noise_of = {partition: audit.noisy(families, rule.seed) for partition, families in families_of.items()}
+        observed = {
+            (curve.key, name): observe(curve, of_name) for curve in curves for name, of_name in families_of.items()
+        }
+        anchors = [curve for curve in curves if curve.key.stream == ANCHOR]
+        tested = certified.tested(anchors, rows, families_of, observed, rule) if rule.name == "certified" else {}
         located: dict[tuple[CurveKey, str, float], Frontiers] = {}
-        for curve, replicates in _resampled(rows, curves, families_of, rule, progress):
-            for partition, families in families_of.items():
-                resampled = replicates[partition] if replicates else None
-                of_curve = _sign(curve, rows, partition, families, noise_of[partition], resampled, rule, made)
-                located |= {(curve.key, partition, tolerance): found for tolerance, found in of_curve.items()}
+        done = 0
+        for chunk in _resampled(rows, curves, families_of, rule):
+            subjects = [
+                _Subject(
+                    curve,
+                    rows,
+                    partition,
+                    families,
+                    observed[curve.key, partition],
+                    tested.get((curve.key, partition)),
+                    noise_of[partition],
+                    replicates.get(partition),
+                )
+                for curve, replicates in chunk
+                for partition, families in families_of.items()
+            ]
+            for subject, signed in zip(subjects, _sign_each(subjects, rule), strict=True):
+                made.add(signed)
+                located |= {(subject.curve.key, subject.partition, t): found for t, found in signed.frontiers.items()}
+            done += len(chunk)
+            progress("certifying curves", done, len(curves))
         made.gains += gain.gains(located, reference_answerer, rule.alpha)
         made.query_use += query_use.query_use(located, rule.alpha)
         made.contamination += query_use.contamination(located, rule.alpha)
         made.architecture_gap += audit.architecture_gap(curves)
+        made.family_gains += _family_gains(anchors, families_of, observed, reference_answerer, rule)
+        made.kept_chunks += selection.overlaps(curves, families_of)
     partitions.check_parents(rule.parents)
+    score_shares, grids = beside.score_shares(run)
+    flip_rates, flips = beside.flip_rates(run)
+    inputs = [*partitions.inputs, *paired.inputs, *guarded.inputs, *grids, *flips]
+    looked = preview.read(run)
+    if looked is not None:
+        preview.withhold(made.results, looked)
     certificate: Certificate = _plain(
         {
             "schema": SCHEMA,
@@ -87,8 +169,14 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
                 "partitions": partitions.names,
                 "reference_answerer": reference_answerer,
             },
-            "warnings": warnings(made.results, paired, rule),
-            "inputs": [file._asdict() for file in sorted(partitions.inputs + paired.inputs)],
+            **({} if looked is None else {"preview": looked._asdict()}),
+            "warnings": [
+                *preview.warnings(looked),
+                *leakage.warnings(guarded.selectors),
+                *warnings(made.results, paired, rule),
+            ],
+            "inputs": [file._asdict() for file in sorted(inputs)],
+            "selectors": [entry.entry() for entry in guarded.selectors],
             "errors": [
                 asdict(found.key) | {name: value for name, value in found._asdict().items() if name != "key"}
                 for found in paired.errors
@@ -104,6 +192,10 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
                 "label_noise": made.label_noise,
                 "coarsening": made.coarsening,
                 "architecture_gap": made.architecture_gap,
+                "family_gains": made.family_gains,
+                "kept_chunks": made.kept_chunks,
+                "score_shares": score_shares,
+                "flip_rates": flip_rates,
             },
         }
     )
@@ -111,53 +203,68 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
 
 
 def _resampled(
-    rows: Rows, curves: tuple[Curve, ...], families_of: Mapping[str, Families], rule: Rule, progress: Progress
-) -> Iterator[tuple[Curve, dict[str, Excess] | None]]:
+    rows: Rows, curves: tuple[Curve, ...], families_of: Mapping[str, Families], rule: Rule
+) -> Iterator[list[tuple[Curve, dict[str, Excess]]]]:
     """The curves with their replicates; permuted and naive streams are only ever compared by their observed values."""
     anchors = [curve for curve in curves if curve.key.stream == ANCHOR]
     source = rows.source if resamples_sources(rows, rule) else None
     if anchors:
-        yield from replicate(
-            anchors, families_of, source, replicates=rule.replicates, seed=rule.seed, progress=progress
-        )
-    for curve in curves:
-        if curve.key.stream != ANCHOR:
-            yield curve, None
+        yield from replicate(anchors, families_of, source, replicates=rule.replicates, seed=rule.seed)
+    yield [(curve, {}) for curve in curves if curve.key.stream != ANCHOR]
 
 
-def _sign(
-    curve: Curve,
-    rows: Rows,
-    partition: str,
-    families: Families,
-    noise: audit.Labels | None,
-    resampled: Excess | None,
-    rule: Rule,
-    made: _Sections,
-) -> dict[float, Frontiers]:
-    """The verdict and the diagnostics of one curve under one partition; returns its frontiers by tolerance."""
-    observed = observe(curve, families)
+def _sign_each(subjects: Sequence[_Subject], rule: Rule) -> Iterator[_Signed]:
+    """Each subject by itself, in order, on as many threads as kernels may use: they do not hold the interpreter."""
+    with ThreadPoolExecutor(numba.get_num_threads()) as threads:
+        yield from threads.map(lambda subject: _sign(subject, rule), subjects)
+
+
+def _sign(subject: _Subject, rule: Rule) -> _Signed:
+    """The verdict and the diagnostics of one curve under one partition."""
+    curve, rows, partition, families, observed, tested, noise, resampled = subject
     located = {
         tolerance: frontiers(observed.excess, resampled, curve, tolerance, rule.average_tolerance(tolerance))
         for tolerance in rule.tolerances
     }
     if resampled is None:
-        return located
-    if rule.name == "certified":
-        judgement = certified.judge_curve(curve, rows, families, observed, rule)
+        return _Signed(located)
+    if tested is not None:
+        judgement = certified.judge_curve(curve, families, observed, tested, rule)
     else:
         judgement = paper.judge_curve(curve, families, observed, resampled, rule)
     verdict = result(curve, rows, partition, families, observed, judgement, located, rule)
-    made.results.append(verdict)
     key = {name: verdict[name] for name in ("answerer", "corpus", "method", "seed", "partition")}
+    chains, overlaps = [], []
     for tolerance in rule.tolerances:
         of_tolerance = (observed.excess, resampled, families, curve, tolerance, rule.alpha)
-        made.chains.append(key | chain.chain(*of_tolerance))
+        chains.append(key | chain.chain(*of_tolerance))
         overlap = chain.overlap(*of_tolerance)
-        made.overlaps += [key | overlap] if overlap else []
-    made.label_noise += [key | entry for entry in audit.label_noise(curve, families, observed, noise)]
-    made.coarsening += [key | entry for entry in audit.coarsening(curve, families, observed)]
-    return located
+        overlaps += [key | overlap] if overlap else []
+    return _Signed(
+        located,
+        [verdict],
+        chains,
+        overlaps,
+        [key | entry for entry in audit.label_noise(curve, families, observed, noise)],
+        [key | entry for entry in audit.coarsening(curve, families, observed)],
+    )
+
+
+def _family_gains(
+    anchors: Sequence[Curve],
+    families_of: Mapping[str, Families],
+    observed: Mapping[tuple[CurveKey, str], Observed],
+    reference_answerer: str | None,
+    rule: Rule,
+) -> Entries:
+    """Every family's gain by itself, from observed values alone."""
+    located = {
+        (curve.key, name, t): family_gain.locate(curve, families, observed[curve.key, name], t)
+        for curve in anchors
+        for name, families in families_of.items()
+        for t in rule.tolerances
+    }
+    return family_gain.gains(located, reference_answerer, rule.alpha)
 
 
 # Form -----------------------------------------------------------------------------------------------------
@@ -174,15 +281,16 @@ def _made_by() -> dict[str, str]:
 
 def _plain(value: Any) -> Any:
     """Only what JSON has: NaN and infinity become null, arrays and tuples lists."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind in _AS_IT_IS:
+        return value
+    if kind is dict or isinstance(value, Mapping):
+        return {str(key): item if type(item) in _AS_IT_IS else _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return _plain(value.item()) if isinstance(value, np.generic) else value
 
 
 def write(certificate: Certificate, run: Path, out: Path) -> Path:

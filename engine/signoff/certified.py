@@ -6,21 +6,23 @@ compressor that were not chosen on these rows. Knows counts and losses; no files
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
+from earmark.engine.signoff import routing
 from earmark.engine.signoff.excess import Observed
 from earmark.engine.signoff.families import Families
-from earmark.engine.signoff.paired import Curve, Rows
+from earmark.engine.signoff.paired import Curve, CurveKey, Rows
 from earmark.engine.signoff.rule import RAW_ITSELF, Failure, Interval, Judgement, Rule, Verdict, gamma_of
 from earmark.kernels import betting, bounds, exact
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+Subject = tuple[CurveKey, str]  # a curve under a partition
 
 _POWER_SCORE = 1.282  # the 90% point of the normal distribution
 _POWER_MARGIN = 1.05  # STATISTICS 2: exact tests need a little more than the normal formula says
@@ -37,6 +39,15 @@ class Tests(Protocol):
 
     def lower(self, alpha: float) -> FloatArray:
         """(G, B) bounds that are too high with probability at most alpha."""
+
+
+class Tested(NamedTuple):
+    """What the tests say of G groups of rows at B budgets; the last group is all rows, the others are families."""
+
+    p: Mapping[float, FloatArray]  # (G, B) by tolerance; of the average, at its own tolerance
+    lower: FloatArray  # (G, B) too high with probability at most alpha / G
+    upper: FloatArray  # (G, B) too low with probability at most alpha
+    routing: Mapping[float, FloatArray]  # (G - 1, B) of the families by tolerance, at each one's share of alpha
 
 
 class ExactTests(NamedTuple):
@@ -85,31 +96,86 @@ class BettingTests(NamedTuple):
 # Judging -----------------------------------------------------------------------------------------------------
 
 
-def judge_curve(curve: Curve, rows: Rows, families: Families, observed: Observed, rule: Rule) -> Judgement:
-    """Bounds of every family, and the walk over the budgets for every tolerance.
+def tested(
+    curves: Sequence[Curve],
+    rows: Rows,
+    families_of: Mapping[str, Families],
+    observed: Mapping[Subject, Observed],
+    rule: Rule,
+) -> dict[Subject, Tested]:
+    """The tests and bounds of every curve under every partition.
 
     Upper bounds hold one by one, because all of them must pass; lower bounds hold together, because one rejects.
     """
-    tests = tests_of(curve, rows, families, rule)
+    tests = {
+        (curve.key, name): tests_of(curve, rows, families, observed[curve.key, name], rule)
+        for curve in curves
+        for name, families in families_of.items()
+    }
+    upper = _all_at_once(tests, lambda of: of.upper(rule.alpha))
+    lower: dict[Subject, FloatArray] = {}
+    split: dict[float, dict[Subject, FloatArray]] = {tolerance: {} for tolerance in rule.tolerances}
+    for name, families in families_of.items():
+        of_partition = {subject: of for subject, of in tests.items() if subject[1] == name}
+        lower |= _all_at_once(of_partition, _lower_at(rule.alpha / (len(families.names) + 1)))
+        for tolerance, of_tolerance in split.items():
+            of_tolerance |= _all_at_once(of_partition, _p_at(tolerance, routing.split(rule.alpha, families)))
+    p = {
+        tolerance: _all_at_once(tests, _p_at(tolerance, rule.alpha))
+        for tolerance in {*rule.tolerances, *map(rule.average_tolerance, rule.tolerances)}
+    }
+    return {
+        subject: Tested(
+            {t: np.vstack([p[t][subject][:-1], p[rule.average_tolerance(t)][subject][-1:]]) for t in rule.tolerances},
+            lower[subject],
+            upper[subject],
+            {t: split[t][subject][:-1] for t in rule.tolerances},
+        )
+        for subject in tests
+    }
+
+
+def _lower_at(alpha: float) -> Callable[[Tests], FloatArray]:
+    return lambda of: of.lower(alpha)
+
+
+def _p_at(tolerance: float, alpha: float) -> Callable[[Tests], FloatArray]:
+    return lambda of: of.p(tolerance, alpha)
+
+
+def _all_at_once(tests: Mapping[Subject, Tests], evaluate: Callable[[Tests], FloatArray]) -> dict[Subject, FloatArray]:
+    """Evaluate tests; exact ones as if they were one, because counts come up again at other seeds and partitions."""
+    found = {subject: evaluate(of) for subject, of in tests.items() if not isinstance(of, ExactTests)}
+    counts = {
+        subject: np.stack(np.broadcast_arrays(*of)) for subject, of in tests.items() if isinstance(of, ExactTests)
+    }
+    if counts:
+        n, plus, minus = np.concatenate([of.reshape(3, -1) for of in counts.values()], axis=1)
+        ends = np.cumsum([of[0].size for of in counts.values()])
+        pieces = np.split(evaluate(ExactTests(n, plus, minus)), ends[:-1])
+        found |= {
+            subject: piece.reshape(of[0].shape) for (subject, of), piece in zip(counts.items(), pieces, strict=True)
+        }
+    return found
+
+
+def judge_curve(curve: Curve, families: Families, observed: Observed, found: Tested, rule: Rule) -> Judgement:
+    """Bounds of every family, and the walk over the budgets for every tolerance."""
     raw = np.array([curve.is_raw(b) for b in range(len(curve.budgets))])  # the difference is 0 there by definition
-    upper = np.where(raw, 0.0, tests.upper(rule.alpha))
-    lower = np.where(raw, 0.0, tests.lower(rule.alpha / len(upper)))
+    upper, lower = np.where(raw, 0.0, found.upper), np.where(raw, 0.0, found.lower)
     point = np.vstack([observed.family, observed.average])
     by_group = [
-        [Interval(*map(float, ends)) for ends in zip(*of_group, strict=True)]
-        for of_group in zip(point, lower, upper, strict=True)
+        [Interval(*ends) for ends in zip(*of_group, strict=True)]
+        for of_group in zip(point.tolist(), lower.tolist(), upper.tolist(), strict=True)
     ]
     worst = [
         Interval(*map(float, ends))
         for ends in zip(observed.worst, lower[:-1].max(axis=0), upper[:-1].max(axis=0), strict=True)
     ]
-    verdicts, p_of = {}, {}
+    verdicts, p_of, policies = {}, {}, []
     failures: dict[float, Failure | None] = {}
     for tolerance in rule.tolerances:
-        p = tests.p(tolerance, rule.alpha)
-        if rule.average_tolerance(tolerance) != tolerance:
-            p[-1] = tests.p(rule.average_tolerance(tolerance), rule.alpha)[-1]
-        p = np.where(raw, 0.0, p)
+        p = np.where(raw, 0.0, found.p[tolerance])
         failing = first_failure(p, rule.alpha)
         verdicts[tolerance] = [
             RAW_ITSELF if raw[b] else _verdict(b, p, failing, by_group, curve, families, tolerance, rule)
@@ -119,7 +185,10 @@ def judge_curve(curve: Curve, rows: Rows, families: Families, observed: Observed
         failures[tolerance] = None
         if failing is not None:
             failures[tolerance] = _failure(failing, p, curve, families, observed, tolerance, rule)
-    return Judgement(by_group[-1], worst, by_group[:-1], verdicts, p_of, failures)
+        if len(families.names) > 1:
+            split = np.where(raw, 0.0, found.routing[tolerance])
+            policies.append(routing.policy(split, curve.budgets.tolist(), families, tolerance, rule.alpha))
+    return Judgement(by_group[-1], worst, by_group[:-1], verdicts, p_of, failures, policies)
 
 
 def first_failure(p: FloatArray, alpha: float) -> int | None:
@@ -136,22 +205,23 @@ def needed_rows(excess: float, flips: float, tolerance: float, alpha: float) -> 
     return max(math.ceil(_POWER_MARGIN * room**2 * flips), exact.testable_size(tolerance, alpha, gamma_of(alpha)))
 
 
-def tests_of(curve: Curve, rows: Rows, families: Families, rule: Rule) -> Tests:
+def tests_of(curve: Curve, rows: Rows, families: Families, observed: Observed, rule: Rule) -> Tests:
     """Exact tests where rows are independent and losses are 0 or 1; else betting."""
+    source = np.arange(len(rows.source)) if rule.clustering == "ignore" else rows.source
+    zero_one = np.array_equal(curve.difference, np.sign(curve.difference))
+    if zero_one and (rule.clustering == "ignore" or rows.n_sources == len(source)):
+        size, plus, minus = families.size[:, None], observed.plus, observed.minus
+        return ExactTests(*(np.concatenate([of, of.sum(axis=0, keepdims=True)]) for of in (size, plus, minus)))
     groups = [np.flatnonzero(families.code == f) for f in range(len(families.names))]
     groups.append(np.arange(len(families.code)))
-    source = rows.source
     if rule.clustering == "one-row":
         groups = [_one_row_each(group, source, rule.seed) for group in groups]
-    elif rule.clustering == "ignore":
-        source = np.arange(len(source))
-    independent = rule.clustering == "one-row" or len(np.unique(source)) == len(source)
-    if independent and np.isin(curve.difference, (-1.0, 0.0, 1.0)).all():
-        return ExactTests(
-            np.array([[len(group)] for group in groups]),
-            np.array([(curve.difference[group] > 0).sum(axis=0) for group in groups]),
-            np.array([(curve.difference[group] < 0).sum(axis=0) for group in groups]),
-        )
+        if zero_one:
+            return ExactTests(
+                np.array([[len(group)] for group in groups]),
+                np.array([(curve.difference[group] > 0).sum(axis=0) for group in groups]),
+                np.array([(curve.difference[group] < 0).sum(axis=0) for group in groups]),
+            )
     recordings = [np.unique(source[group], return_inverse=True)[1] for group in groups]
     return BettingTests(
         [

@@ -3,7 +3,7 @@
 Works on frontiers that were located elsewhere; knows no outcomes. Field names are those of the certificate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -52,7 +52,7 @@ def gains(frontiers: AllFrontiers, reference_answerer: str | None, alpha: float)
     for conditioned, partition, tolerance in frontiers:
         if conditioned.stream != ANCHOR:
             continue
-        for answerer in _reference_answerers(conditioned, reference_answerer):
+        for answerer in reference_answerers(conditioned, reference_answerer):
             agnostic = agnostic_of(conditioned, frontiers, partition, tolerance, answerer)
             if agnostic is not None:
                 pair = frontiers[agnostic, partition, tolerance], frontiers[conditioned, partition, tolerance]
@@ -77,12 +77,13 @@ def check_reference_answerer(reference: str | None, curves: Sequence[CurveKey]) 
         raise InputError(f"reference answerer {reference}", "is not in the run", f"choose from {', '.join(answerers)}")
 
 
-def _reference_answerers(key: CurveKey, reference: str | None) -> list[str]:
+def reference_answerers(key: CurveKey, reference: str | None) -> list[str]:
+    """The answerers whose agnostic selector a curve is compared with: its own, and the reference."""
     return [key.answerer] if reference in (None, key.answerer) else [key.answerer, str(reference)]
 
 
 def agnostic_of(
-    key: CurveKey, frontiers: AllFrontiers, partition: str, tolerance: float, answerer: str
+    key: CurveKey, located: Collection[tuple[CurveKey, str, float]], partition: str, tolerance: float, answerer: str
 ) -> CurveKey | None:
     """The agnostic curve to compare with: its stream and seed, else the anchor, else the only seed there is."""
     if not key.method.endswith(CONDITIONED):
@@ -92,7 +93,7 @@ def agnostic_of(
         same = CurveKey(answerer, key.corpus, method, key.seed, stream)
         seeds = [
             other
-            for other, p, t in frontiers
+            for other, p, t in located
             if (p, t) == (partition, tolerance) and other._replace(seed=key.seed) == same
         ]
         if same in seeds:

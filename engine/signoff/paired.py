@@ -51,6 +51,8 @@ class Curve:
     tokens: FloatArray  # (B,) mean audio tokens, NaN where unknown
     consistency: FloatArray  # (B,) share of rows with the raw answer, NaN where unknown
     kept: tuple[str | None, ...]  # (B,) one hash of all kept chunks, None where unknown
+    kept_chunks: tuple[pa.Array | None, ...] = ()  # (B,) lists of chunks per row, None where unknown
+    chunks: IntArray | None = None  # (n,) how many there were, None where unknown
 
     def is_raw(self, b: int) -> bool:
         """Whether the budget is the reference itself: nothing was compared there, the difference is 0 by definition."""
@@ -216,7 +218,7 @@ def _loss(cell: store.Cell, rule: Rule, failed: float) -> FloatArray:
 def _curve(key: CurveKey, raw: _Raw, loaded: Mapping[float, store.Cell], rule: Rule, *, implied_end: bool) -> Curve:
     budgets = sorted(loaded)
     implied = implied_end and budgets[-1] < 1.0
-    differences, losses, tokens, consistency, kept = [], [], [], [], []
+    differences, losses, tokens, consistency, kept, kept_chunks = [], [], [], [], [], []
     for budget in budgets:
         cell = loaded[budget]
         _check_same_samples(cell, raw.cell, naive=key.stream.startswith("naive"))
@@ -226,6 +228,7 @@ def _curve(key: CurveKey, raw: _Raw, loaded: Mapping[float, store.Cell], rule: R
         tokens.append(_mean_known(cell.tokens))
         consistency.append(_consistency(cell, raw.cell))
         kept.append(_kept(cell))
+        kept_chunks.append(_kept_chunks(cell))
     if implied:
         budgets.append(1.0)
         differences.append(np.zeros_like(raw.loss))
@@ -233,6 +236,8 @@ def _curve(key: CurveKey, raw: _Raw, loaded: Mapping[float, store.Cell], rule: R
         tokens.append(raw.tokens)
         consistency.append(_consistency(raw.cell, raw.cell))
         kept.append(_kept(raw.cell))
+        kept_chunks.append(_kept_chunks(raw.cell))
+    every = _kept_chunks(raw.cell)
     return Curve(
         key=key,
         reference=raw.name,
@@ -244,6 +249,8 @@ def _curve(key: CurveKey, raw: _Raw, loaded: Mapping[float, store.Cell], rule: R
         tokens=np.array(tokens),
         consistency=np.array(consistency),
         kept=tuple(kept),
+        kept_chunks=tuple(kept_chunks),
+        chunks=None if every is None else every.value_lengths().fill_null(0).to_numpy().astype(np.int64),
     )
 
 
@@ -320,6 +327,10 @@ def _kept(cell: store.Cell) -> str | None:
     if cell.kept_hash.null_count:
         return None
     return hashlib.sha256("\x1f".join(cell.kept_hash.to_pylist()).encode()).hexdigest()
+
+
+def _kept_chunks(cell: store.Cell) -> pa.Array | None:
+    return None if cell.kept_chunks.null_count == len(cell) else cell.kept_chunks
 
 
 def _errors(cell: store.Cell, rule: Rule) -> list[CellErrors]:

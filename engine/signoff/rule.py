@@ -4,7 +4,7 @@ Knows no files and no statistics; `paper` and `certified` judge by it.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
@@ -38,6 +38,7 @@ class Rule:
     max_error_rate: float = 0.0
     partitions: tuple[str, ...] = ()  # empty: all there are
     reference_answerer: str | None = None
+    in_domain: tuple[str, ...] = ()  # methods that may have been trained on the sources they are certified on
 
     def __post_init__(self) -> None:
         for option, value, known in (
@@ -132,6 +133,24 @@ class Failure(NamedTuple):
     needed: int | None  # questions for 90% power at the observed rates; None: no number would do
 
 
+class Route(NamedTuple):
+    """Where one family goes: to a budget below 1, or to raw audio."""
+
+    family: str
+    n: int
+    budget: float
+    p: float | None  # the largest of its walk down to that budget; None on raw audio
+
+
+class Policy(NamedTuple):
+    """Every family at its own budget, all of them safe together."""
+
+    tolerance: float
+    alpha_each: float  # what each family's walk spent
+    retained: float  # mean share of audio, every question at its family's budget
+    families: list[Route]
+
+
 class Judgement(NamedTuple):
     """What a rule says of one curve under one partition."""
 
@@ -141,3 +160,4 @@ class Judgement(NamedTuple):
     verdicts: Mapping[float, list[Verdict]]  # by tolerance, per budget
     p: Mapping[float, list[list[float]]]  # by tolerance, [family][budget]; empty under the paper's rule
     failures: Mapping[float, Failure | None]  # by tolerance; empty under the paper's rule
+    policies: Sequence[Policy] = ()  # one per tolerance; empty under the paper's rule, and where there is one family

@@ -45,6 +45,10 @@ def result(
             _certified(tolerance, budgets, families, judgement.failures.get(tolerance), rule)
             for tolerance in rule.tolerances
         ],
+        "routing": [
+            policy._asdict() | {"families": [route._asdict() for route in policy.families]}
+            for policy in judgement.policies
+        ],
     }
 
 

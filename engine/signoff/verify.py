@@ -65,7 +65,7 @@ def _rule(stated: Certificate, path: Path) -> Rule:
     if unknown:
         raise InputError(path, f"rule has unknown fields {', '.join(unknown)}", "it was made by another version")
     try:
-        for name in ("tolerances", "partitions"):
+        for name in ("tolerances", "partitions", "in_domain"):
             declared[name] = tuple(declared.get(name, ()))
         whole = {name: operator.index(declared[name]) for name in ("replicates", "seed", "min_family")}
         return Rule(**{**declared, **whole, "parents": dict(declared["parents"])})

@@ -33,6 +33,7 @@ def certificate(
     rare: bool = False,
     warnings: tuple[str, ...] = (),
     errors: tuple[Json, ...] = (),
+    preview: Json | None = None,
 ) -> Json:
     """A certificate; `harm` scales every excess, `rare` makes the second family too small to approve."""
     draw = random.Random(20240607)
@@ -67,7 +68,9 @@ def certificate(
             "max_error_rate": 0.01,
             "partitions": list(partitions),
             "reference_answerer": None,
+            "in_domain": [],
         },
+        **({} if preview is None else {"preview": preview}),
         "warnings": list(warnings),
         "inputs": [
             {
@@ -77,6 +80,18 @@ def certificate(
             }
             for a in answerers
             for c in corpora
+        ],
+        "selectors": [
+            {
+                "method": r["method"],
+                "seed": r["seed"],
+                "hash": "5ca1ab1e" * 8,
+                "in_domain": False,
+                "trained_on": [{"corpus": "audiomcq", "sources": 9_412}],
+                "overlap": [{"corpus": "mmau", "sources": 12, "of": 800}],
+            }
+            for r in results
+            if r["method"].startswith("learned")
         ],
         "errors": list(errors),
         "results": results,
@@ -110,6 +125,10 @@ _NO_AUDITS: Json = {
     "label_noise": [],
     "coarsening": [],
     "architecture_gap": [],
+    "family_gains": [],
+    "kept_chunks": [],
+    "score_shares": [],
+    "flip_rates": [],
 }
 
 
@@ -160,7 +179,20 @@ def _result(
         "budgets": entries,
         "frontiers": [_frontier(entries, t) for t in tolerances],
         "certified": certified,
+        "routing": [_routing(t, entries) for t in tolerances] if len(entries[0]["families"]) > 1 else [],
     }
+
+
+def _routing(tolerance: float, entries: list[Json]) -> Json:
+    routes = []
+    for f, family in enumerate(entries[0]["families"]):
+        passing = [e["budget"] for e in entries if e["budget"] < 1 and (e["families"][f]["upper"] or 0) <= tolerance]
+        budget = min(passing, default=1.0)
+        p = None if budget == 1 else 0.004
+        routes.append({"family": family["family"], "n": family["n"], "budget": budget, "p": p})
+    retained = sum(r["n"] * r["budget"] for r in routes) / sum(r["n"] for r in routes)
+    each = 0.025 / len(routes)
+    return {"tolerance": tolerance, "alpha_each": each, "retained": retained, "families": routes}
 
 
 def _certify(tolerance: float, i: int, entries: list[Json]) -> Json:
@@ -439,4 +471,37 @@ def _audits(results: list[Json], gains: list[Json], answerers: tuple[str, ...], 
         ]
         if len(answerers) > 1
         else [],
+        "family_gains": [
+            {
+                **{name: g[name] for name in ("kind", "answerer", "reference_answerer", "corpus", "partition")},
+                **{name: g[name] for name in ("agnostic", "conditioned", "tolerance")},
+                "seeds": [42, 123],
+                "families": [
+                    {"family": f["family"], "n": f["n"], "values": [0.1, -0.02], **_over_seeds([0.1, -0.02])}
+                    for f in results[0]["budgets"][0]["families"]
+                ],
+            }
+            for g in gains[:1]
+        ],
+        "kept_chunks": [
+            {
+                **_key(r),
+                "regime": "global",
+                "budget": b["budget"],
+                "permutations": 3,
+                "jaccard": 0.571,
+                "random": 0.111,
+                "families": [
+                    {"family": f["family"], "n": f["n"], "jaccard": 0.5 + i / 50, "random": 0.111}
+                    for i, f in enumerate(b["families"])
+                ],
+            }
+            for r, b in below[:2]
+        ],
+        "score_shares": [
+            {"method": r["method"], "seed": r["seed"], "audios": 20, "questions": 20}
+            | {"chunk": 0.4, "question": 0.35, "interaction": 0.25}
+            for r, _ in below[:1]
+        ],
+        "flip_rates": [{"answerer": answerers[0], "compared": 200, "changed": 3, "share": 0.015}],
     }

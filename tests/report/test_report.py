@@ -353,7 +353,8 @@ def test_losses_in_nats_are_not_called_points() -> None:
 
 
 def test_the_example_has_every_documented_field() -> None:
-    made = certificate(seeds=(42, 123), answerers=("a", "b"), rare=True, errors=(error_entry(),))
+    looked = {"examples": 64, "of": 1607}
+    made = certificate(seeds=(42, 123), answerers=("a", "b"), rare=True, errors=(error_entry(),), preview=looked)
     keys: set[str] = set()
 
     def walk(value: object) -> None:

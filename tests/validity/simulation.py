@@ -135,6 +135,19 @@ def certified(world: World, repeats: int, seed: int) -> Outcome:
     return _walked(world, _exact(world, draws) if world.rows_per_source == 1 else _betting(world, draws))
 
 
+def routed(world: World, repeats: int, seed: int) -> npt.NDArray[np.bool_]:
+    """(repeats,) whether the routing policy sends some family to a budget that is unsafe for it."""
+    draws = _draws(world, repeats, seed)
+    plus, minus = np.stack([one.plus for one in draws]), np.stack([one.minus for one in draws])
+    each = ALPHA / len(world.families)
+    false = np.zeros(repeats, dtype=np.bool_)
+    for f, family in enumerate(world.families):
+        passes = _p(family.n, plus[:, f], minus[:, f], world.tolerance, each) <= each
+        reached = np.flip(np.logical_and.accumulate(np.flip(passes, axis=1), axis=1), axis=1)
+        false |= (reached & (family.excess > world.tolerance + _SLACK)).any(axis=1)
+    return false
+
+
 def paper(world: World, repeats: int, seed: int) -> tuple[Outcome, Outcome]:
     """The smallest budget whose percentile upper ends are within tolerance; and the same intervals walked."""
     passes = np.array([_paper(world, one, i) for i, one in enumerate(_draws(world, repeats, seed))])
@@ -168,10 +181,10 @@ def _exact(world: World, draws: list[Draw]) -> npt.NDArray[np.bool_]:
     return np.asarray(np.max(p, axis=0) <= ALPHA)
 
 
-def _p(n: int, plus: IntArray, minus: IntArray, tolerance: float) -> FloatArray:
+def _p(n: int, plus: IntArray, minus: IntArray, tolerance: float, alpha: float = ALPHA) -> FloatArray:
     """Exact p of many counts (repeats, B); equal counts are computed once."""
     pairs, where = np.unique(np.stack([plus.ravel(), minus.ravel()]), axis=1, return_inverse=True)
-    return exact.p_values(n, pairs[0], pairs[1], tolerance, gamma_of(ALPHA))[where.ravel()].reshape(plus.shape)
+    return exact.p_values(n, pairs[0], pairs[1], tolerance, gamma_of(alpha))[where.ravel()].reshape(plus.shape)
 
 
 def _betting(world: World, draws: list[Draw]) -> npt.NDArray[np.bool_]:

@@ -23,6 +23,14 @@ removes the search but not the intervals' own error.
 |---|---|---|---|
 """
 
+ROUTING = """
+The **routing** policy lets each family walk its own budgets with an equal share of alpha. A false policy: some family is
+sent to a budget that is unsafe for it.
+
+| world | false policies |
+|---|---|
+"""
+
 POWER = """
 Power: the mean certified budget (1 where none is approved; the smaller, the better) and the share of evaluation sets in
 which the budget found is the smallest safe one. Worlds without a safe budget are left out.
@@ -44,6 +52,10 @@ def main(repeats: int) -> None:
         rates = [outcome.false.mean() for outcome in outcomes[world.name]]
         shown = [f"**{rate:.3f}**" if rate > sim.ALPHA + 3 * se else f"{rate:.3f}" for rate in rates]
         print(f"| {world.name} | {' | '.join(shown)} |")
+    print(ROUTING, end="")
+    for world in sim.WORLDS:
+        if len(world.families) > 1 and world.rows_per_source == 1:
+            print(f"| {world.name} | {sim.routed(world, repeats, seed=11).mean():.3f} |")
     print(POWER, end="")
     for world in sim.WORLDS:
         truth = world.smallest_safe

@@ -18,6 +18,11 @@ def test_certified_in_short(name: str) -> None:
     assert at_most_alpha(sim.certified(WORLDS[name], 300, seed=5).false)
 
 
+@pytest.mark.parametrize("name", [name for name in SHORT if len(WORLDS[name].families) > 1])
+def test_routing_in_short(name: str) -> None:
+    assert at_most_alpha(sim.routed(WORLDS[name], 100, seed=5))
+
+
 def test_the_check_can_fail() -> None:
     """The paper's rule is caught by the same check: n = 50 without improvements approves far too often."""
     assert not at_most_alpha(sim.paper(WORLDS["one family, n = 50, .051, no -1"], 300, seed=5)[0].false)
@@ -35,3 +40,9 @@ def test_the_certified_rule_has_power() -> None:
 @pytest.mark.parametrize("name", WORLDS)
 def test_certified_in_full(name: str) -> None:
     assert at_most_alpha(sim.certified(WORLDS[name], 4000, seed=11).false)
+
+
+@pytest.mark.validity
+@pytest.mark.parametrize("name", [name for name in WORLDS if len(WORLDS[name].families) > 1])
+def test_routing_in_full(name: str) -> None:
+    assert at_most_alpha(sim.routed(WORLDS[name], 4000, seed=11))

@@ -1,0 +1,98 @@
+"""The tables on the use of the question: gains family by family, and what a selector does with it by itself.
+
+Every number is the certificate's own, rounded for reading; an audit without entries has no table.
+"""
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from earmark.engine.report.decisions import Json, where
+from earmark.engine.report.numbers import POINTS, RATIO, Unit, count, percent
+from earmark.engine.report.tables import Table, folded_if_long, numbers, text, under
+
+
+def family_gains(entries: Sequence[Json], unit: Unit) -> Table:
+    """Which families a gain comes from, and which it costs."""
+    rows = [
+        (
+            f["family"],
+            count(f["n"]),
+            Markup("{}<small>{}</small>").format(
+                where(a["answerer"], a["corpus"], a["partition"]),
+                a["kind"] if a["kind"] == "same-backbone" else f"against {a['reference_answerer']}",
+            ),
+            Markup("<code>{}</code> − <code>{}</code>").format(a["agnostic"], a["conditioned"]),
+            unit.tolerance(a["tolerance"]),
+            Markup("<br/>").join(
+                Markup("<span>seed {}: {}</span>").format(seed, POINTS.number(value, signed=True))
+                for seed, value in zip(a["seeds"], f["values"], strict=True)
+            ),
+            under(POINTS.number(f["mean"], signed=True), POINTS.interval(f["lower"], f["upper"], signed=True)),
+            POINTS.number(f["sd"]),
+            f["direction"],
+        )
+        for a in entries
+        for f in sorted(a["families"], key=lambda f: f["mean"] or 0)
+    ]
+    columns = [
+        *text("Family"),
+        *numbers("n"),
+        *text("Where", "Agnostic − conditioned"),
+        *numbers("Tolerance", "Values per seed", "Mean", "sd"),
+        *text("Direction"),
+    ]
+    return folded_if_long("Gains by family: budget that the question saves, or costs, in each", columns, rows)
+
+
+def kept(entries: Sequence[Json]) -> Table:
+    """How much of the kept set stays when the selector is shown another question."""
+    rows = [
+        (
+            Markup("<code>{}</code>, seed {}").format(a["method"], a["seed"]),
+            where(a["answerer"], a["corpus"], a["partition"]),
+            a["regime"],
+            percent(a["budget"]),
+            RATIO.number(a["jaccard"]),
+            RATIO.number(a["random"]),
+            Markup("<br/>").join(
+                Markup("<span><bdi>{}</bdi>: {}</span>").format(f["family"], RATIO.number(f["jaccard"]))
+                for f in sorted(a["families"], key=lambda f: f["jaccard"])
+            ),
+            count(a["permutations"]),
+        )
+        for a in entries
+    ]
+    columns = [
+        *text("Method", "Where", "Regime"),
+        *numbers("Budget", "Overlap", "Random"),
+        *text("By family, most sensitive first"),
+        *numbers("Draws"),
+    ]
+    caption = "Kept chunks under another question: Jaccard index with those under the true one (1: the same chunks)"
+    return folded_if_long(caption, columns, rows)
+
+
+def shares(entries: Sequence[Json]) -> Table:
+    """What the scores vary with."""
+    rows = [
+        (
+            Markup("<code>{}</code>, seed {}").format(a["method"], a["seed"]),
+            count(a["audios"]),
+            count(a["questions"]),
+            percent(a["chunk"]),
+            percent(a["question"]),
+            percent(a["interaction"]),
+        )
+        for a in entries
+    ]
+    columns = [*text("Method"), *numbers("Recordings", "Questions", "Chunk", "Question", "Chunk and question")]
+    caption = "What a selector's scores vary with: only chunk and question together can change the ranking"
+    return folded_if_long(caption, columns, rows)
+
+
+def flips(entries: Sequence[Json]) -> Table:
+    """The noise of the answerer itself."""
+    rows = [(a["answerer"], count(a["compared"]), count(a["changed"]), percent(a["share"])) for a in entries]
+    columns = [*text("Answerer"), *numbers("Raw questions asked twice", "Other answer", "Share")]
+    return folded_if_long("Raw against raw: answers that change by themselves, in other batches", columns, rows)
