@@ -1,34 +1,43 @@
 """Leave-one-out relevance: how much worse the right answer becomes when a chunk is removed (docs/selectors.md).
 
 One whole and T shortened hearings of each clip go through the scheduler, which shares what they share; a journal makes
-it resumable. Writes a table without answers or labels. Knows no selector.
+it resumable. Where no chunk is missed, because what one tells another tells too, each is heard alone instead. Writes a
+table without answers or labels. Knows no selector.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.journal import Journal
-from earmark.engine.answerers.request import OK, Heard, Progress, Request
+from earmark.engine.answerers.request import OK, Answer, Heard, Progress, Request
 from earmark.engine.answerers.run import answer_all, identity
 from earmark.engine.answerers.scheduler import Options
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.stream import Heard as Decoded
 from earmark.engine.corpus.stream import stream
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.errors import InputError
 from earmark.engine.interfaces.keep import audio_hash, chunk_count, keep_chunks
 from earmark.engine.outcomes.atomic import write_file
 
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Hearings = Callable[[int], list[IntArray]]  # so many chunks -> the subsets of them that are heard
+
 SCHEMA = "earmark.oracle/1"
 _KEY = b"earmark.oracle"
+UNMISSED = 0.1  # nats: where no chunk is worth as much, the others told the same
 _PLANNED_AT_ONCE = 20_000  # requests: what is hashed before the first answer
 _ROW = pa.schema(
     [
@@ -75,50 +84,77 @@ def measure(
     workers: int | None = 0,
 ) -> list[Relevance] | None:
     """The relevance of every example, in the corpus's order; None where `stop` ended it before that."""
-    asked: list[Relevance] = []  # without their relevance
-    nll: list[np.ndarray] = []  # (1 + T,) of each: whole, then without chunk t
-    failed: dict[int, str] = {}
-    requests = _requests(corpus, asked, nll, failed, workers)
-    for answer in answer_all(answerer, requests, options, journal, report, stop, _PLANNED_AT_ONCE):
-        row, place = (int(part) for part in answer.id.split("/"))
-        if answer.nll is None:
-            failed.setdefault(row, answer.status)
-        else:
-            nll[row][place] = answer.nll
-    if any(np.isnan(found).any() for row, found in enumerate(nll) if row not in failed) or next(requests, None):
+
+    def heard(examples: Iterable[Example], hearings: Hearings) -> list[_Heard] | None:
+        found: list[_Heard] = []
+        requests = _requests(stream(examples, workers=workers), corpus.name, hearings, found)
+        for answer in answer_all(answerer, requests, options, journal, report, stop, _PLANNED_AT_ONCE):
+            row, place = (int(part) for part in answer.id.split("/"))
+            found[row].note(place, answer)
+        whole = next(requests, None) is None and all(one.complete for one in found)
+        return found if whole else None
+
+    without = heard(corpus.examples, _without_each)
+    if without is None:
         return None
-    return [
-        row._replace(status=failed[i]) if i in failed else row._replace(relevance=(found[1:] - found[0]).tolist())
-        for i, (row, found) in enumerate(zip(asked, nll, strict=True))
-    ]
+    rows = [one.relevance(one.nll[1:] - one.nll[:1]) for one in without]
+    unmissed = [i for i, row in enumerate(rows) if row.relevance and max(row.relevance) < UNMISSED and row.chunks > 1]
+    wanted = set(unmissed)
+    alone = heard((example for i, example in enumerate(corpus.examples) if i in wanted), _each_alone)
+    if alone is None:
+        return None
+    for i, one in zip(unmissed, alone, strict=True):
+        rows[i] = one.relevance(one.nll.mean() - one.nll)
+    return rows
 
 
-def _requests(
-    corpus: Corpus, asked: list[Relevance], nll: list[np.ndarray], failed: dict[int, str], workers: int | None
-) -> Iterator[Request]:
-    """The hearings of each example; its place in `asked` and the hearing's number are the request's id."""
-    for example, audio, status in stream(corpus.examples, workers=workers):
+def _without_each(chunks: int) -> list[IntArray]:
+    everything = np.arange(chunks)
+    return [everything, *(np.delete(everything, t) for t in everything)]
+
+
+def _each_alone(chunks: int) -> list[IntArray]:
+    return list(np.arange(chunks)[:, None])
+
+
+@dataclass(slots=True)
+class _Heard:
+    """An example and the right answer's NLL in each of its hearings, as they come."""
+
+    row: Relevance
+    nll: FloatArray  # NaN where it is not known yet
+
+    @property
+    def complete(self) -> bool:
+        return self.row.status != OK or not np.isnan(self.nll).any()
+
+    def note(self, place: int, answer: Answer) -> None:
+        if answer.nll is not None:
+            self.nll[place] = answer.nll
+        elif self.row.status == OK:
+            self.row = self.row._replace(status=answer.status)
+
+    def relevance(self, found: FloatArray) -> Relevance:
+        return self.row._replace(relevance=found.tolist()) if self.row.status == OK else self.row
+
+
+def _requests(clips: Iterable[Decoded], corpus: str, hearings: Hearings, found: list[_Heard]) -> Iterator[Request]:
+    """The hearings of each example; its place in `found` and the hearing's number are the request's id."""
+    for example, audio, status in clips:
         check_may_train(example)
-        row = len(asked)
         chunks = 0 if audio is None else chunk_count(audio)
         recording = None if audio is None else audio_hash(audio)
-        asked.append(
-            Relevance(
-                example.sample_id, example.source_id, corpus.name, example.question, recording, chunks, None, status
-            )
-        )
-        nll.append(np.full(1 + chunks, np.nan))
-        if audio is None:
-            failed[row] = status
-            continue
+        wanted = hearings(chunks) if chunks else []
+        row = Relevance(example.sample_id, example.source_id, corpus, example.question, recording, chunks, None, status)
+        found.append(_Heard(row, np.full(len(wanted), np.nan)))
         if chunks == 1:  # nothing is left without it, and nothing to choose
-            nll[row][:] = 0.0
+            found[-1].nll[:] = 0.0
             continue
-        everything = np.arange(chunks)
-        hearings = [everything, *(np.delete(everything, t) for t in everything)]
-        for place, heard in enumerate(hearings):
-            kept = Heard.of(example.audio, keep_chunks(audio, heard))
-            yield Request(f"{row}/{place}", kept, example.question, example.choices, example.answer)
+        at = len(found) - 1
+        for place, chosen in enumerate(wanted):
+            assert audio is not None
+            kept = Heard.of(example.audio, keep_chunks(audio, chosen))
+            yield Request(f"{at}/{place}", kept, example.question, example.choices, example.answer)
 
 
 def check_may_train(example: Example) -> None:
@@ -165,7 +201,8 @@ def description(corpus: Corpus, path: str, answerer: Answerer, options: Options)
         "corpus": corpus.name,
         "kind": corpus.kind,
         "path": path,
-        "relevance": "nll(right answer | without the chunk) - nll(right answer | whole clip), nats",
+        "relevance": "nll(right answer | without the chunk) - nll(right answer | whole clip), nats; where none is "
+        f"{UNMISSED}: mean over chunks of nll(right answer | one chunk alone) - nll(right answer | the chunk alone)",
     }
 
 

@@ -9,7 +9,7 @@ from fakes import FakeAnswerer, Sound
 
 from earmark.engine.answerers import journal
 from earmark.engine.answerers.answerer import load
-from earmark.engine.answerers.request import Heard, Request
+from earmark.engine.answerers.request import Answer, Heard, Request
 from earmark.engine.answerers.run import answer_all, identity
 from earmark.engine.answerers.scheduler import Options
 from earmark.engine.corpus.corpus import Corpus, open_corpus
@@ -42,8 +42,9 @@ class Stopped:
         return self.left < 0
 
 
-def test_relevance_is_the_rise_of_the_right_answers_nll():
-    answerer, one = FakeAnswerer(), example(1, 4.0)
+@pytest.mark.parametrize("i", range(6))
+def test_relevance_is_the_rise_of_the_right_answers_nll(i):
+    answerer, one = FakeAnswerer(), example(i, 4.0)
     (row,) = oracle.measure(corpus(one), answerer)
     audio = one.audio.waveform()
 
@@ -53,8 +54,11 @@ def test_relevance_is_the_rise_of_the_right_answers_nll():
         return answer.nll
 
     expected = [nll([c for c in range(4) if c != t]) - nll([0, 1, 2, 3]) for t in range(4)]
+    if max(expected) < oracle.UNMISSED:
+        alone = [nll([t]) for t in range(4)]
+        expected = [np.mean(alone) - of for of in alone]
     np.testing.assert_allclose(row.relevance, expected, atol=1e-9)
-    assert (row.sample_id, row.source_id, row.corpus, row.chunks) == ("s1", "r0", "small", 4)
+    assert (row.sample_id, row.source_id, row.corpus, row.chunks) == (f"s{i}", f"r{i // 2}", "small", 4)
 
 
 def test_a_single_chunk_is_worth_nothing_against_others():
@@ -116,15 +120,26 @@ def test_the_certification_split_is_refused():
         oracle.measure(open_corpus(Path("synthetic:certification:1")), FakeAnswerer())
 
 
+def test_what_one_chunk_tells_as_well_as_another_is_heard_alone(monkeypatch):
+    def answers(_answerer, requests, *_rest):
+        for request in requests:  # the first two chunks both tell the answer
+            nll = 0.01 if {0, 1} & set(request.heard.chunks) else 2.0
+            yield Answer(request.id, "A", "A", nll, 1, request.heard.hash, "ok")
+
+    monkeypatch.setattr(oracle, "answer_all", answers)
+    (row,) = oracle.measure(corpus(example(0, 4.0)), FakeAnswerer())
+    np.testing.assert_allclose(row.relevance, [0.995, 0.995, -0.995, -0.995], atol=1e-6)
+
+
 def test_the_truly_relevant_slot_comes_first_for_the_embedded_answerer():
-    """A question that one slot answers has that slot on top; one whose evidence stands twice cannot show it."""
-    asked = open_corpus(Path("synthetic:selector:16:1900000"))
+    """Also where a sound is heard twice, so that leaving one of them out changes nothing."""
+    asked = open_corpus(Path("synthetic:selector:24:1900000"))
     rows = oracle.measure(asked, load("tiny"))
-    hits: dict[tuple[str, bool], list[bool]] = {}
+    hits: dict[str, list[bool]] = {}
     for one, row in zip(asked.examples, rows, strict=True):
-        slots = relevant_slots(one)
-        hits.setdefault((one.labels["family"], len(slots) == 1), []).append(int(np.argmax(row.relevance)) in slots)
-    for family in ("event", "count", "pitch"):
-        assert np.mean(hits[family, True]) >= 0.9, family
-    for family in ("order", "sweep", "scene"):
-        assert np.mean(hits[family, False]) >= 0.8, family
+        top = int(np.argmax(row.relevance))
+        hits.setdefault(one.labels["family"], []).append(top in relevant_slots(one))
+    assert np.mean(hits["event"]) >= 0.9  # one slot is enough
+    assert np.mean(hits["sweep"]) >= 0.9
+    for family in ("order", "count", "pitch", "scene"):
+        assert np.mean(hits[family]) >= 0.75, family
