@@ -6,6 +6,7 @@ its addition are two operations; element-wise work is left out, and attention co
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from earmark.engine.interfaces.keep import CHUNK_SAMPLES
 
@@ -114,11 +115,13 @@ class Shape:
     decoder: DecoderShape
     join_tokens: tuple[int, ...]  # text between the pieces of a clip longer than the window
 
-    def pieces(self, samples: int) -> list[int]:
+    @lru_cache(4096)  # noqa: B019 (there is a shape an answerer)
+    def pieces(self, samples: int) -> tuple[int, ...]:
         """Samples of each audio that a clip is heard as: whole seconds that fit the window."""
         at_once = max(1, self.encoder.longest_samples // CHUNK_SAMPLES) * CHUNK_SAMPLES
-        return [min(at_once, samples - start) for start in range(0, samples, at_once)]
+        return tuple(min(at_once, samples - start) for start in range(0, samples, at_once))
 
+    @lru_cache(4096)  # noqa: B019
     def audio_tokens(self, samples: int) -> int:
         """Audio tokens of all pieces."""
         return sum(self.encoder.audio_tokens(piece) for piece in self.pieces(samples))
@@ -128,11 +131,13 @@ class Shape:
         pieces = len(self.pieces(samples))
         return self.audio_tokens(samples) + sum(self.join_tokens[: pieces - 1])
 
+    @lru_cache(4096)  # noqa: B019
     def encoding(self, samples: int) -> Cost:
         """Encoding a clip by itself."""
         frames = [self.encoder.run_frames(self.encoder.valid_frames(piece)) for piece in self.pieces(samples)]
         return Cost(encoder_frames=sum(frames), flops=sum(self.encoder.flops(n) for n in frames))
 
+    @lru_cache(4096)  # noqa: B019
     def alone(self, samples: int, text_tokens: int) -> Cost:
         """One request by itself through the plain model: full window, every position to the vocabulary."""
         encoder = self.encoder

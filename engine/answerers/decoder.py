@@ -1,86 +1,22 @@
 """A Qwen2 decoder that does no work twice: fused projections, no masks where none are needed, keys and values that
-many questions share, and in the last layer only the rows that are read.
+many questions share, and in the last layer only the rows that are read. In fp32 on a CPU its layers are compiled.
 
 Reads the weights of a Hugging Face `Qwen2Model` or of the Omni thinker's text model (audio positions advance all
 three of its axes alike, which is plain rotary embedding). Knows token embeddings, nothing of audio or text.
-
-    row b of a pass:  [ past: prefix, audio, stem | pad ][ new tokens | pad ]     pads are masked or never looked at
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from earmark.engine.answerers.ops import attend_causally, linear, normed
+from earmark.engine.answerers.kv import KV, Past, extended
+from earmark.engine.answerers.ops import attend_causally, compilable, linear
 
 Tensor = torch.Tensor
-Rotation = tuple[Tensor, ...]  # complex; or cosine and sine
-
-
-@dataclass(slots=True)
-class KV:
-    """Keys and values of `rows` sequences, right-padded to one length."""
-
-    keys: list[Tensor]  # per layer (rows, kv heads, length, head)
-    values: list[Tensor]
-    lengths: Tensor  # (rows,) valid positions, on the host
-    valid: Tensor | None = None  # (rows, length) bool; None: no padding anywhere
-
-    @property
-    def nbytes(self) -> int:
-        return sum(t.nbytes for t in self.keys) + sum(t.nbytes for t in self.values)
-
-    def take(self, rows: Tensor) -> "KV":
-        """A copy of these rows, which may repeat."""
-        at = rows.to(self.keys[0].device)
-        return KV(
-            [k.index_select(0, at) for k in self.keys],
-            [v.index_select(0, at) for v in self.values],
-            self.lengths[rows],
-            None if self.valid is None else self.valid[at],
-        )
-
-
-@dataclass(slots=True)
-class Past:
-    """What each row of a pass comes after: row `rows[b]` of kv (None: row b, or the only one for all)."""
-
-    kv: KV
-    rows: Tensor | None = None  # on the host
-    _at: Tensor | None = None  # the same on the device
-
-    def __post_init__(self) -> None:
-        if self.rows is not None:
-            self._at = self.rows.to(self.kv.keys[0].device)
-
-    @property
-    def length(self) -> int:
-        """Padded positions."""
-        return self.kv.keys[0].shape[2]
-
-    @property
-    def lengths(self) -> Tensor:
-        return self.kv.lengths if self.rows is None else self.kv.lengths[self.rows]
-
-    @property
-    def valid(self) -> Tensor | None:
-        if self._at is None or self.kv.valid is None:
-            return self.kv.valid
-        return self.kv.valid[self._at]
-
-    def before(self, old: Tensor, new: Tensor) -> Tensor:
-        """[old, new] along the positions: old (kv rows, heads, p, head), new (rows, heads, n, head)."""
-        rows, heads, length, size = new.shape
-        past = old.shape[2]
-        both = new.new_empty(rows, heads, past + length, size)
-        if self._at is None:
-            both[:, :, :past] = old
-        else:
-            torch.index_select(old, 0, self._at, out=both[:, :, :past])
-        both[:, :, past:] = new
-        return both
+Rotation = tuple[Tensor, Tensor]  # cosine and sine
 
 
 @dataclass(slots=True)
@@ -91,8 +27,8 @@ class _Layer:
     gate: Tensor
     up: Tensor
     down: Tensor
-    before: Tensor | None  # the norms' weights; None: folded into the projections
-    between: Tensor | None
+    before: Tensor  # the norms' weights
+    between: Tensor
 
 
 class Decoder:
@@ -109,13 +45,12 @@ class Decoder:
         self.embedding = model.embed_tokens.weight
         self.device = self.embedding.device
         self.dtype = self.embedding.dtype
-        # In fp32 the weights are copies, rearranged for speed; otherwise the model's own memory is shared.
-        self._folded = self.dtype == torch.float32
         self._layers = [self._layer(layer) for layer in model.layers]
         self._norm = model.norm.weight
         self._vocabulary = lm_head.weight
         self._frequencies = model.rotary_emb.inv_freq.float()
-        self._rotations: Rotation = ()
+        self._rotations: Rotation | None = None
+        self._run = self._compiled() if compilable(self.embedding) else self._run_plainly
 
     @torch.inference_mode()
     def embed(self, tokens: Tensor) -> Tensor:
@@ -134,7 +69,7 @@ class Decoder:
         assert hidden is not None
         return F.linear(self._normed(hidden, self._norm), self._vocabulary).float(), kv
 
-    def _run(
+    def _run_plainly(
         self, x: Tensor, lengths: Tensor, past: Past | None, read: bool, keep: bool
     ) -> tuple[Tensor | None, KV | None]:
         rows, length, width = x.shape
@@ -169,18 +104,18 @@ class Decoder:
                 x = self._mlp(x.view(-1, width), layer).view(x.shape)
             elif read:
                 every = torch.arange(rows, device=self.device)
-                picked = tuple(part.expand(rows, -1, -1, -1)[every, last][:, None] for part in rotation)
+                cos, sin = (part.expand(rows, -1, -1, -1)[every, last][:, None] for part in rotation)
                 q = linear(h[every, last], layer.qkv[:q_size], layer.qkv_bias[:q_size])
-                q = self._rotate(q.view(rows, 1, self.heads, self.head), picked)
+                q = self._rotate(q.view(rows, 1, self.heads, self.head), (cos, sin))
                 out = self._attend(q.transpose(1, 2), k, v, self._row_mask(mask, lengths, k))
                 final = x[every, last] + F.linear(out.reshape(rows, q_size), layer.o)
                 final = self._mlp(final, layer)
-        return final, self._kept(keys, values, lengths, past, rows, length) if keep else None
+        return final, KV(keys, values, *extended(past, lengths, length, self.device)) if keep else None
 
     # The parts of a layer --------------------------------------------------------------------------------------
 
-    def _normed(self, x: Tensor, weight: Tensor | None) -> Tensor:
-        return normed(x, weight, self.eps)
+    def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.rms_norm(x, (x.shape[-1],), weight, self.eps)
 
     def _mlp(self, x: Tensor, layer: _Layer) -> Tensor:
         """x (n, width) and what the layer adds to it, written over x."""
@@ -229,45 +164,22 @@ class Decoder:
         assert len(start) in (1, rows)
         at = (start[:, None] + torch.arange(length)[None]).to(self.device)
         table = self._table(int(start.max()) + length)
-        return tuple(part[at][:, :, None] for part in table)
+        cos, sin = (part[at][:, :, None] for part in table)
+        return cos, sin
 
     def _rotate(self, x: Tensor, rotation: Rotation) -> Tensor:
         """Rotary embedding of x (rows, length, heads, head)."""
-        if len(rotation) == 1:  # folded: the two halves of a head lie interleaved, as complex numbers
-            pairs = torch.view_as_complex(x.view(*x.shape[:-1], -1, 2))
-            return torch.view_as_real(pairs * rotation[0]).flatten(-2)
         cos, sin = rotation
         first, second = x.chunk(2, dim=-1)
         return x * cos + torch.cat((-second, first), dim=-1) * sin
 
     def _table(self, positions: int) -> Rotation:
         """One rotation a position, as many as are needed and some more."""
-        if not self._rotations or len(self._rotations[0]) < positions:
+        if self._rotations is None or len(self._rotations[0]) < positions:
             angles = torch.arange(max(1024, 2 * positions), device=self.device)[:, None].float() * self._frequencies
-            if self._folded:
-                self._rotations = (torch.complex(angles.cos(), angles.sin()),)
-            else:
-                twice = torch.cat((angles, angles), dim=-1)
-                self._rotations = (twice.cos().to(self.dtype), twice.sin().to(self.dtype))
+            twice = torch.cat((angles, angles), dim=-1)
+            self._rotations = (twice.cos().to(self.dtype), twice.sin().to(self.dtype))
         return self._rotations
-
-    def _kept(
-        self, keys: list[Tensor], values: list[Tensor], lengths: Tensor, past: Past | None, rows: int, length: int
-    ) -> KV:
-        total = lengths.clone()
-        valid = None
-        ragged = bool((lengths != length).any())
-        if past is not None:
-            total = total + past.lengths
-        if ragged or (past is not None and past.valid is not None):
-            valid = torch.arange(length)[None] < lengths[:, None]
-            valid = valid.to(self.device)
-            if past is not None:
-                before = past.valid
-                if before is None:
-                    before = torch.ones(1, past.length, dtype=torch.bool, device=self.device)
-                valid = torch.cat([before.expand(rows, -1), valid], dim=1)
-        return KV(keys, values, total, valid)
 
     # Weights ---------------------------------------------------------------------------------------------------
 
@@ -278,14 +190,6 @@ class Decoder:
         biases = [p.bias.detach() for p in projections]
         gate, up = mlp.gate_proj.weight.detach(), mlp.up_proj.weight.detach()
         before, between = layer.input_layernorm.weight.detach(), layer.post_attention_layernorm.weight.detach()
-        if self._folded:
-            for i, heads in ((0, self.heads), (1, self.kv_heads)):
-                weights[i], biases[i] = self._interleaved(weights[i], heads), self._interleaved(biases[i], heads)
-            qkv = torch.cat(weights) * before
-            return _Layer(
-                qkv, torch.cat(biases), attention.o_proj.weight.detach(), gate * between, up * between,
-                mlp.down_proj.weight.detach(), None, None,
-            )  # fmt: skip
         qkv, bias = torch.cat(weights), torch.cat(biases)
         start = 0
         for projection in projections:  # the model goes on working, on slices of the fused weights
@@ -296,7 +200,13 @@ class Decoder:
             qkv, bias, attention.o_proj.weight.detach(), gate, up, mlp.down_proj.weight.detach(), before, between
         )
 
-    def _interleaved(self, weight: Tensor, heads: int) -> Tensor:
-        """Rows of each head in the order 0, half, 1, half + 1, ...: rotary pairs become neighbours."""
-        halves = weight.view(heads, 2, self.head // 2, *weight.shape[1:])
-        return halves.transpose(1, 2).reshape(weight.shape)
+    def _compiled(self) -> Callable[..., tuple[Tensor | None, KV | None]]:
+        """The layers as kernels, on copies of the weights that are rearranged for them."""
+        from earmark.engine.answerers.compiled_decoder import CompiledLayers, Weights
+
+        kv_size = self.kv_heads * self.head
+        weights = []
+        for w in self._layers:
+            q, k, v = w.qkv[: -2 * kv_size], w.qkv[-2 * kv_size : -kv_size], w.qkv[-kv_size:]
+            weights.append(Weights(q, k, v, w.qkv_bias, w.o, w.gate, w.up, w.down, w.before, w.between))
+        return CompiledLayers(weights, self.heads, self.kv_heads, self.eps, self._frequencies).run

@@ -3,14 +3,14 @@
 Knows mel frames in and states out: neither how a model cuts its audio into windows nor how it pads.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from earmark.engine.answerers.ops import linear
+from earmark.engine.answerers.ops import compilable, linear
 
 Tensor = torch.Tensor
 
@@ -30,9 +30,16 @@ class Layers:
             raise ValueError(f"activation {tower.config.activation_function} is not supported")
         self.heads = int(tower.config.encoder_attention_heads)
         self._layers = [_fused(layer) for layer in tower.layers]
+        self._compiled: Any = None
+        if compilable(self._layers[0].qkv):
+            from earmark.engine.answerers.compiled_encoder import CompiledLayers
 
-    def run(self, x: Tensor, lengths: Iterable[int]) -> Tensor:
+            self._compiled = CompiledLayers([(w.qkv, w.qkv_bias, w.module) for w in self._layers], self.heads)
+
+    def run(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
         """x (rows, length, width) -> the same shape; positions beyond a row's length are not looked at."""
+        if self._compiled is not None:
+            return self._compiled.run(x, lengths)  # type: ignore[no-any-return]
         rows, length, width = x.shape
         mask = key_mask(lengths, length, x.device)
         for layer in self._layers:
@@ -60,19 +67,27 @@ def key_mask(lengths: Iterable[int], length: int, device: torch.device) -> Tenso
 
 
 class Convolution:
-    """A 1-d convolution of width 3 over (rows, frames, channels), zeros at both ends, as one matrix product."""
+    """GELU of a 1-d convolution of width 3 over (rows, frames, channels), zeros at both ends, as one matrix product."""
 
     def __init__(self, module: Any) -> None:
         self._weight = module.weight.detach().transpose(1, 2).flatten(1).contiguous()  # (out, 3 x in)
         self._bias = module.bias.detach()
+        self._compiled: Any = None
+        if compilable(self._bias):
+            from earmark.engine.answerers.compiled_encoder import CompiledConvolution
+
+            self._compiled = CompiledConvolution(self._weight, self._bias, int(module.stride[0]))
         self._stride = int(module.stride[0])
 
     def __call__(self, x: Tensor) -> Tensor:
+        if self._compiled is not None:
+            return self._compiled(x)  # type: ignore[no-any-return]
         rows, frames, channels = x.shape
         padded = F.pad(x, (0, 0, 1, 1))
         out = (frames - 1) // self._stride + 1
         strides = ((frames + 2) * channels, self._stride * channels, 1)
-        return linear(padded.as_strided((rows, out, 3 * channels), strides), self._weight, self._bias)
+        windows = padded.as_strided((rows, out, 3 * channels), strides)
+        return F.gelu(linear(windows, self._weight, self._bias))
 
 
 def _fused(layer: Any) -> _Layer:

@@ -10,7 +10,6 @@ joins are why nothing later than this can be shared between subsets). Knows no m
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from earmark.engine.interfaces.keep import CHUNK_SAMPLES
 SILENCE = -10.0  # log10 of the extractor's floor, 1e-10
 
 Waveform = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,35 +63,28 @@ class Mel:
 
     def subsets(self, heard: Sequence[tuple[ClipFrames, Sequence[int]]], frames: int) -> torch.Tensor:
         """(subsets, frames, mels) of so many chunks of so many clips, clamped and scaled; silence fills the rest."""
-        clips = list({id(clip): clip for clip, _ in heard}.values())
-        first_of = dict(zip(map(id, clips), accumulate((len(c.log) for c in clips), initial=0), strict=False))
-        source: list[IntArray] = []
-        target: list[IntArray] = []
+        out = torch.full((len(heard), frames, self.mels), SILENCE, device=self.device)
         anew: list[int] = []
         windows: list[Waveform] = []
         for row, (clip, chunks) in enumerate(heard):
             kept = _Kept(clip.samples.numpy(), chunks, self)
-            taken = kept.frames()
-            source.append(taken + first_of[id(clip)])
-            target.append(np.arange(row * frames, row * frames + len(taken)))
+            at = 0
+            for first, last in kept.frames():
+                out[row, at : at + last - first] = clip.log[first:last]
+                at += last - first
             stale = kept.stale(frames)
             anew += [row * frames + t for t in stale]
             windows += [kept.window(t) for t in stale]
-        out = torch.full((len(heard), frames, self.mels), SILENCE, device=self.device)
-        flat = out.view(-1, self.mels)
-        flat[self._at(np.concatenate(target))] = torch.cat([c.log for c in clips])[self._at(np.concatenate(source))]
         if windows:
-            flat[self._at(np.array(anew))] = self._log(torch.from_numpy(np.stack(windows)).to(self.device))
+            places = torch.tensor(anew, device=self.device)
+            out.view(-1, self.mels)[places] = self._log(torch.from_numpy(np.stack(windows)).to(self.device))
         highest = out.amax(dim=(1, 2), keepdim=True)
-        return torch.maximum(out, highest - 8.0).add_(4.0).div_(4.0)
+        return torch.maximum(out, highest - 8.0, out=out).add_(4.0).mul_(0.25)
 
     def _log(self, windows: torch.Tensor) -> torch.Tensor:
         """(n, n_fft) samples -> (n, mels) log10 of the mel power."""
         parts = torch.view_as_real(torch.fft.rfft(windows * self._hann)).flatten(1)
         return (parts.square_() @ self._filters).clamp_(min=1e-10).log10_()
-
-    def _at(self, index: IntArray) -> torch.Tensor:
-        return torch.from_numpy(index).to(self.device)
 
 
 class _Kept:
@@ -114,12 +105,10 @@ class _Kept:
             at += length
         self._samples = at
 
-    def frames(self) -> IntArray:
-        """The clip's frame for each frame that begins within the kept audio."""
+    def frames(self) -> list[tuple[int, int]]:
+        """The clip's frames [first, last) for those that begin within the kept audio, run by run."""
         hop = self._hop
-        return np.concatenate(
-            [np.arange(clip // hop, clip // hop - (-(end - at) // hop)) for at, end, clip in self._runs]
-        )
+        return [(clip // hop, clip // hop - (-(end - at) // hop)) for at, end, clip in self._runs]
 
     def stale(self, frames: int) -> list[int]:
         """Frames that hear more or less than the clip's: over a join, at the start, at the end and after it."""

@@ -1,5 +1,7 @@
 """Tensor operations whose plain form is slow on a CPU. Same values as the plain form up to rounding."""
 
+from importlib.util import find_spec
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch.nn.attention.bias import causal_lower_right
@@ -9,6 +11,11 @@ Tensor = torch.Tensor
 BLOCK = 32  # queries
 
 
+def compilable(x: Tensor) -> bool:
+    """Whether kernels can do what is made of x: in fp32, on a CPU. A bare GPU machine may lack numba."""
+    return x.dtype == torch.float32 and x.device.type == "cpu" and find_spec("numba") is not None
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W' + b; on a CPU the product first, since `F.linear` spends more on copying the bias than on adding it."""
     if x.is_cuda:
@@ -16,14 +23,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     product: Tensor = F.linear(x, weight)
     product += bias
     return product
-
-
-def normed(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
-    """Root-mean-square norm; without a weight (folded elsewhere) a form that is three times faster on a CPU."""
-    if weight is not None:
-        return F.rms_norm(x, (x.shape[-1],), weight, eps)
-    length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x * length.square_().mul_(1.0 / x.shape[-1]).add_(eps).rsqrt_()
 
 
 def attend_causally(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:

@@ -16,7 +16,8 @@ import torch
 from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.answerer import LostError, OutOfMemoryError, Said, Tokens
 from earmark.engine.answerers.cost import Cost, DecoderShape, EncoderShape, Shape
-from earmark.engine.answerers.decoder import KV, Decoder, Past
+from earmark.engine.answerers.decoder import Decoder
+from earmark.engine.answerers.kv import KV, Past
 from earmark.engine.answerers.mel import ClipFrames, Mel
 from earmark.engine.interfaces.keep import CHUNK_SAMPLES, MOST_CHUNKS
 

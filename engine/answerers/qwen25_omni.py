@@ -81,8 +81,8 @@ class Qwen25Omni(Qwen):
         longest += longest % 2
         mel = mel[:, :longest]
         beyond = _beyond(lengths, longest, mel.device)[:, :, None]
-        x = F.gelu(self._conv1(mel)).masked_fill(beyond, 0.0)
-        x = F.gelu(self._conv2(x))
+        x = self._conv1(mel).masked_fill(beyond, 0.0)
+        x = self._conv2(x)
         x = x + self._tower.positional_embedding.positional_embedding[: x.shape[1]].to(x.dtype)
         x = self._layers.run(x, [(n - 1) // 2 + 1 for n in lengths])
         x = x[:, : x.shape[1] // 2 * 2]

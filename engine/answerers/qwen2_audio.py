@@ -53,8 +53,8 @@ class Qwen2Audio(Qwen):
 
     def _encode(self, mel: Tensor, valid: list[int]) -> Tensor:
         frames = mel.shape[1]
-        x = F.gelu(self._conv1(mel))
-        x = F.gelu(self._conv2(x)) + self._tower.embed_positions.weight[: frames // 2]
+        x = self._conv1(mel)
+        x = self._conv2(x) + self._tower.embed_positions.weight[: frames // 2]
         x = self._layers.run(x, [(n - 1) // 2 + 1 for n in valid])
         x = (x[:, 0::2][:, : frames // 4] + x[:, 1::2][:, : frames // 4]) / 2
         norm = self._tower.layer_norm

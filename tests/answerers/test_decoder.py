@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.engine.answerers import ops
-from earmark.engine.answerers.decoder import Past
+from earmark.engine.answerers import compiled_decoder, ops
+from earmark.engine.answerers.kv import Past
 
 
 def plain(answerer: Any, ids: torch.Tensor) -> torch.Tensor:
@@ -53,16 +53,39 @@ def test_a_past_in_pieces_and_ragged_rows(model: str, dtype: str) -> None:
 
 
 def test_without_a_mask_padding_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On CUDA rows without padding in their past have no mask: the last token of a short row must still end there."""
-    answerer = fakes.qwen2_audio(tiny_mel=True)
-    decoder = answerer.decoder
+    """On CUDA rows without padding in their past have no mask: the last token of a short row must still end there.
+
+    And what is compiled equals what is not.
+    """
+    decoder = fakes.qwen2_audio(tiny_mel=True).decoder
     ids = torch.randint(5, 200, (3, 30), generator=torch.Generator().manual_seed(1))
     lengths = torch.tensor([30, 12, 1])
-    past = Past(decoder.prefill(decoder.embed(ids[:1, :9]), torch.tensor([9]), None))
-    expected, _ = decoder.read(decoder.embed(ids), lengths, past)
+
+    def read() -> torch.Tensor:
+        past = Past(decoder.prefill(decoder.embed(ids[:1, :9]), torch.tensor([9]), None))
+        return decoder.read(decoder.embed(ids), lengths, past)[0]
+
+    compiled = read()
+    monkeypatch.setattr(decoder, "_run", decoder._run_plainly)
+    masked = read()
     monkeypatch.setattr(decoder, "_mask", lambda *_: None)
-    got, _ = decoder.read(decoder.embed(ids), lengths, past)
-    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(masked, compiled, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(read(), masked, atol=1e-4, rtol=1e-4)
+
+
+def test_groups_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled layers take some rows at a time: one at a time is the same up to rounding."""
+    decoder = fakes.qwen2_audio(tiny_mel=True).decoder
+    ids = torch.randint(5, 200, (5, 17), generator=torch.Generator().manual_seed(2))
+    lengths = torch.tensor([17, 3, 9, 17, 1])
+    together, kv = decoder.read(decoder.embed(ids), lengths, None, keep=True)
+    monkeypatch.setattr(compiled_decoder, "TOKENS", 1)
+    alone, kv_alone = decoder.read(decoder.embed(ids), lengths, None, keep=True)
+    torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
+    for ours, theirs in zip(kv.values, kv_alone.values, strict=True):
+        torch.testing.assert_close(
+            ours[kv.valid[:, None].expand(-1, 2, -1)], theirs[kv.valid[:, None].expand(-1, 2, -1)]
+        )
 
 
 @settings(max_examples=40)

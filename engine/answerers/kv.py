@@ -1,0 +1,102 @@
+"""Keys and values that many rows share, and what each row of a pass comes after.
+
+    row b of a pass:  [ past: prefix, audio, stem | pad ][ new tokens | pad ]     pads are masked or never looked at
+
+Knows which positions are valid; not what keys are made of, nor whether they are kept transposed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Tensor = torch.Tensor
+
+
+@dataclass(slots=True)
+class KV:
+    """Keys and values of `rows` sequences, right-padded to one length."""
+
+    keys: list[Tensor]  # per layer (rows, kv heads, length, head), or (rows, kv heads, head, length) where compiled
+    values: list[Tensor]  # (rows, kv heads, length, head)
+    lengths: Tensor  # (rows,) valid positions, on the host
+    valid: Tensor | None = None  # (rows, length) bool; None: no padding anywhere
+
+    @property
+    def nbytes(self) -> int:
+        return sum(t.nbytes for t in self.keys) + sum(t.nbytes for t in self.values)
+
+    def take(self, rows: Tensor) -> "KV":
+        """A copy of these rows, which may repeat."""
+        at = rows.to(self.keys[0].device)
+        return KV(
+            [k.index_select(0, at) for k in self.keys],
+            [v.index_select(0, at) for v in self.values],
+            self.lengths[rows],
+            None if self.valid is None else self.valid[at],
+        )
+
+
+@dataclass(slots=True)
+class Past:
+    """What each row of a pass comes after: row `rows[b]` of kv (None: row b, or the only one for all)."""
+
+    kv: KV
+    rows: Tensor | None = None  # on the host
+    _at: Tensor | None = None  # the same on the device
+
+    def __post_init__(self) -> None:
+        if self.rows is not None:
+            self._at = self.rows.to(self.kv.keys[0].device)
+
+    @property
+    def length(self) -> int:
+        """Padded positions."""
+        return self.kv.values[0].shape[2]
+
+    @property
+    def lengths(self) -> Tensor:
+        return self.kv.lengths if self.rows is None else self.kv.lengths[self.rows]
+
+    @property
+    def valid(self) -> Tensor | None:
+        if self._at is None or self.kv.valid is None:
+            return self.kv.valid
+        return self.kv.valid[self._at]
+
+    def of(self, old: Tensor) -> Tensor:
+        """Keys or values of each row, or the only ones for all."""
+        return old if self._at is None else old.index_select(0, self._at)
+
+    def index(self, rows: int) -> npt.NDArray[np.int64]:
+        """The row of kv for each of `rows` rows."""
+        if self.rows is not None:
+            return self.rows.numpy()
+        return np.arange(rows) if len(self.kv.lengths) > 1 else np.zeros(rows, dtype=np.int64)
+
+    def before(self, old: Tensor, new: Tensor) -> Tensor:
+        """[old, new] along the positions: old (kv rows, heads, p, head), new (rows, heads, n, head)."""
+        rows, heads, length, size = new.shape
+        past = old.shape[2]
+        both = new.new_empty(rows, heads, past + length, size)
+        if self._at is None:
+            both[:, :, :past] = old
+        else:
+            torch.index_select(old, 0, self._at, out=both[:, :, :past])
+        both[:, :, past:] = new
+        return both
+
+
+def extended(past: Past | None, lengths: Tensor, new: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """`lengths` and `valid` of keys and values after a pass over rows of these lengths, padded to `new`."""
+    total = lengths.clone() if past is None else lengths + past.lengths
+    before = None if past is None else past.valid
+    if before is None and bool((lengths == new).all()):
+        return total, None
+    valid = (torch.arange(new)[None] < lengths[:, None]).to(device)
+    if past is not None:
+        if before is None:
+            before = torch.ones(1, past.length, dtype=torch.bool, device=device)
+        valid = torch.cat([before.expand(len(lengths), -1), valid], dim=1)
+    return total, valid
