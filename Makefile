@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 .PHONY: help setup demo test check validity bench clean
 
 help:
-	@echo "make demo      certify the example run and show where its report is"
+	@echo "make demo      the whole protocol on the embedded answerer, and where its report is"
 	@echo "make test      run the tests"
 	@echo "make check     ruff and mypy"
 	@echo "make validity  the long simulations of what a certificate promises"
@@ -26,10 +26,9 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 demo: $(READY)
-	@rm -rf .demo && cp -R examples/sounds .demo
-	$(BIN)/earmark certify .demo --rule paper --tolerance 0.05
-	@echo
-	@echo "Open the report in a browser: file://$(CURDIR)/.demo/report.html"
+	@rm -rf .demo
+	$(BIN)/earmark run examples/demo.toml --out .demo
+	@echo "open the report in a browser: file://$(CURDIR)/.demo/report.html"
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -45,7 +44,7 @@ validity: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench,cpu]'
-	@set -e; for script in benchmarks/bootstrap.py benchmarks/certify.py benchmarks/growth.py benchmarks/corpus.py benchmarks/edge.py benchmarks/scheduler.py benchmarks/scheduler_soak.py; do $(BIN)/python $$script; done
+	@set -e; for script in benchmarks/bootstrap.py benchmarks/certify.py benchmarks/growth.py benchmarks/corpus.py benchmarks/edge.py benchmarks/selectors_quality.py benchmarks/scheduler.py benchmarks/scheduler_soak.py; do $(BIN)/python $$script; done
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

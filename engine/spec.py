@@ -102,7 +102,7 @@ class MachineSpec:
     """Where and within what memory it runs; no result depends on it but for last bits."""
 
     device: str = "cpu"
-    batch_tokens: int = 2048
+    batch_tokens: int = 8192
     kv_mib: int = 512
     clip_mib: int = 512
     decoders: int | None = None  # processes that decode audio; None: 4 beside a GPU, none on a CPU
@@ -329,7 +329,7 @@ def _machine(table: Table) -> MachineSpec:
 
     made = MachineSpec(
         device=table.take("device", "cpu", device, "cpu, cuda, cuda:N or mps"),
-        batch_tokens=table.take("batch_tokens", 2048, memory, "a whole number of tokens from 1"),
+        batch_tokens=table.take("batch_tokens", 8192, memory, "a whole number of tokens from 1"),
         kv_mib=table.take("kv_mib", 512, memory, "a whole number of MiB from 1"),
         clip_mib=table.take("clip_mib", 512, memory, "a whole number of MiB from 1"),
         decoders=table.take("decoders", None, whole(0, 256), "a whole number of processes from 0"),

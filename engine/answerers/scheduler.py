@@ -32,7 +32,7 @@ class Options:
 
     generate: int = 0  # greedy tokens to write; 0: the best letter of the logits
     split: bool = False  # a clip beyond the window is heard as several audios; otherwise it is refused
-    batch_tokens: int = 2048
+    batch_tokens: int = 8192
     kv_bytes: int = 512 * MIB
     clip_bytes: int = 512 * MIB  # opened clips
     window_clips: int = 64

@@ -9,13 +9,18 @@ from earmark.engine.errors import InputError
 from earmark.engine.selectors.heuristics import Energy, Random, Uniform
 from earmark.engine.selectors.selector import Selector
 
+_TINY = Path(__file__).parent / "tiny"  # trained for the embedded answerer
+EMBEDDED = {"tiny-agnostic": _TINY / "agnostic", "tiny-conditioned": _TINY / "conditioned"}
+
 
 def load(name: str, seed: int = 0, provider: str = "cpu", threads: int = 1) -> Selector:
-    """`uniform`, `random` (with its seed), `energy`, a folder with a card.json, or an .onnx file and how to run it."""
+    """`uniform`, `random` (with its seed), `energy`, `tiny-agnostic`, `tiny-conditioned`, a folder with a card.json, or
+    an .onnx file and how to run it.
+    """
     heuristics: dict[str, Selector] = {"uniform": Uniform(), "random": Random(seed), "energy": Energy()}
     if name in heuristics:
         return heuristics[name]
-    path = Path(name)
+    path = place(name)
     if path.suffix == ".onnx" and path.is_file():
         from earmark.engine.selectors.onnx import OnnxSelector
 
@@ -24,6 +29,10 @@ def load(name: str, seed: int = 0, provider: str = "cpu", threads: int = 1) -> S
         from earmark.engine.selectors.learned import LearnedSelector
 
         return LearnedSelector.load(path)
-    raise InputError(
-        f"selector {name}", "there is no such selector", "name uniform, random, energy, a folder or an .onnx file"
-    )
+    known = ", ".join([*heuristics, *EMBEDDED])
+    raise InputError(f"selector {name}", "there is no such selector", f"name {known}, a folder or an .onnx file")
+
+
+def place(name: str) -> Path:
+    """Where a selector with files is."""
+    return EMBEDDED.get(name, Path(name))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.cards import write_card
+from earmark.engine.selectors import loading
 from earmark.engine.spec import HEURISTICS, Spec
 
 CARD = "card.json"
@@ -16,7 +17,7 @@ def write(spec: Spec, run: Path) -> None:
         for seed in method.seeds:
             if method.selector in HEURISTICS:
                 continue
-            place = Path(method.place(seed))
+            place = loading.place(method.place(seed))
             path = (place if place.is_dir() else place.parent) / CARD
             try:
                 card = json.loads(path.read_bytes())

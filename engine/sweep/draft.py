@@ -94,7 +94,7 @@ def draft(
         alpha=alpha,
         flips=200 if dtype != "float32" else 0,
         device=device,
-        batch_tokens=16384 if large else 2048,
+        batch_tokens=16384 if large else 8192,
         kv_mib=32768 if large else 512,
         clip_mib=4096 if large else 512,
     )
