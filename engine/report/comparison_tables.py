@@ -5,11 +5,13 @@ Every number is the certificate's own, rounded for reading; what has no entries 
 
 from markupsafe import Markup
 
+from earmark.engine.report import meaning
 from earmark.engine.report.decisions import Group, Json, who
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent, percents, unit_of_axis
 from earmark.engine.report.tables import Cell, Table, folded_if_long, numbers, text, under
 
 PAIRS_SHOWN = 20
+_ARROW = {1: "▲", 0: "·", -1: "▼"}  # only where every interval is on one side of zero
 
 
 def regime_map(certificate: Json, unit: Unit) -> Table | None:
@@ -17,6 +19,7 @@ def regime_map(certificate: Json, unit: Unit) -> Table | None:
     found = [g for g in certificate["gains"] if (g["axis"], g["variant"]) == ("interpolated", "family")]
     over_seeds = [a for a in certificate["audits"]["seeds"] if (a["axis"], a["variant"]) == ("interpolated", "family")]
     cells: dict[tuple[str, ...], dict[float, Cell]] = {}
+    sign = meaning.signs(certificate)
     for g in [
         *({"mean": g["point"], **g} for g in found),
         *over_seeds,
@@ -25,7 +28,7 @@ def regime_map(certificate: Json, unit: Unit) -> Table | None:
         row = (f"{g['answerer']}{other}", g["corpus"], g["partition"], g["conditioned"])
         ends = percents(g["lower"], g["upper"])
         cells.setdefault(row, {})[g["tolerance"]] = under(
-            f"{_arrow(g)} {percent(g['mean'])}", f"{ends}, {g['direction']}"
+            f"{_ARROW[sign[meaning.identity(g)]]} {percent(g['mean'])}", f"{ends}, {g['direction']}"
         )
     tolerances = sorted({g["tolerance"] for g in found})
     rows = [(*row, *(of.get(t, NONE) for t in tolerances)) for row, of in cells.items()]
@@ -35,13 +38,6 @@ def regime_map(certificate: Json, unit: Unit) -> Table | None:
     ]
     caption = "Regime map of gains: share of the audio that conditioning saves in the worst family (▲) or costs (▼)"
     return folded_if_long(caption, columns, rows) if rows else None
-
-
-def _arrow(g: Json) -> str:
-    """An arrow only where the interval is on one side of zero."""
-    if g["lower"] is None:
-        return "·"
-    return "▲" if g["lower"] > 0 else "▼" if g["upper"] < 0 else "·"
 
 
 def gains(group: Group, unit: Unit) -> Table | None:

@@ -17,12 +17,14 @@ from earmark.engine.report import (
     comparison_tables,
     decisions,
     figures,
+    meaning,
     numbers,
     result_tables,
     run_tables,
 )
 from earmark.engine.report.decisions import Decision, Group, Json
 from earmark.engine.report.figures import FigureSet
+from earmark.engine.report.meaning import Said
 from earmark.engine.report.numbers import Unit
 from earmark.engine.report.tables import Table
 
@@ -35,7 +37,7 @@ class Section(NamedTuple):
 
     ident: str
     group: Group
-    decisions: list[Decision]
+    decisions: list[tuple[Decision, list[Said]]]
     methods: Table | None
     figures: list[FigureSet]
     results: list[tuple[Markup, list[Table]]]
@@ -52,18 +54,19 @@ def render(certificate: Json) -> str:
     certificate = _legible(certificate)
     unit = numbers.unit_of(certificate["rule"]["loss"])
     groups = decisions.groups(certificate)
-    sections = [_section(f"g{i}", group, certificate["rule"], unit) for i, group in enumerate(groups, 1)]
+    sections = [_section(f"g{i}", group, certificate, unit) for i, group in enumerate(groups, 1)]
     page = _environment().get_template("report.html.j2")
     source = page.render(
         certificate=certificate,
         unit=unit,
         confidence=numbers.percent(1 - 2 * certificate["rule"]["alpha"]),
         confidence_one=numbers.percent(1 - certificate["rule"]["alpha"]),
-        headline=decisions.headline([d for s in sections for d in s.decisions], unit),
+        headline=decisions.headline([d for s in sections for d, _ in s.decisions], unit),
         sections=sections,
         errors=run_tables.errors(certificate["errors"]),
         audits=audit_tables.tables(certificate["audits"], unit),
         regimes=comparison_tables.regime_map(certificate, unit),
+        assumed=meaning.assumed(certificate),
         selectors=run_tables.selectors(certificate["selectors"]),
         rule=run_tables.rule(certificate["rule"]),
         results=run_tables.results(groups, unit),
@@ -72,7 +75,7 @@ def render(certificate: Json) -> str:
     return source.strip() + "\n"
 
 
-def _section(ident: str, group: Group, rule: Json, unit: Unit) -> Section:
+def _section(ident: str, group: Group, certificate: Json, unit: Unit) -> Section:
     every = [
         result_tables.frontiers(group, unit),
         comparison_tables.gains(group, unit),
@@ -88,13 +91,23 @@ def _section(ident: str, group: Group, rule: Json, unit: Unit) -> Section:
     return Section(
         ident=ident,
         group=group,
-        decisions=decisions.decisions(group),
+        decisions=[(d, _meaning(d, certificate, unit)) for d in decisions.decisions(group)],
         methods=result_tables.every_method(group, unit),
-        figures=figures.of_group(group, rule, unit),
+        figures=figures.of_group(group, certificate["rule"], unit),
         results=[(decisions.who(result), _of_result(result, unit)) for result in group.results],
         tables=[table for table in every if table is not None],
         folds=[(label, found) for label, found in folds if found],
     )
+
+
+def _meaning(decision: Decision, certificate: Json, unit: Unit) -> list[Said]:
+    """After what to do: is harm local, does the question help, is it used."""
+    harm = meaning.harm(decision, certificate["rule"]["tolerance_average"], unit)
+    return [
+        *([harm] if harm else []),
+        *meaning.conditioning(certificate, decision.group, decision.tolerance),
+        *meaning.question(certificate, decision.group, decision.tolerance),
+    ]
 
 
 def _of_result(result: Json, unit: Unit) -> list[Table]:

@@ -81,7 +81,8 @@ def p_value(p: float | None) -> str:
 
 
 def significant(value: float, digits: int = 4) -> str:
-    """At most `digits` significant digits, without an exponent for everyday magnitudes."""
+    """At most `digits` significant digits, without an exponent for everyday magnitudes; rounding errors are 0."""
+    value = 0.0 if abs(value) < 1e-9 else value
     return _clean(f"{value:.{digits}g}")
 
 

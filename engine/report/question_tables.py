@@ -37,7 +37,7 @@ def family_gains(entries: Sequence[Json], unit: Unit) -> Table:
     ]
     columns = [
         *text("Family"),
-        *numbers("n"),
+        *numbers("Rows"),
         *text("Where", "Agnostic − conditioned"),
         *numbers("Tolerance", "Values per seed", "Mean", "sd"),
         *text("Direction"),

@@ -72,8 +72,8 @@ def routing(result: Json, unit: Unit) -> Table | None:
         (routes[0]["family"], count(routes[0]["n"]), *(_routed(route) for route in routes))
         for routes in zip(*(policy["families"] for policy in policies), strict=True)
     ]
-    caption = "Routing: each family at its own smallest approved budget, all of them safe together"
-    return folded_if_long(caption, [*text("Family"), *numbers("n", *heads)], rows)
+    caption = Markup("{}: routing, each family at its own smallest approved budget").format(who(result))
+    return folded_if_long(caption, [*text("Family"), *numbers("Rows", *heads)], rows)
 
 
 def _routed(route: Json) -> Cell:

@@ -1,0 +1,197 @@
+"""What a decision means in words: is harm local, does conditioning help, is the question used, what was assumed.
+
+Every number is the certificate's own; the words weigh intervals that it holds and compute none.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from earmark.engine.report.decisions import Decision, Group, Json
+from earmark.engine.report.numbers import POINTS, RATIO, Unit, percent
+
+_IDENTITY = (
+    *("kind", "answerer", "reference_answerer", "corpus", "partition", "agnostic", "conditioned"),
+    *("tolerance", "axis", "variant"),
+)
+_NAMED = 5  # families
+
+
+class Said(NamedTuple):
+    """A question of the reader and its answer."""
+
+    asked: str
+    answer: Markup
+
+
+# Harm -----------------------------------------------------------------------------------------------------
+
+
+def harm(decision: Decision, average: float | None, unit: Unit) -> Said | None:
+    """Whether harm is local or diffuse, at the budget that the decision's facts are taken from."""
+    e = decision.evidence
+    if e is None:
+        return None
+    allowed = unit.tolerance(decision.tolerance)
+    at, n = percent(e["budget"]), len(e["families"])
+    failing = [f for f in e["families"] if f["excess"] > decision.tolerance]
+    if not failing:
+        return Said("Harm", _none_above(e["families"], at, decision.tolerance, unit))
+    spread = "Diffuse" if 2 * len(failing) >= n else "Large"
+    start = {"route": "Local", "raise": spread}.get(decision.certified["next"]["action"], "Found")
+    too_much = e["excess_average"]["estimate"] > (decision.tolerance if average is None else average)
+    mean = "; the average is above its tolerance too" if too_much else ""
+    verb = "is" if len(failing) == 1 else "are"
+    share = e["concentration_top2"]
+    of_two = "" if share is None or n < 3 else f"; the two worst hold {percent(share)} of all harm"
+    ordered = sorted(failing, key=lambda f: -float(f["excess"]))
+    return Said(
+        "Harm",
+        Markup("{}: {} of {} families {} above {} at {} ({}){}{}.").format(
+            start, len(failing), n, verb, allowed, at, _names([f["family"] for f in ordered]), of_two, mean
+        ),
+    )
+
+
+def _none_above(families: Sequence[Json], at: str, tolerance: float, unit: Unit) -> Markup:
+    allowed = unit.tolerance(tolerance)
+    known = [f for f in families if f["upper"] is not None]
+    if not known:
+        return Markup("No family is above {} at {}.").format(allowed, at)
+    top = max(known, key=lambda f: float(f["upper"]))
+    words = "No family is above {} at {}; the highest upper bound is {} (<bdi>{}</bdi>)."
+    if top["upper"] > tolerance:
+        words = "No family is seen above {} at {}, but the upper bounds reach {} (<bdi>{}</bdi>)."
+    return Markup(words).format(allowed, at, unit.words(top["upper"]), top["family"])
+
+
+# The question ---------------------------------------------------------------------------------------------
+
+
+def conditioning(certificate: Json, group: Group, tolerance: float) -> list[Said]:
+    """Whether hearing the question saves audio in the worst family, one answer per pair of selectors."""
+    found: dict[tuple[object, ...], list[Json]] = {}
+    for g in group.gains:
+        if (g["axis"], g["variant"], g["tolerance"]) == ("interpolated", "family", tolerance):
+            found.setdefault(identity(g), []).append(g)
+    over_seeds = {identity(a): a for a in certificate["audits"]["seeds"]}
+    return [
+        Said("Does conditioning help", _gain(gains, over_seeds.get(about)))
+        for about, gains in found.items()
+        if gains[0]["kind"] == "same-backbone"
+    ]
+
+
+def identity(entry: Json) -> tuple[object, ...]:
+    """What a gain, or one over seeds, is about."""
+    return tuple(entry[name] for name in _IDENTITY)
+
+
+def sign(gains: Sequence[Json], over_seeds: Json | None) -> int:
+    """1 or -1 where every seed's own interval, and that over the seeds, is on that side of 0; else 0."""
+    signs = {_side(entry) for entry in [*gains, *([over_seeds] if over_seeds else [])]}
+    return signs.pop() if len(signs) == 1 else 0
+
+
+def signs(certificate: Json) -> dict[tuple[object, ...], int]:
+    """`sign` of every gain of the certificate."""
+    of: dict[tuple[object, ...], list[Json]] = {}
+    for g in certificate["gains"]:
+        of.setdefault(identity(g), []).append(g)
+    over_seeds = {identity(a): a for a in certificate["audits"]["seeds"]}
+    return {about: sign(entries, over_seeds.get(about)) for about, entries in of.items()}
+
+
+def _gain(gains: Sequence[Json], over_seeds: Json | None) -> Markup:
+    entry = over_seeds or gains[0]
+    value = entry["mean"] if over_seeds else entry["point"]
+    held = f"over {len(gains)} training seeds" if over_seeds else f"seed {entry['seed']}"
+    ends = f"{POINTS.interval(entry['lower'], entry['upper'], signed=True)}, {held}"
+    names = entry["conditioned"], entry["agnostic"]
+    side = sign(gains, over_seeds)
+    if side:
+        words = "Yes: <code>{}</code> needs {} less of the audio than <code>{}</code> ({})."
+        if side < 0:
+            words = "No, it costs: <code>{}</code> needs {} more of the audio than <code>{}</code> ({})."
+        return Markup(words).format(names[0], POINTS.words(abs(value)), names[1], ends)
+    unsure = sum(_side(g) == 0 for g in gains)
+    doubt = f"the interval of {unsure} of {len(gains)} seeds holds 0" if len(gains) > 1 else "it may be nothing"
+    words = "Not shown: the gain of <code>{}</code> over <code>{}</code> is {} points of the audio ({}); {}."
+    return Markup(words).format(*names, POINTS.number(value, signed=True), ends, doubt)
+
+
+def _side(entry: Json) -> int:
+    if entry["lower"] is None:
+        return 0
+    return int(entry["lower"] > 0) - int(entry["upper"] < 0)
+
+
+def question(certificate: Json, group: Group, tolerance: float) -> list[Said]:
+    """Whether another question in the selector's ear costs budget, and changes what it keeps."""
+    where = (group.answerer, group.corpus, group.partition)
+    found = [
+        a
+        for a in certificate["audits"]["query_use"]
+        if (a["answerer"], a["corpus"], a["partition"]) == where
+        and (a["tolerance"], a["variant"], a["protocol"]) == (tolerance, "family", "decoupled")
+    ]
+    return [Said("Does the selector use the question", _use(a, certificate["audits"]["kept_chunks"])) for a in found]
+
+
+def _use(a: Json, kept: Sequence[Json]) -> Markup:
+    """The band speaks of the mean; a yes needs the interval too, where there is one."""
+    known = a["lower"] is not None
+    if a["band"] == "PHI1":
+        start = "No sign of it"
+    elif known and _side(a) == 0:
+        start = "Not shown"
+    else:
+        start = ("Yes" if a["band"] == "PHI3" else "A little") if a["mean"] > 0 else "Yes, to its harm"
+    ends = f" ({POINTS.interval(a['lower'], a['upper'], signed=True)} over {len(a['seeds'])} seeds)" if known else ""
+    where = "of any family" if a["regime"] == "global" else "of the same family"
+    return Markup("{}: with another question ({}) <code>{}</code> loses {} of its gain{}, band {}{}.").format(
+        start, where, a["conditioned"], POINTS.words(a["mean"]), ends, a["band"], _overlap(a, kept)
+    )
+
+
+def _overlap(a: Json, kept: Sequence[Json]) -> str:
+    """What stays of the kept chunks at the smallest budget, and what would by chance; seeds as a range."""
+    same = ("answerer", "corpus", "partition", "regime")
+    found = [k for k in kept if k["method"] == a["conditioned"] and all(k[name] == a[name] for name in same)]
+    if not found:
+        return ""
+    least = min(k["budget"] for k in found)
+    values = [k["jaccard"] for k in found if k["budget"] == least]
+    shared = " to ".join(dict.fromkeys(RATIO.number(value) for value in (min(values), max(values))))
+    chance = RATIO.number(next(k["random"] for k in found if k["budget"] == least))
+    return f"; at {percent(least)} the kept chunks overlap by {shared} (random sets: {chance})"
+
+
+# Assumptions ----------------------------------------------------------------------------------------------
+
+
+def assumed(certificate: Json) -> list[str]:
+    """What a verdict rests on that no outcome can show."""
+    rule = certificate["rule"]
+    by_source = any(r["resampling"] == "source" for r in certificate["results"])
+    unit = "Recordings" if by_source else "Questions"
+    conditioned = any(g["conditioned"] for g in certificate["gains"])
+    found = [
+        f"{unit} are independent draws of what will be asked, family by family; another mix inside a family, another "
+        "answerer or another prompt needs a certificate of its own.",
+        f"The partitions ({', '.join(rule['partitions'])}), budgets and tolerances were declared before any "
+        "answer was seen.",
+        f"An approval may be wrong with probability {rule['alpha']:g} at most, each by itself."
+        if rule["name"] == "certified"
+        else "Percentile bootstrap intervals are taken at their word, and nothing pays for the search over budgets.",
+    ]
+    if conditioned:
+        found.append("Conditioned selectors know the question when audio is compressed, and never its answer.")
+    return found
+
+
+def _names(names: Sequence[str]) -> Markup:
+    shown = Markup(", ").join(Markup("<bdi>{}</bdi>").format(name) for name in names[:_NAMED])
+    rest = len(names) - _NAMED
+    return shown + (f" and {rest} more" if rest > 0 else "")
