@@ -4,13 +4,13 @@ docs/certificate.md describes the result field by field. Knows no report and no 
 """
 
 import json
-import math
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -280,16 +280,26 @@ def _made_by() -> dict[str, str]:
 
 
 def _plain(value: Any) -> Any:
-    """Only what JSON has: NaN and infinity become null, arrays and tuples lists."""
+    """Only what JSON has: NaN and infinity become null, tuples become lists. In place, since there is much of it."""
     kind = type(value)
+    if kind is dict:
+        for key, item in value.items():
+            if type(item) not in _AS_IT_IS and not (type(item) is float and isfinite(item)):
+                value[key] = _plain(item)
+        return value
+    if kind is list:
+        for i, item in enumerate(value):
+            if type(item) not in _AS_IT_IS and not (type(item) is float and isfinite(item)):
+                value[i] = _plain(item)
+        return value
     if kind is float:
-        return value if math.isfinite(value) else None
+        return value if isfinite(value) else None
     if kind in _AS_IT_IS:
         return value
-    if kind is dict or isinstance(value, Mapping):
-        return {str(key): item if type(item) in _AS_IT_IS else _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return _plain(dict(value))
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return _plain(list(value))
     return _plain(value.item()) if isinstance(value, np.generic) else value
 
 
