@@ -49,7 +49,8 @@ def next_step(
         return Next("route", failing, f"harm at {budget} is local: route {names} to raw audio, or retrain on them")
     if not failing:
         return Next("raise", [], f"the average excess at {budget} is too large: evaluate budgets above {budget}")
-    spread = f"spread over {len(failing)} of {len(families.names)} families" if len(families.names) > 1 else "too large"
+    wide = len(failing) > _LOCAL_FAMILIES or len(failing) == len(families.names) > 1
+    spread = f"spread over {len(failing)} of {len(families.names)} families" if wide else "too large on average too"
     return Next(
         "raise", failing, f"harm at {budget} is {spread}: evaluate budgets above {budget}, or retrain the selector"
     )
