@@ -35,7 +35,7 @@ _SHORT_HELP = {
     "plan": "Say which families can be certified, before anything is run.",
     "import": "Make a run folder from the logs of an evaluation harness.",
     "corpus": "Say what is in a benchmark's folder, and make its partitions.",
-    "selector": "Measure what chunks are worth, train selectors on it, export them.",
+    "selector": "Measure what chunks are worth, train selectors on it, export and check them.",
     "score": "Score the chunks of recordings, and keep the best.",
     "theory": "Check the paper's theory on small exact instances.",
 }

@@ -1,4 +1,4 @@
-"""`earmark selector`: relevance of chunks from an answerer, and selectors trained on it."""
+"""`earmark selector`: relevance of chunks from an answerer, selectors trained on it, exported, and checked."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from earmark.cli.progress import Progress
+from earmark.cli.selector_check import check
 
 if TYPE_CHECKING:
     from earmark.engine.selectors.training.run import Epoch
@@ -17,14 +18,18 @@ _EXIT_INTERRUPTED = 130
 
 @click.group()
 def selector() -> None:
-    """Make learned selectors: measure relevance, train, export.
+    """Make learned selectors: measure relevance, train, export, check what ships.
 
     \b
     Example:
       earmark selector oracle synthetic:selector:500 --out oracle.parquet
       earmark selector train oracle.parquet --out selectors
       earmark selector export selectors/learned_conditioned/seed=42 --out edge
+      earmark selector check edge/waveform.onnx --against selectors/learned_conditioned/seed=42 --corpus data/MMSU
     """
+
+
+selector.add_command(check)
 
 
 @selector.command()

@@ -17,7 +17,7 @@ def decision_table(certificate: dict[str, Any]) -> str:
         lines.append(
             f"{answerer} on {corpus}: {first['n']} questions{sources}, {_raw(first, certificate)} on raw audio"
         )
-        lines += _aligned([_HEADER, *(row for result in results for row in _rows(result))])
+        lines += aligned([_HEADER, *(row for result in results for row in _rows(result))])
         lines += ["", "What to do next", *_next_steps(results), ""]
     lines += [f"warning: {warning}" for warning in certificate["warnings"]]
     return "\n".join(lines).rstrip()
@@ -80,7 +80,8 @@ def _entry(result: dict[str, Any], budget: float | None) -> dict[str, Any]:
     return found
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+def aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    """Rows as lines, each column as wide as its widest cell."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -31,6 +31,10 @@ _CHUNKS_A_CALL = {"chunks": 8, "features": 256}  # with more, what lies between 
 Encode = Callable[[str], Sequence[int]]
 
 
+class GraphError(InputError):
+    """A graph, or what lies beside it, that is not what an export wrote: it must not be shipped."""
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
     """What a graph's metadata says."""
@@ -52,7 +56,7 @@ class OnnxSelector(Selector):
         self.session = open_session(path, provider, threads)
         self.graph = read_graph(self.session, path)
         self.asks = bool(self.graph.tokenizer)
-        self._folder = path.parent
+        self.path = path
         self._encode = encode
 
     def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
@@ -79,9 +83,18 @@ class OnnxSelector(Selector):
             }
             if tokens is not None:
                 feed["tokens"], feed["token_mask"] = _padded([tokens[row] for row in rows])
-            for row, scored in zip(rows, self.session.run(["scores"], feed)[0], strict=True):
+            for row, scored in zip(rows, self._run(feed, (len(rows), stop - start)), strict=True):
                 found[row][start:stop] = scored
         return found
+
+    def _run(self, feed: dict[str, Any], shape: tuple[int, int]) -> FloatArray:
+        try:
+            scores: FloatArray = self.session.run(["scores"], feed)[0]
+        except Exception as error:  # onnxruntime has a class of its own for every cause
+            raise GraphError(self.path, f"cannot be run ({_first_line(error)})", "export the selector again") from None
+        if scores.shape != shape:
+            raise GraphError(self.path, f"has scores {scores.shape} for {shape}", "export the selector again")
+        return scores
 
     def _tokens(self, clip: Clip) -> Sequence[int]:
         if clip.question is None:
@@ -89,7 +102,7 @@ class OnnxSelector(Selector):
                 f"sample {clip.sample_id}", "has no question, and the selector reads one", "ask, or use an agnostic one"
             )
         if self._encode is None:
-            self._encode = _tokenizer(self._folder / TOKENIZER, self.graph.tokenizer)
+            self._encode = _tokenizer(self.path.parent / TOKENIZER, self.graph.tokenizer)
         return self._encode(clip.question)[:MOST_TOKENS]
 
 
@@ -118,9 +131,7 @@ def open_session(path: Path, provider: str = "cpu", threads: int = 1) -> "onnxru
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[provider]])
     except Exception as error:  # onnxruntime has a class of its own for every cause
-        raise InputError(
-            path, f"cannot be loaded ({str(error).splitlines()[0]})", "export the selector again"
-        ) from None
+        raise GraphError(path, f"cannot be loaded ({_first_line(error)})", "export the selector again") from None
 
 
 def read_graph(session: Any, path: Path) -> Graph:
@@ -129,9 +140,9 @@ def read_graph(session: Any, path: Path) -> Graph:
     try:
         graph = Graph(**{name: said[f"earmark.{name}"] for name in Graph.__slots__})
     except KeyError:
-        raise InputError(path, "is no selector's graph", "name one that `earmark selector export` wrote") from None
+        raise GraphError(path, "is no selector's graph", "name one that `earmark selector export` wrote") from None
     if graph.features != FEATURES:
-        raise InputError(path, f"wants features {graph.features}, this is {FEATURES}", "export the selector again")
+        raise GraphError(path, f"wants features {graph.features}, this is {FEATURES}", "export the selector again")
     return graph
 
 
@@ -171,9 +182,13 @@ def _tokenizer(path: Path, expected: str) -> Encode:
     except ImportError:
         raise InputError("tokenizers", "is not installed", "pip install tokenizers, or give token ids") from None
     if not path.is_file():
-        raise InputError(path, "there is no such file", "copy it beside the graph, as the export wrote it")
+        raise GraphError(path, "there is no such file", "copy it beside the graph, as the export wrote it")
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != expected:
-        raise InputError(path, "is not the tokenizer of this graph", "copy the one that the export wrote")
+        raise GraphError(path, "is not the tokenizer of this graph", "copy the one that the export wrote")
     tokenizer = Tokenizer.from_buffer(data)
     return lambda question: list(tokenizer.encode(question, add_special_tokens=False).ids)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,139 @@
+"""Whether a model's chunks change answers: the same questions, heard as the original and as the model keeps them.
+
+What is tested is the loss on the model's chunks minus that on the original's, per family, by the certified rule. Only
+questions whose chunks differ are asked: equal audio has equal answers. Reads no audio and no files.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from earmark.engine.answerers.answerer import Answerer
+from earmark.engine.answerers.request import OK, Answer, Progress, Request
+from earmark.engine.answerers.run import answer_all
+from earmark.engine.answerers.scheduler import Options
+from earmark.engine.outcomes.schema import ANCHOR
+from earmark.engine.selectors.check.hear import Hearing, StoppedError
+from earmark.engine.signoff import certified
+from earmark.engine.signoff.excess import observe
+from earmark.engine.signoff.families import families_of
+from earmark.engine.signoff.paired import Curve, CurveKey, Rows
+from earmark.engine.signoff.rule import Rule
+
+ALIKE = "the same chunks of every clip, so that no answer can differ"
+_PARTITION = "family"
+
+
+class AtBudget(NamedTuple):
+    """What became of the answers at one budget."""
+
+    budget: float
+    passes: bool
+    reason: str
+    asked: int  # questions whose chunks differ
+    changed: int  # of those, the ones with another answer
+    failed: int  # of those, the ones without an answer on one side; they count as harm
+    p: float | None  # the largest of the family tests; None where nothing had to be tested
+    families: list[dict[str, Any]]  # name, n, plus, minus, excess, lower, upper, p
+
+
+def certify(
+    heard: Hearing,
+    corpus: str,
+    answerer: Answerer,
+    options: Options,
+    rule: Rule,
+    report: Callable[[Progress], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[AtBudget]:
+    """Every budget, rising; StoppedError where `stop` ended it.
+
+    A budget at which all chunks are the same passes by construction. At the others every family and the average are
+    tested, and all of them must pass.
+    """
+    differing = [b for b in range(len(heard.budgets)) if any(b in pair.heard for pair in heard.pairs)]
+    requests = list(_requests(heard))
+    answers = {answer.id: answer for answer in answer_all(answerer, requests, options, None, report, stop)}
+    if len(answers) < len(requests):
+        raise StoppedError
+    tested = iter(_tested(heard, corpus, differing, answers, answerer.name, rule) if differing else [])
+    return [
+        next(tested) if b in differing else AtBudget(budget, True, ALIKE, 0, 0, 0, None, [])
+        for b, budget in enumerate(heard.budgets)
+    ]
+
+
+def _requests(heard: Hearing) -> Iterator[Request]:
+    for row, pair in enumerate(heard.pairs):
+        for b, sides in pair.heard.items():
+            for side, kept in enumerate(sides):
+                example = pair.example
+                yield Request(f"{row}/{b}/{side}", kept, example.question, example.choices, example.answer)
+
+
+def _tested(
+    heard: Hearing, corpus: str, differing: Sequence[int], answers: dict[str, Answer], answerer: str, rule: Rule
+) -> Iterator[AtBudget]:
+    """The budgets that have something to test, rising, by the paired protocol of a certificate."""
+    budgets = np.array([heard.budgets[b] for b in differing])
+    difference = np.zeros((len(heard.pairs), len(differing)))
+    asked, changed, failed = (np.zeros(len(differing), np.int64) for _ in range(3))
+    for row, pair in enumerate(heard.pairs):
+        for column, b in enumerate(differing):
+            if b in pair.heard:
+                original, model = (answers[f"{row}/{b}/{side}"] for side in range(2))
+                difference[row, column] = _loss(model, 1.0) - _loss(original, 0.0)
+                asked[column] += 1
+                changed[column] += original.predicted_label != model.predicted_label
+                failed[column] += original.status != OK or model.status != OK
+    key = CurveKey(answerer, corpus, "model", 0, ANCHOR)
+    unknown = np.full(len(budgets), np.nan)
+    curve = Curve(
+        key, "original", budgets, False, difference, np.nan, unknown, unknown, unknown, (None,) * len(budgets)
+    )
+    families = families_of([pair.family for pair in heard.pairs], rule.parents, rule.family_minimum)
+    observed = observe(curve, families)
+    subject = key, _PARTITION
+    found = certified.tested([curve], _rows(heard, corpus), {_PARTITION: families}, {subject: observed}, rule)
+    judged = certified.judge_curve(curve, families, observed, found[subject], rule)
+    (tolerance,) = rule.tolerances
+    for column, verdict in enumerate(judged.verdicts[tolerance]):
+        intervals = [of_family[column] for of_family in judged.families]
+        entries = [
+            {
+                "name": name,
+                "n": int(families.size[f]),
+                "plus": int(observed.plus[f, column]),
+                "minus": int(observed.minus[f, column]),
+                "excess": intervals[f].estimate,
+                "lower": intervals[f].lower,
+                "upper": intervals[f].upper,
+                "p": judged.p[tolerance][f][column],
+            }
+            for f, name in enumerate(families.names)
+        ]
+        yield AtBudget(
+            float(budgets[column]),
+            verdict.decision == "approve",
+            verdict.reason,
+            int(asked[column]),
+            int(changed[column]),
+            int(failed[column]),
+            verdict.p,
+            entries,
+        )
+
+
+def _loss(answer: Answer, failed: float) -> float:
+    """As `certify` has it: a failed row gets the value that counts against the model."""
+    return failed if answer.status != OK else float(answer.predicted_label != answer.correct_label)
+
+
+def _rows(heard: Hearing, corpus: str) -> Rows:
+    examples = [pair.example for pair in heard.pairs]
+    source: npt.NDArray[np.int64] = np.unique([example.source_id for example in examples], return_inverse=True)[1]
+    ids = pa.array([example.sample_id for example in examples])
+    return Rows(corpus, ids, source, tuple(pair.family for pair in heard.pairs))
