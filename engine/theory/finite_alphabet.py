@@ -18,7 +18,7 @@ from scipy.optimize import linprog
 from earmark.engine.theory.interior_point import LARGEST_GAP, Local, closed, minimise
 from earmark.engine.theory.tasks import FloatArray, Task, asking_only, mutual_information, reduced_distortion
 
-_HANDOVERS = (1e-2, 1e-1, 1e-4)  # of the least tolerance: where the barrier may end, tried in this order
+_HANDOVERS = (1e-2, 1e-1, 1e-4, 1e-7)  # of the least tolerance: where the barrier may end, tried in this order
 
 
 class Rate(NamedTuple):
