@@ -2,12 +2,16 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from earmark.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from earmark.engine.signoff.rule import Rule
 
 _EXIT_REFUSED = 3
 _REPORT = "report.html"
@@ -117,7 +121,8 @@ def certify(
     """Decide from the outcomes in RUN which budget is safe, or refuse.
 
     RUN is a run folder: cells/answerer=A/corpus=C/method=M/budget=B/part-*.parquet, with the raw reference in
-    method=uncompressed/budget=1.0. Writes certificate.json and report.html.
+    method=uncompressed/budget=1.0. Writes certificate.json and report.html. Where RUN has the spec.toml of a sweep,
+    what is not given here is as its [rule] declares.
 
     Exit code: 0 when some method has an approved budget below 1, 3 when none has, 2 for bad input.
 
@@ -129,14 +134,12 @@ def certify(
     from earmark.engine.outcomes.atomic import make_folder, write_file
     from earmark.engine.report.html import render
     from earmark.engine.signoff import certificate as signoff
-    from earmark.engine.signoff.rule import Rule
 
-    rule = Rule(
-        tolerances=tolerances or (0.05,),
-        partitions=partitions,
-        parents=_parents(parents),
-        **declared,
-    )
+    given: dict[str, Any] = {name: value for name, value in declared.items() if _is_given(name)}
+    given |= {"tolerances": tolerances} if tolerances else {}
+    given |= {"partitions": partitions} if partitions else {}
+    given |= {"parents": _parents(parents)} if parents else {}
+    rule = replace(_declared(run), **given)
     if out is not None:
         make_folder(out)  # before the work, not after it
     with Progress() as progress:
@@ -150,6 +153,19 @@ def certify(
         click.echo(decision_table(made))
         click.echo(f"\ncertificate  {certificate_path}\nreport       {report_path}")
     sys.exit(0 if _approved(made) else _EXIT_REFUSED)
+
+
+def _is_given(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source not in (None, click.core.ParameterSource.DEFAULT)
+
+
+def _declared(run: Path) -> "Rule":
+    """The rule of the sweep that made the run, or the defaults."""
+    from earmark.engine import spec
+    from earmark.engine.signoff.rule import Rule
+
+    return spec.read(run / "spec.toml").rule if (run / "spec.toml").exists() else Rule()
 
 
 def _parents(options: tuple[str, ...]) -> dict[str, str]:

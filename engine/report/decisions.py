@@ -32,7 +32,7 @@ class Group(NamedTuple):
 
 
 class Routed(NamedTuple):
-    """The cheapest policy that sends each family to a budget of its own."""
+    """A policy that sends each family to a budget of its own."""
 
     result: Json
     policy: Json
@@ -88,7 +88,7 @@ def groups(certificate: Json) -> list[Group]:
     ]
 
 
-def decisions(group: Group) -> list[Decision]:
+def decisions(group: Group, rule: Json) -> list[Decision]:
     """One decision per tolerance, in the order of the certificate."""
     found = []
     for i, entry in enumerate(group.results[0]["certified"]):
@@ -114,16 +114,18 @@ def decisions(group: Group) -> list[Decision]:
                 budget=approved_budget(certified["budget"]),
                 rivals=len(candidates),
                 passed=len(passed),
-                routed=_routed(group, i, certified["budget"]),
+                routed=_routed(result, i, certified["budget"], rule),
             )
         )
     return found
 
 
-def _routed(group: Group, i: int, approved: float | None) -> Routed | None:
-    policies = [Routed(result, result["routing"][i]) for result in group.results if result["routing"]]
-    cheapest = min(policies, key=lambda routed: float(routed.policy["retained"]), default=None)
-    return cheapest if cheapest and cheapest.policy["retained"] < (approved or 1) else None
+def _routed(result: Json, i: int, approved: float | None, rule: Json) -> Routed | None:
+    """The policy of the decision's own result: the cheapest of all methods would be a choice on these answers."""
+    if not result["routing"] or rule["tolerance_average"] is not None:  # it claims the family's tolerance only
+        return None
+    policy = result["routing"][i]
+    return Routed(result, policy) if policy["retained"] < (approved or 1) - 1e-9 else None
 
 
 def headline(found: list[Decision], unit: Unit) -> Markup:

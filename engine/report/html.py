@@ -91,7 +91,7 @@ def _section(ident: str, group: Group, certificate: Json, unit: Unit) -> Section
     return Section(
         ident=ident,
         group=group,
-        decisions=[(d, _meaning(d, certificate, unit)) for d in decisions.decisions(group)],
+        decisions=[(d, _meaning(d, certificate, unit)) for d in decisions.decisions(group, certificate["rule"])],
         methods=result_tables.every_method(group, unit),
         figures=figures.of_group(group, certificate["rule"], unit),
         results=[(decisions.who(result), _of_result(result, unit)) for result in group.results],

@@ -140,11 +140,13 @@ def question(certificate: Json, group: Group, tolerance: float) -> list[Said]:
 
 
 def _use(a: Json, kept: Sequence[Json]) -> Markup:
-    """The band speaks of the mean; a yes needs the interval too, where there is one."""
+    """The band speaks of the mean; a yes needs the interval over training seeds too."""
     known = a["lower"] is not None
     if a["band"] == "PHI1":
         start = "No sign of it"
-    elif known and _side(a) == 0:
+    elif not known:
+        start = "Not shown by one training seed"
+    elif _side(a) == 0:
         start = "Not shown"
     else:
         start = ("Yes" if a["band"] == "PHI3" else "A little") if a["mean"] > 0 else "Yes, to its harm"

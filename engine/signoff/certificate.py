@@ -144,8 +144,10 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
             done += len(chunk)
             progress("certifying curves", done, len(curves))
         made.gains += gain.gains(located, reference_answerer, rule.alpha)
-        made.query_use += query_use.query_use(located, rule.alpha)
-        made.contamination += query_use.contamination(located, rule.alpha)
+        unfinished = query_use.incomplete(curves)
+        comparable = {key: found for key, found in located.items() if key[0].stream not in unfinished}
+        made.query_use += query_use.query_use(comparable, rule.alpha)
+        made.contamination += query_use.contamination(comparable, rule.alpha)
         made.architecture_gap += audit.architecture_gap(curves)
         made.family_gains += _family_gains(anchors, families_of, observed, reference_answerer, rule)
         made.kept_chunks += selection.overlaps(curves, families_of)
@@ -172,7 +174,7 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
             **({} if looked is None else {"preview": looked._asdict()}),
             "warnings": [
                 *preview.warnings(looked),
-                *leakage.warnings(guarded.selectors),
+                *leakage.warnings(guarded),
                 *warnings(made.results, paired, rule),
             ],
             "inputs": [file._asdict() for file in sorted(inputs)],

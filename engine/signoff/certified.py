@@ -187,8 +187,23 @@ def judge_curve(curve: Curve, families: Families, observed: Observed, found: Tes
             failures[tolerance] = _failure(failing, p, curve, families, observed, tolerance, rule)
         if len(families.names) > 1:
             split = np.where(raw, 0.0, found.routing[tolerance])
-            policies.append(routing.policy(split, curve.budgets.tolist(), families, tolerance, rule.alpha))
+            kept = _kept(curve, families)
+            policies.append(routing.policy(split, curve.budgets.tolist(), kept, families, tolerance, rule.alpha))
     return Judgement(by_group[-1], worst, by_group[:-1], verdicts, p_of, failures, policies)
+
+
+def _kept(curve: Curve, families: Families) -> FloatArray:
+    """(F, B) mean share of a clip's chunks that was kept; the budget itself where that is not known."""
+    shares = [curve.kept_share(b) for b in range(len(curve.budgets))]
+    return np.stack(
+        [
+            np.full(len(families.size), budget)
+            if share is None
+            else np.bincount(families.code, weights=share, minlength=len(families.size)) / families.size
+            for budget, share in zip(curve.budgets, shares, strict=True)
+        ],
+        axis=1,
+    )
 
 
 def first_failure(p: FloatArray, alpha: float) -> int | None:

@@ -58,6 +58,15 @@ class Curve:
         """Whether the budget is the reference itself: nothing was compared there, the difference is 0 by definition."""
         return bool(self.budgets[b] == 1.0) and (self.implied or self.reference == SELF_FULL)
 
+    def kept_share(self, b: int) -> FloatArray | None:
+        """(n,) share of each clip's chunks that was kept, the budget where a row does not say; None where none does."""
+        lists = self.kept_chunks[b] if self.kept_chunks else None
+        if lists is None or self.chunks is None:
+            return None
+        kept = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        share: FloatArray = np.where(kept > 0, kept / np.maximum(self.chunks, 1), self.budgets[b])
+        return share
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:

@@ -5,6 +5,7 @@ Works on located frontiers; knows no outcomes.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from earmark.engine.outcomes.schema import ANCHOR
 from earmark.engine.signoff.frontier import VARIANTS, Variant
 from earmark.engine.signoff.gain import AGNOSTIC, CONDITIONED, AllFrontiers, agnostic_of, point_gain
-from earmark.engine.signoff.paired import CurveKey
+from earmark.engine.signoff.paired import Curve, CurveKey
 from earmark.engine.signoff.rule import SMALL_PHI, SUBSTANTIAL_PHI
 from earmark.engine.signoff.seeds import spread
 from earmark.kernels.frontier import SLACK
@@ -72,6 +73,20 @@ def contamination(frontiers: AllFrontiers, alpha: float) -> list[dict[str, Any]]
             }
         )
     return entries
+
+
+def incomplete(curves: Sequence[Curve]) -> set[str]:
+    """Streams in which some curve lacks budgets that its anchor has: their frontiers cannot be compared yet."""
+    anchors = {curve.key: _compressed(curve) for curve in curves if curve.key.stream == ANCHOR}
+    return {
+        curve.key.stream
+        for curve in curves
+        if _compressed(curve) != anchors.get(curve.key._replace(stream=ANCHOR), _compressed(curve))
+    }
+
+
+def _compressed(curve: Curve) -> list[float]:
+    return [budget for budget in curve.budgets.tolist() if budget < 1]
 
 
 def band(phi: float) -> Literal["PHI1", "PHI2", "PHI3"]:

@@ -22,14 +22,20 @@ def split(alpha: float, families: Families) -> float:
     return alpha / len(families.names)
 
 
-def policy(p: FloatArray, budgets: Sequence[float], families: Families, tolerance: float, alpha: float) -> Policy:
-    """Every family at the smallest budget that its walk reaches; p (G, B) of tests at `split(alpha)`."""
+def policy(
+    p: FloatArray, budgets: Sequence[float], kept: FloatArray, families: Families, tolerance: float, alpha: float
+) -> Policy:
+    """Every family at the smallest budget that its walk reaches; p (G, B) of tests at `split(alpha)`.
+
+    `kept` (G, B) is the mean share of a clip's chunks that was kept.
+    """
     each = split(alpha, families)
     routes = [
         _route(name, int(n), p[g], budgets, each)
         for g, (name, n) in enumerate(zip(families.names, families.size, strict=True))
     ]
-    retained = sum(route.n * route.budget for route in routes) / sum(route.n for route in routes)
+    shares = [1.0 if r.budget == 1 else kept[g, list(budgets).index(r.budget)] for g, r in enumerate(routes)]
+    retained = float(np.average(shares, weights=families.size))
     return Policy(tolerance, each, retained, routes)
 
 

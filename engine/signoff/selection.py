@@ -63,13 +63,13 @@ def overlaps(curves: Sequence[Curve], families_of: Mapping[str, Families]) -> li
             "partition": partition,
             "budget": budget,
             "permutations": len(per_row),
-            "jaccard": float(np.mean(per_row)),
+            "jaccard": _mean(np.concatenate(per_row)),
             "random": _mean(floors.get((key, budget))),
             "families": [
                 {
                     "family": name,
                     "n": int(families.size[f]),
-                    "jaccard": float(np.mean([rows[families.code == f].mean() for rows in per_row])),
+                    "jaccard": _mean(np.concatenate([rows[families.code == f] for rows in per_row])),
                     "random": _mean(floors.get((key, budget)), families.code == f),
                 }
                 for f, name in enumerate(families.names)
@@ -81,11 +81,12 @@ def overlaps(curves: Sequence[Curve], families_of: Mapping[str, Families]) -> li
 
 
 def jaccard(ours: pa.Array, theirs: pa.Array) -> FloatArray:
-    """(n,) intersection over union of two lists of chunks per row; 1 where both are empty."""
+    """(n,) intersection over union of two lists of chunks per row; NaN where either is empty or unknown."""
     a, b = _members(ours), _members(theirs)
     both = np.bincount(np.intersect1d(a, b, assume_unique=True) // _MOST_CHUNKS, minlength=len(ours))
     union = _lengths(ours) + _lengths(theirs) - both
-    return np.where(union > 0, both / np.maximum(union, 1), 1.0)
+    known = (_lengths(ours) > 0) & (_lengths(theirs) > 0)
+    return np.where(known, both / np.maximum(union, 1), np.nan)
 
 
 @cache
@@ -111,13 +112,16 @@ def _lengths(lists: pa.Array) -> IntArray:
 
 def _floors(chunks: IntArray, kept: IntArray) -> FloatArray:
     sizes = zip(chunks.tolist(), kept.tolist(), strict=True)
-    return np.array([random_jaccard(t, k) if 0 < k <= t else 1.0 for t, k in sizes])
+    return np.array([random_jaccard(t, k) if 0 < k <= t else np.nan for t, k in sizes])
 
 
 def _mean(values: FloatArray | None, rows: npt.NDArray[np.bool_] | None = None) -> float:
+    """Of what is known; NaN where nothing is."""
     if values is None:
         return float("nan")
-    return float((values if rows is None else values[rows]).mean())
+    wanted = values if rows is None else values[rows]
+    known = wanted[~np.isnan(wanted)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 # Scores of every recording under every question ----------------------------------------------------------------

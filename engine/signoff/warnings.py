@@ -9,6 +9,7 @@ from typing import Any
 from earmark.engine.outcomes.schema import ANCHOR
 from earmark.engine.signoff.gain import AGNOSTIC, CONDITIONED
 from earmark.engine.signoff.paired import SELF_FULL, CurveKey, Paired
+from earmark.engine.signoff.query_use import incomplete
 from earmark.engine.signoff.rule import Rule
 
 _MANY_FAMILIES = 12  # STATISTICS 1: from here on the interpolated worst-family frontier misses the truth mostly
@@ -26,6 +27,12 @@ def warnings(results: Results, paired: Paired, rule: Rule) -> list[str]:
         found.append(
             f"Each verdict holds at alpha by itself. Shipping the best of {choices} methods and seeds is a choice on "
             f"these answers: for one guarantee over all of them use --alpha {rule.alpha / choices:.2g}."
+        )
+    unfinished = sorted(set().union(*(incomplete(curves) for _, curves in paired.groups)))
+    if unfinished:
+        found.append(
+            f"{', '.join(unfinished)}: budgets that the anchor has are missing, so that the audits of the question "
+            "leave these streams out. Finish the sweep."
         )
     found += _unpaired([curve.key for _, curves in paired.groups for curve in curves])
     if shared and rule.clustering == "ignore":

@@ -14,14 +14,14 @@ SETS = st.lists(st.tuples(st.sets(st.integers(0, 130)), st.sets(st.integers(0, 1
 @given(SETS)
 def test_jaccard_is_that_of_sets(pairs: list[tuple[set[int], set[int]]]) -> None:
     ours, theirs = ([sorted(pair[i]) for pair in pairs] for i in (0, 1))
-    expected = [len(a & b) / len(a | b) if a | b else 1.0 for a, b in pairs]
+    expected = [len(a & b) / len(a | b) if a and b else np.nan for a, b in pairs]
     got = jaccard(*(pa.array(of, pa.list_(pa.int16())) for of in (ours, theirs)))
     np.testing.assert_allclose(got, expected)
 
 
-def test_a_row_without_audio_shares_nothing() -> None:
+def test_a_row_without_audio_does_not_count() -> None:
     got = jaccard(pa.array([None, [1], None]), pa.array([[1], [1], None]))
-    np.testing.assert_array_equal(got, [0.0, 1.0, 1.0])
+    np.testing.assert_array_equal(got, [np.nan, 1.0, np.nan])
 
 
 @pytest.mark.parametrize(("chunks", "kept"), [(10, 1), (10, 2), (10, 6), (10, 9), (7, 7), (120, 24), (2, 1)])
