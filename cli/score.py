@@ -68,6 +68,11 @@ def score(
         raise click.UsageError("--out needs --budget")
     if out is not None and len({path.stem for path in audio}) < len(audio):
         raise click.UsageError("two recordings have the same name: --out would write one over the other")
+    if out is not None:
+        recordings = {path.resolve(): path for path in audio}
+        for path in audio:
+            if (lost := recordings.get(_kept(out, path).resolve())) is not None:
+                raise click.UsageError(f"--out would write over the recording {lost}: name another folder")
     selector = load(name, seed, provider, threads)
     if selector.asks and question is None:
         raise click.UsageError(f"{name} reads the question: give --question")
@@ -98,8 +103,13 @@ def _said(
         kept = keep_chunks(one.audio, selector.keep(scores, kept_chunks(budget, len(scores))))
         said |= {"kept": kept.chunks.tolist(), "kept_hash": kept.hash}
         if out is not None:
-            said["wav"] = str(_write(out / f"{path.stem}.wav", kept.audio))
+            said["wav"] = str(_write(_kept(out, path), kept.audio))
     return said
+
+
+def _kept(out: Path, path: Path) -> Path:
+    """Where what is kept of a recording is written."""
+    return out / f"{path.stem}.wav"
 
 
 def _write(path: Path, audio: Any) -> Path:

@@ -5,13 +5,15 @@ reach another. Every chunk is computed as if alone, whatever is beside it and on
 only; what becomes a feature, `earmark.engine.selectors.features` says.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from earmark.kernels._jit import jit, parallel_jit
+from earmark.kernels._jit import config, jit, parallel_jit
 from earmark.kernels.simd import LANES, fma, larger, load, splat, store, zip_high, zip_low
 
 Float32Array = npt.NDArray[np.float32]
@@ -64,13 +66,19 @@ def _roots(power: IntArray, of: int) -> Float32Array:
 
 
 def mel_products(
-    chunks: Float32Array, hop: int, group: IntArray, use: Tables, least: tuple[float, float, float]
+    chunks: Float32Array,
+    hop: int,
+    group: IntArray,
+    use: Tables,
+    least: tuple[float, float, float],
+    threads: int | None = None,
 ) -> tuple[Float32Array, Float32Array]:
     """Products of mel power (blocks, groups, bands, LANES) over groups of frames, and levels (blocks, LANES).
 
     `group` (frames,) numbers a frame's group; frames begin `hop` samples apart, the first half a frame before the
     chunk, which is mirrored at both ends. Chunks (N, samples) are divided by their level, the largest sample's size
     but at least least[0]. A frame's power is at least least[1], and at least least[2] before the division.
+    Runs on at most `threads` threads, else on all that numba has.
     """
     if chunks.dtype != np.float32 or chunks.ndim != 2 or not chunks.flags.c_contiguous:
         raise ValueError(f"chunks of shape {chunks.shape}, {chunks.dtype}: must be rows of float32")
@@ -78,11 +86,25 @@ def mel_products(
         raise ValueError(f"{chunks.shape[1]} samples are no multiple of {LANES}")
     if not 0 <= (len(group) - 1) * hop + FRAME - _MIRRORED - chunks.shape[1] <= _MIRRORED:
         raise ValueError(f"{len(group)} frames, {hop} samples apart, do not fit {chunks.shape[1]} samples")
+    if not np.isfinite(chunks).all():  # the kernel would take a NaN for silence
+        raise ValueError("chunks hold samples that are not finite")
     blocks = -(-len(chunks) // LANES)
     products = np.empty((blocks, int(group.max()) + 1, len(use.first_bin), LANES), np.float32)
     levels = np.empty((blocks, LANES), np.float32)
-    _blocks(chunks, hop, group, use, np.array(least, np.float32), products, levels)
+    with _at_most(threads):
+        _blocks(chunks, hop, group, use, np.array(least, np.float32), products, levels)
     return products, levels
+
+
+@contextmanager
+def _at_most(threads: int | None) -> Iterator[None]:
+    """In here numba uses no more threads; afterwards as many as before."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(before if threads is None else min(threads, config.NUMBA_NUM_THREADS))
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 @parallel_jit

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.engine.interfaces.keep import CHUNK_SAMPLES, Waveform, chunk_count
+from earmark.engine.selectors.selector import Clip, check_finite
 
 if TYPE_CHECKING:
     from earmark.kernels.logmel import Tables
@@ -42,11 +43,20 @@ def chunk_features(audio: Waveform) -> Float32Array:
     return batch_features([audio])[0]
 
 
-def batch_features(clips: Sequence[Waveform]) -> list[Float32Array]:
-    """The features (T, 768) of many clips; a chunk's do not depend on those beside it."""
+def features_of(clips: Sequence[Clip], threads: int | None = None) -> list[Float32Array]:
+    """The features (T, 768) of what a selector sees; InputError names a clip that has none."""
+    try:
+        return batch_features([clip.audio for clip in clips], threads)
+    except ValueError:  # of the kernel, which knows no names and has looked at every sample
+        check_finite(clips)
+        raise
+
+
+def batch_features(clips: Sequence[Waveform], threads: int | None = None) -> list[Float32Array]:
+    """The features (T, 768) of many clips, on so many threads at most; a chunk's do not depend on those beside it."""
     if not clips:
         return []
-    features = np.concatenate([_features(chunks) for chunks in _gathered(clips)])
+    features = np.concatenate([_features(chunks, threads) for chunks in _gathered(clips)])
     ends = np.cumsum([chunk_count(audio) for audio in clips])
     return np.split(features, ends[:-1])
 
@@ -76,11 +86,11 @@ def chunks_of(audio: Waveform) -> Float32Array:
     return np.ascontiguousarray(whole, np.float32).reshape(-1, CHUNK_SAMPLES)
 
 
-def _features(chunks: Float32Array) -> Float32Array:
+def _features(chunks: Float32Array, threads: int | None) -> Float32Array:
     from earmark.kernels.logmel import mel_products
 
     groups = frame_groups()
-    products, levels = mel_products(chunks, HOP, groups.of_frame, _tables(), (SOFTEST, RANGE, FLOOR))
+    products, levels = mel_products(chunks, HOP, groups.of_frame, _tables(), (SOFTEST, RANGE, FLOOR), threads)
     blocks, _, bands, lanes = products.shape
     logs = np.log10(products, out=products).reshape(blocks, len(groups.share[0]), bands * lanes)
     means = np.matmul(groups.share.astype(np.float32), logs).reshape(blocks, STRETCHES, bands, lanes)

@@ -18,7 +18,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.interfaces.keep import FloatArray
 from earmark.engine.outcomes.atomic import make_folder, write_file
 from earmark.engine.outcomes.cards import SCHEMA, Card
-from earmark.engine.selectors.features import FEATURES, WIDTH, batch_features
+from earmark.engine.selectors.features import FEATURES, WIDTH, features_of
 from earmark.engine.selectors.selector import LEARNED_TIE, Clip, Selector
 
 AGNOSTIC, CONDITIONED = "learned_agnostic", "learned_conditioned"
@@ -93,12 +93,17 @@ class LearnedSelector(Selector):
         self.tokenizer = tokenizer
         self.asks = tokenizer is not None
 
+    @property
+    def weights(self) -> str | None:
+        """As its card says, which was checked when it was loaded."""
+        return self.card.get("weights")
+
     def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
         """Scores (T,) of each clip, whatever clips are beside it."""
         found: list[FloatArray] = []
         for first in range(0, len(clips), CLIPS_AT_ONCE):
             batch = clips[first : first + CLIPS_AT_ONCE]
-            features = batch_features([clip.audio for clip in batch])
+            features = features_of(batch)
             tokens = [self._tokens(clip) for clip in batch] if self.asks else None
             found += score(self.scorer, features, tokens)
         return found
@@ -118,9 +123,8 @@ class LearnedSelector(Selector):
         write_file(folder / WEIGHTS, weights)
         self.card["weights"] = _sha256(weights)
         if self.tokenizer is not None:
-            vocabulary = self.tokenizer.to_str().encode()
-            write_file(folder / TOKENIZER, vocabulary)
-            self.card["tokenizer"] = _sha256(vocabulary)
+            write_file(folder / TOKENIZER, self.tokenizer.to_str().encode())
+            self.card["tokenizer"] = tokenizer_hash(self.tokenizer)
         write_file(folder / CARD, (json.dumps(self.card, indent=1, ensure_ascii=False) + "\n").encode())
 
     @classmethod
@@ -196,6 +200,11 @@ def question_tokens(tokenizer: Tokenizer, question: str) -> list[int]:
     """The first MOST_TOKENS tokens of a question; never a special one of a chat."""
     ids: list[int] = tokenizer.encode(question, add_special_tokens=False).ids
     return ids[:MOST_TOKENS]
+
+
+def tokenizer_hash(tokenizer: Tokenizer) -> str:
+    """SHA-256 of the file that a selector's folder holds of its tokenizer."""
+    return _sha256(tokenizer.to_str().encode())
 
 
 def _sha256(data: bytes) -> str:

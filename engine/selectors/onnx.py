@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from earmark.engine.errors import InputError
 from earmark.engine.interfaces.keep import FloatArray
-from earmark.engine.selectors.features import FEATURES, batch_features, chunks_of
-from earmark.engine.selectors.selector import LEARNED_TIE, Clip, Selector
+from earmark.engine.selectors.features import FEATURES, chunks_of, features_of
+from earmark.engine.selectors.selector import LEARNED_TIE, Clip, Selector, check_finite
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -57,15 +57,21 @@ class OnnxSelector(Selector):
         self.graph = read_graph(self.session, path)
         self.asks = bool(self.graph.tokenizer)
         self.path = path
+        self.threads = threads
         self._encode = encode
+
+    @property
+    def weights(self) -> str | None:
+        """Those that the graph was made from."""
+        return self.graph.selector
 
     def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
         """Scores (T,) of each clip, in calls of a size that suits the graph."""
-        read = (
-            [chunks_of(c.audio) for c in clips]
-            if self.graph.reads == "chunks"
-            else batch_features([c.audio for c in clips])
-        )
+        if self.graph.reads == "chunks":
+            check_finite(clips)
+            read = [chunks_of(clip.audio) for clip in clips]
+        else:
+            read = features_of(clips, self.threads)
         tokens = [self._tokens(clip) for clip in clips] if self.asks else None
         return self.run(read, tokens)
 
@@ -107,7 +113,10 @@ class OnnxSelector(Selector):
 
 
 def open_session(path: Path, provider: str = "cpu", threads: int = 1) -> "onnxruntime.InferenceSession":
-    """A session on one provider, with so many threads; InputError where that cannot be."""
+    """A session on one provider, with so many threads; InputError where that cannot be.
+
+    cuda and tensorrt were run on no machine yet: what they take and how they fail is as onnxruntime documents it.
+    """
     try:
         import onnxruntime
     except ImportError:
@@ -129,13 +138,29 @@ def open_session(path: Path, provider: str = "cpu", threads: int = 1) -> "onnxru
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only: they are raised as well
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[provider]])
+        session = onnxruntime.InferenceSession(str(path), options, providers=_providers(provider))
     except Exception as error:  # onnxruntime has a class of its own for every cause
         raise GraphError(path, f"cannot be loaded ({_first_line(error)})", "export the selector again") from None
+    started = session.get_providers()[0]
+    if started != PROVIDERS[provider]:  # onnxruntime falls back to another without an error
+        raise InputError(
+            f"provider {provider}",
+            f"cannot be started, onnxruntime took {started}",
+            "see that this machine has the device and the libraries that onnxruntime wants, or take --provider cpu",
+        )
+    return session
+
+
+def _providers(provider: str) -> list[Any]:
+    """What to ask onnxruntime for: on a GPU full float32 products, and CUDA for what TensorRT does not know."""
+    cuda = (PROVIDERS["cuda"], {"use_tf32": 0})
+    if provider == "cuda":
+        return [cuda]
+    return [PROVIDERS[provider], cuda] if provider == "tensorrt" else [PROVIDERS[provider]]
 
 
 def read_graph(session: Any, path: Path) -> Graph:
-    """The metadata of a graph; InputError where it is none of ours, or of other features."""
+    """The metadata of a graph; GraphError where it is none of ours, of other features, or has other inputs."""
     said = session.get_modelmeta().custom_metadata_map
     try:
         graph = Graph(**{name: said[f"earmark.{name}"] for name in Graph.__slots__})
@@ -143,6 +168,14 @@ def read_graph(session: Any, path: Path) -> Graph:
         raise GraphError(path, "is no selector's graph", "name one that `earmark selector export` wrote") from None
     if graph.features != FEATURES:
         raise GraphError(path, f"wants features {graph.features}, this is {FEATURES}", "export the selector again")
+    if graph.reads not in _CHUNKS_A_CALL:
+        known = " or ".join(_CHUNKS_A_CALL)
+        raise GraphError(path, f"reads {graph.reads}, which is not {known}", "export the selector again")
+    inputs = {one.name for one in session.get_inputs()}
+    expected = {graph.reads, "place"} | ({"tokens", "token_mask"} if graph.tokenizer else set())
+    if inputs != expected:
+        found, wanted = (", ".join(sorted(names)) for names in (inputs, expected))
+        raise GraphError(path, f"has inputs {found}, its metadata wants {wanted}", "export the selector again")
     return graph
 
 

@@ -7,6 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from earmark.engine.errors import InputError
 from earmark.engine.interfaces.keep import FloatArray, IntArray, Waveform, top_chunks
 
 LEARNED_TIE = 2.0**-12  # far above what backends differ by (2e-5 at worst), far below what a learned score means
@@ -27,6 +30,11 @@ class Selector(ABC):
     asks: bool = False  # whether it reads the question
     tie: float = 0.0  # scores nearer than that are equal
 
+    @property
+    def weights(self) -> str | None:
+        """SHA-256 of what was trained; None where nothing was."""
+        return None
+
     @abstractmethod
     def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
         """One score per chunk (T,) for each clip, whatever else is in the batch."""
@@ -34,3 +42,12 @@ class Selector(ABC):
     def keep(self, scores: FloatArray, k: int) -> IntArray:
         """The k chunks (rising) that these scores of one clip keep."""
         return top_chunks(scores, k, self.tie)
+
+
+def check_finite(clips: Sequence[Clip]) -> None:
+    """InputError for the first clip with a sample that is no number: its scores would mean nothing."""
+    for clip in clips:
+        if not np.isfinite(clip.audio).all():
+            raise InputError(
+                f"sample {clip.sample_id}", "has audio with NaN or infinite samples", "leave it out, or repair it"
+            )

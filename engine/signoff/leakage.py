@@ -53,6 +53,7 @@ class Guarded(NamedTuple):
 
     selectors: list[SelectorCard]
     inputs: tuple[store.InputFile, ...]
+    unknown: tuple[tuple[str, int], ...] = ()  # method and seed without a card, of methods that have one
 
 
 def guard(run: Path, in_domain: Collection[str] = ()) -> Guarded:
@@ -86,7 +87,9 @@ def guard(run: Path, in_domain: Collection[str] = ()) -> Guarded:
             )
         trained_on = tuple(TrainedOn(entry["corpus"], len(entry["sources"])) for entry in one.card["trained_on"])
         entries.append(SelectorCard(one.method, one.seed, one.card.get("weights"), trained_on, declared, overlap))
-    return Guarded(entries, tuple(one.file for one in found))
+    carded = {(one.method, one.seed) for one in found}
+    unknown = {(key.method, key.seed) for key in cells if key.method in known} - carded
+    return Guarded(entries, tuple(one.file for one in found), tuple(sorted(unknown)))
 
 
 def _overlaps(card: cards.Card, heard: dict[str, dict[str, set[str]]]) -> Iterable[Overlap]:
@@ -116,12 +119,17 @@ def _sources(run: Path, cells: dict[CellKey, tuple[Path, ...]], corpus: str) -> 
     return found
 
 
-def warnings(entries: Iterable[SelectorCard]) -> list[str]:
-    """What a reader must know of selectors that were trained on what they are certified on."""
-    return [
+def warnings(guarded: Guarded) -> list[str]:
+    """What a reader must know of selectors that were trained on what they are certified on, or may have been."""
+    in_domain = [
         f"{entry.method} seed {entry.seed} is certified in-domain: it was trained on "
         + ", ".join(f"{o.sources} of {o.of} sources of {o.corpus}" for o in entry.overlap)
         + "; elsewhere it may do worse."
-        for entry in entries
+        for entry in guarded.selectors
         if entry.overlap
+    ]
+    return in_domain + [
+        f"{method} seed {seed} has no card, other seeds have one: nobody knows whether it was trained on what it is "
+        "certified on."
+        for method, seed in guarded.unknown
     ]

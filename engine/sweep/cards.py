@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.cards import write_card
@@ -20,8 +21,18 @@ def write(spec: Spec, run: Path) -> None:
             place = loading.place(method.place(seed))
             path = (place if place.is_dir() else place.parent) / CARD
             try:
-                card = json.loads(path.read_bytes())
-            except (OSError, ValueError) as error:
+                card = dict(json.loads(path.read_bytes()))
+            except (OSError, TypeError, ValueError) as error:
                 what = f"selector of {method.name} has no card that can be read ({error})"
                 raise InputError(path, what, "train it again, or keep its card.json beside it") from None
+            if place.suffix == ".onnx":
+                _check_made_from(card, path, place)
             write_card(run, method.name, seed, card | {"in_domain": method.in_domain})
+
+
+def _check_made_from(card: dict[str, Any], path: Path, graph: Path) -> None:
+    """InputError where the card beside a graph is another selector's: the guard would compare the wrong sources."""
+    from earmark.engine.selectors.onnx import open_session, read_graph
+
+    if card.get("weights") != read_graph(open_session(graph), graph).selector:
+        raise InputError(path, f"is not the card of {graph.name}", "copy the card.json that was exported with it")

@@ -62,6 +62,16 @@ def test_the_same_bytes_on_any_number_of_threads():
     assert found[0] == found[1]
 
 
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing runs on threads without compilation")
+def test_threads_are_a_bound_that_is_given_back(monkeypatch):
+    seen, before = [], numba.get_num_threads()
+    monkeypatch.setattr("earmark.kernels.logmel._blocks", lambda *_: seen.append(numba.get_num_threads()))
+    for threads in (None, 1, 10_000):
+        mel_products(some_chunks(1, SHORT), f.HOP, FEW, TABLES, LEAST, threads)
+        assert numba.get_num_threads() == before
+    assert seen == [before, 1, config.NUMBA_NUM_THREADS]
+
+
 def test_what_does_not_fit_is_a_bug():
     with pytest.raises(ValueError, match="rows of float32"):
         mel_products(np.zeros((1, 16_000)), f.HOP, ONE_EACH, TABLES, LEAST)
@@ -69,6 +79,9 @@ def test_what_does_not_fit_is_a_bug():
         mel_products(np.zeros((1, 8_000), np.float32), f.HOP, ONE_EACH, TABLES, LEAST)
     with pytest.raises(ValueError, match="7999 samples are no multiple"):
         mel_products(np.zeros((1, 7_999), np.float32), f.HOP, FEW, TABLES, LEAST)
+    for broken in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="not finite"):
+            mel_products(np.full((1, SHORT), broken, np.float32), f.HOP, FEW, TABLES, LEAST)
     with pytest.raises(ValueError, match="frames of 400"):
         tables(f.hann()[1:], f.mel_filters())
     with pytest.raises(ValueError, match="no weight"):

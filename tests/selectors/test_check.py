@@ -153,6 +153,18 @@ def of_other_weights(folder: Path) -> None:
     edit_metadata(folder / FEATURES_GRAPH, "earmark.selector", "f" * 64)
 
 
+def reads_something_else(folder: Path) -> None:
+    edit_metadata(folder / FEATURES_GRAPH, "earmark.reads", "phonemes")
+
+
+def reads_other_than_it_says(folder: Path) -> None:
+    edit_metadata(folder / FEATURES_GRAPH, "earmark.reads", "chunks")
+
+
+def asks_unlike_it_says(folder: Path) -> None:
+    edit_metadata(folder / FEATURES_GRAPH, "earmark.tokenizer", "")
+
+
 def not_finite(folder: Path) -> None:
     edit_weights(folder / FEATURES_GRAPH, lambda values: values * np.float32(np.nan))
 
@@ -191,6 +203,9 @@ def edit_weights(path: Path, edit: Callable[[np.ndarray], np.ndarray]) -> None:
         (no_tokenizer, "file", "tokenizer.json: there is no such file"),
         (made_with_another_tokenizer, "identity", "another tokenizer than the original"),
         (of_other_weights, "identity", "was made from weights ffffffffffff"),
+        (reads_something_else, "file", "reads phonemes, which is not chunks or features"),
+        (reads_other_than_it_says, "file", "its metadata wants chunks, place, token_mask, tokens"),
+        (asks_unlike_it_says, "file", "its metadata wants features, place;"),
         (not_finite, "file", "scores that are not finite"),
         (flipped_bit, "scores", "is allowed"),
     ],
@@ -313,6 +328,8 @@ def test_the_command_gates_a_release(shipped: Path, exported: Path) -> None:
     assert failed.exit_code == 3
     assert "cannot be loaded" in failed.output
     assert failed.output.endswith("\nfail\n")
+    reads_something_else(shipped.parent / shutil.copytree(exported, shipped.parent / "strange"))
+    assert run(shipped.parent / "strange" / FEATURES_GRAPH, *asked).exit_code == 3
     verdict = json.loads(run(shipped / FEATURES_GRAPH, *asked, "--json").stdout)
     assert (verdict["schema"], verdict["passes"]) == ("earmark.selector-check/1", False)
     for wrong in (["--variant"], ["--budgets", "0.2,0.2"], ["--budgets", "0,1"], ["--budgets", "few"]):

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from two_factor import HEURISTICS, accuracy, sweep
 
+from earmark.engine.answerers.answerer import load
 from earmark.engine.corpus.corpus import open_corpus
 from earmark.engine.corpus.synthetic.corpus import relevant_slots
+from earmark.engine.outcomes.cards import fingerprints
 from earmark.engine.selectors import loading
 from earmark.engine.selectors.selector import Clip
 
@@ -34,3 +37,16 @@ def test_the_conditioned_one_finds_what_a_question_needs() -> None:
     assert found("tiny-conditioned") > 0.8
     assert found("tiny-conditioned") > found("tiny-agnostic") + 0.15
     assert found("tiny-conditioned") > found("energy") + 0.15
+
+
+def test_the_conditioned_one_keeps_more_answers_right_than_any_heuristic(tmp_path: Path) -> None:
+    """Of sources that trained neither it nor the answerer: they are of the certification split."""
+    examples = list(open_corpus(Path("synthetic:certification:12")).examples)
+    card = json.loads((loading.place("tiny-conditioned") / "card.json").read_text())
+    trained = {mark for entry in card["trained_on"] for mark in entry["sources"]}
+    assert trained.isdisjoint(fingerprints(example.source_id for example in examples))
+    selectors = HEURISTICS | {"tiny-conditioned": loading.load("tiny-conditioned")}
+    asked = {(name, 0, "anchor"): selector for name, selector in selectors.items()}
+    cells = sweep(examples, load("tiny"), asked, tmp_path, budgets=(0.4,))
+    right = {name: accuracy(cells, name, 0.4) for name in selectors}
+    assert right.pop("tiny-conditioned") > max(right.values()) + 0.1, right

@@ -87,6 +87,13 @@ def test_declared_in_domain_it_passes_and_the_certificate_says_so(run, declared,
     assert any(entry["path"] == f"selectors/{METHOD}/seed=2.json" for entry in made["inputs"])
 
 
+def test_a_seed_without_a_card_beside_one_with_is_said(run):
+    write_card(run, METHOD, 1, card(sources=["clip-7"]))
+    assert any(line.startswith(f"{METHOD} seed 2 has no card") for line in certify(run, RULE)["warnings"])
+    write_card(run, METHOD, 2, card(sources=["clip-7"]))
+    assert leakage.warnings(leakage.guard(run)) == []
+
+
 def test_verify_finds_a_card_that_was_edited(run):
     path = write_card(run, METHOD, 1, card(sources=["clip-0"]))
     certificate = write(certify(run, Rule(replicates=100, in_domain=(METHOD,))), run, run)

@@ -4,8 +4,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numba
 import numpy as np
+import onnxruntime
 import pytest
 import small_selectors
 
@@ -14,8 +17,17 @@ from earmark.engine.interfaces.budget import kept_chunks
 from earmark.engine.interfaces.keep import CHUNK_SAMPLES, clip
 from earmark.engine.selectors.export import export
 from earmark.engine.selectors.learned import LearnedSelector
-from earmark.engine.selectors.onnx import FEATURES_GRAPH, WAVEFORM_GRAPH, OnnxSelector, open_session, read_graph
+from earmark.engine.selectors.loading import EMBEDDED
+from earmark.engine.selectors.onnx import (
+    FEATURES_GRAPH,
+    PROVIDERS,
+    WAVEFORM_GRAPH,
+    OnnxSelector,
+    open_session,
+    read_graph,
+)
 from earmark.engine.selectors.selector import LEARNED_TIE, Clip, Selector
+from earmark.kernels.logmel import mel_products
 
 QUESTIONS = ["who speaks first?", "how many bells", "where?", "zzz", ""]
 BUDGETS = (0.1, 0.4, 0.8)
@@ -23,14 +35,23 @@ AT_ONCE = 40
 BANK = np.random.default_rng(1).normal(0, 0.25, 140 * CHUNK_SAMPLES).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["agnostic", "conditioned"])
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Where others have the second core, every small clip would wait for it."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=["tiny-agnostic", "tiny-conditioned", "of random weights"])
 def backends(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Selector]:
-    """Agnostic without, conditioned with a term for the position: without one, chunks that are alike tie."""
+    """What training made, and a selector without a term for the position: there, chunks that are alike tie."""
     folder = tmp_path_factory.mktemp("selector")
-    small_selectors.saved(folder, request.param, pos_scale=0.3 * request.param)
-    export(folder)
+    trained = EMBEDDED.get(request.param) or small_selectors.saved(folder)
+    export(trained, folder)
     return {
-        "torch": LearnedSelector.load(folder),
+        "torch": LearnedSelector.load(trained),
         "features": OnnxSelector(folder / FEATURES_GRAPH),
         "waveform": OnnxSelector(folder / WAVEFORM_GRAPH),
     }
@@ -66,20 +87,20 @@ def audio(rng: np.random.Generator, seconds: float) -> np.ndarray:
 
 
 def clips(n: int) -> Iterator[list[Clip]]:
-    """Of 40 clips 39 last .1 to 8 s and one 8 to 130 s, both uniform in the logarithm; AT_ONCE together."""
+    """Of 20 clips 19 last .1 to 8 s and one 8 to 130 s, both uniform in the logarithm; AT_ONCE together."""
     rng = np.random.default_rng(0)
     for first in range(0, n, AT_ONCE):
         batch = []
         for i in range(first, first + AT_ONCE):
-            low, high = (8, 130) if i % 40 == 0 else (0.1, 8)
+            low, high = (8, 130) if i % 20 == 0 else (0.1, 8)
             seconds = float(np.exp(rng.uniform(np.log(low), np.log(high))))
             batch.append(Clip(str(i), audio(rng, seconds), QUESTIONS[i % len(QUESTIONS)]))
         yield batch
 
 
-def test_all_backends_keep_the_same_chunks_of_2000_clips(backends: dict[str, Selector]) -> None:
+def test_all_backends_keep_the_same_chunks_of_1600_clips(backends: dict[str, Selector]) -> None:
     worst, decisions, spread = dict.fromkeys(backends, 0.0), 0, []
-    for batch in clips(400 if backends["torch"].asks else 2_000):
+    for batch in clips(2_000):
         found = {name: selector.scores(batch) for name, selector in backends.items()}
         for i, one in enumerate(batch):
             expected = found["torch"][i]
@@ -93,7 +114,7 @@ def test_all_backends_keep_the_same_chunks_of_2000_clips(backends: dict[str, Sel
                 again = [selector.keep(got, kept_chunks(b, len(got))).tolist() for b in BUDGETS]
                 assert again == kept, f"{name}, clip {one.sample_id}"
     assert decisions == len(spread) * len(BUDGETS)
-    assert np.quantile(spread, 0.8) > 0.3, "scores that hardly differ would prove nothing"
+    assert np.quantile(spread, 0.8) > 0.2, "scores that hardly differ would prove nothing"
     assert max(worst.values()) < 1e-4, worst
 
 
@@ -139,6 +160,48 @@ def test_a_question_matters_where_it_is_read_and_is_asked_for(tmp_path: Path) ->
             selector.scores([Clip("x", wave)])
         given = OnnxSelector(tmp_path / graph, encode=lambda _: [1, 4])
         assert np.array_equal(given.scores([Clip("", wave, "ignored")])[0], one)
+
+
+@pytest.mark.parametrize("broken", [np.nan, -np.inf])
+def test_audio_that_is_no_number_is_refused_by_name(backends: dict[str, Selector], broken: float) -> None:
+    wave = BANK[: 3 * CHUNK_SAMPLES].copy()
+    wave[20_000] = broken
+    for selector in backends.values():
+        with pytest.raises(InputError, match="sample b: has audio with NaN or infinite samples; leave it out"):
+            selector.scores([Clip("a", BANK[:CHUNK_SAMPLES], "who"), Clip("b", wave, "who")])
+
+
+def test_the_features_of_a_graph_run_on_its_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export(small_selectors.saved(tmp_path))
+    seen = []
+
+    def watched(*arguments: Any) -> Any:
+        seen.append(arguments[-1])
+        return mel_products(*arguments)
+
+    monkeypatch.setattr("earmark.kernels.logmel.mel_products", watched)
+    OnnxSelector(tmp_path / FEATURES_GRAPH, threads=1).scores([Clip("", BANK[:CHUNK_SAMPLES])])
+    assert seen == [1]
+
+
+@pytest.mark.parametrize(("provider", "first"), [("cuda", "CUDA"), ("tensorrt", "Tensorrt")])
+def test_a_gpu_that_does_not_start_is_no_silent_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str, first: str
+) -> None:
+    export(small_selectors.saved(tmp_path))
+    taken = []
+    real = onnxruntime.InferenceSession
+
+    def fallen_back(path: str, options: Any, providers: list[Any]) -> onnxruntime.InferenceSession:
+        taken.extend(providers)
+        return real(path, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", PROVIDERS.values)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fallen_back)
+    with pytest.raises(InputError, match=f"provider {provider}: cannot be started, onnxruntime took CPUExecution"):
+        OnnxSelector(tmp_path / WAVEFORM_GRAPH, provider)
+    assert str(taken[0]).strip("('").startswith(first)
+    assert taken[-1] == ("CUDAExecutionProvider", {"use_tf32": 0})
 
 
 CODE = """

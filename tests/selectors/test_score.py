@@ -55,6 +55,15 @@ def test_what_is_kept_is_written(clip: Path, tmp_path: Path) -> None:
     assert said["kept_hash"] == audio_hash(expected)
 
 
+def test_a_recording_is_never_written_over(clip: Path, tmp_path: Path) -> None:
+    before = clip.read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for out in (tmp_path, tmp_path / "link", tmp_path / "link/.." / tmp_path.name):
+        done = run(clip, "--selector", "energy", "--budget", 0.4, "--out", out)
+        assert (done.exit_code, "would write over the recording" in done.output) == (2, True), done.output
+    assert clip.read_bytes() == before
+
+
 @pytest.mark.parametrize("graph", ["waveform.onnx", "features.onnx"])
 def test_a_graph_reads_the_question(clip: Path, tmp_path: Path, graph: str) -> None:
     export(small_selectors.saved(tmp_path / "selector", conditioned=True))
@@ -81,6 +90,10 @@ def test_what_makes_no_sense_is_refused(clip: Path, tmp_path: Path) -> None:
     ):
         done = run(*arguments)
         assert (done.exit_code, expected in done.output) == (2, True), done.output
+    export(small_selectors.saved(tmp_path))
+    graph = tmp_path / "waveform.onnx"
+    graph.write_bytes(graph.read_bytes().replace(b"chunks", b"chanks"))
+    assert isinstance(run(clip, "--selector", graph).exception, InputError)
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF")
     for arguments, expected in (

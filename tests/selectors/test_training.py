@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
 from torch.nn import functional
 from two_factor import HEURISTICS, SHUFFLED, accuracy, sweep
 
@@ -21,7 +22,7 @@ from earmark.engine.selectors.learned import AGNOSTIC, CARD, CONDITIONED, WEIGHT
 from earmark.engine.selectors.oracle import Relevance
 from earmark.engine.selectors.training import loss as teaching
 from earmark.engine.selectors.training.lessons import Lessons, make_lessons
-from earmark.engine.selectors.training.run import Recipe, train
+from earmark.engine.selectors.training.run import Recipe, Vocabulary, train
 from earmark.engine.selectors.training.selectors import SEEDS, jobs, query_tokenizer, train_all
 from earmark.engine.signoff.certificate import certify
 from earmark.engine.signoff.rule import Rule
@@ -126,7 +127,7 @@ def test_the_moments_are_of_the_training_part_alone():
 def test_a_run_that_is_killed_and_resumed_ends_with_the_same_bits(conditioned, tmp_path):
     made, seen = lessons(), []
     tokens = [[i % 2] for i in range(len(made))] if conditioned else None
-    vocabulary = 2 if conditioned else None
+    vocabulary = Vocabulary(2, "ab" * 32) if conditioned else None
     whole = train(made, QUICK, 42, tokens, vocabulary)
     resumed = None
     for left in (9, 7, 6, 100):  # batches until it is stopped; an epoch has five
@@ -157,8 +158,12 @@ def test_it_stops_early_and_keeps_the_best():
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
     train(lessons(), QUICK, 42, checkpoint=tmp_path / "c.pt")
-    with pytest.raises(InputError, match="of other data, another recipe or seed"):
+    with pytest.raises(InputError, match="of other data, another recipe, seed or"):
         train(lessons(), replace(QUICK, alpha=1.0), 42, checkpoint=tmp_path / "c.pt")
+    tokens = [[0]] * len(lessons())
+    train(lessons(), QUICK, 42, tokens, Vocabulary(2, "ab" * 32), tmp_path / "conditioned.pt")
+    with pytest.raises(InputError, match="or tokenizer; delete it"):
+        train(lessons(), QUICK, 42, tokens, Vocabulary(2, "cd" * 32), tmp_path / "conditioned.pt")
     (tmp_path / "c.pt").write_bytes(b"no")
     with pytest.raises(InputError, match="delete it"):
         train(lessons(), QUICK, 42, checkpoint=tmp_path / "c.pt")
@@ -193,8 +198,19 @@ def test_what_is_trained_is_not_trained_again(tmp_path):
     before = (first.job.folder / WEIGHTS).stat().st_mtime_ns
     assert train_all(asked, lessons(), QUICK, MADE, None, stop=lambda: True) == [first]
     assert (first.job.folder / WEIGHTS).stat().st_mtime_ns == before
-    with pytest.raises(InputError, match="of other data or another recipe"):
+    with pytest.raises(InputError, match="of other data, another recipe"):
         train_all(asked, lessons(), replace(QUICK, rate=1e-4), MADE, None)
+
+
+def test_a_selector_that_reads_in_other_tokens_is_another(tmp_path):
+    asked, tokenizer = jobs(tmp_path, [CONDITIONED], [0.5], [7]), query_tokenizer("tiny")
+    quick = replace(QUICK, epochs=1)
+    (first,) = train_all(asked, lessons(), quick, MADE, tokenizer)
+    assert train_all(asked, lessons(), quick, MADE, query_tokenizer("tiny")) == [first]
+    other = Tokenizer.from_str(tokenizer.to_str())
+    other.add_tokens(["earmark"])
+    with pytest.raises(InputError, match="another recipe or tokenizer"):
+        train_all(asked, lessons(), quick, MADE, other)
 
 
 # What they are worth ---------------------------------------------------------------------------------------

@@ -57,6 +57,13 @@ class Recipe:
                 raise InputError(f"recipe {name}", f"is {getattr(self, name)}", do)
 
 
+class Vocabulary(NamedTuple):
+    """What a conditioned selector reads questions in."""
+
+    size: int
+    tokenizer: str  # SHA-256 of its file: others of one size give the same token another meaning
+
+
 class Epoch(NamedTuple):
     """One point of the curves."""
 
@@ -90,18 +97,19 @@ def train(
     recipe: Recipe,
     seed: int,
     tokens: Tokens | None = None,
-    vocabulary: int | None = None,
+    vocabulary: Vocabulary | None = None,
     checkpoint: Path | None = None,
     report: Report = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Run | None:
     """Train to the end, from `checkpoint` where it exists; None where `stop` ended it before.
 
-    `tokens` are the questions' and `vocabulary` their number of kinds, for a conditioned selector.
+    `tokens` are the questions', of `vocabulary`, for a conditioned selector.
     """
     training, validation = lessons.split(recipe.validation)
     run = _begin(lessons, training, recipe, seed, vocabulary)
-    belongs = {"lessons": lessons.hash, "recipe": asdict(recipe), "seed": seed, "vocabulary": vocabulary}
+    reads = vocabulary and vocabulary.tokenizer
+    belongs = {"lessons": lessons.hash, "recipe": asdict(recipe), "seed": seed, "vocabulary": reads}
     if checkpoint is not None and checkpoint.exists():
         _restore(run, checkpoint, belongs)
     while run.epoch < recipe.epochs and run.epoch - run.best_epoch < recipe.patience:
@@ -119,11 +127,11 @@ def train(
     return run
 
 
-def _begin(lessons: Lessons, training: Rows, recipe: Recipe, seed: int, vocabulary: int | None) -> Run:
+def _begin(lessons: Lessons, training: Rows, recipe: Recipe, seed: int, vocabulary: Vocabulary | None) -> Run:
     """A scorer that knows nothing but how features are distributed."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        scorer = ChunkScorer(vocabulary)
+        scorer = ChunkScorer(vocabulary and vocabulary.size)
         if scorer.query is not None:
             for table in (scorer.query.tokens, scorer.query.positions):
                 nn.init.normal_(table.weight, std=0.3)
@@ -251,7 +259,9 @@ def _restore(run: Run, path: Path, belongs: dict[str, Any]) -> None:
         raise InputError(path, "is no checkpoint that can be read", "delete it to begin again") from error
     if saved.get("belongs") != belongs:
         raise InputError(
-            path, "is of other data, another recipe or seed", "delete it to begin again, or train as it was begun"
+            path,
+            "is of other data, another recipe, seed or tokenizer",
+            "delete it to begin again, or train as it was begun",
         )
     run.scorer.load_state_dict(saved["weights"])
     run.descent.load_state_dict(saved["descent"])

@@ -26,9 +26,10 @@ from earmark.engine.selectors.learned import (
     LearnedSelector,
     question_tokens,
     read_card,
+    tokenizer_hash,
 )
 from earmark.engine.selectors.training.lessons import Lessons
-from earmark.engine.selectors.training.run import Epoch, Recipe, Run, train
+from earmark.engine.selectors.training.run import Epoch, Recipe, Run, Vocabulary, train
 
 METHODS = {"agnostic": AGNOSTIC, "conditioned": CONDITIONED}
 SEEDS = (42, 123, 456)
@@ -80,9 +81,13 @@ def train_all(
         if not (job.folder / CARD).exists() and not _train(job, lessons, own, made, tokenizer, report, stop):
             return None
         card = read_card(job.folder)
-        if card["recipe"] != asdict(own) or card["data"] != lessons.hash or card["seed"] != job.seed:
+        reads = _read_by(job, tokenizer)
+        expected = (asdict(own), lessons.hash, job.seed, None if reads is None else tokenizer_hash(reads))
+        if (card["recipe"], card["data"], card["seed"], card.get("tokenizer")) != expected:
             raise InputError(
-                job.folder, "holds a selector of other data or another recipe", "remove it, or choose another folder"
+                job.folder,
+                "holds a selector of other data, another recipe or tokenizer",
+                "remove it, or choose another folder",
             )
         trained.append(Trained(job, card))
     return trained
@@ -98,9 +103,9 @@ def _train(
     stop: Callable[[], bool],
 ) -> bool:
     """Whether it came to the end."""
-    reads = tokenizer if job.method == CONDITIONED else None
+    reads = _read_by(job, tokenizer)
     tokens = None if reads is None else [question_tokens(reads, question) for question in lessons.questions]
-    vocabulary = None if reads is None else reads.get_vocab_size()
+    vocabulary = None if reads is None else Vocabulary(reads.get_vocab_size(), tokenizer_hash(reads))
     checkpoint = job.folder / CHECKPOINT
     run = train(lessons, recipe, job.seed, tokens, vocabulary, checkpoint, lambda epoch: report(job, epoch), stop)
     if run is None:
@@ -108,6 +113,11 @@ def _train(
     LearnedSelector(run.scorer, make_card(job, run, lessons, recipe, made), reads).save(job.folder)
     checkpoint.unlink()
     return True
+
+
+def _read_by(job: Job, tokenizer: Tokenizer | None) -> Tokenizer | None:
+    """The tokenizer where the job's selector reads questions."""
+    return tokenizer if job.method == CONDITIONED else None
 
 
 def make_card(job: Job, run: Run, lessons: Lessons, recipe: Recipe, made: dict[str, Any]) -> Card:
