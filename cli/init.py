@@ -1,14 +1,10 @@
 """`earmark init CORPUS`: a spec to start from, and what it will take."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from earmark.cli.progress import Progress
-
-if TYPE_CHECKING:
-    from earmark.engine.sweep.estimate import Estimate
 
 
 @click.command()
@@ -84,19 +80,19 @@ def init(
         spec = specs.parse(text, out.name)
         here = answerer == "tiny" or answerer in FOLDERS or Path(answerer).is_dir()
         foreseen = estimate.measure(spec) if (here if measure is None else measure) else estimate.count(spec)
-    write_file(out, text.encode())
+    measured = foreseen.seconds is not None
+    words = foreseen.words if measured else f"{foreseen.words}; no estimate of the time: {_how(answerer, here)}"
+    write_file(out, f"# When this was written: {words}\n{text}".encode())
     click.echo(f"{found.name}: {said['examples']:,} questions about {said['recordings']:,} recordings")
     for partition in said["partitions"]:
         able = sum(family["testable"] for family in partition["families"])
         click.echo(f"  {partition['name']}: {able} of {len(partition['families'])} families can be tested")
-    click.echo(_words(foreseen))
+    click.echo(words)
     click.echo(f"wrote {out}\nnext: earmark run {out} --limit 64")
 
 
-def _words(foreseen: "Estimate") -> str:
-    said = f"{foreseen.evaluations:,} evaluations"
-    if foreseen.seconds is None or foreseen.saved is None:
-        return f"{said}; --measure foresees the time"
-    hours = foreseen.seconds / 3600
-    time = f"{foreseen.seconds / 60:.1f} minutes" if hours < 2 else f"{hours:.1f} hours"
-    return f"{said}, {foreseen.saved:.0%} of the computation saved, about {time} here"
+def _how(answerer: str, here: bool) -> str:
+    """How to get an estimate."""
+    if here:
+        return "--measure foresees it"
+    return f"{answerer} is no folder here; name its folder with --answerer, or download it with --measure"

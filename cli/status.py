@@ -54,6 +54,8 @@ def table(found: "Status") -> str:
     if found.complete or found.can_be_certified:
         which = "" if found.complete else "   (the budgets that are complete)"
         lines.append(f"next: earmark certify {found.run}{which}")
+    elif found.references_alone:
+        lines.append(f"earmark certify has to wait for a budget of {', '.join(found.references_alone)}")
     if not found.complete:
         lines.append(f"next: earmark run {found.run / 'spec.toml'} --out {found.run}")
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from typing import Any
 
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.schema import UNCOMPRESSED
+from earmark.engine.signoff.gain import AGNOSTIC, CONDITIONED
 from earmark.engine.signoff.rule import Rule
 from earmark.engine.toml_tables import Document, Table, choice, flag, number, text, whole
 
@@ -222,6 +223,8 @@ def _methods(document: Document) -> tuple[MethodSpec, ...]:
             raise table.refusal(
                 "name", f"must be one of {', '.join(HEURISTICS)}, or have a selector", "add selector = ..."
             )
+        if one.selector in HEURISTICS and one.in_domain:
+            raise table.refusal("in_domain", f"says nothing: {one.selector} is not trained", "leave it out")
         if one.selector not in HEURISTICS and len(one.seeds) > 1 and _SEED not in one.selector:
             raise table.refusal("selector", f"must hold {_SEED}, as there are several seeds", f'write "...-{_SEED}"')
         made.append(one)
@@ -260,6 +263,8 @@ def _streams(table: Table) -> StreamsSpec:
     table.done()
     if made.family is not None and not (made.permuted_family or made.naive_family):
         raise table.refusal("family", "says nothing: no question is permuted within families", "set permuted_family")
+    if "seed" in table and not made.any:
+        raise table.refusal("seed", "says nothing: no question is permuted", "set permuted_global")
     return made
 
 
@@ -301,8 +306,11 @@ def _rule(table: Table) -> Rule:
     try:
         return Rule(**{key: value for key, value in taken.items() if value is not None})
     except InputError as error:
-        option = str(error).split()[0].rstrip(":").replace("-", "_")
+        option, value = (word.rstrip(":").replace("-", "_") for word in str(error).split()[:2])
         key = {"rule": "name", "tolerance": "tolerances"}.get(option, option)
+        average = taken["tolerance_average"]
+        if option == "tolerance" and average is not None and value in (f"{average}", f"{average:g}"):
+            key = key if average in (taken["tolerances"] or ()) else "tolerance_average"
         raise table.refusal(key if key in table else None, f"is refused ({error})", "mend it") from None
 
 
@@ -343,6 +351,16 @@ def _check_together(spec: Spec, document: Document) -> None:
     streams = document.table("streams")
     if spec.streams.any and all(method.selector in HEURISTICS for method in spec.methods):
         raise streams.refusal(None, "permutes questions, but no method reads them", "add a selector that does")
+    declared = [*spec.partitions.names, *(["semantic"] if spec.partitions.semantic else [])]
+    known_later = not spec.partitions.names or spec.partitions.side is not None  # what a corpus or a table brings
+    if spec.streams.family is not None and not known_later and spec.streams.family not in declared:
+        raise streams.refusal("family", "is no partition of this spec", f"choose from {', '.join(declared)}")
+    methods = {method.name for method in spec.methods}
+    naive = [key for key in ("naive_global", "naive_family") if getattr(spec.streams, key)]
+    for method in sorted(methods) if naive else ():
+        partner = method.removesuffix(CONDITIONED) + AGNOSTIC
+        if method.endswith(CONDITIONED) and partner not in methods:
+            raise streams.refusal(naive[0], f"compares {method} with {partner}, which is no method", "add it, or set 0")
     names = [answerer.name for answerer in spec.answerers]
     if spec.rule.reference_answerer is not None and spec.rule.reference_answerer not in names:
         rule = document.table("rule")

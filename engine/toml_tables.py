@@ -4,6 +4,7 @@
 """
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -98,7 +99,7 @@ class Document:
         self._file = file
         try:
             self._data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # a number of 4301 digits is no TOMLDecodeError
             raise InputError(file, f"is not TOML ({error})", "mend that line") from None
         self._places = _places(text)
         self._known: list[str] = []
@@ -109,7 +110,7 @@ class Document:
         values = self._data.get(section, {})
         if not isinstance(values, Mapping):
             raise self._misplaced(section, f"[{section}]")
-        return self._table(section, 0, values)
+        return self._table(section, 0, [values])
 
     def tables(self, section: str) -> list[Table]:
         """The sections of an array, `[[section]]`, in order."""
@@ -117,7 +118,7 @@ class Document:
         values = self._data.get(section, [])
         if not isinstance(values, list) or not all(isinstance(value, Mapping) for value in values):
             raise self._misplaced(section, f"[[{section}]]")
-        return [self._table(section, number, value) for number, value in enumerate(values)]
+        return [self._table(section, number, values) for number in range(len(values))]
 
     def done(self) -> None:
         """Refuse the sections that nobody asked for."""
@@ -128,8 +129,14 @@ class Document:
                 line = self._places.get((section, 0), (_line_of(self.text, section), {}))[0]
                 raise InputError(f"{self._file} line {line} [{section}]", "is an unknown section", do)
 
-    def _table(self, section: str, number: int, values: Mapping[str, Any]) -> Table:
+    def _table(self, section: str, number: int, tables: Sequence[Mapping[str, Any]]) -> Table:
+        """The section of this number among those of its name."""
+        values = tables[number]
         line, lines = self._places.get((section, number), (0, {}))
+        if not line and values:  # dotted or inline: no header
+            line = _line_of(self.text, section)
+            before = [key for table in tables[:number] for key in table]
+            lines = {key: _inline(self.text, section, line, key, before.count(key)) for key in values}
         return Table(self._file, section, values, lines, line)
 
     def _misplaced(self, section: str, wanted: str) -> InputError:
@@ -165,11 +172,25 @@ def _line_of(text: str, key: str) -> int:
     return text.count("\n", 0, found.end()) + 1 if found else 1
 
 
+def _inline(text: str, section: str, line: int, key: str, number: int) -> int:
+    """The line of a key in a section without a header, or the section's; `number` tables before it have that key."""
+    name = rf"[\"']?{re.escape(key)}\b[\"']?\s*[.=]"
+    dotted = re.search(rf"^\s*[\"']?{re.escape(section)}[\"']?\s*\.\s*{name}", text, re.MULTILINE)
+    if dotted:
+        return text.count("\n", 0, dotted.end()) + 1
+    start = sum(map(len, text.splitlines(keepends=True)[: line - 1]))
+    found = [match.end() for match in re.finditer(rf"(?<![\w-]){name}", text[start:])]
+    return line + text.count("\n", start, start + found[number]) if number < len(found) else line
+
+
 def _written(value: object) -> str:
     """As TOML writes it, cut short."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    written = f'"{value}"' if isinstance(value, str) else str(value)
+    try:
+        written = f'"{value}"' if isinstance(value, str) else str(value)
+    except ValueError:  # more digits than Python writes
+        written = "a huge number"
     return written if len(written) <= 60 else written[:57] + "..."
 
 
@@ -202,10 +223,16 @@ def whole(low: int, high: int) -> Callable[[Any], int]:
 
 
 def number(value: Any) -> float:
-    """Any number."""
+    """Any finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError
-    return float(value)
+    try:
+        made = float(value)
+    except OverflowError:
+        raise ValueError from None
+    if not math.isfinite(made):
+        raise ValueError
+    return made
 
 
 def choice(*known: str) -> Callable[[Any], str]:

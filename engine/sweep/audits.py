@@ -34,12 +34,18 @@ GRID_ROW = pa.schema(
 _SEED = 42
 
 
+def flips_missing(run: Path, prepared: Prepared, name: str) -> bool:
+    """Whether raw questions are still to be answered twice."""
+    return prepared.spec.audits.flip_rate > 0 and not _flips(run, name).exists()
+
+
+def _flips(run: Path, name: str) -> Path:
+    return run / FLIPS / f"answerer={quote(name, safe='')}.json"
+
+
 def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer, options: Options) -> None:
     """Answer raw questions, spread over the corpus, twice."""
     wanted, n = prepared.spec.audits.flip_rate, prepared.survey.examples
-    path = run / FLIPS / f"answerer={quote(name, safe='')}.json"
-    if not wanted or path.exists():
-        return
     requests: list[Request] = []
     for example in islice(in_order(prepared.corpus), 0, None, max(1, n // wanted)):
         audio, _ = hear(example.audio)
@@ -49,7 +55,7 @@ def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer, options:
             requests.append(Request(example.sample_id, heard, example.question, example.choices, example.answer))
     found = flip_rate(answerer, requests, options)
     content = {"asked": len(requests), "compared": found.compared, "changed": found.changed}
-    atomic.write_file(path, (json.dumps(content) + "\n").encode())
+    atomic.write_file(_flips(run, name), (json.dumps(content) + "\n").encode())
 
 
 def grids(run: Path, prepared: Prepared) -> None:

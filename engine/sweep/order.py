@@ -33,16 +33,21 @@ class Level:
     budget: float
     curves: tuple[Curve, ...]
 
+    @property
+    def permuted(self) -> bool:
+        """Whether it is for the audits only."""
+        return self.name.startswith("streams")
+
     def keys(self, answerer: str, corpus: str) -> dict[Curve, CellKey]:
         """The cells of an answerer."""
         return {curve: curve.key(answerer, corpus, self.budget) for curve in self.curves}
 
 
 def levels(spec: Spec, asking: Collection[str]) -> tuple[Level, ...]:
-    """All levels of one answerer; `asking` are the methods whose selector reads the question."""
+    """All levels of an answerer; `asking` are the methods whose selector reads the question."""
     made = [Level("raw", 1.0, (Curve(UNCOMPRESSED, 0, ANCHOR),))]
     anchors = tuple(Curve(method.name, seed, ANCHOR) for method in spec.methods for seed in method.seeds)
-    made += [Level(f"anchor-{budget:g}", budget, anchors) for budget in spec.budgets]
+    made += [Level(f"anchor-{budget!r}", budget, anchors) for budget in spec.budgets]
     naive = naive_streams(spec)
     with_partners = {*asking, *(name.removesuffix(CONDITIONED) + AGNOSTIC for name in asking)}
     others = [
@@ -55,7 +60,7 @@ def levels(spec: Spec, asking: Collection[str]) -> tuple[Level, ...]:
     if naive and others:  # the answerer gets other questions there: they have a raw reference of their own
         made.append(Level("streams-1", 1.0, tuple(Curve(UNCOMPRESSED, 0, stream) for stream in naive)))
     if others:
-        made += [Level(f"streams-{budget:g}", budget, tuple(others)) for budget in spec.budgets]
+        made += [Level(f"streams-{budget!r}", budget, tuple(others)) for budget in spec.budgets]
     return tuple(made)
 
 

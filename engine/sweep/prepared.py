@@ -54,6 +54,11 @@ class Prepared:
             },
             "window": self.spec.window,
             "answerers": [answerer.name for answerer in self.spec.answerers],
+            "selectors": {
+                f"{method}/{seed}": selector.weights
+                for (method, seed), selector in self.selectors.items()
+                if selector.weights is not None  # a spec names a place: others may lie there at another time
+            },
             "levels": [
                 {"name": level.name, "budget": level.budget, "curves": [list(curve) for curve in level.curves]}
                 for level in self.levels
@@ -61,19 +66,20 @@ class Prepared:
         }
 
 
-def prepare(spec: Spec, run: Path) -> Prepared:
-    """Open what the spec names, and begin its folder or find it begun alike."""
+def prepare(spec: Spec, run: Path, shares: int = 1) -> Prepared:
+    """Open what the spec names, and begin its folder or find it begun alike; `shares` is the number of shards."""
     asked = spec.corpus
     corpus = open_corpus(Path(asked.path), asked.kind, name=asked.name, allow_outside=asked.allow_outside)
     selectors = {(m.name, seed): load(m.place(seed), seed) for m in spec.methods for seed in m.seeds}
     asking = {name for (name, _), selector in selectors.items() if selector.asks}
     if spec.streams.any and not asking:
         raise InputError("[streams]", "permutes questions, but no selector reads them", "set all of it to 0")
+    found = survey(corpus, spec.window)
+    _check_shares(found, spec.window, shares)
     folder = SweepFolder(run)
     families = _families(spec, corpus, run)
     primary = families[spec.streams.family or next(iter(families))] if families else {}
     first = next(iter(families.values())) if families else {}
-    found = survey(corpus, spec.window)
     examples = list(in_order(corpus)) if spec.streams.any else []
     streams = Streams(
         [Question.of(e) for e in examples], [primary.get(e.sample_id, ALL) for e in examples], spec.streams.seed
@@ -81,6 +87,15 @@ def prepare(spec: Spec, run: Path) -> Prepared:
     made = Prepared(spec, corpus, found, levels(spec, asking), selectors, streams, _Families(first))
     folder.begin(made.plan, spec.text)
     return made
+
+
+def _check_shares(found: Survey, window: int, shares: int) -> None:
+    """InputError where some shard would have nothing to do."""
+    if shares > found.windows:
+        smaller = min(found.recordings // shares, window - 1)
+        do = f"set window = {smaller} in [sweep], or use" if smaller else "use"
+        what = f"is more shards than there are windows ({found.windows}, of {window} recordings each)"
+        raise InputError(f"--shard I/{shares}", what, f"{do} at most {found.windows}")
 
 
 class _Families(dict[str, str]):

@@ -1,4 +1,4 @@
-"""The sweep on one screen: for every answerer, level by level and window by window, what is not there yet.
+"""The sweep on one screen: answerer by answerer, level by level and window by window, what is not there yet.
 
 Whatever stops it, the next run goes on where it was and ends with the same bytes. Signs nothing off.
 """
@@ -51,6 +51,13 @@ def options(asked: AnswererSpec, machine: MachineSpec) -> Options:
     )
 
 
+def decoders(machine: MachineSpec) -> int:
+    """Processes that decode audio ahead; 0: none, it is done in between."""
+    if machine.decoders is not None:
+        return machine.decoders
+    return 0 if machine.device == "cpu" else _DECODERS_BESIDE_A_GPU
+
+
 def run(
     spec: Spec,
     out: Path,
@@ -65,41 +72,65 @@ def run(
 
     `stop` is asked before every window and after every batch.
     """
-    folder, prepared = SweepFolder(out), prepare(spec, out)
+    folder, prepared = SweepFolder(out), prepare(spec, out, shard.count)
     cards.write(spec, out)
-    first = prepared.survey.windows if limit is None else min(-(-limit // spec.window), prepared.survey.windows)
+    total = prepared.survey.windows
+    first = total if limit is None else min(-(-limit // spec.window), total)
+    audited = first == total and shard.index == 0
     ours = [number for number in range(first) if shard.has(number)]
     meter = _Meter(prepared, ours, report)
-    for asked in spec.answerers:
-        tasks = [
-            (level, number)
-            for level in prepared.levels
-            for number in _missing(folder, prepared, asked.name, level, ours)
-        ]
-        meter.found(asked.name, tasks)
-        if tasks:
-            answerer, how = load(asked, spec.machine), options(asked, spec.machine)
-            if limit is None and shard.index == 0:
-                audits.flips(out, prepared, asked.name, answerer, how)
-            for level, window, clips in _heard(prepared, tasks):
-                if stop():  # a window of one batch is whole before anybody could stop it
-                    return Swept(stopped=True, complete=False)
-                chosen = choose(folder, level, clips, prepared.selectors, prepared.streams)
-                requests = list(answering.requests(level, clips, chosen, prepared.streams))
-                try:
-                    with folder.answers(asked.name, window.number) as results:
-                        answers = answering.answer(answerer, how, requests, results, meter.batch, stop)
-                except answering.StoppedError:
-                    return Swept(stopped=True, complete=False)
-                made = answering.rows(level, clips, chosen, prepared.streams, answers, prepared.family_of)
-                folder.write_window(asked.name, level, window.number, made)
-                meter.window(level, window)
-                folder.complete(asked.name, prepared.corpus.name, level, prepared.survey.windows)
+    loaded = _Loaded(load, spec.machine)
+    for asked, levels in _turns(prepared):
+        if audited and audits.flips_missing(out, prepared, asked.name):
+            audits.flips(out, prepared, asked.name, loaded.of(asked), options(asked, spec.machine))
+        tasks = [(level, number) for level in levels for number in _missing(folder, prepared, asked.name, level, ours)]
+        meter.found(asked.name, levels, tasks)
+        for level, window, clips in _heard(prepared, tasks):
+            if stop():  # a window of one batch is whole before anybody could stop it
+                return Swept(stopped=True, complete=False)
+            chosen = choose(folder, level, clips, prepared.selectors, prepared.streams)
+            requests = list(answering.requests(level, clips, chosen, prepared.streams))
+            how = options(asked, spec.machine)
+            try:
+                with folder.answers(asked.name, window.number) as results:
+                    answers = answering.answer(loaded.of(asked), how, requests, results, meter.batch, stop)
+            except answering.StoppedError:
+                return Swept(stopped=True, complete=False)
+            made = answering.rows(level, clips, chosen, prepared.streams, answers, prepared.family_of)
+            folder.write_window(asked.name, level, window.number, made)
+            meter.window(level, window)
+            folder.complete(asked.name, prepared.corpus.name, level, total)
     complete = finish(folder, prepared)
-    if limit is None and shard.index == 0:
+    if audited:
         audits.grids(out, prepared)
-    looked = limit is not None and not complete
+    looked = first < total and not complete
     return Swept(False, complete, preview.make(folder, prepared, first) if looked else None)
+
+
+def _turns(prepared: Prepared) -> Iterator[tuple[AnswererSpec, list[Level]]]:
+    """What verdicts need for all answerers, then permuted questions, from the answerer on that is loaded already."""
+    answerers = prepared.spec.answerers
+    for asked in answerers:
+        yield asked, [level for level in prepared.levels if not level.permuted]
+    for asked in reversed(answerers):
+        yield asked, [level for level in prepared.levels if level.permuted]
+
+
+class _Loaded:
+    """The answerer whose turn it is: loaded when it is first needed, in place of the one before."""
+
+    def __init__(self, load: Load, machine: MachineSpec) -> None:
+        self._load = load
+        self._machine = machine
+        self._asked: AnswererSpec | None = None
+        self._answerer: Answerer | None = None
+
+    def of(self, asked: AnswererSpec) -> Answerer:
+        """That of a spec."""
+        if self._answerer is None or self._asked != asked:
+            self._answerer = None  # there may not be memory for two
+            self._answerer, self._asked = self._load(asked, self._machine), asked
+        return self._answerer
 
 
 def finish(folder: SweepFolder, prepared: Prepared) -> bool:
@@ -126,10 +157,6 @@ def _missing(folder: SweepFolder, prepared: Prepared, answerer: str, level: Leve
 
 def _heard(prepared: Prepared, tasks: list[tuple[Level, int]]) -> Iterator[tuple[Level, Window, Clips]]:
     """The windows that are to be answered, with their clips; decoded ahead, one pass over the audio for each level."""
-    machine = prepared.spec.machine
-    decoders = machine.decoders
-    if decoders is None:
-        decoders = 0 if machine.device == "cpu" else _DECODERS_BESIDE_A_GPU
 
     def each() -> Iterator[tuple[Level, Window]]:
         for level in prepared.levels:
@@ -139,7 +166,7 @@ def _heard(prepared: Prepared, tasks: list[tuple[Level, int]]) -> Iterator[tuple
                 yield from ((level, window) for window in of_level if window.number in wanted)
 
     examples = (example for _, window in each() for example in window.examples)
-    clips = stream(examples, workers=decoders)
+    clips = stream(examples, workers=decoders(prepared.spec.machine))
     for level, window in each():
         yield level, window, Clips(window, list(islice(clips, len(window.examples))))
 
@@ -151,16 +178,18 @@ class _Meter:
         sizes = prepared.survey.sizes
         self._sizes = sizes
         self._report = report
-        self._each = sum(len(level.curves) for level in prepared.levels) * sum(sizes[number] for number in ours)
-        self._total = self._each * len(prepared.spec.answerers)
+        self._examples = sum(sizes[number] for number in ours)
+        curves = sum(len(level.curves) for level in prepared.levels)
+        self._total = curves * self._examples * len(prepared.spec.answerers)
         self._done = self._fresh = 0
         self._name = ""
         self._began: float | None = None  # the first window
 
-    def found(self, answerer: str, tasks: list[tuple[Level, int]]) -> None:
+    def found(self, answerer: str, levels: list[Level], tasks: list[tuple[Level, int]]) -> None:
         """An answerer's turn; what is no task is there already."""
         self._name = answerer
-        self._done += self._each - sum(len(level.curves) * self._sizes[number] for level, number in tasks)
+        self._done += sum(len(level.curves) for level in levels) * self._examples
+        self._done -= sum(len(level.curves) * self._sizes[number] for level, number in tasks)
 
     def batch(self, progress: Progress) -> None:
         """Some answers of the window that is running."""

@@ -39,11 +39,19 @@ class Status(NamedTuple):
         return sum(self._in(entry) for entry in self.levels)
 
     @property
+    def references_alone(self) -> list[str]:
+        """Answerers with cells of raw audio only: there is nothing to judge yet."""
+        raw = [entry.answerer for entry in self.levels if entry.complete and entry.level.name == "raw"]
+        return [answerer for answerer in raw if answerer not in self._compressed]
+
+    @property
     def can_be_certified(self) -> bool:
-        """Whether some answerer has its raw reference and a level of compressed cells."""
-        complete = [entry for entry in self.levels if entry.complete]
-        raw = {entry.answerer for entry in complete if entry.level.name == "raw"}
-        return any(entry.answerer in raw and entry.level.name.startswith("anchor") for entry in complete)
+        """Whether there are compressed cells, of every answerer that has cells."""
+        return bool(self._compressed) and not self.references_alone
+
+    @property
+    def _compressed(self) -> set[str]:
+        return {entry.answerer for entry in self.levels if entry.complete and entry.level.name.startswith("anchor")}
 
     def _in(self, entry: LevelStatus) -> int:
         return len(entry.level.curves) * int(self.plan["corpus"]["examples"])

@@ -1,4 +1,4 @@
-"""A corpus cut into windows: so many recordings in a row, with everything asked about them.
+"""A corpus cut into windows: so many recordings in a row, whole sources of them, with everything asked about them.
 
 A window is what is answered in one go, what a kill costs at most, and what shards share out. Opens no recording.
 """
@@ -15,7 +15,7 @@ from earmark.engine.corpus.example import Audio, Example
 
 
 class Window(NamedTuple):
-    """Examples about a few recordings, in the order of the corpus."""
+    """Examples about the recordings of a few sources, in the order of the corpus."""
 
     number: int
     first: int  # place of its first example in the corpus
@@ -50,30 +50,41 @@ WHOLE = Shard(0, 1)
 
 
 def in_order(corpus: Corpus) -> Iterator[Example]:
-    """Questions about one recording together, wherever the table has them, if it has an end that can be held."""
+    """One source's recordings together, and one recording's questions, wherever the table has them.
+
+    A corpus without an end that can be held is read as it comes.
+    """
     examples = corpus.examples
     if not isinstance(examples, Sequence):
         yield from examples
         return
-    place: dict[Audio, int] = {}
+    of_source: dict[str, int] = {}
+    of_audio: dict[Audio, int] = {}
     for example in examples:
-        place.setdefault(example.audio, len(place))
-    yield from sorted(examples, key=lambda example: place[example.audio])
+        of_source.setdefault(example.source_id, len(of_source))
+        of_audio.setdefault(example.audio, len(of_audio))
+    yield from sorted(examples, key=lambda example: (of_source[example.source_id], of_audio[example.audio]))
 
 
 def windows(corpus: Corpus, size: int) -> Iterator[Window]:
-    """The corpus, `size` recordings at a time."""
+    """The corpus, at most `size` recordings at a time, unless one source has more."""
     held: list[Example] = []
     number = first = recordings = 0
-    for _, group in groupby(in_order(corpus), key=lambda example: example.audio):
-        if recordings == size:
+    for _, group in groupby(in_order(corpus), key=lambda example: example.source_id):
+        source = list(group)
+        more = _recordings(source)
+        if held and recordings + more > size:
             yield Window(number, first, tuple(held))
             number, first, recordings = number + 1, first + len(held), 0
             held = []
-        held += group
-        recordings += 1
+        held += source
+        recordings += more
     if held:
         yield Window(number, first, tuple(held))
+
+
+def _recordings(examples: Sequence[Example]) -> int:
+    return sum(1 for _ in groupby(examples, key=lambda example: example.audio))
 
 
 def survey(corpus: Corpus, size: int) -> Survey:
@@ -83,7 +94,7 @@ def survey(corpus: Corpus, size: int) -> Survey:
     sizes = []
     for window in windows(corpus, size):
         sizes.append(len(window.examples))
-        recordings += sum(1 for _ in groupby(window.examples, key=lambda example: example.audio))
+        recordings += _recordings(window.examples)
         for example in window.examples:
             content = [example.sample_id, example.source_id, example.question, example.choices, example.answer]
             digest.update(json.dumps(content, ensure_ascii=False).encode())

@@ -16,7 +16,8 @@ from earmark.cli.main import earmark
 from earmark.engine.answerers.tiny import TINY_A
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
-from earmark.engine.spec import read
+from earmark.engine.selectors.export import export
+from earmark.engine.spec import parse, read
 from earmark.engine.sweep import cards
 
 SPEC = """\
@@ -159,6 +160,9 @@ def test_init_writes_a_spec_that_runs(tmp_path: Path) -> None:
     assert "synthetic: 900 questions about 150 recordings\n  native: 6 of 6 families can be tested\n" in done.output
     assert re.search(r"11,700 evaluations, \d+% of the computation saved, about [\d.]+ minutes here\n", done.output)
     assert done.output.endswith(f"next: earmark run {spec} --limit 64\n")
+    first, second, *_ = spec.read_text().splitlines()
+    assert first.removeprefix("# When this was written: ") in done.output
+    assert second.startswith("# Earmark evaluates what stands here")
     made = read(spec)
     assert (made.partitions.names, made.answerers[0].model, made.budgets) == (
         ("native",),
@@ -175,7 +179,9 @@ def test_init_counts_where_the_answerer_is_not_here(tmp_path: Path) -> None:
         "init", "synthetic:certification:9", "--answerer", "Qwen/Qwen2-Audio-7B-Instruct", "--device", "cuda",
         "--out", spec, "--tolerance", "0.1",
     )  # fmt: skip
-    assert "702 evaluations; --measure foresees the time" in done.output
+    said = "702 evaluations; no estimate of the time: Qwen/Qwen2-Audio-7B-Instruct is no folder here; name its folder"
+    assert said in done.output
+    assert spec.read_text().startswith(f"# When this was written: {said}")
     assert "0 of 6 families can be tested" in done.output
     assert (read(spec).answerers[0].dtype, read(spec).audits.flip_rate) == ("bfloat16", 200)
     assert "#   fewer than" in spec.read_text()
@@ -212,6 +218,19 @@ def test_a_learned_selector_comes_with_its_card(tmp_path: Path) -> None:
         for seed in method.seeds:
             Path(method.place(seed)).mkdir()
     with pytest.raises(InputError, match="has no card that can be read"):
+        cards.write(spec, tmp_path / "run")
+
+
+def test_a_graph_comes_with_its_own_card(selectors: Path, tmp_path: Path) -> None:
+    export(selectors / "agnostic-42", tmp_path)
+    toml = 'corpus = { path = "synthetic" }\nanswerers = [{ model = "tiny" }]\n[sweep]\nbudgets = [0.5]\n'
+    toml += f'[[methods]]\nname = "edge"\nselector = "{tmp_path / "waveform.onnx"}"\n'
+    spec = parse(toml)
+    cards.write(spec, tmp_path / "run")
+    held = json.loads((tmp_path / "run/selectors/edge/seed=0.json").read_text())
+    assert held["weights"] == json.loads((tmp_path / "card.json").read_text())["weights"]
+    (tmp_path / "card.json").write_bytes((selectors / "agnostic-123/card.json").read_bytes())
+    with pytest.raises(InputError, match=r"card.json: is not the card of waveform.onnx; copy"):
         cards.write(spec, tmp_path / "run")
 
 

@@ -73,6 +73,26 @@ def test_windows_hold_every_example_once_and_keep_recordings_whole(
     assert counted.sizes == tuple(len(window.examples) for window in found)
 
 
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2)), min_size=1, max_size=30), st.integers(1, 4))
+def test_a_source_with_several_clips_is_in_one_window(clips: list[tuple[int, int]], size: int) -> None:
+    from corpus.made import Made
+
+    examples = tuple(
+        Example(f"s{i}", f"r{source}", Made(1.0, number=10 * source + clip), "?", ("a", "b"), 0)
+        for i, (source, clip) in enumerate(clips)
+    )
+    made = Corpus("manifest", "made", examples)
+    found = list(windows(made, size))
+    homes = [{example.source_id for example in window.examples} for window in found]
+    assert sum(map(len, homes)) == len({source for source, _ in clips})
+    assert [example for window in found for example in window.examples] == list(in_order(made))
+    for window, home in zip(found, homes, strict=True):
+        recordings = [audio for audio, _ in groupby(example.audio for example in window.examples)]
+        assert len(recordings) == len(set(recordings))
+        assert len(recordings) <= size or len(home) == 1
+    assert survey(made, size).recordings == len(set(clips))
+
+
 def test_a_corpus_that_has_no_end_to_hold_is_read_as_it_comes() -> None:
     made = open_corpus(Path("synthetic:certification:5"))
     found = list(windows(made, 2))

@@ -87,6 +87,28 @@ def test_only_what_outcomes_depend_on_is_hashed() -> None:
         ("[rule]", "[machine]\ndevice = 'tpu'\n[rule]", 'line 28 [machine] device = "tpu": must be cpu, cuda'),
         ('[corpus]\npath = "synthetic:certification:20"', "corpus = 3", "line 1 corpus: must be a section [corpus]"),
         ("[[answerers]]\n", "[answerers]\n", "is not TOML"),
+        ("0.1]", f"1{'0' * 400}]", "line 28 [rule] tolerances[1] = 1000"),
+        ("0.1]", f"1{'0' * 5000}]", "is not TOML"),
+        ("0.1]", f"0x1{'0' * 5000}]", "line 28 [rule] tolerances[1] = a huge number: must be a number"),
+        ("[rule]", "[rule]\ntolerance_average = nan", "line 28 [rule] tolerance_average = nan: must be a number"),
+        ("[rule]", "[rule]\ntolerance_average = 2", "line 28 [rule] tolerance_average = 2: is refused (tolerance 2.0"),
+        ("[rule]", "[rule]\ntolerance_average = 0", "line 28 [rule] tolerance_average = 0: is refused (tolerance 0:"),
+        (
+            "[rule]",
+            'family = "need"\n[partitions]\nnames = ["native"]\n[rule]',
+            'line 27 [streams] family = "need": is no partition of this spec; choose from native',
+        ),
+        (
+            "learned_agnostic",
+            "other",
+            "line 25 [streams] naive_family = 1: compares learned_conditioned with learned_ag",
+        ),
+        ("permuted_global = 2\nnaive_family = 1", "seed = 3", "line 24 [streams] seed = 3: says nothing"),
+        (
+            '"uniform"',
+            '"uniform"\nin_domain = true',
+            "line 14 [methods] in_domain = true: says nothing: uniform is not",
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_line(old: str, new: str, expected: str) -> None:
@@ -94,6 +116,31 @@ def test_what_is_wrong_is_refused_with_its_line(old: str, new: str, expected: st
     with pytest.raises(InputError, match=re.escape(expected)) as refused:
         parse(SPEC.replace(old, new, 1))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('corpus.path = "x"\nsweep.window = 2\nsweep.budgets = [1.4]', "line 3 [sweep] budgets[0] = 1.4: must be"),
+        ('corpus.path = "x"\nsweep = {window = 0}', "line 2 [sweep] window = 0: must be"),
+        ('corpus.path = "x"\nsweep = {budgets = [\n0.5], "window" = 0}', "line 3 [sweep] window = 0: must be"),
+        (
+            'corpus = {path = "x"}\nanswerers = [\n  {model = "a"},\n  {model = "a", dtype = "int4"},\n]',
+            'line 4 [answerers] dtype = "int4": must be',
+        ),
+        (
+            'corpus = {path = "x"}\nanswerers = [\n  {model = "a"},\n  {model = "b/a"},\n]',
+            'line 4 [answerers] model = "b/a": is the name of two answerers',
+        ),
+        ('\ncorpus = {kind = "x"}', "line 2 [corpus]: lacks path"),
+    ],
+)
+def test_sections_without_a_header_have_lines_too(content: str, expected: str) -> None:
+    whole = content
+    for section in ('answerers = [{model = "m"}]', 'methods = [{name = "uniform"}]'):
+        whole += "" if section.split()[0] in whole else f"\n{section}"
+    with pytest.raises(InputError, match=re.escape(expected)):
+        parse(whole)
 
 
 def test_permuted_questions_need_someone_who_reads_them() -> None:
@@ -115,6 +162,7 @@ def test_raw_comes_first_then_budgets_from_the_largest_then_permuted_questions()
     ]  # fmt: skip
     assert made[0].curves == (Curve("uncompressed", 0, "anchor"),)
     assert len(made[1].curves) == 5
+    assert len({level.name for level in levels(parse(SPEC.replace('"main"', "[0.3, 0.30000001]")), ())}) == 3
     assert made[5].curves == (Curve("uncompressed", 0, "naive-family-1"),)
     asked = {(curve.method, curve.stream) for curve in made[6].curves}
     assert asked == {

@@ -1,7 +1,9 @@
 """Whole sweeps: what is in the folder at the end, however one gets there."""
 
 import json
+import shutil
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from sweep import sweeps
 
+from earmark.cli.status import table
 from earmark.engine.errors import InputError
 from earmark.engine.interfaces.keep import keep
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.schema import CellKey
 from earmark.engine.signoff.certificate import certify
+from earmark.engine.sweep.folder import SweepFolder
 from earmark.engine.sweep.merge import merge
 from earmark.engine.sweep.run import Swept, run
 from earmark.engine.sweep.status import status
@@ -164,6 +168,76 @@ def test_a_preview_is_a_run_folder_of_its_own_that_approves_nothing(smaller: Pat
     got = sweeps.contents(tmp_path)
     assert {n: data for n, data in got.items() if not n.startswith("preview/")} == sweeps.contents(smaller)
     assert sweep(tmp_path, limit=1) == Swept(stopped=False, complete=True)
+
+
+def test_a_limit_that_covers_the_corpus_is_none(smaller: Path, tmp_path: Path) -> None:
+    assert sweep(tmp_path, limit=5) == Swept(stopped=False, complete=True)
+    assert sweeps.contents(tmp_path) == sweeps.contents(smaller)
+
+
+def test_an_audit_that_is_missing_is_made_up_for(smaller: Path, tmp_path: Path) -> None:
+    run_folder = shutil.copytree(smaller, tmp_path / "run")
+    shutil.rmtree(run_folder / "audits")
+    sweep(run_folder)
+    assert sweeps.contents(run_folder) == sweeps.contents(smaller)
+
+
+def test_other_weights_in_the_same_place_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps.ByHash, "weights", "one")
+    sweep(tmp_path / "a", limit=1)
+    monkeypatch.setattr(sweeps.ByHash, "weights", "other")
+    with pytest.raises(InputError, match=r"was begun with another spec or corpus \(its selectors differs\)"):
+        sweep(tmp_path / "a")
+    sweep(tmp_path / "b", stop=lambda: True)
+    with pytest.raises(InputError, match=r"is a shard of another sweep \(its selectors differs\)"):
+        merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
+
+
+def test_more_shards_than_windows_are_refused_before_anything_begins(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"there are windows \(3, of 2 .*set window = 1 in \[sweep\], or use at most 3"
+    ):
+        sweep(tmp_path / "run", shard=Shard(0, 4))
+    with pytest.raises(InputError, match="recordings each\\); use at most 3"):
+        sweep(tmp_path / "run", shard=Shard(0, 6))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_level_that_another_process_completes_meanwhile_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep(tmp_path, limit=3)
+    read = SweepFolder.rows
+
+    def late(self: SweepFolder, *asked: Any) -> Any:
+        monkeypatch.setattr(SweepFolder, "rows", read)
+        sweep(tmp_path)  # the other process
+        return read(self, *asked)
+
+    monkeypatch.setattr(SweepFolder, "rows", late)
+    assert sweep(tmp_path) == Swept(stopped=False, complete=True)
+
+
+def test_answerers_come_to_their_verdicts_before_any_is_audited(tmp_path: Path) -> None:
+    made: list[sweeps.InCompany] = []
+    turns: list[str] = []
+    states = []
+
+    def report(what: str, *_: int) -> None:
+        turns.append(what)
+        found = status(tmp_path)
+        states.append(found.can_be_certified)
+        said = table(found)
+        assert ("next: earmark certify" in said) == found.can_be_certified
+        waits = any(f"certify has to wait for a budget of {name}" in said for name in ("one", "two"))
+        assert waits == bool(found.references_alone)
+
+    run(sweeps.spec(), tmp_path, load=sweeps.answerers(made), report=report)
+    order = [what for what, _ in groupby(turn for turn in turns if "answers/s" not in turn)]
+    kinds = [what for what, _ in groupby((w.split(":")[0], w.split()[1].startswith("streams")) for w in order)]
+    assert kinds == [("one", False), ("two", False), ("two", True), ("one", True)]
+    assert [answerer.identity for answerer in made] == ["one", "two", "one"]
+    assert [able for able, _ in groupby(states)] == [False, True, False, True]  # the second one's reference is alone
 
 
 def test_another_spec_in_the_same_folder_is_refused(smaller: Path) -> None:
