@@ -24,8 +24,8 @@ removes the search but not the intervals' own error.
 """
 
 ROUTING = """
-The **routing** policy lets each family walk its own budgets with an equal share of alpha. A false policy: some family is
-sent to a budget that is unsafe for it.
+The **routing** policy lets each family walk its own budgets with an equal share of alpha. A false policy: some family
+is sent to a budget that is unsafe for it.
 
 | world | false policies |
 |---|---|
