@@ -1,9 +1,10 @@
 """Claim: signing off an AudioMCQ-sized run costs less than reading its files.
 
 19,480 rows x 11 budgets x 6 methods x 3 seeds (199 Parquet cells), three partitions (4, 47 and 12 families), under the
-certified and under the paper's rule, each with 10,000 bootstrap replicates for every interval, frontier, gain, chain
-and overlap. Reading is what turns files into paired arrays: parsing, hashing, checking, matching ids. Prints wall time
-and peak memory of the whole command as well, report included. Kernels are compiled before anything is timed.
+certified rule (exact tests; 2,000 bootstrap replicates describe) and under the paper's (10,000, which decide), with
+every interval, frontier, gain, chain and overlap. Reading is what turns files into paired arrays: parsing, hashing,
+checking, matching ids. Prints wall time and peak memory of the whole command as well, report included. Kernels are
+compiled before anything is timed.
 """
 
 import json
