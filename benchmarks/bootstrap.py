@@ -173,8 +173,8 @@ def same_distribution(one: FloatArray, other: FloatArray) -> float:
         se = np.sqrt(a.var(axis=1) / a.shape[1] + b.var(axis=1) / b.shape[1])
         apart = np.abs(a.mean(axis=1) - b.mean(axis=1))
         assert (apart <= 5 * se + 1e-12).all(), f"moment {moment} differs: {np.max(apart / (se + 1e-12)):.1f} s.e."
-    # The same fraction, divided in another order, may differ in its last bit: to the test that is another value.
-    pairs = zip(np.round(one, 12), np.round(other, 12), strict=True)
+    # The same fraction, divided in another order or in single precision, is another value to the test.
+    pairs = zip(np.round(one, 8), np.round(other, 8), strict=True)
     p = [scipy.stats.ks_2samp(a, b, method="asymp").pvalue for a, b in pairs if a.std() > 0]
     smallest = float(min(p) * len(p))
     assert smallest > 1e-4, f"two-sample test: p = {smallest:.2g} after Bonferroni"
