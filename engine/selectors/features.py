@@ -10,15 +10,15 @@ The floor below the level keeps rounding errors out, which differ between backen
 silence, and all silence is equal. Knows no model; the kernel is loaded when features are first computed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from functools import cache
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from earmark.engine.interfaces.keep import CHUNK_SAMPLES, Waveform, chunk_count
+from earmark.engine.interfaces.keep import CHUNK_SAMPLES, Waveform, audio_hash, chunk_count
 from earmark.engine.selectors.selector import Clip, check_finite
 
 if TYPE_CHECKING:
@@ -43,13 +43,25 @@ def chunk_features(audio: Waveform) -> Float32Array:
     return batch_features([audio])[0]
 
 
-def features_of(clips: Sequence[Clip], threads: int | None = None) -> list[Float32Array]:
-    """The features (T, 768) of what a selector sees; InputError names a clip that has none."""
+def features_of(
+    clips: Sequence[Clip], threads: int | None = None, cache: MutableMapping[str, Float32Array] | None = None
+) -> list[Float32Array]:
+    """The features (T, 768) of what a selector sees, those of one waveform once; InputError names a clip without any.
+
+    `cache` keeps them by content (the hash of the samples), for calls to come.
+    """
+    name: Callable[[Waveform], Any] = audio_hash if cache is not None else id
+    names: list[Any] = [name(clip.audio) for clip in clips]
+    known: dict[Any, Float32Array] = {} if cache is None else {n: cache[n] for n in names if n in cache}
+    new = {n: clip.audio for n, clip in zip(names, clips, strict=True) if n not in known}
     try:
-        return batch_features([clip.audio for clip in clips], threads)
+        made = dict(zip(new, batch_features(list(new.values()), threads), strict=True))
     except ValueError:  # of the kernel, which knows no names and has looked at every sample
         check_finite(clips)
         raise
+    if cache is not None:
+        cache.update(made)
+    return [made[n] if n in made else known[n] for n in names]
 
 
 def batch_features(clips: Sequence[Waveform], threads: int | None = None) -> list[Float32Array]:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from earmark.engine.selectors import features as f
+from earmark.engine.selectors.selector import Clip
 
 SECOND = 16_000
 RNG = np.random.default_rng(0)
@@ -68,3 +69,17 @@ def test_more_chunks_than_are_computed_at_once():
     got = f.batch_features(clips)
     assert len(got) == len(clips)
     assert np.array_equal(got[-1], f.chunk_features(clips[-1]))
+
+
+def test_a_cache_keeps_features_by_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(8)
+    one, other = (rng.normal(size=20_000).astype(np.float32) for _ in range(2))
+    clips = [Clip("a", one), Clip("b", one.copy()), Clip("c", other)]
+    expected = f.features_of(clips)
+    cache: dict[str, np.ndarray] = {}
+    first = f.features_of(clips, cache=cache)
+    assert len(cache) == 2
+    monkeypatch.setattr(f, "_features", None)  # nothing is computed again
+    again = f.features_of(clips[::-1], cache=cache)[::-1]
+    for want, *got in zip(expected, first, again, strict=True):
+        assert all(np.array_equal(want, g) for g in got)
