@@ -1,6 +1,5 @@
 """`earmark certify RUN`: a decision table, certificate.json and report.html."""
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from earmark.cli.progress import Progress
+from earmark.cli.sign import sign
 
 if TYPE_CHECKING:
     from earmark.engine.signoff.rule import Rule
 
 _EXIT_REFUSED = 3
-_REPORT = "report.html"
 
 
 @click.command()
@@ -135,10 +133,7 @@ def certify(
     Example:
       earmark certify runs/mmar --partition native --tolerance 0.05
     """
-    from earmark.cli.table import decision_table
-    from earmark.engine.outcomes.atomic import make_folder, write_file
-    from earmark.engine.report.html import render
-    from earmark.engine.signoff import certificate as signoff
+    from earmark.engine.outcomes.atomic import make_folder
     from earmark.engine.signoff.rule import BY_RULE
 
     given: dict[str, Any] = {name: value for name, value in declared.items() if _is_given(name)}
@@ -150,17 +145,7 @@ def certify(
     rule = replace(_declared(run), **given)
     if out is not None:
         make_folder(out)  # before the work, not after it
-    with Progress() as progress:
-        made = signoff.certify(run, rule, progress)
-    certificate_path = signoff.write(made, run, out or run)
-    report_path = (out or run) / _REPORT
-    write_file(report_path, render(made).encode())
-    if as_json:
-        click.echo(json.dumps(made, indent=1, ensure_ascii=False))
-    else:
-        click.echo(decision_table(made))
-        click.echo(f"\ncertificate  {certificate_path}\nreport       {report_path}")
-    sys.exit(0 if _approved(made) else _EXIT_REFUSED)
+    sys.exit(0 if sign(run, rule, out or run, as_json) else _EXIT_REFUSED)
 
 
 def _is_given(name: str) -> bool:
@@ -186,11 +171,3 @@ def _parents(options: tuple[str, ...]) -> dict[str, str]:
             raise click.BadParameter(f"'{family}' has two parents", param_hint="--parent")
         parents[family] = parent
     return parents
-
-
-def _approved(certificate: dict[str, Any]) -> bool:
-    return any(
-        entry["budget"] is not None and entry["budget"] < 1
-        for result in certificate["results"]
-        for entry in result["certified"]
-    )

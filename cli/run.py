@@ -1,17 +1,16 @@
 """`earmark run SPEC`: from a benchmark's folder to a certificate, resumably."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from earmark.cli.progress import Progress
+from earmark.cli.sign import sign
 
 if TYPE_CHECKING:
-    from earmark.engine.signoff.rule import Rule
     from earmark.engine.sweep.windows import Shard
 
 _EXIT_REFUSED, _EXIT_INTERRUPTED = 3, 130
@@ -66,34 +65,12 @@ def run(spec: Path, out: Path | None, limit: int | None, shard_text: str | None,
     if not swept.complete and swept.preview is None:
         click.echo(f"shard {shard_text} is done: {folder}\nnext: earmark merge RUN {folder} OTHER-SHARDS...")
         return
-    approved = certify(swept.preview or folder, asked.rule, as_json)
+    signed = swept.preview or folder
+    approved = sign(signed, asked.rule, signed, as_json)
     if not as_json:
         following = shlex.join(again) if swept.preview else f"earmark verify {folder / 'certificate.json'}"
         click.echo(f"next: {following}")
     sys.exit(0 if approved else _EXIT_REFUSED)
-
-
-def certify(folder: Path, rule: "Rule", as_json: bool) -> bool:
-    """Sign a run folder off and print what came of it; whether anything is approved."""
-    from earmark.cli.table import decision_table
-    from earmark.engine.outcomes.atomic import write_file
-    from earmark.engine.report.html import render
-    from earmark.engine.signoff import certificate as signoff
-
-    with Progress() as progress:
-        made = signoff.certify(folder, rule, progress)
-    path = signoff.write(made, folder, folder)
-    write_file(folder / "report.html", render(made).encode())
-    if as_json:
-        click.echo(json.dumps(made, indent=1, ensure_ascii=False))
-    else:
-        click.echo(decision_table(made))
-        click.echo(f"\ncertificate  {path}\nreport       {folder / 'report.html'}")
-    return any(_ships(entry) for result in made["results"] for entry in result["certified"])
-
-
-def _ships(entry: dict[str, Any]) -> bool:
-    return entry["budget"] is not None and entry["budget"] < 1
 
 
 def _options(limit: int | None, shard: str | None) -> list[str]:

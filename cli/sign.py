@@ -1,0 +1,37 @@
+"""What `certify` and `run` end with: a certificate, its report, and the table of decisions."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from earmark.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from earmark.engine.signoff.rule import Rule
+
+REPORT = "report.html"
+
+
+def sign(run: Path, rule: "Rule", out: Path, as_json: bool) -> bool:
+    """Sign a run folder off into `out` and print what came of it; whether a budget below 1 is approved."""
+    from earmark.cli.table import decision_table
+    from earmark.engine.outcomes.atomic import write_file
+    from earmark.engine.report.html import render
+    from earmark.engine.signoff import certificate as signoff
+
+    with Progress() as progress:
+        made = signoff.certify(run, rule, progress)
+    path = signoff.write(made, run, out)
+    write_file(out / REPORT, render(made).encode())
+    if as_json:
+        click.echo(json.dumps(made, indent=1, ensure_ascii=False))
+    else:
+        click.echo(decision_table(made))
+        click.echo(f"\ncertificate  {path}\nreport       {out / REPORT}")
+    return any(
+        entry["budget"] is not None and entry["budget"] < 1
+        for result in made["results"]
+        for entry in result["certified"]
+    )
