@@ -301,6 +301,11 @@ def _rule(table: Table) -> Rule:
         "parents": table.take("parents", None, _parents, "a table of FAMILY = PARENT"),
         "max_error_rate": table.take("max_error_rate", None, number, share),
         "reference_answerer": table.take("reference_answerer", None, text, "the name of an answerer"),
+        "claim": table.take("claim", None, text, "budget, routing or both"),
+        "candidates": table.take_each("candidates", (), text, "the name of a method") or None,
+        "looks": table.take("looks", None, whole(1, 100), count),
+        "max_rows_per_recording": table.take("max_rows_per_recording", None, whole(1, 10**9), count),
+        "allow_vacuous": table.take_each("allow_vacuous", (), text, "the name of a family") or None,
     }
     table.done()
     try:

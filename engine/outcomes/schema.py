@@ -16,11 +16,14 @@ from earmark.engine.errors import InputError
 SCHEMA_VERSION = "earmark.outcomes/1"
 SCHEMA_KEY = b"earmark.schema"
 
-UNCOMPRESSED = "uncompressed"
+UNCOMPRESSED = "uncompressed"  # the raw reference
+SILENCE = "silence"  # the control: the same questions about as much silence
 ANCHOR = "anchor"
 _STREAM = re.compile(r"anchor|(permuted|naive)-(global|family)-\d+")
 
 OK = "ok"
+NOT_ASKED = "not asked: "  # what the status of a row begins with whose raw row failed: nobody asked, and it is harm
+TOO_SHORT = "too short: "  # ... of a row of which too little was kept to be heard: harm of the compressor, no failure
 
 ROW = pa.schema(
     [
@@ -32,6 +35,7 @@ ROW = pa.schema(
         pa.field("num_audio_tokens", pa.int64()),
         pa.field("predicted_label", pa.string()),  # null: nothing could be parsed
         pa.field("correct_label", pa.string()),
+        pa.field("n_options", pa.int64()),  # answers to choose from
         pa.field("chunks_total", pa.int64()),
         pa.field("chunks_kept", pa.int64()),
         pa.field("kept_chunks", pa.list_(pa.int16())),  # which of them, rising
@@ -69,12 +73,9 @@ class CellKey:
                 f"unknown stream '{self.stream}'",
                 "use anchor, permuted-global-N, permuted-family-N or naive-global-N",
             )
-        if self.method == UNCOMPRESSED and self.budget != 1:
-            raise InputError(
-                self,
-                f"method {UNCOMPRESSED} at budget {self.budget:g}",
-                "the raw reference keeps everything: budget=1.0",
-            )
+        if self.method in (UNCOMPRESSED, SILENCE) and self.budget != 1:
+            what = "the raw reference keeps everything" if self.is_reference else "the control is as long as raw audio"
+            raise InputError(self, f"method {self.method} at budget {self.budget:g}", f"{what}: budget=1.0")
 
     def __str__(self) -> str:
         return "cells/" + "/".join(f"{level}={quote(str(getattr(self, level)), safe='')}" for level in _LEVELS)
@@ -82,6 +83,10 @@ class CellKey:
     @property
     def is_reference(self) -> bool:
         return self.method == UNCOMPRESSED
+
+    @property
+    def is_control(self) -> bool:
+        return self.method == SILENCE
 
     @classmethod
     def from_path(cls, folder: PurePosixPath) -> "CellKey":

@@ -15,6 +15,7 @@ Name = Literal["certified", "paper"]
 Decision = Literal["approve", "reject", "inconclusive"]
 Loss = Literal["zero-one", "nll"]
 Clustering = Literal["source", "one-row", "ignore"]
+Claim = Literal["budget", "routing", "both"]
 
 PAPER_MIN_FAMILY = 30
 BY_RULE = -1
@@ -41,12 +42,19 @@ class Rule:
     partitions: tuple[str, ...] = ()  # empty: all there are
     reference_answerer: str | None = None
     in_domain: tuple[str, ...] = ()  # methods that may have been trained on the sources they are certified on
+    claim: Claim = "budget"  # one budget for all families, a budget for each, or both
+    candidates: tuple[str, ...] = ()  # what may be shipped; empty: every method but the baselines
+    looks: int = 1  # at a set of rows that grows, each of which spends its share of alpha
+    max_rows_per_recording: int | None = None  # declared: the excess is then that of rows, not of recordings
+    source: str | None = None  # the column that names the recording; "none": every row has one of its own
+    allow_vacuous: tuple[str, ...] = ()  # families that need no audio, and may
 
     def __post_init__(self) -> None:
         for option, value, known in (
             ("rule", self.name, get_args(Name)),
             ("loss", self.loss, get_args(Loss)),
             ("clustering", self.clustering, get_args(Clustering)),
+            ("claim", self.claim, get_args(Claim)),
         ):
             if value not in known:
                 raise InputError(f"{option} {value}", "is unknown", f"choose from {', '.join(known)}")
@@ -77,6 +85,14 @@ class Rule:
             raise InputError(f"seed {self.seed}", "is not in [0, 2^63)", "use 42")
         if self.min_family is not None and self.min_family < 1:
             raise InputError(f"min-family {self.min_family}", "is below 1", "use 30")
+        if self.name == "paper" and self.claim != "budget":
+            raise InputError(f"claim {self.claim}", "routes by exact tests, which the paper's rule has not", "drop it")
+        if len(set(self.candidates)) < len(self.candidates):
+            raise InputError("candidates", "name one twice", "name each once")
+        if not 1 <= self.looks <= 100:
+            raise InputError(f"looks {self.looks}", "is not 1 to 100", "2 declares that rows may be added once")
+        if self.max_rows_per_recording is not None and self.max_rows_per_recording < 1:
+            raise InputError(f"max-rows-per-recording {self.max_rows_per_recording}", "is below 1", "use 10")
         if not 0 <= self.max_error_rate < 1:
             raise InputError(f"max-error-rate {self.max_error_rate}", "is not in [0, 1)", "0 refuses any failed row")
 
