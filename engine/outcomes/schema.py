@@ -15,6 +15,7 @@ from earmark.engine.errors import InputError
 
 SCHEMA_VERSION = "earmark.outcomes/1"
 SCHEMA_KEY = b"earmark.schema"
+PLAN_KEY = b"earmark.plan"  # in the metadata of a cell that a sweep wrote: the SHA-256 of its plan.json
 
 UNCOMPRESSED = "uncompressed"  # the raw reference
 SILENCE = "silence"  # the control: the same questions about as much silence

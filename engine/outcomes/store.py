@@ -19,10 +19,12 @@ import pyarrow.parquet as pq
 
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import atomic
-from earmark.engine.outcomes.schema import OK, REQUIRED_COLUMNS, ROW, SCHEMA_KEY, SCHEMA_VERSION, CellKey
+from earmark.engine.outcomes.schema import OK, PLAN_KEY, REQUIRED_COLUMNS, ROW, SCHEMA_KEY, SCHEMA_VERSION, CellKey
 
 CELLS = "cells"
 PARTITIONS = "partitions.parquet"
+SOURCE_ID = "source_id"  # in partitions.parquet: the recording, where its writer knew it
+IDS = ("corpus", "sample_id", SOURCE_ID)
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -42,6 +44,7 @@ class Cell:
 
     key: CellKey
     files: tuple[InputFile, ...]
+    plan: str | None  # SHA-256 of the plan.json of the sweep that wrote it; None: no sweep did
     sample_id: pa.Array
     source_id: pa.Array
     query_family: pa.Array
@@ -50,6 +53,7 @@ class Cell:
     tokens: FloatArray  # NaN where null
     predicted_label: pa.Array
     correct_label: pa.Array
+    n_options: FloatArray  # NaN where null
     kept_chunks: pa.Array
     kept_hash: pa.Array
     status: pa.Array
@@ -65,8 +69,11 @@ class Cell:
 # Writing ---------------------------------------------------------------------------------------------------
 
 
-def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[Any]]) -> Path:
-    """Write one complete cell; refuses rows that could not be read back, and a cell that is already there."""
+def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[Any]], plan: str | None = None) -> Path:
+    """Write one complete cell; refuses rows that could not be read back, and a cell that is already there.
+
+    `plan` is the SHA-256 of the sweep's plan.json, where a sweep writes.
+    """
     table = _typed(rows if isinstance(rows, pa.Table) else pa.table(dict(rows)), str(key))
     _check_rows(table, str(key))
     final = run / str(key)
@@ -76,7 +83,7 @@ def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[A
     with atomic.staged(run) as staging:
         folder = staging / final.name
         folder.mkdir()
-        _write_parquet(table, folder / "part-0.parquet")
+        _write_parquet(table, folder / "part-0.parquet", {} if plan is None else {PLAN_KEY: plan.encode()})
         atomic.flush(folder)
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -90,11 +97,21 @@ def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[A
 
 
 def write_partitions(
-    run: Path, corpus: str, sample_ids: Sequence[str], partitions: Mapping[str, Sequence[str]]
+    run: Path,
+    corpus: str,
+    sample_ids: Sequence[str],
+    partitions: Mapping[str, Sequence[str]],
+    source_ids: Sequence[str] | None = None,
+    metadata: Mapping[bytes, bytes] | None = None,
 ) -> Path:
-    """Write `partitions.parquet` for one corpus, keeping the rows of other corpora that are there already."""
+    """Write `partitions.parquet` for one corpus, keeping the rows of other corpora that are there already.
+
+    A partition that only the replaced rows had goes with them. `source_ids` name the recording of each sample,
+    `metadata` is written beside the schema's version.
+    """
+    sources = {} if source_ids is None else {SOURCE_ID: list(source_ids)}
     table = pa.table(
-        {"corpus": [corpus] * len(sample_ids), "sample_id": list(sample_ids)}
+        {"corpus": [corpus] * len(sample_ids), "sample_id": list(sample_ids), **sources}
         | {k: list(v) for k, v in partitions.items()}
     )
     table = _check_partitions(table)
@@ -102,16 +119,19 @@ def write_partitions(
     existing = read_partitions(run)
     if existing is not None:
         kept = existing[0].filter(pc.field("corpus") != corpus)
-        table = pa.concat_tables([kept, table], promote_options="default")
+        names = [name for name in partition_names(kept) if kept[name].null_count < len(kept)]
+        ids = [name for name in IDS if name in kept.column_names]
+        kept = kept.select([*ids, *names])
+        table = pa.concat_tables([kept, table] if len(kept) else [table], promote_options="default")
     with atomic.staged(run) as staging:
-        _write_parquet(table, staging / PARTITIONS)
+        _write_parquet(table, staging / PARTITIONS, metadata or {})
         os.replace(staging / PARTITIONS, path)
     atomic.flush(run)
     return path
 
 
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    stamped = table.replace_schema_metadata({SCHEMA_KEY: SCHEMA_VERSION.encode()})
+def _write_parquet(table: pa.Table, path: Path, metadata: Mapping[bytes, bytes]) -> None:
+    stamped = table.replace_schema_metadata({SCHEMA_KEY: SCHEMA_VERSION.encode(), **metadata})
     pq.write_table(stamped, path, compression="zstd", write_page_checksum=True)
     atomic.flush(path)
 
@@ -153,13 +173,18 @@ def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
 
 def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
     """Read one cell; every defect is an error that names the file, the column and the first offenders."""
-    tables, inputs = [], []
+    tables, inputs, plans = [], [], []
     for path in files:
         name = path.relative_to(run).as_posix()
         table, digest = _read_parquet(path, name)
         missing = [column for column in REQUIRED_COLUMNS if column not in table.column_names]
         if missing:
             raise InputError(name, f"no column {', '.join(missing)}", f"every cell has {', '.join(REQUIRED_COLUMNS)}")
+        plans.append(_plan(table))
+        if plans[-1] != plans[0]:
+            raise InputError(
+                name, f"is of another plan than {inputs[0].path}", "keep the parts that one sweep wrote, in one folder"
+            )
         table = _typed(table, name)
         _check_rows(table, name)
         tables.append(table)
@@ -172,6 +197,7 @@ def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
     return Cell(
         key=key,
         files=tuple(inputs),
+        plan=next(iter(plans), None),
         sample_id=column["sample_id"],
         source_id=column["source_id"],
         query_family=column["query_family"],
@@ -180,6 +206,7 @@ def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
         tokens=_floats(column["num_audio_tokens"]),
         predicted_label=column["predicted_label"],
         correct_label=column["correct_label"],
+        n_options=_floats(column["n_options"]),
         kept_chunks=column["kept_chunks"],
         kept_hash=column["kept_hash"],
         status=column["status"],
@@ -193,7 +220,9 @@ def read_table(path: Path, name: str) -> tuple[pa.Table, InputFile]:
 
 
 def read_partitions(run: Path) -> tuple[pa.Table, InputFile] | None:
-    """`partitions.parquet` (corpus, sample_id, one string column per partition), or None where there is none."""
+    """`partitions.parquet`, or None where there is none: corpus, sample_id, perhaps source_id, and one column per
+    partition, all of them strings.
+    """
     path = run / PARTITIONS
     if not path.exists():
         return None
@@ -223,6 +252,12 @@ def _check_partitions(table: pa.Table) -> pa.Table:
             "keep one row per sample",
         )
     return table
+
+
+def _plan(table: pa.Table) -> str | None:
+    """The plan that a cell's file names."""
+    found = (table.schema.metadata or {}).get(PLAN_KEY)
+    return None if found is None else found.decode(errors="replace")
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -284,12 +319,15 @@ def _check_rows(table: pa.Table, where: str) -> None:
     if table["query_family"].null_count:
         raise InputError(where, f"column query_family has {table['query_family'].null_count} nulls", "label every row")
     ok = np.asarray(pc.equal(table["status"], OK))
-    loss, nll, tokens = (_floats(_whole(table[name])) for name in ("loss", "nll", "num_audio_tokens"))
+    loss, nll, tokens, options = (
+        _floats(_whole(table[name])) for name in ("loss", "nll", "num_audio_tokens", "n_options")
+    )
     nll_is_null = np.asarray(pc.is_null(table["nll"]))
     for column, bad, what in (
         ("loss", ok & ~((loss >= 0) & (loss <= 1)), "null, NaN or outside [0, 1]"),
         ("nll", ok & ~nll_is_null & ~((nll >= -1e-6) & np.isfinite(nll)), "NaN, infinite or negative"),
         ("num_audio_tokens", tokens < 0, "negative"),
+        ("n_options", options < 1, "below 1"),
     ):
         if bad.any():
             ids = table["sample_id"].filter(pa.array(bad)).to_pylist()
@@ -313,8 +351,7 @@ def _repeated(values: pa.ChunkedArray) -> list[str]:
 
 def partition_names(table: pa.Table) -> list[str]:
     """The columns that are partitions: all but the ids and the row numbers that pandas leaves behind."""
-    ids = ("corpus", "sample_id")
-    return [name for name in table.column_names if name not in ids and not name.startswith("__index_level_")]
+    return [name for name in table.column_names if name not in IDS and not name.startswith("__index_level_")]
 
 
 def _strings(values: pa.ChunkedArray, where: str, column: str) -> pa.ChunkedArray:

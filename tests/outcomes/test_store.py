@@ -18,7 +18,7 @@ import pytest
 
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import atomic
-from earmark.engine.outcomes.schema import ROW, SCHEMA_KEY, CellKey
+from earmark.engine.outcomes.schema import PLAN_KEY, ROW, SCHEMA_KEY, CellKey
 from earmark.engine.outcomes.store import (
     Cell,
     InputFile,
@@ -61,6 +61,7 @@ def test_a_full_row_comes_back_in_its_types(tmp_path: Path) -> None:
         "num_audio_tokens": [750, None],
         "predicted_label": ["A", None],
         "correct_label": ["A", "B"],
+        "n_options": [4, None],
         "chunks_total": [30, 1],
         "chunks_kept": [12, 1],
         "kept_hash": ["f00d", None],
@@ -85,7 +86,23 @@ def test_a_full_row_comes_back_in_its_types(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cell.loss, [0.0, 1.0])
     np.testing.assert_array_equal(cell.nll, [0.25, np.nan])
     np.testing.assert_array_equal(cell.tokens, [750.0, np.nan])
+    np.testing.assert_array_equal(cell.n_options, [4.0, np.nan])
+    assert cell.plan is None
     assert {cell.loss.dtype, cell.nll.dtype, cell.tokens.dtype} == {np.dtype("float64")}
+
+
+def test_a_cell_carries_the_hash_of_its_plan(tmp_path: Path) -> None:
+    folder = write_cell(tmp_path, KEY, ROWS, "f" * 64)
+    assert read_only(tmp_path).plan == "f" * 64
+    more = pa.table(ROWS | {"sample_id": ["s3", "s4"]})
+    put(tmp_path, more.replace_schema_metadata({PLAN_KEY: b"f" * 64}), name="part-1.parquet")
+    assert (len(read_only(tmp_path)), read_only(tmp_path).plan) == (4, "f" * 64)
+    for other in ({PLAN_KEY: b"e" * 64}, {}):
+        put(tmp_path, more.replace_schema_metadata(other), name="part-1.parquet")
+        with pytest.raises(InputError, match=r"part-1.parquet: is of another plan than .*/part-0.parquet; keep"):
+            read_only(tmp_path)
+    (folder / "part-1.parquet").unlink()
+    assert read_only(tmp_path).plan == "f" * 64
 
 
 def test_the_three_required_columns_are_enough(tmp_path: Path) -> None:

@@ -1,0 +1,286 @@
+"""plan.json: what a sweep declared before its first answer, which is which cells it fills and the rule that will judge.
+
+Every cell that the sweep writes carries the plan's SHA-256, so a plan that was edited afterwards no longer fits its
+cells. Knows JSON and the keys of cells; neither specs nor selectors, and it deletes nothing.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from earmark.engine.errors import InputError
+from earmark.engine.outcomes.schema import ANCHOR, CellKey
+
+if TYPE_CHECKING:
+    from earmark.engine.signoff.rule import Rule
+
+PLAN = "plan.json"
+SCHEMA = "earmark.sweep/2"
+RAW_LEVEL, SILENCE_LEVEL = "raw", "silence"
+_WITH_BUDGET = re.compile(r"(anchor|streams)-(\d[\d.e-]*)")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_KEYS = ("schema", "spec", "corpus", "window", "answerers", "selectors", "levels", "rule")
+
+
+class Curve(NamedTuple):
+    """A method in one of its seeds, under one stream of questions."""
+
+    method: str
+    seed: int
+    stream: str
+
+    def key(self, answerer: str, corpus: str, budget: float) -> CellKey:
+        """Its cell at a budget."""
+        return CellKey(answerer, corpus, self.method, self.seed, self.stream, budget)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Cells that are filled together, at one budget. Its name is raw, silence, anchor-BUDGET or streams-BUDGET."""
+
+    name: str
+    budget: float
+    curves: tuple[Curve, ...]
+
+    @property
+    def permuted(self) -> bool:
+        """Whether it is for the audits only."""
+        return self.name.startswith("streams")
+
+    @property
+    def compressed(self) -> bool:
+        """Whether verdicts are about it: a budget below 1 under the questions' own stream."""
+        return self.name.startswith("anchor")
+
+    def keys(self, answerer: str, corpus: str) -> dict[Curve, CellKey]:
+        """The cells of an answerer."""
+        return {curve: curve.key(answerer, corpus, self.budget) for curve in self.curves}
+
+
+class PlannedCorpus(NamedTuple):
+    """What is asked: how much of it there is, and a fingerprint of every question and right answer."""
+
+    name: str
+    examples: int
+    recordings: int
+    windows: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """A validated plan.json."""
+
+    path: Path
+    content: Mapping[str, Any]  # all of the file, as JSON
+    sha256: str  # of the content; the cells of the sweep carry it
+    spec: str  # SHA-256 of everything in the spec that outcomes depend on: not of [rule] and [machine]
+    corpus: PlannedCorpus
+    window: int  # recordings that are answered together
+    answerers: tuple[str, ...]
+    selectors: Mapping[str, str]  # METHOD/SEED -> hash of the weights
+    levels: tuple[Level, ...]  # in the order in which they are filled
+    rule: Mapping[str, Any]  # the declared `signoff.rule.Rule`, as `rule_content` writes it
+
+    @property
+    def budgets(self) -> tuple[float, ...]:
+        """Those below 1 that verdicts are about, from the largest down."""
+        return tuple(level.budget for level in self.levels if level.compressed)
+
+    @property
+    def arms(self) -> tuple[Curve, ...]:
+        """Every method and seed that verdicts are about, each once."""
+        return tuple(dict.fromkeys(curve for level in self.levels if level.compressed for curve in level.curves))
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        """The names of the partitions that are judged, in the order of partitions.parquet; none: query_family."""
+        return tuple(self.rule["partitions"])
+
+
+def plan_hash(content: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON of a plan: keys sorted, no blanks."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def rule_content(rule: "Rule", partitions: Sequence[str]) -> dict[str, Any]:
+    """A rule as a plan holds it: every field as JSON, with the names of the partitions that are judged."""
+    content = json.loads(json.dumps(asdict(rule)))
+    return {**content, "partitions": list(partitions)}
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The keys in which two plans differ, those of a section by their own names: corpus.sha256, rule.alpha."""
+    found: list[str] = []
+    for key in dict.fromkeys([*one, *other]):
+        ours, theirs = one.get(key), other.get(key)
+        if ours == theirs:
+            continue
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            found += [f"{key}.{name}" for name in differing(ours, theirs)]
+        else:
+            found.append(key)
+    return found
+
+
+def read_plan(run: Path) -> PlanFile | None:
+    """The plan of a run folder, or None where no sweep was begun; InputError for anything malformed in it."""
+    path = run / PLAN
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except (OSError, ValueError, RecursionError) as error:
+        raise _refusal(path, f"is not JSON ({error})") from None
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise InputError(
+            path, f"is not a plan that this Earmark reads ({SCHEMA})", "name another folder, or begin in a new one"
+        )
+    return parse_plan(path, content)
+
+
+def parse_plan(path: Path, content: dict[str, Any]) -> PlanFile:
+    """Check a plan's content; `path` is what errors name."""
+    unknown = [key for key in content if key not in _KEYS]
+    if unknown:
+        raise _refusal(path, f"has an unknown key {unknown[0]}")
+    table = _Table(path, "", content)
+    corpus = _Table(path, "corpus.", table.take("corpus", _is_mapping, "a table"))
+    planned = PlannedCorpus(
+        corpus.take("name", _is_name, "a name"),
+        *(corpus.take(key, _is_count, "a whole number from 1") for key in ("examples", "recordings", "windows")),
+        corpus.take("sha256", _is_hash, "a SHA-256"),
+    )
+    return PlanFile(
+        path=path,
+        content=content,
+        sha256=plan_hash(content),
+        spec=table.take("spec", _is_hash, "a SHA-256"),
+        corpus=planned,
+        window=table.take("window", _is_count, "a whole number from 1"),
+        answerers=tuple(table.take("answerers", _are_names, "a list of different names")),
+        selectors=table.take("selectors", _is_mapping_of_texts, "a table of hashes"),
+        levels=_levels(path, table.take("levels", _is_list, "a list of levels"), planned.name),
+        rule=_rule(path, table.take("rule", _is_mapping, "a table")),
+    )
+
+
+def _levels(path: Path, entries: list[Any], corpus: str) -> tuple[Level, ...]:
+    made: list[Level] = []
+    for number, entry in enumerate(entries):
+        where = f"levels[{number}]"
+        if not _is_mapping(entry):
+            raise _refusal(path, f"has in {where} no table")
+        table = _Table(path, f"{where}.", entry)
+        name = table.take("name", lambda value: isinstance(value, str), "a name")
+        budget = table.take("budget", _is_budget, "in (0, 1]")
+        if not _is_level(name, budget):
+            raise _refusal(path, f"has in {where} the name {name!r} for budget {budget!r}, which no level has")
+        if name in {level.name for level in made}:
+            raise _refusal(path, f"has the level {name} twice")
+        curves = tuple(_curve(path, f"{where}.curves", curve) for curve in table.take("curves", _is_list, "curves"))
+        level = Level(name, float(budget), curves)
+        try:
+            distinct = len(set(level.keys("any", corpus).values()))
+        except InputError as error:
+            raise _refusal(path, f"has in {where} a cell that cannot be ({error})") from None
+        if distinct < len(curves):
+            raise _refusal(path, f"has in {where} a curve twice")
+        made.append(level)
+    return tuple(made)
+
+
+def _is_level(name: str, budget: float) -> bool:
+    if name in (RAW_LEVEL, SILENCE_LEVEL):
+        return budget == 1
+    form = _WITH_BUDGET.fullmatch(name)
+    try:
+        return form is not None and repr(float(budget)) == repr(float(form[2])) and (form[1] != ANCHOR or budget < 1)
+    except ValueError:
+        return False
+
+
+def _curve(path: Path, where: str, entry: Any) -> Curve:
+    if not (
+        isinstance(entry, list)
+        and len(entry) == 3
+        and _is_name(entry[0])
+        and isinstance(entry[1], int)
+        and not isinstance(entry[1], bool)
+        and entry[1] >= 0
+        and isinstance(entry[2], str)
+    ):
+        raise _refusal(path, f"has in {where} something else than [method, seed, stream]")
+    return Curve(*entry)
+
+
+def _rule(path: Path, rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    partitions = rule.get("partitions")
+    if not (isinstance(partitions, list) and all(map(_is_name, partitions))):
+        raise _refusal(path, "has no list of names in rule.partitions")
+    return rule
+
+
+class _Table:
+    """A JSON object whose values are checked as they are taken."""
+
+    def __init__(self, path: Path, prefix: str, values: Mapping[str, Any]) -> None:
+        self._path = path
+        self._prefix = prefix
+        self._values = values
+
+    def take(self, key: str, check: Callable[[Any], bool], wanted: str) -> Any:
+        """The value of a key; InputError where it is missing or `check` says no."""
+        if key not in self._values:
+            raise _refusal(self._path, f"lacks {self._prefix}{key}")
+        if not check(self._values[key]):
+            raise _refusal(self._path, f"has in {self._prefix}{key} something else than {wanted}")
+        return self._values[key]
+
+
+def _refusal(path: Path, what: str) -> InputError:
+    return InputError(path, what, "restore the plan.json that the sweep wrote, or begin in another folder")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+# Checks ----------------------------------------------------------------------------------------------------
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_mapping_of_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _are_names(value: Any) -> bool:
+    return _is_list(value) and all(map(_is_name, value)) and len(set(value)) == len(value)
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and _HASH.fullmatch(value) is not None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_budget(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 < value <= 1
