@@ -68,7 +68,7 @@ def describe(
         "audio": None if lengths is None else _audio(lengths),
         "fewest_rows": fewest_rows,
         "partitions": [_partition(partition, sources, fewest_rows) for partition in partitions],
-        "recipe": recipe_of(partitions, corpus) if partitions else None,
+        "recipe": recipe_of(partitions, corpus)._asdict() if partitions else None,
     }
 
 

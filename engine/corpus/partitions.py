@@ -4,22 +4,20 @@ Declared before any outcome is seen. Knows labels and side files; sentence embed
 """
 
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.tables import Row, Unusable, read
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import atomic, store
+from earmark.engine.outcomes.recipes import RECIPES_KEY, CorpusRecipes, read_recipes, recipes_content
 
-RECIPES_KEY = b"earmark.partitions"  # in the metadata of partitions.parquet: {corpus: {recipe, sha256}}
 UNLABELLED = "unlabelled"
 OTHER_RARE = "other_rare"
 GENERAL = "general"
@@ -55,13 +53,20 @@ def infer_family(category: str) -> str:
 def keyword(corpus: Corpus) -> Partition:
     """The paper's classifier of the corpus's own category; `general` where it has none."""
     families = (infer_family(category) for category in _joined(corpus, corpus.category, " "))
-    return Partition("keyword", tuple(families), {"rule": "keyword", "columns": list(corpus.category)})
+    recipe = {
+        "rule": "keyword",
+        "columns": list(corpus.category),
+        "between": " ",
+        "groups": [{"family": family, "keywords": list(keywords)} for family, keywords in GROUPS],
+        "otherwise": GENERAL,
+    }
+    return Partition("keyword", tuple(families), recipe)
 
 
 def native(corpus: Corpus) -> Partition:
     """The benchmark's own labels."""
     families = tuple(label or UNLABELLED for label in _joined(corpus, corpus.native, " / "))
-    return Partition("native", families, {"rule": "native", "columns": list(corpus.native)})
+    return Partition("native", families, {"rule": "native", "columns": list(corpus.native), "between": " / "})
 
 
 def by_label(corpus: Corpus, column: str) -> Partition:
@@ -127,13 +132,13 @@ def merge_rare(families: Sequence[str], least: int) -> tuple[str, ...]:
 # Into a run folder -----------------------------------------------------------------------------------------
 
 
-def recipe_of(partitions: Sequence[Partition], corpus: Corpus) -> dict[str, Any]:
+def recipe_of(partitions: Sequence[Partition], corpus: Corpus) -> CorpusRecipes:
     """How the partitions of a corpus were made, and a hash of that and of every label."""
     recipe = {partition.name: dict(partition.recipe) for partition in partitions}
     ids = [example.sample_id for example in corpus.examples]
     content = [recipe, ids, [partition.families for partition in partitions]]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-    return {"kind": corpus.kind, "partitions": recipe, "sha256": digest}
+    return CorpusRecipes(corpus.kind, recipe, digest)
 
 
 def write(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> Path:
@@ -143,33 +148,61 @@ def write(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> Path:
     twice = [name for name, times in Counter(partition.name for partition in partitions).items() if times > 1]
     if twice:
         raise InputError("partitions", f"{first_few(twice)} stands twice", "rename the column of the side file")
+    taken = [partition.name for partition in partitions if partition.name in store.IDS]
+    if taken:
+        raise InputError("partitions", f"{first_few(taken)} is the name of an id", "rename the column")
     atomic.make_folder(run)
     recipes = read_recipes(run) | {corpus.name: recipe_of(partitions, corpus)}
-    ids = [example.sample_id for example in corpus.examples]
-    path = store.write_partitions(run, corpus.name, ids, {p.name: p.families for p in partitions})
-    table = pq.read_table(path)
-    encoded = json.dumps(recipes, sort_keys=True, ensure_ascii=False).encode()
-    stamped = io.BytesIO()
-    pq.write_table(
-        table.replace_schema_metadata({**table.schema.metadata, RECIPES_KEY: encoded}),
-        stamped,
-        compression="zstd",
-        write_page_checksum=True,
+    return store.write_partitions(
+        run,
+        corpus.name,
+        [example.sample_id for example in corpus.examples],
+        {partition.name: partition.families for partition in partitions},
+        [example.source_id for example in corpus.examples],
+        {RECIPES_KEY: recipes_content(recipes)},
     )
-    atomic.write_file(path, stamped.getvalue())
-    return path
 
 
-def read_recipes(run: Path) -> dict[str, Any]:
-    """The recipes in a run folder's partitions.parquet, by corpus; none where nothing says how they were made."""
-    path = run / store.PARTITIONS
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads((pq.read_schema(path).metadata or {}).get(RECIPES_KEY, b"{}"))
-    except (pa.ArrowException, OSError, ValueError):
-        return {}  # whether it is a partitions file at all, its own reader says
-    return found if isinstance(found, dict) else {}
+def written(run: Path, corpus: Corpus) -> list[Partition]:
+    """The partitions of a corpus that are in a run folder, in their order there.
+
+    Raises InputError where they lack samples of the corpus.
+    """
+    found = store.read_partitions(run)
+    if found is None:
+        return []
+    table = found[0].filter(pc.equal(found[0]["corpus"], corpus.name))
+    row_of = {sample_id: row for row, sample_id in enumerate(table["sample_id"].to_pylist())}
+    names = [name for name in store.partition_names(table) if table[name].null_count < len(table)]
+    lacking = [example.sample_id for example in corpus.examples if example.sample_id not in row_of] if names else []
+    recipes = read_recipes(run).get(corpus.name)
+    made = []
+    for name in names:
+        labels = table[name].to_pylist()
+        lacking = lacking or [sample_id for sample_id, row in row_of.items() if labels[row] is None]
+        if lacking:
+            what = f"lacks a label of {name} for {len(lacking)} samples of {corpus.name} ({first_few(lacking)})"
+            raise InputError(run / store.PARTITIONS, what, "make it again with `earmark corpus --out`, or remove it")
+        families = tuple(labels[row_of[example.sample_id]] for example in corpus.examples)
+        made.append(Partition(name, families, recipes.partitions.get(name, {}) if recipes else {}))
+    return made
+
+
+def extend(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> Path:
+    """Add partitions to those of a corpus that are in a run folder; the new ones come first.
+
+    Raises InputError where one is there already with other labels.
+    """
+    before = written(run, corpus)
+    new = {partition.name: partition for partition in partitions}
+    for partition in before:
+        if partition.name in new and partition.families != new[partition.name].families:
+            raise InputError(
+                run / store.PARTITIONS,
+                f"has the partition {partition.name} with other labels than those that are declared now",
+                "remove the file, or name another folder with --out",
+            )
+    return write(run, corpus, [*partitions, *(partition for partition in before if partition.name not in new)])
 
 
 def _joined(corpus: Corpus, columns: Sequence[str], between: str) -> list[str]:

@@ -53,7 +53,7 @@ def semantic(
         )
     embeddings, model = embed(questions, encoder, report=report)
     found = cosine_kmeans(embeddings, [times[question] for question in questions], k, seed)
-    cluster_of = {q: f"cluster-{c:02d}" for q, c in zip(questions, found.cluster.tolist(), strict=True)}
+    cluster_of = {q: _cluster_name(c) for q, c in zip(questions, found.cluster.tolist(), strict=True)}
     families = merge_rare([cluster_of[example.question] for example in corpus.examples], least)
     closeness = np.einsum("nd,nd->n", embeddings.astype(np.float64), found.centres[found.cluster])
     middle: dict[str, str] = {}
@@ -68,12 +68,24 @@ def semantic(
         "seed": seed,
         "restarts": RESTARTS,
         "least": least,
+        "clusters": [
+            {
+                "cluster": name,
+                "family": name if name in families else OTHER_RARE,
+                "centroid": [float(str(value)) for value in centre.astype(np.float32)],  # reads back as that float32
+            }
+            for name, centre in ((_cluster_name(number), centre) for number, centre in enumerate(found.centres))
+        ],
     }
     kept = {family: question for family, question in middle.items() if family in set(families)}
     rare = sorted(set(middle) - set(kept))
     if rare:
         kept[OTHER_RARE] = f"({len(rare)} clusters with fewer than {least} questions)"
     return Semantic(Partition("semantic", families, recipe), kept)
+
+
+def _cluster_name(number: int) -> str:
+    return f"cluster-{number:02d}"
 
 
 def embed(

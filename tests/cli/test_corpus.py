@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from corpus import layouts
 
-from earmark.engine.corpus import partitions
+from earmark.engine.outcomes.recipes import read_recipes
 
 MANY = [
     {
@@ -75,7 +75,7 @@ def test_json_holds_everything(folder: Path, tmp_path: Path) -> None:
         {"family": "dark", "n": 11, "recordings": 11, "testable": False},
     ]
     assert said["written"] == str(tmp_path / "run" / "partitions.parquet")
-    assert partitions.read_recipes(tmp_path / "run")["c"] == said["recipe"]
+    assert read_recipes(tmp_path / "run")["c"]._asdict() == said["recipe"]
 
 
 def test_headers_decoding_or_neither(folder: Path) -> None:
@@ -123,7 +123,7 @@ def test_semantic_from_the_command_line(tmp_path: Path) -> None:
     semantic = said["partitions"][-1]
     assert semantic["recipe"]["k"] == 2
     assert {family["family"] for family in semantic["families"]} == set(said["middle_questions"])
-    assert "semantic" in partitions.read_recipes(tmp_path / "run")["c"]["partitions"]
+    assert "semantic" in read_recipes(tmp_path / "run")["c"].partitions
 
 
 def test_the_synthetic_corpus_needs_no_folder() -> None:

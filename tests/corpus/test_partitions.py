@@ -13,6 +13,7 @@ from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.partitions import infer_family
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
+from earmark.engine.outcomes.recipes import RECIPES_KEY, read_recipes
 from earmark.engine.signoff.plan import family_sizes
 
 SPEECH, PARA, EVENT = "speech_content", "paralinguistic", "sound_event"
@@ -210,7 +211,9 @@ def test_rare_families_share_one() -> None:
 
 
 def small(name: str, families: str) -> tuple[Corpus, partitions.Partition]:
-    examples = tuple(Example(f"s{i}", f"s{i}", None, "?", ("a", "b"), 0, {"of": f}) for i, f in enumerate(families))  # type: ignore[arg-type]
+    examples = tuple(
+        Example(f"s{i}", f"r{i // 2}", None, "?", ("a", "b"), 0, {"of": f}) for i, f in enumerate(families)
+    )  # type: ignore[arg-type]
     corpus = Corpus("manifest", name, examples)
     return corpus, partitions.by_label(corpus, "of")
 
@@ -219,11 +222,18 @@ def test_written_partitions_are_those_that_certify_and_plan_read(tmp_path: Path)
     corpus, made = small("one", "aabb")
     path = partitions.write(tmp_path / "run", corpus, [made])
     table = store.read_partitions(tmp_path / "run")[0]  # type: ignore[index]
-    assert table.to_pydict() == {"corpus": ["one"] * 4, "sample_id": ["s0", "s1", "s2", "s3"], "of": list("aabb")}
+    assert table.to_pydict() == {
+        "corpus": ["one"] * 4,
+        "sample_id": ["s0", "s1", "s2", "s3"],
+        "source_id": ["r0", "r0", "r1", "r1"],
+        "of": list("aabb"),
+    }
+    assert store.partition_names(table) == ["of"]
     assert family_sizes(tmp_path / "run") == {("one", "of"): {"a": 2, "b": 2}}
-    recipe = json.loads(pq.read_schema(path).metadata[partitions.RECIPES_KEY])["one"]
+    recipe = json.loads(pq.read_schema(path).metadata[RECIPES_KEY])["one"]
     assert recipe["partitions"] == {"of": {"rule": "label", "columns": ["of"]}}
-    assert recipe == partitions.recipe_of([made], corpus)
+    assert recipe == partitions.recipe_of([made], corpus)._asdict()
+    assert read_recipes(tmp_path / "run") == {"one": partitions.recipe_of([made], corpus)}
     before = path.read_bytes()
     assert partitions.write(tmp_path / "run", corpus, [made]).read_bytes() == before, "the same bytes again"
 
@@ -232,9 +242,9 @@ def test_the_hash_changes_with_the_recipe_and_with_any_label() -> None:
     corpus, made = small("one", "aabb")
     other, changed = small("one", "aaba")
     hashes = {
-        partitions.recipe_of([made], corpus)["sha256"],
-        partitions.recipe_of([changed], other)["sha256"],
-        partitions.recipe_of([made._replace(recipe={"rule": "another"})], corpus)["sha256"],
+        partitions.recipe_of([made], corpus).sha256,
+        partitions.recipe_of([changed], other).sha256,
+        partitions.recipe_of([made._replace(recipe={"rule": "another"})], corpus).sha256,
     }
     assert len(hashes) == 3
 
@@ -243,7 +253,7 @@ def test_other_corpora_and_their_recipes_stay(tmp_path: Path) -> None:
     for name, families in (("one", "aabb"), ("two", "xxyy"), ("one", "abab")):
         corpus, made = small(name, families)
         partitions.write(tmp_path, corpus, [made])
-    assert set(partitions.read_recipes(tmp_path)) == {"one", "two"}
+    assert set(read_recipes(tmp_path)) == {"one", "two"}
     assert family_sizes(tmp_path)[("two", "of")] == {"x": 2, "y": 2}
 
 
@@ -253,6 +263,50 @@ def test_nothing_to_write_and_names_that_clash_are_refused(tmp_path: Path) -> No
         partitions.write(tmp_path, corpus, [])
     with pytest.raises(InputError, match="'of' stands twice"):
         partitions.write(tmp_path, corpus, [made, made])
+    with pytest.raises(InputError, match="'source_id' is the name of an id; rename the column"):
+        partitions.write(tmp_path, corpus, [made._replace(name="source_id")])
     (tmp_path / "partitions.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="is not a readable Parquet file"):
         partitions.write(tmp_path, corpus, [made])
+
+
+def test_partitions_are_added_to_those_that_are_there(tmp_path: Path) -> None:
+    corpus, made = small("one", "aabb")
+    room = made._replace(name="room", families=tuple("xyxy"), recipe={"rule": "label", "columns": ["room"]})
+    other, of_other = small("two", "cd")
+    partitions.write(tmp_path, other, [of_other])
+    partitions.write(tmp_path, corpus, [room])
+    partitions.extend(tmp_path, corpus, [made])
+    assert partitions.written(tmp_path, corpus) == [made, room]
+    assert read_recipes(tmp_path)["one"] == partitions.recipe_of([made, room], corpus)
+    before = (tmp_path / "partitions.parquet").read_bytes()
+    partitions.extend(tmp_path, corpus, [made])
+    assert (tmp_path / "partitions.parquet").read_bytes() == before
+    assert family_sizes(tmp_path)[("two", "of")] == {"c": 1, "d": 1}
+    with pytest.raises(InputError, match="has the partition of with other labels than those that are declared now"):
+        partitions.extend(tmp_path, corpus, [made._replace(families=tuple("abab"))])
+    more, _ = small("one", "aabbb")
+    with pytest.raises(InputError, match=r"lacks a label of of for 1 samples of one \('s4'\); make it again"):
+        partitions.extend(tmp_path, more, [made])
+
+
+def test_what_a_corpus_had_alone_goes_when_it_is_written_anew(tmp_path: Path) -> None:
+    corpus, made = small("one", "aabb")
+    partitions.write(tmp_path, corpus, [made])
+    partitions.write(tmp_path, corpus, [made._replace(name="room")])
+    assert [partition.name for partition in partitions.written(tmp_path, corpus)] == ["room"]
+    assert store.partition_names(store.read_partitions(tmp_path)[0]) == ["room"]  # type: ignore[index]
+
+
+def test_recipes_that_nobody_can_read_say_nothing(tmp_path: Path) -> None:
+    corpus, made = small("one", "aabb")
+    path = partitions.write(tmp_path, corpus, [made])
+    table = pq.read_table(path)
+    for content in (b"{", b"[]", b'{"one": 3}', b'{"one": {"partitions": 3}}'):
+        pq.write_table(table.replace_schema_metadata({RECIPES_KEY: content}), path)
+        assert read_recipes(tmp_path) == {}
+    pq.write_table(table.replace_schema_metadata({RECIPES_KEY: b'{"one": {"partitions": {"of": 3, "b": {}}}}'}), path)
+    assert read_recipes(tmp_path)["one"].partitions == {"b": {}}
+    path.write_bytes(b"PAR1")
+    assert read_recipes(tmp_path) == {}
+    assert read_recipes(tmp_path / "nowhere") == {}

@@ -86,12 +86,22 @@ def test_clusters_are_the_same_again_and_named_by_size(encoder: Path) -> None:
     recipe = dict(made.partition.recipe)
     assert recipe["encoder"]["name"] == encoder.name
     assert (recipe["k"], recipe["seed"], recipe["prefix"], recipe["least"]) == (3, 42, "query: ", 1)
+    assert [entry["cluster"] for entry in recipe["clusters"]] == ["cluster-00", "cluster-01", "cluster-02"]
+    assert {entry["family"] for entry in recipe["clusters"]} == set(made.partition.families)
+    centroids = np.array([entry["centroid"] for entry in recipe["clusters"]], dtype=np.float32)
+    questions = [example.question for example in corpus.examples]
+    embeddings, _ = embed(questions, str(encoder))
+    told = [recipe["clusters"][nearest]["family"] for nearest in (embeddings @ centroids.T).argmax(axis=1)]
+    assert told == list(made.partition.families), "the centroids alone tell the family of a question"
 
 
 def test_rare_clusters_are_merged(encoder: Path) -> None:
     corpus = asked([QUESTIONS[0]] * 40 + [QUESTIONS[5]] * 40 + QUESTIONS[8:10])
     made = semantic(corpus, 4, encoder=str(encoder), least=30)
     assert made.partition.sizes == {"cluster-00": 40, "cluster-01": 40, "other_rare": 2}
+    assert [entry["family"] for entry in made.partition.recipe["clusters"]] == [
+        "cluster-00", "cluster-01", "other_rare", "other_rare"
+    ]  # fmt: skip
     assert made.middle["other_rare"] == "(2 clusters with fewer than 30 questions)"
 
 
