@@ -152,9 +152,11 @@ def parse_plan(path: Path, content: dict[str, Any]) -> PlanFile:
     table = _Table(path, "", content)
     corpus = _Table(path, "corpus.", table.take("corpus", _is_mapping, "a table"))
     planned = PlannedCorpus(
-        corpus.take("name", _is_name, "a name"),
-        *(corpus.take(key, _is_count, "a whole number from 1") for key in ("examples", "recordings", "windows")),
-        corpus.take("sha256", _is_hash, "a SHA-256"),
+        name=corpus.take("name", _is_name, "a name"),
+        examples=corpus.take("examples", _is_count, "a whole number from 1"),
+        recordings=corpus.take("recordings", _is_count, "a whole number from 1"),
+        windows=corpus.take("windows", _is_count, "a whole number from 1"),
+        sha256=corpus.take("sha256", _is_hash, "a SHA-256"),
     )
     return PlanFile(
         path=path,

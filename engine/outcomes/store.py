@@ -173,7 +173,9 @@ def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
 
 def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
     """Read one cell; every defect is an error that names the file, the column and the first offenders."""
-    tables, inputs, plans = [], [], []
+    tables: list[pa.Table] = []
+    inputs: list[InputFile] = []
+    plans: list[str | None] = []
     for path in files:
         name = path.relative_to(run).as_posix()
         table, digest = _read_parquet(path, name)
