@@ -38,11 +38,23 @@ if TYPE_CHECKING:
 @click.option("--filter", metavar="NAME", help="lm-eval: whose rows to read, where a task has several filters.")
 @click.option("--scorer", metavar="NAME", help="inspect: whose scores to read, where a log has several scorers.")
 @click.option("--id", metavar="FIELD", help="What pairs the logs. Default: doc_id, id (inspect), sample_id (tables).")
-@click.option("--source", metavar="FIELD", help="The recording that a question is about. Default: one per question.")
+@click.option(
+    "--source",
+    metavar="FIELD|none",
+    help="The recording that a question is about: the rows of one are not independent. none declares that every row is "
+    "a recording of its own. Default: source_id in tables, else each row its own, and fields that repeat like a "
+    "recording are a doubt that the certificate will carry.",
+)
 @click.option("--predicted", metavar="FIELD", help="The answer that was read from the response; empty: there was none.")
 @click.option("--correct", metavar="FIELD", help="The right answer. Default: target; correct_label in tables.")
 @click.option("--nll", metavar="FIELD", help="The negative log-likelihood of the right answer, in nats.")
 @click.option("--tokens", metavar="FIELD", help="How many audio tokens the model was given.")
+@click.option(
+    "--options",
+    metavar="FIELD",
+    help="The number of answers to choose from, or the answers themselves (a list, or a text with one on each line). "
+    "Default: what the log plainly shows; n_options in tables.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 def import_logs(
     kind: str,
@@ -66,23 +78,26 @@ def import_logs(
 
     The pairing is checked before anything is written: the same samples, questions, prompts, families, task and model
     on both sides, each sample once. A cell that is already there with the same rows is left alone, so that the command
-    can be repeated and more logs added later.
+    can be repeated and more logs added later. What is doubtful is printed as "look at this", and kept in
+    RUN/import.json for the certificate.
 
     \b
     lm-eval, run with --log_samples:
       earmark import lm-eval raw/ energy@0.4=energy40/ \\
-          --family doc.category --metric acc --out run
+          --family doc.category --metric acc --source doc.audio.path --out run
     lmms-eval, run with --log_samples:
       earmark import lmms-eval raw/ energy@0.4=energy40/ energy@0.2=energy20/ \\
           --family mmar_accuracy.category --predicted mmar_accuracy.prediction --out run
     inspect:
       earmark import inspect raw.eval energy@0.4=energy40.eval \\
           --family metadata.task --source metadata.recording --out run
-    Tables with the columns sample_id, query_family and loss, or with others that you name:
+    Tables with the columns sample_id, query_family and loss, better with source_id and n_options too, or with others
+    that you name:
       earmark import csv raw.csv energy@0.4=energy40.csv \\
           --corpus mmar --answerer qwen2-audio --out run
       earmark import jsonl raw.jsonl energy@0.4=energy40.jsonl --id question \\
-          --family topic --metric correct --corpus mmar --answerer qwen2-audio --out run
+          --family topic --metric correct --source clip --options choices \\
+          --corpus mmar --answerer qwen2-audio --out run
       earmark import parquet raw.parquet learned@0.4@1=seed1.parquet learned@0.4@2=seed2.parquet \\
           --corpus mmar --answerer qwen2-audio --out run
 
@@ -97,10 +112,12 @@ def import_logs(
         click.echo(f"look at this: {doubt}", err=True)
     if as_json:
         cells = [_as_json(cell) for cell in done.cells]
-        click.echo(json.dumps({"run": str(out), "cells": cells, "doubts": done.doubts}, indent=2))
+        content = {"run": str(out), "source": done.source, "cells": cells, "doubts": done.doubts}
+        click.echo(json.dumps(content, indent=2))
         return
     for cell in done.cells:
         click.echo(_as_line(cell))
+    click.echo(f"recordings: {done.source}")
     click.echo(f"next: earmark certify {out}")
 
 

@@ -105,13 +105,23 @@ def write_lm_eval(
     *,
     task: str = "sounds",
     model: str | None = "Qwen/Qwen2-Audio",
+    model_args: str | dict[str, Any] | None = None,
     date: str = "2026-01-02T03-04-05.678901",
 ) -> Path:
-    """`<out>/<model>/samples_<task>_<date>.jsonl`, with the results file of the run unless `model` is None."""
+    """`<out>/<model>/samples_<task>_<date>.jsonl`, with the results file of the run unless `model` is None.
+
+    `model_args` are those of the command; None: they name the model.
+    """
     folder = out / (model or "model").replace("/", "__")
     path = write_lines(folder / f"samples_{task}_{date}.jsonl", rows)
     if model:
-        results = {"results": {task: {"acc,none": 0.5}}, "model_source": "hf", "model_name": model}
+        config = {"model": "hf", "model_args": f"pretrained={model},dtype=auto" if model_args is None else model_args}
+        results = {
+            "results": {task: {"acc,none": 0.5}},
+            "config": config | {"batch_size": 1},
+            "model_source": "hf",
+            "model_name": model,
+        }
         (folder / f"results_{date}.json").write_text(json.dumps(results, indent=2))
     return path
 
@@ -154,7 +164,8 @@ def write_lmms_eval(
     folder = out / (model or "model").replace("/", "__")
     path = write_lines(folder / f"{date}_samples_{task}.jsonl", rows)
     if model:
-        (folder / f"{date}_results.json").write_text(json.dumps({"model_name": model}, indent=2))
+        config = {"model": "qwen2_audio", "model_args": f"pretrained={model}"}
+        (folder / f"{date}_results.json").write_text(json.dumps({"config": config, "model_name": model}, indent=2))
     return path
 
 

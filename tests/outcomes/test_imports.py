@@ -12,10 +12,9 @@ import log_fixtures as logs
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
+from importing import cells, column, imported, refused
 
 from earmark.cli.import_logs import import_logs
-from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.imports import KINDS
 from earmark.engine.outcomes.imports.logs import parse_arm
@@ -23,40 +22,6 @@ from earmark.engine.outcomes.imports.rows import lookup
 from earmark.engine.outcomes.schema import CellKey
 
 Rows = logs.Rows
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(import_logs, [str(argument) for argument in arguments], catch_exceptions=True)
-
-
-def imported(*arguments: object) -> Result:
-    result = run(*arguments)
-    assert result.exception is None, result.exception
-    return result
-
-
-def refused(*arguments: object) -> str:
-    """The one line of the InputError."""
-    result = run(*arguments)
-    assert isinstance(result.exception, InputError), result.output
-    line = str(result.exception)
-    assert "\n" not in line
-    assert re.fullmatch(r".+: .+; .+", line), line  # where: what; what to do
-    return line
-
-
-def cells(out: Path) -> dict[str, Rows]:
-    """The rows of each cell, by method@budget@seed."""
-    found = {}
-    for key, files in store.find_cells(out).items():
-        store.read_cell(out, key, files)
-        rows = pq.ParquetFile(files[0]).read().to_pylist()
-        found[f"{key.method}@{key.budget:g}@{key.seed}"] = rows
-    return found
-
-
-def column(rows: Rows, name: str) -> list[Any]:
-    return [row[name] for row in rows]
 
 
 # Right rows ------------------------------------------------------------------------------------------------
@@ -412,8 +377,8 @@ def test_json_and_doubts_go_apart(tmp_path: Path) -> None:
 
     raw = logs.write_lm_eval(tmp_path / "raw", logs.lm_eval_choice(logs.RAW))
     compressed = logs.write_lm_eval(tmp_path / "c40", rehashed(logs.lm_eval_choice(logs.RAW)))
-    arms = ("lm-eval", raw, f"energy@0.4={compressed}", "--out", tmp_path / "run", "--family", "doc.category")
-    result = imported(*arms, "--metric", "acc", "--json")
+    arms = ("lm-eval", raw, f"energy@0.4={compressed}", "--out", tmp_path / "run", "--source", "doc.audio.path")
+    result = imported(*arms, "--family", "doc.category", "--metric", "acc", "--json")
     done = json.loads(result.stdout)
     assert [(c["method"], c["rows"], c["mean_loss"], c["written"]) for c in done["cells"]] == [
         ("uncompressed", 6, pytest.approx(1 / 6), True),
@@ -646,7 +611,8 @@ def test_refuses_files(tmp_path: Path, kind: str, spoil: Callable[[Path], object
         ("csv", b"sample_id,query_family,loss,loss\n1,a,0,0\n", r"c40: column 'loss' stands twice;"),
         ("csv", b"sample_id,query_family,loss\n", r"c40: the log has no rows;"),
         ("csv", b"sample_id,query_family,loss\n\xff,a,0\n", r"c40: is not UTF-8 text"),
-        ("csv", b"sample_id;query_family;loss\n1;a;0\n", r"c40:2: no field 'loss' \(there are 'sample_id;query_family"),
+        ("csv", b"sample_id;query_family;loss\n1;a;0\n", r"c40:2: no field 'sample_id', 'query_family', "
+         r"'loss' \(there are 'sample_id;query_family;loss'\); name others with --id, --family, --metric"),
         ("csv", b'{"sample_id": 1, "loss": 0}\n', r"c40: looks like a table of JSON lines, not a CSV table;"),
         ("parquet", b"PAR1 and nothing else", r"c40: is not a whole Parquet file"),
         ("parquet", b"sample_id,query_family,loss\n1,a,0\n", r"c40: looks like a CSV table, not a Parquet table;"),

@@ -5,9 +5,10 @@ logs apart.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports.rows import Record
@@ -58,16 +59,39 @@ def find_log(path: Path, pattern: str) -> Path:
     raise InputError(path, f"holds no {pattern}" + (f" (but {others})" if others else ""), "name the log itself")
 
 
-def model_beside(log: Path, date: str | None) -> str | None:
-    """The model that the results file of the same run, beside a samples file, names."""
+class ModelName(NamedTuple):
+    """What the results file of a run calls its model, or why that is not believed; neither where it says nothing."""
+
+    name: str | None = None
+    distrust: str | None = None
+
+
+def model_beside(log: Path, date: str | None) -> ModelName:
+    """The model that the results file of the same run, beside a samples file, names.
+
+    lm-eval draws a random name where its model_args have none of the keys that it looks for (pretrained, model, ...),
+    so a name is believed only where the model_args have it too.
+    """
     for path in sorted(log.parent.glob(f"*{date}*.json")) if date else []:
         try:
             results = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue  # only a hint: without it --answerer is asked for
-        if isinstance(results, dict) and isinstance(results.get("model_name"), str) and results["model_name"]:
-            return str(results["model_name"])
-    return None
+        name = results.get("model_name") if isinstance(results, dict) else None
+        if not (isinstance(name, str) and name):
+            continue
+        if _in_model_args(name, results.get("config")):
+            return ModelName(name)
+        return ModelName(distrust=f"the results file calls it '{name}', which its model_args do not: it may be random")
+    return ModelName()
+
+
+def _in_model_args(name: str, config: Any) -> bool:
+    """Whether a name, or the last part of its path, stands as a whole in the model_args: a text, or a mapping."""
+    given = config.get("model_args") if isinstance(config, Mapping) else None
+    text = ",".join(map(str, given.values())) if isinstance(given, Mapping) else str(given or "")
+    parts = {name, name.rstrip("/").rpartition("/")[2]} - {""}
+    return any(re.search(rf"(?<![\w.-]){re.escape(part)}(?![\w.-])", text) for part in parts)
 
 
 def expect(path: Path, kind: str) -> None:

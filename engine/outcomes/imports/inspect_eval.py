@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports import files
+from earmark.engine.outcomes.imports.options import count_choices
 from earmark.engine.outcomes.imports.rows import Fields, Log, LogRow, Record, log_row
 
 _ZSTD = 93
@@ -55,6 +56,7 @@ def read(path: Path, fields: Fields) -> Log:
         fields,
         model=spec.get("model"),
         task=spec.get("task"),
+        records=records,
     ).unique()
 
 
@@ -70,8 +72,10 @@ def _row(record: Record, fields: Fields, several_epochs: bool) -> LogRow:
         _OWN,
         loss=None if error else 1 - _credit(record, metric, value),
         answer="" if value == "N" else None if answer is None else str(answer),
+        n_options=count_choices(choices),
         error=error,
         question={
+            "epoch": str(record.data.get("epoch")) if several_epochs else None,
             "prompt": _prompt(record),
             "choices": json.dumps(choices) if choices else None,
             "target": json.dumps(record.get("target")),

@@ -30,12 +30,15 @@ def read(path: Path, fields: Fields) -> Log:
     records = [record for record in records if record.get("filter") == chosen]
     metric = fields.metric or only_metric(path, records, _NOT_METRICS)
     name = _NAME.fullmatch(path.name)
+    model = files.model_beside(path, name and name["date"])
     return Log(
         path,
         [scored_row(record, fields, _OWN, metric, "prompt_hash") for record in records],
         replace(fields, filter=chosen, metric=metric),
-        model=files.model_beside(path, name and name["date"]),
+        model=model.name,
         task=name and name["task"],
+        unnamed=model.distrust,
+        records=records,
     ).unique()
 
 

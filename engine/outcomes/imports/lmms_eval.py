@@ -27,10 +27,13 @@ def read(path: Path, fields: Fields) -> Log:
     records = files.json_lines(path)
     metric = fields.metric or only_metric(path, records, _NOT_METRICS)
     name = _NAME.fullmatch(path.name)
+    model = files.model_beside(path, name and name["date"])
     return Log(
         path,
         [scored_row(record, fields, _OWN, metric, "input") for record in records],
         replace(fields, metric=metric),
-        model=files.model_beside(path, name and name["date"]),
+        model=model.name,
         task=name and name["task"],
+        unnamed=model.distrust,
+        records=records,
     ).unique("a task with several filters writes one row each without naming it: log it with a single filter")

@@ -1,8 +1,10 @@
 """`earmark import` on one screen: read the raw log, read and pair each compressed one, then write their cells.
 
-Nothing is written before everything is checked. A cell that is already there with the same rows is left alone.
+Nothing is written before everything is checked, and import.json, which keeps the doubts, before the cells that they
+are about. A cell that is already there with the same rows is left alone.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +15,18 @@ import pyarrow.parquet as pq
 
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
-from earmark.engine.outcomes.imports import inspect_eval, lm_eval, lmms_eval, pairs, tables
-from earmark.engine.outcomes.imports.rows import Fields, Log, LogRow
+from earmark.engine.outcomes.imports import (
+    doubts,
+    files,
+    inspect_eval,
+    lm_eval,
+    lmms_eval,
+    pairs,
+    plausible,
+    recordings,
+    tables,
+)
+from earmark.engine.outcomes.imports.rows import EACH_ITS_OWN, Fields, Log, LogRow
 from earmark.engine.outcomes.schema import OK, ROW, UNCOMPRESSED, CellKey
 
 _READERS: Mapping[str, Callable[[Path, Fields], Log]] = {
@@ -54,7 +66,8 @@ class Imported(NamedTuple):
     """What an import did, and what a person should look at before believing it."""
 
     cells: tuple[ImportedCell, ...]
-    doubts: tuple[str, ...]
+    source: str  # how recordings were told, as import.json has it
+    doubts: tuple[str, ...]  # each begins with the log that it is about
 
 
 def import_logs(
@@ -70,18 +83,10 @@ def import_logs(
     """Read paired logs of one kind, check the pairing, and write one cell per log into the run folder `out`."""
     _check_options(kind, fields, out)
     pairs.refuse_same_file(raw, [arm.path for arm in compressed])
-    read = _READERS[kind]
-    reference = read(raw, fields)
-    if all(row.loss in (1, None) for row in reference.rows):
-        raise InputError(
-            reference.path,
-            "not one answer to raw audio is right",
-            "check --metric, and --predicted if answers are empty",
-        )
+    reference = _read_raw(kind, raw, fields)
     name = answerer or _named(reference, reference.model, "model", "--answerer")
     task = corpus or _named(reference, reference.task, "task", "--corpus")
     logs = {CellKey(name, task, UNCOMPRESSED): reference}
-    doubts: list[str] = []
     for arm in compressed:
         key = CellKey(name, task, arm.method, seed=arm.seed, budget=arm.budget)
         if key in logs:
@@ -90,16 +95,23 @@ def import_logs(
                 f"{arm.method}@{arm.budget:g} is also {logs[key].path}",
                 "give each log its own budget or seed",
             )
-        log = read(arm.path, reference.fields)
+        log = _READERS[kind](arm.path, reference.fields)._replace(records=())
         pairs.check(reference, log, same_model=answerer is not None, same_task=corpus is not None)
-        doubts += pairs.doubts(reference, log, keeps_all=arm.budget == 1)
         logs[key] = log
+    source = _source(reference)
+    doubtful = [doubt for key, log in logs.items() for doubt in _doubts(key, log, reference, source, answerer)]
     cells = {key: _table(log.rows) for key, log in logs.items()}
-    present = {key for key, table in cells.items() if _already_there(out, key, table)}
+    new = {key for key, table in cells.items() if not _already_there(out, key, table)}
+    imported = [doubts.ImportedLog(key, log.path.name, _sha256(log.path), source) for key, log in logs.items()]
+    doubts.add(out, imported, doubtful, new)
     for key, table in cells.items():
-        if key not in present:
+        if key in new:
             store.write_cell(out, key, table)
-    return Imported(tuple(_summary(key, log, key not in present) for key, log in logs.items()), tuple(doubts))
+    return Imported(
+        tuple(_summary(key, log, key in new) for key, log in logs.items()),
+        source,
+        tuple(f"{logs[doubt.cell].path}: {doubt.text}" for doubt in doubtful),
+    )
 
 
 def parse_arm(text: str) -> Arm:
@@ -127,10 +139,51 @@ def _check_options(kind: str, fields: Fields, out: Path) -> None:
         raise InputError(out, "is not a folder", "name a run folder, new or existing, with --out")
 
 
+def _read_raw(kind: str, path: Path, fields: Fields) -> Log:
+    reference = _READERS[kind](path, fields)
+    if all(row.loss in (1, None) for row in reference.rows):
+        raise InputError(
+            reference.path,
+            "not one answer to raw audio is right",
+            "check --metric, and --predicted if answers are empty",
+        )
+    return reference
+
+
 def _named(log: Log, name: str | None, what: str, option: str) -> str:
     if not name:
-        raise InputError(log.path, f"does not name its {what}", f"name it with {option}")
+        why = f" ({log.unnamed})" if what == "model" and log.unnamed else ""
+        raise InputError(log.path, f"does not name its {what}{why}", f"name it with {option}")
     return name
+
+
+def _source(raw: Log) -> str:
+    """How the recordings of a log were told."""
+    if raw.fields.source == EACH_ITS_OWN:
+        return doubts.DECLARED
+    if raw.fields.source is not None:
+        return doubts.by_field(raw.fields.source)
+    return doubts.ASSUMED if raw.own_source is None else doubts.by_column(raw.own_source)
+
+
+def _doubts(key: CellKey, log: Log, raw: Log, source: str, answerer: str | None) -> list[doubts.Doubt]:
+    """What to look at before believing a log that was paired with the raw one, or is the raw one."""
+    told = source not in (doubts.ASSUMED, doubts.DECLARED)
+    texts = plausible.doubts(log, raw=key.is_reference, source_told=told)
+    if not key.is_reference:
+        texts += pairs.doubts(raw, log, keeps_all=key.budget == 1, same_model=answerer is not None)
+    doubtful = [doubts.Doubt(key, text) for text in texts]
+    if key.is_reference and source == doubts.ASSUMED:
+        doubtful += [doubts.Doubt(key, text, by_source=True) for text in recordings.doubts(log)]
+    return doubtful
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise files.unreadable(path, error) from error
 
 
 def _table(rows: Iterable[LogRow]) -> pa.Table:
@@ -144,6 +197,7 @@ def _table(rows: Iterable[LogRow]) -> pa.Table:
                 "loss": row.loss,
                 "nll": row.nll,
                 "num_audio_tokens": row.tokens,
+                "n_options": row.n_options,
                 "predicted_label": row.predicted,
                 "correct_label": row.correct,
                 "status": row.status,
@@ -161,8 +215,11 @@ def _already_there(out: Path, key: CellKey, table: pa.Table) -> bool:
     if not folder.exists():
         return False
     try:
-        parts = [pq.ParquetFile(path).read() for path in sorted(folder.glob("*.parquet"))]
-        there = pa.concat_tables(parts).select(ROW.names).cast(ROW).sort_by("sample_id")
+        there = pa.concat_tables([pq.ParquetFile(path).read() for path in sorted(folder.glob("*.parquet"))])
+        for field in ROW:
+            if field.nullable and field.name not in there.column_names:  # written before there was such a column
+                there = there.append_column(field.name, pa.nulls(len(there), field.type))
+        there = there.select(ROW.names).cast(ROW).sort_by("sample_id")
         same = there.equals(table)
     except (pa.ArrowException, OSError, KeyError):
         same = False
@@ -182,7 +239,7 @@ def _summary(key: CellKey, log: Log, written: bool) -> ImportedCell:
         rows=len(log.rows),
         families=len({row.family for row in log.rows}),
         errors=sum(row.status != OK for row in log.rows),
-        unanswered=sum(row.status == OK and row.predicted is None for row in log.rows) if tells else 0,
+        unanswered=sum(row.status == OK and row.predicted is None and (tells or row.unparsed) for row in log.rows),
         mean_loss=sum(losses) / len(losses) if losses else None,
         written=written,
     )

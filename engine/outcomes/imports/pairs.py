@@ -29,6 +29,8 @@ def check(raw: Log, other: Log, *, same_model: bool, same_task: bool) -> None:
 
     `same_model`, `same_task`: the caller vouches for it, whatever the logs say.
     """
+    if other.unnamed and not same_model:
+        raise InputError(other.path, f"does not name its model ({other.unnamed})", "name it with --answerer")
     for what, option, vouched, a, b in (
         ("model", "--answerer", same_model, raw.model, other.model),
         ("task", "--corpus", same_task, raw.task, other.task),
@@ -70,9 +72,11 @@ def _check_question(row: LogRow, mate: LogRow) -> None:
             f"sample '{row.sample_id}' is another question than at {mate.where} ({', '.join(differs)} differs)",
             "run both arms on the same questions, with the same prompts",
         )
+    known = row.n_options is not None and mate.n_options is not None
     for what, option, a, b in (
         ("family", "--family", mate.family, row.family),
         ("source", "--source", mate.source_id, row.source_id),
+        ("n_options", "--options", mate.n_options if known else None, row.n_options if known else None),
     ):
         if a != b:
             raise InputError(
@@ -82,21 +86,21 @@ def _check_question(row: LogRow, mate: LogRow) -> None:
             )
 
 
-def doubts(raw: Log, other: Log, *, keeps_all: bool) -> list[str]:
-    """What a person should look at before believing a pairing that passed `check`."""
+def doubts(raw: Log, other: Log, *, keeps_all: bool, same_model: bool) -> list[str]:
+    """What a person should look at before believing a pairing that passed `check`, each as a plain sentence."""
     mate = {row.sample_id: row for row in raw.rows}
     found = []
+    if raw.model and not other.model and not same_model:
+        found.append("the log names no model, which is taken to be that of the raw log; --answerer would vouch for it")
     rehashed = sum(row.doc_hash != mate[row.sample_id].doc_hash for row in other.rows)
     if rehashed:
         found.append(
-            f"{other.path}: doc_hash differs from the raw log in {rehashed} of {len(other.rows)} rows; prompt and "
-            "target agree, so this should be the audio within the doc"
+            f"doc_hash differs from the raw log in {rehashed} of {len(other.rows)} rows; prompt and target agree, so "
+            "this should be the audio within the doc"
         )
     answered = any(row.predicted is not None for row in other.rows)
     if answered and not keeps_all and all(_outcome(row) == _outcome(mate[row.sample_id]) for row in other.rows):
-        found.append(
-            f"{other.path}: every answer is that of the raw log; make sure that no response cache answered for it"
-        )
+        found.append("every answer is that of the raw log; make sure that no response cache answered for it")
     return found
 
 

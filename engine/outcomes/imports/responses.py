@@ -7,19 +7,21 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from earmark.engine.outcomes.imports.options import count_choices
 from earmark.engine.outcomes.imports.rows import Fields, LogRow, Record, as_number, log_row
 
 
 class Response(NamedTuple):
-    """The answer ("" for none, None where the row does not tell) and the NLL of the right answer."""
+    """The answer ("" for none, None where the row does not tell), the NLL of the right one, how many were scored."""
 
     answer: str | None
     nll: float | None = None
+    n_options: int | None = None
 
 
 def scored_row(record: Record, fields: Fields, own: Fields, metric: str, prompt: str) -> LogRow:
     """One sample of either harness; `prompt` is the field that tells whether two rows asked the same."""
-    answer, nll = response(record.data)
+    answer, nll, n_options = response(record.data)
     return log_row(
         record,
         fields,
@@ -27,6 +29,7 @@ def scored_row(record: Record, fields: Fields, own: Fields, metric: str, prompt:
         loss=1 - record.share(metric, "--metric"),
         answer=answer,
         nll=nll,
+        n_options=n_options or count_choices(record.get("doc.choices"), record.get("doc.options")),
         question={"prompt": record.said(prompt), "target": record.said("target")},
         doc_hash=record.said("doc_hash"),
     )
@@ -45,10 +48,10 @@ def response(row: Mapping[str, Any]) -> Response:
     best = max(range(len(likelihoods)), key=likelihoods.__getitem__)
     target = str(row.get("target"))
     if not (target.isdecimal() and int(target) < len(likelihoods)):
-        return Response(str(best))
+        return Response(str(best), n_options=len(likelihoods))
     # The log-likelihood of the option's text as it stands: neither normalised over the options nor by length.
     right = likelihoods[int(target)]
-    return Response(str(best), max(0.0, -right) if math.isfinite(right) else None)
+    return Response(str(best), max(0.0, -right) if math.isfinite(right) else None, len(likelihoods))
 
 
 def _likelihoods(answered: Any) -> list[float] | None:

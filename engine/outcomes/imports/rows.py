@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes.imports.options import count_options
 from earmark.engine.outcomes.schema import OK
 
+EACH_ITS_OWN = "none"  # as --source: a person declares that every row is a recording of its own
 _NO_ANSWER = ("", "[invalid]")  # the second is what answer-extracting filters write when nothing matches
 _MISSING = object()
 
@@ -22,12 +24,13 @@ class Fields:
 
     family: str | None = None
     id: str | None = None
-    source: str | None = None
+    source: str | None = None  # EACH_ITS_OWN: there is none, as a person declares
     metric: str | None = None  # accuracy-like: the loss is 1 - metric
     predicted: str | None = None
     correct: str | None = None
     nll: str | None = None
     tokens: str | None = None
+    options: str | None = None  # a number of options, or the options themselves
     filter: str | None = None  # lm-eval: which filter's rows
     scorer: str | None = None  # inspect: whose scores
 
@@ -45,7 +48,10 @@ class LogRow:
     correct: str | None = None
     nll: float | None = None
     tokens: int | None = None
+    n_options: int | None = None
     status: str = OK
+    unparsed: bool = False  # the log says that there was no answer
+    source_told: bool = False  # else source_id is but the sample_id
     question: Mapping[str, str] = field(default_factory=dict)  # what must be the same on raw and compressed audio
     doc_hash: str | None = None  # less telling: a doc may hold its audio, compressed or not
     extra: Mapping[str, Any] = field(default_factory=dict)  # further columns of a cell
@@ -59,6 +65,9 @@ class Log(NamedTuple):
     fields: Fields
     model: str | None = None
     task: str | None = None
+    unnamed: str | None = None  # why a name that the log has for its model is not believed
+    own_source: str | None = None  # the column that the log's own layout has for the recording
+    records: Sequence["Record"] = ()  # what the rows were read from, one each; only to look at
 
     def unique(self, do: str = "keep one row per sample, or name another field with --id") -> "Log":
         """The log itself; raises InputError where it is empty or a sample stands twice."""
@@ -84,6 +93,10 @@ class Record(NamedTuple):
         """The value at a path, or None where there is none."""
         value = lookup(self.data, path)
         return None if value is _MISSING else value
+
+    def has(self, path: str) -> bool:
+        """Whether there is anything at a path, null included."""
+        return lookup(self.data, path) is not _MISSING
 
     def said(self, key: str) -> str | None:
         """The text at a key of the log's own layout, or None."""
@@ -123,6 +136,23 @@ class Record(NamedTuple):
         if number is None or (number >= 0 and number.is_integer()):
             return None if number is None else int(number)
         raise InputError(self.where, f"field '{asked or own}' is {number:g}, not a count", f"name one with {option}")
+
+    def optional_options(self, asked: str | None, own: str | None, option: str) -> int | None:
+        """How many options the field that was asked for, or the log's own, holds; null is unknown."""
+        path, value = self._asked_or_own(asked, own, option)
+        if _is_null(value):
+            return None
+        number = count_options(value)
+        if number is None:
+            shown = f"'{str(value)[:40]}', neither a number nor several options"
+            raise InputError(self.where, f"field '{path}' is {shown}", f"name one with {option}")
+        if not (number >= 1 and number.is_integer()):
+            raise InputError(
+                self.where,
+                f"field '{path}' gives {number:g} options, which is not 1, 2, 3, ...",
+                f"leave it empty where nobody knows, or name another one with {option}",
+            )
+        return int(number)
 
     def share(self, path: str, option: str) -> float:
         """The number in [0, 1] at a path, which must be there."""
@@ -230,6 +260,7 @@ def log_row(
     loss: float | None,
     answer: str | None = None,
     nll: float | None = None,
+    n_options: int | None = None,
     error: str | None = None,
     question: Mapping[str, str | None],
     doc_hash: str | None = None,
@@ -247,17 +278,25 @@ def log_row(
         raise InputError(
             record.where, f"the negative log-likelihood is {nll:g}", "name one that is at least 0 with --nll"
         )
+    source = None
+    if fields.source != EACH_ITS_OWN:
+        source = record.optional_text(fields.source, own.source, "--source")
+    if fields.options or own.options:
+        n_options = record.optional_options(fields.options, own.options, "--options")
     return LogRow(
         where=record.where,
         sample_id=sample_id,
-        source_id=record.optional_text(fields.source, own.source, "--source") or sample_id,
+        source_id=source or sample_id,
         family=record.text(_family_field(record, fields, own), "--family"),
         loss=None if error else 1.0 if failed else loss,
         predicted=None if error or failed else answer,
         correct=record.optional_text(fields.correct, own.correct, "--correct"),
         nll=None if error else nll,
         tokens=record.optional_count(fields.tokens, own.tokens, "--tokens"),
+        n_options=n_options,
         status=error or OK,
+        unparsed=failed and not error,
+        source_told=bool(source),
         question={name: value for name, value in question.items() if value},
         doc_hash=doc_hash,
     )

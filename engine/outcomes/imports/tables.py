@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports import files
-from earmark.engine.outcomes.imports.rows import Fields, Log, LogRow, Record, log_row
+from earmark.engine.outcomes.imports.rows import EACH_ITS_OWN, Fields, Log, LogRow, Record, leaves, log_row
 from earmark.engine.outcomes.schema import OK
 
 _OWN = Fields(
@@ -23,7 +23,9 @@ _OWN = Fields(
     correct="correct_label",
     nll="nll",
     tokens="num_audio_tokens",
+    options="n_options",
 )
+_LOSS = "loss"
 
 
 def read_csv(path: Path, fields: Fields) -> Log:
@@ -83,7 +85,40 @@ def _check_header(path: Path, names: list[str]) -> None:
 
 
 def _log(path: Path, records: list[Record], fields: Fields) -> Log:
-    return Log(path, [_row(record, fields) for record in records], fields).unique()
+    _check_fields(records, fields)
+    told = any(record.get(_OWN.source or "") not in (None, "") for record in records)
+    return Log(
+        path,
+        [_row(record, fields) for record in records],
+        fields,
+        own_source=_OWN.source if told else None,
+        records=records,
+    ).unique()
+
+
+def _check_fields(records: list[Record], fields: Fields) -> None:
+    """Raises one InputError for all the fields that no row has."""
+    needed = {
+        "--id": fields.id or _OWN.id,
+        "--family": fields.family or _OWN.family,
+        "--metric": fields.metric or _LOSS,
+        "--source": None if fields.source == EACH_ITS_OWN else fields.source,
+        "--predicted": fields.predicted,
+        "--correct": fields.correct,
+        "--nll": fields.nll,
+        "--tokens": fields.tokens,
+        "--options": fields.options,
+    }
+    missing = {
+        option: name for option, name in needed.items() if name and not any(record.has(name) for record in records)
+    }
+    if missing and records:
+        known = first_few((name for name, _ in leaves(records[0].data)), 12)
+        raise InputError(
+            records[0].where,
+            f"no field {first_few(missing.values(), len(missing))} (there are {known})",
+            f"name {'one' if len(missing) == 1 else 'others'} with {', '.join(missing)}",
+        )
 
 
 def _row(record: Record, fields: Fields) -> LogRow:
@@ -92,7 +127,7 @@ def _row(record: Record, fields: Fields) -> LogRow:
     answer = record.optional_text(None, "predicted_label", "--predicted")
     loss = None
     if error is None:
-        loss = 1 - record.share(fields.metric, "--metric") if fields.metric else record.share("loss", "--metric")
+        loss = 1 - record.share(fields.metric, "--metric") if fields.metric else record.share(_LOSS, "--metric")
     row = log_row(
         record,
         fields,

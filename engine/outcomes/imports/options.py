@@ -1,0 +1,58 @@
+"""How many answers a question has to choose from, by a value that a log holds.
+
+Knows values; no paths and no harness.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def count_options(value: Any) -> float | None:
+    """A number as it is, else how many choices there are: of a list, a mapping, or a text with one on each line.
+
+    A mapping with a list `text` holds columns, as in {"text": ["dog", "cat"], "label": ["A", "B"]}. None for any other
+    value, a text of a single line too: what separates its options cannot be told.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        return _count_in_text(value)
+    if isinstance(value, Mapping):
+        texts = value.get("text")
+        return float(len(texts if isinstance(texts, list) else value))
+    if isinstance(value, list):
+        return float(len(value))
+    return _number(value)
+
+
+def count_choices(*values: Any) -> int | None:
+    """How many choices the first of the values has that is a list or a mapping of at least two; None if none is."""
+    for value in values:
+        number = count_options(value) if isinstance(value, list | Mapping) else None
+        if number is not None and number >= 2:
+            return int(number)
+    return None
+
+
+def _count_in_text(text: str) -> float | None:
+    number = _number(text)
+    if number is not None:
+        return number
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > 1:
+        return float(len(lines))
+    try:
+        value = json.loads(text)  # a cell of a CSV file may hold a list
+    except (ValueError, RecursionError):
+        return None
+    return count_options(value) if isinstance(value, list | Mapping) else None
+
+
+def _number(value: Any) -> float | None:
+    if not isinstance(value, str | int | float):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
