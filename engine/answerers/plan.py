@@ -13,7 +13,7 @@ from itertools import takewhile
 
 from earmark.engine.answerers.cost import Cost, Shape
 from earmark.engine.answerers.prompt import Template
-from earmark.engine.answerers.request import Heard, Request, Result
+from earmark.engine.answerers.request import TOO_SHORT, Heard, Request, Result
 
 Tokens = tuple[int, ...]
 
@@ -142,7 +142,7 @@ def work_key(kept_hash: str, question: str) -> str:
 def refusal(heard: Heard, shape: Shape, split: bool) -> str | None:
     """Why this cannot be heard, if so."""
     if shape.audio_tokens(heard.samples) < 1:
-        return "too short: not one audio token"
+        return f"{TOO_SHORT}not one audio token"
     limit = shape.encoder.longest_samples
     if heard.samples > limit and not (split and shape.join_tokens):
         rate = 16_000

@@ -10,6 +10,7 @@ from earmark.engine.corpus.example import Audio
 from earmark.engine.interfaces.keep import Kept
 
 OK = "ok"
+TOO_SHORT = "too short: "  # what a status begins with where too little was kept to be heard
 
 
 @dataclass(frozen=True, slots=True)
