@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +29,27 @@ _EXIT_REFUSED, _EXIT_INTERRUPTED = 3, 130
     help="Only the first N recordings, rounded up to whole windows: a preview, never an approval.",
 )
 @click.option("--shard", "shard_text", metavar="I/N", help="Only the I-th of N shares of the recordings, from 1.")
+@click.option(
+    "--max-error-rate",
+    type=float,
+    metavar="SHARE",
+    help="Share of failed rows a cell may have; they count as harm.  [default: as [rule] declares]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate instead of the table.")
-def run(spec: Path, out: Path | None, limit: int | None, shard_text: str | None, as_json: bool) -> None:
+def run(
+    spec: Path,
+    out: Path | None,
+    limit: int | None,
+    shard_text: str | None,
+    max_error_rate: float | None,
+    as_json: bool,
+) -> None:
     """Evaluate what SPEC asks for and certify it: from a corpus to outcomes, certificate.json and report.html.
 
-    Raw audio comes first, then budgets from the largest down, then permuted questions. Answers are written as they
-    come: the same command goes on where it was stopped, whatever stopped it, and ends with the same bytes. `earmark
-    init CORPUS` writes a SPEC.
+    Raw audio comes first, then silence, then budgets from the largest down, then permuted questions. Answers are
+    written as they come: the same command goes on where it was stopped, whatever stopped it, and ends with the same
+    bytes. Another [rule] asks nothing again; the certificate says what was declared when the folder was begun.
+    `earmark init CORPUS` writes a SPEC.
 
     Exit code: 0 when some method has an approved budget below 1, 3 when none has (a preview never has), 2 for bad
     input, 130 when interrupted.
@@ -54,8 +69,11 @@ def run(spec: Path, out: Path | None, limit: int | None, shard_text: str | None,
         raise click.UsageError("--limit is a look at the beginning and --shard a share of the whole: use one")
     shard = WHOLE if shard_text is None else _shard(shard_text)
     asked = specs.read(spec)
+    if max_error_rate is not None:
+        asked = replace(asked, rule=replace(asked.rule, max_error_rate=max_error_rate))
     folder = out or Path("runs") / spec.stem
     again = ["earmark", "run", str(spec)] + ([] if out is None else ["--out", str(out)])
+    again += [] if max_error_rate is None else ["--max-error-rate", str(max_error_rate)]
     with Progress() as progress, stopping_on_signals() as stop:
         swept = sweep.run(asked, folder, limit=limit, shard=shard, report=progress, stop=stop)
     if swept.stopped:

@@ -63,4 +63,10 @@ def table(found: "Status") -> str:
 
 def _words(level: str) -> str:
     kind, _, budget = level.partition("-")
-    return {"raw": "raw audio", "anchor": f"budget {budget}", "streams": f"permuted questions, budget {budget}"}[kind]
+    words = {
+        "raw": "raw audio",
+        "silence": "silence instead",
+        "anchor": f"budget {budget}",
+        "streams": f"permuted questions, budget {budget}",
+    }
+    return words[kind]

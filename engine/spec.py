@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.schema import UNCOMPRESSED
+from earmark.engine.outcomes.schema import SILENCE, UNCOMPRESSED
 from earmark.engine.signoff.gain import AGNOSTIC, CONDITIONED
 from earmark.engine.signoff.rule import Rule
 from earmark.engine.toml_tables import Document, Table, choice, flag, number, text, whole
@@ -56,6 +56,11 @@ class MethodSpec:
     seeds: tuple[int, ...] = (0,)
     in_domain: bool = False
 
+    @property
+    def arms(self) -> list[str]:
+        """What it is called as a candidate: with all its seeds, or with one."""
+        return [self.name, *(f"{self.name}@{seed}" for seed in self.seeds)]
+
     def place(self, seed: int) -> str:
         """Where the selector of a seed is."""
         return self.selector.replace(_SEED, str(seed))
@@ -94,7 +99,7 @@ class PartitionsSpec:
 class AuditsSpec:
     """What is measured beside the cells."""
 
-    flip_rate: int = 0  # raw questions that are answered twice
+    flip_rate: int = 200  # raw questions that are answered twice; 0: none
     grid: int = 20  # recordings, and questions, of the factorial grid of scores
 
 
@@ -126,9 +131,37 @@ class Spec:
     text: str = field(repr=False)
 
     def sha256(self) -> str:
-        """Of everything that outcomes and verdicts depend on: neither layout and comments, nor the machine."""
-        content = {name: value for name, value in asdict(self).items() if name not in ("text", "machine")}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        """Of everything that outcomes depend on: neither layout and comments, nor the rule and the machine."""
+        return hashlib.sha256(json.dumps(self._outcomes_depend_on(), sort_keys=True).encode()).hexdigest()
+
+    def _outcomes_depend_on(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if name not in ("text", "rule", "machine")}
+
+    def candidate_names(self, corpus: str) -> list[str]:
+        """What [rule] candidates may name: METHOD, ANSWERER/METHOD or ANSWERER/CORPUS/METHOD, each perhaps @SEED."""
+        arms = [arm for method in self.methods for arm in method.arms]
+        answerers = [answerer.name for answerer in self.answerers]
+        return [
+            *arms,
+            *(f"{answerer}/{arm}" for answerer in answerers for arm in arms),
+            *(f"{answerer}/{corpus}/{arm}" for answerer in answerers for arm in arms),
+        ]
+
+    def differing(self, other: "Spec") -> list[str]:
+        """The keys of another spec that make its outcomes others, as errors call them: `[sweep] window`."""
+        found: dict[str, None] = {}
+        for section, ours in self._outcomes_depend_on().items():
+            theirs = getattr(other, section)
+            if section in ("budgets", "window"):
+                if ours != theirs:
+                    found[f"[sweep] {section}"] = None
+            elif isinstance(theirs, tuple):
+                if ours != tuple(asdict(entry) for entry in theirs):
+                    found[f"[[{section}]]"] = None
+            else:
+                of_other = asdict(theirs)
+                found |= {f"[{section}] {key}": None for key, value in ours.items() if value != of_other[key]}
+        return list(found)
 
 
 def read(path: Path) -> Spec:
@@ -215,6 +248,8 @@ def _methods(document: Document) -> tuple[MethodSpec, ...]:
         table.done()
         if name == UNCOMPRESSED:
             raise table.refusal("name", "is the raw reference, which is always run", "leave it out")
+        if name == SILENCE:
+            raise table.refusal("name", "is the control, which is always run", "leave it out")
         if name in {other.name for other in made}:
             raise table.refusal("name", "is the name of two methods", "name them apart")
         if one.selector in ("uniform", "energy") and len(one.seeds) > 1:
@@ -325,7 +360,7 @@ def _parents(value: Any) -> dict[str, str]:
 
 def _audits(table: Table) -> AuditsSpec:
     made = AuditsSpec(
-        flip_rate=table.take("flip_rate", 0, whole(0, 10_000), "a whole number of questions from 0 to 10000"),
+        flip_rate=table.take("flip_rate", 200, whole(0, 10_000), "a whole number of questions from 0 to 10000"),
         grid=table.take("grid", 20, whole(2, 200), "a whole number of recordings from 2 to 200"),
     )
     table.done()
@@ -370,3 +405,23 @@ def _check_together(spec: Spec, document: Document) -> None:
     if spec.rule.reference_answerer is not None and spec.rule.reference_answerer not in names:
         rule = document.table("rule")
         raise rule.refusal("reference_answerer", "is no answerer of this spec", f"choose from {', '.join(names)}")
+    for place, candidate in enumerate(spec.rule.candidates):
+        if not _may_be_candidate(spec, candidate):
+            known = ", ".join(method.name for method in spec.methods)
+            raise document.table("rule").refusal(
+                f"candidates[{place}]", "is no method of this spec", f"choose from {known}", candidate
+            )
+
+
+def _may_be_candidate(spec: Spec, candidate: str) -> bool:
+    """Whether it names a method; what the corpus is called is known later where the spec does not say it."""
+    if candidate in spec.candidate_names(spec.corpus.name or ""):
+        return True
+    return spec.corpus.name is None and any(
+        candidate.startswith(f"{answerer.name}/")
+        and candidate.endswith(f"/{arm}")
+        and len(candidate) > len(f"{answerer.name}//{arm}")
+        for answerer in spec.answerers
+        for method in spec.methods
+        for arm in method.arms
+    )

@@ -15,9 +15,10 @@ from earmark.engine.answerers.prompt import letters
 from earmark.engine.answerers.request import OK, Answer, Progress, Request
 from earmark.engine.answerers.run import answer_all, identity
 from earmark.engine.answerers.scheduler import Options
+from earmark.engine.outcomes.plan_file import Curve, Level
+from earmark.engine.outcomes.schema import SILENCE
 from earmark.engine.sweep.choices import Clips, Kept
 from earmark.engine.sweep.folder import PENDING_ROW
-from earmark.engine.sweep.order import Curve, Level
 from earmark.engine.sweep.streams import Question, Streams
 
 Choices = Mapping[tuple[Curve, int], Kept]
@@ -72,6 +73,7 @@ def rows(
             label = said.predicted_label if said is not None and status == OK else None
             right = letters(len(asked.choices))[asked.answer]
             heard = kept.heard
+            chunks = None if heard is None else () if curve.method == SILENCE else heard.chunks  # none of the clip's
             made.append(
                 {
                     **curve._asdict(),
@@ -83,9 +85,10 @@ def rows(
                     "num_audio_tokens": said.num_audio_tokens if said is not None else None,
                     "predicted_label": label,
                     "correct_label": right,
+                    "n_options": len(asked.choices),
                     "chunks_total": kept.total if heard is not None else None,
-                    "chunks_kept": len(heard.chunks) if heard is not None else None,
-                    "kept_chunks": heard.chunks if heard is not None else None,
+                    "chunks_kept": len(chunks) if chunks is not None else None,
+                    "kept_chunks": chunks or None,
                     "kept_hash": heard.hash if heard is not None else None,
                     "status": status,
                 }

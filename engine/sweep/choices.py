@@ -15,10 +15,10 @@ from earmark.engine.corpus import stream
 from earmark.engine.corpus.example import Audio, Waveform
 from earmark.engine.interfaces.budget import kept_chunks
 from earmark.engine.interfaces.keep import FloatArray, IntArray, chunk_count, keep_chunks
-from earmark.engine.outcomes.schema import UNCOMPRESSED
+from earmark.engine.outcomes.plan_file import Curve, Level
+from earmark.engine.outcomes.schema import NOT_ASKED, SILENCE, UNCOMPRESSED
 from earmark.engine.selectors.selector import Clip, Selector
 from earmark.engine.sweep.folder import SweepFolder
-from earmark.engine.sweep.order import Curve, Level
 from earmark.engine.sweep.streams import Question, Streams
 from earmark.engine.sweep.windows import Window
 
@@ -33,6 +33,7 @@ SCORES_ROW = pa.schema(
 )
 
 Selectors = Mapping[tuple[str, int], Selector]  # by method and seed
+_NO_SELECTOR = (UNCOMPRESSED, SILENCE)  # methods that choose nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,25 @@ class Opened:
         return self.audio
 
 
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A recording of nothing. Those of one length are equal, and so are answered about once."""
+
+    samples: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.samples} samples of silence"
+
+    def waveform(self) -> Waveform:
+        return np.zeros(self.samples, dtype=np.float32)
+
+
 class Kept(NamedTuple):
     """What may be heard of an example, or why nothing can be."""
 
     heard: Heard | None
-    total: int
+    total: int  # chunks of the clip
     status: str
 
 
@@ -67,6 +82,7 @@ class Clips:
                 opened[one.example.audio] = Opened(one.example.audio.name, len(opened), one.audio)
         self._opened = opened
         self._made: dict[tuple[int, bytes], Heard] = {}
+        self._silence: dict[int, Heard] = {}
 
     def kept(self, number: int, chunks: IntArray) -> Heard:
         """These chunks of an example's clip; equal ones are cut and hashed once."""
@@ -75,6 +91,17 @@ class Clips:
         if key not in self._made:
             self._made[key] = Heard.of(opened, keep_chunks(opened.audio, chunks))
         return self._made[key]
+
+    def silent(self, number: int) -> Heard:
+        """As much silence as an example's clip is long."""
+        audio = self.heard[number].audio
+        assert audio is not None, "there is a clip"
+        if len(audio) not in self._silence:
+            silence = Silence(len(audio))
+            waveform = silence.waveform()
+            chunks = np.arange(chunk_count(waveform), dtype=np.int64)
+            self._silence[len(audio)] = Heard.of(silence, keep_chunks(waveform, chunks))
+        return self._silence[len(audio)]
 
 
 def choose(
@@ -89,6 +116,9 @@ def choose(
                 found[curve, number] = Kept(None, 0, f"audio: {one.status}")
                 continue
             total = chunk_count(one.audio)
+            if curve.method == SILENCE:
+                found[curve, number] = Kept(clips.silent(number), total, stream.OK)
+                continue
             k = kept_chunks(level.budget, total)
             if curve.method == UNCOMPRESSED:
                 chunks = np.arange(total, dtype=np.int64)
@@ -99,11 +129,25 @@ def choose(
     return found
 
 
+def without_failed(
+    chosen: Mapping[tuple[Curve, int], Kept], clips: Clips, failed: Mapping[Curve, Mapping[str, str]]
+) -> dict[tuple[Curve, int], Kept]:
+    """What is asked about: not the examples whose raw answer failed. `failed` has their statuses, by the curve that is
+    compared with them and by sample.
+    """
+    found = dict(chosen)
+    for (curve, number), kept in chosen.items():
+        raw = failed.get(curve, {}).get(clips.heard[number].example.sample_id)
+        if raw is not None:
+            found[curve, number] = Kept(None, kept.total, f"{NOT_ASKED}{raw}")
+    return found
+
+
 def _scores(
     folder: SweepFolder, level: Level, clips: Clips, selectors: Selectors, streams: Streams
 ) -> dict[tuple[Curve, str], FloatArray]:
     """The scores of a window; selectors are asked at the first budget of a phase only."""
-    curves = [curve for curve in level.curves if curve.method != UNCOMPRESSED]
+    curves = [curve for curve in level.curves if curve.method not in _NO_SELECTOR]
     if not curves:
         return {}
     phase, number = level.name.partition("-")[0], clips.window.number

@@ -1,6 +1,6 @@
 """The files of a sweep under way: its plan, the windows that are done, and the complete cells they become.
 
-    plan.json, spec.toml                                  what was begun; another spec is refused
+    plan.json, spec.toml                                  what was begun; a spec with other outcomes is refused
     answers/answerer=A/window-00012.jsonl                 results of a window, one for each piece of work
     pending/answerer=A/anchor-0.4/window-00012.parquet    rows of a window for all cells of a level
     scores/anchor/window-00012.parquet                    selectors' scores, for all budgets and answerers
@@ -17,18 +17,17 @@ from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from earmark.engine import spec as specs
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import atomic, store
-from earmark.engine.outcomes.schema import ROW, CellKey
-from earmark.engine.sweep.order import Curve, Level
+from earmark.engine.outcomes.plan_file import PLAN, Curve, Level, PlanFile, differing, read_plan
+from earmark.engine.outcomes.schema import OK, ROW, CellKey
 
-PLAN, SPEC = "plan.json", "spec.toml"
-SCHEMA = "earmark.sweep/1"
+SPEC = "spec.toml"
 PENDING_ROW = pa.schema([("method", pa.string()), ("seed", pa.int64()), ("stream", pa.string()), *ROW])
-
-Plan = dict[str, Any]
 
 
 class SweepFolder:
@@ -36,34 +35,51 @@ class SweepFolder:
 
     def __init__(self, run: Path) -> None:
         self.run = run
+        self._failed: dict[CellKey, Mapping[str, str]] = {}  # of raw cells that are complete
 
     # The plan ----------------------------------------------------------------------------------------------
 
-    def begin(self, plan: Plan, spec: str) -> None:
-        """Write down what is to be done, or refuse a folder in which something else was begun."""
-        begun = self.plan()
-        if begun is None:
-            atomic.write_file(self.run / SPEC, spec.encode())
-            atomic.write_file(self.run / PLAN, (json.dumps(plan, indent=1, ensure_ascii=False) + "\n").encode())
-        elif begun != json.loads(json.dumps(plan)):
-            differs = [name for name in plan if begun.get(name) != json.loads(json.dumps(plan[name]))]
-            raise InputError(
-                self.run,
-                f"was begun with another spec or corpus (its {', '.join(differs)} differs)",
-                f"name another folder with --out, or use {self.run / SPEC}",
-            )
+    def check(self, content: dict[str, Any], spec: specs.Spec) -> PlanFile | None:
+        """The plan as begun, if any; refuses a folder in which something else was begun than `content` says.
 
-    def plan(self) -> Plan | None:
-        """What was begun; None where nothing was."""
-        path = self.run / PLAN
-        if not path.is_file():
-            return None
+        Another [rule] is not something else: it asks nothing again, and the plan goes on to hold the one declared.
+        """
+        begun = self.plan()
+        if begun is not None:
+            differs = [key for key in differing(begun.content, content) if key.partition(".")[0] != "rule"]
+            if differs:
+                what = ", ".join(self._what_differs(differs, spec))
+                raise InputError(
+                    self.run,
+                    f"was begun with another spec or corpus (it differs in {what})",
+                    f"name another folder with --out, or use {self.run / SPEC}",
+                )
+        return begun
+
+    def begin(self, content: dict[str, Any], spec: specs.Spec) -> None:
+        """Write down what is to be done, unless it was begun already."""
+        if self.check(content, spec) is None:
+            atomic.write_file(self.run / SPEC, spec.text.encode())
+            atomic.write_file(self.run / PLAN, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+    def _what_differs(self, keys: list[str], spec: specs.Spec) -> list[str]:
+        """The keys of the spec, and of the plan what no key of the spec explains."""
         try:
-            plan = json.loads(path.read_bytes())
-        except ValueError:
-            plan = None
-        if not isinstance(plan, dict) or plan.get("schema") != SCHEMA:
-            raise InputError(path, "is not the plan of a sweep that this Earmark reads", "name another folder")
+            of_spec = specs.read(self.run / SPEC).differing(spec)
+        except InputError:
+            of_spec = []
+        explained = ("spec", "window", "answerers", "levels") if of_spec else ()
+        return [*of_spec, *(key for key in keys if key not in explained)]
+
+    def plan(self) -> PlanFile | None:
+        """What was begun; None where nothing was."""
+        return read_plan(self.run)
+
+    def planned(self) -> PlanFile:
+        """What was begun; InputError where nothing was."""
+        plan = self.plan()
+        if plan is None:
+            raise InputError(self.run, f"holds no sweep (no {PLAN})", "begin one with `earmark run SPEC.toml`")
         return plan
 
     # Windows -----------------------------------------------------------------------------------------------
@@ -138,7 +154,7 @@ class SweepFolder:
                         rows = self.rows(answerer, level, curve, range(windows))
                     except FileNotFoundError:  # as above
                         return self.has(keys)
-                    self.write_cell(self.run, key, rows)
+                    self.write_cell(key, rows)
         shutil.rmtree(self.pending(answerer, level), ignore_errors=True)
         return True
 
@@ -148,11 +164,31 @@ class SweepFolder:
         files = (pq.ParquetFile(folder / f"window-{number:05d}.parquet") for number in windows)
         return pa.concat_tables([file.read_row_group(place, use_threads=False) for file in files]).select(ROW.names)
 
-    @staticmethod
-    def write_cell(run: Path, key: CellKey, rows: pa.Table) -> None:
-        """Write a cell, unless another process has just done it."""
+    def write_cell(self, key: CellKey, rows: pa.Table, run: Path | None = None) -> None:
+        """Write a cell of this sweep, here or into another `run`, unless another process has just done it."""
+        into = run or self.run
         try:
-            store.write_cell(run, key, rows)
+            store.write_cell(into, key, rows, self.planned().sha256)
         except InputError:
-            if not (run / str(key)).exists():
+            if not (into / str(key)).exists():
                 raise
+
+    def failed(self, answerer: str, corpus: str, level: Level, curve: Curve, number: int) -> Mapping[str, str]:
+        """Status by sample of the rows of a raw reference that failed: those of a window that is done, or of all
+        windows once they have become its cell.
+        """
+        key = curve.key(answerer, corpus, level.budget)
+        if key in self._failed:
+            return self._failed[key]
+        window = self.pending(answerer, level) / f"window-{number:05d}.parquet"
+        try:
+            return _failed(pq.ParquetFile(window).read_row_group(level.curves.index(curve), ["sample_id", "status"]))
+        except FileNotFoundError:  # its windows have become the cell
+            (part,) = (self.run / str(key)).glob("*.parquet")
+            self._failed[key] = _failed(pq.ParquetFile(part).read(["sample_id", "status"], use_threads=False))
+            return self._failed[key]
+
+
+def _failed(rows: pa.Table) -> dict[str, str]:
+    failed = rows.filter(pc.not_equal(rows["status"], OK))
+    return dict(zip(failed["sample_id"].to_pylist(), failed["status"].to_pylist(), strict=True))

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import atomic
+from earmark.engine.outcomes.plan_file import PLAN, differing
 from earmark.engine.outcomes.store import CELLS, PARTITIONS
-from earmark.engine.sweep.folder import PLAN, SPEC, SweepFolder
-from earmark.engine.sweep.status import Status, planned_levels, status
+from earmark.engine.sweep.folder import SPEC, SweepFolder
+from earmark.engine.sweep.status import Status, status
 
 _COPIED = (SPEC, PARTITIONS, PLAN, "selectors", "scores", "audits", "pending")  # the plan after what it vouches for
 
@@ -24,11 +25,10 @@ def merge(run: Path, shards: Sequence[Path]) -> Status:
     for shard in shards:
         found = status(shard).plan
         plan = plan or found
-        if found != plan:
-            differs = ", ".join(name for name in plan if plan[name] != found.get(name))
-            raise InputError(
-                shard, f"is a shard of another sweep (its {differs} differs)", "merge shards of one spec and corpus"
-            )
+        differs = differing(plan.content, found.content)
+        if differs:
+            what = f"is a shard of another sweep (it differs in {', '.join(differs)})"
+            raise InputError(shard, what, "merge shards of one spec and corpus")
     assert plan is not None, "there is at least one shard"
     atomic.make_folder(run)
     for shard in shards:
@@ -36,9 +36,9 @@ def merge(run: Path, shards: Sequence[Path]) -> Status:
             _copy_files(shard, run, name)
         for cell in sorted((shard / CELLS).glob("*/*/*/*/*/*")):
             _copy_cell(cell, run / cell.relative_to(shard), run)
-    for answerer in plan["answerers"]:
-        for level in planned_levels(plan):
-            folder.complete(answerer, plan["corpus"]["name"], level, plan["corpus"]["windows"])
+    for answerer in plan.answerers:
+        for level in plan.levels:
+            folder.complete(answerer, plan.corpus.name, level, plan.corpus.windows)
     return status(run)
 
 

@@ -1,51 +1,23 @@
-"""What a sweep evaluates, in the order that makes early answers useful: raw, then budgets from the largest down, and
-the permuted questions of the audits after everything a verdict needs.
+"""What a sweep evaluates, in the order that makes early answers useful: raw, silence, then budgets from the largest
+down, and the permuted questions of the audits after everything a verdict needs.
 
 A level is complete before the next one begins. Pure: knows a spec and which methods read the question.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
 
-from earmark.engine.outcomes.schema import ANCHOR, UNCOMPRESSED, CellKey
+from earmark.engine.outcomes.plan_file import RAW_LEVEL, SILENCE_LEVEL, Curve, Level
+from earmark.engine.outcomes.schema import ANCHOR, SILENCE, UNCOMPRESSED
 from earmark.engine.signoff.gain import AGNOSTIC, CONDITIONED
 from earmark.engine.spec import Spec
 
 
-class Curve(NamedTuple):
-    """A method in one of its seeds, under one stream of questions."""
-
-    method: str
-    seed: int
-    stream: str
-
-    def key(self, answerer: str, corpus: str, budget: float) -> CellKey:
-        """Its cell at a budget."""
-        return CellKey(answerer, corpus, self.method, self.seed, self.stream, budget)
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """Cells that are filled together, at one budget."""
-
-    name: str
-    budget: float
-    curves: tuple[Curve, ...]
-
-    @property
-    def permuted(self) -> bool:
-        """Whether it is for the audits only."""
-        return self.name.startswith("streams")
-
-    def keys(self, answerer: str, corpus: str) -> dict[Curve, CellKey]:
-        """The cells of an answerer."""
-        return {curve: curve.key(answerer, corpus, self.budget) for curve in self.curves}
-
-
 def levels(spec: Spec, asking: Collection[str]) -> tuple[Level, ...]:
     """All levels of an answerer; `asking` are the methods whose selector reads the question."""
-    made = [Level("raw", 1.0, (Curve(UNCOMPRESSED, 0, ANCHOR),))]
+    made = [
+        Level(RAW_LEVEL, 1.0, (Curve(UNCOMPRESSED, 0, ANCHOR),)),
+        Level(SILENCE_LEVEL, 1.0, (Curve(SILENCE, 0, ANCHOR),)),
+    ]
     anchors = tuple(Curve(method.name, seed, ANCHOR) for method in spec.methods for seed in method.seeds)
     made += [Level(f"anchor-{budget!r}", budget, anchors) for budget in spec.budgets]
     naive = naive_streams(spec)
@@ -62,6 +34,12 @@ def levels(spec: Spec, asking: Collection[str]) -> tuple[Level, ...]:
     if others:
         made += [Level(f"streams-{budget!r}", budget, tuple(others)) for budget in spec.budgets]
     return tuple(made)
+
+
+def references(levels: Sequence[Level], level: Level) -> dict[Curve, tuple[Level, Curve]]:
+    """With which raw reference each curve of a level is compared: that of its own stream, or the anchor's."""
+    raw = {curve.stream: (of, curve) for of in levels for curve in of.curves if curve.method == UNCOMPRESSED}
+    return {curve: raw.get(curve.stream, raw[ANCHOR]) for curve in level.curves if curve.method != UNCOMPRESSED}
 
 
 def permuted_streams(spec: Spec) -> list[str]:

@@ -3,23 +3,22 @@
 Opens tables and selectors; no recording, and no answerer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pyarrow.compute as pc
 
 from earmark.engine.corpus import partitions
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.partitions import Partition
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes import store
+from earmark.engine.outcomes.plan_file import SCHEMA, Level, PlanFile, rule_content
+from earmark.engine.outcomes.store import PARTITIONS
 from earmark.engine.selectors.loading import load
 from earmark.engine.spec import PartitionsSpec, Spec
 from earmark.engine.sweep.choices import Selectors
-from earmark.engine.sweep.folder import SCHEMA, Plan, SweepFolder
-from earmark.engine.sweep.order import Level, levels
+from earmark.engine.sweep.folder import SweepFolder
+from earmark.engine.sweep.order import levels
 from earmark.engine.sweep.streams import Question, Streams
 from earmark.engine.sweep.windows import Survey, in_order, survey
 
@@ -38,32 +37,33 @@ class Prepared:
     streams: Streams
     family_of: Mapping[str, str]  # by sample: the first partition
 
-    @property
-    def plan(self) -> Plan:
-        """What is to be done, as JSON."""
-        found = self.survey
-        return {
-            "schema": SCHEMA,
-            "spec": self.spec.sha256(),
-            "corpus": {
-                "name": self.corpus.name,
-                "examples": found.examples,
-                "recordings": found.recordings,
-                "windows": found.windows,
-                "sha256": found.sha256,
-            },
-            "window": self.spec.window,
-            "answerers": [answerer.name for answerer in self.spec.answerers],
-            "selectors": {
-                f"{method}/{seed}": selector.weights
-                for (method, seed), selector in self.selectors.items()
-                if selector.weights is not None  # a spec names a place: others may lie there at another time
-            },
-            "levels": [
-                {"name": level.name, "budget": level.budget, "curves": [list(curve) for curve in level.curves]}
-                for level in self.levels
-            ],
-        }
+
+def _content(
+    spec: Spec, corpus: Corpus, counted: Survey, levels: Sequence[Level], selectors: Selectors
+) -> dict[str, Any]:
+    """What a plan.json says is to be done, without the rule."""
+    return {
+        "schema": SCHEMA,
+        "spec": spec.sha256(),
+        "corpus": {
+            "name": corpus.name,
+            "examples": counted.examples,
+            "recordings": counted.recordings,
+            "windows": counted.windows,
+            "sha256": counted.sha256,
+        },
+        "window": spec.window,
+        "answerers": [answerer.name for answerer in spec.answerers],
+        "selectors": {
+            f"{method}/{seed}": selector.weights
+            for (method, seed), selector in selectors.items()
+            if selector.weights is not None  # a spec names a place: others may lie there at another time
+        },
+        "levels": [
+            {"name": level.name, "budget": level.budget, "curves": [list(curve) for curve in level.curves]}
+            for level in levels
+        ],
+    }
 
 
 def prepare(spec: Spec, run: Path, shares: int = 1) -> Prepared:
@@ -74,19 +74,33 @@ def prepare(spec: Spec, run: Path, shares: int = 1) -> Prepared:
     asking = {name for (name, _), selector in selectors.items() if selector.asks}
     if spec.streams.any and not asking:
         raise InputError("[streams]", "permutes questions, but no selector reads them", "set all of it to 0")
-    found = survey(corpus, spec.window)
-    _check_shares(found, spec.window, shares)
+    _check_candidates(spec, corpus.name)
+    counted = survey(corpus, spec.window)
+    _check_shares(counted, spec.window, shares)
+    planned = levels(spec, asking)
+    content = _content(spec, corpus, counted, planned, selectors)
     folder = SweepFolder(run)
-    families = _families(spec, corpus, run)
-    primary = families[spec.streams.family or next(iter(families))] if families else {}
-    first = next(iter(families.values())) if families else {}
+    families = _families(spec, corpus, run, folder.check(content, spec))
+    folder.begin({**content, "rule": rule_content(spec.rule, list(families))}, spec)
+    first = _Families(next(iter(families.values()), {}))
+    return Prepared(spec, corpus, counted, planned, selectors, _streams(spec, corpus, families), first)
+
+
+def _streams(spec: Spec, corpus: Corpus, families: Mapping[str, Mapping[str, str]]) -> Streams:
+    """Who gets whose question."""
+    within = families[spec.streams.family or next(iter(families))] if families else {}
     examples = list(in_order(corpus)) if spec.streams.any else []
-    streams = Streams(
-        [Question.of(e) for e in examples], [primary.get(e.sample_id, ALL) for e in examples], spec.streams.seed
+    return Streams(
+        [Question.of(e) for e in examples], [within.get(e.sample_id, ALL) for e in examples], spec.streams.seed
     )
-    made = Prepared(spec, corpus, found, levels(spec, asking), selectors, streams, _Families(first))
-    folder.begin(made.plan, spec.text)
-    return made
+
+
+def _check_candidates(spec: Spec, corpus: str) -> None:
+    """InputError where [rule] candidates name another corpus: a spec need not say what its own is called."""
+    for candidate in spec.rule.candidates:
+        if candidate not in spec.candidate_names(corpus):
+            what = f"is no method of this spec on the corpus '{corpus}'"
+            raise InputError(f'[rule] candidates "{candidate}"', what, "name a method, or ANSWERER/CORPUS/METHOD")
 
 
 def _check_shares(found: Survey, window: int, shares: int) -> None:
@@ -105,25 +119,30 @@ class _Families(dict[str, str]):
         return ALL
 
 
-def _families(spec: Spec, corpus: Corpus, run: Path) -> dict[str, dict[str, str]]:
-    """Family by sample, for every partition; made once and then read from the run folder."""
-    read = store.read_partitions(run)
-    if SweepFolder(run).plan() is None or read is None:
+def _families(spec: Spec, corpus: Corpus, run: Path, plan: PlanFile | None) -> dict[str, dict[str, str]]:
+    """Family by sample, for every partition; made once and then read from the run folder.
+
+    What `earmark corpus --out` wrote there stays, behind the partitions of the spec.
+    """
+    found = {partition.name: partition for partition in partitions.written(run, corpus)}
+    if plan is None or any(name not in found for name in plan.partitions):
         made = declared(spec.partitions, corpus)
         if made:
-            partitions.write(run, corpus, made)
-        read = store.read_partitions(run)
-    if read is None:
-        return {}
-    table = read[0].filter(pc.equal(read[0]["corpus"], corpus.name))
-    ids = table["sample_id"].to_pylist()
-    found = {name: dict(zip(ids, table[name].to_pylist(), strict=True)) for name in store.partition_names(table)}
+            partitions.extend(run, corpus, made)
+        found = {partition.name: partition for partition in partitions.written(run, corpus)}
+    begun = plan.partitions if plan is not None else ()
+    lost = [name for name in begun if name not in found]
+    if lost:
+        what = f"lacks the partition {lost[0]} that the sweep was begun with"
+        raise InputError(run / PARTITIONS, what, "make it again with `earmark corpus --out`")
+    found = {name: found[name] for name in dict.fromkeys([*begun, *found])}
     wanted = spec.streams.family
-    if wanted is not None and wanted not in found:
+    if found and wanted is not None and wanted not in found:
         raise InputError(
             f'[streams] family = "{wanted}"', "is no partition of this spec", f"choose from {', '.join(found)}"
         )
-    return found
+    ids = [example.sample_id for example in corpus.examples] if found else []
+    return {name: dict(zip(ids, partition.families, strict=True)) for name, partition in found.items()}
 
 
 def declared(asked: PartitionsSpec, corpus: Corpus) -> list[Partition]:

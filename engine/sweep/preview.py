@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from earmark.engine.outcomes import atomic
+from earmark.engine.outcomes.plan_file import PLAN
 from earmark.engine.outcomes.store import PARTITIONS
 from earmark.engine.sweep.folder import SweepFolder
 from earmark.engine.sweep.prepared import Prepared
@@ -34,7 +35,7 @@ def make(folder: SweepFolder, prepared: Prepared, first: int) -> Path:
     ]
     content = {"examples": len(ids), "of": prepared.survey.examples}
     atomic.write_file(out / MARK, (json.dumps(content) + "\n").encode())
-    for name in (PARTITIONS, "selectors"):
+    for name in (PARTITIONS, PLAN, "selectors"):
         if (folder.run / name).is_dir():
             shutil.copytree(folder.run / name, out / name)
         elif (folder.run / name).exists():
@@ -49,5 +50,5 @@ def make(folder: SweepFolder, prepared: Prepared, first: int) -> Path:
                     rows = whole.filter(pc.is_in(whole["sample_id"], wanted))
                 else:
                     rows = folder.rows(asked.name, level, curve, range(first))
-                folder.write_cell(out, key, rows)
+                folder.write_cell(key, rows, out)
     return out

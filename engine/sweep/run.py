@@ -4,7 +4,7 @@ Whatever stops it, the next run goes on where it was and ends with the same byte
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -14,11 +14,12 @@ from earmark.engine.answerers.answerer import load as load_answerer
 from earmark.engine.answerers.request import Progress
 from earmark.engine.answerers.scheduler import MIB, Options
 from earmark.engine.corpus.stream import stream
+from earmark.engine.outcomes.plan_file import Curve, Level
 from earmark.engine.spec import AnswererSpec, MachineSpec, Spec
 from earmark.engine.sweep import answering, audits, cards, preview
-from earmark.engine.sweep.choices import Clips, choose
+from earmark.engine.sweep.choices import Clips, choose, without_failed
 from earmark.engine.sweep.folder import SweepFolder
-from earmark.engine.sweep.order import Level
+from earmark.engine.sweep.order import references
 from earmark.engine.sweep.prepared import Prepared, prepare
 from earmark.engine.sweep.windows import WHOLE, Shard, Window, windows
 
@@ -89,6 +90,7 @@ def run(
             if stop():  # a window of one batch is whole before anybody could stop it
                 return Swept(stopped=True, complete=False)
             chosen = choose(folder, level, clips, prepared.selectors, prepared.streams)
+            chosen = without_failed(chosen, clips, _failed(folder, prepared, asked.name, level, window))
             requests = list(answering.requests(level, clips, chosen, prepared.streams))
             how = options(asked, spec.machine)
             try:
@@ -153,6 +155,18 @@ def _missing(folder: SweepFolder, prepared: Prepared, answerer: str, level: Leve
         return []
     done = set(folder.windows(answerer, level))
     return [number for number in ours if number not in done]
+
+
+def _failed(
+    folder: SweepFolder, prepared: Prepared, answerer: str, level: Level, window: Window
+) -> dict[Curve, Mapping[str, str]]:
+    """The samples of a window whose raw answer failed, with its status, for every curve of a level."""
+    raw = references(prepared.levels, level)
+    statuses = {
+        reference: folder.failed(answerer, prepared.corpus.name, *reference, window.number)
+        for reference in dict.fromkeys(raw.values())
+    }
+    return {curve: statuses[reference] for curve, reference in raw.items()}
 
 
 def _heard(prepared: Prepared, tasks: list[tuple[Level, int]]) -> Iterator[tuple[Level, Window, Clips]]:

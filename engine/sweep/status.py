@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from earmark.engine.errors import InputError
-from earmark.engine.sweep.folder import Plan, SweepFolder
-from earmark.engine.sweep.order import Curve, Level
+from earmark.engine.outcomes.plan_file import RAW_LEVEL, Level, PlanFile
+from earmark.engine.sweep.folder import SweepFolder
+from earmark.engine.sweep.preview import MARK
 
 
 class LevelStatus(NamedTuple):
@@ -22,7 +23,7 @@ class Status(NamedTuple):
     """A sweep."""
 
     run: Path
-    plan: Plan
+    plan: PlanFile
     levels: tuple[LevelStatus, ...]
 
     @property
@@ -41,7 +42,7 @@ class Status(NamedTuple):
     @property
     def references_alone(self) -> list[str]:
         """Answerers with cells of raw audio only: there is nothing to judge yet."""
-        raw = [entry.answerer for entry in self.levels if entry.complete and entry.level.name == "raw"]
+        raw = [entry.answerer for entry in self.levels if entry.complete and entry.level.name == RAW_LEVEL]
         return [answerer for answerer in raw if answerer not in self._compressed]
 
     @property
@@ -51,31 +52,22 @@ class Status(NamedTuple):
 
     @property
     def _compressed(self) -> set[str]:
-        return {entry.answerer for entry in self.levels if entry.complete and entry.level.name.startswith("anchor")}
+        return {entry.answerer for entry in self.levels if entry.complete and entry.level.compressed}
 
     def _in(self, entry: LevelStatus) -> int:
-        return len(entry.level.curves) * int(self.plan["corpus"]["examples"])
+        return len(entry.level.curves) * self.plan.corpus.examples
 
 
 def status(run: Path) -> Status:
     """What is done and what is not."""
+    if (run / MARK).exists():
+        raise InputError(run, "is the preview of a sweep", f"name the sweep's folder, {run.parent}")
     folder = SweepFolder(run)
-    plan = folder.plan()
-    if plan is None:
-        raise InputError(run, "holds no sweep (no plan.json)", "begin one with `earmark run SPEC.toml`")
-    windows, corpus = int(plan["corpus"]["windows"]), str(plan["corpus"]["name"])
+    plan = folder.planned()
     found = []
-    for answerer in plan["answerers"]:
-        for level in planned_levels(plan):
-            complete = folder.has(level.keys(answerer, corpus))
-            done = windows if complete else len(folder.windows(answerer, level))
-            found.append(LevelStatus(answerer, level, done, windows, complete))
+    for answerer in plan.answerers:
+        for level in plan.levels:
+            complete = folder.has(level.keys(answerer, plan.corpus.name))
+            done = plan.corpus.windows if complete else len(folder.windows(answerer, level))
+            found.append(LevelStatus(answerer, level, done, plan.corpus.windows, complete))
     return Status(run, plan, tuple(found))
-
-
-def planned_levels(plan: Plan) -> tuple[Level, ...]:
-    """The levels that a plan.json names."""
-    return tuple(
-        Level(level["name"], level["budget"], tuple(Curve(*curve) for curve in level["curves"]))
-        for level in plan["levels"]
-    )

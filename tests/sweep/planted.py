@@ -105,7 +105,7 @@ class World:
         return (
             '[corpus]\npath = "planted"\n[[answerers]]\nmodel = "tiny"\n'
             f"[sweep]\nbudgets = {list(self.budgets)}\n{''.join(methods)}{streams}[partitions]\nnames = [{names}]\n"
-            f"[rule]\ntolerances = [{self.tolerance}]\nreplicates = 1000\n"
+            f"[rule]\ntolerances = [{self.tolerance}]\nreplicates = 1000\n[audits]\nflip_rate = 0\n"
         )
 
     def selector(self, place: str, seed: int = 0) -> Selector:

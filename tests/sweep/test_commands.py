@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from corpus import layouts
 
 from earmark.cli.main import earmark
 from earmark.engine.answerers.tiny import TINY_A
@@ -49,6 +50,7 @@ naive_global = 1
 tolerances = [0.3]
 replicates = 200
 [audits]
+flip_rate = 0
 grid = 2
 """
 SMALL = """\
@@ -63,6 +65,8 @@ window = 1
 name = "energy"
 [rule]
 replicates = 200
+[audits]
+flip_rate = 0
 """
 
 
@@ -100,7 +104,7 @@ def test_two_answerers_three_seeds_and_all_streams_end_to_end(selectors: Path, t
     assert "tiny-b on synthetic: 12 questions from 2 recordings" in done.output
     assert f"next: earmark verify {tmp_path / 'run' / 'certificate.json'}" in done.output
     cells = store.find_cells(tmp_path / "run")
-    assert len(cells) == 2 * (1 + 7 + 1 + 3 + 3 + 3)
+    assert len(cells) == 2 * (1 + 1 + 7 + 1 + 3 + 3 + 3)
     assert {(key.method, key.seed, key.stream) for key in cells if key.seed == 123} == {
         ("learned_agnostic", 123, "anchor"),
         ("learned_agnostic", 123, "naive-global-1"),
@@ -132,12 +136,43 @@ def test_a_preview_shards_and_their_merge(tmp_path: Path) -> None:
         done = invoke("run", spec, "--out", shard, "--shard", f"{number}/2")
         assert (done.exit_code, "next: earmark merge" in done.output) == (0, True)
     said = json.loads(invoke("status", two, "--json").output)
-    assert (said["complete"], said["answers"], said["of"]) == (False, 12, 24)
+    assert (said["complete"], said["answers"], said["of"]) == (False, 18, 36)
     assert "1 of 2 windows" in invoke("status", two).output
     merged = invoke("merge", both, one, two)
-    assert f"{both}: 24 of 24 answers" in merged.output
+    assert f"{both}: 36 of 36 answers" in merged.output
     assert merged.output.endswith(f"next: earmark certify {both}\n")
     assert invoke("run", spec, "--out", both).exit_code == 3  # nothing is left to do but the certificate
+
+
+def test_partitions_that_earmark_corpus_made_are_kept(tmp_path: Path) -> None:
+    spec, out = tmp_path / "small.toml", tmp_path / "run"
+    spec.write_text(SMALL.format(clips=2))
+    assert invoke("corpus", "synthetic:certification:2", "--by", "need", "--audio", "none", "--out", out).exit_code == 0
+    for _ in range(2):
+        assert invoke("run", spec, "--out", out).exit_code == 3
+    made = json.loads((out / "certificate.json").read_text())
+    assert {result["partition"] for result in made["results"]} == {"native", "need"}
+    assert json.loads((out / "plan.json").read_text())["rule"]["partitions"] == ["native", "need"]
+
+
+def test_failed_rows_are_allowed_for_by_an_option(tmp_path: Path) -> None:
+    rows = [row | {"topic": ("light", "dark")[i % 2]} for i, row in enumerate(layouts.MANIFEST_ROWS)]
+    folder = layouts.manifest(tmp_path / "data", rows=rows)
+    (folder / "sounds/1.wav").write_bytes(b"no sound")
+    spec, out = tmp_path / "small.toml", tmp_path / "run"
+    content = SMALL.format(clips=2).replace("synthetic:certification:2", str(folder))
+    spec.write_text(content + '[partitions]\nnames = ["topic"]\n')
+    refused = invoke("run", spec, "--out", out)
+    assert refused.exit_code != 0
+    assert "--max-error-rate" in str(refused.exception)
+    allowed = invoke("run", spec, "--out", out, "--max-error-rate", 0.6)
+    assert allowed.exit_code == 3, allowed.output
+    assert json.loads((out / "certificate.json").read_text())["rule"]["max_error_rate"] == 0.6
+    assert json.loads((out / "plan.json").read_text())["rule"]["max_error_rate"] == 0.0
+    refused = invoke("run", spec, "--out", out, "--max-error-rate", 1.6)
+    assert "max-error-rate 1.6: is not in [0, 1)" in str(refused.exception)
+    stopped = invoke("run", spec, "--out", tmp_path / "other", "--limit", 1, "--max-error-rate", 0.6)
+    assert stopped.output.endswith(f"next: earmark run {spec} --out {tmp_path / 'other'} --max-error-rate 0.6\n")
 
 
 def test_an_interrupt_leaves_with_130_and_says_how_to_go_on(tmp_path: Path) -> None:
@@ -158,7 +193,7 @@ def test_init_writes_a_spec_that_runs(tmp_path: Path) -> None:
     done = invoke("init", "synthetic:certification:150", "--out", spec)
     assert done.exit_code == 0, done.output
     assert "synthetic: 900 questions about 150 recordings\n  native: 6 of 6 families can be tested\n" in done.output
-    assert re.search(r"11,700 evaluations, \d+% of the computation saved, about [\d.]+ minutes here\n", done.output)
+    assert re.search(r"12,600 evaluations, \d+% of the computation saved, about [\d.]+ minutes here\n", done.output)
     assert done.output.endswith(f"next: earmark run {spec} --limit 64\n")
     first, second, *_ = spec.read_text().splitlines()
     assert first.removeprefix("# When this was written: ") in done.output
@@ -179,7 +214,7 @@ def test_init_counts_where_the_answerer_is_not_here(tmp_path: Path) -> None:
         "init", "synthetic:certification:9", "--answerer", "Qwen/Qwen2-Audio-7B-Instruct", "--device", "cuda",
         "--out", spec, "--tolerance", "0.1",
     )  # fmt: skip
-    said = "702 evaluations; no estimate of the time: Qwen/Qwen2-Audio-7B-Instruct is no folder here; name its folder"
+    said = "756 evaluations; no estimate of the time: Qwen/Qwen2-Audio-7B-Instruct is no folder here; name its folder"
     assert said in done.output
     assert spec.read_text().startswith(f"# When this was written: {said}")
     assert "0 of 6 families can be tested" in done.output

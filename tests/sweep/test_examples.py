@@ -64,7 +64,7 @@ def test_it_runs_where_its_benchmark_lies(path: Path, models: dict[str, Path], t
     here = replace(here, machine=replace(here.machine, device="cpu"))
     assert run(here, tmp_path / "run", load=loaded).complete
     cells = store.find_cells(tmp_path / "run")
-    assert len(cells) == 1 + 3 * 4
+    assert len(cells) == 1 + 1 + 3 * 4
     for key, paths in cells.items():
         cell = store.read_cell(tmp_path / "run", key, paths)
         assert len(cell) == examples

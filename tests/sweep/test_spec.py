@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from earmark.engine.errors import InputError
+from earmark.engine.outcomes.plan_file import Curve
 from earmark.engine.spec import GRIDS, parse, read
-from earmark.engine.sweep.order import Curve, levels
+from earmark.engine.sweep.order import levels
 
 SPEC = """\
 [corpus]
@@ -56,8 +57,63 @@ def test_what_is_written_is_what_is_read() -> None:
 def test_only_what_outcomes_depend_on_is_hashed() -> None:
     hashed = parse(SPEC).sha256()
     assert parse("# a comment\n" + SPEC + '[machine]\ndevice = "cuda"\n').sha256() == hashed
-    assert parse(SPEC.replace("0.1]", "0.2]")).sha256() != hashed
+    assert parse(SPEC.replace("0.1]", "0.2]")).sha256() == hashed
     assert parse(SPEC.replace("[1, 2]", "[1, 3]")).sha256() != hashed
+
+
+def test_what_makes_other_outcomes_is_named() -> None:
+    spec = parse(SPEC)
+    assert spec.differing(parse(SPEC.replace("0.1]", "0.2]") + '[machine]\ndevice = "cuda"\n')) == []
+    assert spec.differing(parse(SPEC.replace(":20", ":30").replace('"main"', '"main"\nwindow = 3'))) == [
+        "[corpus] path",
+        "[sweep] window",
+    ]
+    other = SPEC.replace("[1, 2]", "[1, 3]").replace('"tiny"', '"tiny"\ngenerate = 5')
+    assert spec.differing(parse(other + "[audits]\nflip_rate = 3\n")) == [
+        "[[answerers]]",
+        "[[methods]]",
+        "[audits] flip_rate",
+    ]
+
+
+def test_the_rule_is_read_in_full() -> None:
+    declared = (
+        'claim = "both"\ncandidates = ["learned_conditioned"]\nlooks = 2\nmax_rows_per_recording = 6\n'
+        'allow_vacuous = ["spoken"]\n'
+    )
+    rule = parse(SPEC.replace("[rule]\n", f"[rule]\n{declared}")).rule
+    assert (rule.claim, rule.candidates, rule.looks) == ("both", ("learned_conditioned",), 2)
+    assert (rule.max_rows_per_recording, rule.allow_vacuous) == (6, ("spoken",))
+    assert parse(SPEC).audits.flip_rate == 200
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        "learned_agnostic", "learned_agnostic@2", "tiny/learned_agnostic", "Other-7B/learned_agnostic@1",
+        "tiny/anything/learned_agnostic", "tiny/anything/learned_agnostic@1", "uniform@0",
+    ],
+)  # fmt: skip
+def test_a_candidate_is_a_method_perhaps_of_an_answerer_and_a_corpus(candidate: str) -> None:
+    content = SPEC.replace("[rule]\n", f'[rule]\ncandidates = ["{candidate}"]\n')
+    assert parse(content).rule.candidates == (candidate,)
+    named = parse(content.replace("[corpus]", '[corpus]\nname = "anything"', 1))
+    assert candidate in named.candidate_names("anything")
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        "learned", "learned_agnostic@3", "other/learned_agnostic", "tiny/learned", "tiny//learned_agnostic",
+        "tiny/else/learned_agnostic", "tiny/anything/learned_agnostic@", "learned_agnostic/tiny",
+    ],
+)  # fmt: skip
+def test_a_candidate_that_names_no_method_is_refused_with_its_line(candidate: str) -> None:
+    content = SPEC.replace("[rule]\n", f'[rule]\ncandidates = ["uniform", "{candidate}"]\n')
+    content = content.replace("[corpus]", '[corpus]\nname = "anything"', 1)
+    expected = f'line 29 [rule] candidates[1] = "{candidate}": is no method of this spec; choose from uniform, learned'
+    with pytest.raises(InputError, match=re.escape(expected)):
+        parse(content)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +133,7 @@ def test_only_what_outcomes_depend_on_is_hashed() -> None:
         ("agnostic-{seed}", "agnostic", 'line 16 [methods] selector = "agnostic": must hold {seed}'),
         ('selector = "agnostic-{seed}"\n', "", 'line 15 [methods] name = "learned_agnostic": must be one of uniform'),
         ('"uniform"', '"uncompressed"', 'line 13 [methods] name = "uncompressed": is the raw reference'),
+        ('"uniform"', '"silence"', 'line 13 [methods] name = "silence": is the control, which is always run'),
         ('"uniform"', '"uniform"\nseeds = [1, 2]', "line 14 [methods] seeds = [1, 2]: must be one seed"),
         ("0.1]", "0.0]", "line 28 [rule] tolerances = [0.05, 0.0]: is refused (tolerance 0"),
         ("[rule]", "[rule]\nalpha = 0.9", "line 28 [rule] alpha = 0.9: is refused"),
@@ -157,14 +214,15 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_raw_comes_first_then_budgets_from_the_largest_then_permuted_questions() -> None:
     made = levels(parse(SPEC), {"learned_conditioned"})
     assert [level.name for level in made] == [
-        "raw", "anchor-0.4", "anchor-0.2", "anchor-0.1", "anchor-0.05",
+        "raw", "silence", "anchor-0.4", "anchor-0.2", "anchor-0.1", "anchor-0.05",
         "streams-1", "streams-0.4", "streams-0.2", "streams-0.1", "streams-0.05",
     ]  # fmt: skip
     assert made[0].curves == (Curve("uncompressed", 0, "anchor"),)
-    assert len(made[1].curves) == 5
-    assert len({level.name for level in levels(parse(SPEC.replace('"main"', "[0.3, 0.30000001]")), ())}) == 3
-    assert made[5].curves == (Curve("uncompressed", 0, "naive-family-1"),)
-    asked = {(curve.method, curve.stream) for curve in made[6].curves}
+    assert made[1].curves == (Curve("silence", 0, "anchor"),)
+    assert len(made[2].curves) == 5
+    assert len({level.name for level in levels(parse(SPEC.replace('"main"', "[0.3, 0.30000001]")), ())}) == 4
+    assert made[6].curves == (Curve("uncompressed", 0, "naive-family-1"),)
+    asked = {(curve.method, curve.stream) for curve in made[7].curves}
     assert asked == {
         ("learned_agnostic", "naive-family-1"),  # its gain in that stream needs it; permuted, it would hear the same
         ("learned_conditioned", "permuted-global-1"),

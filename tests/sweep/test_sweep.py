@@ -1,8 +1,10 @@
 """Whole sweeps: what is in the folder at the end, however one gets there."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ from sweep import sweeps
 
 from earmark.cli.status import table
 from earmark.engine.errors import InputError
-from earmark.engine.interfaces.keep import keep
+from earmark.engine.interfaces.keep import audio_hash, keep
 from earmark.engine.outcomes import store
-from earmark.engine.outcomes.schema import CellKey
+from earmark.engine.outcomes.plan_file import rule_content
+from earmark.engine.outcomes.schema import NOT_ASKED, TOO_SHORT, CellKey
 from earmark.engine.signoff.certificate import certify
 from earmark.engine.sweep.folder import SweepFolder
 from earmark.engine.sweep.merge import merge
@@ -65,7 +68,7 @@ def smaller(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_cell_is_there_and_nothing_else(whole: Path) -> None:
     cells = store.find_cells(whole)
     methods, budgets = 1 + 3 + 3, 2
-    anchors = 1 + methods * budgets
+    anchors = 1 + 1 + methods * budgets  # raw, silence
     streams = 1 + (3 * 3 + 3 * 1 + 3 * 1 - 3) * budgets + 3 * budgets  # conditioned: 3 permuted, 1 naive; agnostic: 1
     assert len(cells) == 2 * (anchors + streams)
     assert {path.name for path in whole.iterdir()} == {
@@ -98,6 +101,43 @@ def test_rows_say_what_was_kept_and_asked(whole: Path) -> None:
             assert cell.query_family[row].as_py() == example.labels["family"]
             assert cell.loss[row] == (cell.predicted_label[row].as_py() != cell.correct_label[row].as_py())
             assert cell.status[row].as_py() == "ok"
+            assert cell.n_options[row] == len(asked.choices)
+
+
+def test_silence_is_asked_the_same_questions_and_heard_once(whole: Path) -> None:
+    from earmark.engine.corpus.corpus import open_corpus
+
+    key = CellKey("one", "synthetic", "silence")
+    cell = store.read_cell(whole, key, store.find_cells(whole)[key])
+    samples = {e.sample_id: len(e.audio.waveform()) for e in open_corpus(Path("synthetic:certification:5")).examples}
+    hashes = [audio_hash(np.zeros(samples[sample_id], dtype=np.float32)) for sample_id in cell.sample_id.to_pylist()]
+    assert cell.kept_hash.to_pylist() == hashes
+    assert set(cell.status.to_pylist()) == {"ok"}
+    assert cell.kept_chunks.to_pylist() == [None] * 30
+    (part,) = (whole / str(key)).glob("*.parquet")
+    assert set(pq.read_table(part)["chunks_kept"].to_pylist()) == {0}
+    reference = replace(key, method="uncompressed")
+    raw = store.read_cell(whole, reference, store.find_cells(whole)[reference])
+    assert raw.sample_id.equals(cell.sample_id)
+    assert raw.correct_label.equals(cell.correct_label)
+    assert raw.tokens.tolist() == cell.tokens.tolist()
+
+
+def test_silence_costs_one_hearing_of_each_length(tmp_path: Path) -> None:
+    made: list[sweeps.InCompany] = []
+    hearings: list[int] = []
+
+    class Counting(sweeps.InCompany):
+        def encode(self, clips: Any, chunks: Any) -> Any:
+            hearings.append(sum(not clip.value.any() for clip in clips))
+            return super().encode(clips, chunks)
+
+    def load(*_: Any) -> Any:
+        made.append(Counting())
+        return made[-1]
+
+    run(sweeps.spec(sweeps.SMALLER, {"flip_rate = 6": "flip_rate = 0"}), tmp_path, load=load)
+    assert sum(hearings) == status(tmp_path).plan.corpus.windows == 3
 
 
 def test_the_sign_off_reads_it(whole: Path) -> None:
@@ -131,8 +171,10 @@ def test_nothing_is_asked_twice(tmp_path: Path) -> None:
     made: list[sweeps.InCompany] = []
     spec = sweeps.spec({"flip_rate = 6": "flip_rate = 0"})
     run(spec, tmp_path, load=sweeps.answerers(made))
+    silence = audio_hash(np.zeros(10 * 16_000, dtype=np.float32))  # equal in every window, and windows share nothing
     for answerer in made:
-        assert len(answerer.asked) == len(set(answerer.asked))
+        asked = [question for question in answerer.asked if silence.encode() not in question]
+        assert len(asked) == len(set(asked))
     again: list[sweeps.InCompany] = []
     run(spec, tmp_path, load=sweeps.answerers(again))
     assert not again
@@ -150,7 +192,7 @@ def test_shards_come_together_to_the_same_bytes(smaller: Path, tmp_path: Path) -
     assert {name: got[name] for name in expected} == expected
     other = tmp_path / "other"
     sweep(other, sweeps.SMALLER, {"0.6]": "0.7]"}, stop=lambda: True)
-    with pytest.raises(InputError, match=r"is a shard of another sweep \(its spec, levels differs\)"):
+    with pytest.raises(InputError, match=r"is a shard of another sweep \(it differs in spec, levels\)"):
         merge(tmp_path / "all", [other])
 
 
@@ -186,10 +228,10 @@ def test_other_weights_in_the_same_place_are_refused(tmp_path: Path, monkeypatch
     monkeypatch.setattr(sweeps.ByHash, "weights", "one")
     sweep(tmp_path / "a", limit=1)
     monkeypatch.setattr(sweeps.ByHash, "weights", "other")
-    with pytest.raises(InputError, match=r"was begun with another spec or corpus \(its selectors differs\)"):
+    with pytest.raises(InputError, match=r"was begun with another spec or corpus \(it differs in selectors.fake_agn"):
         sweep(tmp_path / "a")
     sweep(tmp_path / "b", stop=lambda: True)
-    with pytest.raises(InputError, match=r"is a shard of another sweep \(its selectors differs\)"):
+    with pytest.raises(InputError, match=r"is a shard of another sweep \(it differs in selectors.fake_agnostic/1"):
         merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
 
 
@@ -241,10 +283,82 @@ def test_answerers_come_to_their_verdicts_before_any_is_audited(tmp_path: Path) 
 
 
 def test_another_spec_in_the_same_folder_is_refused(smaller: Path) -> None:
-    with pytest.raises(InputError, match=r"was begun with another spec or corpus \(its spec, levels differs\)"):
+    with pytest.raises(
+        InputError, match=r"was begun with another spec or corpus \(it differs in .sweep. budgets\); name"
+    ):
         sweep(smaller, sweeps.SMALLER, {"0.6]": "0.7]"})
-    with pytest.raises(InputError, match="another spec or corpus"):
+    expected = r"\(it differs in .corpus. path, corpus.examples, corpus.recordings, corpus.sha256\)"
+    with pytest.raises(InputError, match=expected):
         sweep(smaller, sweeps.SMALLER, {"certification:5": "certification:6"})
+
+
+def test_another_rule_asks_nothing_again_and_leaves_what_was_declared(smaller: Path, tmp_path: Path) -> None:
+    run_folder = shutil.copytree(smaller, tmp_path / "run")
+    made: list[sweeps.InCompany] = []
+    other = sweeps.spec(sweeps.SMALLER, {"tolerances = [0.3]": "tolerances = [0.1]\nclaim = 'both'"})
+    assert run(other, run_folder, load=sweeps.answerers(made)).complete
+    assert not made
+    assert sweeps.contents(run_folder) == sweeps.contents(smaller)
+    assert status(run_folder).plan.rule["tolerances"] == [0.3]
+
+
+def test_every_cell_carries_the_hash_of_the_plan(smaller: Path, tmp_path: Path) -> None:
+    plan = status(smaller).plan
+    assert (
+        plan.sha256
+        == hashlib.sha256(
+            json.dumps(json.loads((smaller / "plan.json").read_bytes()), sort_keys=True, separators=(",", ":")).encode()
+        ).hexdigest()
+    )
+    assert plan.partitions == ("native", "need")
+    assert plan.rule == rule_content(sweeps.spec(sweeps.SMALLER).rule, ["native", "need"])
+    assert {store.read_cell(smaller, key, paths).plan for key, paths in store.find_cells(smaller).items()} == {
+        plan.sha256
+    }
+    looked = sweep(tmp_path, limit=2)
+    assert looked.preview is not None
+    cells = store.find_cells(looked.preview).items()
+    assert {store.read_cell(looked.preview, key, paths).plan for key, paths in cells} == {plan.sha256}
+    assert (looked.preview / "plan.json").read_bytes() == (smaller / "plan.json").read_bytes()
+    with pytest.raises(InputError, match=r"is the preview of a sweep; name the sweep's folder"):
+        status(looked.preview)
+
+
+def test_a_plan_that_was_edited_deletes_nothing(tmp_path: Path) -> None:
+    sweep(tmp_path, limit=2)
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    plan["levels"][2]["name"] = "../../cells"
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    before = sweeps.contents(tmp_path)
+    for act in (status, lambda folder: merge(folder, [folder]), sweep):
+        with pytest.raises(InputError, match=r"plan.json: has in levels\[2\] the name"):
+            act(tmp_path)
+    assert sweeps.contents(tmp_path) == before
+
+
+def test_partitions_that_were_made_before_stay_behind_those_of_the_spec(smaller: Path, tmp_path: Path) -> None:
+    from earmark.engine.corpus import partitions
+    from earmark.engine.corpus.corpus import open_corpus
+
+    corpus = open_corpus(Path("synthetic:certification:5"))
+    by_family = partitions.by_label(corpus, "family")
+    partitions.write(tmp_path, corpus, [by_family])
+    assert sweep(tmp_path).complete
+    assert [partition.name for partition in partitions.written(tmp_path, corpus)] == ["native", "need", "family"]
+    assert status(tmp_path).plan.partitions == ("native", "need", "family")
+    assert sweep(tmp_path).complete
+    partitions.write(tmp_path, corpus, [by_family])  # `earmark corpus --out` once more
+    assert sweep(tmp_path).complete
+    assert [partition.name for partition in partitions.written(tmp_path, corpus)] == ["native", "need", "family"]
+    (tmp_path / "partitions.parquet").unlink()
+    with pytest.raises(InputError, match=r"lacks the partition family that the sweep was begun with; make it again"):
+        sweep(tmp_path)
+    other = tmp_path / "other"
+    partitions.write(other, corpus, [by_family._replace(name="need")])
+    with pytest.raises(InputError, match="has the partition need with other labels than those that are declared now"):
+        sweep(other)
+    table = store.read_partitions(smaller)[0]  # type: ignore[index]
+    assert table["source_id"].to_pylist() == [example.source_id for example in corpus.examples]
 
 
 def test_clips_that_cannot_be_heard_are_rows_with_a_status(tmp_path: Path) -> None:
@@ -257,9 +371,82 @@ def test_clips_that_cannot_be_heard_are_rows_with_a_status(tmp_path: Path) -> No
     for key, paths in store.find_cells(tmp_path / "run").items():
         cell = store.read_cell(tmp_path / "run", key, paths)
         assert cell.ok.tolist() == [False, False, True, True]
-        assert all(text.startswith("audio: ") for text in cell.status.to_pylist()[:2])
+        mark = "audio: " if key.is_reference else "not asked: audio: "
+        assert all(text.startswith(mark) for text in cell.status.to_pylist()[:2])
         assert np.isnan(cell.loss[:2]).all()
         assert cell.kept_chunks.to_pylist()[:2] == [None, None]
+
+
+class Deaf(sweeps.InCompany):
+    """Cannot say anything about one clip and, where the selector is shown it, about one question."""
+
+    def __init__(self, deaf_to: str, asked: list[bytes]) -> None:
+        super().__init__()
+        self.deaf_to = deaf_to
+        self.asked = asked
+
+    def encode(self, clips: Any, chunks: Any) -> Any:
+        for clip in clips:
+            if audio_hash(clip.value) == self.deaf_to:
+                raise RuntimeError("the device hiccuped")
+        return super().encode(clips, chunks)
+
+
+def test_what_failed_on_raw_audio_is_not_asked_again(tmp_path: Path) -> None:
+    from earmark.engine.corpus.corpus import open_corpus
+
+    first = next(iter(open_corpus(Path("synthetic:certification:5")).examples))
+    deaf_to = audio_hash(first.audio.waveform())
+    asked: list[bytes] = []
+    spec = sweeps.spec(sweeps.SMALLER, {"flip_rate = 6": "flip_rate = 0"})
+    runs = 0
+    swept = Swept(stopped=True, complete=False)
+    while swept.stopped:  # in between, the raw windows are pending, and then a cell
+        swept = run(spec, tmp_path, load=lambda *_: Deaf(deaf_to, asked), stop=after(6 + runs))
+        runs += 1
+    cells = {key: store.read_cell(tmp_path, key, paths) for key, paths in store.find_cells(tmp_path).items()}
+    whole = tmp_path / "whole"
+    assert run(spec, whole, load=lambda *_: Deaf(deaf_to, [])).complete
+    assert {n: data for n, data in sweeps.contents(tmp_path).items() if not n.startswith("whole/")} == (
+        sweeps.contents(whole)
+    )
+    raw = cells[CellKey("one", "synthetic", "uncompressed")]
+    failed = {i for i, ok in zip(raw.sample_id.to_pylist(), raw.ok, strict=True) if not ok}
+    assert len(failed) == 6  # the questions about one recording
+    naive = cells[CellKey("one", "synthetic", "uncompressed", stream="naive-global-1")]
+    for key, cell in cells.items():
+        statuses = dict(zip(cell.sample_id.to_pylist(), cell.status.to_pylist(), strict=True))
+        assert {i for i, ok in zip(cell.sample_id.to_pylist(), cell.ok, strict=True) if not ok} == failed
+        if key.is_reference:
+            assert not any(statuses[i].startswith(NOT_ASKED) for i in failed)
+        else:
+            reference = naive if key.stream.startswith("naive") else raw
+            of_raw = dict(zip(reference.sample_id.to_pylist(), reference.status.to_pylist(), strict=True))
+            assert all(statuses[i] == f"{NOT_ASKED}{of_raw[i]}" for i in failed)
+
+
+def test_a_rest_that_is_too_short_is_a_row_with_a_status(tmp_path: Path) -> None:
+    import soundfile
+    from corpus import layouts
+
+    folder = layouts.manifest(tmp_path / "data")
+    audio = np.full(2 * 16_000 + 100, 1e-3, dtype=np.float32)
+    audio[-100:] = 0.5  # the loudest chunk has 100 samples
+    soundfile.write(folder / "sounds/0.wav", audio, 16_000)
+    content = f'[corpus]\npath = "{folder}"\n[[answerers]]\nmodel = "one"\n[[methods]]\nname = "energy"\n'
+    content += "[sweep]\nbudgets = [0.3, 0.9]\n[audits]\nflip_rate = 0\n"
+    assert run(sweeps.parse(content), tmp_path / "run", load=sweeps.answerers()).complete
+    cells = {key: store.read_cell(tmp_path / "run", key, p) for key, p in store.find_cells(tmp_path / "run").items()}
+    statuses = {(key.method, key.budget): set(cell.status.to_pylist()) for key, cell in cells.items()}
+    assert statuses.pop(("energy", 0.3)) == {"ok", f"{TOO_SHORT}not one audio token"}
+    assert set(map(frozenset, statuses.values())) == {frozenset({"ok"})}
+
+
+def test_the_words_of_a_status_are_the_same_on_both_sides() -> None:
+    from earmark.engine.answerers import request
+    from earmark.engine.outcomes import schema
+
+    assert (request.OK, request.TOO_SHORT) == (schema.OK, schema.TOO_SHORT)
 
 
 def test_progress_counts_what_is_there(tmp_path: Path) -> None:
