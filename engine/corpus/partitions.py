@@ -188,11 +188,28 @@ def written(run: Path, corpus: Corpus) -> list[Partition]:
     return made
 
 
-def extend(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> Path:
-    """Add partitions to those of a corpus that are in a run folder; the new ones come first.
+def prepend(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> Path:
+    """Put partitions in front of those of a corpus that are in a run folder.
 
     Raises InputError where one is there already with other labels.
     """
+    others = _others(run, corpus, partitions)
+    return write(run, corpus, [*partitions, *others])
+
+
+def append(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> Path:
+    """Put partitions behind those of a corpus that are in a run folder.
+
+    Raises InputError where one is there already with other labels.
+    """
+    _others(run, corpus, partitions)
+    before = written(run, corpus)
+    names = [partition.name for partition in before]
+    return write(run, corpus, [*before, *(partition for partition in partitions if partition.name not in names)])
+
+
+def _others(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> list[Partition]:
+    """What is in a run folder beside these."""
     before = written(run, corpus)
     new = {partition.name: partition for partition in partitions}
     for partition in before:
@@ -202,7 +219,7 @@ def extend(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> Path:
                 f"has the partition {partition.name} with other labels than those that are declared now",
                 "remove the file, or name another folder with --out",
             )
-    return write(run, corpus, [*partitions, *(partition for partition in before if partition.name not in new)])
+    return [partition for partition in before if partition.name not in new]
 
 
 def _joined(corpus: Corpus, columns: Sequence[str], between: str) -> list[str]:

@@ -128,7 +128,7 @@ def _families(spec: Spec, corpus: Corpus, run: Path, plan: PlanFile | None) -> d
     if plan is None or any(name not in found for name in plan.partitions):
         made = declared(spec.partitions, corpus)
         if made:
-            partitions.extend(run, corpus, made)
+            partitions.prepend(run, corpus, made)
         found = {partition.name: partition for partition in partitions.written(run, corpus)}
     begun = plan.partitions if plan is not None else ()
     lost = [name for name in begun if name not in found]
