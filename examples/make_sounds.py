@@ -2,8 +2,8 @@
 
 Each of 1,200 simulated clips has ten one-second slots and one question that needs some of them. A compressor keeps the
 slots it scores highest; the simulated answerer is right as on raw audio if every needed slot is kept, and guesses one
-of four options otherwise. Nothing here was measured on a model: the example shows what the sign-off makes of
-outcomes, not how good any selector is.
+of four options otherwise, and about silence always. Nothing here was measured on a model: the example shows what the
+sign-off makes of outcomes, not how good any selector is.
 
 Usage: python examples/make_sounds.py [FOLDER]
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from earmark.engine.outcomes.schema import CellKey
+from earmark.engine.outcomes.schema import SILENCE, UNCOMPRESSED, CellKey
 from earmark.engine.outcomes.store import write_cell, write_partitions
 
 ANSWERER, CORPUS = "simulated", "sounds"
@@ -47,7 +47,7 @@ def main(run: Path) -> None:
         another = needed[np.random.default_rng(1).permutation(n)]
         scores["learned_conditioned", seed, "permuted-global-0"] = 0.5 * loudness + 3.5 * another + noise[2]
 
-    def outcome(keep: np.ndarray, seed: int) -> dict[str, list]:
+    def outcome(keep: np.ndarray, seed: int, slots: np.ndarray) -> dict[str, list]:
         guess = np.random.default_rng([seed, int(keep.sum())]).integers(4, size=n)
         predicted = np.where((keep | ~needed).all(axis=1), heard, guess)
         right = predicted == answer
@@ -57,15 +57,20 @@ def main(run: Path) -> None:
             "query_family": families.tolist(),
             "loss": (1.0 - right).tolist(),
             "nll": np.where(right, 0.05, 2.5).tolist(),
-            "num_audio_tokens": (TOKENS_PER_SLOT * keep.sum(axis=1)).tolist(),
+            "num_audio_tokens": (TOKENS_PER_SLOT * slots).tolist(),
             "predicted_label": [OPTIONS[p] for p in predicted],
             "correct_label": [OPTIONS[a] for a in answer],
+            "n_options": [len(OPTIONS)] * n,
             "chunks_total": [SLOTS] * n,
             "chunks_kept": keep.sum(axis=1).tolist(),
             "kept_hash": [hashlib.sha256(kept.tobytes()).hexdigest()[:8] for kept in keep],
         }
 
-    cells = {CellKey(ANSWERER, CORPUS, "uncompressed"): (np.ones((n, SLOTS), dtype=bool), 0)}
+    everything, nothing = np.ones((n, SLOTS), dtype=bool), np.zeros((n, SLOTS), dtype=bool)
+    cells = {
+        CellKey(ANSWERER, CORPUS, UNCOMPRESSED): (everything, 0),
+        CellKey(ANSWERER, CORPUS, SILENCE): (nothing, 0),  # every question is guessed
+    }
     for (method, seed, stream), score in scores.items():
         ranked = np.argsort(-score, axis=1, kind="stable")
         for budget in BUDGETS:
@@ -74,10 +79,11 @@ def main(run: Path) -> None:
             cells[CellKey(ANSWERER, CORPUS, method, seed, stream, budget)] = (keep, seed)
     for key, (keep, seed) in cells.items():
         if not (run / str(key)).exists():
-            write_cell(run, key, outcome(keep, seed))
+            slots = everything if key.is_control else keep  # silence is as long as the clip
+            write_cell(run, key, outcome(keep, seed, slots.sum(axis=1)))
     groups = [NEED_GROUP.get(family, "many slots") for family in families]
     ids = [f"clip-{i:04d}" for i in range(n)]
-    write_partitions(run, CORPUS, ids, {"task": families.tolist(), "need": groups})
+    write_partitions(run, CORPUS, ids, {"task": families.tolist(), "need": groups}, source_ids=ids)
 
 
 def _spread_order() -> np.ndarray:
