@@ -107,6 +107,52 @@ _EXIT_REFUSED = 3
     help="Certify METHOD though it was trained on sources of this corpus; the certificate says so.",
 )
 @click.option(
+    "--claim",
+    type=click.Choice(["budget", "routing", "both"]),
+    default="budget",
+    show_default=True,
+    help="What is to be guaranteed: one budget for all questions, one for each family (policy.json), or both.",
+)
+@click.option(
+    "--candidate",
+    "candidates",
+    multiple=True,
+    metavar="METHOD",
+    help="What may be shipped; repeat for several, each takes its share of alpha. METHOD@SEED is one seed of it, "
+    "ANSWERER/METHOD it under one answerer.  [default: every method but uniform and random]",
+)
+@click.option(
+    "--source",
+    metavar="COLUMN",
+    help="The column of raw cells that names the recording; none: every row has one of its own.  [default: source_id]",
+)
+@click.option(
+    "--max-rows-per-recording",
+    type=int,
+    metavar="N",
+    help="Test the mean over rows where recordings are shared, not over recordings; N must be known beforehand.",
+)
+@click.option(
+    "--looks",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Declare that rows will be added and looked at N times in all; each look spends its share of alpha.",
+)
+@click.option(
+    "--allow-vacuous",
+    multiple=True,
+    metavar="FAMILY",
+    help="Approve although FAMILY needs no audio; repeat for several.",
+)
+@click.option(
+    "--follows",
+    type=click.Path(path_type=Path),
+    metavar="CERT",
+    help="The certificate.json before, where these are new rows after a refusal: both count.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Where certificate.json and report.html go.  [default: the run folder]",
@@ -117,6 +163,9 @@ def certify(
     partitions: tuple[str, ...],
     tolerances: tuple[float, ...],
     parents: tuple[str, ...],
+    candidates: tuple[str, ...],
+    allow_vacuous: tuple[str, ...],
+    follows: Path | None,
     out: Path | None,
     as_json: bool,
     **declared: Any,
@@ -125,9 +174,10 @@ def certify(
 
     RUN is a run folder: cells/answerer=A/corpus=C/method=M/budget=B/part-*.parquet, with the raw reference in
     method=uncompressed/budget=1.0. Writes certificate.json and report.html. Where RUN has the spec.toml of a sweep,
-    what is not given here is as its [rule] declares.
+    what is not given here is as its [rule] declares; what then differs from its plan.json was not declared, is named
+    first, and approves nothing.
 
-    Exit code: 0 when some method has an approved budget below 1, 3 when none has, 2 for bad input.
+    Exit code: 0 when the claim approves a candidate below all of the audio, 3 when it approves none, 2 for bad input.
 
     \b
     Example:
@@ -140,12 +190,14 @@ def certify(
     given |= {"tolerances": tolerances} if tolerances else {}
     given |= {"partitions": partitions} if partitions else {}
     given |= {"parents": _parents(parents)} if parents else {}
+    given |= {"candidates": candidates} if candidates else {}
+    given |= {"allow_vacuous": allow_vacuous} if allow_vacuous else {}
     if "name" in given:
         given.setdefault("replicates", BY_RULE)
     rule = replace(_declared(run), **given)
     if out is not None:
         make_folder(out)  # before the work, not after it
-    sys.exit(0 if sign(run, rule, out or run, as_json) else _EXIT_REFUSED)
+    sys.exit(0 if sign(run, rule, out or run, as_json, follows) else _EXIT_REFUSED)
 
 
 def _is_given(name: str) -> bool:

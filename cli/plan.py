@@ -20,10 +20,33 @@ from earmark.cli.progress import Progress
     "--flips", type=float, default=0.1, show_default=True, help="Guess: share of answers that compression changes."
 )
 @click.option("--excess", type=float, default=0.0, show_default=True, help="Guess: true excess error of a family.")
+@click.option(
+    "--icc",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="Guess: how alike the fates of questions about one recording are, where many share one.",
+)
+@click.option(
+    "--candidates", type=int, default=1, show_default=True, help="Methods that may be shipped: they share alpha."
+)
+@click.option(
+    "--claim",
+    type=click.Choice(["budget", "routing", "both"]),
+    default="budget",
+    show_default=True,
+    help="What is to be guaranteed: one budget for all questions, or one for each family.",
+)
+@click.option("--looks", type=int, default=1, show_default=True, help="Looks at a set that grows: they share alpha.")
+@click.option(
+    "--source",
+    "column",
+    metavar="COLUMN",
+    help="The column of raw cells that names the recording; none: every row has one of its own.",
+)
 @click.option("--methods", type=int, default=1, show_default=True, help="Methods to evaluate.")
 @click.option("--seeds", type=int, default=1, show_default=True, help="Training seeds of each.")
 @click.option("--budgets", type=int, default=4, show_default=True, help="Budgets below 1.")
-@click.option("--seed", type=int, default=42, show_default=True, help="Seed of the power simulation.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(
     source: Path,
@@ -32,56 +55,78 @@ def plan(
     alpha: float,
     flips: float,
     excess: float,
+    icc: float,
+    candidates: int,
+    claim: str,
+    looks: int,
+    column: str | None,
     methods: int,
     seeds: int,
     budgets: int,
-    seed: int,
     as_json: bool,
 ) -> None:
     """Say before any GPU hour which families of SOURCE can be certified, with what power and how many answers.
 
     SOURCE is a partitions.parquet, or a run folder with partitions or with a raw reference. A family is testable
     if it could pass without a single changed answer. Power is the probability that it passes if --flips of its
-    answers change and --excess of them for the worse on balance, in independent rows.
+    answers change and --excess of them for the worse on balance. Where questions share recordings, recordings are
+    what counts; with many questions each, they are bet on, which takes more of them the more alike (--icc) they are.
 
     \b
     Example:
-      earmark plan runs/mmar --tolerance 0.05 --flips 0.08 --excess 0.01 --methods 3 --budgets 5
+      earmark plan runs/mmar --tolerance 0.05 --flips 0.08 --excess 0.01 --candidates 2 --methods 3 --budgets 5
     """
     from earmark.engine.signoff import plan as planning
     from earmark.engine.signoff.rule import Rule
 
-    rule = Rule(tolerances=tolerances or (0.05,), alpha=alpha)  # checks them
+    rule = Rule(tolerances=tolerances or (0.05,), alpha=alpha, looks=looks, claim=claim)  # type: ignore[arg-type]
     sweep = planning.Sweep(methods, seeds, budgets)
-    if min(sweep) < 1:
-        raise click.UsageError("--methods, --seeds and --budgets are at least 1")
+    if min(*sweep, candidates) < 1:
+        raise click.UsageError("--methods, --seeds, --budgets and --candidates are at least 1")
     made = []
     with Progress() as progress:
-        of_partition = planning.family_sizes(source, partitions)
+        of_partition = planning.family_sizes(source, partitions, column)
         for done, ((corpus, name), sizes) in enumerate(of_partition.items(), 1):
-            found = planning.plan(sizes, rule.tolerances, alpha, planning.Guess(excess, flips), seed)
+            found = planning.plan(sizes, rule, candidates, planning.Guess(excess, flips, icc))
             made.append({"corpus": corpus, "partition": name, "evaluations": sweep.evaluations(found["n"]), **found})
             progress("planning partitions", done, len(of_partition))
     click.echo(json.dumps(made, indent=1) if as_json else "\n\n".join(_table(entry) for entry in made))
 
 
 def _table(entry: dict[str, Any]) -> str:
-    fewest = ", ".join(f"{f['rows']} for tolerance {f['tolerance']:g}" for f in entry["fewest_rows"])
+    shared = any(family["test"] != "exact" for family in entry["families"])
     lines = [
         f"{entry['corpus']}, {entry['partition']}: {entry['n']} questions, {entry['evaluations']} answers to evaluate",
-        f"  fewest rows a family needs: {fewest}",
+        *_notes(entry),
         f"  {'family':<24}{'rows':>8}"
-        + "".join(f"{f'power at {t:g}':>16}{'rows for 90%':>14}" for t in _tolerances(entry)),
+        + (f"{'recordings':>12}{'test':>10}" if shared else "")
+        + "".join(f"{f'power at {t:g}':>16}{'fewest':>8}{'for 90%':>10}" for t in _tolerances(entry)),
     ]
     for family in entry["families"]:
         cells = "".join(
-            f"{_percent(at['power']) if at['testable'] else 'untestable':>16}{at['rows_for_90'] or 'never':>14}"
+            f"{_percent(at['power']) if at['testable'] else 'untestable':>16}"
+            f"{at['fewest'] or 'raw':>8}{at['for_90'] or 'never':>10}"
             for at in family["at"]
         )
-        lines.append(f"  {family['family']:<24}{family['n']:>8}{cells}")
-    together = "".join(f"{_percent(at['power']):>16}{'':>14}" for at in entry["all_families_pass"])
-    lines.append(f"  {'all of them':<24}{entry['n']:>8}{together}".rstrip())
+        recordings = f"{family['recordings'] or '?':>12}{family['test']:>10}" if shared else ""
+        lines.append(f"  {family['family']:<24}{family['n']:>8}{recordings}{cells}")
+    if entry["claim"] != "routing":
+        blank = " " * 22 if shared else ""
+        together = "".join(f"{_percent(at['power']):>16}{'':>18}" for at in entry["all_families_pass"])
+        lines.append(f"  {'all of them':<24}{entry['n']:>8}{blank}{together}".rstrip())
     return "\n".join(lines)
+
+
+def _notes(entry: dict[str, Any]) -> list[str]:
+    """What the figures rest on."""
+    notes = []
+    if entry["candidates"] > 1 or entry["claim"] != "budget":
+        notes.append(f"  each of {entry['candidates']} candidates is tested at {entry['level']:.2g}")
+    if not entry["recordings_known"]:
+        notes.append("  recordings are not known here: every row is taken as one of its own")
+    elif any(family["test"] != "exact" for family in entry["families"]):
+        notes.append("  where recordings repeat in a family, fewest and 90% count recordings")
+    return notes
 
 
 def _tolerances(entry: dict[str, Any]) -> list[float]:

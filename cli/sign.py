@@ -14,15 +14,20 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 
 
-def sign(run: Path, rule: "Rule", out: Path, as_json: bool) -> bool:
-    """Sign a run folder off into `out` and print what came of it; whether a budget below 1 is approved."""
+def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None = None) -> bool:
+    """Sign a run folder off into `out` and print what came of it; whether the claim approves anything."""
     from earmark.cli.table import decision_table
     from earmark.engine.outcomes.atomic import write_file
     from earmark.engine.report.html import render
     from earmark.engine.signoff import certificate as signoff
+    from earmark.engine.signoff import policy
+    from earmark.engine.signoff.follow import follow
+    from earmark.engine.signoff.verify import read
 
+    policy.check_before(out)
+    before = None if follows is None else follow(follows, read(follows), run, rule)
     with Progress() as progress:
-        made = signoff.certify(run, rule, progress)
+        made = signoff.certify(run, rule, progress, before)
     path = signoff.write(made, run, out)
     write_file(out / REPORT, render(made).encode())
     if as_json:
@@ -30,8 +35,6 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool) -> bool:
     else:
         click.echo(decision_table(made))
         click.echo(f"\ncertificate  {path}\nreport       {out / REPORT}")
-    return any(
-        entry["budget"] is not None and entry["budget"] < 1
-        for result in made["results"]
-        for entry in result["certified"]
-    )
+        if made["claim"]["policies"]:
+            click.echo(f"policy       {out / policy.FILE}")
+    return bool(made["claim"]["approved"])

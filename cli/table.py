@@ -2,12 +2,17 @@
 
 from typing import Any
 
-_HEADER = ("method", "partition", "tolerance", "decision", "budget", "judged at", "worst family", "excess", "hidden")
+_NOTHING = "  nothing: every method passes at some budget"
+_KEEPING_ALPHA = (
+    "  Rows that were judged are not judged again with others added: new rows are certified alone (--follows CERT), or",
+    '  the next plan declares beforehand what it will do: looks = 2 to add rows once, claim = "routing" to route.',
+)
+_HEADER = ("method", "partition", "tolerance", "alone", "budget", "judged at", "worst family", "excess", "hidden")
 
 
 def decision_table(certificate: dict[str, Any]) -> str:
-    """Plain text: verdicts by answerer and corpus, the next steps, and the warnings."""
-    lines: list[str] = []
+    """Plain text: the claim, the verdicts by answerer and corpus, the next steps, and the warnings."""
+    lines = [*_claim(certificate), ""]
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for result in certificate["results"]:
         groups.setdefault((result["answerer"], result["corpus"]), []).append(result)
@@ -16,11 +21,66 @@ def decision_table(certificate: dict[str, Any]) -> str:
         sources = f" from {first['sources']} recordings" if first["sources"] < first["n"] else ""
         lines.append(
             f"{answerer} on {corpus}: {first['n']} questions{sources}, {_raw(first, certificate)} on raw audio"
+            f"{_chance(first)}"
         )
+        if certificate["rule"]["name"] == "certified":
+            lines.append(f"  each verdict alone, at {_alpha(certificate):g}, uncorrected for there being several:")
         lines += aligned([_HEADER, *(row for result in results for row in _rows(result))])
-        lines += ["", "What to do next", *_next_steps(results), ""]
-    lines += [f"warning: {warning}" for warning in certificate["warnings"]]
+        steps = _next_steps(results)
+        lines += ["", "What to do next", *([*steps, *_KEEPING_ALPHA] if steps else [_NOTHING]), ""]
+    lines += [f"warning: {warning}" for warning in certificate["warnings"] if warning not in _withheld(certificate)]
     return "\n".join(lines).rstrip()
+
+
+def _claim(certificate: dict[str, Any]) -> list[str]:
+    """What is guaranteed, or why nothing is; what stands in the way comes first."""
+    claim = certificate["claim"]
+    lines = [f"nothing is approved: {reason}" for reason in claim["withheld"]]
+    lines += [_approval(approved, certificate) for approved in claim["approved"]]
+    for candidate in claim["candidates"]:
+        if candidate["name"] not in {approved["candidate"] for approved in claim["approved"]}:
+            lines.append(f"{'passes' if _passed(candidate) else 'refused'}: {candidate['name']}: {candidate['reason']}")
+    for other in claim["not_made"]:
+        lines.append(
+            f"not claimed: {other['candidate']} routed by family would keep {other['retained']:.0%} of the audio; "
+            f"declare {other['declare']}"
+        )
+    if claim["guaranteed"]:
+        among = f" among {claim['k']} candidates" if claim["k"] > 1 else ""
+        spent = certificate["follows"]["alpha_spent"] if certificate["follows"] else None
+        chain = f"; with the certificates before, {spent:g}" if spent is not None else ""
+        lines.append(f"the chance of any false approval{among} is at most {claim['alpha']:g}{chain}")
+    return lines
+
+
+def _approval(approved: dict[str, Any], certificate: dict[str, Any]) -> str:
+    tolerance = f"every family within {certificate['claim']['tolerance']:g}"
+    if approved["kind"] == "routing":
+        kept = f"{approved['retained']:.0%} of the audio"
+        return f"approved: {approved['candidate']}, routed by family, keeps {kept}; {tolerance}"
+    return f"approved: {approved['candidate']} at budget {approved['budget']:g}; {tolerance}"
+
+
+def _passed(candidate: dict[str, Any]) -> bool:
+    return candidate["budget"] is not None and not candidate["deaf"]
+
+
+def _withheld(certificate: dict[str, Any]) -> list[str]:
+    withheld: list[str] = certificate["claim"]["withheld"]
+    return withheld
+
+
+def _alpha(certificate: dict[str, Any]) -> float:
+    return float(certificate["claim"]["alpha"])
+
+
+def _chance(result: dict[str, Any]) -> str:
+    """What guessing would get, where the number of options is known of all families."""
+    chances = [(family["chance"], family["n"]) for family in result["families"]]
+    if any(chance is None for chance, _ in chances):
+        return ""
+    share = sum(chance * n for chance, n in chances) / sum(n for _, n in chances)
+    return f" (guessing: {1 - share:.1%} wrong)"
 
 
 def _rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -34,7 +94,7 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
                 _name(result),
                 result["partition"],
                 f"{tolerance:g}",
-                "approve" if ships else "refuse",
+                "passes" if ships else "fails",
                 f"{budget:g}" if ships else "none",
                 f"{entry['budget']:g}",
                 entry["worst_family"],
@@ -46,18 +106,20 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _next_steps(results: list[dict[str, Any]]) -> list[str]:
-    """What each refusal asks for, one line per method, partition and tolerance; training seeds share a line."""
+    """Why a method fails and what that asks for, one line per method, partition and tolerance; seeds share a line."""
     seeds: dict[tuple[str, str, str, str], list[str]] = {}
     for result in results:
         for certified in result["certified"]:
             advice = certified["next"]
             if advice["action"] != "ship":
-                line = (result["method"], result["partition"], f"{certified['tolerance']:g}", advice["text"])
+                why = certified["reason"].partition("; ")[2] or certified["reason"]
+                text = advice["text"] if why in advice["text"] else f"{why}: {advice['text']}"
+                line = (result["method"], result["partition"], f"{certified['tolerance']:g}", text)
                 seeds.setdefault(line, []).append(str(result["seed"]))
     return [
         f"  {method}{_seeds(of_line)} ({partition}, {tolerance}): {text}"
         for (method, partition, tolerance, text), of_line in seeds.items()
-    ] or ["  ship: every method has an approved budget"]
+    ]
 
 
 def _seeds(seeds: list[str]) -> str:

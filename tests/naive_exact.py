@@ -15,7 +15,7 @@ TIE = 1e-9
 NO_EVIDENCE = -0.5
 
 
-# The exact test (STATISTICS 2, steps 1 to 4) ---------------------------------------------------------------
+# The exact test (method 9.2) ---------------------------------------------------------------
 
 
 def tango_z(n: int, a: int, c: int, eps: float) -> float:
@@ -145,11 +145,9 @@ def p_table(n: int, eps: float, gamma: float, points: int = 300) -> dict[Outcome
 # Betting -----------------------------------------------------------------------------------------------------
 
 
-def betting_p_value(sums: Sequence[float], sizes: Sequence[int], eps: float) -> float:
-    """One over the largest capital on the way; each stake from the sources before, all of them looked at again."""
-    n, largest = len(sums), max(sizes)
-    y = [total / largest for total in sums]
-    w = [size / largest for size in sizes]
+def betting_p_value(y: Sequence[float], w: Sequence[float], eps: float) -> float:
+    """One over the largest capital on the way; each stake from the recordings before, all of them looked at again."""
+    n = len(y)
     squares = [(y[i] - w[i] * fsum(y[:i]) / (20 + fsum(w[:i]))) ** 2 for i in range(n)]
     log_capital, highest = 0.0, 0.0
     for i in range(n):
@@ -160,9 +158,9 @@ def betting_p_value(sums: Sequence[float], sizes: Sequence[int], eps: float) -> 
     return exp(-highest)
 
 
-def betting_upper_bound(sums: Sequence[float], sizes: Sequence[int], alpha: float) -> float:
+def betting_upper_bound(y: Sequence[float], w: Sequence[float], alpha: float) -> float:
     """The smallest e on a grid of 1e-3 with p(e) <= alpha; 1 if there is none."""
-    passing = [e / 1000 for e in range(-999, 1000) if betting_p_value(sums, sizes, e / 1000) <= alpha]
+    passing = [e / 1000 for e in range(-999, 1000) if betting_p_value(y, w, e / 1000) <= alpha]
     return min(passing, default=1.0)
 
 

@@ -1,14 +1,18 @@
-"""What to do next, in one sentence a person can act on (Algorithm 1, step 6).
+"""What to do next, in one sentence a person can act on, and that keeps alpha.
 
-Reads the entries of a verdict; decides nothing about safety.
+Rows that were judged may not be judged again with others added, nor may a walk be begun higher up because it failed:
+the next verdict is on new rows alone, or was declared beforehand. Reads the entries of a verdict; decides nothing
+about safety.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from earmark.engine.signoff.families import Families
+from earmark.engine.signoff.group_tests import GroupTest
 from earmark.engine.signoff.rule import Failure, Rule
 
-Action = Literal["ship", "route", "raise", "collect"]
+Action = Literal["ship", "finish", "collect", "route", "raise"]
 
 _LOCAL_SHARE = 0.5  # harm is local where two families hold at least this share of it ...
 _LOCAL_FAMILIES = 2  # ... or where at most this many families fail
@@ -27,48 +31,74 @@ def next_step(
     approved: float | None,
     budgets: list[dict[str, Any]],
     families: Families,
+    groups: Sequence[GroupTest],
     failure: Failure | None,
     rule: Rule,
 ) -> Next:
-    """Ship; or collect more rows; or route the families that fail; or raise the budget."""
+    """Ship; or finish what was declared; or make families testable; or route; or go on with new rows."""
     if approved is not None and approved < 1:
         return Next("ship", [], f"ship at budget {approved:g}")
     compressed = [entry for entry in budgets if entry["budget"] < 1]
     if not compressed:
         return Next("collect", [], "evaluate budgets below 1")
+    small = _untestable(tolerance, families, groups, rule)
+    if small is not None:
+        return small
+    if failure is not None and failure.missing:
+        return Next("finish", [], f"{failure.reason}: finish the sweep, or restore the cell")
     nearest = compressed[-1]
     budget = f"{nearest['budget']:g}"
     failing = [f["family"] for f in nearest["families"] if f["excess"] > tolerance]
     average_fails = nearest["excess_average"]["estimate"] > rule.average_tolerance(tolerance)
     if not failing and not average_fails:
-        return _collect(budget, nearest, tolerance, families, failure, rule)
+        return _uncertain(budget, nearest, tolerance, failure)
     concentrated = nearest["concentration_top2"] is not None and nearest["concentration_top2"] >= _LOCAL_SHARE
     local = len(failing) <= _LOCAL_FAMILIES or concentrated
     if failing and local and len(failing) < len(families.names) and not average_fails:
         names = ", ".join(f"'{name}'" for name in failing)
-        return Next("route", failing, f"harm at {budget} is local: route {names} to raw audio, or retrain on them")
+        return Next(
+            "route",
+            failing,
+            f"harm at {budget} is local: route {names} to raw audio, or retrain on them",
+        )
+    again = "certify budgets above it on new rows, alone, or retrain the selector"
     if not failing:
-        return Next("raise", [], f"the average excess at {budget} is too large: evaluate budgets above {budget}")
+        return Next("raise", [], f"the average excess at {budget} is too large: {again}")
     wide = len(failing) > _LOCAL_FAMILIES or len(failing) == len(families.names) > 1
     spread = f"spread over {len(failing)} of {len(families.names)} families" if wide else "too large on average too"
+    return Next("raise", failing, f"harm at {budget} is {spread}: {again}")
+
+
+def _untestable(tolerance: float, families: Families, groups: Sequence[GroupTest], rule: Rule) -> Next | None:
+    """Families that could not pass if nothing changed: no other advice helps them."""
+    lacking = []
+    for f, name in enumerate(families.names):
+        if groups:
+            fewest, n = groups[f].fewest(tolerance, rule.look_alpha), groups[f].n
+            unit = "rows" if groups[f].test == "exact" else "recordings"
+        else:
+            fewest, n, unit = rule.fewest_rows(tolerance), int(families.size[f]), "rows"
+        if n < fewest:
+            lacking.append((name, f"'{name}' ({n} of {fewest} {unit})"))
+    if not lacking:
+        return None
+    shown = ", ".join(text for _, text in lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
     return Next(
-        "raise", failing, f"harm at {budget} is {spread}: evaluate budgets above {budget}, or retrain the selector"
+        "collect",
+        [name for name, _ in lacking],
+        f"untestable whatever the answers: {shown}: certify new rows with more of them, or declare a parent beforehand",
     )
 
 
-def _collect(
-    budget: str, nearest: dict[str, Any], tolerance: float, families: Families, failure: Failure | None, rule: Rule
-) -> Next:
+def _uncertain(budget: str, nearest: dict[str, Any], tolerance: float, failure: Failure | None) -> Next:
     """Nothing looks unsafe, but the rows do not show it."""
-    fewest = rule.fewest_rows(tolerance)
-    small = {name: int(size) for name, size in zip(families.names, families.size, strict=True) if size < fewest}
-    if small:
-        lacking = ", ".join(f"'{name}' (+{fewest - size})" for name, size in small.items())
-        return Next("collect", list(small), f"collect more rows of {lacking}, or merge with --parent")
     doubt = f"the excess at {budget} is within tolerance but uncertain"
-    if failure is None:
+    if failure is None or failure.needed is None:
         wide = [f["family"] for f in nearest["families"] if f["upper"] > tolerance]
-        return Next("collect", wide, f"{doubt}: collect more rows")
+        return Next("collect", wide, f"{doubt}: certify new rows, alone, and more of them")
     named = f"'{failure.family}'" if failure.family else "all families"
-    total = f" (about {failure.needed} in all for 90% power)" if failure.needed and failure.needed > failure.n else ""
-    return Next("collect", [failure.family] if failure.family else [], f"{doubt}: collect more rows of {named}{total}")
+    return Next(
+        "collect",
+        [failure.family] if failure.family else [],
+        f"{doubt}: certify about {failure.needed} new {failure.unit} of {named}, alone, for 90% power",
+    )

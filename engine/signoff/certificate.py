@@ -3,6 +3,7 @@
 docs/certificate.md describes the result field by field. Knows no report and no command line.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -18,16 +19,24 @@ import numba
 import numpy as np
 
 from earmark.engine.outcomes import atomic
+from earmark.engine.outcomes.imports import doubts
+from earmark.engine.outcomes.plan_file import PLAN, read_plan
 from earmark.engine.outcomes.schema import ANCHOR
+from earmark.engine.outcomes.store import InputFile
 from earmark.engine.signoff import (
     audit,
     beside,
     certified,
     chain,
+    claim,
+    declared,
     family_gain,
+    follow,
     gain,
     leakage,
+    listening,
     paper,
+    policy,
     preview,
     query_use,
     seeds,
@@ -35,7 +44,9 @@ from earmark.engine.signoff import (
 )
 from earmark.engine.signoff.excess import Excess, Observed, observe, replicate
 from earmark.engine.signoff.families import Families
+from earmark.engine.signoff.follow import Follows
 from earmark.engine.signoff.frontier import Frontiers, frontiers
+from earmark.engine.signoff.listening import FamilyHearing
 from earmark.engine.signoff.paired import Curve, CurveKey, Paired, Progress, Rows, pair
 from earmark.engine.signoff.partitions import Partitions
 from earmark.engine.signoff.rule import Rule
@@ -43,7 +54,7 @@ from earmark.engine.signoff.verdict import resamples_sources, result
 from earmark.engine.signoff.warnings import warnings
 from earmark.kernels.noise import Labels
 
-SCHEMA = "earmark.certificate/1"
+SCHEMA = "earmark.certificate/2"
 FILE = "certificate.json"
 
 _AS_IT_IS = {str, int, bool, type(None)}
@@ -90,6 +101,7 @@ class _Subject(NamedTuple):
     families: Families
     observed: Observed
     tested: certified.Tested | None  # under the certified rule
+    hearing: Sequence[FamilyHearing]
     noise: Labels | None
     replicates: Excess | None  # of anchors
 
@@ -105,22 +117,40 @@ class _Signed(NamedTuple):
     coarsening: Sequence[dict[str, Any]] = ()
 
 
-def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
+def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows | None = None) -> Certificate:
     """Everything the outcomes in `run` allow to say under `rule`."""
+    looked = preview.read(run)
+    plan = read_plan(run) if looked is None else None
     guarded = leakage.guard(run, rule.in_domain)
     partitions = Partitions(run, rule.partitions)
-    paired = pair(run, rule, progress)
-    reference_answerer = rule.reference_answerer or gain.default_reference_answerer(_curve_keys(paired))
-    gain.check_reference_answerer(reference_answerer, _curve_keys(paired))
+    paired = pair(run, rule, progress, plan)
+    imported = doubts.read(run)
+    keys = _curve_keys(paired)
+    reference_answerer = rule.reference_answerer or gain.default_reference_answerer(keys)
+    gain.check_reference_answerer(reference_answerer, keys)
+    arms = {claim.Arm(key.answerer, key.corpus, key.method, key.seed) for key in keys if key.stream == ANCHOR}
+    if plan is not None:
+        arms |= {claim.Arm(a, plan.corpus.name, arm.method, arm.seed) for a in plan.answerers for arm in plan.arms}
+    candidates = claim.candidates(rule.candidates, arms)
+    levels = claim.levels(rule, max(1, len(candidates)))
+    claimed = claim.curve_keys(candidates, ANCHOR)
     made = _Sections()
+    judged: dict[CurveKey, list[claim.Judged]] = {}
+    hearing: dict[tuple[str, str], dict[str, list[FamilyHearing]]] = {}
     for rows, curves in paired.groups:
         families_of = partitions.of(rows, rule)
         noise_of = {partition: audit.noisy(families, rule.seed) for partition, families in families_of.items()}
         observed = {
             (curve.key, name): observe(curve, of_name) for curve in curves for name, of_name in families_of.items()
         }
+        hearing |= {
+            at: {name: listening.listen(paired.controls[at], rows, of, rule) for name, of in families_of.items()}
+            for at in dict.fromkeys((curve.key.answerer, curve.key.corpus) for curve in curves)
+        }
         anchors = [curve for curve in curves if curve.key.stream == ANCHOR]
-        tested = certified.tested(anchors, rows, families_of, observed, rule) if rule.name == "certified" else {}
+        tested: Mapping[certified.Subject, certified.Tested] = {}
+        if rule.name == "certified":
+            tested = certified.run_tests(anchors, rows, families_of, rule, levels, claimed, next(iter(families_of)))
         located: dict[tuple[CurveKey, str, float], Frontiers] = {}
         done = 0
         for chunk in _resampled(rows, curves, families_of, rule):
@@ -132,30 +162,55 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
                     families,
                     observed[curve.key, partition],
                     tested.get((curve.key, partition)),
+                    hearing[curve.key.answerer, curve.key.corpus][partition],
                     noise_of[partition],
                     replicates.get(partition),
                 )
                 for curve, replicates in chunk
                 for partition, families in families_of.items()
             ]
-            for subject, signed in zip(subjects, _sign_each(subjects, rule), strict=True):
+            for subject, signed in zip(subjects, _sign_each(subjects, rule, levels), strict=True):
                 made.add(signed)
                 located |= {(subject.curve.key, subject.partition, t): found for t, found in signed.frontiers.items()}
+                if subject.curve.key in claimed and subject.tested is not None:
+                    one = claim.Judged(
+                        subject.curve, subject.partition, subject.families, subject.observed, subject.tested
+                    )
+                    judged.setdefault(subject.curve.key, []).append(one)
             done += len(chunk)
             progress("certifying curves", done, len(curves))
         made.gains += gain.gains(located, reference_answerer, rule.alpha)
         unfinished = query_use.incomplete(curves)
-        comparable = {key: found for key, found in located.items() if key[0].stream not in unfinished}
-        made.query_use += query_use.query_use(comparable, rule.alpha)
-        made.contamination += query_use.contamination(comparable, rule.alpha)
+        comparable = {key: found for key, found in located.items() if key[0] not in unfinished}
+        made.query_use += query_use.query_use(comparable)
+        made.contamination += query_use.contamination(comparable)
         made.architecture_gap += audit.architecture_gap(curves)
         made.family_gains += _family_gains(anchors, families_of, observed, reference_answerer, rule)
         made.kept_chunks += selection.overlaps(curves, families_of)
     partitions.check_parents(rule.parents)
+    listening.check_allowed(rule.allow_vacuous, hearing)
     score_shares, grids = beside.score_shares(run)
     flip_rates, flips = beside.flip_rates(run)
     inputs = [*partitions.inputs, *paired.inputs, *guarded.inputs, *grids, *flips]
-    looked = preview.read(run)
+    inputs += [] if plan is None else [InputFile(PLAN, _sha256(run / PLAN), len(plan.levels))]
+    inputs += [] if imported is None else [imported.file]
+    declaration = declared.compare(plan, rule, partitions.names, paired.plans if looked is None else {})
+    withheld = [*preview.warnings(looked), *declaration.differences]
+    if rule.name == "certified":
+        decided = [
+            claim.decide(
+                candidate,
+                [one for key in sorted(claim.curve_keys([candidate], ANCHOR)) for one in judged.get(key, [])],
+                hearing[candidate.answerer, candidate.corpus],
+                rule,
+                levels,
+            )
+            for candidate in candidates
+        ]
+    else:
+        decided = [claim.by_verdicts(candidate, made.results, rule) for candidate in candidates]
+    stated = claim.entry(decided, rule, levels, withheld)
+    stated |= {"policies": policy.policies(stated, partitions.names, run)}
     if looked is not None:
         preview.withhold(made.results, looked)
     certificate: Certificate = _plain(
@@ -172,10 +227,14 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
                 "reference_answerer": reference_answerer,
             },
             **({} if looked is None else {"preview": looked._asdict()}),
+            "claim": stated,
+            "declared": declaration._asdict(),
+            "follows": follow.entry(follows),
             "warnings": [
-                *preview.warnings(looked),
+                *withheld,
+                *follow.warnings(follows, rule),
                 *leakage.warnings(guarded),
-                *warnings(made.results, paired, rule),
+                *warnings(made.results, paired, hearing, imported, rule, len(candidates)),
             ],
             "inputs": [file._asdict() for file in sorted(inputs)],
             "selectors": [entry.entry() for entry in guarded.selectors],
@@ -188,7 +247,7 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
             "chains": made.chains,
             "overlaps": made.overlaps,
             "audits": {
-                "seeds": seeds.gains_over_seeds(made.gains, rule.alpha),
+                "seeds": seeds.gains_over_seeds(made.gains),
                 "query_use": made.query_use,
                 "contamination": made.contamination,
                 "label_noise": made.label_noise,
@@ -204,6 +263,10 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet) -> Certificate:
     return certificate
 
 
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _resampled(
     rows: Rows, curves: tuple[Curve, ...], families_of: Mapping[str, Families], rule: Rule
 ) -> Iterator[list[tuple[Curve, dict[str, Excess]]]]:
@@ -215,15 +278,15 @@ def _resampled(
     yield [(curve, {}) for curve in curves if curve.key.stream != ANCHOR]
 
 
-def _sign_each(subjects: Sequence[_Subject], rule: Rule) -> Iterator[_Signed]:
+def _sign_each(subjects: Sequence[_Subject], rule: Rule, levels: certified.Levels) -> Iterator[_Signed]:
     """Each subject by itself, in order, on as many threads as kernels may use: they do not hold the interpreter."""
     with ThreadPoolExecutor(numba.get_num_threads()) as threads:
-        yield from threads.map(lambda subject: _sign(subject, rule), subjects)
+        yield from threads.map(lambda subject: _sign(subject, rule, levels), subjects)
 
 
-def _sign(subject: _Subject, rule: Rule) -> _Signed:
+def _sign(subject: _Subject, rule: Rule, levels: certified.Levels) -> _Signed:
     """The verdict and the diagnostics of one curve under one partition."""
-    curve, rows, partition, families, observed, tested, noise, resampled = subject
+    curve, rows, partition, families, observed, tested, hearing, noise, resampled = subject
     located = {
         tolerance: frontiers(observed.excess, resampled, curve, tolerance, rule.average_tolerance(tolerance))
         for tolerance in rule.tolerances
@@ -234,7 +297,8 @@ def _sign(subject: _Subject, rule: Rule) -> _Signed:
         judgement = certified.judge_curve(curve, families, observed, tested, rule)
     else:
         judgement = paper.judge_curve(curve, families, observed, resampled, rule)
-    verdict = result(curve, rows, partition, families, observed, judgement, located, rule)
+    corrected = None if tested is None else claim.corrected(curve, families, observed, tested, rule, levels)
+    verdict = result(curve, rows, partition, families, observed, judgement, located, hearing, corrected, rule)
     key = {name: verdict[name] for name in ("answerer", "corpus", "method", "seed", "partition")}
     chains, overlaps = [], []
     for tolerance in rule.tolerances:
@@ -266,7 +330,7 @@ def _family_gains(
         for name, families in families_of.items()
         for t in rule.tolerances
     }
-    return family_gain.gains(located, reference_answerer, rule.alpha)
+    return family_gain.gains(located, reference_answerer)
 
 
 # Form -----------------------------------------------------------------------------------------------------
@@ -306,8 +370,15 @@ def _plain(value: Any) -> Any:
 
 
 def write(certificate: Certificate, run: Path, out: Path) -> Path:
-    """Write `certificate.json` into `out`, with the way from there to the run folder."""
-    placed = certificate | {"run": Path(os.path.relpath(run.resolve(), out.resolve())).as_posix()}
+    """Write `certificate.json` into `out`, with the way from there to the run, and policy.json where it routes."""
+    policy.write(certificate, out)
+    placed = certificate | {"run": _way(run, out)}
+    if placed["follows"] is not None:
+        placed["follows"] = placed["follows"] | {"certificate": _way(Path(placed["follows"]["certificate"]), out)}
     path = out / FILE
     atomic.write_file(path, (json.dumps(placed, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
     return path
+
+
+def _way(to: Path, start: Path) -> str:
+    return Path(os.path.relpath(to.resolve(), start.resolve())).as_posix()

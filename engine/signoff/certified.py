@@ -1,167 +1,173 @@
-"""The certified rule: exact tests per family, all of which must pass, walked from the largest budget down.
+"""The certified rule: tests per family, all of which must pass, walked from the largest budget down.
 
-A false certificate must pass the first unsafe budget of the walk, so its probability is at most alpha, whatever the
-dependence between budgets and families. It assumes independent rows (or recordings), and families, budgets and
-compressor that were not chosen on these rows. Knows counts and losses; no files.
+A false certificate must pass the first unsafe budget of the walk, so its probability is at most the level of the
+tests, whatever the dependence between budgets and families. It assumes independent rows (or recordings), and families,
+budgets and compressor that were not chosen on these rows. A declared budget without outcomes ends the walk: what is
+left out could be the unsafe one. Knows tests and families; no files.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
-from earmark.engine.signoff import routing
+from earmark.engine.signoff import group_tests, power, routing
 from earmark.engine.signoff.excess import Observed
 from earmark.engine.signoff.families import Families
+from earmark.engine.signoff.group_tests import GroupTest
 from earmark.engine.signoff.paired import Curve, CurveKey, Rows
-from earmark.engine.signoff.rule import RAW_ITSELF, Failure, Interval, Judgement, Rule, Verdict, gamma_of
-from earmark.kernels import betting, bounds, exact
+from earmark.engine.signoff.routing import Shares
+from earmark.engine.signoff.rule import RAW_ITSELF, Failure, Interval, Judgement, Policy, Rule, Verdict
+from earmark.engine.signoff.units import units_of
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Subject = tuple[CurveKey, str]  # a curve under a partition
 
-_POWER_SCORE = 1.282  # the 90% point of the normal distribution
-_POWER_MARGIN = 1.05  # STATISTICS 2: exact tests need a little more than the normal formula says
+
+class Levels(NamedTuple):
+    """What a test may spend: for an arm's own verdict, and for its part in the one guarantee."""
+
+    look: float
+    budget: float | None  # None: no budget is claimed
+    routing: float  # or would be, if it were claimed
 
 
-class Tests(Protocol):
-    """Tests of the excess of G groups of rows at B budgets; the last group is all rows, the others are families."""
+class Routed(NamedTuple):
+    """Tests of F families at B budgets, each at its share of alpha."""
 
-    def p(self, tolerance: float, alpha: float) -> FloatArray:
-        """(G, B) of H0: the excess is at least the tolerance; at most alpha with probability at most alpha."""
-
-    def upper(self, alpha: float) -> FloatArray:
-        """(G, B) bounds that are too low with probability at most alpha."""
-
-    def lower(self, alpha: float) -> FloatArray:
-        """(G, B) bounds that are too high with probability at most alpha."""
+    shares: Shares
+    p: FloatArray  # (F, B)
 
 
 class Tested(NamedTuple):
-    """What the tests say of G groups of rows at B budgets; the last group is all rows, the others are families."""
+    """What the tests say of G groups of rows at B budgets: the families, and then all rows."""
 
-    p: Mapping[float, FloatArray]  # (G, B) by tolerance; of the average, at its own tolerance
-    lower: FloatArray  # (G, B) too high with probability at most alpha / G
-    upper: FloatArray  # (G, B) too low with probability at most alpha
-    routing: Mapping[float, FloatArray]  # (G - 1, B) of the families by tolerance, at each one's share of alpha
-
-
-class ExactTests(NamedTuple):
-    """Exact unconditional tests for differences in {-1, 0, 1}: counts are all they need."""
-
-    n: IntArray  # (G, 1)
-    plus: IntArray  # (G, B)
-    minus: IntArray  # (G, B)
-
-    def p(self, tolerance: float, alpha: float) -> FloatArray:
-        p = exact.p_values(self.n, self.plus, self.minus, tolerance, gamma_of(alpha))
-        # Too few rows to pass without a changed answer: untestable, even if answers happened to improve.
-        return np.where(self.n < exact.testable_size(tolerance, alpha, gamma_of(alpha)), 1.0, p)
-
-    def upper(self, alpha: float) -> FloatArray:
-        return bounds.upper_bounds(self.n, self.plus, self.minus, alpha, gamma_of(alpha))
-
-    def lower(self, alpha: float) -> FloatArray:
-        return bounds.lower_bounds(self.n, self.plus, self.minus, alpha, gamma_of(alpha))
+    groups: Sequence[GroupTest]
+    p: Mapping[float, FloatArray]  # (G, B) by tolerance, of the arm's own verdict; 0 for an average that is implied
+    lower: FloatArray  # (G, B) too high with probability at most alpha, all of those that may reject together
+    upper: FloatArray  # (G, B) each too low with probability at most alpha
+    routed: Mapping[float, Routed]  # by tolerance, of the arm's own policy
+    claimed: FloatArray | None  # (G, B) at the first tolerance and the claim's level; None: no part of the claim
+    claimed_routing: Routed | None
 
 
-class BettingTests(NamedTuple):
-    """Betting on sums per recording: recordings may be shared by rows, differences may be any number in [-1, 1]."""
+class Walk(NamedTuple):
+    """How far the budgets pass, from the largest down."""
 
-    sums: Sequence[FloatArray]  # G times (S_g, B)
-    sizes: Sequence[IntArray]  # G times (S_g,)
+    passes: npt.NDArray[np.bool_]  # (B,) this budget and every larger one
+    stopped: int | None  # at this budget, whose tests fail
+    missing: float | None  # or at this one, which was declared and has no cell
 
-    def p(self, tolerance: float, alpha: float) -> FloatArray:  # noqa: ARG002
-        return self._each(lambda sums, sizes: betting.p_value(sums, sizes, tolerance))
 
-    def upper(self, alpha: float) -> FloatArray:
-        return self._each(lambda sums, sizes: betting.upper_bound(sums, sizes, alpha))
+# Testing -----------------------------------------------------------------------------------------------------
 
-    def lower(self, alpha: float) -> FloatArray:
-        return self._each(lambda sums, sizes: betting.lower_bound(sums, sizes, alpha))
 
-    def _each(self, test: Callable[[FloatArray, IntArray], float]) -> FloatArray:
-        return np.array(
-            [
-                [test(np.ascontiguousarray(column), sizes) for column in sums.T]
-                for sums, sizes in zip(self.sums, self.sizes, strict=True)
-            ]
+def run_tests(
+    curves: Sequence[Curve],
+    rows: Rows,
+    families_of: Mapping[str, Families],
+    rule: Rule,
+    levels: Levels,
+    claimed: Collection[CurveKey] = (),
+    claimed_partition: str | None = None,
+) -> dict[Subject, Tested]:
+    """The tests and bounds of every curve under every partition.
+
+    `claimed` are the curves that the one guarantee is about, `claimed_partition` the one by whose families it routes.
+    Upper bounds hold one by one, because all of them must pass; lower bounds hold together, because one rejects.
+    """
+    everyone = np.arange(len(rows.source))
+    subjects: dict[Subject, list[GroupTest]] = {}
+    for name, families in families_of.items():
+        members = [*(np.flatnonzero(families.code == f) for f in range(len(families.names))), everyone]
+        units = [units_of(group, rows.source, rows.place, rule) for group in members]
+        for curve in curves:
+            subjects[curve.key, name] = [group_tests.group_test(of_group, curve.difference) for of_group in units]
+    upper = _each(group_tests.upper_bounds, subjects, levels.look)
+    lower: dict[Subject, FloatArray] = {}
+    for name, families in families_of.items():
+        rejecting = len(families.names) + any(map(rule.tests_average, rule.tolerances))
+        of_partition = {subject: groups for subject, groups in subjects.items() if subject[1] == name}
+        lower |= _each(group_tests.lower_bounds, of_partition, levels.look / rejecting)
+    p = {t: _p_values(subjects, t, levels.look, rule) for t in rule.tolerances}
+    routed = {t: _routed(subjects, t, levels.look) for t in rule.tolerances}
+    first = rule.tolerances[0]
+    of_claim = {subject: groups for subject, groups in subjects.items() if subject[0] in claimed}
+    by_budget = _p_values(of_claim, first, levels.budget, rule) if levels.budget is not None else {}
+    to_route = {subject: groups for subject, groups in of_claim.items() if subject[1] == claimed_partition}
+    by_family = _routed(to_route, first, levels.routing)
+    return {
+        subject: Tested(
+            groups,
+            {t: p[t][subject] for t in rule.tolerances},
+            lower[subject],
+            upper[subject],
+            {t: routed[t][subject] for t in rule.tolerances},
+            by_budget.get(subject),
+            by_family.get(subject),
         )
+        for subject, groups in subjects.items()
+    }
+
+
+def _each(
+    bound: group_tests.Bound, subjects: Mapping[Subject, Sequence[GroupTest]], level: float
+) -> dict[Subject, FloatArray]:
+    """(G, B) of every subject; all groups at once, because the same counts come up at other seeds and partitions."""
+    found = iter(bound([group for groups in subjects.values() for group in groups], level))
+    return {subject: np.stack([next(found) for _ in groups]) for subject, groups in subjects.items()}
+
+
+def _p_values(
+    subjects: Mapping[Subject, list[GroupTest]], tolerance: float, level: float, rule: Rule
+) -> dict[Subject, FloatArray]:
+    """(G, B) of every subject; the average at its own tolerance, or 0 where its families imply it."""
+    families = {subject: groups[:-1] for subject, groups in subjects.items()}
+    p = _each(lambda groups, alpha: group_tests.p_values(groups, tolerance, alpha), families, level)
+    average = {subject: np.zeros((1, of.shape[1])) for subject, of in p.items()}
+    if rule.tests_average(tolerance):
+        limit = rule.average_tolerance(tolerance)
+        everyone = {subject: groups[-1:] for subject, groups in subjects.items()}
+        average = _each(lambda groups, alpha: group_tests.p_values(groups, limit, alpha), everyone, level)
+    return {subject: np.concatenate([of, average[subject]]) for subject, of in p.items()}
+
+
+def _routed(subjects: Mapping[Subject, list[GroupTest]], tolerance: float, level: float) -> dict[Subject, Routed]:
+    """Tests of every family at its share of a level."""
+    split = {subject: _shares(groups[:-1], tolerance, level) for subject, groups in subjects.items()}
+    found: dict[Subject, Routed] = {}
+    for share in dict.fromkeys(of.each for of in split.values()):
+        families = {subject: groups[:-1] for subject, groups in subjects.items() if split[subject].each == share}
+        p = _each(lambda groups, alpha: group_tests.p_values(groups, tolerance, alpha), families, share)
+        found |= {subject: Routed(split[subject], of) for subject, of in p.items()}
+    return found
+
+
+def _shares(families: Sequence[GroupTest], tolerance: float, level: float) -> Shares:
+    def fewest(f: int, share: float) -> int:
+        return families[f].fewest(tolerance, share)
+
+    return routing.shares(level, [family.n for family in families], fewest)
 
 
 # Judging -----------------------------------------------------------------------------------------------------
 
 
-def tested(
-    curves: Sequence[Curve],
-    rows: Rows,
-    families_of: Mapping[str, Families],
-    observed: Mapping[Subject, Observed],
-    rule: Rule,
-) -> dict[Subject, Tested]:
-    """The tests and bounds of every curve under every partition.
-
-    Upper bounds hold one by one, because all of them must pass; lower bounds hold together, because one rejects.
-    """
-    tests = {
-        (curve.key, name): tests_of(curve, rows, families, observed[curve.key, name], rule)
-        for curve in curves
-        for name, families in families_of.items()
-    }
-    upper = _all_at_once(tests, lambda of: of.upper(rule.alpha))
-    lower: dict[Subject, FloatArray] = {}
-    split: dict[float, dict[Subject, FloatArray]] = {tolerance: {} for tolerance in rule.tolerances}
-    for name, families in families_of.items():
-        of_partition = {subject: of for subject, of in tests.items() if subject[1] == name}
-        lower |= _all_at_once(of_partition, _lower_at(rule.alpha / (len(families.names) + 1)))
-        for tolerance, of_tolerance in split.items():
-            of_tolerance |= _all_at_once(of_partition, _p_at(tolerance, routing.split(rule.alpha, families)))
-    p = {
-        tolerance: _all_at_once(tests, _p_at(tolerance, rule.alpha))
-        for tolerance in {*rule.tolerances, *map(rule.average_tolerance, rule.tolerances)}
-    }
-    return {
-        subject: Tested(
-            {t: np.vstack([p[t][subject][:-1], p[rule.average_tolerance(t)][subject][-1:]]) for t in rule.tolerances},
-            lower[subject],
-            upper[subject],
-            {t: split[t][subject][:-1] for t in rule.tolerances},
-        )
-        for subject in tests
-    }
-
-
-def _lower_at(alpha: float) -> Callable[[Tests], FloatArray]:
-    return lambda of: of.lower(alpha)
-
-
-def _p_at(tolerance: float, alpha: float) -> Callable[[Tests], FloatArray]:
-    return lambda of: of.p(tolerance, alpha)
-
-
-def _all_at_once(tests: Mapping[Subject, Tests], evaluate: Callable[[Tests], FloatArray]) -> dict[Subject, FloatArray]:
-    """Evaluate tests; exact ones as if they were one, because counts come up again at other seeds and partitions."""
-    found = {subject: evaluate(of) for subject, of in tests.items() if not isinstance(of, ExactTests)}
-    counts = {
-        subject: np.stack(np.broadcast_arrays(*of)) for subject, of in tests.items() if isinstance(of, ExactTests)
-    }
-    if counts:
-        n, plus, minus = np.concatenate([of.reshape(3, -1) for of in counts.values()], axis=1)
-        ends = np.cumsum([of[0].size for of in counts.values()])
-        pieces = np.split(evaluate(ExactTests(n, plus, minus)), ends[:-1])
-        found |= {
-            subject: piece.reshape(of[0].shape) for (subject, of), piece in zip(counts.items(), pieces, strict=True)
-        }
-    return found
+def walk(p: FloatArray, curve: Curve, level: float) -> Walk:
+    """From the largest budget down to the first at which some test fails, or that has no cell."""
+    budgets, missing = curve.budgets, max(curve.missing, default=None)
+    failing = np.flatnonzero((p > level).any(axis=0))
+    stopped = int(failing[-1]) if len(failing) else None
+    if missing is not None and (stopped is None or missing > budgets[stopped]):
+        return Walk(budgets > missing, None, missing)
+    return Walk(np.arange(len(budgets)) > (-1 if stopped is None else stopped), stopped, None)
 
 
 def judge_curve(curve: Curve, families: Families, observed: Observed, found: Tested, rule: Rule) -> Judgement:
     """Bounds of every family, and the walk over the budgets for every tolerance."""
-    raw = np.array([curve.is_raw(b) for b in range(len(curve.budgets))])  # the difference is 0 there by definition
+    raw = is_raw(curve)  # the difference is 0 there by definition
     upper, lower = np.where(raw, 0.0, found.upper), np.where(raw, 0.0, found.lower)
     point = np.vstack([observed.family, observed.average])
     by_group = [
@@ -174,25 +180,34 @@ def judge_curve(curve: Curve, families: Families, observed: Observed, found: Tes
     ]
     verdicts, p_of, policies = {}, {}, []
     failures: dict[float, Failure | None] = {}
+    kept = mean_kept(curve, families)
     for tolerance in rule.tolerances:
         p = np.where(raw, 0.0, found.p[tolerance])
-        failing = first_failure(p, rule.alpha)
+        way = walk(p, curve, rule.look_alpha)
         verdicts[tolerance] = [
-            RAW_ITSELF if raw[b] else _verdict(b, p, failing, by_group, curve, families, tolerance, rule)
+            RAW_ITSELF if raw[b] else _verdict(b, p, way, by_group, curve, found.groups, families, tolerance, rule)
             for b in range(len(curve.budgets))
         ]
         p_of[tolerance] = p[:-1].tolist()
-        failures[tolerance] = None
-        if failing is not None:
-            failures[tolerance] = _failure(failing, p, curve, families, observed, tolerance, rule)
+        failures[tolerance] = failure(way, p, curve, families, observed, found.groups, tolerance, rule.look_alpha, rule)
         if len(families.names) > 1:
-            split = np.where(raw, 0.0, found.routing[tolerance])
-            kept = _kept(curve, families)
-            policies.append(routing.policy(split, curve.budgets.tolist(), kept, families, tolerance, rule.alpha))
-    return Judgement(by_group[-1], worst, by_group[:-1], verdicts, p_of, failures, policies)
+            policies.append(policy(curve, families, found.routed[tolerance], kept, tolerance))
+    return Judgement(by_group[-1], worst, by_group[:-1], verdicts, p_of, failures, policies, found.groups)
 
 
-def _kept(curve: Curve, families: Families) -> FloatArray:
+def is_raw(curve: Curve) -> npt.NDArray[np.bool_]:
+    """(B,) which budgets are the reference itself."""
+    return np.array([curve.is_raw(b) for b in range(len(curve.budgets))])
+
+
+def policy(curve: Curve, families: Families, routed: Routed, kept: FloatArray, tolerance: float) -> Policy:
+    """Where every family goes; a budget below one that is missing cannot be reached."""
+    reachable = curve.budgets > max(curve.missing, default=0.0)
+    p = np.where(is_raw(curve), 0.0, np.where(reachable, routed.p, 1.0))
+    return routing.policy(p, curve.budgets.tolist(), kept, families, tolerance, routed.shares)
+
+
+def mean_kept(curve: Curve, families: Families) -> FloatArray:
     """(F, B) mean share of a clip's chunks that was kept; the budget itself where that is not known."""
     shares = [curve.kept_share(b) for b in range(len(curve.budgets))]
     return np.stack(
@@ -206,51 +221,50 @@ def _kept(curve: Curve, families: Families) -> FloatArray:
     )
 
 
-def first_failure(p: FloatArray, alpha: float) -> int | None:
-    """The largest budget (an index of p (G, B)) at which some test does not pass; the walk stops there."""
-    failing = np.flatnonzero((p > alpha).any(axis=0))
-    return int(failing[-1]) if len(failing) else None
-
-
-def needed_rows(excess: float, flips: float, tolerance: float, alpha: float) -> int | None:
-    """Rows for 90% power at a true excess and share of changed answers; None where the excess is not within."""
-    if excess >= tolerance:
+def failure(
+    way: Walk,
+    p: FloatArray,
+    curve: Curve,
+    families: Families,
+    observed: Observed,
+    groups: Sequence[GroupTest],
+    tolerance: float,
+    level: float,
+    rule: Rule,
+) -> Failure | None:
+    """Where a walk stopped, and how many units like these would have been enough; None where it went to the end."""
+    if way.missing is not None:
+        return absent(way.missing)
+    if way.stopped is None:
         return None
-    room = (float(ndtri(1 - alpha)) + _POWER_SCORE) / (tolerance - excess)
-    return max(math.ceil(_POWER_MARGIN * room**2 * flips), exact.testable_size(tolerance, alpha, gamma_of(alpha)))
-
-
-def tests_of(curve: Curve, rows: Rows, families: Families, observed: Observed, rule: Rule) -> Tests:
-    """Exact tests where rows are independent and losses are 0 or 1; else betting."""
-    source = np.arange(len(rows.source)) if rule.clustering == "ignore" else rows.source
-    zero_one = np.array_equal(curve.difference, np.sign(curve.difference))
-    if zero_one and (rule.clustering == "ignore" or rows.n_sources == len(source)):
-        size, plus, minus = families.size[:, None], observed.plus, observed.minus
-        return ExactTests(*(np.concatenate([of, of.sum(axis=0, keepdims=True)]) for of in (size, plus, minus)))
-    groups = [np.flatnonzero(families.code == f) for f in range(len(families.names))]
-    groups.append(np.arange(len(families.code)))
-    if rule.clustering == "one-row":
-        groups = [_one_row_each(group, source, rule.seed) for group in groups]
-        if zero_one:
-            return ExactTests(
-                np.array([[len(group)] for group in groups]),
-                np.array([(curve.difference[group] > 0).sum(axis=0) for group in groups]),
-                np.array([(curve.difference[group] < 0).sum(axis=0) for group in groups]),
-            )
-    recordings = [np.unique(source[group], return_inverse=True)[1] for group in groups]
-    return BettingTests(
-        [
-            np.stack([np.bincount(recording, weights=column) for column in curve.difference[group].T], axis=1)
-            for group, recording in zip(groups, recordings, strict=True)
-        ],
-        [np.bincount(recording) for recording in recordings],
+    b = way.stopped
+    g = _binding(p, groups, b)
+    is_family = g < len(families.names)
+    plus, minus = (of[g, b] if is_family else of[:, b].sum() for of in (observed.plus, observed.minus))
+    limit = tolerance if is_family else rule.average_tolerance(tolerance)
+    return Failure(
+        budget=float(curve.budgets[b]),
+        family=families.names[g] if is_family else None,
+        n=int(families.size[g]) if is_family else len(families.code),
+        plus=int(plus),
+        minus=int(minus),
+        p=float(p[g, b]),
+        units=groups[g].n,
+        unit="rows" if groups[g].test == "exact" else "recordings",
+        needed=power.needed(groups[g], b, limit, level),
+        reason=doubt(families.names[g] if is_family else None, groups[g], b, float(p[g, b]), limit, level),
     )
 
 
-def _one_row_each(group: IntArray, source: IntArray, seed: int) -> IntArray:
-    """One row of each recording in the group, by a draw that looks at nothing but the seed."""
-    shuffled = np.random.default_rng(seed).permutation(group)
-    return shuffled[np.unique(source[shuffled], return_index=True)[1]]
+def _binding(p: FloatArray, groups: Sequence[GroupTest], b: int) -> int:
+    """The group that is furthest from passing at a budget; among equal p the one that was seen to suffer most."""
+    return max(range(len(groups)), key=lambda g: (p[g, b], float(groups[g].observed[b])))
+
+
+def absent(budget: float) -> Failure:
+    """A walk that stops where nothing was evaluated."""
+    reason = f"budget {budget:g} was declared and has no outcomes"
+    return Failure(budget, None, 0, 0, 0, 1.0, 0, "rows", None, reason, missing=True)
 
 
 # Words -------------------------------------------------------------------------------------------------------
@@ -259,57 +273,60 @@ def _one_row_each(group: IntArray, source: IntArray, seed: int) -> IntArray:
 def _verdict(
     b: int,
     p: FloatArray,
-    failing: int | None,
+    way: Walk,
     intervals: list[list[Interval]],
     curve: Curve,
+    groups: Sequence[GroupTest],
     families: Families,
     tolerance: float,
     rule: Rule,
 ) -> Verdict:
     at_budget, adjusted = float(p[:, b].max()), float(p[:, b:].max())
-    if failing is None or b > failing:
+    if way.missing is not None and curve.budgets[b] < way.missing:
+        adjusted = 1.0
+    if way.passes[b]:
         reach = max(intervals[f][b].upper for f in range(len(families.names)))
         reason = (
             f"every test passes here and at every larger budget (p = {adjusted:.2g}, largest upper bound {reach:.4f})"
         )
         return Verdict("approve", reason, at_budget, adjusted)
     for g, of_group in enumerate(intervals):
-        limit = rule.average_tolerance(tolerance) if g == len(intervals) - 1 else tolerance
+        is_family = g < len(families.names)
+        if not is_family and not rule.tests_average(tolerance):
+            continue
+        limit = tolerance if is_family else rule.average_tolerance(tolerance)
         if of_group[b].lower > limit:
             reason = f"{_name(g, families)} is above {limit:g} (lower bound {of_group[b].lower:.4f})"
             return Verdict("reject", reason, at_budget, adjusted)
-    if at_budget <= rule.alpha:
-        reason = f"passes by itself, but the walk from the largest budget stopped at {curve.budgets[failing]:g}"
+    if at_budget <= rule.look_alpha:
+        reason = f"passes by itself, but the walk from the largest budget stopped at {stop_of(way, curve):g}"
+        if way.missing is not None:
+            reason += ", which was declared and has no outcomes"
         return Verdict("inconclusive", reason, at_budget, adjusted)
-    g = int(p[:, b].argmax())
-    return Verdict("inconclusive", _doubt(g, intervals[g][b], p[g, b], families, tolerance, rule), at_budget, adjusted)
+    g = _binding(p, groups, b)
+    is_family = g < len(families.names)
+    limit = tolerance if is_family else rule.average_tolerance(tolerance)
+    why = doubt(families.names[g] if is_family else None, groups[g], b, float(p[g, b]), limit, rule.look_alpha)
+    return Verdict("inconclusive", f"{why}, upper bound {intervals[g][b].upper:.4f}", at_budget, adjusted)
 
 
-def _doubt(g: int, interval: Interval, p: float, families: Families, tolerance: float, rule: Rule) -> str:
-    if g < len(families.names):
-        fewest = exact.testable_size(tolerance, rule.alpha, rule.gamma)
-        if families.size[g] < fewest:
-            return f"{_name(g, families)} has {families.size[g]} rows; {fewest} are needed even if no answer changes"
-    else:
-        tolerance = rule.average_tolerance(tolerance)
-    return f"{_name(g, families)} may be above {tolerance:g} (upper bound {interval.upper:.4f}, p = {p:.2g})"
+def stop_of(way: Walk, curve: Curve) -> float:
+    """The budget at which a walk stopped."""
+    return float(curve.budgets[way.stopped]) if way.missing is None else way.missing
+
+
+def doubt(family: str | None, group: GroupTest, b: int, p: float, tolerance: float, level: float) -> str:
+    """Why a group of rows does not pass at a budget; `family` None: the average."""
+    name = f"'{family}'" if family is not None else "the average"
+    fewest = group.fewest(tolerance, level)
+    if group.n < fewest:
+        unit = "rows" if group.test == "exact" else "recordings"
+        return f"{name} has {group.n} {unit}; {fewest} are needed even if no answer changes"
+    seen = max(float(group.by_row[b]), float(group.by_recording[b]))
+    if seen > tolerance:
+        return f"the excess of {name} that was seen is {seen:.4f}, above {tolerance:g}"
+    return f"{name} may be above {tolerance:g}: p = {p:.2g} at level {level:.2g}"
 
 
 def _name(g: int, families: Families) -> str:
     return f"'{families.names[g]}'" if g < len(families.names) else "the average"
-
-
-def _failure(
-    b: int, p: FloatArray, curve: Curve, families: Families, observed: Observed, tolerance: float, rule: Rule
-) -> Failure:
-    g = int(p[:, b].argmax())
-    if g < len(families.names):
-        name, n = families.names[g], int(families.size[g])
-        plus, minus = int(observed.plus[g, b]), int(observed.minus[g, b])
-        excess, limit = float(observed.family[g, b]), tolerance
-    else:
-        name, n = None, len(families.code)
-        plus, minus = int(observed.plus[:, b].sum()), int(observed.minus[:, b].sum())
-        excess, limit = float(observed.average[b]), rule.average_tolerance(tolerance)
-    needed = needed_rows(excess, (plus + minus) / n, limit, rule.alpha)
-    return Failure(float(curve.budgets[b]), name, n, plus, minus, float(p[g, b]), needed)

@@ -42,8 +42,9 @@ def chain(
         }
         for i, f in enumerate(order)
     ]
-    dearest = order[int(np.nanargmax(increment))] if len(order) > 1 else order[0]
-    return {"tolerance": tolerance, "steps": steps, "bottleneck": families.names[dearest]}
+    costs = np.nan_to_num(increment, nan=-np.inf)
+    dearest = families.names[order[int(costs.argmax())]] if costs.max() > 0 else None
+    return {"tolerance": tolerance, "steps": steps, "bottleneck": dearest}
 
 
 def overlap(

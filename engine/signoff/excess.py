@@ -101,6 +101,24 @@ def consistency_paradox(curve: Curve) -> npt.NDArray[np.bool_]:
     return np.asarray((keeps_more & loses_more & compressed[None, :]).any(axis=1) & compressed)
 
 
+def probability_ratio(curve: Curve, families: Families, b: int) -> list[float | None]:
+    """(F,) variance of the rise of 1 - exp(-nll) by that of the loss; None where either is not known or is 0.
+
+    Below about .5, certifying a probability loss beside the zero-one loss takes fewer questions.
+    """
+    if curve.probability is None:
+        return [None] * len(families.names)
+    n = families.size.astype(np.float64)
+    ratios: list[float | None] = []
+    variances = []
+    for column in (curve.probability[:, b].astype(np.float64), curve.difference[:, b]):
+        mean = np.bincount(families.code, weights=column, minlength=len(n)) / n
+        variances.append(np.bincount(families.code, weights=(column - mean[families.code]) ** 2, minlength=len(n)) / n)
+    for of_probability, of_loss in zip(*variances, strict=True):
+        ratios.append(float(of_probability / of_loss) if of_loss > 0 else None)
+    return ratios
+
+
 def replicate(
     curves: Sequence[Curve], partitions: Mapping[str, Families], source: IntArray | None, *, replicates: int, seed: int
 ) -> Iterator[list[tuple[Curve, dict[str, Excess]]]]:

@@ -36,7 +36,7 @@ def locate(curve: Curve, families: Families, observed: Observed, tolerance: floa
 
 
 def gains(
-    located: Mapping[tuple[CurveKey, str, float], ByFamily], reference_answerer: str | None, alpha: float
+    located: Mapping[tuple[CurveKey, str, float], ByFamily], reference_answerer: str | None
 ) -> list[dict[str, Any]]:
     """Every family's gain in every pair of selectors, its values by seed and their spread."""
     values: dict[tuple[Any, ...], dict[int, FloatArray]] = defaultdict(dict)
@@ -70,7 +70,7 @@ def gains(
                     "family": name,
                     "n": int(families_of[pair].size[f]),
                     "values": [float(by_seed[seed][f]) for seed in sorted(by_seed)],
-                    **spread([float(by_seed[seed][f]) for seed in sorted(by_seed)], alpha)._asdict(),
+                    **spread([float(by_seed[seed][f]) for seed in sorted(by_seed)])._asdict(),
                 }
                 for f, name in enumerate(families_of[pair].names)
             ],

@@ -6,7 +6,7 @@ statistics; what follows works on the arrays made here.
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,11 +18,14 @@ import pyarrow.compute as pc
 
 from earmark.engine.errors import InputError, UncertifiableError, first_few
 from earmark.engine.outcomes import store
-from earmark.engine.outcomes.schema import ANCHOR, OK, UNCOMPRESSED, CellKey
+from earmark.engine.outcomes.plan_file import PlanFile
+from earmark.engine.outcomes.schema import ANCHOR, NOT_ASKED, OK, TOO_SHORT, UNCOMPRESSED, CellKey
+from earmark.engine.signoff import order, recordings
 from earmark.engine.signoff.rule import Rule
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 SELF_FULL = "self_full"  # the method's own budget 1 as the reference (SPEC 8)
 Progress = Callable[[str, int, int], None]  # what, done, total
 
@@ -43,7 +46,7 @@ class Curve:
 
     key: CurveKey
     reference: str  # "uncompressed" or "self_full"
-    budgets: FloatArray  # (B,) the last one is 1.0, except in naive streams without a raw cell of their own
+    budgets: FloatArray  # (B,) the last one is 1.0
     implied: bool  # budget 1.0 was not run: keeping everything is the raw audio
     difference: FloatArray  # (n, B) compressed loss minus raw loss, on a grid on which every sum is exact
     raw_loss: float
@@ -51,6 +54,10 @@ class Curve:
     tokens: FloatArray  # (B,) mean audio tokens, NaN where unknown
     consistency: FloatArray  # (B,) share of rows with the raw answer, NaN where unknown
     kept: tuple[str | None, ...]  # (B,) one hash of all kept chunks, None where unknown
+    missing: tuple[float, ...] = ()  # budgets that were declared and have no cell
+    copies: FloatArray | None = None  # (B,) share of rows that keep all of raw audio, NaN where unknown
+    silent: FloatArray | None = None  # (B,) share of rows with the answer to silence, NaN where unknown
+    probability: npt.NDArray[np.float32] | None = None  # (n, B) rise of 1 - exp(-nll), None where nll is not known
     kept_chunks: tuple[pa.Array | None, ...] = ()  # (B,) lists of chunks per row, None where unknown
     chunks: IntArray | None = None  # (n,) how many there were, None where unknown
 
@@ -76,6 +83,15 @@ class Rows:
     sample_id: pa.Array
     source: IntArray  # (n,) codes of the recordings
     query_family: tuple[str, ...]
+    place: IntArray  # (n,) of each row in the constant order
+
+    @classmethod
+    def of(cls, corpus: str, sample_id: pa.Array, source_id: pa.Array, query_family: Sequence[str]) -> "Rows":
+        """Rows with these names."""
+        encoded = pc.dictionary_encode(source_id)
+        codes = encoded.indices.to_numpy().astype(np.int64)
+        place = order.places(source_id.to_pylist(), sample_id.to_pylist())
+        return cls(corpus, sample_id, codes, tuple(query_family), place)
 
     @property
     def n_sources(self) -> int:
@@ -83,12 +99,26 @@ class Rows:
 
 
 class CellErrors(NamedTuple):
-    """The failed rows of one cell."""
+    """The rows of one cell that have no answer."""
 
     key: CellKey
     rows: int
-    errors: int
+    errors: int  # that were asked and failed
+    not_asked: int  # because their raw row failed
+    too_short: int  # of which too little was kept to be heard
     first: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What raw audio and silence show of an answerer, whatever the method: does it listen at all?"""
+
+    raw_loss: FloatArray  # (n,) NaN where raw failed
+    options: FloatArray  # (n,) answers to choose from, NaN where unknown
+    answers: pa.Array  # (n,) raw answers
+    right_answers: pa.Array  # (n,)
+    silence: FloatArray | None = None  # (n,) rise of the loss on silence, 0 where either failed; None: no such cell
+    same: BoolArray | None = None  # (n,) whether silence got the raw answer; None where answers are not known
 
 
 class Paired(NamedTuple):
@@ -97,6 +127,9 @@ class Paired(NamedTuple):
     groups: tuple[tuple[Rows, tuple[Curve, ...]], ...]  # curves with the same rows stand together
     inputs: tuple[store.InputFile, ...]
     errors: tuple[CellErrors, ...]
+    controls: Mapping[tuple[str, str], Control]  # by answerer and corpus
+    suspects: tuple[recordings.Suspect, ...]  # columns that may name recordings, and do not count as such
+    plans: Mapping[CellKey, str | None]  # the hash of the plan that each cell was made under
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +142,12 @@ class _Raw:
     tokens: float
 
 
-def pair(run: Path, rule: Rule, progress: Progress) -> Paired:
-    """Read every cell of the run and pair it with its raw reference."""
+def pair(run: Path, rule: Rule, progress: Progress, plan: PlanFile | None = None) -> Paired:
+    """Read every cell of the run and pair it with its raw reference; `plan` says which budgets there should be."""
     cells = store.find_cells(run)
     inputs: list[store.InputFile] = []
     errors: list[CellErrors] = []
+    plans: dict[CellKey, str | None] = {}
     read = 0
 
     def load(key: CellKey) -> store.Cell:
@@ -123,23 +157,31 @@ def pair(run: Path, rule: Rule, progress: Progress) -> Paired:
         progress("reading cells", read, len(cells))
         inputs.extend(cell.files)
         errors.extend(_errors(cell, rule))
+        plans[key] = cell.plan
         return cell
 
     curves: dict[str, tuple[Rows, list[Curve]]] = {}
+    controls: dict[tuple[str, str], Control] = {}
+    suspects: list[recordings.Suspect] = []
     for (answerer, corpus), keys in _by_answerer_and_corpus(cells).items():
         raws = {key.stream: _raw(UNCOMPRESSED, load(key), rule) for key in _references(keys)}
-        first: store.Cell | None = None
+        silence = next((load(key) for key in keys if key.is_control), None)
+        rows: Rows | None = None
         for curve_key, budgets in _curves(keys).items():
             loaded = {budget: load(key) for budget, key in budgets.items()}
             raw = _reference_of(curve_key, raws, loaded, rule)
-            naive = curve_key.stream.startswith("naive")
-            first = first or raw.cell
-            _check_same_samples(raw.cell, first, naive=naive)
-            rows = _rows(corpus, raw.cell)
-            own_raw = curve_key.stream in raws or not naive
-            group = curves.setdefault(_fingerprint(rows), (rows, []))
-            group[1].append(_curve(curve_key, raw, loaded, rule, implied_end=own_raw and raw.name == UNCOMPRESSED))
-        if first is None:
+            loaded = _without_copy_of_raw(raw, loaded)
+            if rows is None:
+                found = recordings.of_cell(raw.cell, cells[raw.cell.key], rule.source)
+                suspects += found.suspects
+                rows = Rows.of(corpus, raw.cell.sample_id, found.source_id, raw.cell.query_family.to_pylist())
+                controls[answerer, corpus] = _control(raw.cell, silence)
+                first = raw.cell
+            _check_same_samples(raw.cell, first, naive=curve_key.stream.startswith("naive"))
+            if loaded:
+                group = curves.setdefault(_fingerprint(rows), (rows, []))
+                group[1].append(_curve(curve_key, raw, loaded, silence, rule, _missing(curve_key, loaded, plan)))
+        if rows is None:
             raise InputError(
                 f"cells/answerer={answerer}/corpus={corpus}",
                 "holds only the uncompressed reference",
@@ -149,6 +191,9 @@ def pair(run: Path, rule: Rule, progress: Progress) -> Paired:
         tuple((rows, tuple(of_rows)) for rows, of_rows in curves.values()),
         tuple(sorted(inputs)),
         tuple(errors),
+        controls,
+        tuple(suspects),
+        plans,
     )
 
 
@@ -175,7 +220,7 @@ def _references(keys: list[CellKey]) -> list[CellKey]:
 def _curves(keys: list[CellKey]) -> dict[CurveKey, dict[float, CellKey]]:
     curves: dict[CurveKey, dict[float, CellKey]] = {}
     for key in keys:
-        if not key.is_reference:
+        if not (key.is_reference or key.is_control):
             curve = CurveKey(key.answerer, key.corpus, key.method, key.seed, key.stream)
             curves.setdefault(curve, {})[key.budget] = key
     return curves
@@ -188,18 +233,62 @@ def _cell_key(curve: CurveKey, budget: float) -> CellKey:
 # The reference ---------------------------------------------------------------------------------------------
 
 
-def _reference_of(key: CurveKey, raws: Mapping[str, _Raw], loaded: Mapping[float, store.Cell], rule: Rule) -> _Raw:
-    """The raw cell of the stream, else of the anchor, else the method's own budget 1 (`self_full`, SPEC 8)."""
-    raw = raws.get(key.stream) or raws.get(ANCHOR)
+def _reference_of(key: CurveKey, raws: dict[str, _Raw], loaded: Mapping[float, store.Cell], rule: Rule) -> _Raw:
+    """The raw cell of the stream, else of the anchor, else the method's own budget 1 (`self_full`), there or here.
+
+    A naive stream puts other questions to the answerer: it can only be compared with raw audio under the same ones.
+    """
+    own_full = f"{key.method} {key.seed}"  # no stream is called like that
+    raw = raws.get(key.stream)
+    if raw is None and not key.stream.startswith("naive"):
+        raw = raws.get(ANCHOR) or raws.get(own_full)
     if raw is not None:
         return raw
     if 1.0 not in loaded:
+        where = f"/stream={key.stream}" if key.stream.startswith("naive") else ""
         raise InputError(
             _cell_key(key, min(loaded)),
-            "has no raw reference",
-            f"add method={UNCOMPRESSED}/budget=1.0 or the method's own budget=1.0",
+            "has no raw reference" + (" of its own, and the anchor's is of other questions" if where else ""),
+            f"add method={UNCOMPRESSED}{where}/budget=1.0 or the method's own budget=1.0",
         )
-    return _raw(SELF_FULL, loaded[1.0], rule)
+    raw = _raw(SELF_FULL, loaded[1.0], rule)
+    if key.stream == ANCHOR:
+        raws[own_full] = raw
+    return raw
+
+
+def _without_copy_of_raw(raw: _Raw, loaded: dict[float, store.Cell]) -> dict[float, store.Cell]:
+    """A method's own budget 1 beside a raw reference must be raw audio: left out if it is, refused if it is not."""
+    full = loaded.get(1.0)
+    if full is None or full is raw.cell:
+        return loaded
+    differs = ~((full.loss == raw.cell.loss) | (np.isnan(full.loss) & np.isnan(raw.cell.loss)))
+    if len(full) == len(raw.cell) and differs.any():
+        ids = full.sample_id.filter(pa.array(differs)).to_pylist()
+        raise InputError(
+            full.key,
+            f"keeps everything, and yet differs from {raw.cell.key} in {int(differs.sum())} rows "
+            f"(sample_id {first_few(ids)})",
+            "budget 1 is raw audio: remove the cell, or write it as the budget that it keeps",
+        )
+    return {budget: cell for budget, cell in loaded.items() if budget < 1}
+
+
+def _control(raw: store.Cell, silence: store.Cell | None) -> Control:
+    loss = np.where(raw.ok, raw.loss, np.nan)
+    if silence is None:
+        return Control(loss, raw.n_options, raw.predicted_label, raw.correct_label)
+    _check_same_samples(silence, raw, naive=False)
+    both = raw.ok & silence.ok
+    unknown = raw.predicted_label.null_count == len(raw) or silence.predicted_label.null_count == len(raw)
+    return Control(
+        loss,
+        raw.n_options,
+        raw.predicted_label,
+        raw.correct_label,
+        np.where(both, silence.loss - raw.loss, 0.0),
+        None if unknown else _same_answers(silence, raw),
+    )
 
 
 def _raw(name: str, cell: store.Cell, rule: Rule) -> _Raw:
@@ -224,42 +313,79 @@ def _loss(cell: store.Cell, rule: Rule, failed: float) -> FloatArray:
 # Pairing ---------------------------------------------------------------------------------------------------
 
 
-def _curve(key: CurveKey, raw: _Raw, loaded: Mapping[float, store.Cell], rule: Rule, *, implied_end: bool) -> Curve:
-    budgets = sorted(loaded)
-    implied = implied_end and budgets[-1] < 1.0
-    differences, losses, tokens, consistency, kept, kept_chunks = [], [], [], [], [], []
-    for budget in budgets:
-        cell = loaded[budget]
-        _check_same_samples(cell, raw.cell, naive=key.stream.startswith("naive"))
-        loss = _loss(cell, rule, failed=1.0)
-        differences.append(np.zeros_like(loss) if cell is raw.cell else loss - raw.loss)
-        losses.append(float(loss.mean()))
-        tokens.append(_mean_known(cell.tokens))
-        consistency.append(_consistency(cell, raw.cell))
-        kept.append(_kept(cell))
-        kept_chunks.append(_kept_chunks(cell))
+def _missing(key: CurveKey, loaded: Collection[float], plan: PlanFile | None) -> tuple[float, ...]:
+    """Budgets that a plan declares for an anchor and that have no cell."""
+    if plan is None or key.answerer not in plan.answerers or key.corpus != plan.corpus.name:
+        return ()
+    if key.stream != ANCHOR or (key.method, key.seed, ANCHOR) not in plan.arms:
+        return ()
+    return tuple(budget for budget in plan.budgets if budget not in loaded)
+
+
+def _curve(
+    key: CurveKey,
+    raw: _Raw,
+    loaded: Mapping[float, store.Cell],
+    silence: store.Cell | None,
+    rule: Rule,
+    missing: tuple[float, ...],
+) -> Curve:
+    naive = key.stream.startswith("naive")
+    cells = dict(sorted(loaded.items()))
+    implied = 1.0 not in cells
+    for cell in cells.values():
+        _check_same_samples(cell, raw.cell, naive=naive)
     if implied:
-        budgets.append(1.0)
-        differences.append(np.zeros_like(raw.loss))
-        losses.append(float(raw.loss.mean()))
-        tokens.append(raw.tokens)
-        consistency.append(_consistency(raw.cell, raw.cell))
-        kept.append(_kept(raw.cell))
-        kept_chunks.append(_kept_chunks(raw.cell))
+        cells[1.0] = raw.cell
+    columns = [_column(cell, raw, None if naive else silence, rule) for cell in cells.values()]
+    probability = [column.probability for column in columns if column.probability is not None]
     every = _kept_chunks(raw.cell)
     return Curve(
         key=key,
         reference=raw.name,
-        budgets=np.array(budgets),
+        budgets=np.array(list(cells)),
         implied=implied,
-        difference=_on_grid(np.stack(differences, axis=1)),
+        difference=_on_grid(np.stack([column.difference for column in columns], axis=1)),
         raw_loss=float(raw.loss.mean()),
-        loss=np.array(losses),
-        tokens=np.array(tokens),
-        consistency=np.array(consistency),
-        kept=tuple(kept),
-        kept_chunks=tuple(kept_chunks),
+        loss=np.array([column.loss for column in columns]),
+        tokens=np.array([column.tokens for column in columns]),
+        consistency=np.array([column.consistency for column in columns]),
+        kept=tuple(_kept(cell) for cell in cells.values()),
+        missing=missing,
+        copies=np.array([column.copies for column in columns]),
+        silent=np.array([column.silent for column in columns]),
+        probability=np.stack(probability, axis=1) if len(probability) == len(columns) else None,
+        kept_chunks=tuple(_kept_chunks(cell) for cell in cells.values()),
         chunks=None if every is None else every.value_lengths().fill_null(0).to_numpy().astype(np.int64),
+    )
+
+
+class _Column(NamedTuple):
+    """What a cell says beside its raw reference; shares are NaN where they are not known."""
+
+    difference: FloatArray  # (n,)
+    loss: float
+    tokens: float
+    consistency: float
+    copies: float
+    silent: float
+    probability: npt.NDArray[np.float32] | None
+
+
+def _column(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule) -> _Column:
+    """A row without an answer on either side is harm: raw taken as right, compressed as wrong."""
+    both = cell.ok & raw.cell.ok
+    loss = raw.loss if cell is raw.cell else np.where(both, _loss(cell, rule, failed=1.0), 1.0)
+    difference = np.zeros_like(loss) if cell is raw.cell else np.where(both, loss - raw.loss, 1.0)
+    known = not (np.isnan(cell.nll[both]).any() or np.isnan(raw.cell.nll[both]).any())
+    return _Column(
+        difference,
+        float(loss.mean()),
+        _mean_known(cell.tokens),
+        _consistency(cell, raw.cell),
+        _copies(cell, raw.cell),
+        float("nan") if silence is None else _consistency(cell, silence),
+        np.where(both, np.exp(-raw.cell.nll) - np.exp(-cell.nll), difference).astype(np.float32) if known else None,
     )
 
 
@@ -304,11 +430,6 @@ def _refuse_unpaired(key: CellKey, ours: pa.Array, theirs: pa.Array, other: str)
     raise InputError(key, " and ".join(found), "evaluate both on the same samples")
 
 
-def _rows(corpus: str, raw: store.Cell) -> Rows:
-    encoded = pc.dictionary_encode(raw.source_id)
-    return Rows(corpus, raw.sample_id, encoded.indices.to_numpy().astype(np.int64), tuple(raw.query_family.to_pylist()))
-
-
 def _fingerprint(rows: Rows) -> str:
     names = "\x1f".join([rows.corpus, *rows.sample_id.to_pylist(), *rows.query_family])
     return hashlib.sha256(names.encode() + rows.source.tobytes()).hexdigest()
@@ -322,14 +443,25 @@ def _mean_known(values: FloatArray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _consistency(cell: store.Cell, raw: store.Cell) -> float:
-    """Share of rows with the raw answer; no answer counts as an answer of its own, a failed row as another one."""
-    ours, theirs = cell.predicted_label, raw.predicted_label
-    if ours.null_count == len(ours) or theirs.null_count == len(theirs):
+def _consistency(cell: store.Cell, other: store.Cell) -> float:
+    """Share of rows with the other's answer; no answer counts as an answer of its own, a failed row as another one."""
+    if cell.predicted_label.null_count == len(cell) or other.predicted_label.null_count == len(other):
         return float("nan")
+    return 1.0 if cell is other else float(_same_answers(cell, other).mean())
+
+
+def _same_answers(cell: store.Cell, other: store.Cell) -> BoolArray:
+    ours, theirs = cell.predicted_label, other.predicted_label
     both_none = pc.and_(pc.is_null(ours), pc.is_null(theirs))
     same = np.asarray(pc.fill_null(pc.equal(ours, theirs), False)) | np.asarray(both_none)
-    return float((same & cell.ok & raw.ok).mean())
+    return np.asarray(same & cell.ok & other.ok)
+
+
+def _copies(cell: store.Cell, raw: store.Cell) -> float:
+    """Share of rows that keep just what raw audio is."""
+    if cell.kept_hash.null_count == len(cell) or raw.kept_hash.null_count == len(raw):
+        return float("nan")
+    return float(np.asarray(pc.fill_null(pc.equal(cell.kept_hash, raw.kept_hash), False)).mean())
 
 
 def _kept(cell: store.Cell) -> str | None:
@@ -343,25 +475,28 @@ def _kept_chunks(cell: store.Cell) -> pa.Array | None:
 
 
 def _errors(cell: store.Cell, rule: Rule) -> list[CellErrors]:
-    """The failed rows of a cell; refuses a cell with more of them than was declared."""
-    failed = ~cell.ok
-    n_failed = int(failed.sum())
-    if not n_failed:
-        return []
-    mask = pa.array(failed)
+    """The rows of a cell without an answer; refuses a cell in which more of those asked failed than was declared."""
+    mask = pa.array(~cell.ok)
     ids, status = cell.sample_id.filter(mask).to_pylist(), cell.status.filter(mask).to_pylist()
-    first = tuple(f"{i}: {s}" for i, s in zip(ids[:3], status[:3], strict=True))
-    if n_failed > rule.max_error_rate * len(cell) + 1e-9:
-        share = math.ceil(1e4 * n_failed / len(cell)) / 1e4  # rounded up, so that declaring it is enough
+    if not ids:
+        return []
+    if rule.loss == "nll":
         raise UncertifiableError(
             cell.files[0].path,
-            f"{n_failed} of {len(cell)} rows have a status other than '{OK}' ({first_few(first)})",
+            f"{len(ids)} rows without an answer have no nll",
+            "run them again, or use --loss zero-one",
+        )
+    not_asked, too_short = (sum(of.startswith(mark) for of in status) for mark in (NOT_ASKED, TOO_SHORT))
+    failed = [f"{i}: {s}" for i, s in zip(ids, status, strict=True) if not s.startswith((NOT_ASKED, TOO_SHORT))]
+    asked = len(cell) - not_asked
+    if len(failed) > rule.max_error_rate * asked + 1e-9:
+        share = math.ceil(1e4 * len(failed) / asked) / 1e4  # rounded up, so that declaring it is enough
+        raise UncertifiableError(
+            cell.files[0].path,
+            f"{len(failed)} of {asked} rows that were asked have a status other than '{OK}' ({first_few(failed)})",
             f"run them again, or declare --max-error-rate {share:g} and count them as harm"
             if share < 1
             else "run it again",
         )
-    if rule.loss == "nll":
-        raise UncertifiableError(
-            cell.files[0].path, f"{n_failed} failed rows have no nll", "run them again, or use --loss zero-one"
-        )
-    return [CellErrors(cell.key, len(cell), n_failed, first)]
+    first = tuple(f"{i}: {s}" for i, s in zip(ids[:3], status[:3], strict=True))
+    return [CellErrors(cell.key, len(cell), len(failed), not_asked, too_short, first)]

@@ -34,7 +34,7 @@ class _Audit(NamedTuple):
     regime: str
 
 
-def query_use(frontiers: AllFrontiers, alpha: float) -> list[dict[str, Any]]:
+def query_use(frontiers: AllFrontiers) -> list[dict[str, Any]]:
     """phi = G(anchor) - mean of G(permuted), within a training seed first, then over seeds."""
     return [
         {
@@ -43,14 +43,14 @@ def query_use(frontiers: AllFrontiers, alpha: float) -> list[dict[str, Any]]:
             "seeds": list(by_seed),
             "permutations": [len(lost) for lost in by_seed.values()],
             "values": (values := [float(np.mean(lost)) for lost in by_seed.values()]),
-            **spread(values, alpha)._asdict(),
+            **spread(values)._asdict(),
             "band": band(float(np.mean(values))),
         }
         for (audit, protocol), by_seed in _lost_gains(frontiers).items()
     ]
 
 
-def contamination(frontiers: AllFrontiers, alpha: float) -> list[dict[str, Any]]:
+def contamination(frontiers: AllFrontiers) -> list[dict[str, Any]]:
     """Naive minus decoupled phi per training seed that has both, and the ratio of their means."""
     lost = _lost_gains(frontiers)
     entries = []
@@ -68,18 +68,18 @@ def contamination(frontiers: AllFrontiers, alpha: float) -> list[dict[str, Any]]
                 "protocol": "naive - decoupled",
                 "seeds": seeds,
                 "values": values,
-                **spread(values, alpha)._asdict(),
+                **spread(values)._asdict(),
                 "ratio": float(np.mean(phi_naive)) / mean_decoupled if mean_decoupled else None,
             }
         )
     return entries
 
 
-def incomplete(curves: Sequence[Curve]) -> set[str]:
-    """Streams in which some curve lacks budgets that its anchor has: their frontiers cannot be compared yet."""
+def incomplete(curves: Sequence[Curve]) -> set[CurveKey]:
+    """Curves that lack budgets which their anchor has: their frontiers cannot be compared yet."""
     anchors = {curve.key: _compressed(curve) for curve in curves if curve.key.stream == ANCHOR}
     return {
-        curve.key.stream
+        curve.key
         for curve in curves
         if _compressed(curve) != anchors.get(curve.key._replace(stream=ANCHOR), _compressed(curve))
     }

@@ -1,12 +1,13 @@
 """The routing policy: every family at its own budget, or on raw audio, safe as a whole with confidence 1 - alpha.
 
-Each of G families walks its own budgets from the largest down at alpha / G. An unsafe policy needs a family that
-passed its first unsafe budget, which happens with probability at most alpha / G in each: alpha in all, whatever
-depends on what. The policy claims every family's tolerance, and with it the same tolerance for the average. Knows
-p-values, no outcomes and no files.
+Each of m families walks its own budgets from the largest down at alpha / m. An unsafe policy needs a family that
+passed its first unsafe budget, which happens with probability at most alpha / m in each: alpha in all, whatever
+depends on what. Families that cannot pass at such a share spend none of it and go to raw audio. The policy claims
+every family's tolerance, and with it the same tolerance for their mixture. Knows p-values, no outcomes and no files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,37 +16,55 @@ from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.rule import Policy, Route
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
-def split(alpha: float, families: Families) -> float:
-    """What each family may spend."""
-    return alpha / len(families.names)
+class Shares(NamedTuple):
+    """How alpha is split: equally among the families that can pass at what they get."""
+
+    each: float
+    tested: BoolArray  # (F,)
+
+
+def shares(alpha: float, units: Sequence[int], fewest: Callable[[int, float], int]) -> Shares:
+    """The most families that can all be tested at an equal share, the ones with most to spare; by sizes alone.
+
+    `units` are the independent units of each family, `fewest(f, level)` what family f needs to pass at a level.
+    """
+    for m in range(len(units), 0, -1):
+        able = np.array([n >= fewest(f, alpha / m) for f, n in enumerate(units)])
+        if able.sum() >= m:
+            spare = [n / fewest(f, alpha / m) for f, n in enumerate(units)]
+            chosen = np.zeros(len(units), dtype=np.bool_)
+            chosen[sorted(range(len(units)), key=lambda f: (-spare[f], f))[:m]] = True
+            return Shares(alpha / m, chosen)
+    return Shares(alpha, np.zeros(len(units), dtype=np.bool_))
 
 
 def policy(
-    p: FloatArray, budgets: Sequence[float], kept: FloatArray, families: Families, tolerance: float, alpha: float
+    p: FloatArray, budgets: Sequence[float], kept: FloatArray, families: Families, tolerance: float, split: Shares
 ) -> Policy:
-    """Every family at the smallest budget that its walk reaches; p (G, B) of tests at `split(alpha)`.
+    """Every family at the smallest budget that its walk reaches; p (F, B) of tests at `split.each`.
 
-    `kept` (G, B) is the mean share of a clip's chunks that was kept.
+    `kept` (F, B) is the mean share of a clip's chunks that was kept.
     """
-    each = split(alpha, families)
     routes = [
-        _route(name, int(n), p[g], budgets, each)
-        for g, (name, n) in enumerate(zip(families.names, families.size, strict=True))
+        _route(name, int(n), p[f] if split.tested[f] else None, budgets, split.each)
+        for f, (name, n) in enumerate(zip(families.names, families.size, strict=True))
     ]
-    shares = [1.0 if r.budget == 1 else kept[g, list(budgets).index(r.budget)] for g, r in enumerate(routes)]
-    retained = float(np.average(shares, weights=families.size))
-    return Policy(tolerance, each, retained, routes)
+    retained = [1.0 if r.budget == 1 else kept[f, list(budgets).index(r.budget)] for f, r in enumerate(routes)]
+    return Policy(tolerance, split.each, float(np.average(retained, weights=families.size)), routes)
 
 
-def _route(family: str, n: int, p: FloatArray, budgets: Sequence[float], alpha: float) -> Route:
+def _route(family: str, n: int, p: FloatArray | None, budgets: Sequence[float], alpha: float) -> Route:
     """Down to the last budget that passes with all larger ones; budgets ascend."""
-    route, worst = Route(family, n, 1.0, None), 0.0
+    route, worst = Route(family, n, 1.0, None, p is not None), 0.0
+    if p is None:
+        return route
     for b in reversed(range(len(budgets))):
         worst = max(worst, float(p[b]))
         if worst > alpha:
             break
         if budgets[b] < 1:
-            route = Route(family, n, float(budgets[b]), worst)
+            route = Route(family, n, float(budgets[b]), worst, True)
     return route

@@ -6,10 +6,13 @@ Knows no files and no statistics; `paper` and `certified` judge by it.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from earmark.engine.errors import InputError
 from earmark.kernels.exact import testable_size
+
+if TYPE_CHECKING:
+    from earmark.engine.signoff.group_tests import GroupTest
 
 Name = Literal["certified", "paper"]
 Decision = Literal["approve", "reject", "inconclusive"]
@@ -20,8 +23,8 @@ Claim = Literal["budget", "routing", "both"]
 PAPER_MIN_FAMILY = 30
 BY_RULE = -1
 REPLICATES: Mapping[Name, int] = {"paper": 10_000, "certified": 2_000}  # where they decide, and where they describe
-SMALL_PHI, SUBSTANTIAL_PHI = 0.01, 0.05  # SPEC 4: the bands of the query-use audit
-_GAMMA_SHARE = 50  # STATISTICS 2: gamma = alpha / 50
+SMALL_PHI, SUBSTANTIAL_PHI = 0.01, 0.05  # method 4: the bands of the query-use audit
+_GAMMA_SHARE = 50  # method 9.2: gamma = alpha / 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +102,19 @@ class Rule:
     def average_tolerance(self, tolerance: float) -> float:
         return tolerance if self.tolerance_average is None else self.tolerance_average
 
+    def tests_average(self, tolerance: float) -> bool:
+        """Whether the average is more than what follows from its families: a mixture of theirs is within theirs."""
+        return self.average_tolerance(tolerance) < tolerance
+
+    @property
+    def look_alpha(self) -> float:
+        """What this look at the rows may spend."""
+        return self.alpha / self.looks
+
     @property
     def gamma(self) -> float:
         """What the certified rule pays for not knowing how often answers change."""
-        return gamma_of(self.alpha)
+        return gamma_of(self.look_alpha)
 
     @property
     def family_minimum(self) -> int:
@@ -113,11 +125,11 @@ class Rule:
         """A smaller family is not judged at this tolerance."""
         if self.name == "paper":
             return PAPER_MIN_FAMILY if self.min_family is None else self.min_family
-        return testable_size(tolerance, self.alpha, self.gamma)
+        return testable_size(tolerance, self.look_alpha, self.gamma)
 
 
 def gamma_of(alpha: float) -> float:
-    """The share of alpha that pays for the nuisance parameter (STATISTICS 2)."""
+    """The share of alpha that pays for the nuisance parameter (method 9.2)."""
     return alpha / _GAMMA_SHARE
 
 
@@ -145,12 +157,16 @@ class Failure(NamedTuple):
     """Where a walk over the budgets stopped."""
 
     budget: float
-    family: str | None  # None: the average
-    n: int
+    family: str | None  # None: the average, or no test at all
+    n: int  # rows
     plus: int
     minus: int
     p: float
-    needed: int | None  # questions for 90% power at the observed rates; None: no number would do
+    units: int  # independent ones: rows, or recordings
+    unit: Literal["rows", "recordings"]
+    needed: int | None  # units for 90% power at the observed rates; None: no number would do
+    reason: str
+    missing: bool = False  # the budget was declared and has no cell
 
 
 class Route(NamedTuple):
@@ -160,13 +176,14 @@ class Route(NamedTuple):
     n: int
     budget: float
     p: float | None  # the largest of its walk down to that budget; None on raw audio
+    tested: bool  # False: too small for a share of alpha, so it spends nothing
 
 
 class Policy(NamedTuple):
     """Every family at its own budget, all of them safe together."""
 
     tolerance: float
-    alpha_each: float  # what each family's walk spent
+    alpha_each: float  # what each tested family's walk spent
     retained: float  # mean share of audio, every question at its family's budget
     families: list[Route]
 
@@ -181,3 +198,4 @@ class Judgement(NamedTuple):
     p: Mapping[float, list[list[float]]]  # by tolerance, [family][budget]; empty under the paper's rule
     failures: Mapping[float, Failure | None]  # by tolerance; empty under the paper's rule
     policies: Sequence[Policy] = ()  # one per tolerance; empty under the paper's rule, and where there is one family
+    groups: Sequence["GroupTest"] = ()  # what was tested, families first; empty under the paper's rule

@@ -31,13 +31,13 @@ class Spread(NamedTuple):
     direction: Direction
 
 
-def spread(values: Sequence[float], alpha: float) -> Spread:
-    """Mean, sd (n - 1), Student-t interval (df = seeds - 1) that covers 1 - 2 alpha, and the direction."""
+def spread(values: Sequence[float]) -> Spread:
+    """Mean, sd (n - 1), 95% Student-t interval (df = seeds - 1), and the direction."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return Spread(mean, float("nan"), float("nan"), float("nan"), direction_of(values))
     sd = float(np.std(values, ddof=1))
-    half = float(stdtrit(len(values) - 1, 1 - alpha)) * sd / len(values) ** 0.5
+    half = float(stdtrit(len(values) - 1, 0.975)) * sd / len(values) ** 0.5
     return Spread(mean, sd, mean - half, mean + half, direction_of(values))
 
 
@@ -52,7 +52,7 @@ def direction_of(values: Sequence[float]) -> Direction:
     return "MIXED"
 
 
-def gains_over_seeds(gains: Sequence[Gain], alpha: float) -> list[dict[str, Any]]:
+def gains_over_seeds(gains: Sequence[Gain]) -> list[dict[str, Any]]:
     """Each gain over its training seeds, where there are at least two."""
     grouped: dict[tuple[object, ...], list[Gain]] = defaultdict(list)
     for gain in gains:
@@ -63,7 +63,7 @@ def gains_over_seeds(gains: Sequence[Gain], alpha: float) -> list[dict[str, Any]
             **dict(zip(_IDENTITY, key, strict=True)),
             "seeds": [gain.seed for gain in group],
             "values": [gain.point for gain in group],
-            **spread([gain.point for gain in group], alpha)._asdict(),
+            **spread([gain.point for gain in group])._asdict(),
         }
         for key, group in grouped.items()
         if len(group) > 1

@@ -3,14 +3,16 @@
 Puts counts, intervals, decisions and frontiers of a curve into the certificate's words. Knows no files.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from earmark.engine.signoff import advice, excess
 from earmark.engine.signoff.excess import Observed
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.frontier import VARIANTS, Frontiers
+from earmark.engine.signoff.listening import FamilyHearing
 from earmark.engine.signoff.paired import Curve, Rows
-from earmark.engine.signoff.rule import Failure, Judgement, Rule
+from earmark.engine.signoff.rule import Judgement, Rule
 from earmark.kernels.select import percentile_ends
 
 
@@ -22,6 +24,8 @@ def result(
     observed: Observed,
     judgement: Judgement,
     frontiers: dict[float, Frontiers],
+    hearing: Sequence[FamilyHearing],
+    corrected: dict[str, Any] | None,
     rule: Rule,
 ) -> dict[str, Any]:
     """Everything the certificate says of one (answerer, corpus, method, seed, partition)."""
@@ -37,14 +41,13 @@ def result(
         "sources": rows.n_sources,
         "resampling": "source" if resamples_sources(rows, rule) else "example",
         "raw_loss": curve.raw_loss,
+        "families": _families(hearing, judgement, rule),
         "merged_families": [merge._asdict() for merge in families.merged],
         "rare_families": list(families.rare),
         "budgets": budgets,
         "frontiers": [_frontier(tolerance, frontiers[tolerance], curve, rule) for tolerance in rule.tolerances],
-        "certified": [
-            _certified(tolerance, budgets, families, judgement.failures.get(tolerance), rule)
-            for tolerance in rule.tolerances
-        ],
+        "certified": [_certified(tolerance, budgets, families, judgement, rule) for tolerance in rule.tolerances],
+        "corrected": corrected,
         "routing": [
             policy._asdict() | {"families": [route._asdict() for route in policy.families]}
             for policy in judgement.policies
@@ -57,10 +60,25 @@ def resamples_sources(rows: Rows, rule: Rule) -> bool:
     return rule.clustering != "ignore" and rows.n_sources < len(rows.source)
 
 
+def _families(hearing: Sequence[FamilyHearing], judgement: Judgement, rule: Rule) -> list[dict[str, Any]]:
+    """What is the same at every budget: whether a family listens, and how it is tested."""
+    entries = [family._asdict() for family in hearing]
+    for group, family in zip(judgement.groups, entries, strict=False):  # the last group is all rows
+        family |= {
+            "test": group.test,
+            "estimand": group.estimand,
+            "units": group.n,
+            "fewest": [group.fewest(tolerance, rule.look_alpha) for tolerance in rule.tolerances],
+        }
+    return entries
+
+
 def _budgets(
     curve: Curve, families: Families, observed: Observed, judgement: Judgement, rule: Rule
 ) -> list[dict[str, Any]]:
     paradox = excess.consistency_paradox(curve)
+    of_groups = judgement.groups
+    ratios = [excess.probability_ratio(curve, families, b) for b in range(len(curve.budgets))]
     return [
         {
             "budget": float(budget),
@@ -71,12 +89,16 @@ def _budgets(
             "mean_audio_tokens": float(curve.tokens[b]),
             "loss": float(curve.loss[b]),
             "excess_average": judgement.average[b]._asdict(),
+            "excess_average_recordings": float(of_groups[-1].by_recording[b]) if of_groups else None,
             "excess_family": judgement.worst[b]._asdict(),
+            "excess_family_tested": max(float(group.observed[b]) for group in of_groups[:-1]) if of_groups else None,
             "worst_family": excess.worst_family(observed.family[:, b], families),
             "hidden_damage": judgement.worst[b].estimate - judgement.average[b].estimate,
             "concentration_top2": excess.concentration_top2(observed.family[:, b], families),
             "answer_consistency": float(curve.consistency[b]),
             "consistency_paradox": bool(paradox[b]),
+            "copies_of_raw": None if curve.copies is None else float(curve.copies[b]),
+            "answers_of_silence": None if curve.silent is None else float(curve.silent[b]),
             "families": [
                 {
                     "family": name,
@@ -84,10 +106,12 @@ def _budgets(
                     "plus": int(observed.plus[f, b]),
                     "minus": int(observed.minus[f, b]),
                     "excess": judgement.families[f][b].estimate,
+                    "excess_recordings": float(of_groups[f].by_recording[b]) if of_groups else None,
                     "lower": judgement.families[f][b].lower,
                     "upper": judgement.families[f][b].upper,
                     "p": [judgement.p[tolerance][f][b] for tolerance in rule.tolerances] if judgement.p else None,
                     "rare": name in families.rare,
+                    "probability_loss_ratio": ratios[b][f],
                 }
                 for f, name in enumerate(families.names)
             ],
@@ -100,7 +124,7 @@ def _budgets(
 
 
 def _frontier(tolerance: float, frontiers: Frontiers, curve: Curve, rule: Rule) -> dict[str, Any]:
-    entry: dict[str, Any] = {"tolerance": tolerance}
+    entry: dict[str, Any] = {"tolerance": tolerance, "tolerance_average": rule.average_tolerance(tolerance)}
     for axis in ("grid", "interpolated", "tokens"):
         entry[axis] = {variant: frontiers[axis, variant].point for variant in VARIANTS}
     entry["intervals"] = {}
@@ -117,8 +141,9 @@ def _frontier(tolerance: float, frontiers: Frontiers, curve: Curve, rule: Rule) 
 
 
 def _certified(
-    tolerance: float, budgets: list[dict[str, Any]], families: Families, failure: Failure | None, rule: Rule
+    tolerance: float, budgets: list[dict[str, Any]], families: Families, judgement: Judgement, rule: Rule
 ) -> dict[str, Any]:
+    failure = judgement.failures.get(tolerance)
     decisions = {entry["budget"]: _decision(entry, tolerance) for entry in budgets}
     approved = [budget for budget, decision in decisions.items() if decision["decision"] == "approve"]
     smallest = min(approved, default=None)
@@ -127,7 +152,9 @@ def _certified(
         reason = decisions[smallest]["reason"]
     elif compressed:
         nearest = max(compressed)
-        reason = f"no budget below 1 is approved; at {nearest:g}, {decisions[nearest]['reason']}"
+        reason = f"no budget below 1 passes; at {nearest:g}, {decisions[nearest]['reason']}"
+        if failure is not None and failure.missing:
+            reason = f"no budget below 1 passes; {failure.reason}"
     else:
         reason = "no budget below 1 was evaluated"
     return {
@@ -135,7 +162,9 @@ def _certified(
         "budget": smallest,
         "reason": reason,
         "first_failure": failure._asdict() if failure else None,
-        "next": advice.next_step(tolerance, smallest, budgets, families, failure, rule)._asdict(),
+        "next": advice.next_step(
+            tolerance, smallest, budgets, families, judgement.groups[:-1], failure, rule
+        )._asdict(),
     }
 
 

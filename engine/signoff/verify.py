@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from earmark.engine.errors import InputError
+from earmark.engine.signoff import policy
 from earmark.engine.signoff.certificate import SCHEMA, Certificate, certify, quiet
+from earmark.engine.signoff.follow import Follows, follow
 from earmark.engine.signoff.paired import Progress
 from earmark.engine.signoff.rule import Rule
 
@@ -28,8 +30,12 @@ def verify(path: Path, run: Path | None = None, progress: Progress = quiet) -> s
     changed = _changed_input(stated, run)
     if changed:
         return changed
-    recomputed = certify(run, _rule(stated, path), progress)
-    return next(_differences(_compared(stated), _compared(recomputed), ""), None)
+    follows, gone = _followed(stated, path, run)
+    if gone is not None:
+        return gone
+    recomputed = certify(run, _rule(stated, path), progress, follows)
+    difference = next(_differences(_compared(stated), _compared(recomputed), ""), None)
+    return difference or policy.difference(recomputed, path.parent)
 
 
 def read(path: Path) -> Certificate:
@@ -43,7 +49,7 @@ def read(path: Path) -> Certificate:
     if not isinstance(certificate, dict) or certificate.get("schema") != SCHEMA:
         schema = certificate.get("schema") if isinstance(certificate, dict) else None
         raise InputError(path, f"schema is {schema!r}", f"this Earmark reads {SCHEMA}")
-    missing = [name for name in ("run", "rule", "inputs", "results") if name not in certificate]
+    missing = [name for name in ("run", "rule", "claim", "inputs", "results") if name not in certificate]
     if missing:
         raise InputError(path, f"lacks {', '.join(missing)}", "it was cut or edited: certify again")
     inputs = certificate["inputs"]
@@ -65,12 +71,25 @@ def _rule(stated: Certificate, path: Path) -> Rule:
     if unknown:
         raise InputError(path, f"rule has unknown fields {', '.join(unknown)}", "it was made by another version")
     try:
-        for name in ("tolerances", "partitions", "in_domain"):
+        for name in ("tolerances", "partitions", "in_domain", "candidates", "allow_vacuous"):
             declared[name] = tuple(declared.get(name, ()))
-        whole = {name: operator.index(declared[name]) for name in ("replicates", "seed", "min_family")}
+        whole = {name: operator.index(declared[name]) for name in ("replicates", "seed", "min_family", "looks")}
         return Rule(**{**declared, **whole, "parents": dict(declared["parents"])})
     except (TypeError, KeyError, ValueError) as error:
         raise InputError(path, f"rule cannot be read ({error})", "it was cut or edited: certify again") from None
+
+
+def _followed(stated: Certificate, path: Path, run: Path) -> tuple[Follows | None, str | None]:
+    """The certificate that this one follows, or how it is not what it was."""
+    entry = stated.get("follows")
+    if entry is None:
+        return None, None
+    if not isinstance(entry, dict) or not isinstance(entry.get("certificate"), str):
+        raise InputError(path, "follows cannot be read", "it was cut or edited: certify again")
+    before = path.parent / entry["certificate"]
+    if not before.is_file():
+        return None, f"follows: {entry['certificate']} is gone"
+    return follow(before, read(before), run, _rule(stated, path)), None
 
 
 def _changed_input(stated: Certificate, run: Path) -> str | None:
@@ -90,7 +109,10 @@ def _changed_input(stated: Certificate, run: Path) -> str | None:
 
 
 def _compared(certificate: Certificate) -> Certificate:
-    return {name: value for name, value in certificate.items() if name not in _NOT_COMPARED}
+    compared = {name: value for name, value in certificate.items() if name not in _NOT_COMPARED}
+    if isinstance(compared.get("follows"), dict):  # wherever it lies; its hash is compared
+        compared["follows"] = {name: value for name, value in compared["follows"].items() if name != "certificate"}
+    return compared
 
 
 def _differences(stated: Any, found: Any, where: str) -> Iterator[str]:

@@ -3,38 +3,65 @@
 Knows the entries of verdicts; computes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from earmark.engine.outcomes.imports.doubts import ImportRecord
 from earmark.engine.outcomes.schema import ANCHOR
 from earmark.engine.signoff.gain import AGNOSTIC, CONDITIONED
+from earmark.engine.signoff.listening import DEAF, FamilyHearing
 from earmark.engine.signoff.paired import SELF_FULL, CurveKey, Paired
 from earmark.engine.signoff.query_use import incomplete
 from earmark.engine.signoff.rule import Rule
 
-_MANY_FAMILIES = 12  # STATISTICS 1: from here on the interpolated worst-family frontier misses the truth mostly
+_LIKE_SILENCE = 0.95  # share of answers that are those of silence
+_MANY_FAMILIES = 12  # method 9.7: from here on the interpolated worst-family frontier misses the truth mostly
 _TIED_FAMILIES = 3
 
 Results = Sequence[dict[str, Any]]
+Hearings = Mapping[tuple[str, str], Mapping[str, Sequence[FamilyHearing]]]  # by answerer and corpus, and by partition
 
 
-def warnings(results: Results, paired: Paired, rule: Rule) -> list[str]:
+def warnings(
+    results: Results, paired: Paired, hearing: Hearings, imported: ImportRecord | None, rule: Rule, candidates: int
+) -> list[str]:
     """General first, then what these outcomes call for."""
     shared = any(rows.n_sources < len(rows.source) for rows, _ in paired.groups)
     found = _of_the_papers_rule(results, shared) if rule.name == "paper" else []
-    choices = len({(entry["method"], entry["seed"]) for entry in results})
-    if choices > 1:
+    found += _of_listening(hearing, paired, rule)
+    found += _of_copies(results)
+    found += [suspect.words for suspect in paired.suspects]
+    found += [
+        f"From the import, of {doubt.cell}: {doubt.text}"
+        for doubt in (imported.doubts if imported else ())
+        if not (doubt.by_source and rule.source is not None)
+    ]
+    arms = len({(entry["answerer"], entry["corpus"], entry["method"], entry["seed"]) for entry in results})
+    if arms > 1 and rule.name == "certified":
         found.append(
-            f"Each verdict holds at alpha by itself. Shipping the best of {choices} methods and seeds is a choice on "
-            f"these answers: for one guarantee over all of them use --alpha {rule.alpha / choices:.2g}."
+            f"Verdicts of single methods and partitions hold at {rule.look_alpha:g} each, uncorrected for there being "
+            f"several. The claim is the one guarantee: over {candidates} candidate{'s' * (candidates > 1)}, "
+            f"{rule.look_alpha / candidates:.2g} each."
         )
-    unfinished = sorted(set().union(*(incomplete(curves) for _, curves in paired.groups)))
+    unfinished = sorted(
+        f"{key.answerer}/{key.method} seed {key.seed} {key.stream}"
+        for _, curves in paired.groups
+        for key in incomplete(curves)
+    )
     if unfinished:
         found.append(
-            f"{', '.join(unfinished)}: budgets that the anchor has are missing, so that the audits of the question "
-            "leave these streams out. Finish the sweep."
+            f"{len(unfinished)} permuted or naive curves lack budgets that their anchor has ({unfinished[0]}): the "
+            "audits of the question leave them out. Finish the sweep."
         )
     found += _unpaired([curve.key for _, curves in paired.groups for curve in curves])
+    recording = {
+        family["family"] for entry in results for family in entry["families"] if family.get("estimand") == "recordings"
+    }
+    if recording:
+        found.append(
+            f"In {len(recording)} families rows share recordings ({_some(recording)}): what is tested there is the "
+            "mean over recordings, each counting alike, not the mean over rows; both are shown."
+        )
     if shared and rule.clustering == "ignore":
         found.append("Rows share recordings and this was ignored (clustering = ignore): p and bounds are too good.")
     if any(len(entry["budgets"][0]["families"]) == 1 for entry in results):
@@ -58,11 +85,65 @@ def warnings(results: Results, paired: Paired, rule: Rule) -> list[str]:
         found.append(
             f"No uncompressed cell for {', '.join(fallback)}: each method's own budget 1.0 stands in ({SELF_FULL})."
         )
-    if paired.errors:
-        failed = sum(errors.errors for errors in paired.errors)
-        found.append(
-            f"{failed} failed rows in {len(paired.errors)} cells count as harm: right on raw, wrong compressed."
-        )
+    return found + _of_failures(paired)
+
+
+def _of_listening(hearing: Hearings, paired: Paired, rule: Rule) -> list[str]:
+    """Families whose answers may need no audio, and answerers that were never asked about silence."""
+    found = []
+    for (answerer, corpus), by_partition in hearing.items():
+        where = f"{answerer} on {corpus}"
+        if paired.controls[answerer, corpus].silence is None:
+            found.append(f"No silence control for {where}: nothing shows that its answers need the audio.")
+        for partition, families in by_partition.items():
+            for verdict in (*DEAF, "not shown"):
+                named = [family for family in families if family.hearing == verdict]
+                if named:
+                    allowed = all(family.family in rule.allow_vacuous for family in named)
+                    more = f" and {len(named) - 1} more families" if len(named) > 1 else ""
+                    declared = " This was declared (allow_vacuous)." if allowed else ""
+                    found.append(f"{where} ({partition}): {named[0].words}{more}.{declared}")
+    return found
+
+
+def _of_copies(results: Results) -> list[str]:
+    """Compressed cells that are raw audio, or as good as silence."""
+    copies: dict[str, list[str]] = {}
+    deaf: dict[str, list[str]] = {}
+    for entry in results:
+        arm = f"{entry['answerer']}/{entry['corpus']}/{entry['method']} seed {entry['seed']}"
+        raw = entry["budgets"][-1]["answers_of_silence"]
+        for budget in entry["budgets"]:
+            if budget["budget"] == 1:
+                continue
+            if budget["copies_of_raw"] == 1:
+                copies.setdefault(arm, []).append(f"{budget['budget']:g}")
+            same = budget["answers_of_silence"]
+            if same is not None and raw is not None and same >= _LIKE_SILENCE > raw:
+                deaf.setdefault(arm, []).append(f"{budget['budget']:g}")
+    return [
+        f"{arm} is a copy of raw audio at {', '.join(dict.fromkeys(budgets))} (every kept_hash is raw's): it "
+        "compresses nothing there, and that it passes says nothing."
+        for arm, budgets in copies.items()
+    ] + [
+        f"{arm} gets the answers of silence at {', '.join(dict.fromkeys(budgets))}: it is deaf there."
+        for arm, budgets in deaf.items()
+    ]
+
+
+def _of_failures(paired: Paired) -> list[str]:
+    """Rows without an answer, which count as harm."""
+    found = []
+    for name, what in (
+        ("errors", "failed rows"),
+        ("not_asked", "rows that were not asked, because raw audio had failed,"),
+        ("too_short", "rows of which too little was kept to be heard"),
+    ):
+        counts = [getattr(errors, name) for errors in paired.errors if getattr(errors, name)]
+        if counts:
+            found.append(
+                f"{sum(counts)} {what} in {len(counts)} cells count as harm: right on raw audio, wrong compressed."
+            )
     return found
 
 

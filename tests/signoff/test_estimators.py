@@ -215,7 +215,7 @@ def test_label_noise_keeps_a_bottleneck_that_stands_out_and_loses_one_that_does_
 
 @given(st.lists(st.sampled_from([-0.1, 0.0, 0.02, 0.3, 1e-14]), min_size=1, max_size=5))
 def test_seeds_and_bands(values: list[float]) -> None:
-    found = seeds.spread(values, 0.025)
+    found = seeds.spread(values)
     expected = naive.student_t(values, 0.95)
     for one, other in zip(found[:4], expected[:4], strict=True):
         assert (None if np.isnan(one) else one) == (None if other is None else pytest.approx(other, **CLOSE))

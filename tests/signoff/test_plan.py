@@ -8,58 +8,126 @@ import worlds
 
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.store import write_partitions
-from earmark.engine.signoff.certified import needed_rows
-from earmark.engine.signoff.plan import Guess, Sweep, family_sizes, plan, power
-from earmark.kernels import exact
+from earmark.engine.signoff import power
+from earmark.engine.signoff.plan import Family, Guess, Sizes, Sweep, family_sizes, plan
+from earmark.engine.signoff.rule import Rule
+from earmark.kernels import betting, exact
+
+
+def rows_of(sizes: dict[tuple[str, str], Sizes]) -> dict[tuple[str, str], dict[str, int]]:
+    return {key: {family: size.rows for family, size in of.items()} for key, of in sizes.items()}
+
+
+def alone(n: int) -> Family:
+    return Family(n, [1] * n, True)
 
 
 def test_sizes_from_a_raw_run_and_from_partitions(tmp_path: Path) -> None:
     worlds.write_run(tmp_path, [0.0] * 6, {}, ["a", "b", "b", "c", "c", "c"])
-    assert family_sizes(tmp_path) == {("sounds", "query_family"): {"c": 3, "b": 2, "a": 1}}
+    assert rows_of(family_sizes(tmp_path)) == {("sounds", "query_family"): {"c": 3, "b": 2, "a": 1}}
     write_partitions(
         tmp_path, "sounds", [f"s{i:05d}" for i in range(6)], {"task": ["x"] * 4 + ["y"] * 2, "need": ["z"] * 6}
     )
     write_partitions(tmp_path, "music", ["m"], {"task": ["x"], "need": ["z"]})
     expected = {("sounds", "task"): {"x": 4, "y": 2}, ("music", "task"): {"x": 1}}
-    assert family_sizes(tmp_path, ["task"]) == expected
-    assert family_sizes(tmp_path / "partitions.parquet", ["task"]) == expected
+    assert rows_of(family_sizes(tmp_path, ["task"])) == expected
+    assert rows_of(family_sizes(tmp_path / "partitions.parquet", ["task"])) == expected
     with pytest.raises(InputError, match="choose from"):
         family_sizes(tmp_path, ["mood"])
 
 
+def test_recordings_are_counted_where_they_are_written_down(tmp_path: Path) -> None:
+    ids, recordings = [f"s{i:05d}" for i in range(6)], ["r0", "r0", "r0", "r1", "r1", "r2"]
+    write_partitions(tmp_path / "planned", "sounds", ids, {"task": ["x"] * 5 + ["y"]}, source_ids=recordings)
+    (sizes,) = family_sizes(tmp_path / "planned").values()
+    assert sizes["x"] == Family(5, [3, 2], True)
+    worlds.write_run(tmp_path / "run", [0.0] * 6, {}, ["x"] * 6, columns={"source_id": recordings})
+    (sizes,) = family_sizes(tmp_path / "run").values()
+    assert sizes["x"] == Family(6, [3, 2, 1], True)
+    (sizes,) = family_sizes(tmp_path / "run", source="none").values()
+    assert sizes["x"].recordings == [1] * 6
+    write_partitions(tmp_path / "unknown", "sounds", ids, {"task": ["x"] * 6})
+    (sizes,) = family_sizes(tmp_path / "unknown").values()
+    assert (len(sizes["x"].recordings), sizes["x"].known) == (6, False)
+
+
 def test_a_plan_names_what_can_be_tested() -> None:
-    made = plan({"large": 2000, "small": 72}, (0.05, 0.2), 0.025, Guess(0.0, 0.05), seed=1)
+    rule = Rule(tolerances=(0.05, 0.2))
+    made = plan({"large": alone(2000), "small": alone(72)}, rule, 1, Guess(0.0, 0.05))
     large, small = made["families"]
     assert [at["testable"] for at in small["at"]] == [False, True]
     assert small["at"][0]["power"] == 0.0
     assert large["at"][0]["power"] > 0.99
     assert made["all_families_pass"][0]["power"] == 0.0
     assert made["fewest_rows"][0]["rows"] == 73
-    assert Sweep(methods=2, seeds=3, budgets=4).evaluations(100) == 2500
+    assert Sweep(methods=2, seeds=3, budgets=4).evaluations(100) == 2600
 
 
-def test_power_is_the_probability_of_passing() -> None:
-    n, guess, alpha = 150, Guess(0.01, 0.05), 0.025
-    rates = np.array([0.03, 0.02, 0.95])
-    plus, minus = (counts.ravel() for counts in np.meshgrid(range(31), range(31)))
+def test_a_plan_counts_recordings_as_the_certificate_does() -> None:
+    sizes = {"bets": Family(400, [4] * 100, True), "mild": Family(150, [2] * 50 + [1] * 50, True), "alone": alone(100)}
+    made = plan(sizes, Rule(), 1, Guess(0.0, 0.03))
+    assert [(f["test"], f["unit"]) for f in made["families"]] == [
+        ("bets", "recordings"), ("one-row", "recordings"), ("exact", "rows")
+    ]  # fmt: skip
+    bets, mild, exact_one = (f["at"][0] for f in made["families"])
+    assert (bets["fewest"], mild["fewest"], exact_one["fewest"]) == (77, 73, 73)
+    assert mild["power"] == exact_one["power"]  # as many recordings as the other has rows
+
+
+def test_candidates_share_alpha_and_routing_spends_none_on_what_it_cannot_test() -> None:
+    sizes = {"large": alone(400), "middle": alone(113), "small": alone(80)}
+    made = plan(sizes, Rule(), 8, Guess(0.0, 0.03))
+    assert [f["at"][0]["fewest"] for f in made["families"]] == [113] * 3
+    routed = plan(sizes, Rule(claim="routing"), 8, Guess(0.0, 0.03))
+    assert [f["at"][0]["testable"] for f in routed["families"]] == [True, False, False]
+
+
+def exact_power_by_hand(n: int, excess: float, flips: float, alpha: float) -> float:
+    """Every pair of counts, its probability, and whether it passes."""
+    plus, minus = (counts.ravel() for counts in np.meshgrid(range(n + 1), range(n + 1)))
+    possible = plus + minus <= n
+    plus, minus = plus[possible], minus[possible]
     p = exact.p_values(n, plus, minus, 0.05, alpha / 50)
-    logs = np.cumsum(np.log(np.arange(1, n + 1)))
-    factorial = np.concatenate([[0.0], logs])
-    mass = np.exp(
-        factorial[n] - factorial[plus] - factorial[minus] - factorial[n - plus - minus]
-        + plus * np.log(rates[0]) + minus * np.log(rates[1]) + (n - plus - minus) * np.log(rates[2])
-    )  # fmt: skip
-    assert power(n, 0.05, alpha, guess, seed=1) == pytest.approx(mass[p <= alpha].sum(), abs=0.03)
+    factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    rates = np.array([(flips + excess) / 2, (flips - excess) / 2, 1 - flips])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = [
+            np.where(count > 0, count * np.log(rate), 0.0)
+            for count, rate in zip((plus, minus, n - plus - minus), rates, strict=True)
+        ]
+    mass = np.exp(factorial[n] - factorial[plus] - factorial[minus] - factorial[n - plus - minus] + sum(terms))
+    return float(mass[p <= alpha].sum())
 
 
-def test_the_rows_for_90_percent_give_90_percent() -> None:
-    guess = Guess(0.01, 0.1)
-    rows = needed_rows(guess.excess, guess.flips, 0.05, 0.025)
+@pytest.mark.parametrize("rates", [(0.0, 0.01), (0.01, 0.01), (0.01, 0.05), (-0.01, 0.05), (0.02, 0.1)])
+@pytest.mark.parametrize("n", [73, 150])
+def test_power_is_the_probability_of_passing(n: int, rates: tuple[float, float]) -> None:
+    expected = exact_power_by_hand(n, *rates, alpha=0.025)
+    assert power.exact_power(n, *rates, 0.05, 0.025) == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("excess", "flips"), [(0.0, 0.01), (0.01, 0.02), (0.01, 0.1), (0.03, 0.1), (-0.01, 0.02), (0.0, 0.3)]
+)
+@pytest.mark.parametrize("level", [0.025, 0.025 / 8])
+def test_the_rows_for_90_percent_give_90_percent(excess: float, flips: float, level: float) -> None:
+    rows = power.needed_rows(excess, flips, 0.05, level)
     assert rows is not None
-    assert power(rows, 0.05, 0.025, guess, seed=1) == pytest.approx(0.9, abs=0.03)
+    assert 0.85 <= power.exact_power(rows, excess, flips, 0.05, level) <= 0.96
+    assert power.needed_rows(0.05, 0.1, 0.05, level) is None
 
 
-@pytest.mark.parametrize("guess", [Guess(0.2, 0.1), Guess(-0.2, 0.1), Guess(0.0, 0.0), Guess(0.0, 1.5)])
+@pytest.mark.parametrize("icc", [0.0, 0.5])
+def test_the_recordings_for_90_percent_give_90_percent(icc: float) -> None:
+    values, weights = power.recordings_like([1, 3, 8], 0.01, 0.05, icc)
+    n = power.needed_recordings(values, weights, 0.05, 0.025)
+    assert n is not None
+    assert betting.pass_rate(values, weights, n, 0.05, 0.025, draws=2000, seed=9) == pytest.approx(0.9, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    "guess", [Guess(0.2, 0.1), Guess(-0.2, 0.1), Guess(0.0, 0.0), Guess(0.0, 1.5), Guess(0.0, 0.1, icc=2.0)]
+)
 def test_impossible_guesses_are_refused(guess: Guess) -> None:
-    with pytest.raises(InputError, match="excess"):
-        plan({"a": 100}, (0.05,), 0.025, guess, seed=1)
+    with pytest.raises(InputError, match=r"excess|icc"):
+        plan({"a": alone(100)}, Rule(), 1, guess)

@@ -6,17 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.engine.signoff.families import families_of
-from earmark.engine.signoff.routing import policy, split
+from earmark.engine.signoff.routing import Shares, policy, shares
+from earmark.kernels import exact
 
 BUDGETS = (0.1, 0.4, 0.8, 1.0)
 KEPT = np.array([[0.2, 0.5, 0.9, 1.0], [0.1, 0.4, 0.8, 1.0]])  # clips of "a" are short: one chunk is a fifth of them
 FAMILIES = families_of(["a"] * 10 + ["b"] * 30, {}, 1)
+HALF = Shares(0.0125, np.array([True, True]))
 
 
 @given(st.lists(st.lists(st.sampled_from([0.0, 0.012, 0.013, 0.5]), min_size=3, max_size=3), min_size=2, max_size=2))
 def test_every_family_goes_as_far_as_its_own_walk(p: list[list[float]]) -> None:
     alpha = 0.025
-    found = policy(np.array([[*of, 0.0] for of in p]), BUDGETS, KEPT, FAMILIES, 0.05, alpha)
+    found = policy(np.array([[*of, 0.0] for of in p]), BUDGETS, KEPT, FAMILIES, 0.05, HALF)
     for of, route in zip(p, found.families, strict=True):
         expected = 1.0
         for budget, at in sorted(zip(BUDGETS, of, strict=False), reverse=True):
@@ -25,7 +27,7 @@ def test_every_family_goes_as_far_as_its_own_walk(p: list[list[float]]) -> None:
             expected = budget
         assert route.budget == expected
         assert (route.p is None) == (expected == 1.0)
-        assert route.p is None or route.p <= split(alpha, FAMILIES)
+        assert route.p is None or route.p <= alpha / 2
     shares = [
         dict(zip(BUDGETS, kept, strict=True))[route.budget] for kept, route in zip(KEPT, found.families, strict=True)
     ]
@@ -35,4 +37,21 @@ def test_every_family_goes_as_far_as_its_own_walk(p: list[list[float]]) -> None:
 
 def test_a_share_of_alpha_is_all_that_a_family_may_spend() -> None:
     p = np.array([[0.02, 0.02, 0.02, 0.0], [0.01, 0.01, 0.01, 0.0]])  # .02 would pass at alpha, not at its half
-    assert [route.budget for route in policy(p, BUDGETS, KEPT, FAMILIES, 0.05, 0.025).families] == [1.0, 0.1]
+    assert [route.budget for route in policy(p, BUDGETS, KEPT, FAMILIES, 0.05, HALF).families] == [1.0, 0.1]
+
+
+def fewest(_f: int, level: float) -> int:
+    return exact.testable_size(0.05, level, level / 50)
+
+
+def test_alpha_goes_to_families_that_can_use_it() -> None:
+    assert shares(0.025, [400, 300, 200], fewest).each == pytest.approx(0.025 / 3)
+    found = shares(0.025, [40, 90, 300, 100, 72], fewest)  # 93 are needed at a third, 86 at a half, 73 at all of it
+    assert (found.each, found.tested.tolist()) == (0.0125, [False, False, True, True, False])
+    assert not shares(0.025, [10, 20], fewest).tested.any()
+
+
+def test_what_has_no_share_goes_to_raw_audio() -> None:
+    p = np.zeros((2, 4))
+    found = policy(p, BUDGETS, KEPT, FAMILIES, 0.05, Shares(0.025, np.array([True, False])))
+    assert [(route.budget, route.tested) for route in found.families] == [(0.1, True), (1.0, False)]

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from earmark.engine.answerers.answerer import Answerer
@@ -85,7 +84,7 @@ def _tested(
         for column, b in enumerate(differing):
             if b in pair.heard:
                 original, model = (answers[f"{row}/{b}/{side}"] for side in range(2))
-                difference[row, column] = _loss(model, 1.0) - _loss(original, 0.0)
+                difference[row, column] = _rise(original, model)
                 asked[column] += 1
                 changed[column] += original.predicted_label != model.predicted_label
                 failed[column] += original.status != OK or model.status != OK
@@ -96,9 +95,9 @@ def _tested(
     )
     families = families_of([pair.family for pair in heard.pairs], rule.parents, rule.family_minimum)
     observed = observe(curve, families)
-    subject = key, _PARTITION
-    found = certified.tested([curve], _rows(heard, corpus), {_PARTITION: families}, {subject: observed}, rule)
-    judged = certified.judge_curve(curve, families, observed, found[subject], rule)
+    levels = certified.Levels(rule.look_alpha, None, rule.look_alpha)
+    tested = certified.run_tests([curve], _rows(heard, corpus), {_PARTITION: families}, rule, levels)
+    judged = certified.judge_curve(curve, families, observed, tested[key, _PARTITION], rule)
     (tolerance,) = rule.tolerances
     for column, verdict in enumerate(judged.verdicts[tolerance]):
         intervals = [of_family[column] for of_family in judged.families]
@@ -127,13 +126,15 @@ def _tested(
         )
 
 
-def _loss(answer: Answer, failed: float) -> float:
-    """As `certify` has it: a failed row gets the value that counts against the model."""
-    return failed if answer.status != OK else float(answer.predicted_label != answer.correct_label)
+def _rise(original: Answer, model: Answer) -> float:
+    """Of the loss; a row without an answer on either side is harm, as `certify` has it."""
+    if original.status != OK or model.status != OK:
+        return 1.0
+    right = original.correct_label
+    return float(model.predicted_label != right) - float(original.predicted_label != right)
 
 
 def _rows(heard: Hearing, corpus: str) -> Rows:
     examples = [pair.example for pair in heard.pairs]
-    source: npt.NDArray[np.int64] = np.unique([example.source_id for example in examples], return_inverse=True)[1]
-    ids = pa.array([example.sample_id for example in examples])
-    return Rows(corpus, ids, source, tuple(pair.family for pair in heard.pairs))
+    ids, sources = ([getattr(example, name) for example in examples] for name in ("sample_id", "source_id"))
+    return Rows.of(corpus, pa.array(ids), pa.array(sources), [pair.family for pair in heard.pairs])

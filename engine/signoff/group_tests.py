@@ -1,0 +1,137 @@
+"""Tests and bounds of the excess of groups of rows (families, or all rows) at B budgets.
+
+Exact where every unit is a draw of -1, 0 or 1, bets elsewhere. Nothing passes whose observed excess is above the
+tolerance, in rows or in recordings, nor a group so small that not even an unchanged one could. Knows no budgets' order
+and no decision.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.engine.signoff.rule import gamma_of
+from earmark.engine.signoff.units import Estimand, Test, Units
+from earmark.kernels import betting, bounds, exact
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+Bound = Callable[[Sequence["GroupTest"], float], list[FloatArray]]
+_SLACK = 1e-9  # of an observed excess that is compared with a tolerance
+
+
+class GroupTest(NamedTuple):
+    """A group of n units and what happened to it at B budgets."""
+
+    test: Test
+    estimand: Estimand
+    n: int
+    by_row: FloatArray  # (B,) observed excess, every row counting alike
+    by_recording: FloatArray  # (B,) every recording counting alike
+    plus: IntArray  # (B,) units that got worse; exact tests only, else empty
+    minus: IntArray  # (B,)
+    values: FloatArray  # (n, B) in the constant order; bets only, else empty
+    weights: FloatArray  # (n,)
+
+    @property
+    def observed(self) -> FloatArray:
+        """(B,) of the excess that is tested."""
+        return self.by_row if self.estimand == "rows" else self.by_recording
+
+    def fewest(self, tolerance: float, level: float) -> int:
+        """A smaller group cannot pass, even if no answer changes."""
+        return fewest_units(self.test, tolerance, level)
+
+
+def fewest_units(test: Test, tolerance: float, level: float) -> int:
+    """The fewest units with which a test passes at a level if no answer changes."""
+    fewest = exact.testable_size(tolerance, level, gamma_of(level))
+    return max(fewest, _fewest_recordings(tolerance, level)) if test == "bets" else fewest
+
+
+@cache
+def _fewest_recordings(tolerance: float, level: float) -> int:
+    return betting.testable_recordings(tolerance, level)
+
+
+def group_test(units: Units, difference: FloatArray) -> GroupTest:
+    """The test of a group, from the paired differences (all rows, B)."""
+    of_rows = difference[units.rows]
+    sizes = np.bincount(units.recording)
+    firsts = np.cumsum(sizes) - sizes
+    sums = np.add.reduceat(of_rows, firsts, axis=0)
+    means = sums / sizes[:, None]
+    by_row, by_recording = of_rows.mean(axis=0), means.mean(axis=0)
+    nothing = np.empty((0, difference.shape[1]))
+    if units.test != "bets" and np.array_equal(of_rows, np.sign(of_rows)):
+        drawn = of_rows[firsts]
+        counts = (drawn > 0).sum(axis=0), (drawn < 0).sum(axis=0)
+        return GroupTest(units.test, units.estimand, units.n, by_row, by_recording, *counts, nothing, nothing[:, 0])
+    values, weights = means, np.ones(units.n)
+    if units.most_rows is not None:
+        values, weights = sums / units.most_rows, sizes / units.most_rows
+    none = np.empty(0, dtype=np.int64)
+    return GroupTest("bets", units.estimand, units.n, by_row, by_recording, none, none, values, weights)
+
+
+def p_values(groups: Sequence[GroupTest], tolerance: float, level: float) -> list[FloatArray]:
+    """(B,) of each: H0 is "the excess is at least the tolerance"; below `level` with probability at most `level`."""
+    gamma = gamma_of(level)
+    found = _all_at_once(
+        groups,
+        lambda n, plus, minus: exact.p_values(n, plus, minus, tolerance, gamma),
+        lambda values, weights: betting.p_value(values, weights, tolerance),
+    )
+    return [
+        np.ones_like(p)
+        if group.n < group.fewest(tolerance, level)
+        else np.where(np.maximum(group.by_row, group.by_recording) > tolerance + _SLACK, 1.0, p)
+        for group, p in zip(groups, found, strict=True)
+    ]
+
+
+def upper_bounds(groups: Sequence[GroupTest], level: float) -> list[FloatArray]:
+    """(B,) of each: too low with probability at most `level`, and never below what was observed."""
+    gamma = gamma_of(level)
+    found = _all_at_once(
+        groups,
+        lambda n, plus, minus: bounds.upper_bounds(n, plus, minus, level, gamma),
+        lambda values, weights: betting.upper_bound(values, weights, level),
+    )
+    return [
+        np.maximum(of, np.maximum(group.by_row, group.by_recording)) for group, of in zip(groups, found, strict=True)
+    ]
+
+
+def lower_bounds(groups: Sequence[GroupTest], level: float) -> list[FloatArray]:
+    """(B,) of each: too high with probability at most `level`."""
+    gamma = gamma_of(level)
+    return _all_at_once(
+        groups,
+        lambda n, plus, minus: bounds.lower_bounds(n, plus, minus, level, gamma),
+        lambda values, weights: betting.lower_bound(values, weights, level),
+    )
+
+
+def _all_at_once(
+    groups: Sequence[GroupTest],
+    of_counts: Callable[[IntArray, IntArray, IntArray], FloatArray],
+    of_bets: Callable[[FloatArray, FloatArray], float],
+) -> list[FloatArray]:
+    """(B,) of each group; exact ones as if they were one, because the same counts come up again and again."""
+    found: list[FloatArray] = [np.empty(0)] * len(groups)
+    by_counts = [g for g, group in enumerate(groups) if group.test != "bets"]
+    for g, group in enumerate(groups):
+        if group.test == "bets":
+            columns = np.ascontiguousarray(group.values.T)
+            found[g] = np.array([of_bets(column, group.weights) for column in columns])
+    if by_counts:
+        n = np.concatenate([np.full(len(groups[g].plus), groups[g].n) for g in by_counts])
+        plus, minus = (np.concatenate([getattr(groups[g], name) for g in by_counts]) for name in ("plus", "minus"))
+        ends = np.cumsum([len(groups[g].plus) for g in by_counts])
+        for g, of_group in zip(by_counts, np.split(of_counts(n, plus, minus), ends[:-1]), strict=True):
+            found[g] = of_group
+    return found

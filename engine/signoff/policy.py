@@ -1,0 +1,101 @@
+"""policy.json: which budget a deployment gives to which question, where routing was claimed and is approved.
+
+It says how a family is told from a question, or that it cannot be, and sends what it does not know to raw audio. Knows
+the claim and how partitions were made; no outcomes.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from earmark.engine.errors import InputError
+from earmark.engine.outcomes import atomic
+from earmark.engine.outcomes.recipes import read_recipes
+
+FILE = "policy.json"
+SCHEMA = "earmark.policy/1"
+_CERTIFICATE = "certificate.json"
+
+
+def policies(claim: Mapping[str, Any], partitions: Sequence[str], run: Path) -> list[dict[str, Any]]:
+    """A policy for every candidate that routing is approved for."""
+    recipes = read_recipes(run)
+    by_name = {candidate["name"]: candidate for candidate in claim["candidates"]}
+    found = []
+    for approved in claim["approved"]:
+        if approved["kind"] != "routing":
+            continue
+        candidate = by_name[approved["candidate"]]
+        of_corpus = recipes.get(candidate["corpus"])
+        names = [name for name in partitions if of_corpus is None or name in of_corpus.partitions] or list(partitions)
+        recipe = None if of_corpus is None else of_corpus.partitions.get(names[0])
+        found.append(
+            {
+                **{name: candidate[name] for name in ("answerer", "corpus", "method", "seeds")},
+                "tolerance": claim["tolerance"],
+                "partition": names[0],
+                "retained": approved["retained"],
+                "families": [
+                    {"family": route["family"], "budget": route["budget"]} for route in candidate["policy"]["families"]
+                ],
+                "unknown": 1.0,
+                **_told(recipe),
+            }
+        )
+    return found
+
+
+def _told(recipe: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How a family is told from a question."""
+    rule = None if recipe is None else recipe.get("rule")
+    if rule == "keyword":
+        return {"deployable": True, "tell": {**recipe, "of": "the category text that a question comes with"}}  # type: ignore[dict-item]
+    if rule == "semantic" and "clusters" in (recipe or {}):
+        return {"deployable": True, "tell": {**recipe, "of": "the embedding of the question"}}  # type: ignore[dict-item]
+    why = "families are labels of the benchmark, which no question carries when it is asked"
+    return {"deployable": False, "tell": {"rule": rule, "reason": why}}
+
+
+def content(certificate: Mapping[str, Any]) -> bytes | None:
+    """What policy.json holds beside a certificate; None where nothing is routed."""
+    found = certificate["claim"]["policies"]
+    if not found:
+        return None
+    return (json.dumps({"schema": SCHEMA, "policies": found}, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def difference(certificate: Mapping[str, Any], folder: Path) -> str | None:
+    """How the policy.json beside a certificate is not the one that it states; None where it is."""
+    path, wanted = folder / FILE, content(certificate)
+    if wanted is None:
+        return f"{FILE}: the certificate routes nothing" if path.exists() else None
+    if not path.is_file():
+        return f"{FILE}: the file is gone"
+    return None if path.read_bytes() == wanted else f"{FILE}: differs from the policies of the certificate"
+
+
+def check_before(folder: Path) -> None:
+    """Refuse to sign into a folder whose policy.json is not the one that the certificate beside it made."""
+    path = folder / FILE
+    if not path.exists():
+        return
+    try:
+        stated = json.loads((folder / _CERTIFICATE).read_bytes())
+        same = content(stated) == path.read_bytes()
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        same = False
+    if not same:
+        raise InputError(
+            path, f"is not what the {_CERTIFICATE} beside it made: it was changed", "move it away, and certify again"
+        )
+
+
+def write(certificate: Mapping[str, Any], folder: Path) -> None:
+    """Put policy.json beside a certificate, or take away that of the certificate before."""
+    check_before(folder)
+    wanted = content(certificate)
+    if wanted is not None:
+        atomic.write_file(folder / FILE, wanted)
+    else:
+        (folder / FILE).unlink(missing_ok=True)

@@ -1,0 +1,152 @@
+"""How many questions it takes: the power of the tests themselves, not of a formula that is nearly theirs.
+
+Power is the probability that a family passes at one budget. Of the exact test it is summed over the counts that pass,
+of bets it is simulated by drawing recordings. Knows rates, or recordings that were seen; no families and no files.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import bdtr, ndtri
+
+from earmark.engine.signoff.group_tests import GroupTest, fewest_units
+from earmark.engine.signoff.rule import gamma_of
+from earmark.kernels import betting, exact
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+TARGET = 0.9  # the power that "enough" means
+_LATTICE = 0.87, 0.95  # where counts are few, power jumps: outside of this, another number of units is looked for
+_MOST_UNITS = 200_000  # more are not computed but extrapolated
+_REACH = 6.0  # standard deviations of a count that are summed over
+_COLUMNS = 24  # counts of improvements at which the edge of what passes is computed; in between it is a line
+_DRAWS = 2_000
+_SEED = 42
+
+
+# Exact tests -------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def exact_power(n: int, excess: float, flips: float, tolerance: float, level: float) -> float:
+    """Probability that n independent rows pass, of which a share `flips` changes and `excess` more to the worse."""
+    if n < fewest_units("exact", tolerance, level):
+        return 0.0
+    plus, minus = max(0.0, (flips + excess) / 2), max(0.0, (flips - excess) / 2)
+    spread = _REACH * math.sqrt(n * minus * (1 - minus)) + 3
+    low, high = max(0, math.floor(n * minus - spread)), min(n, math.ceil(n * minus + spread))
+    some = np.unique(np.linspace(low, high, min(_COLUMNS, high - low + 1)).round().astype(np.int64))
+    improved = np.arange(low, high + 1)
+    worse = np.floor(np.interp(improved, some, _most_worse(n, some, tolerance, level)) + 1e-9)
+    share = np.diff(bdtr(improved, n, minus), prepend=bdtr(low - 1, n, minus) if low else 0.0)
+    passes = np.where(worse >= 0, bdtr(worse.clip(0), n - improved, min(1.0, plus / (1 - minus))), 0.0)
+    return float(min(1.0, share @ np.where(worse >= n - improved, 1.0, passes)))
+
+
+def _most_worse(n: int, improved: IntArray, tolerance: float, level: float) -> IntArray:
+    """For each count of improvements the most newly wrong answers that pass; -1 where not even none does."""
+    fails = np.minimum(improved + math.floor(n * tolerance) + 2, n - improved + 1)  # above the tolerance, or impossible
+    passes = np.full(len(improved), -1, dtype=np.int64)
+    while (fails - passes > 1).any():
+        middle = (fails + passes) // 2
+        tried = np.where(fails - passes > 1, middle, passes.clip(0))
+        good = exact.p_values(n, tried, improved, tolerance, gamma_of(level)) <= level
+        undecided = fails - passes > 1
+        passes = np.where(undecided & good, middle, passes)
+        fails = np.where(undecided & ~good, middle, fails)
+    return passes
+
+
+@lru_cache(maxsize=4096)
+def needed_rows(excess: float, flips: float, tolerance: float, level: float) -> int | None:
+    """Independent rows for 90% power; None where the excess is not within the tolerance."""
+    if excess >= tolerance:
+        return None
+    guess = ((float(ndtri(1 - level)) + float(ndtri(TARGET))) / (tolerance - excess)) ** 2 * flips
+    return _fewest(
+        lambda n: exact_power(n, excess, flips, tolerance, level), fewest_units("exact", tolerance, level), guess, level
+    )
+
+
+# Bets --------------------------------------------------------------------------------------------------------
+
+
+def needed_recordings(values: FloatArray, weights: FloatArray, tolerance: float, level: float) -> int | None:
+    """Recordings like these for 90% power of a bet; None where their excess is not within the tolerance."""
+    excess = values.sum() / weights.sum()
+    if excess >= tolerance:
+        return None
+    spread = float(np.mean((values - tolerance * weights) ** 2)) - float(np.mean(values - tolerance * weights)) ** 2
+    room = (tolerance - excess) * float(weights.mean())
+    guess = 1.9 * ((float(ndtri(1 - level)) + float(ndtri(TARGET))) / room) ** 2 * spread  # what bets cost, about
+
+    def power(n: int) -> float:
+        return betting.pass_rate(values, weights, n, tolerance, level, draws=_DRAWS, seed=_SEED)
+
+    return _fewest(power, fewest_units("bets", tolerance, level), guess, level)
+
+
+def recordings_like(
+    sizes: Sequence[int], excess: float, flips: float, icc: float, *, draws: int = 20_000
+) -> tuple[FloatArray, FloatArray]:
+    """Means and weights of simulated recordings, with as many rows each as some of `sizes`, for a guess of rates.
+
+    Two rows of a recording share their fate with probability `icc`.
+    """
+    rng = np.random.default_rng(_SEED)
+    size = rng.choice(np.asarray(sizes, dtype=np.int64), size=draws)
+    recording = np.repeat(np.arange(draws), size)
+    shared = rng.random(len(recording)) < math.sqrt(icc)
+    fate = np.where(shared, rng.random(draws)[recording], rng.random(len(recording)))
+    change = np.where(fate < (flips + excess) / 2, 1.0, np.where(1 - fate < (flips - excess) / 2, -1.0, 0.0))
+    return np.bincount(recording, weights=change) / size, np.ones(draws)
+
+
+def needed(group: GroupTest, budget: int, tolerance: float, level: float) -> int | None:
+    """Units (rows or recordings) for 90% power at what was seen of a group at one of its budgets."""
+    if group.test == "bets":
+        return needed_recordings(group.values[:, budget], group.weights, tolerance, level)
+    plus, minus = int(group.plus[budget]), int(group.minus[budget])
+    return needed_rows((plus - minus) / group.n, (plus + minus) / group.n, tolerance, level)
+
+
+# The search --------------------------------------------------------------------------------------------------
+
+
+def _fewest(power: Callable[[int], float], least: int, guess: float, level: float) -> int:
+    """About the fewest units with a power of TARGET, from a guess; power rises with them, but for a lattice's teeth."""
+    if power(least) >= TARGET:
+        return least
+    found: dict[int, float] = {}
+    n = min(_MOST_UNITS, max(least + 1, round(guess)))
+    for _ in range(12):
+        found[n] = power(n)
+        below = max((m for m, p in found.items() if p < TARGET), default=least)
+        above = min((m for m, p in found.items() if p >= TARGET and m > below), default=None)
+        if (above is not None and above - below <= max(1, above // 100)) or (n == _MOST_UNITS and found[n] < TARGET):
+            break
+        aim = round(_scaled(n, found[n], level) * (1.0 if found[n] < TARGET else 0.995))
+        if above is None:
+            n = min(_MOST_UNITS, max(aim, below + 1))
+        else:
+            n = min(max(aim, below + 1), above - 1) if len(found) < 6 else (below + above) // 2
+    enough = [m for m, p in found.items() if p >= TARGET]
+    if not enough:
+        return round(_scaled(n, found[n], level))
+    best = min(enough)
+    if found[best] > _LATTICE[1]:  # a tooth: the end of the one before may be nearer
+        tried = {m: power(m) for m in np.unique(np.linspace(max(least, best // 2), best, 48).astype(int)).tolist()}
+        near = [m for m, p in tried.items() if _LATTICE[0] <= p <= _LATTICE[1]]
+        best = min(near, key=lambda m: abs(tried[m] - TARGET), default=best)
+    return best
+
+
+def _scaled(n: int, reached: float, level: float) -> float:
+    """The number of units for TARGET by the normal approximation, from the power that n have."""
+    score = float(ndtri(1 - level))
+    shown = max(0.3, score + float(ndtri(min(max(reached, 1e-4), 1 - 1e-4))))
+    return n * ((score + float(ndtri(TARGET))) / shown) ** 2

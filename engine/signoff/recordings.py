@@ -1,0 +1,114 @@
+"""Which recording a row is about: its source_id, or the column that was declared; and columns that may be meant.
+
+Rows of one recording are not independent, and a column that is never looked at would be taken for nothing. Reads the
+columns of raw cells that no row of ours has; no losses.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes import store
+from earmark.engine.outcomes.schema import ROW
+
+NONE = "none"  # declared: every row has a recording of its own
+_NAMES = re.compile(
+    r"(^|[_.\s-])(recordings?|audios?|clips?|wavs?|sounds?|sources?|files?|filenames?|paths?|tracks?|videos?|"
+    r"utterances?|segments?|speakers?|sessions?|youtube|urls?)($|[_.\s-])",
+    re.IGNORECASE,
+)
+_AUDIO = re.compile(r"\.(wav|flac|mp3|ogg|opus|m4a|aac|mp4|webm|aiff?)$", re.IGNORECASE)
+_MOSTLY = 0.5  # of a column's values
+
+
+class Suspect(NamedTuple):
+    """A column of a raw cell that looks like recordings, and repeats."""
+
+    cell: str
+    column: str
+    values: int  # different ones
+    rows: int
+
+    @property
+    def words(self) -> str:
+        return (
+            f"Column '{self.column}' of {self.cell} looks like the recording of a question and repeats "
+            f"({self.values} values in {self.rows} rows), but every row is taken as independent: "
+            f"name it with --source {self.column}, or declare --source none."
+        )
+
+
+class Found(NamedTuple):
+    """The recording of every row of a cell, and what else might be one."""
+
+    source_id: pa.Array
+    suspects: tuple[Suspect, ...]
+
+
+def of_cell(cell: store.Cell, files: Iterable[Path], declared: str | None) -> Found:
+    """The recordings of a raw cell's rows, by its source_id or a declared column; raises InputError."""
+    if declared == NONE:
+        return Found(cell.sample_id, ())
+    if declared is not None and declared != "source_id":
+        return Found(_column(cell, files, declared), ())
+    if not cell.source_id.equals(cell.sample_id):
+        return Found(cell.source_id, ())
+    others = _others(files)
+    suspects = []
+    for name in others.column_names:
+        values = others[name].drop_null().unique().to_pylist()
+        if 1 < len(values) < len(others) and _looks_like_recordings(name, values):
+            suspects.append(Suspect(str(cell.key), name, len(values), len(others)))
+    return Found(cell.source_id, tuple(suspects))
+
+
+def looks_like_a_name(column: str) -> bool:
+    """Whether a column is called like recordings."""
+    return bool(_NAMES.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column)))
+
+
+def _looks_like_recordings(name: str, values: Sequence[str]) -> bool:
+    return looks_like_a_name(name) or sum(bool(_AUDIO.search(value)) for value in values) > _MOSTLY * len(values)
+
+
+def _others(files: Iterable[Path]) -> pa.Table:
+    """The text columns that rows of ours do not have."""
+    tables = []
+    for path in files:
+        file = pq.ParquetFile(path)
+        names = [
+            field.name
+            for field in file.schema_arrow
+            if field.name not in ROW.names
+            and (pa.types.is_string(field.type) or pa.types.is_large_string(field.type) or _is_text_dictionary(field))
+        ]
+        table = file.read(names, use_threads=False)
+        tables.append(pa.table({name: table[name].cast(pa.string()) for name in names}))
+    return pa.concat_tables(tables, promote_options="default")
+
+
+def _is_text_dictionary(field: pa.Field) -> bool:
+    return bool(pa.types.is_dictionary(field.type)) and bool(pa.types.is_string(field.type.value_type))
+
+
+def _column(cell: store.Cell, files: Iterable[Path], name: str) -> pa.Array:
+    """A declared column, in the order of the cell's rows."""
+    tables = []
+    for path in files:
+        file = pq.ParquetFile(path)
+        if name not in file.schema_arrow.names:
+            known = first_few([n for n in file.schema_arrow.names if n not in ("sample_id", "loss")], 12)
+            raise InputError(f"--source {name}", f"{cell.key} has no such column (it has {known})", "name one, or none")
+        tables.append(file.read(["sample_id", name], use_threads=False))
+    table = pa.concat_tables(tables)
+    values = table[name].cast(pa.string()).combine_chunks()
+    if values.null_count:
+        raise InputError(f"--source {name}", f"is null in {values.null_count} rows of {cell.key}", "fill the column")
+    ids = table["sample_id"].cast(pa.string()).combine_chunks()
+    return values.take(pc.index_in(cell.sample_id, value_set=ids))
