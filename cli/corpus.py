@@ -82,12 +82,13 @@ def corpus(
       earmark corpus synthetic:certification:500
     """
     from earmark.cli.corpus_table import corpus_table
+    from earmark.cli.testable import fewest_recordings
     from earmark.engine.corpus import describe, partitions
     from earmark.engine.corpus.corpus import open_corpus
-    from earmark.engine.signoff.rule import Rule, gamma_of
-    from earmark.kernels.exact import testable_size
+    from earmark.engine.outcomes.plan_file import PLAN
+    from earmark.engine.signoff.rule import Rule
 
-    Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
+    rule = Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
     if workers is not None and workers < 0:
         raise click.BadParameter("is at least 0", param_hint="--workers")
     if encoder is not None and clusters is None:
@@ -103,11 +104,14 @@ def corpus(
                 found, clusters, encoder=encoder or ENCODER, least=min_family, seed=seed, report=progress
             )
             made, middle = [*made, clustered.partition], clustered.middle
-        written = partitions.write(out, found, made) if out is not None else None
+        written = None
+        if out is not None:  # a sweep that was begun there keeps the partitions that it declared
+            write = partitions.append if (out / PLAN).exists() else partitions.write
+            written = write(out, found, made)
         lengths = None
         if audio != "none":
             lengths = describe.listen(found, decode=audio == "decode", workers=workers, report=progress)
-        said = describe.describe(found, made, testable_size(tolerance, alpha, gamma_of(alpha)), lengths)
+        said = describe.describe(found, made, fewest_recordings(rule), lengths)
         said |= {"path": str(path), "middle_questions": middle, "written": written and str(written)}
     click.echo(json.dumps(said, indent=1, ensure_ascii=False) if as_json else corpus_table(said, everything=everything))
 

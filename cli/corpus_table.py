@@ -73,10 +73,11 @@ def _audio(audio: Mapping[str, Any], everything: bool) -> list[str]:
 
 def _partition(partition: Mapping[str, Any], said: Mapping[str, Any]) -> list[str]:
     families = partition["families"]
-    small = sum(not family["testable"] for family in families)
+    small = [family["fewest"] for family in families if not family["testable"]]
     lines = [f"{partition['name']}: {_count(len(families), 'family', 'families')}"]
     if small:
-        lines[0] += f", {small} too small (fewer than {said['fewest_rows']} recordings)"
+        few = f"{min(small)}" if min(small) == max(small) else f"{min(small)} to {max(small)}"
+        lines[0] += f", {len(small)} too small (fewer than {few} recordings)"
     if len(families) == 1:
         lines[0] += ": no family can be the worst"
     middle = said["middle_questions"] if partition["name"] == "semantic" else {}

@@ -1,6 +1,9 @@
 """`earmark init CORPUS`: a spec to start from, and what it will take."""
 
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -46,25 +49,23 @@ def init(
       earmark init data/MMSU --answerer models/Qwen2-Audio-7B-Instruct --device cuda --out mmsu.toml
       earmark init synthetic:certification:200
     """
+    from earmark.cli.testable import fewest_recordings
     from earmark.engine import spec as specs
     from earmark.engine.answerers.tiny import FOLDERS
     from earmark.engine.corpus import describe, partitions
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.errors import InputError
     from earmark.engine.outcomes.atomic import write_file
-    from earmark.engine.signoff.rule import Rule, gamma_of
+    from earmark.engine.signoff.rule import Rule
     from earmark.engine.sweep import estimate
     from earmark.engine.sweep.draft import draft
-    from earmark.kernels.exact import testable_size
 
-    Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
+    rule = Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
     if out.exists() and not force:
         raise InputError(out, "is there already", "name another file with --out, or use --force")
     with Progress():
         found = open_corpus(corpus, kind, name=name)
-        said = describe.describe(
-            found, partitions.declared(found), testable_size(tolerance, alpha, gamma_of(alpha)), None
-        )
+        said = describe.describe(found, partitions.declared(found), fewest_recordings(rule), None)
         text = draft(
             said,
             file=str(out),
@@ -88,7 +89,22 @@ def init(
         able = sum(family["testable"] for family in partition["families"])
         click.echo(f"  {partition['name']}: {able} of {len(partition['families'])} families can be tested")
     click.echo(words)
-    click.echo(f"wrote {out}\nnext: earmark run {out} --limit 64")
+    click.echo(f"wrote {out}\n{_next(said, corpus, out)}")
+
+
+def _next(said: Mapping[str, Any], corpus: Path, out: Path) -> str:
+    """What to type or to do, in one line or two."""
+    families = [family for partition in said["partitions"] for family in partition["families"]]
+    if any(family["testable"] for family in families):
+        return f"next: earmark run {out} --limit 64"
+    if not families:
+        return f"no family can be tested, as the corpus brings none\nnext: declare families in [partitions] of {out}"
+    largest = max(families, key=lambda family: family["recordings"])
+    return (
+        f"no family can be tested: the largest has {largest['recordings']} of the {largest['fewest']} recordings it "
+        f"needs\nnext: add questions about other recordings, or in {out} name coarser families in [partitions] or "
+        f"merge them with [rule.parents] (earmark corpus {shlex.quote(str(corpus))} lists them)"
+    )
 
 
 def _how(answerer: str, here: bool) -> str:

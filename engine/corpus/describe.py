@@ -1,6 +1,6 @@
 """What is in a corpus: counts, durations, families and what was left out, as one JSON-able mapping.
 
-Knows no terminal; the size a family needs comes from whoever plans.
+Knows no terminal; how many recordings a family needs is told by whoever judges.
 """
 
 import re
@@ -18,6 +18,8 @@ from earmark.engine.corpus.stream import durations
 
 EDGES_S = (0, 1, 2, 5, 10, 20, 30, 60, MOST_SECONDS, float("inf"))
 _SHOWN = 3  # places that are named per reason
+
+Fewest = Callable[[int, int], int]  # rows and recordings of a family -> recordings it needs to be testable
 
 
 class Length(NamedTuple):
@@ -45,9 +47,12 @@ def listen(
 
 
 def describe(
-    corpus: Corpus, partitions: Sequence[Partition], fewest_rows: int, lengths: Sequence[Length] | None
+    corpus: Corpus, partitions: Sequence[Partition], fewest: Fewest, lengths: Sequence[Length] | None
 ) -> dict[str, Any]:
-    """Everything that `earmark corpus` says; a family needs `fewest_rows` recordings to be testable."""
+    """Everything that `earmark corpus` says.
+
+    Questions about one recording are not independent, so a family is as large as it has recordings.
+    """
     sources = [example.source_id for example in corpus.examples]
     per_source = Counter(sources)
     several = [times for times in per_source.values() if times > 1]
@@ -66,8 +71,8 @@ def describe(
             "all": [left._asdict() for left in corpus.left_out],
         },
         "audio": None if lengths is None else _audio(lengths),
-        "fewest_rows": fewest_rows,
-        "partitions": [_partition(partition, sources, fewest_rows) for partition in partitions],
+        "fewest_rows": fewest(1, 1),  # of a family with one question about each recording
+        "partitions": [_partition(partition, sources, fewest) for partition in partitions],
         "recipe": recipe_of(partitions, corpus)._asdict() if partitions else None,
     }
 
@@ -95,16 +100,16 @@ def _audio(lengths: Sequence[Length]) -> dict[str, Any]:
     }
 
 
-def _partition(partition: Partition, sources: Sequence[str], fewest_rows: int) -> dict[str, Any]:
+def _partition(partition: Partition, sources: Sequence[str], fewest: Fewest) -> dict[str, Any]:
     recordings = Counter(family for family, _ in set(zip(partition.families, sources, strict=True)))
-    return {
-        "name": partition.name,
-        "families": [
-            {"family": family, "n": n, "recordings": recordings[family], "testable": recordings[family] >= fewest_rows}
-            for family, n in partition.sizes.items()
-        ],
-        "recipe": partition.recipe,
-    }
+    families = []
+    for family, n in partition.sizes.items():
+        needed = fewest(n, recordings[family])
+        testable = recordings[family] >= needed
+        families.append(
+            {"family": family, "n": n, "recordings": recordings[family], "fewest": needed, "testable": testable}
+        )
+    return {"name": partition.name, "families": families, "recipe": partition.recipe}
 
 
 def _grouped(reasons: Iterable[tuple[str, str]]) -> list[Mapping[str, Any]]:

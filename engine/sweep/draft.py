@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+_CANDIDATES = ("energy",)  # of the template's methods all but the baselines
+
 _TEMPLATE = """\
 # Earmark evaluates what stands here: earmark run {file}
 # Every key is described in docs/run.md. Paths are relative to where the command is typed.
@@ -48,12 +50,14 @@ naive_family = 0
 
 [partitions]            # the families whose worst one decides; declared now, before any outcome is seen
 {partitions}
-[rule]
+[rule]                  # what will be approved, and how surely; declared now, as well
+candidates = [{candidates}] # what may be shipped; each further one shares alpha, so name your selector instead
+claim = "budget"        # one budget for all questions; "routing": one for each family; "both" shares alpha again
 tolerances = [{tolerance:g}]     # allowed excess error of the worst family
 alpha = {alpha:g}           # accepted chance of a false approval
-
+{parents}
 [audits]
-flip_rate = {flips}         # raw questions that are answered twice: the noise under every excess
+flip_rate = 200         # raw questions that are answered twice: the noise under every excess; 0: none
 
 [machine]               # no result depends on it but for last bits
 device = "{device}"
@@ -92,7 +96,8 @@ def draft(
         partitions=_partitions(said),
         tolerance=tolerance,
         alpha=alpha,
-        flips=200 if dtype != "float32" else 0,
+        candidates=", ".join(map(_toml, _CANDIDATES)),
+        parents=_parents(said),
         device=device,
         batch_tokens=16384 if large else 8192,
         kv_mib=32768 if large else 512,
@@ -105,10 +110,10 @@ def _partitions(said: Mapping[str, Any]) -> str:
     lines = []
     for partition in said["partitions"]:
         families = partition["families"]
-        testable = [f"{f['family']} ({f['n']})" for f in families if f["testable"]]
-        small = [f"{f['family']} ({f['n']})" for f in families if not f["testable"]]
+        testable = [f"{f['family']} ({f['recordings']})" for f in families if f["testable"]]
+        small = [f"{f['family']} ({f['recordings']} of {f['fewest']})" for f in families if not f["testable"]]
         lines.append(f"# {partition['name']}: {len(testable)} of {len(families)} families can be tested")
-        lines += _wrapped("can be tested", testable) + _wrapped(f"fewer than {said['fewest_rows']} recordings", small)
+        lines += _wrapped("recordings", testable) + _wrapped("too few recordings", small)
     names = [partition["name"] for partition in said["partitions"]]
     if not names:
         lines.append("# the corpus brings no families: add a side file or semantic clusters")
@@ -116,6 +121,17 @@ def _partitions(said: Mapping[str, Any]) -> str:
     else:
         lines.append(f"names = [{', '.join(map(_toml, names))}]")
     return "\n".join(lines) + "\n"
+
+
+def _parents(said: Mapping[str, Any]) -> str:
+    """As a comment, where a family goes that is too small; nothing where none is."""
+    small = [f["family"] for partition in said["partitions"] for f in partition["families"] if not f["testable"]]
+    if not small:
+        return ""
+    return (
+        "# [rule.parents]        # a family that cannot be tested refuses every budget: merge it with others\n"
+        f'# {_toml(small[0])} = "other"\n'
+    )
 
 
 def _wrapped(what: str, names: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from corpus import layouts
 
+from earmark.engine.outcomes import store
 from earmark.engine.outcomes.recipes import read_recipes
 
 MANY = [
@@ -71,11 +72,41 @@ def test_json_holds_everything(folder: Path, tmp_path: Path) -> None:
     assert sum(bin_["clips"] for bin_ in said["audio"]["histogram"]) == 91
     (partition,) = said["partitions"]
     assert partition["families"] == [
-        {"family": "light", "n": 89, "recordings": 82, "testable": True},
-        {"family": "dark", "n": 11, "recordings": 11, "testable": False},
+        {"family": "light", "n": 89, "recordings": 82, "fewest": 73, "testable": True},
+        {"family": "dark", "n": 11, "recordings": 11, "fewest": 73, "testable": False},
     ]
     assert said["written"] == str(tmp_path / "run" / "partitions.parquet")
     assert read_recipes(tmp_path / "run")["c"]._asdict() == said["recipe"]
+
+
+def test_families_that_repeat_recordings_need_as_many_as_certify_does(tmp_path: Path) -> None:
+    """Two questions about each recording: bets take 77 recordings where the exact test takes 73."""
+    rows = [
+        {"sample_id": f"{i}-{q}", "audio": f"{i}.wav", "question": f"{q}?", "choices": ["a", "b"], "answer": "a"}
+        | {"topic": "seventy-six" if i < 76 else "seventy-seven"}
+        for i in range(153)
+        for q in range(2)
+    ]
+    folder = layouts.manifest(tmp_path / "c", rows=rows)
+    done = run(folder, "--by", "topic", "--audio", "none")
+    assert "topic: 2 families, 1 too small (fewer than 77 recordings)" in done.stdout.splitlines()
+    assert (
+        "  seventy-six       152  #######################################  too small, in 76 recordings" in done.stdout
+    )
+    families = json.loads(run(folder, "--by", "topic", "--audio", "none", "--json").stdout)["partitions"][0]["families"]
+    assert [(f["family"], f["fewest"], f["testable"]) for f in families] == [
+        ("seventy-seven", 77, True),
+        ("seventy-six", 77, False),
+    ]
+
+
+def test_a_sweep_that_was_begun_keeps_its_partitions(tmp_path: Path) -> None:
+    run("synthetic:certification:3", "--audio", "none", "--by", "native", "--out", tmp_path)
+    (tmp_path / "plan.json").write_text("{}")
+    done = run("synthetic:certification:3", "--audio", "none", "--by", "need", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    table = store.read_partitions(tmp_path)[0]  # type: ignore[index]
+    assert store.partition_names(table) == ["native", "need"]
 
 
 def test_headers_decoding_or_neither(folder: Path) -> None:

@@ -204,6 +204,7 @@ def test_init_writes_a_spec_that_runs(tmp_path: Path) -> None:
         "tiny",
         (0.4, 0.2, 0.1, 0.05),
     )
+    assert (made.rule.candidates, made.rule.claim, made.audits.flip_rate) == (("energy",), "budget", 200)
     again = invoke("init", "synthetic:certification:150", "--out", spec)
     assert "is there already" in str(again.exception)
 
@@ -219,7 +220,35 @@ def test_init_counts_where_the_answerer_is_not_here(tmp_path: Path) -> None:
     assert spec.read_text().startswith(f"# When this was written: {said}")
     assert "0 of 6 families can be tested" in done.output
     assert (read(spec).answerers[0].dtype, read(spec).audits.flip_rate) == ("bfloat16", 200)
-    assert "#   fewer than" in spec.read_text()
+    assert "#   too few recordings:          count (9 of 36), event (9 of 36)" in spec.read_text()
+    assert "# [rule.parents]        # a family that cannot be tested refuses" in spec.read_text()
+    assert (
+        "no family can be tested: the largest has 9 of the 36 recordings it needs\nnext: add questions" in done.output
+    )
+    assert "earmark run" not in done.output
+
+
+def test_init_counts_recordings_as_certify_does(tmp_path: Path) -> None:
+    rows = [
+        {"sample_id": f"{i}-{q}", "audio": f"{i}.wav", "question": f"{q}?", "choices": ["a", "b"], "answer": "a"}
+        | {"family": "many" if i < 76 else "more"}
+        for i in range(153)
+        for q in range(2)
+    ]
+    spec, folder = tmp_path / "spec.toml", layouts.manifest(tmp_path / "c", rows=rows)
+    done = invoke("init", folder, "--no-measure", "--out", spec)
+    assert "c: 306 questions about 153 recordings\n  native: 1 of 2 families can be tested\n" in done.output
+    assert (
+        "#   recordings:                  more (77)\n#   too few recordings:          many (76 of 77)"
+        in spec.read_text()
+    )
+    assert done.output.endswith(f"next: earmark run {spec} --limit 64\n")
+
+
+def test_init_of_a_corpus_without_families_asks_for_some(tmp_path: Path) -> None:
+    done = invoke("init", layouts.dcase2026(tmp_path / "c"), "--no-measure", "--out", tmp_path / "spec.toml")
+    assert done.exit_code == 0, done.output
+    assert f"next: declare families in [partitions] of {tmp_path / 'spec.toml'}\n" in done.output
 
 
 @pytest.mark.parametrize(

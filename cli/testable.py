@@ -1,0 +1,19 @@
+"""How large a family must be for the rule to test it, for the commands that look at a corpus."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from earmark.engine.signoff.rule import Rule
+
+
+def fewest_recordings(rule: "Rule") -> Callable[[int, int], int]:
+    """Rows and recordings of a family -> the recordings it needs to pass if no answer changes.
+
+    One candidate is assumed, and the smallest tolerance of the rule.
+    """
+    from earmark.engine.signoff.group_tests import fewest_units
+    from earmark.engine.signoff.units import test_of
+
+    tolerance, alpha = min(rule.tolerances), rule.look_alpha
+    return lambda rows, recordings: fewest_units(test_of(rows, recordings, rule), tolerance, alpha)
