@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from earmark.engine.report import question_tables
-from earmark.engine.report.decisions import Json, where, who
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, count, percent, plain, unit_of_axis
 from earmark.engine.report.tables import Cell, Table, folded_if_long, numbers, text, under
+from earmark.engine.report.words import Json, where, who
 
 
 def tables(audits: Json, unit: Unit) -> list[Table]:

@@ -6,9 +6,10 @@ Every number is the certificate's own, rounded for reading; what has no entries 
 from markupsafe import Markup
 
 from earmark.engine.report import meaning
-from earmark.engine.report.decisions import Group, Json, who
+from earmark.engine.report.decisions import Group
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent, percents, unit_of_axis
 from earmark.engine.report.tables import Cell, Table, folded_if_long, numbers, text, under
+from earmark.engine.report.words import Json, who
 
 PAIRS_SHOWN = 20
 _ARROW = {1: "▲", 0: "·", -1: "▼"}  # only where every interval is on one side of zero

@@ -33,7 +33,8 @@ class Curves(NamedTuple):
     note: str
     average: Sequence[Point]
     family: Sequence[Point]
-    approved: Sequence[float]  # budgets
+    alone: Sequence[float]  # the smallest budgets that pass by themselves
+    approved: float | None = None  # the budget that is approved
 
 
 class Tolerance(NamedTuple):
@@ -53,7 +54,8 @@ def panel(curves: Curves, tolerances: Sequence[Tolerance], shared: Iterable[floa
     """The panel; `shared` are the numbers of all panels that share the vertical axis."""
     y = svg.axis([*shared, *(t.value for t in tolerances)], _BOTTOM, _TOP)
     x = svg.Axis(0, 1, _LEFT, _RIGHT)
-    approved = "".join(f"M{svg.px(x.at(b))} {_BOTTOM + 1}l5 8h-10z" for b in sorted(set(curves.approved)))
+    alone = "".join(_below(x.at(b)) for b in sorted(set(curves.alone)) if b != curves.approved)
+    approved = "" if curves.approved is None else _below(x.at(curves.approved))
     body = [
         svg.name(0, 14, curves.heading, 46, "heading"),
         svg.name(0, 31, curves.note, 58, "muted"),
@@ -61,9 +63,15 @@ def panel(curves: Curves, tolerances: Sequence[Tolerance], shared: Iterable[floa
         *_tolerance_lines(y, tolerances),
         *_series(x, y, curves.average, "average", -_MARK_GAP),
         *_series(x, y, curves.family, "family", _MARK_GAP),
+        svg.path(alone, "alone"),
         svg.path(approved, "approved"),
     ]
     return svg.frame(WIDTH, HEIGHT, f"Excess against budget: {curves.heading}", desc, body)
+
+
+def _below(x: float) -> str:
+    """A triangle under the axis."""
+    return f"M{svg.px(x)} {_BOTTOM + 1}l5 8h-10z"
 
 
 def _grid(x: svg.Axis, y: svg.Axis, unit: Unit) -> list[str]:

@@ -1,18 +1,20 @@
-"""The decisions of a certificate in the order of a reader: groups of results, headlines, the facts behind them.
+"""The verdicts of a certificate by (answerer, corpus, partition): what passes alone, uncorrected, and on what facts.
 
-A group is (answerer, corpus, partition); its decision at a tolerance is the smallest approved budget of any method and
-seed. Takes every number as the certificate has it; computes no statistics.
+Nothing here is an approval: only the claim approves, and `claim` tells it. Takes every number as the certificate has
+it; computes no statistics.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from markupsafe import Markup
 
-from earmark.engine.report.numbers import Unit, percent
+from earmark.engine.report.numbers import percent
+from earmark.engine.report.words import Json, sentence, where
 
-Json = dict[str, Any]
+ALONE = "alone, uncorrected"
 
-REFUSED = Markup("No budget below 1 is approved")
+Arm = tuple[str, int]  # method and seed
+Place = tuple[str, str, str]  # answerer, corpus, partition
 
 
 class Group(NamedTuple):
@@ -25,43 +27,42 @@ class Group(NamedTuple):
     gains: list[Json]
     chains: list[Json]
     overlaps: list[Json]
+    approved: dict[Arm, float]  # the budget that the claim approves for a method and seed
 
     @property
     def where(self) -> Markup:
         return where(self.answerer, self.corpus, self.partition)
 
 
-class Routed(NamedTuple):
-    """A policy that sends each family to a budget of its own."""
-
-    result: Json
-    policy: Json
-
-    @property
-    def raw(self) -> list[str]:
-        """The families that need all of their audio."""
-        return [route["family"] for route in self.policy["families"] if route["budget"] == 1]
-
-    @property
-    def compressed(self) -> list[Json]:
-        """The others, from the smallest budget up."""
-        return sorted((r for r in self.policy["families"] if r["budget"] < 1), key=lambda r: float(r["budget"]))
-
-
 class Decision(NamedTuple):
-    """What a group may do at one tolerance, told by its best result, or by the one nearest to approval."""
+    """What passes alone in a group at one tolerance, told by one of its results."""
 
-    group: Group
     tolerance: float
-    approved: bool
     headline: Markup
     result: Json
     certified: Json
     evidence: Json | None  # the entry of `budgets` that the facts are taken from
-    budget: str
+    passes_at: str
+    corrected: str  # the same at the level of the claim
+    teller: str  # why it is this result that tells
     rivals: int  # methods and seeds that were tried
-    passed: int  # how many of them have an approved budget
-    routed: Routed | None  # where sending each family to a budget of its own keeps less audio
+
+    @property
+    def passes(self) -> bool:
+        return saves(self.certified["budget"])
+
+    @property
+    def reason(self) -> str:
+        """Why the result passes alone, and where, or why it does not."""
+        reason = self.certified["reason"]
+        return sentence(f"alone at {self.passes_at}: {reason}" if self.passes else reason)
+
+    @property
+    def next_step(self) -> str:
+        """The certificate's advice; what passes alone is no advice to ship it."""
+        if self.certified["next"]["action"] == "ship":
+            return "It passes alone; what may be shipped is what the claim approves."
+        return sentence(self.certified["next"]["text"])
 
     @property
     def unnamed(self) -> list[str]:
@@ -72,118 +73,115 @@ class Decision(NamedTuple):
 
 def groups(certificate: Json) -> list[Group]:
     """The groups in the order of the certificate."""
-    found: dict[tuple[str, str, str], list[Json]] = {}
+    results_of: dict[Place, list[Json]] = {}
     for result in certificate["results"]:
-        found.setdefault(_key(result), []).append(result)
+        results_of.setdefault(_key(result), []).append(result)
     others = {
         field: [(_key(entry), entry) for entry in certificate[field]] for field in ("gains", "chains", "overlaps")
     }
-    return [
-        Group(
-            *key,
-            sorted(results, key=_relevance),
-            *([entry for k, entry in entries if k == key] for entries in others.values()),
-        )
-        for key, results in found.items()
-    ]
+    return [_group(key, results, others, certificate["claim"]) for key, results in results_of.items()]
 
 
-def decisions(group: Group, rule: Json) -> list[Decision]:
+def _group(key: Place, results: list[Json], others: dict[str, list[tuple[Place, Json]]], claim: Json) -> Group:
+    approved = _approved(claim, key[:2])
+    mine = {field: [entry for place, entry in entries if place == key] for field, entries in others.items()}
+    ordered = sorted(results, key=lambda result: (_arm(result) not in approved, *_relevance(result)))
+    return Group(*key, ordered, mine["gains"], mine["chains"], mine["overlaps"], approved)
+
+
+def _approved(claim: Json, key: tuple[str, str]) -> dict[Arm, float]:
+    """What the claim approves for all families at once, by method and seed."""
+    by_name = {candidate["name"]: candidate for candidate in claim["candidates"]}
+    approved: dict[Arm, float] = {}
+    for entry in claim["approved"]:
+        candidate = by_name[entry["candidate"]]
+        if entry["kind"] == "budget" and (candidate["answerer"], candidate["corpus"]) == key:
+            approved |= {(candidate["method"], seed): entry["budget"] for seed in candidate["seeds"]}
+    return approved
+
+
+def decisions(group: Group, claim: Json) -> list[Decision]:
     """One decision per tolerance, in the order of the certificate."""
-    found = []
-    for i, entry in enumerate(group.results[0]["certified"]):
-        candidates = [(result, result["certified"][i]) for result in group.results]
-        passed = [(r, c) for r, c in candidates if saves(c["budget"])]
-        if passed:
-            result, certified = min(passed, key=lambda rc: (rc[1]["budget"], _harm(budget_at(rc[0], rc[1]["budget"]))))
-            evidence = budget_at(result, certified["budget"])
-            headline = _ship(group, result, certified["budget"])
-        else:
-            result, certified = min(candidates, key=lambda rc: _harm(nearest(rc[0])))
-            evidence = nearest(result)
-            headline = REFUSED
-        found.append(
-            Decision(
-                group=group,
-                tolerance=entry["tolerance"],
-                approved=bool(passed),
-                headline=headline,
-                result=result,
-                certified=certified,
-                evidence=evidence,
-                budget=approved_budget(certified["budget"]),
-                rivals=len(candidates),
-                passed=len(passed),
-                routed=_routed(result, i, certified["budget"], rule),
-            )
-        )
-    return found
+    return [_decision(group, i, entry["tolerance"], claim) for i, entry in enumerate(group.results[0]["certified"])]
 
 
-def _routed(result: Json, i: int, approved: float | None, rule: Json) -> Routed | None:
-    """The policy of the decision's own result: the cheapest of all methods would be a choice on these answers."""
-    if not result["routing"] or rule["tolerance_average"] is not None:  # it claims the family's tolerance only
-        return None
-    policy = result["routing"][i]
-    return Routed(result, policy) if policy["retained"] < (approved or 1) - 1e-9 else None
+def _decision(group: Group, i: int, tolerance: float, claim: Json) -> Decision:
+    result = _teller(group, i)
+    certified = result["certified"][i]
+    approved = group.approved.get(_arm(result)) if tolerance == claim["tolerance"] else None
+    if approved is not None:
+        evidence = budget_at(result, approved)
+    elif saves(certified["budget"]):
+        evidence = budget_at(result, certified["budget"])
+    else:
+        evidence = nearest(result)
+    passed = sum(saves(r["certified"][i]["budget"]) for r in group.results)
+    return Decision(
+        tolerance=tolerance,
+        headline=_headline(group, result, certified["budget"], passed),
+        result=result,
+        certified=certified,
+        evidence=evidence,
+        passes_at=share_of(certified["budget"]),
+        corrected=corrected_words(result, tolerance, claim),
+        teller=_teller_words(group, result, saves(certified["budget"]), approved is not None),
+        rivals=len(group.results),
+    )
 
 
-def headline(found: list[Decision], unit: Unit) -> Markup:
-    """The one sentence on top of the page."""
-    if not found:
-        return Markup("Nothing was certified")
-    if len(found) == 1:
-        return found[0].headline
-    approved = [d for d in found if d.approved]
-    if not approved:
-        return REFUSED
-    if len({(d.group.answerer, d.group.corpus) for d in found}) == 1:
-        for tolerance in sorted({d.tolerance for d in approved}):
-            shipped = _everywhere([d for d in found if d.tolerance == tolerance])
-            if shipped is not None:
-                return Markup("{}, within {}").format(shipped, unit.tolerance(tolerance))
-    share = "all" if len(approved) == len(found) else f"{len(approved)} of"
-    return Markup("A budget below 1 is approved in {} {} decisions").format(share, len(found))
+def _teller(group: Group, i: int) -> Json:
+    """The seed that binds the approved candidate with the smallest budget; without one, what is nearest to passing."""
+    if group.approved:
+        method = min((budget, arm) for arm, budget in group.approved.items())[1][0]
+        seeds = [r for r in group.results if r["method"] == method and _arm(r) in group.approved]
+        if seeds:
+            return max(seeds, key=lambda r: _order(r["certified"][i]["budget"]))
+    return min(
+        group.results,
+        key=lambda r: (
+            _order(r["certified"][i]["budget"]),
+            _harm(budget_at(r, r["certified"][i]["budget"]) if saves(r["certified"][i]["budget"]) else nearest(r)),
+        ),
+    )
 
 
-def _everywhere(found: list[Decision]) -> Markup | None:
-    """The smallest budget of one method and seed that is approved under every partition."""
-    if len(found) == 1:
-        return found[0].headline if found[0].approved else None
-    approved = [_approvals(d) for d in found]
-    common = [choice for choice in approved[0] if all(choice in others for others in approved[1:])]
-    if not common:
-        return None
-    budget, method, seed = min(common, key=lambda choice: choice[0])  # the most relevant result among equals
-    result = next(r for r in found[0].group.results if (r["method"], r["seed"]) == (method, seed))
-    ship = _ship(found[0].group, result, budget)
-    return Markup("{} under every partition").format(ship)
+def _teller_words(group: Group, result: Json, passes: bool, claimed: bool) -> str:
+    """Why the decision is told by a result: what is approved comes first, else what does best by itself."""
+    if _arm(result) not in group.approved:
+        return "Nearest to passing" if not passes else "Passes lowest"
+    if not claimed:
+        return "The approved method"
+    seeds = sum(method == result["method"] for method, _ in group.approved)
+    return "Approved, worst seed" if seeds > 1 else "Approved"
 
 
-def _approvals(decision: Decision) -> list[tuple[float, str, int]]:
-    """Every (budget, method, seed) that saves audio and is approved at the tolerance, most relevant results first."""
-    return [
-        (entry["budget"], result["method"], result["seed"])
-        for result in decision.group.results
-        for entry in result["budgets"]
-        for d in entry["decisions"]
-        if saves(entry["budget"]) and d["tolerance"] == decision.tolerance and d["decision"] == "approve"
-    ]
+def _headline(group: Group, result: Json, budget: float | None, passed: int) -> Markup:
+    """How many pass alone: which of them does best is no finding, since it was chosen on these answers."""
+    tried = len(group.results)
+    if tried == 1:
+        if saves(budget):
+            return Markup("<code>{}</code> passes alone at {} of the audio").format(result["method"], percent(budget))
+        return Markup("<code>{}</code> does not pass alone below 100%").format(result["method"])
+    verb = "passes" if passed <= 1 else "pass"
+    return Markup("{} of {} methods and seeds {} alone below 100%").format(passed or "None", tried, verb)
 
 
-def _ship(group: Group, result: Json, budget: float) -> Markup:
-    """The headline of an approval; the seed is told where the method has several."""
-    seeds = {r["seed"] for r in group.results if r["method"] == result["method"]}
-    seed = f" (seed {result['seed']})" if len(seeds) > 1 else ""
-    return Markup("Ship <code>{}</code>{} at {} of the audio").format(result["method"], seed, percent(budget))
+def corrected_words(result: Json, tolerance: float, claim: Json) -> str:
+    """The smallest budget that passes at the level of the claim, or why there is none."""
+    if result["corrected"] is not None and tolerance == result["corrected"]["tolerance"]:
+        return share_of(result["corrected"]["budget"])
+    if not claim["guaranteed"]:
+        return "not by the paper's rule"
+    return "not claimed" if tolerance == claim["tolerance"] else "not claimed at this tolerance"
 
 
 def saves(budget: float | None) -> bool:
-    """Whether an approved budget spares any audio."""
+    """Whether a budget spares any audio."""
     return budget is not None and budget < 1
 
 
-def approved_budget(budget: float | None) -> str:
+def share_of(budget: float | None) -> str:
+    """The smallest budget that passes."""
     if budget is None:
         return "none"
     return percent(budget) if budget < 1 else "none below 1"
@@ -195,33 +193,21 @@ def budget_at(result: Json, budget: float) -> Json | None:
 
 
 def nearest(result: Json) -> Json | None:
-    """The largest evaluated budget below 1: the reason of a refusal speaks of it."""
+    """The largest evaluated budget below 1: the reason of a failure speaks of it."""
     return max((b for b in result["budgets"] if b["budget"] < 1), key=lambda b: float(b["budget"]), default=None)
 
 
-def who(result: Json) -> Markup:
-    """Method and seed."""
-    return Markup("<code>{}</code>, seed {}").format(result["method"], result["seed"])
+def _arm(result: Json) -> Arm:
+    return result["method"], result["seed"]
 
 
-def where(*names: str) -> Markup:
-    """Names side by side, each isolated from the writing direction of the others."""
-    return Markup(" · ").join(Markup("<bdi>{}</bdi>").format(name) for name in names)
-
-
-def sentence(words: str) -> str:
-    """A fragment as a sentence: a capital in front, a full stop behind."""
-    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
-
-
-def tolerance_words(tolerance: float, average: float | None, unit: Unit) -> str:
-    """The tolerance of the worst family, and that of the average where it is another."""
-    words = unit.tolerance(tolerance)
-    return words if average is None else f"{words} (average {unit.tolerance(average)})"
-
-
-def _key(entry: Json) -> tuple[str, str, str]:
+def _key(entry: Json) -> Place:
     return entry["answerer"], entry["corpus"], entry["partition"]
+
+
+def _order(budget: float | None) -> float:
+    """Budgets that save audio by size, all others behind them."""
+    return budget if budget is not None and budget < 1 else 2.0
 
 
 def _harm(budget: Json | None) -> float:
@@ -229,6 +215,6 @@ def _harm(budget: Json | None) -> float:
 
 
 def _relevance(result: Json) -> tuple[float, float, str, int]:
-    """Smaller approved budgets first, then less harm, then by name."""
-    approved = sum(c["budget"] if saves(c["budget"]) else 2 for c in result["certified"])
-    return approved, _harm(nearest(result)), result["method"], result["seed"]
+    """Smaller budgets first, then less harm, then by name."""
+    passing = sum(_order(certified["budget"]) for certified in result["certified"])
+    return passing, _harm(nearest(result)), result["method"], result["seed"]

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from earmark.engine.report import curves, heatmap, intervals
-from earmark.engine.report.decisions import Group, Json, saves
+from earmark.engine.report.decisions import Group, saves
 from earmark.engine.report.numbers import Unit, percent, unit_of_axis
+from earmark.engine.report.words import Json
 
 _PANELS_SHOWN = 6
 
@@ -39,45 +40,47 @@ def _name(entry: Json) -> str:
 
 
 def _curves(group: Group, rule: Json, unit: Unit) -> FigureSet:
-    drawn = [_panel_of(result, unit) for result in group.results]
+    drawn = [_panel_of(result, group, unit) for result in group.results]
     shared = [v for c in drawn for v in curves.values(c)]
     tolerances = [curves.Tolerance(t, unit.tick(t)) for t in sorted(rule["tolerances"])]
     if rule["tolerance_average"] is not None:
         value = rule["tolerance_average"]
         tolerances.append(curves.Tolerance(value, f"avg {unit.tick(value)}"))
     panels = [
-        curves.panel(c, tolerances, shared, unit, _panel_words(result, unit))
+        curves.panel(c, tolerances, shared, unit, _panel_words(result, group, unit))
         for c, result in zip(drawn, group.results, strict=True)
     ]
     return FigureSet(
         "Excess against budget",
-        "Look for the gap between the two curves: it is the damage that the average hides. A budget holds where the "
-        "whole interval of the worst family lies below the dashed tolerance.",
+        "Look for the gap between the two curves: it is the damage that the average hides. A budget passes alone, "
+        "uncorrected, where the whole interval of the worst family lies below the dashed tolerance.",
         panels[:_PANELS_SHOWN],
         panels[_PANELS_SHOWN:],
     )
 
 
-def _panel_of(result: Json, unit: Unit) -> curves.Curves:
+def _panel_of(result: Json, group: Group, unit: Unit) -> curves.Curves:
     def points(field: str) -> list[curves.Point]:
         return [
             curves.Point(b["budget"], b[field]["estimate"], b[field]["lower"], b[field]["upper"], implied=b["implied"])
             for b in result["budgets"]
         ]
 
-    certified = [c for c in result["certified"] if saves(c["budget"])]
-    approved = [f"{percent(c['budget'])} within {unit.tolerance(c['tolerance'])}" for c in certified]
-    note = "approved: " + "; ".join(approved) if approved else "no budget below 1 is approved"
+    passing = [c for c in result["certified"] if saves(c["budget"])]
+    alone = [f"{percent(c['budget'])} ({unit.tolerance(c['tolerance'])})" for c in passing]
+    approved = group.approved.get((result["method"], result["seed"]))
+    note = "uncorrected: " + (", ".join(alone) if alone else "none below 100%")
     return curves.Curves(
         _name(result),
-        note,
+        note if approved is None else f"approved: {percent(approved)} · {note}",
         points("excess_average"),
         points("excess_family"),
-        [c["budget"] for c in certified],
+        [c["budget"] for c in passing],
+        approved,
     )
 
 
-def _panel_words(result: Json, unit: Unit) -> str:
+def _panel_words(result: Json, group: Group, unit: Unit) -> str:
     first, last = result["budgets"][0], result["budgets"][-1]
 
     def at(b: Json) -> str:
@@ -90,10 +93,12 @@ def _panel_words(result: Json, unit: Unit) -> str:
     ends = at(first) if first is last else f"{at(first)} {at(last)}"
     verdicts = " ".join(
         f"Within {unit.tolerance(c['tolerance'])}: "
-        + (f"{percent(c['budget'])} is approved." if saves(c["budget"]) else "no budget below 1 is approved.")
+        + (f"{percent(c['budget'])} passes alone." if saves(c["budget"]) else "no budget below 100% passes alone.")
         for c in result["certified"]
     )
-    return f"{ends} {verdicts}"
+    approved = group.approved.get((result["method"], result["seed"]))
+    claimed = "" if approved is None else f"The claim approves {percent(approved)}. "
+    return f"{ends} {claimed}Uncorrected: {verdicts}"
 
 
 # Families by budget ----------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Renders a certificate as one HTML page that needs nothing else: no network, no script, no other file.
 
-Knows the order of the story (decisions, figures, tables, how to read it) and nothing of statistics. Reads no file but
-its own template and style sheet.
+Knows the order of the story (the claim, what was declared, what passes alone, figures, tables, how to read it) and
+nothing of statistics. Reads no file but its own templates and style sheet.
 """
 
 import re
@@ -14,21 +14,26 @@ from markupsafe import Markup
 from earmark.engine.errors import InputError
 from earmark.engine.report import (
     audit_tables,
+    claim,
     comparison_tables,
     decisions,
+    declared,
+    families,
     figures,
     meaning,
     numbers,
     result_tables,
     run_tables,
+    words,
 )
-from earmark.engine.report.decisions import Decision, Group, Json
+from earmark.engine.report.decisions import Decision, Group
 from earmark.engine.report.figures import FigureSet
 from earmark.engine.report.meaning import Said
 from earmark.engine.report.numbers import Unit
 from earmark.engine.report.tables import Table
+from earmark.engine.report.words import Json
 
-SCHEMA = "earmark.certificate/1"
+SCHEMA = "earmark.certificate/2"
 _FORBIDDEN = re.compile("[^\t\n -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -40,6 +45,7 @@ class Section(NamedTuple):
     decisions: list[tuple[Decision, list[Said]]]
     methods: Table | None
     figures: list[FigureSet]
+    families: list[Table]
     results: list[tuple[Markup, list[Table]]]
     tables: list[Table]
     folds: list[tuple[str, list[Table]]]
@@ -59,9 +65,11 @@ def render(certificate: Json) -> str:
     source = page.render(
         certificate=certificate,
         unit=unit,
-        confidence=numbers.percent(1 - 2 * certificate["rule"]["alpha"]),
-        confidence_one=numbers.percent(1 - certificate["rule"]["alpha"]),
-        headline=decisions.headline([d for s in sections for d, _ in s.decisions], unit),
+        confidence=numbers.percent(1 - 2 * certificate["claim"]["alpha"]),
+        confidence_bootstrap=numbers.percent(1 - 2 * certificate["rule"]["alpha"]),
+        told=claim.told(certificate, unit),
+        candidates=claim.candidates(certificate["claim"]),
+        declared=declared.declared(certificate),
         sections=sections,
         errors=run_tables.errors(certificate["errors"]),
         audits=audit_tables.tables(certificate["audits"], unit),
@@ -80,6 +88,7 @@ def _section(ident: str, group: Group, certificate: Json, unit: Unit) -> Section
         result_tables.frontiers(group, unit),
         comparison_tables.gains(group, unit),
         comparison_tables.overlaps(group, unit),
+        families.probability_ratios(group.results),
     ]
     folds = [
         ("Chains: families added one by one", [comparison_tables.chain(c, unit) for c in group.chains]),
@@ -91,29 +100,32 @@ def _section(ident: str, group: Group, certificate: Json, unit: Unit) -> Section
     return Section(
         ident=ident,
         group=group,
-        decisions=[(d, _meaning(d, certificate, unit)) for d in decisions.decisions(group, certificate["rule"])],
-        methods=result_tables.every_method(group, unit),
+        decisions=[
+            (d, _meaning(d, group, certificate, unit)) for d in decisions.decisions(group, certificate["claim"])
+        ],
+        methods=result_tables.every_method(group, certificate["claim"], unit),
         figures=figures.of_group(group, certificate["rule"], unit),
-        results=[(decisions.who(result), _of_result(result, unit)) for result in group.results],
+        families=families.of_partition(group.results, certificate["rule"]["tolerances"], unit),
+        results=[(words.who(result), _of_result(result, unit)) for result in group.results],
         tables=[table for table in every if table is not None],
         folds=[(label, found) for label, found in folds if found],
     )
 
 
-def _meaning(decision: Decision, certificate: Json, unit: Unit) -> list[Said]:
+def _meaning(decision: Decision, group: Group, certificate: Json, unit: Unit) -> list[Said]:
     """After what to do: is harm local, does the question help, is it used."""
     harm = meaning.harm(decision, certificate["rule"]["tolerance_average"], unit)
     return [
         *([harm] if harm else []),
-        *meaning.conditioning(certificate, decision.group, decision.tolerance),
-        *meaning.question(certificate, decision.group, decision.tolerance),
+        *meaning.conditioning(certificate, group, decision.tolerance),
+        *meaning.question(certificate, group, decision.tolerance),
     ]
 
 
 def _of_result(result: Json, unit: Unit) -> list[Table]:
     every = [
         result_tables.budgets(result, unit),
-        result_tables.families(result, unit),
+        families.by_budget(result, unit),
         result_tables.reasons(result, unit),
         result_tables.merged(result),
         result_tables.routing(result, unit),
@@ -132,9 +144,11 @@ def _environment() -> Environment:
     environment.globals.update(
         percent=numbers.percent,
         plain=numbers.plain,
-        sentence=decisions.sentence,
-        tolerance_words=decisions.tolerance_words,
-        who=decisions.who,
+        sentence=words.sentence,
+        tolerance_words=words.tolerance_words,
+        who=words.who,
+        candidate_words=claim.candidate_words,
+        alone=decisions.ALONE,
     )
     return environment
 

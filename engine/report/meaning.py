@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from earmark.engine.report.decisions import Decision, Group, Json
+from earmark.engine.report.decisions import Decision, Group
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, percent
+from earmark.engine.report.words import Json, listed
 
 _IDENTITY = (
     *("kind", "answerer", "reference_answerer", "corpus", "partition", "agnostic", "conditioned"),
@@ -49,7 +50,7 @@ def harm(decision: Decision, average: float | None, unit: Unit) -> Said | None:
     return Said(
         "Harm",
         Markup("{}: {} of {} families {} above {} at {} ({}){}{}.").format(
-            start, len(failing), n, verb, allowed, at, _names([f["family"] for f in ordered]), of_two, mean
+            start, len(failing), n, verb, allowed, at, listed([f["family"] for f in ordered], _NAMED), of_two, mean
         ),
     )
 
@@ -174,26 +175,49 @@ def _overlap(a: Json, kept: Sequence[Json]) -> str:
 
 
 def assumed(certificate: Json) -> list[str]:
-    """What a verdict rests on that no outcome can show."""
-    rule = certificate["rule"]
-    by_source = any(r["resampling"] == "source" for r in certificate["results"])
-    unit = "Recordings" if by_source else "Questions"
-    conditioned = any(g["conditioned"] for g in certificate["gains"])
-    found = [
-        f"{unit} are independent draws of what will be asked, family by family; another mix inside a family, another "
-        "answerer or another prompt needs a certificate of its own.",
-        f"The partitions ({', '.join(rule['partitions'])}), budgets and tolerances were declared before any "
-        "answer was seen.",
-        f"An approval may be wrong with probability {rule['alpha']:g} at most, each by itself."
-        if rule["name"] == "certified"
-        else "Percentile bootstrap intervals are taken at their word, and nothing pays for the search over budgets.",
+    """What the claim and the verdicts rest on that no outcome can show."""
+    rule, claim = certificate["rule"], certificate["claim"]
+    shared = any(result["sources"] < result["n"] for result in certificate["results"])
+    planned = certificate["declared"]["plan"] is not None
+    sentences = [
+        f"{_independent(rule, shared)} are independent draws of what will be asked, family by family; another mix "
+        "inside a family, another answerer or another prompt needs a certificate of its own.",
+        *_of_recordings(certificate),
+        f"The partitions ({', '.join(rule['partitions'])}), budgets, tolerances and candidates were declared before "
+        f"any answer was seen{', in plan.json' if planned else '; no plan.json shows it'}.",
+        *_of_error(claim, certificate["follows"]),
     ]
-    if conditioned:
-        found.append("Conditioned selectors know the question when audio is compressed, and never its answer.")
-    return found
+    if any(g["conditioned"] for g in certificate["gains"]):
+        sentences.append("Conditioned selectors know the question when audio is compressed, and never its answer.")
+    return sentences
 
 
-def _names(names: Sequence[str]) -> Markup:
-    shown = Markup(", ").join(Markup("<bdi>{}</bdi>").format(name) for name in names[:_NAMED])
-    rest = len(names) - _NAMED
-    return shown + (f" and {rest} more" if rest > 0 else "")
+def _independent(rule: Json, shared: bool) -> str:
+    """What is taken as independent of what."""
+    if not shared:
+        return "Questions"
+    return "Questions, also those about one recording," if rule["clustering"] == "ignore" else "Recordings"
+
+
+def _of_recordings(certificate: Json) -> list[str]:
+    """Which mean is tested where rows share recordings."""
+    estimands = {family.get("estimand") for result in certificate["results"] for family in result["families"]}
+    most = certificate["rule"]["max_rows_per_recording"]
+    if "recordings" in estimands:
+        return [
+            "Where the rows of a family share recordings, its excess is the mean over recordings, each counting alike "
+            "however many questions it has."
+        ]
+    return [] if most is None else [f"No recording that will be asked about has more than {most} questions."]
+
+
+def _of_error(claim: Json, follows: Json | None) -> list[str]:
+    if not claim["guaranteed"]:
+        return ["Percentile bootstrap intervals are taken at their word, and nothing pays for the search over budgets."]
+    over = f", over {claim['k']} candidates together" if claim["k"] > 1 else ""
+    chain = f" With the certificates before, at most {percent(follows['alpha_spent'])}." if follows else ""
+    return [
+        f"What the claim approves is wrong with probability {percent(claim['alpha'])} at most{over}.{chain} Every "
+        "verdict of one method, seed and partition may be wrong with that probability by itself; the best of several "
+        "promises nothing."
+    ]

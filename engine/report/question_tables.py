@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from earmark.engine.report.decisions import Json, where
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, count, percent
 from earmark.engine.report.tables import Table, folded_if_long, numbers, text, under
+from earmark.engine.report.words import Json, where
 
 
 def family_gains(entries: Sequence[Json], unit: Unit) -> Table:

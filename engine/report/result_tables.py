@@ -1,32 +1,35 @@
-"""The tables of results: what became of every method, per budget, per family, reasons and frontiers.
+"""The tables of results: what each method does alone, per budget, the reasons, its routing and its frontiers.
 
-Every number is the certificate's own, rounded for reading.
+Every number is the certificate's own, rounded for reading. Verdicts are each method's own, and every table that shows
+one says that it is uncorrected; what holds at the level of the claim stands beside it.
 """
 
 from markupsafe import Markup
 
-from earmark.engine.report.decisions import Group, Json, approved_budget, sentence, who
+from earmark.engine.report.decisions import ALONE, Group, corrected_words, share_of
 from earmark.engine.report.numbers import NONE, TOKENS, Unit, count, p_value, percent, percents
 from earmark.engine.report.tables import Cell, Table, folded_if_long, numbers, text, under
+from earmark.engine.report.words import Json, sentence, who
 
-_MARKS = {"approve": "✓", "reject": "✕", "inconclusive": "?"}
+_VERDICTS = {"approve": ("pass", "✓ passes"), "reject": ("reject", "✕ rejected"), "inconclusive": ("", "? not shown")}
 
 
-def every_method(group: Group, unit: Unit) -> Table | None:
+def every_method(group: Group, claim: Json, unit: Unit) -> Table | None:
     """What became of every method and seed, at every tolerance; None where there is but one."""
     rows = [
         (
             who(result),
             unit.tolerance(c["tolerance"]),
-            approved_budget(c["budget"]),
+            share_of(c["budget"]),
+            corrected_words(result, c["tolerance"], claim),
             sentence(c["reason"]),
-            sentence(c["next"]["text"]),
+            NONE if c["next"]["action"] == "ship" else sentence(c["next"]["text"]),
         )
         for result in group.results
         for c in result["certified"]
     ]
-    columns = [*text("Method"), *numbers("Tolerance", "Approved budget"), *text("Reason", "Next")]
-    return Table("Every method and seed", columns, rows, folded=True) if len(group.results) > 1 else None
+    columns = [*text("Method"), *numbers("Tolerance", "Passes alone at", "Corrected"), *text("Reason", "Next")]
+    return Table(f"Every method and seed, {ALONE}", columns, rows, folded=True) if len(group.results) > 1 else None
 
 
 def frontiers(group: Group, unit: Unit) -> Table:
@@ -34,7 +37,7 @@ def frontiers(group: Group, unit: Unit) -> Table:
     rows = [
         (
             who(result),
-            unit.tolerance(f["tolerance"]),
+            unit.tolerance(f["tolerance"] if variant == "family" else f["tolerance_average"]),
             variant,
             percent(f["grid"][variant]),
             under(percent(f["interpolated"][variant]), percents(ends["lower"], ends["upper"])),
@@ -53,7 +56,7 @@ def frontiers(group: Group, unit: Unit) -> Table:
         *text("Variant"),
         *numbers("Grid", "Interpolated", "Audio tokens", "At smallest", "At full"),
     ]
-    caption = "Frontiers: the smallest budget whose excess is within the tolerance"
+    caption = "Frontiers: the smallest budget whose excess is within the tolerance (they describe, and approve nothing)"
     return folded_if_long(caption, columns, rows)
 
 
@@ -72,27 +75,33 @@ def routing(result: Json, unit: Unit) -> Table | None:
         (routes[0]["family"], count(routes[0]["n"]), *(_routed(route) for route in routes))
         for routes in zip(*(policy["families"] for policy in policies), strict=True)
     ]
-    caption = Markup("{}: routing, each family at its own smallest approved budget").format(who(result))
-    return folded_if_long(caption, [*text("Family"), *numbers("Rows", *heads)], rows)
+    caption = Markup("{}: each family at its own smallest budget that passes ({})").format(who(result), ALONE)
+    return Table(caption, [*text("Family"), *numbers("Rows", *heads)], rows, folded=True)
 
 
 def _routed(route: Json) -> Cell:
-    return "raw audio" if route["budget"] == 1 else under(percent(route["budget"]), f"p {p_value(route['p'])}")
+    if route["budget"] < 1:
+        return under(percent(route["budget"]), f"p {p_value(route['p'])}")
+    return "raw audio" if route["tested"] else under("raw audio", "too small to be tested")
 
 
 def budgets(result: Json, unit: Unit) -> Table:
     """One row per evaluated budget."""
     tolerances = [c["tolerance"] for c in result["certified"]]
+    corrected = result["corrected"]
     rows = [
         (
             under(percent(b["budget"]), "not run" if b["implied"] else NONE),
             *(verdict(d["decision"]) for d in b["decisions"]),
-            _estimate(b["excess_average"], unit),
-            _estimate(b["excess_family"], unit),
+            *([_corrected(b["budget"], corrected["budget"])] if corrected else []),
+            _average(b, unit),
+            _worst(b, unit),
             b["worst_family"],
             unit.number(b["hidden_damage"]),
             percent(b["concentration_top2"]),
             under(percent(b["answer_consistency"]), "⚠ paradox" if b["consistency_paradox"] else NONE),
+            _flagged(b["copies_of_raw"], b["budget"] < 1 and b["copies_of_raw"] == 1, "⚠ compresses nothing"),
+            percent(b["answers_of_silence"]),
             count(b["n"]),
             count(b["plus"]),
             count(b["minus"]),
@@ -103,13 +112,14 @@ def budgets(result: Json, unit: Unit) -> Table:
     ]
     columns = [
         *numbers("Budget"),
-        *text(*(f"Within {unit.tolerance(t)}" for t in tolerances)),
+        *text(*(f"Alone, within {unit.tolerance(t)}" for t in tolerances)),
+        *text(*([f"Corrected, within {unit.tolerance(corrected['tolerance'])}"] if corrected else [])),
         *numbers("Average excess", "Worst-family excess"),
         *text("Worst family"),
-        *numbers("Hidden damage", "Share of two worst", "Same answers"),
+        *numbers("Hidden damage", "Share of two worst", "Same answers", "Copies of raw audio", "Answers of silence"),
         *numbers("Rows", "Worse", "Better", "Loss", "Audio tokens"),
     ]
-    return Table(Markup("{}: budgets").format(who(result)), columns, rows)
+    return Table(Markup("{}: budgets (verdicts {})").format(who(result), ALONE), columns, rows)
 
 
 def reasons(result: Json, unit: Unit) -> Table:
@@ -128,27 +138,11 @@ def reasons(result: Json, unit: Unit) -> Table:
     ]
     columns = [
         *numbers("Budget", "Tolerance"),
-        *text("Decision"),
+        *text("Alone"),
         *numbers("Largest p", "On the walk"),
         *text("Reason"),
     ]
-    return Table(Markup("{}: reasons").format(who(result)), columns, rows, folded=True)
-
-
-def families(result: Json, unit: Unit) -> Table:
-    """Families by budgets: excess, its interval, and the rows that got worse and better."""
-    cells = {(f["family"], i): f for i, b in enumerate(result["budgets"]) for f in b["families"]}
-    rows = []
-    for family in dict.fromkeys(name for name, _ in cells):
-        entries = [cells.get((family, i)) for i in range(len(result["budgets"]))]
-        known = [e for e in entries if e is not None]
-        rare = "too few rows" if any(e["rare"] for e in known) else NONE
-        rows.append((under(family, rare), count(known[0]["n"]), *(_family_cell(e, unit) for e in entries)))
-    columns = [
-        *text("Family"),
-        *numbers("Rows", *(percent(b["budget"]) for b in result["budgets"])),
-    ]
-    return Table(Markup("{}: excess of each family").format(who(result)), columns, rows, folded=True)
+    return Table(Markup("{}: reasons ({})").format(who(result), ALONE), columns, rows, folded=True)
 
 
 def merged(result: Json) -> Table | None:
@@ -162,19 +156,31 @@ def merged(result: Json) -> Table | None:
 
 
 def verdict(decision: str) -> Markup:
-    """A decision as a mark and a word."""
-    return Markup('<span class="{0}">{1} {0}</span>').format(decision, _MARKS.get(decision, "?"))
+    """A decision as a mark and a word; none of them approves."""
+    kind, words = _VERDICTS.get(decision, ("", decision))
+    return Markup('<span class="{}">{}</span>').format(kind, words)
 
 
-def _estimate(entry: Json, unit: Unit) -> Cell:
-    return under(unit.number(entry["estimate"]), unit.interval(entry["lower"], entry["upper"]))
+def _corrected(budget: float, smallest: float | None) -> Markup:
+    """Whether a walk at the level of the claim reaches a budget: it stops at the first that fails."""
+    return verdict("approve" if smallest is not None and budget >= smallest else "inconclusive")
 
 
-def _family_cell(f: Json | None, unit: Unit) -> Cell:
-    if f is None:
-        return NONE
-    changed = f"+{f['plus']} \N{MINUS SIGN}{f['minus']}"
-    tested = Markup("<br/>p {}").format(", ".join(map(p_value, f["p"]))) if f["p"] else ""
-    return Markup("{}<small>{}<br/>{}{}</small>").format(
-        unit.number(f["excess"]), unit.interval(f["lower"], f["upper"]), changed, tested
-    )
+def _average(b: Json, unit: Unit) -> Cell:
+    return _estimate(b["excess_average"], b["excess_average_recordings"], "over recordings", unit)
+
+
+def _worst(b: Json, unit: Unit) -> Cell:
+    return _estimate(b["excess_family"], b["excess_family_tested"], "as tested", unit)
+
+
+def _estimate(entry: Json, other: float | None, word: str, unit: Unit) -> Cell:
+    """An estimate with its interval, and the same counted otherwise where that is another number."""
+    value, interval = unit.number(entry["estimate"]), unit.interval(entry["lower"], entry["upper"])
+    if other is None or unit.number(other) == value:
+        return under(value, interval)
+    return Markup("{}<small>{}<br/>{}: {}</small>").format(value, interval, word, unit.number(other))
+
+
+def _flagged(share: float | None, flagged: bool, flag: str) -> Cell:
+    return under(percent(share), flag if flagged else NONE)

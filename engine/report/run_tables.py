@@ -8,16 +8,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-from earmark.engine.report.decisions import Group, Json, who
+from earmark.engine.report.claim import CLAIMS
+from earmark.engine.report.decisions import Group
 from earmark.engine.report.numbers import Unit, count, percent, plain
 from earmark.engine.report.tables import Table, folded_if_long, numbers, text
+from earmark.engine.report.words import Json, who
 
 _RULE_WORDS = {
     "name": "Rule",
     "loss": "Loss",
     "alpha": "Accepted chance of a false approval, and of an end of an interval",
     "gamma": "Part of it that pays for unknown rates of change",
-    "tolerances": "Allowed excess of the worst family",
+    "tolerances": "Allowed excess of the worst family; the first is claimed",
     "tolerance_average": "Allowed average excess",
     "clustering": "Clustering",
     "replicates": "Bootstrap replicates",
@@ -28,11 +30,24 @@ _RULE_WORDS = {
     "partitions": "Partitions",
     "reference_answerer": "Reference answerer of cross-backbone gains",
     "in_domain": "Methods declared to be certified on what trained them",
+    "claim": "What is claimed",
+    "candidates": "What may be shipped",
+    "looks": "Declared looks at rows that grow",
+    "max_rows_per_recording": "Most rows of a recording, declared",
+    "source": "Column that names the recording",
+    "allow_vacuous": "Families that need no audio, and may",
+}
+_ABSENT = {  # what a field that is null or empty means
+    "tolerance_average": "the same as the family's",
+    "candidates": "every method; the baselines (uniform, random) only where there is nothing else",
+    "max_rows_per_recording": "none: where rows share recordings, the mean over recordings is tested",
+    "source": "source_id, where rows have one",
+    "allow_vacuous": "none",
 }
 
 
 def errors(entries: Sequence[Json]) -> Table:
-    """The cells that have rows with an error status."""
+    """The cells that have rows without an answer."""
     rows = [
         (
             Markup("<code>{}</code>, seed {}").format(e["method"], e["seed"]),
@@ -41,16 +56,18 @@ def errors(entries: Sequence[Json]) -> Table:
             percent(e["budget"]),
             count(e["rows"]),
             count(e["errors"]),
-            e["first"],
+            count(e["not_asked"]),
+            count(e["too_short"]),
+            Markup("<br/>").join(e["first"]),
         )
         for e in entries
     ]
     columns = [
         *text("Method", "Where", "Stream"),
-        *numbers("Budget", "Rows", "Errors"),
+        *numbers("Budget", "Rows", "Failed", "Not asked", "Too short"),
         *text("The first of them"),
     ]
-    return folded_if_long("Cells with errors", columns, rows)
+    return folded_if_long("Cells with rows that have no answer", columns, rows)
 
 
 def selectors(entries: Sequence[Json]) -> Table | None:
@@ -76,8 +93,12 @@ def rule(declared: Json) -> Table:
 
 
 def _rule_value(field: str, value: Any) -> str:
-    if field == "tolerance_average" and value is None:
-        return "the same as the family's"
+    if field in _ABSENT and value in (None, []):
+        return _ABSENT[field]
+    if field == "claim":
+        return CLAIMS[value]
+    if field == "source" and value == "none":
+        return "none: every row is declared to have a recording of its own"
     if field == "parents":
         return ", ".join(f"{family} into {parent}" for family, parent in value.items()) or "none"
     return plain(value)

@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 from statistics import fmean, median, stdev
 from typing import Any
 
-Json = dict[str, Any]
+from report.claim_example import ALPHA, Json, claim_of, complete, family_of
 
 FAMILIES = ("counting", "emotion", "music", "speech_content", "temporal order")
 METHODS = ("energy", "learned_agnostic", "learned_conditioned", "uniform")
@@ -26,7 +26,17 @@ def certificate(
     corpora: tuple[str, ...] = ("mmau",),
     partitions: tuple[str, ...] = ("query_family",),
     harm: float = 0.3,
+    rule: str = "certified",
     loss: str = "zero-one",
+    claim: str = "budget",
+    candidates: tuple[str, ...] = (),
+    hearing: dict[str, str] | None = None,
+    allow_vacuous: tuple[str, ...] = (),
+    shared: bool = False,
+    withheld: tuple[str, ...] = (),
+    plan: str | None = "5eed" * 16,
+    follows: Json | None = None,
+    deployable: bool = True,
     intervals: bool = True,
     comparisons: bool = True,
     implied: bool = True,
@@ -35,7 +45,12 @@ def certificate(
     errors: tuple[Json, ...] = (),
     preview: Json | None = None,
 ) -> Json:
-    """A certificate; `harm` scales every excess, `rare` makes the second family too small to approve."""
+    """A certificate; `harm` scales every excess, `rare` makes the second family too small to approve.
+
+    `hearing` is of families that do not listen, `shared` lets rows share recordings, `withheld` says why nothing is
+    approved.
+    """
+    heard = {family: (hearing or {}).get(family, "listens") for family in families}
     draw = random.Random(20240607)
     keys = [
         {"answerer": a, "corpus": c, "method": m, "seed": s, "partition": p}
@@ -47,31 +62,47 @@ def certificate(
     ]
     sizes = {f: 27 if rare and i == 1 else draw.randint(180, 900) for i, f in enumerate(families)}
     need = {f: draw.uniform(0.1, 1) ** 2 for f in families}
-    results = [_result(key, draw, sizes, need, budgets, tolerances, harm, intervals, implied) for key in keys]
+    results = [
+        _result(key, draw, sizes, need, budgets, tolerances, harm, intervals, implied)
+        | {"families": [family_of(f, sizes[f], heard[f], shared, rule, tolerances) for f in sorted(sizes)]}
+        for key in keys
+    ]
+    stated = claim_of(results, tolerances, rule, claim, candidates, heard, allow_vacuous, withheld, deployable)
+    for result in results:
+        complete(result, stated, shared, rule)
     gains = _gains(results, tolerances) if comparisons else []
     return {
-        "schema": "earmark.certificate/1",
+        "schema": "earmark.certificate/2",
         "made_by": {"earmark": "0.1.0", "python": "3.11.7", "numpy": "2.4.6", "pyarrow": "26.0.1", "scipy": "1.17.1"},
         "run": "runs/example",
         "rule": {
-            "name": "paper",
+            "name": rule,
             "loss": loss,
-            "alpha": 0.025,
+            "alpha": ALPHA,
             "tolerances": list(tolerances),
             "tolerance_average": None,
             "clustering": "source",
             "replicates": 10000,
             "seed": 42,
-            "gamma": None,
+            "gamma": 0.0005 if rule == "certified" else None,
             "min_family": 30,
             "parents": {"tiny": "music"},
             "max_error_rate": 0.01,
             "partitions": list(partitions),
             "reference_answerer": None,
             "in_domain": [],
+            "claim": claim,
+            "candidates": list(candidates),
+            "looks": 1,
+            "max_rows_per_recording": None,
+            "source": None,
+            "allow_vacuous": list(allow_vacuous),
         },
         **({} if preview is None else {"preview": preview}),
-        "warnings": list(warnings),
+        "claim": stated,
+        "declared": {"plan": plan, "differences": list(withheld) if plan and preview is None else []},
+        "follows": follows,
+        "warnings": [*withheld, *warnings],
         "inputs": [
             {
                 "path": f"cells/answerer={a}/corpus={c}/method=uncompressed/budget=1.0/part-0.parquet",
@@ -105,6 +136,7 @@ def certificate(
 
 
 def error_entry() -> Json:
+    """A cell with rows that have no answer."""
     return {
         "answerer": "qwen2_audio",
         "corpus": "mmau",
@@ -114,7 +146,9 @@ def error_entry() -> Json:
         "budget": 0.1,
         "rows": 1607,
         "errors": 3,
-        "first": "mmau-17: out of memory",
+        "not_asked": 2,
+        "too_short": 1,
+        "first": ["mmau-17: out of memory", "mmau-23: raw failed"],
     }
 
 
@@ -171,8 +205,8 @@ def _result(
         **key,
         "reference": "uncompressed",
         "n": sum(sizes.values()),
-        "sources": sum(sizes.values()) // 2,
-        "resampling": "source",
+        "sources": sum(sizes.values()),
+        "resampling": "example",
         "raw_loss": 0.3125,
         "merged_families": [{"family": "tiny", "n": 7, "into": min(sizes)}],
         "rare_families": rare,
@@ -188,10 +222,10 @@ def _routing(tolerance: float, entries: list[Json]) -> Json:
     for f, family in enumerate(entries[0]["families"]):
         passing = [e["budget"] for e in entries if e["budget"] < 1 and (e["families"][f]["upper"] or 0) <= tolerance]
         budget = min(passing, default=1.0)
-        p = None if budget == 1 else 0.004
-        routes.append({"family": family["family"], "n": family["n"], "budget": budget, "p": p})
+        p, tested = None if budget == 1 else 0.004, family["n"] >= 30
+        routes.append({"family": family["family"], "n": family["n"], "budget": budget, "p": p, "tested": tested})
     retained = sum(r["n"] * r["budget"] for r in routes) / sum(r["n"] for r in routes)
-    each = 0.025 / len(routes)
+    each = ALPHA / len(routes)
     return {"tolerance": tolerance, "alpha_each": each, "retained": retained, "families": routes}
 
 
@@ -203,7 +237,7 @@ def _certify(tolerance: float, i: int, entries: list[Json]) -> Json:
         following = {"action": "ship", "families": [], "text": f"ship at budget {budget:g}"}
     else:
         worst = entries[0]["worst_family"]
-        reason = f"no budget below 1 is approved; the worst family is '{worst}'"
+        reason = f"no budget below 1 passes; '{worst}' may be above {tolerance:g}"
         following = {"action": "route", "families": [worst], "text": f"harm is local: route '{worst}' to raw audio"}
     return {"tolerance": tolerance, "budget": budget, "reason": reason, "first_failure": None, "next": following}
 
@@ -248,6 +282,8 @@ def _budget(
         "plus": plus,
         "minus": minus,
         "mean_audio_tokens": None if implied else 750 * budget,
+        "copies_of_raw": 1.0 if budget == 1 else 0.0,
+        "answers_of_silence": 0.25 if budget == 1 else 0.3125,
         "loss": 0.3125 + (plus - minus) / n,
         "excess_average": average,
         "excess_family": family,
@@ -290,6 +326,7 @@ def _frontier(entries: list[Json], tolerance: float) -> Json:
                 interpolated[variant] = b0 + (b1 - b0) * (d0 - tolerance) / (d0 - d1)
     return {
         "tolerance": tolerance,
+        "tolerance_average": tolerance,
         "grid": grid,
         "interpolated": interpolated,
         "tokens": {v: 750 * b for v, b in interpolated.items()},

@@ -27,6 +27,11 @@ class Page:
     def texts(self, tag: str) -> list[str]:
         return [words(element) for element in self.root.iter(tag)]
 
+    def by_id(self, ident: str) -> Element:
+        """The one element with an id."""
+        (element,) = [element for element in self.elements if element.get("id") == ident]
+        return element
+
     def column(self, caption: str, head: str) -> list[str]:
         """The cells under one head."""
         heads, *rows = self.tables[caption]

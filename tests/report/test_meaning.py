@@ -7,7 +7,7 @@ from report.certificate_example import certificate
 from report.page import Page
 
 from earmark.engine.report.html import render
-from earmark.engine.report.meaning import sign
+from earmark.engine.report.meaning import assumed, sign
 
 Json = dict[str, Any]
 
@@ -98,9 +98,37 @@ def test_harm_is_local_or_diffuse() -> None:
 
 
 def test_what_was_assumed_is_said_once() -> None:
-    made = conditioned(partitions=("keyword", "native"))
+    made = conditioned(partitions=("keyword", "native"), rule="paper")
     page = Page(render(made))
     assert page.texts("h3").count("What was assumed") == 1
-    assert "The partitions (keyword, native), budgets and tolerances were declared" in page.text
+    assert "The partitions (keyword, native), budgets, tolerances and candidates were declared" in page.text
     assert "nothing pays for the search over budgets" in page.text
     assert "Conditioned selectors know the question when audio is compressed" in page.text
+
+
+def test_what_was_assumed_is_what_the_certified_rule_rests_on() -> None:
+    made = conditioned()
+    sentences = assumed(made)
+    assert sentences[0].startswith("Questions are independent draws of what will be asked, family by family")
+    assert sentences[1].endswith("were declared before any answer was seen, in plan.json.")
+    assert sentences[2].startswith(
+        "What the claim approves is wrong with probability 2.5% at most, over 2 candidates together."
+    )
+    made["follows"] = {"certificate": "../a", "sha256": "0" * 64, "look": 1, "alpha_spent": 0.05, "checked": True}
+    assert "With the certificates before, at most 5%." in assumed(made)[2]
+    made["declared"] = {"plan": None, "differences": []}
+    assert assumed(made)[1].endswith("were declared before any answer was seen; no plan.json shows it.")
+
+
+def test_recordings_are_assumed_to_be_independent_where_rows_share_them() -> None:
+    made = conditioned(shared=True)
+    sentences = assumed(made)
+    assert sentences[0].startswith("Recordings are independent draws")
+    assert "its excess is the mean over recordings, each counting alike" in sentences[1]
+    made["rule"]["clustering"] = "ignore"
+    assert assumed(made)[0].startswith("Questions, also those about one recording, are independent draws")
+    for result in made["results"]:
+        for family in result["families"]:
+            family["estimand"] = "rows"
+    made["rule"]["max_rows_per_recording"] = 9
+    assert assumed(made)[1] == "No recording that will be asked about has more than 9 questions."

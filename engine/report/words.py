@@ -1,0 +1,40 @@
+"""Phrases that every part of the page shares: who, where, sentences, tolerances.
+
+Knows typography only; numbers are written by `numbers`.
+"""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from earmark.engine.report.numbers import Unit
+
+Json = dict[str, Any]
+
+
+def who(result: Json) -> Markup:
+    """Method and seed."""
+    return Markup("<code>{}</code>, seed {}").format(result["method"], result["seed"])
+
+
+def where(*names: str) -> Markup:
+    """Names side by side, each isolated from the writing direction of the others."""
+    return Markup(" · ").join(Markup("<bdi>{}</bdi>").format(name) for name in names)
+
+
+def listed(names: list[str], limit: int) -> Markup:
+    """The first names, each isolated, and how many more there are."""
+    shown = Markup(", ").join(Markup("<bdi>{}</bdi>").format(name) for name in names[:limit])
+    rest = len(names) - limit
+    return shown + (f" and {rest} more" if rest > 0 else "")
+
+
+def sentence(words: str) -> str:
+    """A fragment as a sentence: a capital in front, a full stop behind."""
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
+
+
+def tolerance_words(tolerance: float, average: float | None, unit: Unit) -> str:
+    """The tolerance of the worst family, and that of the average where it is another."""
+    words = unit.tolerance(tolerance)
+    return words if average is None or average == tolerance else f"{words} (average {unit.tolerance(average)})"
