@@ -26,7 +26,7 @@ generate = {generate}            # greedy tokens from which the letter is parsed
 budgets = "main"        # {main}; "expanded" has eleven, or write your own: [0.25, 0.5]
 window = 64             # recordings that are answered together; a kill costs at most one window
 
-[[methods]]             # the raw reference is always run
+[[methods]]             # raw audio and silence are always asked about
 name = "uniform"
 
 [[methods]]
