@@ -117,9 +117,14 @@ def _tested(families: Sequence[Json], of: Markup, tolerances: Sequence[float], u
         *numbers("Rows", "Recordings"),
         *text("Test", "Excess tested"),
         *numbers("Independent units", *(f"Fewest, {unit.tolerance(tolerance)}" for tolerance in tolerances)),
+        *numbers("Fewest, for the claim"),
     ]
     return folded_if_long(
-        Markup("Families: how is each tested?{} (the fewest units pass alone, uncorrected)").format(of), columns, rows
+        Markup(
+            "Families: how is each tested?{} (the fewest units that pass if no answer changes, alone and for the claim)"
+        ).format(of),
+        columns,
+        rows,
     )
 
 
@@ -134,12 +139,13 @@ def _how(family: Json) -> tuple[Cell, ...]:
             "too few at every tolerance" if family["units"] < min(family["fewest"]) else NONE,
         ),
         *(count(fewest) for fewest in family["fewest"]),
+        count(family["fewest_corrected"]),
     )
 
 
 def unit_word(family: Json) -> str:
     """What is independent of what: rows, or recordings."""
-    return "rows" if family["test"] == "exact" else "recordings"
+    return str(family["unit"])
 
 
 # Families by budget ----------------------------------------------------------------------------------------

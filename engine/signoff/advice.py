@@ -37,7 +37,7 @@ def next_step(
 ) -> Next:
     """Ship; or finish what was declared; or make families testable; or route; or go on with new rows."""
     if approved is not None and approved < 1:
-        return Next("ship", [], f"ship at budget {approved:g}")
+        return Next("ship", [], f"alone it passes at budget {approved:g}: see the claim for what may be shipped")
     compressed = [entry for entry in budgets if entry["budget"] < 1]
     if not compressed:
         return Next("collect", [], "evaluate budgets below 1")
@@ -75,7 +75,7 @@ def _untestable(tolerance: float, families: Families, groups: Sequence[GroupTest
     for f, name in enumerate(families.names):
         if groups:
             fewest, n = groups[f].fewest(tolerance, rule.look_alpha), groups[f].n
-            unit = "rows" if groups[f].test == "exact" else "recordings"
+            unit = groups[f].unit
         else:
             fewest, n, unit = rule.fewest_rows(tolerance), int(families.size[f]), "rows"
         if n < fewest:

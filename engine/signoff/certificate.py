@@ -234,7 +234,7 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
                 *withheld,
                 *follow.warnings(follows, rule),
                 *leakage.warnings(guarded),
-                *warnings(made.results, paired, hearing, imported, rule, len(candidates)),
+                *warnings(made.results, paired, hearing, imported, rule, stated),
             ],
             "inputs": [file._asdict() for file in sorted(inputs)],
             "selectors": [entry.entry() for entry in guarded.selectors],

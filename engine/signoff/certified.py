@@ -6,8 +6,8 @@ budgets and compressor that were not chosen on these rows. A declared budget wit
 left out could be the unsafe one. Knows tests and families; no files.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from earmark.engine.signoff.units import units_of
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Subject = tuple[CurveKey, str]  # a curve under a partition
+Key = TypeVar("Key", bound=Hashable)
 
 
 class Levels(NamedTuple):
@@ -78,33 +79,27 @@ def run_tests(
     `claimed` are the curves that the one guarantee is about, `claimed_partition` the one by whose families it routes.
     Upper bounds hold one by one, because all of them must pass; lower bounds hold together, because one rejects.
     """
-    everyone = np.arange(len(rows.source))
-    subjects: dict[Subject, list[GroupTest]] = {}
-    for name, families in families_of.items():
-        members = [*(np.flatnonzero(families.code == f) for f in range(len(families.names))), everyone]
-        units = [units_of(group, rows.source, rows.place, rule) for group in members]
-        for curve in curves:
-            subjects[curve.key, name] = [group_tests.group_test(of_group, curve.difference) for of_group in units]
+    subjects = groups_of(curves, rows, families_of, rule)
     upper = _each(group_tests.upper_bounds, subjects, levels.look)
     lower: dict[Subject, FloatArray] = {}
     for name, families in families_of.items():
         rejecting = len(families.names) + any(map(rule.tests_average, rule.tolerances))
         of_partition = {subject: groups for subject, groups in subjects.items() if subject[1] == name}
         lower |= _each(group_tests.lower_bounds, of_partition, levels.look / rejecting)
-    p = {t: _p_values(subjects, t, levels.look, rule) for t in rule.tolerances}
-    routed = {t: _routed(subjects, t, levels.look) for t in rule.tolerances}
+    p = {t: p_values(subjects, t, levels.look, rule) for t in rule.tolerances}
+    routes = {t: routed(subjects, t, levels.look) for t in rule.tolerances}
     first = rule.tolerances[0]
     of_claim = {subject: groups for subject, groups in subjects.items() if subject[0] in claimed}
-    by_budget = _p_values(of_claim, first, levels.budget, rule) if levels.budget is not None else {}
+    by_budget = p_values(of_claim, first, levels.budget, rule) if levels.budget is not None else {}
     to_route = {subject: groups for subject, groups in of_claim.items() if subject[1] == claimed_partition}
-    by_family = _routed(to_route, first, levels.routing)
+    by_family = routed(to_route, first, levels.routing)
     return {
         subject: Tested(
             groups,
             {t: p[t][subject] for t in rule.tolerances},
             lower[subject],
             upper[subject],
-            {t: routed[t][subject] for t in rule.tolerances},
+            {t: routes[t][subject] for t in rule.tolerances},
             by_budget.get(subject),
             by_family.get(subject),
         )
@@ -112,17 +107,29 @@ def run_tests(
     }
 
 
-def _each(
-    bound: group_tests.Bound, subjects: Mapping[Subject, Sequence[GroupTest]], level: float
-) -> dict[Subject, FloatArray]:
+def groups_of(
+    curves: Sequence[Curve], rows: Rows, families_of: Mapping[str, Families], rule: Rule
+) -> dict[Subject, list[GroupTest]]:
+    """The families of every curve under every partition, and then all rows, each with the test that its names allow."""
+    everyone = np.arange(len(rows.source))
+    subjects: dict[Subject, list[GroupTest]] = {}
+    for name, families in families_of.items():
+        members = [*(np.flatnonzero(families.code == f) for f in range(len(families.names))), everyone]
+        units = [units_of(group, rows.source, rows.place, rule) for group in members]
+        for curve in curves:
+            subjects[curve.key, name] = [group_tests.group_test(of_group, curve.difference) for of_group in units]
+    return subjects
+
+
+def _each(bound: group_tests.Bound, subjects: Mapping[Key, Sequence[GroupTest]], level: float) -> dict[Key, FloatArray]:
     """(G, B) of every subject; all groups at once, because the same counts come up at other seeds and partitions."""
     found = iter(bound([group for groups in subjects.values() for group in groups], level))
     return {subject: np.stack([next(found) for _ in groups]) for subject, groups in subjects.items()}
 
 
-def _p_values(
-    subjects: Mapping[Subject, list[GroupTest]], tolerance: float, level: float, rule: Rule
-) -> dict[Subject, FloatArray]:
+def p_values(
+    subjects: Mapping[Key, list[GroupTest]], tolerance: float, level: float, rule: Rule
+) -> dict[Key, FloatArray]:
     """(G, B) of every subject; the average at its own tolerance, or 0 where its families imply it."""
     families = {subject: groups[:-1] for subject, groups in subjects.items()}
     p = _each(lambda groups, alpha: group_tests.p_values(groups, tolerance, alpha), families, level)
@@ -134,10 +141,10 @@ def _p_values(
     return {subject: np.concatenate([of, average[subject]]) for subject, of in p.items()}
 
 
-def _routed(subjects: Mapping[Subject, list[GroupTest]], tolerance: float, level: float) -> dict[Subject, Routed]:
+def routed(subjects: Mapping[Key, list[GroupTest]], tolerance: float, level: float) -> dict[Key, Routed]:
     """Tests of every family at its share of a level."""
     split = {subject: _shares(groups[:-1], tolerance, level) for subject, groups in subjects.items()}
-    found: dict[Subject, Routed] = {}
+    found: dict[Key, Routed] = {}
     for share in dict.fromkeys(of.each for of in split.values()):
         families = {subject: groups[:-1] for subject, groups in subjects.items() if split[subject].each == share}
         p = _each(lambda groups, alpha: group_tests.p_values(groups, tolerance, alpha), families, share)
@@ -250,7 +257,7 @@ def failure(
         minus=int(minus),
         p=float(p[g, b]),
         units=groups[g].n,
-        unit="rows" if groups[g].test == "exact" else "recordings",
+        unit=groups[g].unit,
         needed=power.needed(groups[g], b, limit, level),
         reason=doubt(families.names[g] if is_family else None, groups[g], b, float(p[g, b]), limit, level),
     )
@@ -320,8 +327,7 @@ def doubt(family: str | None, group: GroupTest, b: int, p: float, tolerance: flo
     name = f"'{family}'" if family is not None else "the average"
     fewest = group.fewest(tolerance, level)
     if group.n < fewest:
-        unit = "rows" if group.test == "exact" else "recordings"
-        return f"{name} has {group.n} {unit}; {fewest} are needed even if no answer changes"
+        return f"{name} has {group.n} {group.unit}; {fewest} are needed even if no answer changes"
     seen = max(float(group.by_row[b]), float(group.by_recording[b]))
     if seen > tolerance:
         return f"the excess of {name} that was seen is {seen:.4f}, above {tolerance:g}"

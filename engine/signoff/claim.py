@@ -71,6 +71,7 @@ class Decided:
     stop: Stop | None
     policy: Policy | None  # that routing finds, whether it is claimed or not; None where there is one family
     deaf: tuple[FamilyHearing, ...]  # families that no approval can rest on
+    would_be_deaf: frozenset[str] = frozenset()  # all families that do not listen
 
 
 class Judged(NamedTuple):
@@ -145,7 +146,8 @@ def decide(
         retained = None if budget is None else _retained(judged, budget)
     policy = _policy(candidate, [one for one in judged if one.tested.claimed_routing is not None], rule)
     routed = policy if rule.claim in ("routing", "both") else None
-    return Decided(candidate, budget, retained, stop, policy, _deaf(budget, judged, routed, hearing, rule))
+    unheard = frozenset(f.family for one in hearing.values() for f in one if f.hearing in DEAF)
+    return Decided(candidate, budget, retained, stop, policy, _deaf(budget, judged, routed, hearing, rule), unheard)
 
 
 def _policy(candidate: Candidate, judged: Sequence[Judged], rule: Rule) -> Policy | None:
@@ -307,7 +309,9 @@ def entry(decided: Sequence[Decided], rule: Rule, at: Levels, withheld: Sequence
         "candidates": [_candidate(one, rule, at) for one in decided],
         "approved": [] if withheld else [each._asdict() for each in approved],
         "withheld": list(withheld),
-        "not_made": [] if rule.claim != "budget" else [_not_made(one) for one in decided if _would_route(one)],
+        "not_made": [
+            _not_made(one) for one in decided if rule.claim == "budget" and not withheld and _would_route(one)
+        ],
     }
 
 
@@ -347,7 +351,10 @@ def _reason(decided: Decided, rule: Rule, at: Levels) -> str:
 
 def _would_route(decided: Decided) -> bool:
     policy = decided.policy
-    return decided.budget is None and policy is not None and any(route.budget < 1 for route in policy.families)
+    if decided.budget is not None or policy is None:
+        return False
+    routed = [route.family for route in policy.families if route.budget < 1]
+    return bool(routed) and not set(routed) & set(decided.would_be_deaf)
 
 
 def _not_made(decided: Decided) -> dict[str, Any]:
@@ -356,5 +363,5 @@ def _not_made(decided: Decided) -> dict[str, Any]:
         "candidate": decided.candidate.name,
         "kind": "routing",
         "retained": decided.policy.retained,
-        "declare": 'claim = "routing" in [rule], before the answers are there: certify new rows alone with it',
+        "declare": 'claim = "routing" beforehand, and certify new rows alone',
     }

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.engine.signoff.rule import gamma_of
-from earmark.engine.signoff.units import Estimand, Test, Units
+from earmark.engine.signoff.units import Estimand, Test, Unit, Units
 from earmark.kernels import betting, bounds, exact
 
 FloatArray = npt.NDArray[np.float64]
@@ -29,6 +29,7 @@ class GroupTest(NamedTuple):
     test: Test
     estimand: Estimand
     n: int
+    unit: Unit
     by_row: FloatArray  # (B,) observed excess, every row counting alike
     by_recording: FloatArray  # (B,) every recording counting alike
     plus: IntArray  # (B,) units that got worse; exact tests only, else empty
@@ -66,15 +67,17 @@ def group_test(units: Units, difference: FloatArray) -> GroupTest:
     means = sums / sizes[:, None]
     by_row, by_recording = of_rows.mean(axis=0), means.mean(axis=0)
     nothing = np.empty((0, difference.shape[1]))
+    unit: Unit = "rows" if units.n == len(units.rows) else "recordings"
     if units.test != "bets" and np.array_equal(of_rows, np.sign(of_rows)):
         drawn = of_rows[firsts]
         counts = (drawn > 0).sum(axis=0), (drawn < 0).sum(axis=0)
-        return GroupTest(units.test, units.estimand, units.n, by_row, by_recording, *counts, nothing, nothing[:, 0])
+        about = units.test, units.estimand, units.n, unit
+        return GroupTest(*about, by_row, by_recording, *counts, nothing, nothing[:, 0])
     values, weights = means, np.ones(units.n)
     if units.most_rows is not None:
         values, weights = sums / units.most_rows, sizes / units.most_rows
     none = np.empty(0, dtype=np.int64)
-    return GroupTest("bets", units.estimand, units.n, by_row, by_recording, none, none, values, weights)
+    return GroupTest("bets", units.estimand, units.n, unit, by_row, by_recording, none, none, values, weights)
 
 
 def p_values(groups: Sequence[GroupTest], tolerance: float, level: float) -> list[FloatArray]:

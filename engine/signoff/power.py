@@ -21,10 +21,10 @@ IntArray = npt.NDArray[np.int64]
 
 TARGET = 0.9  # the power that "enough" means
 _LATTICE = 0.87, 0.95  # where counts are few, power jumps: outside of this, another number of units is looked for
-_MOST_UNITS = 200_000  # more are not computed but extrapolated
+_MOST_ROWS, _MOST_RECORDINGS = 200_000, 20_000  # more are not computed but extrapolated
 _REACH = 6.0  # standard deviations of a count that are summed over
 _COLUMNS = 24  # counts of improvements at which the edge of what passes is computed; in between it is a line
-_DRAWS = 2_000
+_DRAWS = 1_000
 _SEED = 42
 
 
@@ -68,7 +68,11 @@ def needed_rows(excess: float, flips: float, tolerance: float, level: float) -> 
         return None
     guess = ((float(ndtri(1 - level)) + float(ndtri(TARGET))) / (tolerance - excess)) ** 2 * flips
     return _fewest(
-        lambda n: exact_power(n, excess, flips, tolerance, level), fewest_units("exact", tolerance, level), guess, level
+        lambda n: exact_power(n, excess, flips, tolerance, level),
+        fewest_units("exact", tolerance, level),
+        _MOST_ROWS,
+        guess,
+        level,
     )
 
 
@@ -87,7 +91,7 @@ def needed_recordings(values: FloatArray, weights: FloatArray, tolerance: float,
     def power(n: int) -> float:
         return betting.pass_rate(values, weights, n, tolerance, level, draws=_DRAWS, seed=_SEED)
 
-    return _fewest(power, fewest_units("bets", tolerance, level), guess, level)
+    return _fewest(power, fewest_units("bets", tolerance, level), _MOST_RECORDINGS, guess, level)
 
 
 def recordings_like(
@@ -117,21 +121,21 @@ def needed(group: GroupTest, budget: int, tolerance: float, level: float) -> int
 # The search --------------------------------------------------------------------------------------------------
 
 
-def _fewest(power: Callable[[int], float], least: int, guess: float, level: float) -> int:
+def _fewest(power: Callable[[int], float], least: int, most: int, guess: float, level: float) -> int:
     """About the fewest units with a power of TARGET, from a guess; power rises with them, but for a lattice's teeth."""
     if power(least) >= TARGET:
         return least
     found: dict[int, float] = {}
-    n = min(_MOST_UNITS, max(least + 1, round(guess)))
+    n = min(most, max(least + 1, round(guess)))
     for _ in range(12):
         found[n] = power(n)
         below = max((m for m, p in found.items() if p < TARGET), default=least)
         above = min((m for m, p in found.items() if p >= TARGET and m > below), default=None)
-        if (above is not None and above - below <= max(1, above // 100)) or (n == _MOST_UNITS and found[n] < TARGET):
+        if (above is not None and above - below <= max(1, above // 100)) or (n == most and found[n] < TARGET):
             break
         aim = round(_scaled(n, found[n], level) * (1.0 if found[n] < TARGET else 0.995))
         if above is None:
-            n = min(_MOST_UNITS, max(aim, below + 1))
+            n = min(most, max(aim, below + 1))
         else:
             n = min(max(aim, below + 1), above - 1) if len(found) < 6 else (below + above) // 2
     enough = [m for m, p in found.items() if p >= TARGET]

@@ -15,6 +15,7 @@ from earmark.engine.signoff.rule import Rule
 IntArray = npt.NDArray[np.int64]
 
 Test = Literal["exact", "one-row", "bets"]
+Unit = Literal["rows", "recordings"]  # what is drawn independently
 Estimand = Literal["rows", "recordings"]  # which excess is tested: a mean over rows, or over recordings of their means
 
 MILD = 1.9  # rows a recording, on average: up to here one row of each shows more than bets on all (docs/validity.md)

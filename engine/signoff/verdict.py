@@ -41,7 +41,8 @@ def result(
         "sources": rows.n_sources,
         "resampling": "source" if resamples_sources(rows, rule) else "example",
         "raw_loss": curve.raw_loss,
-        "families": _families(hearing, judgement, rule),
+        "families": _families(hearing, judgement, rule, None if corrected is None else corrected["level"]),
+        "average": _average(judgement, rule),
         "merged_families": [merge._asdict() for merge in families.merged],
         "rare_families": list(families.rare),
         "budgets": budgets,
@@ -60,7 +61,9 @@ def resamples_sources(rows: Rows, rule: Rule) -> bool:
     return rule.clustering != "ignore" and rows.n_sources < len(rows.source)
 
 
-def _families(hearing: Sequence[FamilyHearing], judgement: Judgement, rule: Rule) -> list[dict[str, Any]]:
+def _families(
+    hearing: Sequence[FamilyHearing], judgement: Judgement, rule: Rule, level: float | None
+) -> list[dict[str, Any]]:
     """What is the same at every budget: whether a family listens, and how it is tested."""
     entries = [family._asdict() for family in hearing]
     for group, family in zip(judgement.groups, entries, strict=False):  # the last group is all rows
@@ -68,9 +71,25 @@ def _families(hearing: Sequence[FamilyHearing], judgement: Judgement, rule: Rule
             "test": group.test,
             "estimand": group.estimand,
             "units": group.n,
+            "unit": group.unit,
             "fewest": [group.fewest(tolerance, rule.look_alpha) for tolerance in rule.tolerances],
+            "fewest_corrected": None if level is None else group.fewest(rule.tolerances[0], level),
         }
     return entries
+
+
+def _average(judgement: Judgement, rule: Rule) -> dict[str, Any] | None:
+    """How the average is tested, and at which tolerances it is: elsewhere it follows from its families."""
+    if not judgement.groups:
+        return None
+    group = judgement.groups[-1]
+    return {
+        "test": group.test,
+        "estimand": group.estimand,
+        "units": group.n,
+        "unit": group.unit,
+        "tested": [rule.tests_average(tolerance) for tolerance in rule.tolerances],
+    }
 
 
 def _budgets(

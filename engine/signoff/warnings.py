@@ -19,11 +19,12 @@ _MANY_FAMILIES = 12  # method 9.7: from here on the interpolated worst-family fr
 _TIED_FAMILIES = 3
 
 Results = Sequence[dict[str, Any]]
+Claim = Mapping[str, Any]
 Hearings = Mapping[tuple[str, str], Mapping[str, Sequence[FamilyHearing]]]  # by answerer and corpus, and by partition
 
 
 def warnings(
-    results: Results, paired: Paired, hearing: Hearings, imported: ImportRecord | None, rule: Rule, candidates: int
+    results: Results, paired: Paired, hearing: Hearings, imported: ImportRecord | None, rule: Rule, claim: Claim
 ) -> list[str]:
     """General first, then what these outcomes call for."""
     shared = any(rows.n_sources < len(rows.source) for rows, _ in paired.groups)
@@ -40,8 +41,8 @@ def warnings(
     if arms > 1 and rule.name == "certified":
         found.append(
             f"Verdicts of single methods and partitions hold at {rule.look_alpha:g} each, uncorrected for there being "
-            f"several. The claim is the one guarantee: over {candidates} candidate{'s' * (candidates > 1)}, "
-            f"{rule.look_alpha / candidates:.2g} each."
+            f"several. The claim is the one guarantee over {_count(claim['k'], 'candidate')}: its tests have "
+            f"{claim['level'] or claim['routing_level']:.2g} each."
         )
     unfinished = sorted(
         f"{key.answerer}/{key.method} seed {key.seed} {key.stream}"
@@ -59,8 +60,8 @@ def warnings(
     }
     if recording:
         found.append(
-            f"In {len(recording)} families rows share recordings ({_some(recording)}): what is tested there is the "
-            "mean over recordings, each counting alike, not the mean over rows; both are shown."
+            f"Rows share recordings in {_some(recording)}: what is tested there is the mean over recordings, each "
+            "counting alike, not the mean over rows; both are shown."
         )
     if shared and rule.clustering == "ignore":
         found.append("Rows share recordings and this was ignored (clustering = ignore): p and bounds are too good.")
@@ -203,3 +204,7 @@ def _tied_families(budget: dict[str, Any]) -> int:
 def _some(names: set[str]) -> str:
     listed = sorted(names)
     return ", ".join(f"'{name}'" for name in listed[:3]) + (", ..." if len(listed) > 3 else "")
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -33,7 +33,9 @@ def family_of(family: str, n: int, hearing: str, shared: bool, rule: str, tolera
         "test": "bets" if shared else "exact",
         "estimand": "recordings" if shared else "rows",
         "units": entry["recordings"],
+        "unit": "recordings" if shared else "rows",
         "fewest": [round(3.7 / tolerance) for tolerance in tolerances],
+        "fewest_corrected": round(4.2 / tolerances[0]),
     }
 
 
@@ -43,6 +45,15 @@ def complete(result: Json, claim: Json, shared: bool, rule: str) -> None:
     if shared:
         result |= {"sources": result["n"] // 3, "resampling": "source"}
     tolerances = [c["tolerance"] for c in result["certified"]]
+    result["average"] = None
+    if certified:
+        result["average"] = {
+            "test": "bets" if shared else "exact",
+            "estimand": "recordings" if shared else "rows",
+            "units": result["sources"],
+            "unit": "recordings" if shared else "rows",
+            "tested": [False] * len(tolerances),
+        }
     for b in result["budgets"]:
         off = -0.001 if shared and not b["implied"] else 0.0
         b["excess_average_recordings"] = b["excess_average"]["estimate"] + off if certified else None

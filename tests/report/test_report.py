@@ -324,13 +324,15 @@ def test_numbers_of_families_are_told_once_for_all_methods() -> None:
         "87.5%", "25%", "< 0.001", "87.5%", "96.88%", "0.001", "−1.25",
     ]  # fmt: skip
     assert listening[2][1] == "silence would be rejected"
-    tested = found.tables["Families: how is each tested? (the fewest units pass alone, uncorrected)"]
-    assert tested[0][-3:] == ["Independent units", "Fewest, 2 points", "Fewest, 5 points"]
+    tested = found.tables[
+        "Families: how is each tested? (the fewest units that pass if no answer changes, alone and for the claim)"
+    ]
+    assert tested[0][-4:] == ["Independent units", "Fewest, 2 points", "Fewest, 5 points", "Fewest, for the claim"]
     family = made["results"][0]["families"][0]
     n = family["recordings"]
     assert tested[1] == [
         "counting", f"{family['n']:,}", f"{n:,}",
-        "bets on recordings", "mean over recordings", f"{n:,} recordings", "185", "74",
+        "bets on recordings", "mean over recordings", f"{n:,} recordings", "185", "74", "210",
     ]  # fmt: skip
     made["results"][0]["families"] = [family | {"test": "one-row"} for family in made["results"][0]["families"]]
     apart = [caption for caption in Page(render(made)).tables if caption.startswith("Families: how is each tested?")]
@@ -339,8 +341,10 @@ def test_numbers_of_families_are_told_once_for_all_methods() -> None:
 
 def test_a_family_with_too_few_units_says_so() -> None:
     found = page(rare=True)
-    tested = found.tables["Families: how is each tested? (the fewest units pass alone, uncorrected)"]
-    assert tested[2][-3:] == ["27 rows | too few at every tolerance", "185", "74"]
+    tested = found.tables[
+        "Families: how is each tested? (the fewest units that pass if no answer changes, alone and for the claim)"
+    ]
+    assert tested[2][-4:] == ["27 rows | too few at every tolerance", "185", "74", "210"]
 
 
 def test_families_are_called_what_the_certificate_calls_them() -> None:

@@ -1,4 +1,4 @@
-"""Worlds whose truth is known, and how often each rule approves an unsafe budget in them.
+"""The first worlds of known truth, and how often the paper's rule approves an unsafe budget in them.
 
 A world is a list of families with the true rates of newly wrong (+1) and newly right (-1) answers at every budget. A
 row has one uniform number U: it is +1 wherever U is below the rate of +1, and -1 wherever 1 - U is below the rate of
@@ -13,8 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from earmark.engine.signoff.rule import gamma_of
-from earmark.kernels import betting, exact
 from earmark.kernels.bootstrap import resampled_sums
 from earmark.kernels.collapse import Units, entries
 from earmark.kernels.select import percentile_ends
@@ -129,25 +127,6 @@ def _patterns(family: Family) -> tuple[FloatArray, FloatArray]:
 # Rules -------------------------------------------------------------------------------------------------------
 
 
-def certified(world: World, repeats: int, seed: int) -> Outcome:
-    """The default rule: exact tests, or betting where recordings are shared, and the walk."""
-    draws = _draws(world, repeats, seed)
-    return _walked(world, _exact(world, draws) if world.rows_per_source == 1 else _betting(world, draws))
-
-
-def routed(world: World, repeats: int, seed: int) -> npt.NDArray[np.bool_]:
-    """(repeats,) whether the routing policy sends some family to a budget that is unsafe for it."""
-    draws = _draws(world, repeats, seed)
-    plus, minus = np.stack([one.plus for one in draws]), np.stack([one.minus for one in draws])
-    each = ALPHA / len(world.families)
-    false = np.zeros(repeats, dtype=np.bool_)
-    for f, family in enumerate(world.families):
-        passes = _p(family.n, plus[:, f], minus[:, f], world.tolerance, each) <= each
-        reached = np.flip(np.logical_and.accumulate(np.flip(passes, axis=1), axis=1), axis=1)
-        false |= (reached & (family.excess > world.tolerance + _SLACK)).any(axis=1)
-    return false
-
-
 def paper(world: World, repeats: int, seed: int) -> tuple[Outcome, Outcome]:
     """The smallest budget whose percentile upper ends are within tolerance; and the same intervals walked."""
     passes = np.array([_paper(world, one, i) for i, one in enumerate(_draws(world, repeats, seed))])
@@ -169,39 +148,6 @@ def _walked(world: World, passes: npt.NDArray[np.bool_]) -> Outcome:
 
 def _limits(world: World) -> tuple[float, float]:
     return world.tolerance, world.tolerance if world.tolerance_average is None else world.tolerance_average
-
-
-def _exact(world: World, draws: list[Draw]) -> npt.NDArray[np.bool_]:
-    """(repeats, B) whether the exact tests of every family and of the average pass."""
-    plus, minus = np.stack([one.plus for one in draws]), np.stack([one.minus for one in draws])  # (repeats, F, B)
-    sizes = [family.n for family in world.families]
-    family_limit, average_limit = _limits(world)
-    p = [_p(n, plus[:, f], minus[:, f], family_limit) for f, n in enumerate(sizes)]
-    p.append(_p(sum(sizes), plus.sum(axis=1), minus.sum(axis=1), average_limit))
-    return np.asarray(np.max(p, axis=0) <= ALPHA)
-
-
-def _p(n: int, plus: IntArray, minus: IntArray, tolerance: float, alpha: float = ALPHA) -> FloatArray:
-    """Exact p of many counts (repeats, B); equal counts are computed once."""
-    pairs, where = np.unique(np.stack([plus.ravel(), minus.ravel()]), axis=1, return_inverse=True)
-    return exact.p_values(n, pairs[0], pairs[1], tolerance, gamma_of(alpha))[where.ravel()].reshape(plus.shape)
-
-
-def _betting(world: World, draws: list[Draw]) -> npt.NDArray[np.bool_]:
-    family_limit, average_limit = _limits(world)
-    passes = []
-    for one in draws:
-        assert one.sums is not None, "a world with recordings"
-        groups = [(sums, family_limit) for sums in one.sums] + [(np.concatenate(one.sums), average_limit)]
-        p = [
-            [
-                betting.p_value(np.ascontiguousarray(column), np.full(len(sums), world.rows_per_source), limit)
-                for column in sums.T
-            ]
-            for sums, limit in groups
-        ]
-        passes.append(np.max(p, axis=0) <= ALPHA)
-    return np.array(passes)
 
 
 def _paper(world: World, one: Draw, seed: int) -> npt.NDArray[np.bool_]:

@@ -1,0 +1,181 @@
+"""What the shipped code makes of evaluation sets: its order, its choice of tests, its p-values, its claim.
+
+Everything that decides is called, nothing is written again here; only files and words are left out.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from unittest import mock
+
+import numpy as np
+import pyarrow as pa
+from populations import Draw, Population
+
+from earmark.engine.outcomes.schema import ANCHOR, ROW, CellKey
+from earmark.engine.outcomes.store import Cell
+from earmark.engine.signoff import certified, claim, paired
+from earmark.engine.signoff.certified import Subject, Tested
+from earmark.engine.signoff.excess import observe
+from earmark.engine.signoff.families import Families, families_of
+from earmark.engine.signoff.group_tests import GroupTest
+from earmark.engine.signoff.paired import Curve, CurveKey, Rows
+from earmark.engine.signoff.rule import Rule
+
+_CHUNK = 200  # evaluation sets whose tests are evaluated together
+_SLACK = 1e-12
+ANSWERER, CORPUS = "answerer", "corpus"
+
+
+class Verdicts(NamedTuple):
+    """Per evaluation set: whether something unsafe was approved, and what was approved at all."""
+
+    false: np.ndarray  # (repeats,)
+    approved: np.ndarray  # (repeats,) any budget or policy
+    budget: np.ndarray  # (repeats,) the smallest approved budget, 1 where none is
+    retained: np.ndarray  # (repeats,) what the best policy keeps, 1 where none is
+
+
+class Set(NamedTuple):
+    """One evaluation set on its way through the sign-off."""
+
+    rows: Rows
+    curves: dict[str, Curve]
+    families: dict[str, Families]
+    groups: dict[Subject, list[GroupTest]]
+
+
+def verdicts(of: Population, repeats: int, seed: int) -> Verdicts:
+    """The claims about so many evaluation sets."""
+    rng, rule = np.random.default_rng(seed), Rule(**of.rule)  # type: ignore[arg-type]
+    found: list[tuple[bool, bool, float, float]] = []
+    names: tuple[Rows, dict[str, Families]] | None = None
+    with mock.patch.object(certified.power, "needed", return_value=None):  # words of advice, which decide nothing
+        while len(found) < repeats:
+            sets = []
+            for _ in range(min(_CHUNK, repeats - len(found))):
+                drawn = of.draw(rng)
+                if names is None or not of.same_names:
+                    names = _named(drawn, rule)
+                sets.append(_set(drawn, *names, of, rule))
+            found += _claims(sets, of, rule)
+    false, approved, budget, retained = (np.array(column) for column in zip(*found, strict=True))
+    return Verdicts(false, approved, budget, retained)
+
+
+def _named(drawn: Draw, rule: Rule) -> tuple[Rows, dict[str, Families]]:
+    """Rows ordered by sample_id, as cells are read, and their families under every partition."""
+    order = sorted(range(len(drawn.samples)), key=drawn.samples.__getitem__)
+    samples, recordings = ([of[i] for i in order] for of in (drawn.samples, drawn.recordings))
+    labels = {name: [of[i] for i in order] for name, of in drawn.labels.items()}
+    rows = Rows.of(CORPUS, pa.array(samples), pa.array(recordings), next(iter(labels.values())))
+    return rows, {name: families_of(of, rule.parents, rule.family_minimum) for name, of in labels.items()}
+
+
+def _set(drawn: Draw, rows: Rows, families: dict[str, Families], of: Population, rule: Rule) -> Set:
+    order = np.argsort(np.array(drawn.samples), kind="stable")
+    curves = {}
+    for arm, difference in drawn.differences.items():
+        method, _, seed = arm.partition("@")
+        key = CurveKey(ANSWERER, CORPUS, method, int(seed or 0), ANCHOR)
+        failed = None if drawn.failed is None else drawn.failed[arm][order]
+        curves[arm] = _curve(key, of, difference[order], failed, rule)
+    return Set(rows, curves, families, certified.groups_of(list(curves.values()), rows, families, rule))
+
+
+def _curve(key: CurveKey, of: Population, difference: np.ndarray, failed: np.ndarray | None, rule: Rule) -> Curve:
+    if failed is not None:
+        difference = np.stack([_paired(key, *columns, rule) for columns in zip(difference.T, failed.T, strict=True)], 1)
+    unknown = np.full(len(of.budgets), np.nan)
+    budgets = np.array(of.budgets)
+    there = ~np.isin(budgets, of.missing)
+    return Curve(
+        key, "uncompressed", budgets[there], False, np.ascontiguousarray(difference[:, there]), 0.0, unknown[there],
+        unknown[there], unknown[there], (None,) * int(there.sum()), missing=tuple(of.missing),
+    )  # fmt: skip
+
+
+def _paired(key: CurveKey, difference: np.ndarray, failed: np.ndarray, rule: Rule) -> np.ndarray:
+    """The difference as it comes from cells, some rows of which have no answer."""
+    raw = (difference < 0).astype(float)
+    cells = [_cell(key, loss, bad) for loss, bad in ((raw, np.zeros_like(failed)), (raw + difference, failed))]
+    reference = paired._raw("uncompressed", cells[0], rule)
+    return paired._column(cells[1], reference, None, rule).difference
+
+
+def _cell(key: CurveKey, loss: np.ndarray, failed: np.ndarray) -> Cell:
+    n = len(loss)
+    columns = {field.name: pa.nulls(n, field.type) for field in ROW}
+    unknown = np.full(n, np.nan)
+    return Cell(
+        key=CellKey(key.answerer, key.corpus, key.method, key.seed, key.stream, 0.5),
+        files=(), plan=None, sample_id=columns["sample_id"], source_id=columns["source_id"],
+        query_family=columns["query_family"], loss=np.where(failed, np.nan, loss), nll=unknown, tokens=unknown,
+        predicted_label=columns["predicted_label"], correct_label=columns["correct_label"], n_options=unknown,
+        kept_chunks=columns["kept_chunks"], kept_hash=columns["kept_hash"],
+        status=pa.array(np.where(failed, "out of memory", "ok")),
+    )  # fmt: skip
+
+
+def _claims(sets: Sequence[Set], of: Population, rule: Rule) -> Iterator[tuple[bool, bool, float, float]]:
+    """Every set's claim, from tests that are evaluated for all sets at once."""
+    arms = {claim.Arm(*curve.key[:4]) for curve in sets[0].curves.values()}
+    candidates = claim.candidates(rule.candidates, arms)
+    levels = claim.levels(rule, len(candidates))
+    subjects = {(i, *subject): groups for i, one in enumerate(sets) for subject, groups in one.groups.items()}
+    first, tolerance = next(iter(sets[0].families)), rule.tolerances[0]
+    by_budget = certified.p_values(subjects, tolerance, levels.budget, rule) if levels.budget is not None else {}
+    routed = {}
+    if rule.claim != "budget":
+        to_route = {subject: groups for subject, groups in subjects.items() if subject[2] == first}
+        routed = certified.routed(to_route, tolerance, levels.routing)
+    for i, one in enumerate(sets):
+        judged: dict[CurveKey, list[claim.Judged]] = {}
+        for (key, name), groups in one.groups.items():
+            curve = next(curve for curve in one.curves.values() if curve.key == key)
+            tests = Tested(
+                groups, {}, np.empty(0), np.empty(0), {}, by_budget.get((i, key, name)), routed.get((i, key, name))
+            )
+            families = one.families[name]
+            judged.setdefault(key, []).append(claim.Judged(curve, name, families, observe(curve, families), tests))
+        hearing = {name: [] for name in one.families}
+        false, budget, retained = False, 1.0, 1.0
+        shipped = []
+        for candidate in candidates:
+            keys = sorted(claim.curve_keys([candidate], ANCHOR))
+            decided = claim.decide(candidate, [j for key in keys for j in judged[key]], hearing, rule, levels)
+            shipped += claim.shipped(decided, rule)
+            false |= _is_false(of, decided, [j for key in keys for j in judged[key]], rule)
+        for each in shipped:
+            if each.kind == "budget":
+                budget = min(budget, each.budget or 1.0)
+            else:
+                retained = min(retained, each.retained)
+        yield false, bool(shipped), budget, retained
+
+
+def _is_false(of: Population, decided: claim.Decided, judged: Sequence[claim.Judged], rule: Rule) -> bool:
+    """Whether a claim says of something unsafe that it is safe, on any budget on the way to what it approves."""
+    for one in judged:
+        arm = one.curve.key.method + (f"@{one.curve.key.seed}" if one.curve.key.seed else "")
+        for f, family in enumerate(one.families.names):
+            unsafe = _truth(of, arm, one, f, family) > rule.tolerances[0] + _SLACK
+            reached = 1.0 if decided.budget is None else decided.budget
+            if unsafe[one.curve.budgets >= reached].any():
+                return True
+            if rule.claim != "budget" and decided.policy is not None and one.tested.claimed_routing is not None:
+                routes = {route.family: route.budget for route in decided.policy.families}
+                if unsafe[one.curve.budgets >= routes.get(family, 1.0)].any():
+                    return True
+        if decided.budget is not None and rule.tests_average(rule.tolerances[0]):
+            estimand = one.tested.groups[-1].estimand
+            average = getattr(of.average[arm], estimand)[: len(one.curve.budgets)]
+            limit = rule.average_tolerance(rule.tolerances[0])
+            if (average > limit + _SLACK)[one.curve.budgets >= decided.budget].any():
+                return True
+    return False
+
+
+def _truth(of: Population, arm: str, one: claim.Judged, f: int, family: str) -> np.ndarray:
+    """True excess of a family in the sense that its test names, at the budgets that have outcomes."""
+    truth = getattr(of.truth[arm, one.partition, family], one.tested.groups[f].estimand)
+    return np.asarray(truth)[~np.isin(np.array(of.budgets), of.missing)]
