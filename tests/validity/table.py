@@ -62,7 +62,7 @@ def figures(kind: str, name: str, sets: int) -> dict[str, Any]:
 
 def kept(task: tuple[str, str, int]) -> dict[str, Any]:
     """The figures, from where they are kept or computed now."""
-    mark = hashlib.sha256(json.dumps([*task, _sources()]).encode()).hexdigest()[:24]
+    mark = hashlib.sha256(json.dumps([*task, SOURCES]).encode()).hexdigest()[:24]
     path = KEPT / f"{mark}.json"
     if not path.exists():
         found = figures(*task)
@@ -88,6 +88,9 @@ def _sources() -> str:
     for path in paths:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+SOURCES = _sources()  # as they were loaded, whatever is edited meanwhile
 
 
 def most(sets: int, alpha: float = ALPHA) -> float:
