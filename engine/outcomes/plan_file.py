@@ -24,7 +24,7 @@ SCHEMA = "earmark.sweep/2"
 RAW_LEVEL, SILENCE_LEVEL = "raw", "silence"
 _WITH_BUDGET = re.compile(r"(anchor|streams)-(\d[\d.e-]*)")
 _HASH = re.compile(r"[0-9a-f]{64}")
-_KEYS = ("schema", "spec", "corpus", "window", "answerers", "selectors", "levels", "rule")
+_KEYS = ("schema", "spec", "corpus", "window", "answerers", "selectors", "levels", "labels", "rule")
 
 
 class Curve(NamedTuple):
@@ -85,6 +85,7 @@ class PlanFile:
     answerers: tuple[str, ...]
     selectors: Mapping[str, str]  # METHOD/SEED -> hash of the weights
     levels: tuple[Level, ...]  # in the order in which they are filled
+    labels: Mapping[str, str]  # by partition, `labels_hash` of the family of every sample
     rule: Mapping[str, Any]  # the declared `signoff.rule.Rule`, as `rule_content` writes it
 
     @property
@@ -106,6 +107,11 @@ class PlanFile:
 def plan_hash(content: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of a plan: keys sorted, no blanks."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def labels_hash(family_of: Mapping[str, str]) -> str:
+    """SHA-256 of the family of every sample, in the order of their names."""
+    return hashlib.sha256(json.dumps(sorted(family_of.items()), separators=(",", ":")).encode()).hexdigest()
 
 
 def rule_content(rule: "Rule", partitions: Sequence[str]) -> dict[str, Any]:
@@ -168,6 +174,7 @@ def parse_plan(path: Path, content: dict[str, Any]) -> PlanFile:
         answerers=tuple(table.take("answerers", _are_names, "a list of different names")),
         selectors=table.take("selectors", _is_mapping_of_texts, "a table of hashes"),
         levels=_levels(path, table.take("levels", _is_list, "a list of levels"), planned.name),
+        labels=table.take("labels", _is_mapping_of_hashes, "a table of hashes"),
         rule=_rule(path, table.take("rule", _is_mapping, "a table")),
     )
 
@@ -262,6 +269,10 @@ def _is_mapping(value: Any) -> bool:
 
 def _is_mapping_of_texts(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _is_mapping_of_hashes(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_hash, value.values()))
 
 
 def _is_list(value: Any) -> bool:

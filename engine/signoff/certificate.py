@@ -194,7 +194,7 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
     inputs = [*partitions.inputs, *paired.inputs, *guarded.inputs, *grids, *flips]
     inputs += [] if plan is None else [InputFile(PLAN, _sha256(run / PLAN), len(plan.levels))]
     inputs += [] if imported is None else [imported.file]
-    declaration = declared.compare(plan, rule, partitions.names, paired.plans if looked is None else {})
+    declaration = declared.compare(plan, rule, partitions, paired.plans if looked is None else {})
     withheld = [*preview.warnings(looked), *declaration.differences]
     if rule.name == "certified":
         decided = [
@@ -243,13 +243,13 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
                 for found in paired.errors
             ],
             "results": made.results,
-            "gains": [found._asdict() for found in made.gains],
+            "gains": _at_both([found._asdict() for found in made.gains], rule),
             "chains": made.chains,
             "overlaps": made.overlaps,
             "audits": {
-                "seeds": seeds.gains_over_seeds(made.gains),
-                "query_use": made.query_use,
-                "contamination": made.contamination,
+                "seeds": _at_both(seeds.gains_over_seeds(made.gains), rule),
+                "query_use": _at_both(made.query_use, rule),
+                "contamination": _at_both(made.contamination, rule),
                 "label_noise": made.label_noise,
                 "coarsening": made.coarsening,
                 "architecture_gap": made.architecture_gap,
@@ -261,6 +261,11 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
         }
     )
     return certificate
+
+
+def _at_both(entries: Entries, rule: Rule) -> Entries:
+    """Entries whose frontiers of the average are at another tolerance than those of the worst family."""
+    return [entry | {"tolerance_average": rule.average_tolerance(entry["tolerance"])} for entry in entries]
 
 
 def _sha256(path: Path) -> str:

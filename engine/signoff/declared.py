@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.plan_file import PlanFile
 from earmark.engine.outcomes.schema import CellKey
-from earmark.engine.signoff.partitions import QUERY_FAMILY
+from earmark.engine.signoff.partitions import QUERY_FAMILY, Partitions
 from earmark.engine.signoff.rule import Rule
 
 _FREE = ("replicates", "seed", "max_error_rate", "reference_answerer", "in_domain")  # describe, or count as harm
@@ -24,15 +24,19 @@ class Declared(NamedTuple):
     differences: tuple[str, ...]
 
 
-def compare(
-    plan: PlanFile | None, rule: Rule, partitions: Sequence[str], plans: Mapping[CellKey, str | None]
-) -> Declared:
+def compare(plan: PlanFile | None, rule: Rule, partitions: Partitions, plans: Mapping[CellKey, str | None]) -> Declared:
     """`partitions` are those that are judged, `plans` the hash that each cell carries."""
     hashes = {of for of in plans.values() if of is not None}
     if plan is None:
         gone = ["The cells were written under a plan.json that is not here: nobody can tell what was declared."]
         return Declared(None, tuple(gone if hashes else []))
-    differences = [*_rule(plan, rule, partitions)]
+    differences = _rule(plan, rule, partitions.names)
+    labels = partitions.hashes(plan.corpus.name)
+    differences += [
+        f"Families of partition '{name}' are not those that the plan declared."
+        for name in partitions.names
+        if name in plan.labels and labels.get(name) != plan.labels[name]
+    ]
     foreign = sorted(str(key) for key, of in plans.items() if of != plan.sha256)
     if foreign:
         differences.append(

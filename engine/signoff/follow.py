@@ -31,7 +31,7 @@ def follow(path: Path, certificate: dict[str, Any], run: Path, rule: Rule) -> Fo
     look = 1 + (before["look"] if before and declared else 1) if declared else 1
     if look > rule.looks:
         raise InputError(
-            path, f"was look {look - 1} of {rule.looks} declared", "certify new rows alone, under a new plan"
+            path, f"was look {look - 1} of {rule.looks} that were declared", "certify new rows alone, under a new plan"
         )
     earlier = path.parent / str(certificate["run"])
     checked = earlier.is_dir()

@@ -178,9 +178,8 @@ def pair(run: Path, rule: Rule, progress: Progress, plan: PlanFile | None = None
                 controls[answerer, corpus] = _control(raw.cell, silence)
                 first = raw.cell
             _check_same_samples(raw.cell, first, naive=curve_key.stream.startswith("naive"))
-            if loaded:
-                group = curves.setdefault(_fingerprint(rows), (rows, []))
-                group[1].append(_curve(curve_key, raw, loaded, silence, rule, _missing(curve_key, loaded, plan)))
+            group = curves.setdefault(_fingerprint(rows), (rows, []))
+            group[1].append(_curve(curve_key, raw, loaded, silence, rule, _missing(curve_key, loaded, plan)))
         if rows is None:
             raise InputError(
                 f"cells/answerer={answerer}/corpus={corpus}",

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import store
+from earmark.engine.outcomes.plan_file import labels_hash
 from earmark.engine.signoff.families import Families, families_of
 from earmark.engine.signoff.paired import Rows
 from earmark.engine.signoff.rule import Rule
@@ -56,6 +57,15 @@ class Partitions:
                 "declare a finer partition",
             )
         return found
+
+    def hashes(self, corpus: str) -> dict[str, str]:
+        """Of the labels of a corpus, by partition of the file."""
+        if self._table is None:
+            return {}
+        table = self._table.filter(pc.equal(self._table["corpus"], corpus))
+        ids = table["sample_id"].to_pylist()
+        names = [name for name in self.names if name in table.column_names]
+        return {name: labels_hash(dict(zip(ids, table[name].to_pylist(), strict=True))) for name in names}
 
     def check_parents(self, parents: Mapping[str, str]) -> None:
         """Refuse a parent declared for a family that no certified partition has."""

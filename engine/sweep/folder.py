@@ -27,6 +27,7 @@ from earmark.engine.outcomes.plan_file import PLAN, Curve, Level, PlanFile, diff
 from earmark.engine.outcomes.schema import OK, ROW, CellKey
 
 SPEC = "spec.toml"
+_DECLARED = ("rule", "labels")  # keys of a plan that decide no outcome
 PENDING_ROW = pa.schema([("method", pa.string()), ("seed", pa.int64()), ("stream", pa.string()), *ROW])
 
 
@@ -46,7 +47,7 @@ class SweepFolder:
         """
         begun = self.plan()
         if begun is not None:
-            differs = [key for key in differing(begun.content, content) if key.partition(".")[0] != "rule"]
+            differs = [key for key in differing(begun.content, content) if key.partition(".")[0] not in _DECLARED]
             if differs:
                 what = ", ".join(self._what_differs(differs, spec))
                 raise InputError(

@@ -12,7 +12,7 @@ from earmark.engine.corpus import partitions
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.partitions import Partition
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.plan_file import SCHEMA, Level, PlanFile, rule_content
+from earmark.engine.outcomes.plan_file import SCHEMA, Level, PlanFile, labels_hash, rule_content
 from earmark.engine.outcomes.store import PARTITIONS
 from earmark.engine.selectors.loading import load
 from earmark.engine.spec import PartitionsSpec, Spec
@@ -81,7 +81,8 @@ def prepare(spec: Spec, run: Path, shares: int = 1) -> Prepared:
     content = _content(spec, corpus, counted, planned, selectors)
     folder = SweepFolder(run)
     families = _families(spec, corpus, run, folder.check(content, spec))
-    folder.begin({**content, "rule": rule_content(spec.rule, list(families))}, spec)
+    labels = {name: labels_hash(family_of) for name, family_of in families.items()}
+    folder.begin({**content, "labels": labels, "rule": rule_content(spec.rule, list(families))}, spec)
     first = _Families(next(iter(families.values()), {}))
     return Prepared(spec, corpus, counted, planned, selectors, _streams(spec, corpus, families), first)
 

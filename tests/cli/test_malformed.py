@@ -192,7 +192,7 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
 
 def stated(**changes: object) -> str:
     """A certificate with nothing in it but what is said here."""
-    empty = {"schema": "earmark.certificate/1", "run": ".", "rule": {}, "inputs": [], "results": []}
+    empty = {"schema": "earmark.certificate/2", "run": ".", "rule": {}, "claim": {}, "inputs": [], "results": []}
     return json.dumps(empty | changes)
 
 
@@ -245,8 +245,8 @@ def test_a_wrong_option(good: Path, case: str) -> None:
         (None, "there is no such file"),
         ("{", "is not a certificate"),
         ("[]", "schema"),
-        ('{"schema": "earmark.certificate/2"}', "earmark.certificate/2"),
-        ('{"schema": "earmark.certificate/1"}', "lacks run, rule, inputs, results"),
+        ('{"schema": "earmark.certificate/1"}', "earmark.certificate/2"),
+        ('{"schema": "earmark.certificate/2"}', "lacks run, rule, claim, inputs, results"),
         (stated(rule={"hope": 1}), "hope"),
         (stated(rule=[]), "cannot be read"),
         (stated(rule={"tolerances": 3}), "cannot be read"),

@@ -40,6 +40,7 @@ def content(**changes: Any) -> Json:
             {"name": "streams-1", "budget": 1.0, "curves": [["uncompressed", 0, "naive-global-1"]]},
             {"name": "streams-0.4", "budget": 0.4, "curves": [["learned", 42, "naive-global-1"]]},
         ],
+        "labels": {"native": "2" * 64, "need": "3" * 64},
         "rule": rule_content(Rule(parents={"a": "b"}), ["native", "need"]),
     }
     return made | changes
