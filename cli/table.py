@@ -39,7 +39,7 @@ def _claim(certificate: dict[str, Any]) -> list[str]:
     lines += [_approval(approved, certificate) for approved in claim["approved"]]
     for candidate in claim["candidates"]:
         if candidate["name"] not in {approved["candidate"] for approved in claim["approved"]}:
-            lines.append(f"{'passes' if _passed(candidate) else 'refused'}: {candidate['name']}: {candidate['reason']}")
+            lines.append(f"{'passes' if _passed(candidate) else 'refused'}: {candidate['name']}: {_why(candidate)}")
     for other in claim["not_made"]:
         lines.append(
             f"not claimed: {other['candidate']} routed by family would keep {other['retained']:.0%} of the audio; "
@@ -59,6 +59,14 @@ def _approval(approved: dict[str, Any], certificate: dict[str, Any]) -> str:
         kept = f"{approved['retained']:.0%} of the audio"
         return f"approved: {approved['candidate']}, routed by family, keeps {kept}; {tolerance}"
     return f"approved: {approved['candidate']} at budget {approved['budget']:g}; {tolerance}"
+
+
+def _why(candidate: dict[str, Any]) -> str:
+    """The reason, and how many new units would be enough for the claim."""
+    stopped = candidate["stopped"]
+    if candidate["deaf"] or stopped is None or not stopped["needed"] or _passed(candidate):
+        return str(candidate["reason"])
+    return f"{candidate['reason']}; {stopped['needed']:,} new {stopped['unit']} of it give 90% power"
 
 
 def _passed(candidate: dict[str, Any]) -> bool:
