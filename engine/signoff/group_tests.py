@@ -61,23 +61,30 @@ def _fewest_recordings(tolerance: float, level: float) -> int:
 def group_test(units: Units, difference: FloatArray) -> GroupTest:
     """The test of a group, from the paired differences (all rows, B)."""
     of_rows = difference[units.rows]
-    sizes = np.bincount(units.recording)
-    firsts = np.cumsum(sizes) - sizes
-    sums = np.add.reduceat(of_rows, firsts, axis=0)
-    means = sums / sizes[:, None]
-    by_row, by_recording = of_rows.mean(axis=0), means.mean(axis=0)
-    nothing = np.empty((0, difference.shape[1]))
-    unit: Unit = "rows" if units.n == len(units.rows) else "recordings"
-    if units.test != "bets" and np.array_equal(of_rows, np.sign(of_rows)):
-        drawn = of_rows[firsts]
-        counts = (drawn > 0).sum(axis=0), (drawn < 0).sum(axis=0)
-        about = units.test, units.estimand, units.n, unit
-        return GroupTest(*about, by_row, by_recording, *counts, nothing, nothing[:, 0])
+    alone = units.n == len(units.rows)
+    unit: Unit = "rows" if alone else "recordings"
+    sums, drawn, sizes = of_rows, of_rows, np.ones(units.n)
+    if not alone:
+        sizes = np.bincount(units.recording).astype(np.float64)
+        firsts = (np.cumsum(sizes) - sizes).astype(np.int64)
+        sums, drawn = np.add.reduceat(of_rows, firsts, axis=0), of_rows[firsts]
+    means = sums / sizes[:, None] if not alone else of_rows
+    by_row = of_rows.mean(axis=0)
+    by_recording = means.mean(axis=0) if not alone else by_row
+    about = units.estimand, units.n, unit, by_row, by_recording
+    if units.test != "bets" and _are_whole(of_rows):
+        counts = np.count_nonzero(drawn > 0, axis=0), np.count_nonzero(drawn < 0, axis=0)
+        return GroupTest(units.test, *about, *counts, np.empty((0, difference.shape[1])), np.empty(0))
     values, weights = means, np.ones(units.n)
     if units.most_rows is not None:
         values, weights = sums / units.most_rows, sizes / units.most_rows
     none = np.empty(0, dtype=np.int64)
-    return GroupTest("bets", units.estimand, units.n, unit, by_row, by_recording, none, none, values, weights)
+    return GroupTest("bets", *about, none, none, values, weights)
+
+
+def _are_whole(difference: FloatArray) -> bool:
+    """Whether all of these, which lie in [-1, 1], are -1, 0 or 1."""
+    return bool(np.abs(difference).sum() == np.count_nonzero(difference))
 
 
 def p_values(groups: Sequence[GroupTest], tolerance: float, level: float) -> list[FloatArray]:
