@@ -35,6 +35,12 @@ _EXIT_REFUSED, _EXIT_INTERRUPTED = 3, 130
     metavar="SHARE",
     help="Share of failed rows a cell may have; they count as harm.  [default: as [rule] declares]",
 )
+@click.option(
+    "--follows",
+    type=click.Path(path_type=Path),
+    metavar="CERT",
+    help="The certificate.json before, where these are new rows after a refusal: both count.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate instead of the table.")
 def run(
     spec: Path,
@@ -42,6 +48,7 @@ def run(
     limit: int | None,
     shard_text: str | None,
     max_error_rate: float | None,
+    follows: Path | None,
     as_json: bool,
 ) -> None:
     """Evaluate what SPEC asks for and certify it: from a corpus to outcomes, certificate.json and report.html.
@@ -51,7 +58,7 @@ def run(
     bytes. Another [rule] asks nothing again; the certificate says what was declared when the folder was begun.
     `earmark init CORPUS` writes a SPEC.
 
-    Exit code: 0 when some method has an approved budget below 1, 3 when none has (a preview never has), 2 for bad
+    Exit code: 0 when the claim approves something, 3 when it does not (a preview never does), 2 for bad
     input, 130 when interrupted.
 
     \b
@@ -84,7 +91,7 @@ def run(
         click.echo(f"shard {shard_text} is done: {folder}\nnext: earmark merge RUN {folder} OTHER-SHARDS...")
         return
     signed = swept.preview or folder
-    approved = sign(signed, asked.rule, signed, as_json)
+    approved = sign(signed, asked.rule, signed, as_json, follows)
     if not as_json:
         following = shlex.join(again) if swept.preview else f"earmark verify {folder / 'certificate.json'}"
         click.echo(f"next: {following}")

@@ -17,6 +17,7 @@ REPORT = "report.html"
 def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None = None) -> bool:
     """Sign a run folder off into `out` and print what came of it; whether the claim approves anything."""
     from earmark.cli.table import decision_table
+    from earmark.engine.errors import InputError
     from earmark.engine.outcomes.atomic import write_file
     from earmark.engine.report.html import render
     from earmark.engine.signoff import certificate as signoff
@@ -24,7 +25,10 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
     from earmark.engine.signoff.follow import follow
     from earmark.engine.signoff.verify import read
 
-    policy.check_before(out)
+    if follows is not None and (out / signoff.FILE).exists() and follows.resolve() == (out / signoff.FILE).resolve():
+        raise InputError(
+            follows, "would be replaced by the certificate that follows it", "name another folder with --out"
+        )
     before = None if follows is None else follow(follows, read(follows), run, rule)
     with Progress() as progress:
         made = signoff.certify(run, rule, progress, before)

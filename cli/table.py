@@ -2,7 +2,7 @@
 
 from typing import Any
 
-_NOTHING = "  nothing: every method passes at some budget"
+_NOTHING = "  see the claim above: by itself every method passes at some budget"
 _KEEPING_ALPHA = (
     "  Rows that were judged are not judged again with others added: new rows are certified alone (--follows CERT), or",
     '  the next plan declares beforehand what it will do: looks = 2 to add rows once, claim = "routing" to route.',
@@ -54,10 +54,13 @@ def _claim(certificate: dict[str, Any]) -> list[str]:
 
 
 def _approval(approved: dict[str, Any], certificate: dict[str, Any]) -> str:
-    tolerance = f"every family within {certificate['claim']['tolerance']:g}"
+    """What may be shipped, and how sure that is."""
+    claim = certificate["claim"]
+    tolerance = f"every family within {claim['tolerance']:g}" + ("" if claim["guaranteed"] else " (no guarantee)")
     if approved["kind"] == "routing":
+        (policy,) = (c["policy"] for c in claim["candidates"] if c["name"] == approved["candidate"])
         kept = f"{approved['retained']:.0%} of the audio"
-        return f"approved: {approved['candidate']}, routed by family, keeps {kept}; {tolerance}"
+        return f"approved: {approved['candidate']}, routed by {policy['partition']}, keeps {kept}; {tolerance}"
     return f"approved: {approved['candidate']} at budget {approved['budget']:g}; {tolerance}"
 
 
@@ -121,6 +124,8 @@ def _next_steps(results: list[dict[str, Any]]) -> list[str]:
             advice = certified["next"]
             if advice["action"] != "ship":
                 why = certified["reason"].partition("; ")[2] or certified["reason"]
+                if certified["budget"] is not None and certified["budget"] < 1:
+                    why = f"passes alone at {certified['budget']:g}, but not at the level of the claim"
                 text = advice["text"] if why in advice["text"] else f"{why}: {advice['text']}"
                 line = (result["method"], result["partition"], f"{certified['tolerance']:g}", text)
                 seeds.setdefault(line, []).append(str(result["seed"]))

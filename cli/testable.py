@@ -13,7 +13,7 @@ def fewest_recordings(rule: "Rule") -> Callable[[int, int], int]:
     One candidate is assumed, and the smallest tolerance of the rule.
     """
     from earmark.engine.signoff.group_tests import fewest_units
-    from earmark.engine.signoff.units import test_of
+    from earmark.engine.signoff.units import choose_test
 
     tolerance, alpha = min(rule.tolerances), rule.look_alpha
-    return lambda rows, recordings: fewest_units(test_of(rows, recordings, rule), tolerance, alpha)
+    return lambda rows, recordings: fewest_units(choose_test(rows, recordings, rule), tolerance, alpha)

@@ -137,7 +137,7 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 def read_plan(run: Path) -> PlanFile | None:
     """The plan of a run folder, or None where no sweep was begun; InputError for anything malformed in it."""
     path = run / PLAN
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
         content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)

@@ -34,6 +34,7 @@ def next_step(
     groups: Sequence[GroupTest],
     failure: Failure | None,
     rule: Rule,
+    level: float,
 ) -> Next:
     """Ship; or finish what was declared; or make families testable; or route; or go on with new rows."""
     if approved is not None and approved < 1:
@@ -41,7 +42,7 @@ def next_step(
     compressed = [entry for entry in budgets if entry["budget"] < 1]
     if not compressed:
         return Next("collect", [], "evaluate budgets below 1")
-    small = _untestable(tolerance, families, groups, rule)
+    small = _untestable(tolerance, families, groups, rule, level)
     if small is not None:
         return small
     if failure is not None and failure.missing:
@@ -69,12 +70,14 @@ def next_step(
     return Next("raise", failing, f"harm at {budget} is {spread}: {again}")
 
 
-def _untestable(tolerance: float, families: Families, groups: Sequence[GroupTest], rule: Rule) -> Next | None:
+def _untestable(
+    tolerance: float, families: Families, groups: Sequence[GroupTest], rule: Rule, level: float
+) -> Next | None:
     """Families that could not pass if nothing changed: no other advice helps them."""
     lacking = []
     for f, name in enumerate(families.names):
         if groups:
-            fewest, n = groups[f].fewest(tolerance, rule.look_alpha), groups[f].n
+            fewest, n = groups[f].fewest(tolerance, level), groups[f].n
             unit = groups[f].unit
         else:
             fewest, n, unit = rule.fewest_rows(tolerance), int(families.size[f]), "rows"

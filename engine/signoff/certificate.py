@@ -194,23 +194,29 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
     inputs = [*partitions.inputs, *paired.inputs, *guarded.inputs, *grids, *flips]
     inputs += [] if plan is None else [InputFile(PLAN, _sha256(run / PLAN), len(plan.levels))]
     inputs += [] if imported is None else [imported.file]
-    declaration = declared.compare(plan, rule, partitions, paired.plans if looked is None else {})
-    withheld = [*preview.warnings(looked), *declaration.differences]
+    n_rows = {rows.corpus: len(rows.source) for rows, _ in paired.groups}
+    declaration = declared.compare(plan, rule, partitions, paired.plans if looked is None else {}, n_rows)
+    withheld = [*preview.warnings(looked), *declaration.differences, *paired.unlike, *follow.doubts(follows)]
     if rule.name == "certified":
         decided = [
             claim.decide(
                 candidate,
                 [one for key in sorted(claim.curve_keys([candidate], ANCHOR)) for one in judged.get(key, [])],
-                hearing[candidate.answerer, candidate.corpus],
+                hearing.get((candidate.answerer, candidate.corpus), {}),
                 rule,
                 levels,
             )
             for candidate in candidates
         ]
     else:
-        decided = [claim.by_verdicts(candidate, made.results, rule) for candidate in candidates]
-    stated = claim.entry(decided, rule, levels, withheld)
-    stated |= {"policies": policy.policies(stated, partitions.names, run)}
+        decided = [
+            claim.by_verdicts(candidate, made.results, hearing.get((candidate.answerer, candidate.corpus), {}), rule)
+            for candidate in candidates
+        ]
+    shared = any(rows.n_sources < len(rows.source) for rows, _ in paired.groups)
+    guaranteed = rule.name == "certified" and not (shared and rule.clustering == "ignore")
+    stated = claim.entry(decided, rule, levels, withheld, guaranteed)
+    stated |= {"policies": policy.policies(stated, run)}
     if looked is not None:
         preview.withhold(made.results, looked)
     certificate: Certificate = _plain(
@@ -229,7 +235,7 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
             **({} if looked is None else {"preview": looked._asdict()}),
             "claim": stated,
             "declared": declaration._asdict(),
-            "follows": follow.entry(follows),
+            "follows": None if follows is None else follows._asdict(),
             "warnings": [
                 *withheld,
                 *follow.warnings(follows, rule),

@@ -268,9 +268,9 @@ def _binding(p: FloatArray, groups: Sequence[GroupTest], b: int) -> int:
     return max(range(len(groups)), key=lambda g: (p[g, b], float(groups[g].observed[b])))
 
 
-def absent(budget: float) -> Failure:
-    """A walk that stops where nothing was evaluated."""
-    reason = f"budget {budget:g} was declared and has no outcomes"
+def absent(budget: float, whose: str | None = None) -> Failure:
+    """A walk that stops where nothing was evaluated; `whose` lacks what others have, else it was declared."""
+    reason = f"{whose} has no outcomes there" if whose else f"budget {budget:g} was declared and has no outcomes"
     return Failure(budget, None, 0, 0, 0, 1.0, 0, "rows", None, reason, missing=True)
 
 

@@ -5,7 +5,7 @@ all hold and cost nothing. Only the first tolerance is claimed. What the tests s
 rule was declared, where families do not listen, where not all rows are in. Knows verdicts of tests; no files.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -70,6 +70,7 @@ class Decided:
     retained: float | None  # mean share of audio there
     stop: Stop | None
     policy: Policy | None  # that routing finds, whether it is claimed or not; None where there is one family
+    partition: str | None  # by whose families it routes
     deaf: tuple[FamilyHearing, ...]  # families that no approval can rest on
     would_be_deaf: frozenset[str] = frozenset()  # all families that do not listen
 
@@ -144,10 +145,13 @@ def decide(
         stop = _stop(candidate, judged, rule, at.budget)
         budget = _smallest(judged, stop)
         retained = None if budget is None else _retained(judged, budget)
-    policy = _policy(candidate, [one for one in judged if one.tested.claimed_routing is not None], rule)
+    routable = [one for one in judged if one.tested.claimed_routing is not None]
+    policy = _policy(candidate, routable, rule)
+    partition = routable[0].partition if routable else None
     routed = policy if rule.claim in ("routing", "both") else None
     unheard = frozenset(f.family for one in hearing.values() for f in one if f.hearing in DEAF)
-    return Decided(candidate, budget, retained, stop, policy, _deaf(budget, judged, routed, hearing, rule), unheard)
+    deaf = _deaf(budget, dict.fromkeys(one.partition for one in judged), partition, routed, hearing, rule)
+    return Decided(candidate, budget, retained, stop, policy, partition, deaf, unheard)
 
 
 def _policy(candidate: Candidate, judged: Sequence[Judged], rule: Rule) -> Policy | None:
@@ -174,7 +178,7 @@ def _stop(candidate: Candidate, judged: Sequence[Judged], rule: Rule, level: flo
     """The largest budget at which any curve fails under any partition; None where all pass to the end."""
     missing = [seed for seed in candidate.seeds if seed not in {one.curve.key.seed for one in judged}]
     if missing:
-        return Stop(missing[0], None, certified.absent(1.0))
+        return Stop(missing[0], None, certified.absent(1.0, f"seed {missing[0]}"))
     stops = [*_budgets_of_others(judged)]
     for one in judged:
         assert one.tested.claimed is not None, "a candidate's curves are tested at the claim's level"
@@ -192,7 +196,7 @@ def _budgets_of_others(judged: Sequence[Judged]) -> list[Stop]:
     """Budgets that one seed of a candidate has and another has not."""
     every = {budget for one in judged for budget in one.curve.budgets.tolist()}
     return [
-        Stop(one.curve.key.seed, None, certified.absent(max(lacking)))
+        Stop(one.curve.key.seed, None, certified.absent(max(lacking), f"seed {one.curve.key.seed}"))
         for one in judged
         if (lacking := every - set(one.curve.budgets.tolist()))
     ]
@@ -216,7 +220,8 @@ def _retained(judged: Sequence[Judged], budget: float) -> float:
 
 def _deaf(
     budget: float | None,
-    judged: Sequence[Judged],
+    partitions: Iterable[str],
+    routed_by: str | None,
     policy: Policy | None,
     hearing: Mapping[str, Sequence[FamilyHearing]],
     rule: Rule,
@@ -224,9 +229,9 @@ def _deaf(
     """Families that do not listen and on whose word something would be approved."""
     routed = {route.family for route in policy.families if route.budget < 1} if policy else set()
     by_name: dict[str, FamilyHearing] = {}
-    for partition in dict.fromkeys(one.partition for one in judged):
-        for family in hearing[partition]:
-            decides = budget is not None or family.family in routed
+    for partition in partitions:
+        for family in hearing.get(partition, ()):
+            decides = budget is not None or (partition == routed_by and family.family in routed)
             if decides and family.hearing in DEAF and family.family not in rule.allow_vacuous:
                 by_name.setdefault(family.family, family)
     return tuple(by_name.values())
@@ -264,11 +269,16 @@ def corrected(
         "tolerance": tolerance,
         "level": at.budget,
         "budget": min(curve.budgets[way.passes].tolist(), default=None),
-        "first_failure": None if stopped is None else stopped._asdict(),
+        "first_failure": stopped,
     }
 
 
-def by_verdicts(candidate: Candidate, results: Sequence[Mapping[str, Any]], rule: Rule) -> Decided:
+def by_verdicts(
+    candidate: Candidate,
+    results: Sequence[Mapping[str, Any]],
+    hearing: Mapping[str, Sequence[FamilyHearing]],
+    rule: Rule,
+) -> Decided:
     """The same of the paper's rule, without a guarantee: the smallest budget that all of its verdicts approve."""
     tolerance = rule.tolerances[0]
     mine = [
@@ -287,20 +297,23 @@ def by_verdicts(candidate: Candidate, results: Sequence[Mapping[str, Any]], rule
         }
         approved = ours if approved is None else approved & ours
     budget = min(approved, default=None) if approved and {r["seed"] for r in mine} == set(candidate.seeds) else None
-    return Decided(candidate, budget, budget, None, None, ())
+    deaf = _deaf(budget, dict.fromkeys(result["partition"] for result in mine), None, None, hearing, rule)
+    return Decided(candidate, budget, budget, None, None, None, deaf)
 
 
 # Words -------------------------------------------------------------------------------------------------------
 
 
-def entry(decided: Sequence[Decided], rule: Rule, at: Levels, withheld: Sequence[str]) -> dict[str, Any]:
+def entry(
+    decided: Sequence[Decided], rule: Rule, at: Levels, withheld: Sequence[str], guaranteed: bool
+) -> dict[str, Any]:
     """The `claim` of the certificate; `withheld` says why nothing is approved whatever the tests show."""
     approved = [each for one in decided for each in shipped(one, rule)]
     return {
         "kind": rule.claim,
         "tolerance": rule.tolerances[0],
         "tolerance_average": rule.average_tolerance(rule.tolerances[0]),
-        "guaranteed": rule.name == "certified",
+        "guaranteed": guaranteed,
         "alpha": rule.look_alpha,
         "k": len(decided),
         "declared": bool(rule.candidates),
@@ -309,9 +322,7 @@ def entry(decided: Sequence[Decided], rule: Rule, at: Levels, withheld: Sequence
         "candidates": [_candidate(one, rule, at) for one in decided],
         "approved": [] if withheld else [each._asdict() for each in approved],
         "withheld": list(withheld),
-        "not_made": [
-            _not_made(one) for one in decided if rule.claim == "budget" and not withheld and _would_route(one)
-        ],
+        "not_made": [] if withheld else [_not_made(one) for one in decided if _would_route(one, rule)],
     }
 
 
@@ -323,13 +334,13 @@ def _candidate(decided: Decided, rule: Rule, at: Levels) -> dict[str, Any]:
         "retained": decided.retained,
         "reason": _reason(decided, rule, at),
         "stopped": None if stop is None else {"seed": stop.seed, "partition": stop.partition, **stop.failure._asdict()},
-        "policy": None if decided.policy is None else _policy_entry(decided.policy),
+        "policy": None if decided.policy is None else _policy_entry(decided.policy, decided.partition),
         "deaf": [family.family for family in decided.deaf],
     }
 
 
-def _policy_entry(policy: Policy) -> dict[str, Any]:
-    return policy._asdict() | {"families": [route._asdict() for route in policy.families]}
+def _policy_entry(policy: Policy, partition: str | None) -> dict[str, Any]:
+    return {"partition": partition} | policy._asdict() | {"families": [route._asdict() for route in policy.families]}
 
 
 def _reason(decided: Decided, rule: Rule, at: Levels) -> str:
@@ -340,6 +351,8 @@ def _reason(decided: Decided, rule: Rule, at: Levels) -> str:
             return f"every verdict approves {decided.budget:g}; no guarantee over the search for it"
         return f"every family passes at {decided.budget:g} and every larger budget, at level {at.budget:.2g}"
     if at.budget is None:
+        if decided.policy is None:
+            return "there is one family only, or a seed has no outcomes: nothing can be routed"
         reached = decided.policy is not None and any(route.budget < 1 for route in decided.policy.families)
         return "every family passes at its own budget" if reached else "no family passes at a budget below 1"
     if decided.stop is None:
@@ -349,9 +362,10 @@ def _reason(decided: Decided, rule: Rule, at: Levels) -> str:
     return f"at {decided.stop.failure.budget:g}, {decided.stop.failure.reason}{where}"
 
 
-def _would_route(decided: Decided) -> bool:
+def _would_route(decided: Decided, rule: Rule) -> bool:
+    """Whether routing, had it been claimed, would approve what the walk refuses."""
     policy = decided.policy
-    if decided.budget is not None or policy is None:
+    if rule.claim != "budget" or rule.tests_average(rule.tolerances[0]) or decided.budget is not None or policy is None:
         return False
     routed = [route.family for route in policy.families if route.budget < 1]
     return bool(routed) and not set(routed) & set(decided.would_be_deaf)

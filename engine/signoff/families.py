@@ -42,13 +42,21 @@ class Families(NamedTuple):
         return np.argsort(self.size, kind="stable")
 
 
-def families_of(labels: Sequence[str], parents: Mapping[str, str], min_family: int) -> Families:
-    """Code the labels; families with fewer than `min_family` rows join their declared parent, descendants first."""
+def families_of(
+    labels: Sequence[str], parents: Mapping[str, str], min_family: int, recordings: IntArray | None = None
+) -> Families:
+    """Code the labels; families with fewer than `min_family` units join their declared parent, descendants first.
+
+    A unit is a recording, or a row where `recordings` (n,) are not given.
+    """
+    units = range(len(labels)) if recordings is None else recordings.tolist()
     ancestors = {name: _ancestors(name, parents) for name in parents}
     final = {label: label for label in labels}
     merged: list[Merge] = []
     while True:
-        size = Counter(final[label] for label in labels)
+        size = Counter(
+            family for family, _ in {(final[label], unit) for label, unit in zip(labels, units, strict=True)}
+        )
         movable = [name for name in size if size[name] < min_family and name in parents]
         waiting = {above for name in movable for above in ancestors[name]}  # what joins them may suffice
         moving = sorted(set(movable) - waiting)

@@ -5,13 +5,16 @@ before may only be judged again where the plan declared it. Reads certificates a
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import store
+from earmark.engine.signoff import recordings
 from earmark.engine.signoff.rule import Rule
+
+_SAME_RULE = ("alpha", "tolerances", "tolerance_average", "claim", "candidates", "partitions", "looks")
 
 
 class Follows(NamedTuple):
@@ -21,65 +24,116 @@ class Follows(NamedTuple):
     sha256: str
     look: int  # of those that were declared; 1 where rows are new
     alpha_spent: float
-    checked: bool  # whether the run before is there, so that its recordings could be compared
+    checked: bool  # whether the runs before are there, so that their recordings could be compared
 
 
 def follow(path: Path, certificate: dict[str, Any], run: Path, rule: Rule) -> Follows:
     """What stands behind a certificate that is made of `run` now; raises InputError where rows are judged again."""
-    before = certificate.get("follows")
-    declared = certificate["rule"].get("looks") == rule.looks > 1
-    look = 1 + (before["look"] if before and declared else 1) if declared else 1
-    if look > rule.looks:
-        raise InputError(
-            path, f"was look {look - 1} of {rule.looks} that were declared", "certify new rows alone, under a new plan"
-        )
-    earlier = path.parent / str(certificate["run"])
-    checked = earlier.is_dir()
-    if checked and not declared:
-        _refuse_shared(path, _recordings(earlier), _recordings(run))
-    spent = (before["alpha_spent"] if before else spent_alone(certificate["rule"])) + rule.look_alpha
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Follows(str(path.resolve()), digest, look, spent, checked)
-
-
-def spent_alone(rule: dict[str, Any]) -> float:
-    """What one certificate spends."""
-    return float(rule["alpha"]) / int(rule.get("looks", 1))
-
-
-def _refuse_shared(path: Path, before: dict[str, set[str]], now: dict[str, set[str]]) -> None:
-    for corpus, names in now.items():
-        shared = sorted(names & before.get(corpus, set()))
-        if shared:
+    chain = list(_chain(path, certificate))
+    stated, before = certificate["rule"], certificate.get("follows")
+    declared = rule.looks > 1 and stated.get("looks") == rule.looks
+    look = 1
+    if declared:
+        look = 1 + (before["look"] if before else 1)
+        _check_declared(path, stated, rule, look)
+    now = _recordings(run, rule.source)
+    checked = True
+    for place, content in chain:
+        earlier = place.parent / str(content["run"])
+        if not (earlier / store.CELLS).is_dir():
+            checked = False
+            continue
+        seen = _recordings(earlier, content["rule"].get("source"))
+        if declared and place == path and not seen <= now:
             raise InputError(
-                path,
-                f"was made of {len(shared)} of the {len(names)} recordings of {corpus} ({first_few(shared)})",
-                "certify new rows alone; rows may only be added where the plan declares looks = 2",
+                path, "judged recordings that are not here", "a look that was declared adds rows to the first"
             )
+        if not declared:
+            _refuse_shared(path, seen, now)
+    spent = sum(_alone(content["rule"]) for _, content in chain) + rule.look_alpha
+    return Follows(str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest(), look, spent, checked)
 
 
-def _recordings(run: Path) -> dict[str, set[str]]:
-    """Names of the recordings of every corpus, from one cell of each."""
-    found: dict[str, set[str]] = {}
-    for key, files in store.find_cells(run).items():
-        if key.corpus not in found:
-            found[key.corpus] = set(store.read_cell(run, key, files).source_id.to_pylist())
+def _chain(path: Path, certificate: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A certificate and all those before it; raises InputError where one cannot be read or leads back."""
+    from earmark.engine.signoff.verify import read
+
+    seen: set[Path] = set()
+    while True:
+        _check_form(path, certificate)
+        if path.resolve() in seen:
+            raise InputError(path, "follows itself", "name the certificate before with --follows")
+        seen.add(path.resolve())
+        yield path, certificate
+        before = certificate.get("follows")
+        if before is None:
+            return
+        path = path.parent / before["certificate"]
+        certificate = read(path)
+
+
+def _check_form(path: Path, certificate: dict[str, Any]) -> None:
+    rule, before = certificate["rule"], certificate.get("follows")
+    numbers = isinstance(rule.get("alpha"), float) and isinstance(rule.get("looks"), int) and rule["looks"] >= 1
+    chained = before is None or (
+        isinstance(before, dict)
+        and isinstance(before.get("certificate"), str)
+        and isinstance(before.get("look"), int)
+        and isinstance(before.get("alpha_spent"), float)
+    )
+    if not (numbers and chained):
+        raise InputError(path, "rule or follows cannot be read", "it was cut or edited: certify again")
+
+
+def _check_declared(path: Path, stated: dict[str, Any], rule: Rule, look: int) -> None:
+    """A look that was declared is the same rule again, and not one more than was declared."""
+    if look > rule.looks:
+        what = f"was look {look - 1} of {rule.looks} that were declared"
+        raise InputError(path, what, "certify new rows alone, under a new plan")
+    for name in _SAME_RULE:
+        value = getattr(rule, name)
+        if name != "partitions" and stated.get(name) != (list(value) if isinstance(value, tuple) else value):
+            raise InputError(path, f"declared another {name}", "looks at rows that grow are judged by one rule")
+
+
+def _alone(rule: dict[str, Any]) -> float:
+    """What one certificate spends."""
+    return float(rule["alpha"] / rule["looks"])
+
+
+def _refuse_shared(path: Path, before: set[str], now: set[str]) -> None:
+    shared = sorted(now & before)
+    if shared:
+        raise InputError(
+            path,
+            f"was made of {len(shared)} of the {len(now)} recordings ({first_few(shared)})",
+            "certify new rows alone; rows may only be added where the plan declares looks = 2",
+        )
+
+
+def _recordings(run: Path, source: str | None) -> set[str]:
+    """Names of the recordings of a run, from a raw cell of each corpus where there is one."""
+    cells = store.find_cells(run)
+    chosen = {key.corpus: key for key in sorted(cells, key=lambda key: key.is_reference)}  # a raw cell is the last
+    found: set[str] = set()
+    for key in chosen.values():
+        cell = store.read_cell(run, key, cells[key])
+        found |= set(recordings.of_cell(cell, cells[key], source).source_id.to_pylist())
     return found
 
 
-def entry(follows: Follows | None) -> dict[str, Any] | None:
-    """The `follows` of a certificate."""
-    return None if follows is None else follows._asdict()
+def doubts(follows: Follows | None) -> Sequence[str]:
+    """Why nothing can be approved of a chain."""
+    if follows is None or follows.checked:
+        return []
+    return ["A run that was certified before is not here: whether these rows are new cannot be checked."]
 
 
 def warnings(follows: Follows | None, rule: Rule) -> Sequence[str]:
     """What a reader of one certificate of a chain must know."""
     if follows is None:
         return []
-    found = [
+    return [
         f"This follows another certificate: alone it errs with a chance of at most {rule.look_alpha:g}, "
         f"the chain with at most {follows.alpha_spent:g}."
     ]
-    if not follows.checked:
-        found.append("The run of the certificate before is not here: whether these rows are new could not be checked.")
-    return found

@@ -45,8 +45,8 @@ class FamilyHearing(NamedTuple):
     family: str
     n: int
     recordings: int
-    raw_accuracy: float  # over rows that raw audio has an answer to
-    chance: float | None  # mean of 1 / options; None where options are not recorded
+    raw_accuracy: float | None  # over rows that raw audio has an answer to
+    chance: float | None  # mean of 1 / options; None where they are not recorded of most rows
     p_guessing: float | None  # of so many right answers or more by guessing; None without options
     silence_accuracy: float | None
     silence_same: float | None  # share of rows with the same answer without any sound
@@ -58,7 +58,8 @@ class FamilyHearing(NamedTuple):
     def words(self) -> str:
         """The verdict with its figures."""
         chance = "chance unknown" if self.chance is None else f"chance {self.chance:.0%}"
-        return f"'{self.family}' ({self.raw_accuracy:.0%} right on raw audio, {chance}) is {WORDS[self.hearing]}"
+        right = "no raw answer" if self.raw_accuracy is None else f"{self.raw_accuracy:.0%} right on raw audio"
+        return f"'{self.family}' ({right}, {chance}) is {WORDS[self.hearing]}"
 
 
 def listen(control: Control, rows: Rows, families: Families, rule: Rule) -> list[FamilyHearing]:
@@ -84,10 +85,12 @@ def _family(
 ) -> FamilyHearing:
     loss = control.raw_loss[group]
     known = loss[~np.isnan(loss)]
-    accuracy = float(1 - known.mean()) if len(known) else float("nan")
+    accuracy = float(1 - known.mean()) if len(known) else None
     options = control.options[group]
-    chance = None if np.isnan(options).any() else float((1 / options).mean())
-    p_guessing = None if chance is None or not len(known) else _p_guessing(known, chance)
+    told = ~np.isnan(options)
+    chance = float((1 / options[told]).mean()) if 2 * told.sum() > len(group) else None
+    tried = loss[told & ~np.isnan(loss)]
+    p_guessing = None if chance is None or not len(tried) else _p_guessing(tried, chance)
     silence = None if control.silence is None else control.silence[group]
     same = None if control.same is None else float(control.same[group].mean())
     p, lower = of_silence
@@ -98,11 +101,13 @@ def _family(
         raw_accuracy=accuracy,
         chance=chance,
         p_guessing=p_guessing,
-        silence_accuracy=None if silence is None else accuracy - float(silence[~np.isnan(loss)].mean()),
+        silence_accuracy=None
+        if silence is None or accuracy is None
+        else accuracy - float(silence[~np.isnan(loss)].mean()),
         silence_same=same,
         silence_p=p,
         silence_lower=lower,
-        hearing=_hearing(p, lower, same, p_guessing, _is_constant(control, group), rule),
+        hearing=_hearing(p, lower, same, p_guessing, _is_constant(control, group), rule) if len(known) else "unknown",
     )
 
 

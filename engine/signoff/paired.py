@@ -130,6 +130,7 @@ class Paired(NamedTuple):
     controls: Mapping[tuple[str, str], Control]  # by answerer and corpus
     suspects: tuple[recordings.Suspect, ...]  # columns that may name recordings, and do not count as such
     plans: Mapping[CellKey, str | None]  # the hash of the plan that each cell was made under
+    unlike: tuple[str, ...]  # methods whose own full budgets stand in for raw audio, and differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,28 +164,37 @@ def pair(run: Path, rule: Rule, progress: Progress, plan: PlanFile | None = None
     curves: dict[str, tuple[Rows, list[Curve]]] = {}
     controls: dict[tuple[str, str], Control] = {}
     suspects: list[recordings.Suspect] = []
+    unlike: list[str] = []
     for (answerer, corpus), keys in _by_answerer_and_corpus(cells).items():
         raws = {key.stream: _raw(UNCOMPRESSED, load(key), rule) for key in _references(keys)}
-        silence = next((load(key) for key in keys if key.is_control), None)
+        silence = next((load(key) for key in _controls(keys)), None)
+        base: _Raw | None = raws.get(ANCHOR)  # what rows and families are told by
         rows: Rows | None = None
-        for curve_key, budgets in _curves(keys).items():
+        for curve_key, budgets in _anchors_first(_curves(keys)).items():
             loaded = {budget: load(key) for budget, key in budgets.items()}
             raw = _reference_of(curve_key, raws, loaded, rule)
-            loaded = _without_copy_of_raw(raw, loaded)
+            base = base or raw
             if rows is None:
-                found = recordings.of_cell(raw.cell, cells[raw.cell.key], rule.source)
+                found = recordings.of_cell(base.cell, cells[base.cell.key], rule.source)
                 suspects += found.suspects
-                rows = Rows.of(corpus, raw.cell.sample_id, found.source_id, raw.cell.query_family.to_pylist())
-                controls[answerer, corpus] = _control(raw.cell, silence)
-                first = raw.cell
-            _check_same_samples(raw.cell, first, naive=curve_key.stream.startswith("naive"))
+                families = base.cell.query_family.to_pylist()
+                rows = Rows.of(corpus, base.cell.sample_id, found.source_id, families)
+                controls[answerer, corpus] = _control(base.cell, silence)
+            naive = curve_key.stream.startswith("naive")
+            _check_same_samples(raw.cell, base.cell, naive=naive)
+            if raw.name == SELF_FULL and not naive and not np.array_equal(raw.loss, base.loss):
+                unlike.append(
+                    f"{answerer}/{corpus}: {curve_key.method}'s own budget 1.0 has other answers than that of "
+                    f"{base.cell.key.method}: which of them is raw audio is not known."
+                )
+            loaded = _without_copy_of_raw(raw, loaded)
             group = curves.setdefault(_fingerprint(rows), (rows, []))
             group[1].append(_curve(curve_key, raw, loaded, silence, rule, _missing(curve_key, loaded, plan)))
         if rows is None:
             raise InputError(
                 f"cells/answerer={answerer}/corpus={corpus}",
-                "holds only the uncompressed reference",
-                "add at least one cell of a compression method",
+                "holds no cell of a compression method",
+                "add at least one beside raw audio",
             )
     return Paired(
         tuple((rows, tuple(of_rows)) for rows, of_rows in curves.values()),
@@ -193,6 +203,7 @@ def pair(run: Path, rule: Rule, progress: Progress, plan: PlanFile | None = None
         controls,
         tuple(suspects),
         plans,
+        tuple(dict.fromkeys(unlike)),
     )
 
 
@@ -214,6 +225,19 @@ def _references(keys: list[CellKey]) -> list[CellKey]:
         if len(same) > 1:
             raise InputError(same[1], f"a second raw reference beside {same[0]}", "keep one uncompressed cell")
     return references
+
+
+def _controls(keys: list[CellKey]) -> list[CellKey]:
+    """The silence cell, where there is one; two of them would make the control a matter of choice."""
+    controls = [key for key in keys if key.is_control]
+    if len(controls) > 1:
+        raise InputError(controls[1], f"a second silence control beside {controls[0]}", "keep one")
+    return controls
+
+
+def _anchors_first(curves: dict[CurveKey, dict[float, CellKey]]) -> dict[CurveKey, dict[float, CellKey]]:
+    """Curves of the questions' own stream before permuted and naive ones, which are told by them."""
+    return dict(sorted(curves.items(), key=lambda item: (item[0].stream != ANCHOR, item[0])))
 
 
 def _curves(keys: list[CellKey]) -> dict[CurveKey, dict[float, CellKey]]:
@@ -261,8 +285,10 @@ def _without_copy_of_raw(raw: _Raw, loaded: dict[float, store.Cell]) -> dict[flo
     full = loaded.get(1.0)
     if full is None or full is raw.cell:
         return loaded
+    if not full.sample_id.equals(raw.cell.sample_id):
+        _refuse_unpaired(full.key, full.sample_id, raw.cell.sample_id, str(raw.cell.key))
     differs = ~((full.loss == raw.cell.loss) | (np.isnan(full.loss) & np.isnan(raw.cell.loss)))
-    if len(full) == len(raw.cell) and differs.any():
+    if differs.any():
         ids = full.sample_id.filter(pa.array(differs)).to_pylist()
         raise InputError(
             full.key,

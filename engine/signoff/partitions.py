@@ -48,7 +48,11 @@ class Partitions:
             )
         labels = {name: self._labels(name, rows) for name in names}
         self._labels_seen.update(*labels.values())
-        found = {name: families_of(of_name, rule.parents, rule.family_minimum) for name, of_name in labels.items()}
+        recordings = None if rule.clustering == "ignore" or rule.name == "paper" else rows.source
+        found = {
+            name: families_of(of_name, rule.parents, rule.family_minimum, recordings)
+            for name, of_name in labels.items()
+        }
         if self._declared and all(len(families.names) == 1 for families in found.values()):
             name, families = next(iter(found.items()))
             raise InputError(

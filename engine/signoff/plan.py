@@ -19,7 +19,7 @@ from earmark.engine.signoff.claim import levels
 from earmark.engine.signoff.group_tests import fewest_units
 from earmark.engine.signoff.partitions import QUERY_FAMILY
 from earmark.engine.signoff.rule import Rule
-from earmark.engine.signoff.units import Test, test_of
+from earmark.engine.signoff.units import Test, choose_test
 from earmark.kernels import betting
 
 _DRAWS = 4_000
@@ -147,7 +147,7 @@ def plan(sizes: Sizes, rule: Rule, candidates: int, guess: Guess) -> dict[str, A
     at = levels(rule, candidates)
     families: list[dict[str, Any]] = []
     for family, size in sizes.items():
-        test = test_of(size.rows, len(size.recordings), rule)
+        test = choose_test(size.rows, len(size.recordings), rule)
         families.append(
             {
                 "family": family,

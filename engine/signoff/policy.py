@@ -5,7 +5,7 @@ the claim and how partitions were made; no outcomes.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ SCHEMA = "earmark.policy/1"
 _CERTIFICATE = "certificate.json"
 
 
-def policies(claim: Mapping[str, Any], partitions: Sequence[str], run: Path) -> list[dict[str, Any]]:
+def policies(claim: Mapping[str, Any], run: Path) -> list[dict[str, Any]]:
     """A policy for every candidate that routing is approved for."""
     recipes = read_recipes(run)
     by_name = {candidate["name"]: candidate for candidate in claim["candidates"]}
@@ -27,14 +27,13 @@ def policies(claim: Mapping[str, Any], partitions: Sequence[str], run: Path) -> 
         if approved["kind"] != "routing":
             continue
         candidate = by_name[approved["candidate"]]
-        of_corpus = recipes.get(candidate["corpus"])
-        names = [name for name in partitions if of_corpus is None or name in of_corpus.partitions] or list(partitions)
-        recipe = None if of_corpus is None else of_corpus.partitions.get(names[0])
+        of_corpus, partition = recipes.get(candidate["corpus"]), candidate["policy"]["partition"]
+        recipe = None if of_corpus is None else of_corpus.partitions.get(partition)
         found.append(
             {
                 **{name: candidate[name] for name in ("answerer", "corpus", "method", "seeds")},
                 "tolerance": claim["tolerance"],
-                "partition": names[0],
+                "partition": partition,
                 "retained": approved["retained"],
                 "families": [
                     {"family": route["family"], "budget": route["budget"]} for route in candidate["policy"]["families"]
@@ -75,27 +74,25 @@ def difference(certificate: Mapping[str, Any], folder: Path) -> str | None:
     return None if path.read_bytes() == wanted else f"{FILE}: differs from the policies of the certificate"
 
 
-def check_before(folder: Path) -> None:
-    """Refuse to sign into a folder whose policy.json is not the one that the certificate beside it made."""
-    path = folder / FILE
-    if not path.exists():
-        return
-    try:
-        stated = json.loads((folder / _CERTIFICATE).read_bytes())
-        same = content(stated) == path.read_bytes()
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        same = False
-    if not same:
+def write(certificate: Mapping[str, Any], folder: Path) -> None:
+    """Put policy.json beside a certificate, or take away that of the one before; a changed one is not replaced."""
+    path, wanted = folder / FILE, content(certificate)
+    if path.exists() and not _is_ours(path, wanted):
         raise InputError(
             path, f"is not what the {_CERTIFICATE} beside it made: it was changed", "move it away, and certify again"
         )
-
-
-def write(certificate: Mapping[str, Any], folder: Path) -> None:
-    """Put policy.json beside a certificate, or take away that of the certificate before."""
-    check_before(folder)
-    wanted = content(certificate)
     if wanted is not None:
-        atomic.write_file(folder / FILE, wanted)
+        atomic.write_file(path, wanted)
     else:
-        (folder / FILE).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def _is_ours(path: Path, wanted: bytes | None) -> bool:
+    """Whether a policy is what the certificate beside it made, or what is about to be written anyway."""
+    try:
+        found = path.read_bytes()
+        if found == wanted:
+            return True
+        return content(json.loads((path.parent / _CERTIFICATE).read_bytes())) == found
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False

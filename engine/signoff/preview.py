@@ -21,7 +21,7 @@ class Preview(NamedTuple):
 
     @property
     def reason(self) -> str:
-        return f"a preview of {self.examples:,} of {self.of:,} examples approves nothing"
+        return f"a preview ({self.examples:,} of {self.of:,} examples) approves nothing"
 
 
 def read(run: Path) -> Preview | None:
@@ -39,7 +39,7 @@ def read(run: Path) -> Preview | None:
 def warnings(preview: Preview | None) -> list[str]:
     """What a reader must know first."""
     why = "Looking early and stopping where it looks good would break alpha."
-    return [] if preview is None else [f"This is {preview.reason}. {why}"]
+    return [] if preview is None else [f"{preview.reason[0].upper()}{preview.reason[1:]}. {why}"]
 
 
 def withhold(results: Iterable[dict[str, Any]], preview: Preview) -> None:

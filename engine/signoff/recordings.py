@@ -34,9 +34,16 @@ class Suspect(NamedTuple):
     column: str
     values: int  # different ones
     rows: int
+    overruled: bool = False  # it is the cell's own source_id, and rows were declared to be independent
 
     @property
     def words(self) -> str:
+        """What to look at, in a sentence."""
+        if self.overruled:
+            return (
+                f"{self.cell} names {self.values} recordings of {self.rows} rows, and --source none declares every row "
+                "independent of the others."
+            )
         return (
             f"Column '{self.column}' of {self.cell} looks like the recording of a question and repeats "
             f"({self.values} values in {self.rows} rows), but every row is taken as independent: "
@@ -53,8 +60,10 @@ class Found(NamedTuple):
 
 def of_cell(cell: store.Cell, files: Iterable[Path], declared: str | None) -> Found:
     """The recordings of a raw cell's rows, by its source_id or a declared column; raises InputError."""
-    if declared == NONE:
-        return Found(cell.sample_id, ())
+    if declared in (NONE, "sample_id"):
+        values = len(cell.source_id.unique())
+        overruled = (Suspect(str(cell.key), "source_id", values, len(cell), True),) if values < len(cell) else ()
+        return Found(cell.sample_id, overruled)
     if declared is not None and declared != "source_id":
         return Found(_column(cell, files, declared), ())
     if not cell.source_id.equals(cell.sample_id):
@@ -107,7 +116,10 @@ def _column(cell: store.Cell, files: Iterable[Path], name: str) -> pa.Array:
             raise InputError(f"--source {name}", f"{cell.key} has no such column (it has {known})", "name one, or none")
         tables.append(file.read(["sample_id", name], use_threads=False))
     table = pa.concat_tables(tables)
-    values = table[name].cast(pa.string()).combine_chunks()
+    try:
+        values = table[name].cast(pa.string()).combine_chunks()
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        raise InputError(f"--source {name}", f"holds {table[name].type}, not names", "name a column of text") from None
     if values.null_count:
         raise InputError(f"--source {name}", f"is null in {values.null_count} rows of {cell.key}", "fill the column")
     ids = table["sample_id"].cast(pa.string()).combine_chunks()

@@ -90,6 +90,12 @@ class Rule:
             raise InputError(f"min-family {self.min_family}", "is below 1", "use 30")
         if self.name == "paper" and self.claim != "budget":
             raise InputError(f"claim {self.claim}", "routes by exact tests, which the paper's rule has not", "drop it")
+        if self.claim != "budget" and self.tests_average(self.tolerances[0]):
+            raise InputError(
+                f"claim {self.claim}",
+                "routes by the tolerance of families, and cannot hold a tighter one of the average",
+                "drop tolerance-average, or claim a budget",
+            )
         if len(set(self.candidates)) < len(self.candidates):
             raise InputError("candidates", "name one twice", "name each once")
         if not 1 <= self.looks <= 100:

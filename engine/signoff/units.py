@@ -52,10 +52,10 @@ def units_of(group: IntArray, source: IntArray, place: IntArray, rule: Rule) -> 
                 "declare no such number, and the mean of recordings is tested",
             )
         return Units("bets", "rows", n, rows, recording, rule.max_rows_per_recording)
-    return Units(test_of(len(rows), n, rule), "recordings", n, rows, recording, None)
+    return Units(choose_test(len(rows), n, rule), "recordings", n, rows, recording, None)
 
 
-def test_of(rows: int, recordings: int, rule: Rule) -> Test:
+def choose_test(rows: int, recordings: int, rule: Rule) -> Test:
     """Which test is that of a family, by its numbers of rows and recordings."""
     if rows == recordings or rule.clustering == "ignore":
         return "exact"

@@ -12,7 +12,7 @@ from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.frontier import VARIANTS, Frontiers
 from earmark.engine.signoff.listening import FamilyHearing
 from earmark.engine.signoff.paired import Curve, Rows
-from earmark.engine.signoff.rule import Judgement, Rule
+from earmark.engine.signoff.rule import Failure, Judgement, Rule
 from earmark.kernels.select import percentile_ends
 
 
@@ -47,8 +47,11 @@ def result(
         "rare_families": list(families.rare),
         "budgets": budgets,
         "frontiers": [_frontier(tolerance, frontiers[tolerance], curve, rule) for tolerance in rule.tolerances],
-        "certified": [_certified(tolerance, budgets, families, judgement, rule) for tolerance in rule.tolerances],
-        "corrected": corrected,
+        "certified": [
+            _certified(tolerance, budgets, families, judgement, rule, corrected if t == 0 else None)
+            for t, tolerance in enumerate(rule.tolerances)
+        ],
+        "corrected": None if corrected is None else corrected | {"first_failure": _plain(corrected["first_failure"])},
         "routing": [
             policy._asdict() | {"families": [route._asdict() for route in policy.families]}
             for policy in judgement.policies
@@ -160,8 +163,14 @@ def _frontier(tolerance: float, frontiers: Frontiers, curve: Curve, rule: Rule) 
 
 
 def _certified(
-    tolerance: float, budgets: list[dict[str, Any]], families: Families, judgement: Judgement, rule: Rule
+    tolerance: float,
+    budgets: list[dict[str, Any]],
+    families: Families,
+    judgement: Judgement,
+    rule: Rule,
+    corrected: dict[str, Any] | None,
 ) -> dict[str, Any]:
+    """A curve's own verdict; what to do next follows from its part in the claim, where it has one."""
     failure = judgement.failures.get(tolerance)
     decisions = {entry["budget"]: _decision(entry, tolerance) for entry in budgets}
     approved = [budget for budget, decision in decisions.items() if decision["decision"] == "approve"]
@@ -180,12 +189,23 @@ def _certified(
         "tolerance": tolerance,
         "budget": smallest,
         "reason": reason,
-        "first_failure": failure._asdict() if failure else None,
+        "first_failure": _plain(failure),
         "next": advice.next_step(
-            tolerance, smallest, budgets, families, judgement.groups[:-1], failure, rule
+            tolerance,
+            smallest if corrected is None else corrected["budget"],
+            budgets,
+            families,
+            judgement.groups[:-1],
+            failure if corrected is None else corrected["first_failure"],
+            rule,
+            rule.look_alpha if corrected is None else corrected["level"],
         )._asdict(),
     }
 
 
 def _decision(entry: dict[str, Any], tolerance: float) -> dict[str, Any]:
     return next(d for d in entry["decisions"] if d["tolerance"] == tolerance)
+
+
+def _plain(failure: Failure | None) -> dict[str, Any] | None:
+    return None if failure is None else failure._asdict()

@@ -89,7 +89,8 @@ def _followed(stated: Certificate, path: Path, run: Path) -> tuple[Follows | Non
     before = path.parent / entry["certificate"]
     if not before.is_file():
         return None, f"follows: {entry['certificate']} is gone"
-    return follow(before, read(before), run, _rule(stated, path)), None
+    follows = follow(before, read(before), run, _rule(stated, path))
+    return follows._replace(checked=follows.checked or entry.get("checked") is True), None  # it was there then
 
 
 def _changed_input(stated: Certificate, run: Path) -> str | None:

@@ -58,8 +58,12 @@ class SweepFolder:
         return begun
 
     def begin(self, content: dict[str, Any], spec: specs.Spec) -> None:
-        """Write down what is to be done, unless it was begun already."""
+        """Write down what is to be done, unless it was begun already; answers without a plan belong to nobody."""
         if self.check(content, spec) is None:
+            for name in ("pending", "answers", store.CELLS):
+                if (self.run / name).is_dir() and any((self.run / name).iterdir()):
+                    what = f"holds {name}/ and no {PLAN}: nobody can tell what was declared for them"
+                    raise InputError(self.run, what, "name another folder with --out, or restore the plan")
             atomic.write_file(self.run / SPEC, spec.text.encode())
             atomic.write_file(self.run / PLAN, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 

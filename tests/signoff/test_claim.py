@@ -178,3 +178,28 @@ def test_the_same_bytes_for_any_order_of_rows_and_files_and_any_seed_of_the_test
         assert (one["budgets"], one["certified"], one["families"]) == (
             other["budgets"], other["certified"], other["families"]
         )  # fmt: skip
+
+
+def test_routing_holds_no_tighter_average(tmp_path: Path) -> None:
+    done = command("certify", run_of(tmp_path, {"m": {0.5: 0}}), "--claim", "routing", "--tolerance-average", 0.01)
+    assert done.code == 2
+    assert "cannot hold a tighter one of the average" in done.err
+
+
+def test_shared_recordings_that_are_ignored_have_no_guarantee(tmp_path: Path) -> None:
+    run = run_of(tmp_path, {"m": {0.5: 0}}, columns={"source_id": [f"r{i // 4}" for i in range(200)]})
+    done = command("certify", run, "--clustering", "ignore", "--replicates", 200)
+    assert done.out.startswith("approved: m at budget 0.5; every family within 0.05 (no guarantee)\n")
+    assert "the chance of any false approval" not in done.out
+    none = command("certify", run, "--source", "none", "--replicates", 200)
+    assert "names 50 recordings of 200 rows, and --source none declares every row independent" in none.out
+
+
+def test_families_join_a_parent_where_they_have_too_few_recordings(tmp_path: Path) -> None:
+    labels = ["a"] * 200 + ["b"] * 200
+    sources = [f"{label}{i // 4}" for i, label in enumerate(labels)]
+    columns = {"source_id": sources}
+    run = worlds.write_run(tmp_path, [0.0] * 400, {"m": {0.5: [0.0] * 400}}, labels, columns=columns)
+    assert "'a' (50 of 77 recordings)" in certify(run, QUICK)["results"][0]["certified"][0]["next"]["text"]
+    joined = certify(run, Rule(replicates=200, parents={"a": "ab", "b": "ab"}))
+    assert joined["claim"]["approved"][0]["budget"] == 0.5

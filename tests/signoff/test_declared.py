@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import worlds
 from commands import command
@@ -159,6 +160,41 @@ def test_families_that_were_changed_afterwards_are_found(tmp_path: Path) -> None
     refused_first(run, "Families of partition 'task' are not those that the plan declared.")
 
 
+def test_a_raw_or_silent_cell_that_was_declared_and_is_gone_is_named_first(tmp_path: Path) -> None:
+    run = planned(tmp_path / "run", {0.9: 0})
+    edit(run / PLAN, lambda plan: plan["levels"].insert(1, SILENCE))
+    restamp(run)
+    cell = CellKey("tiny", "sounds", "silence")
+    refused_first(run, f"1 cells that the plan declared are not here ({cell}).")
+
+
+def test_a_part_of_the_rows_approves_nothing(tmp_path: Path) -> None:
+    run = planned(tmp_path / "run", {0.9: 0})
+    edit(run / PLAN, lambda plan: plan["corpus"].update(examples=2000))
+    restamp(run)
+    refused_first(run, "The plan declared 2,000 rows of sounds, and there are 300.")
+
+
+def test_a_declared_answerer_without_any_cell_is_a_candidate_that_did_not_pass(tmp_path: Path) -> None:
+    run = planned(tmp_path / "run", {0.9: 0})
+    edit(run / PLAN, lambda plan: plan["answerers"].append("other"))
+    restamp(run)
+    made = certify(run, RULE)
+    assert [(c["answerer"], c["budget"]) for c in made["claim"]["candidates"]] == [("other", None), ("tiny", 0.9)]
+    assert made["claim"]["k"] == 2
+
+
+SILENCE = {"name": "silence", "budget": 1.0, "curves": [["silence", 0, "anchor"]]}
+
+
+def restamp(run: Path) -> None:
+    """Write every cell again under the plan as it is now: nothing but the plan's content is amiss then."""
+    digest = plan_hash(json.loads((run / PLAN).read_bytes()))
+    for part in sorted((run / "cells").rglob("*.parquet")):
+        table = pq.read_table(part)
+        pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"earmark.plan": digest.encode()}), part)
+
+
 # Failed rows ---------------------------------------------------------------------------------------------------
 
 
@@ -270,7 +306,36 @@ def test_rows_that_were_judged_are_not_judged_again(tmp_path: Path) -> None:
     grown = looked(tmp_path / "grown", range(400), errors=7)
     done = command("certify", grown, "--replicates", 200, "--follows", first / "certificate.json")
     assert done.code == 2
-    assert "was made of 200 of the 400 recordings of sounds" in done.err
+    assert "was made of 200 of the 400 recordings ('s0'" in done.err
+
+
+def test_a_chain_is_compared_as_a_whole_and_by_the_recordings_that_count(tmp_path: Path) -> None:
+    first, second = (
+        looked(tmp_path / "first", range(200), errors=7),
+        looked(tmp_path / "second", range(500, 700), errors=7),
+    )
+    command("certify", first, "--replicates", 200)
+    command("certify", second, "--replicates", 200, "--follows", first / "certificate.json")
+    third = looked(tmp_path / "third", range(150, 450))
+    done = command("certify", third, "--replicates", 200, "--follows", second / "certificate.json")
+    assert (done.code, "was made of 50 of the 300 recordings" in done.err) == (2, True)
+    new = looked(tmp_path / "new", range(800, 1100))
+    shutil.rmtree(first / "cells")
+    gone = command("certify", new, "--replicates", 200, "--follows", second / "certificate.json")
+    assert gone.code == 3
+    assert gone.out.startswith("nothing is approved: A run that was certified before is not here")
+
+
+def test_a_certificate_is_not_replaced_by_the_one_that_follows_it(tmp_path: Path) -> None:
+    run = looked(tmp_path / "run", range(200), errors=7)
+    command("certify", run, "--replicates", 200, "--looks", 2)
+    before = (run / "certificate.json").read_bytes()
+    done = command("certify", run, "--replicates", 200, "--looks", 2, "--follows", run / "certificate.json")
+    assert (done.code, "would be replaced by the certificate that follows it" in done.err) == (2, True)
+    assert (run / "certificate.json").read_bytes() == before
+    edit(run / "certificate.json", lambda c: c["rule"].update(alpha="x"))
+    done = command("certify", looked(tmp_path / "other", range(300, 600)), "--follows", run / "certificate.json")
+    assert (done.code, "rule or follows cannot be read" in done.err) == (2, True)
 
 
 def test_declared_growth_divides_alpha(tmp_path: Path) -> None:
@@ -284,3 +349,13 @@ def test_declared_growth_divides_alpha(tmp_path: Path) -> None:
     third = looked(tmp_path / "third", range(700))
     again = command("certify", third, "--replicates", 200, "--looks", 2, "--follows", grown / "certificate.json")
     assert (again.code, "was look 2 of 2 that were declared" in again.err) == (2, True)
+
+
+def test_declared_growth_is_judged_by_one_rule_on_rows_that_grow(tmp_path: Path) -> None:
+    first = looked(tmp_path / "first", range(200), errors=7)
+    command("certify", first, "--replicates", 200, "--looks", 2)
+    arguments = ("--replicates", 200, "--looks", 2, "--follows", first / "certificate.json")
+    other = command("certify", looked(tmp_path / "grown", range(600)), *arguments, "--alpha", 0.2)
+    assert (other.code, "declared another alpha" in other.err) == (2, True)
+    lost = command("certify", looked(tmp_path / "lost", range(100, 700)), *arguments)
+    assert (lost.code, "judged recordings that are not here" in lost.err) == (2, True)

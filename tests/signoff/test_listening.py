@@ -164,3 +164,25 @@ def test_a_silent_row_that_failed_does_not_make_silence_harmful(tmp_path: Path) 
     })  # fmt: skip
     made = certify(run, Rule(replicates=200, max_error_rate=0.6))
     assert [f["hearing"] for f in made["results"][0]["families"]] == ["vacuous", "vacuous"]
+
+
+def test_options_that_are_known_of_most_rows_are_enough_to_see_a_guesser(tmp_path: Path) -> None:
+    varied = np.random.default_rng(5).integers(4, size=N)
+    known = [None, None] + [4] * (N - 2)
+    run = answered(tmp_path, dict.fromkeys(("uncompressed", "m@0.5"), varied), options=False, n_options=known)
+    assert said_everywhere(run, "not shown to be better than guessing") == 3
+
+
+def test_the_papers_rule_does_not_approve_what_needs_no_audio(tmp_path: Path) -> None:
+    run = answered(tmp_path, dict.fromkeys(("uncompressed", "silence", "m@0.5"), np.zeros(N, dtype=int)))
+    done = command("certify", run, "--rule", "paper", "--replicates", 200)
+    assert (done.code, "answered from the text" in done.out.splitlines()[0]) == (3, True)
+
+
+def test_a_family_without_any_raw_answer_is_not_called_vacuous(tmp_path: Path) -> None:
+    labels, n = ["x"] * 100 + ["y"] * 100, 200
+    columns = {("uncompressed", 1.0): {"status": ["broken"] * 100 + ["ok"] * 100, "loss": [None] * 100 + [0.0] * 100}}
+    run = worlds.write_run(tmp_path, [0.0] * n, {"m": {0.5: [0.0] * n}}, labels, per_cell=columns)
+    made = certify(run, Rule(replicates=200, max_error_rate=0.6))
+    broken, _ = made["results"][0]["families"]
+    assert (broken["raw_accuracy"], broken["hearing"]) == (None, "unknown")

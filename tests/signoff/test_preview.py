@@ -25,14 +25,14 @@ def test_what_would_be_approved_is_withheld(tmp_path: Path, name: str) -> None:
     (tmp_path / MARK).write_text(json.dumps({"examples": 400, "of": 1200}))
     made = certify(tmp_path, rule)
     assert made["preview"] == {"examples": 400, "of": 1200}
-    assert made["warnings"][0].startswith("This is a preview of 400 of 1,200 examples")
+    assert made["warnings"][0].startswith("A preview (400 of 1,200 examples) approves nothing")
     (result,) = made["results"]
     (certified,) = result["certified"]
     assert (certified["budget"], certified["next"]["action"]) == (None, "finish")
     decided = {entry["budget"]: entry["decisions"][0]["decision"] for entry in result["budgets"]}
     assert decided == {0.5: "inconclusive", 1.0: "approve"}
     assert result["frontiers"] == whole["results"][0]["frontiers"]
-    assert "This is a preview of 400 of 1,200 examples" in render(made)
+    assert "A preview (400 of 1,200 examples) approves nothing" in render(made)
     assert verify(write(made, tmp_path, tmp_path)) is None
 
 

@@ -59,13 +59,6 @@ class World:
         limit = self.tolerance if self.tolerance_average is None else self.tolerance_average
         return np.asarray((excess.max(axis=0) <= self.tolerance + _SLACK) & (average <= limit + _SLACK))
 
-    @property
-    def smallest_safe(self) -> int | None:
-        """The budget that a walk from the top should stop at: the smallest with only safe ones above it."""
-        unsafe = np.flatnonzero(~self.safe)
-        first = int(unsafe[-1]) + 1 if len(unsafe) else 0
-        return first if first < len(self.safe) else None
-
 
 class Draw(NamedTuple):
     """One evaluation set."""
@@ -74,13 +67,6 @@ class Draw(NamedTuple):
     minus: IntArray  # (F, B)
     cells: tuple[FloatArray, IntArray, IntArray] | None  # patterns (J, B), family (J,), counts (J,); None if uncoupled
     sums: list[FloatArray] | None  # per family (recordings, B), where recordings are shared
-
-
-class Outcome(NamedTuple):
-    """Per simulated evaluation set: the index of the certified budget (-1 for none), and whether that was false."""
-
-    certified: IntArray
-    false: npt.NDArray[np.bool_]
 
 
 # Drawing -----------------------------------------------------------------------------------------------------
@@ -127,11 +113,11 @@ def _patterns(family: Family) -> tuple[FloatArray, FloatArray]:
 # Rules -------------------------------------------------------------------------------------------------------
 
 
-def paper(world: World, repeats: int, seed: int) -> tuple[Outcome, Outcome]:
-    """The smallest budget whose percentile upper ends are within tolerance; and the same intervals walked."""
+def paper(world: World, repeats: int, seed: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Whether each set is falsely approved: at the smallest budget whose upper ends are within tolerance; and walked."""
     passes = np.array([_paper(world, one, i) for i, one in enumerate(_draws(world, repeats, seed))])
     smallest = np.where(passes.any(axis=1), passes.argmax(axis=1), -1)
-    return Outcome(smallest, (smallest >= 0) & ~world.safe[smallest]), _walked(world, passes)
+    return (smallest >= 0) & ~world.safe[smallest], _walked(world, passes)
 
 
 def _draws(world: World, repeats: int, seed: int) -> list[Draw]:
@@ -139,11 +125,10 @@ def _draws(world: World, repeats: int, seed: int) -> list[Draw]:
     return [draw(world, rng) for _ in range(repeats)]
 
 
-def _walked(world: World, passes: npt.NDArray[np.bool_]) -> Outcome:
+def _walked(world: World, passes: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """From the largest budget down to the first failure of (repeats, B): everything on the way is approved."""
     run = np.flip(np.logical_and.accumulate(np.flip(passes, axis=1), axis=1), axis=1)
-    certified_at = np.where(run.any(axis=1), run.argmax(axis=1), -1)
-    return Outcome(certified_at, (run & ~world.safe).any(axis=1))
+    return np.asarray((run & ~world.safe).any(axis=1))
 
 
 def _limits(world: World) -> tuple[float, float]:

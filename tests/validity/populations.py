@@ -83,11 +83,6 @@ class Population:
     rule: Mapping[str, object] = field(default_factory=dict)  # what it declares beside the defaults
     same_names: bool = False  # names and families are those of the first draw
     missing: Sequence[float] = ()  # budgets that were declared, and left out
-    safe: bool = False  # nothing here is unsafe: it is about power
-
-    @property
-    def tolerance(self) -> float:
-        return float(self.rule.get("tolerances", (0.05,))[0])  # type: ignore[index]
 
 
 def changes(

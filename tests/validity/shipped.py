@@ -68,7 +68,7 @@ def _named(drawn: Draw, rule: Rule) -> tuple[Rows, dict[str, Families]]:
     samples, recordings = ([of[i] for i in order] for of in (drawn.samples, drawn.recordings))
     labels = {name: [of[i] for i in order] for name, of in drawn.labels.items()}
     rows = Rows.of(CORPUS, pa.array(samples), pa.array(recordings), next(iter(labels.values())))
-    return rows, {name: families_of(of, rule.parents, rule.family_minimum) for name, of in labels.items()}
+    return rows, {name: families_of(of, rule.parents, rule.family_minimum, rows.source) for name, of in labels.items()}
 
 
 def _set(drawn: Draw, rows: Rows, families: dict[str, Families], of: Population, rule: Rule) -> Set:

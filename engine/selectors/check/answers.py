@@ -50,8 +50,8 @@ def certify(
 ) -> list[AtBudget]:
     """Every budget, rising; StoppedError where `stop` ended it.
 
-    A budget at which all chunks are the same passes by construction. At the others every family and the average are
-    tested, and all of them must pass.
+    A budget at which all chunks are the same passes by construction. At the others every family is tested, and all of
+    them must pass.
     """
     differing = [b for b in range(len(heard.budgets)) if any(b in pair.heard for pair in heard.pairs)]
     requests = list(_requests(heard))
