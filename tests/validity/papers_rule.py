@@ -114,7 +114,7 @@ def _patterns(family: Family) -> tuple[FloatArray, FloatArray]:
 
 
 def paper(world: World, repeats: int, seed: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Whether each set is falsely approved: at the smallest budget whose upper ends are within tolerance; and walked."""
+    """Whether each set is falsely approved: at the smallest budget with upper ends within tolerance; and walked."""
     passes = np.array([_paper(world, one, i) for i, one in enumerate(_draws(world, repeats, seed))])
     smallest = np.where(passes.any(axis=1), passes.argmax(axis=1), -1)
     return (smallest >= 0) & ~world.safe[smallest], _walked(world, passes)
