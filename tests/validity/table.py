@@ -163,9 +163,8 @@ the claim of a certificate approves a budget, or sends a family to one, whose tr
 any budget on the way; the excess is that of the estimand which the certificate names. Luck allows {most} of {sets:,}
 (alpha n + 3.1 standard errors: of {n} populations one is beyond it by luck in 6% of all runs); rates beyond that are
 in bold. The shipped code decides: its order, its choice of tests, its p-values, its candidates and levels, its walk;
-only files, words, plans and the
-silence control are left out. The short form in `make test` is shown to catch mutants: bets in the order of ids,
-sums instead of means, a scale from the sample, dropped failures, an ignored K.
+only files, words, plans and the silence control are left out. The short form in `make test` is shown to catch
+mutants: bets in the order of ids, sums instead of means, a scale from the sample, dropped failures, an ignored K.
 
 The **first version** bet on sums in the order of sample_id, scaled by the largest recording of the sample, and its
 headline was the best of all arms; it is judged, in 1,000 sets, by the excess over rows, which is what its
