@@ -125,7 +125,7 @@ SPOILED: dict[str, tuple[Spoil, list[str]]] = {
     "a compressed reference": (move(REFERENCE.replace("1.0", "0.5"), REFERENCE), ["uncompressed", "budget=1.0"]),
     "two references": (copy(REFERENCE.replace("seed=0", "seed=1"), REFERENCE), ["second raw reference"]),
     "no reference": (lambda run: (run / REFERENCE).unlink(), ["no raw reference", "method=uncompressed"]),
-    "only the reference": (lambda run: (run / CELL).unlink(), ["only the uncompressed reference"]),
+    "only the reference": (lambda run: (run / CELL).unlink(), ["holds no cell of a compression method"]),
     "other right answers": (
         lambda run: (column("correct_label", ["A"] * N)(run), column("correct_label", ["B"] * N, REFERENCE)(run)),
         [CELL, "correct_label", "mixed references"],

@@ -35,7 +35,7 @@ def test_differences_are_charged_to_the_model(monkeypatch: pytest.MonkeyPatch) -
         ("A", "A"): 0,
         ("B", "B"): 0,
         ("A", None): 1,
-        (None, "A"): 0,
+        (None, "A"): 1,
         (None, "B"): 1,
     }
 
