@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linprog
 
-from earmark.engine.theory.interior_point import LARGEST_GAP, Local, closed, minimise
+from earmark.engine.theory.interior_point import Local, Optimum, closed, minimise
 from earmark.engine.theory.tasks import FloatArray, Task, asking_only, mutual_information, reduced_distortion
 
-_HANDOVERS = (1e-2, 1e-1, 1e-4, 1e-7)  # of the least tolerance: where the barrier may end, tried in this order
+_HANDOVER = 1e-2  # of the least tolerance: where the barrier ends
+_EXACT = {f"{side}_feasibility_tolerance": 1e-10 for side in ("primal", "dual")}  # HiGHS's least; 1e-7 leaves gaps
 
 
 class Rate(NamedTuple):
@@ -46,9 +47,10 @@ def rate(of: Task, eps: float | FloatArray) -> Rate:
     spends = (tolerance > 0) & (tolerance < distortion.max(axis=(0, 1)))  # the others allow all or nothing
     free = distortion[:, :, spends], tolerance[spends]
     allowed = (distortion[:, :, tolerance == 0] == 0).all(axis=2)  # no tolerance: only actions without loss
-    found = _solve(of.audio, *free, allowed)
+    unit = free[0].max(axis=(0, 1))
+    found = _solve(of.audio, free[0] / unit, free[1] / unit, allowed)
     price = np.zeros(len(tolerance))
-    price[spends] = found.price
+    price[spends] = found.price / unit
     return found._replace(price=price)
 
 
@@ -77,6 +79,7 @@ def length(of: Task, eps: float | FloatArray, lengths: FloatArray) -> Length:
         b_eq=np.ones(x),
         bounds=[(0.0, None if use else 0.0) for use in usable.ravel()],
         method="highs",
+        options=_EXACT,
     )
     if found.status != 0:
         raise ArithmeticError(f"the linear program was not solved: {found.message}")
@@ -140,27 +143,30 @@ def _solve(audio: FloatArray, distortion: FloatArray, eps: FloatArray, allowed: 
 
         return Local(float(slope @ v), slope, np.concatenate([log_sum, -v[n_x:]]), jacobian, hessian)
 
-    start = np.concatenate([np.full(n_x, -1.0), np.ones(n_q)])
-    least = float(np.min(eps, initial=1e-4))
-    for share_of_least in _HANDOVERS:
-        found = minimise(local, start, last=share_of_least * least)
-        log_sum, share = log_mass(found.v)
-        u, price = found.v[:n_x] - log_sum.max(), found.v[n_x:]
+    def proof(at: Optimum) -> Rate:
+        """The channel that the multipliers are a multiple of, and the nearest feasible point of the dual."""
+        v = np.concatenate([at.v[:n_x], np.maximum(at.v[n_x:], 0.0)])
+        log_sum, share = log_mass(v)
+        u, price = v[:n_x] - log_sum.max(), v[n_x:]
         channel = np.zeros(allowed.shape)
-        channel[:, allowed_tuples] = _within(audio, share * found.multipliers[:n_a], d, eps, usable)
+        channel[:, allowed_tuples] = _within(audio, share * at.multipliers[:n_a], d, eps, usable)
         bits, bound = mutual_information(audio, channel), float(audio @ u - eps @ price) / float(np.log(2))
-        if bits - bound <= LARGEST_GAP:
-            break
-    return Rate(bits, channel, closed(bits, bound), u, price)
+        return Rate(bits, channel, bits - bound, u, price)
+
+    start = np.concatenate([np.full(n_x, -1.0), np.ones(n_q)])
+    last = _HANDOVER * float(np.min(eps, initial=1e-4))
+    found = proof(minimise(local, start, lambda at: proof(at).gap, last))
+    return found._replace(gap=closed(found.bits, found.bits - found.gap))
 
 
 def _within(
     audio: FloatArray, joint: FloatArray, d: FloatArray, eps: FloatArray, usable: npt.NDArray[np.bool_]
 ) -> FloatArray:
     """The channel of a joint law, with what rounding left above a tolerance moved from lossy to lossless actions."""
-    channel = joint / joint.sum(axis=1, keepdims=True)
+    lossless = np.eye(d.shape[1])[np.argmin(np.where(usable, d.sum(axis=2), np.inf), axis=1)]
+    sent = joint.sum(axis=1, keepdims=True)
+    channel = np.divide(joint, sent, out=lossless.copy(), where=sent > 0)
     spent = np.einsum("x,xa,xaq->q", audio, channel, d)
     over = float(np.max(1 - eps / np.maximum(spent, eps), initial=0.0))
     moved = over * channel * (d > 0).any(axis=2)
-    lossless = np.argmin(np.where(usable, d.sum(axis=2), np.inf), axis=1)
-    return np.asarray(channel - moved + moved.sum(axis=1, keepdims=True) * np.eye(d.shape[1])[lossless])
+    return np.asarray(channel - moved + moved.sum(axis=1, keepdims=True) * lossless)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from earmark.engine.theory.interior_point import Local, closed, minimise
+from earmark.engine.theory.interior_point import Local, Optimum, closed, minimise
 from earmark.engine.theory.tasks import FloatArray
 
 
@@ -49,12 +49,20 @@ def allocate(variances: FloatArray, weights: FloatArray, eps: float | FloatArray
         return Local(float(slope @ v), slope, constraints, np.vstack([share, np.eye(n_j)]), hessian)
 
     start = np.log(variances) + np.log(min(1.0, float((tolerance / (weights @ variances)).min()))) - 1.0
-    found = minimise(local, start)
-    errors = np.minimum(np.exp(found.v), variances)
-    errors *= min(1.0, float((tolerance / (weights @ errors)).min()))  # what rounding left above a tolerance
-    bits = float(0.5 * np.log2(variances / errors).sum())
-    price[binding] = found.multipliers[:n_q] / tolerance
-    return Allocation(errors, bits, closed(bits, _dual(variances, weights, tolerance, price[binding])), price)
+
+    def proof(at: Optimum) -> tuple[FloatArray, FloatArray, float, float]:
+        errors = np.minimum(np.exp(at.v), variances)
+        errors *= min(1.0, float((tolerance / (weights @ errors)).min()))  # what rounding left above a tolerance
+        bits = float(0.5 * np.log2(variances / errors).sum())
+        of_tolerance = at.multipliers[:n_q] / tolerance
+        return errors, of_tolerance, bits, _dual(variances, weights, tolerance, of_tolerance)
+
+    def gap(at: Optimum) -> float:
+        *_, bits, bound = proof(at)
+        return bits - bound
+
+    errors, price[binding], bits, bound = proof(minimise(local, start, gap))
+    return Allocation(errors, bits, closed(bits, bound), price)
 
 
 def reverse_water_filling(variances: FloatArray, weights: FloatArray, eps: float) -> tuple[FloatArray, float]:

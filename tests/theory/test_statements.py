@@ -1,5 +1,6 @@
 """Every statement on random instances, and what its check says when one of its ingredients is broken."""
 
+import functools
 import json
 from collections.abc import Callable
 from itertools import islice
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from earmark.cli.main import earmark
@@ -37,10 +38,28 @@ RANDOM = {
 }
 
 
-@pytest.mark.parametrize("check", RANDOM, ids=lambda check: f"{check.__module__.rpartition('.')[2]}.{check.__name__}")
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
-@given(seed=st.integers(0, 2**63))
+NEARLY_SILENT = 10_824_015_618_272_332  # an interface that tells 2e-8 bits, at the tolerance that it needs
+
+
+each_check = pytest.mark.parametrize(
+    "check", RANDOM, ids=lambda check: f"{check.__module__.rpartition('.')[2]}.{check.__name__}"
+)
+seeds = given(seed=st.integers(0, 2**63))
+
+
+@each_check
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@seeds
+@example(seed=NEARLY_SILENT)
 def test_it_holds_on_random_instances(check: Callable[[np.random.Generator], float], seed: int) -> None:
+    assert check(np.random.default_rng(seed)) <= RANDOM[check]
+
+
+@pytest.mark.validity
+@each_check
+@settings(max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
+@seeds
+def test_it_holds_on_many(check: Callable[[np.random.Generator], float], seed: int) -> None:
     assert check(np.random.default_rng(seed)) <= RANDOM[check]
 
 
@@ -87,7 +106,7 @@ def _spends_all_queries_at_once(variances: Any, weights: Any, eps: Any) -> gauss
     return ALLOCATE(variances, weights.sum(axis=0, keepdims=True), eps)
 
 
-INSTANCES = 60
+INSTANCES = 30
 RATE, RISK = finite_alphabet.rate, experiments.risk
 ALLOCATE, CONDITIONED = gaussian.allocate, gaussian.conditioned_rate
 BROKEN: list[tuple[Any, Any, str, Any]] = [  # the check, and what in it is replaced by what
@@ -152,21 +171,28 @@ BROKEN: list[tuple[Any, Any, str, Any]] = [  # the check, and what in it is repl
 LENGTHS, DISTORTION = codes.shannon_lengths, finite_alphabet.reduced_distortion
 
 
-@pytest.mark.parametrize(
-    ("check", "module", "name", "broken"), BROKEN, ids=[f"{row[0].__name__}-{row[2]}" for row in BROKEN]
-)
-def test_a_broken_variant_is_caught(
-    check: Any, module: Any, name: str, broken: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def holds(check: Any) -> bool:
     def cells() -> Any:
         if check not in RANDOM:
             return check()
         return (check(np.random.default_rng(seed)) for seed in range(INSTANCES))
 
     statement = statements.Statement("here", "broken", RANDOM.get(check, 1e-12), lambda: islice(cells(), INSTANCES))
-    assert statements.verify(statement).holds
+    return statements.verify(statement).holds
+
+
+holds_unbroken = functools.cache(holds)
+
+
+@pytest.mark.parametrize(
+    ("check", "module", "name", "broken"), BROKEN, ids=[f"{row[0].__name__}-{row[2]}" for row in BROKEN]
+)
+def test_a_broken_variant_is_caught(
+    check: Any, module: Any, name: str, broken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert holds_unbroken(check)
     monkeypatch.setattr(module, name, broken)
-    assert not statements.verify(statement).holds
+    assert not holds(check)
 
 
 def test_every_statement_has_a_broken_variant() -> None:

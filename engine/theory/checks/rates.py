@@ -18,7 +18,7 @@ def sandwich(rng: Random) -> float:
         beside = np.einsum("xa,xb->xab", beside, found.channel).reshape(len(of.audio), -1)
     channel = random_channel(rng, of)
     lacking = experiments.deficiency(of, channel)
-    lacking = 0.0 if lacking < 1e-12 else max(lacking, 1e-6)  # nothing but rounding, or within reach of the solver
+    lacking = 0.0 if lacking < 1e-12 else lacking  # nothing but rounding
     return max(
         over(
             max(found.bits for found in alone),
