@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Processes that run the tests; each takes up to 2 GB. `make test WORKERS=4` on a larger machine, 0 for a debugger.
+WORKERS ?= 2
 
 .PHONY: help setup demo test check validity bench clean
 
@@ -31,7 +33,7 @@ demo: $(READY)
 	@echo "open the report in a browser: file://$(CURDIR)/.demo/report.html"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -39,7 +41,7 @@ check: $(READY)
 	$(BIN)/mypy
 
 validity: $(READY)
-	$(BIN)/python -m pytest -m validity
+	$(BIN)/python -m pytest -n $(WORKERS) -m validity
 	$(BIN)/python tests/validity/table.py > .validity.md && mv .validity.md docs/validity.md
 
 bench: $(READY)

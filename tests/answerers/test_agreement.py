@@ -15,15 +15,14 @@ from earmark.engine.corpus.synthetic.corpus import examples
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.interfaces.keep import keep_chunks
 
-QUESTIONS = 500
 
-
+@pytest.mark.parametrize("questions", [100, pytest.param(500, marks=pytest.mark.validity)])
 @pytest.mark.parametrize("name", sorted(FOLDERS))
-def test_500_questions_get_the_same_letter_and_likelihood(name: str) -> None:
+def test_questions_get_the_same_letter_and_likelihood(name: str, questions: int) -> None:
     """Raw and compressed audio by turns, so that sure answers and guesses are compared."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
-    asked = list(examples(Split.CERTIFICATION, 84, first=7_000))[:QUESTIONS]
+    asked = list(examples(Split.CERTIFICATION, 84, first=7_000))[:questions]
     kept = [keep_chunks(row.audio.waveform(), np.sort(rng.permutation(10)[: rng.choice([1, 3, 10])])) for row in asked]
     requests = [
         Request(row.sample_id, Heard.of(row.audio, heard), row.question, row.choices, row.answer)

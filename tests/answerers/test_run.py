@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fakes
@@ -161,6 +161,15 @@ def interrupt() -> None:
     time.sleep(1)
 
 
+@pytest.fixture
+def _foreground() -> Iterator[None]:
+    """Where pytest itself runs in the background, interrupts are ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_foreground")
 def test_signals_let_the_batch_finish() -> None:
     with stopping_on_signals() as stop:
         assert not stop()

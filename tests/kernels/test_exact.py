@@ -49,7 +49,7 @@ def test_score_solves_the_likelihood_equation(n: int, eps: float) -> None:
     assert exact.tango_z(n, a, c, eps) == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("n", [1, 2, 5, 12, 25] if INTERPRETED else [1, 2, 5, 12, 25, 40])
+@pytest.mark.parametrize("n", [1, 2, 5, 12] if INTERPRETED else [1, 2, 5, 12, 25, 40])
 @pytest.mark.parametrize("eps", EXCESSES)
 def test_p_equals_enumeration(n: int, eps: float) -> None:
     expected = naive_exact.p_table(n, eps, GAMMA)
@@ -175,7 +175,8 @@ def test_without_the_nuisance_level_one_row_fewer_is_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "size"), [(12, 0.0237), (25, 0.0216), (72, 0.0239)] + ([] if INTERPRETED else [(106, 0.0245), (250, 0.0244)])
+    ("n", "size"),
+    [(12, 0.0237), (25, 0.0216), (72, 0.0239), (106, 0.0245), (250, 0.0244)][: 2 if INTERPRETED else None],
 )
 def test_worst_case_size(n: int, size: float) -> None:
     eps = 0.05
@@ -248,7 +249,9 @@ def test_p_is_above_alpha_just_below_a_bound(n: int, a: int, c: int) -> None:
 
 @pytest.mark.parametrize(
     ("n", "a", "c", "alpha"),
-    [(20, 2, 6, ALPHA), (30, 2, 24, ALPHA), (30, 6, 5, ALPHA), (158, 1, 22, 0.005), (230, 1, 21, 0.005)],
+    [(20, 2, 6, ALPHA), (30, 2, 24, ALPHA), (30, 6, 5, ALPHA), (158, 1, 22, 0.005), (230, 1, 21, 0.005)][
+        : 3 if INTERPRETED else None
+    ],
 )
 def test_a_bound_is_above_every_crossing(n: int, a: int, c: int, alpha: float) -> None:
     """p passes alpha from above twice for these; a bound below the second time would not cover."""

@@ -98,9 +98,10 @@ def clips(n: int) -> Iterator[list[Clip]]:
         yield batch
 
 
-def test_all_backends_keep_the_same_chunks_of_1600_clips(backends: dict[str, Selector]) -> None:
+@pytest.mark.parametrize("n", [400, pytest.param(2_000, marks=pytest.mark.validity)])
+def test_all_backends_keep_the_same_chunks(backends: dict[str, Selector], n: int) -> None:
     worst, decisions, spread = dict.fromkeys(backends, 0.0), 0, []
-    for batch in clips(2_000):
+    for batch in clips(n):
         found = {name: selector.scores(batch) for name, selector in backends.items()}
         for i, one in enumerate(batch):
             expected = found["torch"][i]

@@ -221,7 +221,7 @@ def world(tmp_path_factory):
     """Three seeds of both selectors from a few clips, then held-out clips answered under everything."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("two-factor")
-    place = "synthetic-two-factor:selector:120"
+    place = "synthetic-two-factor:selector:80"
     corpus, answerer = open_corpus(Path(place)), load("tiny")
     rows = oracle.measure(corpus, answerer)
     oracle.write(rows, oracle.description(corpus, place, answerer, Options()), folder / "oracle.parquet")
@@ -233,7 +233,7 @@ def world(tmp_path_factory):
     for job, _ in trained:
         own = LearnedSelector.load(job.folder)
         selectors |= {(job.method, job.seed, stream): own for stream in ("anchor", SHUFFLED)[: 1 + own.asks]}
-    held_out = list(open_corpus(Path("synthetic-two-factor:certification:40")).examples)
+    held_out = list(open_corpus(Path("synthetic-two-factor:certification:30")).examples)
     cells = sweep(held_out, answerer, selectors, folder / "run", budgets=(0.2, 0.4))
     return folder, trained, cells, certify(folder / "run", Rule(name="paper", tolerances=(0.1,), replicates=500))
 
@@ -272,7 +272,7 @@ def test_features_are_computed_once(world, monkeypatch):
 
 def test_the_corpus_must_have_the_recordings_of_the_table(world, tmp_path):
     table = oracle.read(world[0] / "oracle.parquet")
-    with pytest.raises(InputError, match=r"lacks \d+ of 120 recordings"):
+    with pytest.raises(InputError, match=r"lacks \d+ of 80 recordings"):
         make_lessons(table, open_corpus(Path("synthetic-two-factor:selector:3")), tmp_path, lambda *_: None)
 
 
@@ -287,4 +287,4 @@ def test_the_card_names_the_vocabulary_and_the_answerer(world):
     card = json.loads((trained[-1].job.folder / CARD).read_text())
     assert card["relevance"]["answerer"] == "tiny"
     assert card["trained_on"][0]["corpus"] == "synthetic-two-factor"
-    assert len(card["trained_on"][0]["sources"]) == 120
+    assert len(card["trained_on"][0]["sources"]) == 80
