@@ -16,7 +16,8 @@ FloatArray = npt.NDArray[np.float64]
 
 LARGEST_GAP = 1e-8  # between an optimum and the bound that proves it
 _ENOUGH = 1e-11  # of a gap, not to try again
-_FALLS = (0.1, 0.3, 0.6)  # of mu, from one centre to the next: slower where the faster one led nowhere
+_FALLS = (0.1, 0.3, 0.6)  # of mu, from one centre to the next: slower where the faster one led nowhere,
+_FURTHER = 1e-3  # and each time down to so much smaller a mu
 _CENTRED = 1e-3  # half of Newton's decrement, in units of mu
 _LAST_FALL = 0.03  # of slack x multiplier, once the barrier has done its part
 _STEPS = 100  # at most, around one centre and at the end
@@ -73,6 +74,7 @@ def minimise(local: Program, start: FloatArray, gap: Gap, last: float = 1e-6) ->
         best = min(best, _polish(local, at, gap), key=gap)
         if gap(best) <= _ENOUGH:
             break
+        last *= _FURTHER
     return best
 
 

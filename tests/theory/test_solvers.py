@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from earmark.engine.theory import codes, finite_alphabet, gaussian
-from earmark.engine.theory.instances import random_task
+from earmark.engine.theory import codes, experiments, finite_alphabet, gaussian
+from earmark.engine.theory.instances import random_channel, random_task
 from earmark.engine.theory.tasks import Query, mutual_information, reduced_distortion, task, zero_one
 
 
@@ -102,6 +102,19 @@ def nearly_silent(seed: int, short: float, each: bool) -> finite_alphabet.Rate:
 def test_near_the_tolerance_at_which_nothing_need_be_told(seed: int, short: float, each: bool) -> None:
     """There the price of a tolerance is not unique, and all multipliers but one vanish."""
     assert abs(nearly_silent(seed, short, each).gap) < 1e-10
+
+
+@settings(max_examples=50)
+@given(seed=st.integers(0, 2**63))
+@example(seed=3353851142660029294)  # prices of 3 to 67 for tolerances that one interface attains at once
+def test_at_the_tolerances_that_an_interface_attains(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    of = random_task(rng, audio=5)
+    channel = random_channel(rng, of)
+    lacking = np.array([experiments.excess(of, q, channel) for q in range(len(of.queries))])
+    found = finite_alphabet.rate(of, np.where(lacking < 1e-12, 0.0, lacking))
+    assert abs(found.gap) < 1e-10
+    assert found.bits <= mutual_information(of.audio, channel) + 1e-8
 
 
 ELSEWHERE = """
