@@ -29,7 +29,7 @@ from earmark.engine.selectors import features as f
 from earmark.engine.selectors.export import graphs
 from earmark.engine.selectors.learned import ChunkScorer, LearnedSelector, score
 from earmark.engine.selectors.onnx import FEATURES_GRAPH, WAVEFORM_GRAPH, OnnxSelector
-from earmark.engine.selectors.selector import LEARNED_TIE, Clip
+from earmark.engine.selectors.selector import LEARNED_TIE, SelectorInput
 
 CLIPS, SECONDS = 64, 10
 BATCH = 64  # chunks at a time, for those who choose
@@ -43,7 +43,7 @@ FLOOR_FLOP = 100 * (2.5 * 400 * np.log2(400) + 400 + 3 * 200 + 2 * 394) + 2 * (7
 Scores = list[np.ndarray]
 
 
-def make_clips() -> list[Clip]:
+def make_clips() -> list[SelectorInput]:
     """Noise of changing level with a tone in it, no two chunks alike."""
     rng = np.random.default_rng(0)
     times = np.arange(SECONDS * CHUNK_SAMPLES) / CHUNK_SAMPLES
@@ -51,11 +51,11 @@ def make_clips() -> list[Clip]:
     for i in range(CLIPS):
         level = np.repeat(rng.uniform(0.02, 0.2, SECONDS), CHUNK_SAMPLES)
         tone = 0.05 * np.sin(2 * np.pi * rng.uniform(200, 4_000) * times)
-        clips.append(Clip(str(i), (level * rng.normal(0, 1, len(times)) + tone).astype(np.float32)))
+        clips.append(SelectorInput(str(i), (level * rng.normal(0, 1, len(times)) + tone).astype(np.float32)))
     return clips
 
 
-def make_scorer(clips: Sequence[Clip]) -> ChunkScorer:
+def make_scorer(clips: Sequence[SelectorInput]) -> ChunkScorer:
     """Random weights of the real shape, on standardised features."""
     torch.manual_seed(0)
     scorer = ChunkScorer().eval()
@@ -108,7 +108,7 @@ def scored(scorer: ChunkScorer, features: Callable[[np.ndarray], torch.Tensor], 
     """A contender: features of `batch` chunks at a time, and the scorer in torch."""
 
     @torch.inference_mode()
-    def run(clips: Sequence[Clip]) -> Scores:
+    def run(clips: Sequence[SelectorInput]) -> Scores:
         chunks = np.concatenate([f.chunks_of(clip.audio) for clip in clips])
         if batch == 1:
             found = torch.cat([features(chunk[None]) for chunk in chunks])
@@ -123,7 +123,7 @@ def kept(scores: Scores) -> list[list[int]]:
     return [top_chunks(row, kept_chunks(BUDGET, len(row)), LEARNED_TIE).tolist() for row in scores]
 
 
-def compare(contenders: dict[str, Callable[..., Scores]], clips: Sequence[Clip]) -> dict[str, list[float]]:
+def compare(contenders: dict[str, Callable[..., Scores]], clips: Sequence[SelectorInput]) -> dict[str, list[float]]:
     """Seconds of every contender in every round, after a look at whether all of them keep the same chunks."""
     expected = contenders["torch eager"](clips)
     for name, run in contenders.items():

@@ -29,11 +29,11 @@ from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.answerer import load
 from earmark.engine.answerers.batches import Limits, foreseen, make_batches
 from earmark.engine.answerers.cost import Cost
-from earmark.engine.answerers.plan import make_plan
+from earmark.engine.answerers.plan import make_forest
 from earmark.engine.answerers.qwen import Qwen
 from earmark.engine.answerers.request import Answer, Request
 from earmark.engine.answerers.run import answer_all
-from earmark.engine.answerers.scheduler import Options, heard_samples
+from earmark.engine.answerers.scheduler import AnswerOptions, heard_samples
 from earmark.engine.corpus.synthetic.corpus import examples
 from earmark.engine.corpus.synthetic.questions import FAMILIES, TWO_FACTOR
 from earmark.engine.corpus.synthetic.splits import Split
@@ -77,7 +77,7 @@ class HuggingFace:
 
     def inputs(self, requests: Sequence[Request]) -> Any:
         texts = [self.template.prompt(r.question, r.choices).text() for r in requests]
-        audio = [heard_samples(r.heard.audio.waveform(), r.heard.chunks) for r in requests]
+        audio = [heard_samples(r.excerpt.audio.waveform(), r.excerpt.chunks) for r in requests]
         return self.processor(
             text=texts, audio=audio, sampling_rate=16_000, return_tensors="pt", padding=True, padding_side="right"
         )
@@ -125,7 +125,7 @@ def timed(run: Callable[[], Any]) -> tuple[float, float, Any]:
 
 def distinct(requests: Sequence[Request]) -> list[Request]:
     """The first of each set of equal requests."""
-    return list({(r.heard.hash, r.question, r.choices): r for r in reversed(requests)}.values())[::-1]
+    return list({(r.excerpt.hash, r.question, r.choices): r for r in reversed(requests)}.values())[::-1]
 
 
 def compare(answers: dict[str, Answer], requests: Sequence[Request], replies: Sequence[Reply], labels: bool) -> float:
@@ -142,7 +142,9 @@ def compare(answers: dict[str, Answer], requests: Sequence[Request], replies: Se
     return worst
 
 
-def measure(answerer: Any, questions: int, clips: int, rounds: int, options: Options, trained: bool) -> dict[str, Any]:
+def measure(
+    answerer: Any, questions: int, clips: int, rounds: int, options: AnswerOptions, trained: bool
+) -> dict[str, Any]:
     """One row of the table."""
     requests = make_requests(questions, clips)
     once = distinct(requests)
@@ -151,10 +153,10 @@ def measure(answerer: Any, questions: int, clips: int, rounds: int, options: Opt
     sample_once = [once[i] for i in rng.choice(len(once), SAMPLED, replace=False)]
     people = HuggingFace(answerer)
 
-    plan = make_plan(requests, answerer.template, answerer.shape, answerer.tokenize)
-    predicted, alone = plan.cost(), plan.cost_alone()
+    forest = make_forest(requests, answerer.template, answerer.shape, answerer.tokenize)
+    predicted, alone = forest.cost(), forest.cost_alone()
     padded = foreseen(
-        plan, list(make_batches(plan, Limits(options.batch_tokens, options.kv_bytes, options.window_clips)))
+        forest, list(make_batches(forest, Limits(options.batch_tokens, options.kv_bytes, options.window_clips)))
     )
 
     answers = {a.id: a for a in answer_all(answerer, requests, options)}  # warm-up, and what is compared
@@ -217,12 +219,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--questions", type=int, choices=(2, 6), nargs="+", default=[2, 6])
     parser.add_argument("--clips", type=int, help="default: 60 with 2 questions, 20 with 6")
-    parser.add_argument("--batch-tokens", type=int, default=Options().batch_tokens)
-    parser.add_argument("--window-clips", type=int, default=Options().window_clips)
+    parser.add_argument("--batch-tokens", type=int, default=AnswerOptions().batch_tokens)
+    parser.add_argument("--window-clips", type=int, default=AnswerOptions().window_clips)
     args = parser.parse_args()
     torch.set_num_threads(1)
     answerer = make_answerer(args.model)
-    options = Options(batch_tokens=args.batch_tokens, window_clips=args.window_clips, ahead=0)
+    options = AnswerOptions(batch_tokens=args.batch_tokens, window_clips=args.window_clips, ahead=0)
     rows = [
         measure(answerer, q, args.clips or CLIPS[q], args.rounds, options, args.model != "random")
         for q in args.questions

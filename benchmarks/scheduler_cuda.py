@@ -32,13 +32,13 @@ import torch
 from scheduler_sweep import Asked, sweep
 
 from earmark.engine.answerers.cost import Cost
-from earmark.engine.answerers.plan import make_plan
+from earmark.engine.answerers.plan import make_forest
 from earmark.engine.answerers.qwen import Qwen
 from earmark.engine.answerers.qwen2_audio import Qwen2Audio
 from earmark.engine.answerers.qwen25_omni import Qwen25Omni
 from earmark.engine.answerers.request import Answer, Request
 from earmark.engine.answerers.run import answer_all, flip_rate
-from earmark.engine.answerers.scheduler import Options, heard_samples
+from earmark.engine.answerers.scheduler import AnswerOptions, heard_samples
 
 TARGET = 3.0  # over Hugging Face batches of 16
 SPECIAL = ("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<|im_start|>", "<|im_end|>", "<|endoftext|>")
@@ -177,7 +177,7 @@ class HuggingFace:
         out = []
         for r in requests:
             prompt = a.template.prompt(r.question, r.choices)
-            audio = heard_samples(r.heard.audio.waveform(), r.heard.chunks)
+            audio = heard_samples(r.excerpt.audio.waveform(), r.excerpt.chunks)
             said = a.alone(audio, prompt.prefix, prompt.question, len(r.choices), generate=5)
             out.append(float(said.option_nll[r.answer]))
         return out
@@ -188,7 +188,7 @@ class HuggingFace:
         out = []
         for start in range(0, len(requests), 16):
             batch = requests[start : start + 16]
-            audio = [heard_samples(r.heard.audio.waveform(), r.heard.chunks) for r in batch]
+            audio = [heard_samples(r.excerpt.audio.waveform(), r.excerpt.chunks) for r in batch]
             features = a.extractor(
                 audio, sampling_rate=16_000, padding="max_length", return_attention_mask=True, return_tensors="pt"
             )
@@ -228,13 +228,13 @@ def matmul_peak(device: str, dtype: torch.dtype) -> float:
 
 def measure(answerer: Qwen, args: argparse.Namespace, peak: float) -> dict[str, Any]:
     requests = make_requests(args.clips, args.questions)
-    options = Options(
+    options = AnswerOptions(
         batch_tokens=args.batch_tokens, kv_bytes=args.kv_gib << 30, clip_bytes=4 << 30, window_clips=64, ahead=0
     )
     rng = np.random.default_rng(1)
     sample = [requests[i] for i in rng.choice(len(requests), min(args.sample, len(requests)), replace=False)]
     people = HuggingFace(answerer)
-    plan = make_plan(requests, answerer.template, answerer.shape, answerer.tokenize)
+    forest = make_forest(requests, answerer.template, answerer.shape, answerer.tokenize)
 
     answers: dict[str, Answer] = {a.id: a for a in answer_all(answerer, requests, options)}
     failed = [a for a in answers.values() if a.nll is None]
@@ -263,14 +263,14 @@ def measure(answerer: Qwen, args: argparse.Namespace, peak: float) -> dict[str, 
     result = {
         "model": answerer.name,
         "requests": len(requests),
-        "distinct": sum(1 for _ in plan.questions()),
+        "distinct": sum(1 for _ in forest.pieces()),
         "evaluations_per_s": {name: round(value, 2) for name, value in rate.items()},
         "over_naive": round(rate["ours"] / rate["naive"], 1),
         "over_batched": round(rate["ours"] / rate["batched"], 1),
         "prefill_tokens_per_s": round(counted.decoder_tokens / spent),
         "share_of_matmul_peak": round(counted.flops / spent / peak, 3),
-        "ceiling_evaluations_per_s": round(len(requests) * peak / plan.cost().flops, 1),
-        "flops_saved_over_one_at_a_time": round(plan.cost_alone().flops / plan.cost().flops, 2),
+        "ceiling_evaluations_per_s": round(len(requests) * peak / forest.cost().flops, 1),
+        "flops_saved_over_one_at_a_time": round(forest.cost_alone().flops / forest.cost().flops, 2),
         "worst_nll_difference": worst,
         "raw_versus_raw_flips": f"{flips.changed}/{flips.compared}",
     }

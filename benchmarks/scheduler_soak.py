@@ -25,12 +25,12 @@ import fakes
 import numpy as np
 
 from earmark.engine.answerers import journal
-from earmark.engine.answerers.request import OK, Heard, Request
+from earmark.engine.answerers.request import OK, Excerpt, Request
 from earmark.engine.answerers.run import answer_all
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.engine.interfaces.keep import audio_hash
 
-OPTIONS = Options(batch_tokens=2048, window_clips=8, ahead=4)
+OPTIONS = AnswerOptions(batch_tokens=2048, window_clips=8, ahead=4)
 GROWTH = 1.25
 
 
@@ -54,7 +54,7 @@ def requests(n: int) -> Iterator[Request]:
         kept = np.concatenate([np.full(16_000, (seed + 1) * (c + 1), np.float32) for c in chunks])
         digest = f"broken {seed} {chunks}" if audio.broken else audio_hash(kept)
         question = "Is it poison?" if number % 500 == 17 else f"What number {i % 5}?"
-        yield Request(str(number), Heard(audio, chunks, len(kept), digest), question, ("a", "b", "c"), i % 3)
+        yield Request(str(number), Excerpt(audio, chunks, len(kept), digest), question, ("a", "b", "c"), i % 3)
 
 
 def work(path: Path, n: int, seed: int) -> None:

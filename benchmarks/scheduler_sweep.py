@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from earmark.engine.answerers.request import Heard, Request
+from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.interfaces.keep import Kept, Waveform, chunk_count, keep, keep_chunks
 
 BUDGETS = (0.05, 0.1, 0.2, 0.4, 1.0)
@@ -56,7 +56,7 @@ def sweep(asked: Sequence[Asked], seed: int = 0) -> list[Request]:
             else:
                 chosen = keep(clip, conditioned[i] if method == CONDITIONED else scores[a.clip, method], budget)
             chosen = kept.setdefault((a.clip, chosen.chunks.tobytes()), chosen)
-            heard = Heard.of(InMemory(a.clip), chosen)
+            heard = Excerpt.of(InMemory(a.clip), chosen)
             requests.append(Request(f"{method}/{budget:g}/{i}", heard, a.question, a.choices, a.answer))
     return requests
 

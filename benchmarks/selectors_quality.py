@@ -23,7 +23,7 @@ import torch
 from two_factor import HEURISTICS, SHUFFLED, accuracy, sweep
 
 from earmark.engine.answerers.answerer import load
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.engine.corpus.corpus import open_corpus
 from earmark.engine.selectors import oracle
 from earmark.engine.selectors.learned import AGNOSTIC, CONDITIONED, LearnedSelector
@@ -81,7 +81,7 @@ def experiment(folder: Path, clips: int, held_out: int, seconds: dict[str, float
     place = f"synthetic-two-factor:selector:{clips}"
     corpus, answerer = open_corpus(Path(place)), load("tiny")
     rows = timed("oracle", lambda: oracle.measure(corpus, answerer))
-    oracle.write(rows, oracle.description(corpus, place, answerer, Options()), folder / "oracle.parquet")
+    oracle.write(rows, oracle.description(corpus, place, answerer, AnswerOptions()), folder / "oracle.parquet")
     table = oracle.read(folder / "oracle.parquet")
     lessons = timed("features", lambda: make_lessons(table, corpus, folder, lambda *_: None))
     asked = jobs(folder, [AGNOSTIC, CONDITIONED], [Recipe().alpha], SEEDS)

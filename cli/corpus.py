@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earmark.cli.progress import Progress
+from earmark.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from earmark.engine.corpus.corpus import Corpus
@@ -93,7 +93,7 @@ def corpus(
         raise click.BadParameter("is at least 0", param_hint="--workers")
     if encoder is not None and clusters is None:
         raise click.UsageError("--encoder needs --semantic K")
-    with Progress() as progress:
+    with ProgressLine() as progress:
         found = open_corpus(path, kind, name=name, allow_outside=allow_outside)
         made = _partitions(found, names, side)
         middle: dict[str, str] = {}

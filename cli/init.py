@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from earmark.cli.progress import Progress
+from earmark.cli.progress import ProgressLine
 
 
 @click.command()
@@ -63,7 +63,7 @@ def init(
     rule = Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
     if out.exists() and not force:
         raise InputError(out, "is there already", "name another file with --out, or use --force")
-    with Progress():
+    with ProgressLine():
         found = open_corpus(corpus, kind, name=name)
         said = describe.describe(found, partitions.declared(found), fewest_recordings(rule), None)
         text = draft(

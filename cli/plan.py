@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from earmark.cli.progress import Progress
+from earmark.cli.progress import ProgressLine
 
 
 @click.command()
@@ -80,11 +80,11 @@ def plan(
     from earmark.engine.signoff.rule import Rule
 
     rule = Rule(tolerances=tolerances or (0.05,), alpha=alpha, looks=looks, claim=claim)  # type: ignore[arg-type]
-    sweep = planning.Sweep(methods, seeds, budgets)
+    sweep = planning.PlannedSweep(methods, seeds, budgets)
     if min(*sweep, candidates) < 1:
         raise click.UsageError("--methods, --seeds, --budgets and --candidates are at least 1")
     made = []
-    with Progress() as progress:
+    with ProgressLine() as progress:
         of_partition = planning.family_sizes(source, partitions, column)
         for done, ((corpus, name), sizes) in enumerate(of_partition.items(), 1):
             found = planning.plan(sizes, rule, candidates, planning.Guess(excess, flips, icc))

@@ -8,7 +8,7 @@ from typing import Self
 _EVERY_S = 0.1
 
 
-class Progress:
+class ProgressLine:
     """Call it with (what, done, total) inside a `with`; it rewrites one line, only where a person is watching."""
 
     def __init__(self) -> None:

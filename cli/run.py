@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earmark.cli.progress import Progress
+from earmark.cli.progress import ProgressLine
 from earmark.cli.sign import sign
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def run(
     folder = out or Path("runs") / spec.stem
     again = ["earmark", "run", str(spec)] + ([] if out is None else ["--out", str(out)])
     again += [] if max_error_rate is None else ["--max-error-rate", str(max_error_rate)]
-    with Progress() as progress, stopping_on_signals() as stop:
+    with ProgressLine() as progress, stopping_on_signals() as stop:
         swept = sweep.run(asked, folder, limit=limit, shard=shard, report=progress, stop=stop)
     if swept.stopped:
         resume = [*again, *_options(limit, shard_text)]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from earmark.cli.progress import Progress
+from earmark.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from earmark.engine.interfaces.keep import FloatArray
-    from earmark.engine.selectors.selector import Clip, Selector
+    from earmark.engine.selectors.selector import Selector, SelectorInput
 
 _AT_ONCE = 32  # recordings in memory
 
@@ -60,7 +60,7 @@ def score(
     from earmark.engine.errors import InputError
     from earmark.engine.interfaces.keep import clip
     from earmark.engine.selectors.loading import load
-    from earmark.engine.selectors.selector import Clip
+    from earmark.engine.selectors.selector import SelectorInput
 
     if budget is not None and not 0 < budget <= 1:
         raise click.BadParameter(f"{budget} is not in (0, 1]", param_hint="--budget")
@@ -77,12 +77,12 @@ def score(
     if selector.asks and question is None:
         raise click.UsageError(f"{name} reads the question: give --question")
     # a graph needs no numba, which word of a compilation would load
-    with nullcontext() if name.endswith(".onnx") else Progress():
+    with nullcontext() if name.endswith(".onnx") else ProgressLine():
         for first in range(0, len(audio), _AT_ONCE):
             clips = []
             for path in audio[first : first + _AT_ONCE]:
                 try:
-                    clips.append(Clip(path.stem, clip(decode.waveform(str(path))), question))
+                    clips.append(SelectorInput(path.stem, clip(decode.waveform(str(path))), question))
                 except AudioError as error:
                     raise InputError(path, str(error), "leave it out, or repair it") from None
             scores = selector.scores(clips)
@@ -92,7 +92,7 @@ def score(
 
 
 def _said(
-    path: Path, one: "Clip", scores: "FloatArray", selector: "Selector", budget: float | None, out: Path | None
+    path: Path, one: "SelectorInput", scores: "FloatArray", selector: "Selector", budget: float | None, out: Path | None
 ) -> dict[str, Any]:
     """What there is to say about a recording; also writes what is kept of it."""
     from earmark.engine.interfaces.budget import kept_chunks

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earmark.cli.progress import Progress
+from earmark.cli.progress import ProgressLine
 from earmark.cli.selector_check import check
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def oracle(
     from earmark.engine.answerers import journal
     from earmark.engine.answerers.answerer import load
     from earmark.engine.answerers.run import identity, stopping_on_signals
-    from earmark.engine.answerers.scheduler import Options
+    from earmark.engine.answerers.scheduler import AnswerOptions
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.outcomes.atomic import make_folder
     from earmark.engine.selectors import oracle as engine
@@ -82,10 +82,10 @@ def oracle(
     opened = open_corpus(corpus, kind, name=name, allow_outside=allow_outside)
     engine.check_may_train(next(iter(opened.examples)))
     model = load(answerer, device, dtype)
-    options = Options() if batch_tokens is None else replace(Options(), batch_tokens=batch_tokens)
+    options = AnswerOptions() if batch_tokens is None else replace(AnswerOptions(), batch_tokens=batch_tokens)
     make_folder(out.parent)
     with (
-        Progress() as progress,
+        ProgressLine() as progress,
         journal.opened(out.with_name(f"{out.name}.answers.jsonl"), identity(model, options)) as done,
         stopping_on_signals() as stop,
     ):
@@ -180,7 +180,7 @@ def train(
     opened = open_corpus(place or Path(found.made["path"]), kind or found.made["kind"], allow_outside=allow_outside)
     reads = CONDITIONED in names
     tokenizer = training.query_tokenizer(answerer or found.made["answerer"]) if reads else None
-    with Progress() as progress, stopping_on_signals() as stop:
+    with ProgressLine() as progress, stopping_on_signals() as stop:
         lessons = make_lessons(found, opened, out, progress)
 
         def report(job: "Job", epoch: "Epoch") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from earmark.cli.progress import Progress
+from earmark.cli.progress import ProgressLine
 from earmark.cli.table import aligned
 
 _EXIT_REFUSED, _EXIT_INTERRUPTED = 3, 130
@@ -96,17 +96,17 @@ def check(
     from dataclasses import replace
 
     from earmark.engine.answerers.run import stopping_on_signals
-    from earmark.engine.answerers.scheduler import Options
+    from earmark.engine.answerers.scheduler import AnswerOptions
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.selectors.check import check as engine
     from earmark.engine.selectors.check.device import thread_counts
-    from earmark.engine.selectors.check.gate import Asked, Gate, How
+    from earmark.engine.selectors.check.gate import AnswererInCheck, CheckMeans, Gate
     from earmark.engine.selectors.check.hear import StoppedError
     from earmark.engine.signoff.rule import Rule
 
     if reached["variant"] and answerer is None:
         raise click.UsageError("--variant is judged by its answers: give --answerer")
-    how = How(
+    how = CheckMeans(
         budgets=_budgets(budgets),
         provider=provider,
         threads=thread_counts(threads),
@@ -120,10 +120,10 @@ def check(
     if answerer is not None:
         from earmark.engine.answerers.answerer import load
 
-        options = Options() if batch_tokens is None else replace(Options(), batch_tokens=batch_tokens)
-        asked = Asked(load(answerer, device, dtype), options)
+        options = AnswerOptions() if batch_tokens is None else replace(AnswerOptions(), batch_tokens=batch_tokens)
+        asked = AnswererInCheck(load(answerer, device, dtype), options)
     try:
-        with Progress() as progress, stopping_on_signals() as stop:
+        with ProgressLine() as progress, stopping_on_signals() as stop:
             verdict = engine.check(model, against, corpus, Gate(**reached), how, asked, progress, stop)
     except StoppedError:
         click.echo("interrupted: there is no verdict", err=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earmark.cli.progress import Progress
+from earmark.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from earmark.engine.signoff.rule import Rule
@@ -30,7 +30,7 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
             follows, "would be replaced by the certificate that follows it", "name another folder with --out"
         )
     before = None if follows is None else follow(follows, read(follows), run, rule)
-    with Progress() as progress:
+    with ProgressLine() as progress:
         made = signoff.certify(run, rule, progress, before)
     path = signoff.write(made, run, out)
     write_file(out / REPORT, render(made).encode())

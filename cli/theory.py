@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from earmark.cli.progress import Progress
+from earmark.cli.progress import ProgressLine
 
 _EXIT_VIOLATED = 1
 
@@ -25,7 +25,7 @@ def theory(as_json: bool) -> None:
     from earmark.engine.theory.statements import STATEMENTS, verify
 
     found = []
-    with Progress() as progress:
+    with ProgressLine() as progress:
         for done, statement in enumerate(STATEMENTS):
             progress("checking statements", done, len(STATEMENTS))
             found.append(verify(statement))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from earmark.cli.progress import Progress
+from earmark.cli.progress import ProgressLine
 
 _EXIT_DIFFERS = 1
 
@@ -26,7 +26,7 @@ def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
     """
     from earmark.engine.signoff.verify import verify as recompute
 
-    with Progress() as progress:
+    with ProgressLine() as progress:
         difference = recompute(certificate, run, progress)
     if as_json:
         click.echo(json.dumps({"holds": difference is None, "difference": difference}))

@@ -14,7 +14,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.outcomes.schema import SILENCE, UNCOMPRESSED
 from earmark.engine.signoff.gain import AGNOSTIC, CONDITIONED
 from earmark.engine.signoff.rule import Rule
-from earmark.engine.toml_tables import Document, Table, choice, flag, number, text, whole
+from earmark.engine.toml_tables import TomlDocument, TomlTable, choice, flag, number, text, whole
 
 GRIDS = {
     "main": (0.05, 0.1, 0.2, 0.4, 1.0),  # the paper's
@@ -176,7 +176,7 @@ def read(path: Path) -> Spec:
 
 def parse(content: str, file: str = "spec.toml") -> Spec:
     """The spec in a text; `file` is what errors call it."""
-    document = Document(content, file)
+    document = TomlDocument(content, file)
     sweep = document.table("sweep")
     spec = Spec(
         corpus=_corpus(document.table("corpus")),
@@ -200,7 +200,7 @@ def parse(content: str, file: str = "spec.toml") -> Spec:
 # Sections --------------------------------------------------------------------------------------------------
 
 
-def _corpus(table: Table) -> CorpusSpec:
+def _corpus(table: TomlTable) -> CorpusSpec:
     made = CorpusSpec(
         path=table.need("path", text, "a folder, a manifest or synthetic:SPLIT:CLIPS"),
         kind=table.take("kind", None, text, "the name of a benchmark"),
@@ -211,7 +211,7 @@ def _corpus(table: Table) -> CorpusSpec:
     return made
 
 
-def _answerers(document: Document) -> tuple[AnswererSpec, ...]:
+def _answerers(document: TomlDocument) -> tuple[AnswererSpec, ...]:
     made: list[AnswererSpec] = []
     for table in document.tables("answerers"):
         model = table.need("model", text, '"tiny", a folder, or a name on the hub')
@@ -234,7 +234,7 @@ def _answerers(document: Document) -> tuple[AnswererSpec, ...]:
     return tuple(made)
 
 
-def _methods(document: Document) -> tuple[MethodSpec, ...]:
+def _methods(document: TomlDocument) -> tuple[MethodSpec, ...]:
     made: list[MethodSpec] = []
     seed = whole(0, 2**31 - 1)
     for table in document.tables("methods"):
@@ -268,7 +268,7 @@ def _methods(document: Document) -> tuple[MethodSpec, ...]:
     return tuple(made)
 
 
-def _budgets(table: Table) -> tuple[float, ...]:
+def _budgets(table: TomlTable) -> tuple[float, ...]:
     def budget(value: Any) -> float:
         if not 0 < number(value) <= 1:
             raise ValueError
@@ -287,7 +287,7 @@ def _budgets(table: Table) -> tuple[float, ...]:
     return compressed
 
 
-def _streams(table: Table) -> StreamsSpec:
+def _streams(table: TomlTable) -> StreamsSpec:
     times, wanted = whole(0, MOST_PERMUTATIONS), f"a whole number from 0 to {MOST_PERMUTATIONS}"
     kinds = ("permuted_global", "permuted_family", "naive_global", "naive_family")
     made = StreamsSpec(
@@ -303,7 +303,7 @@ def _streams(table: Table) -> StreamsSpec:
     return made
 
 
-def _partitions(table: Table) -> PartitionsSpec:
+def _partitions(table: TomlTable) -> PartitionsSpec:
     made = PartitionsSpec(
         names=table.take_each("names", (), text, "keyword, native or a label"),
         side=table.take("side", None, text, "a CSV, JSON lines or Parquet file"),
@@ -320,7 +320,7 @@ def _partitions(table: Table) -> PartitionsSpec:
     return made
 
 
-def _rule(table: Table) -> Rule:
+def _rule(table: TomlTable) -> Rule:
     """All of the rule but its partitions: those of the corpus are all judged."""
     share, count = "a number", "a whole number"
     taken: dict[str, Any] = {
@@ -358,7 +358,7 @@ def _parents(value: Any) -> dict[str, str]:
     return {text(family): text(parent) for family, parent in dict(value).items()}
 
 
-def _audits(table: Table) -> AuditsSpec:
+def _audits(table: TomlTable) -> AuditsSpec:
     made = AuditsSpec(
         flip_rate=table.take("flip_rate", 200, whole(0, 10_000), "a whole number of questions from 0 to 10000"),
         grid=table.take("grid", 20, whole(2, 200), "a whole number of recordings from 2 to 200"),
@@ -367,7 +367,7 @@ def _audits(table: Table) -> AuditsSpec:
     return made
 
 
-def _machine(table: Table) -> MachineSpec:
+def _machine(table: TomlTable) -> MachineSpec:
     memory = whole(1, 1 << 24)
 
     def device(value: Any) -> str:
@@ -386,7 +386,7 @@ def _machine(table: Table) -> MachineSpec:
     return made
 
 
-def _check_together(spec: Spec, document: Document) -> None:
+def _check_together(spec: Spec, document: TomlDocument) -> None:
     """What no section can know by itself."""
     streams = document.table("streams")
     if spec.streams.any and all(method.selector in HEURISTICS for method in spec.methods):

@@ -18,7 +18,7 @@ _SECTION = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w-]+))\s*(?:\.|=)")
 
 
-class Table:
+class TomlTable:
     """One section of a file: keys are taken out of it one by one, and `done` refuses what is left."""
 
     def __init__(self, file: str, section: str, values: Mapping[str, Any], lines: Mapping[str, int], line: int) -> None:
@@ -91,7 +91,7 @@ class Table:
         return f"{self._file}{f' line {line}' if line else ''} [{self.section}]"
 
 
-class Document:
+class TomlDocument:
     """A parsed file, section by section."""
 
     def __init__(self, text: str, file: str) -> None:
@@ -104,7 +104,7 @@ class Document:
         self._places = _places(text)
         self._known: list[str] = []
 
-    def table(self, section: str) -> Table:
+    def table(self, section: str) -> TomlTable:
         """A section; empty where the file has none."""
         self._known.append(section)
         values = self._data.get(section, {})
@@ -112,7 +112,7 @@ class Document:
             raise self._misplaced(section, f"[{section}]")
         return self._table(section, 0, [values])
 
-    def tables(self, section: str) -> list[Table]:
+    def tables(self, section: str) -> list[TomlTable]:
         """The sections of an array, `[[section]]`, in order."""
         self._known.append(section)
         values = self._data.get(section, [])
@@ -129,7 +129,7 @@ class Document:
                 line = self._places.get((section, 0), (_line_of(self.text, section), {}))[0]
                 raise InputError(f"{self._file} line {line} [{section}]", "is an unknown section", do)
 
-    def _table(self, section: str, number: int, tables: Sequence[Mapping[str, Any]]) -> Table:
+    def _table(self, section: str, number: int, tables: Sequence[Mapping[str, Any]]) -> TomlTable:
         """The section of this number among those of its name."""
         values = tables[number]
         line, lines = self._places.get((section, number), (0, {}))
@@ -137,7 +137,7 @@ class Document:
             line = _line_of(self.text, section)
             before = [key for table in tables[:number] for key in table]
             lines = {key: _inline(self.text, section, line, key, before.count(key)) for key in values}
-        return Table(self._file, section, values, lines, line)
+        return TomlTable(self._file, section, values, lines, line)
 
     def _misplaced(self, section: str, wanted: str) -> InputError:
         line = self._places.get((section, 0), (_line_of(self.text, section), {}))[0]

@@ -26,8 +26,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def _cache_folder() -> Path:
     """EARMARK_CACHE_DIR, else the user's cache folder; a temporary one where neither can be written."""
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(source.relative_to(Path(__file__).parent).as_posix().encode() + b"\0" + source.read_bytes())
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earmark"
     name = f"kernels-{digest.hexdigest()[:16]}"
     for root in (Path(os.environ.get("EARMARK_CACHE_DIR") or default), Path(tempfile.gettempdir()) / "earmark"):

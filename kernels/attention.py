@@ -54,7 +54,7 @@ class Old(NamedTuple):
     at: IntArray  # (rows,)
 
 
-class Shape(NamedTuple):
+class AttentionShape(NamedTuple):
     rows: int
     new: int
     asking: int  # queries a row: all new positions, only the last valid one, or none
@@ -84,7 +84,7 @@ def attend(
     rotation: Rotation,
     old: Old,
     lengths: IntArray,
-    shape: Shape,
+    shape: AttentionShape,
     out: FloatArray,
     keys: FloatArray,
     values: FloatArray,

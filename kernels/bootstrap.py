@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from earmark.kernels._jit import jit, parallel_jit
-from earmark.kernels.collapse import Entries, SumArray, Units
+from earmark.kernels.collapse import Entries, ResamplingUnits, SumArray
 from earmark.kernels.poisson import poisson_tables
 from earmark.kernels.random import below, mix, stream_key, word
 
@@ -24,7 +24,7 @@ _S32, _S64 = np.uint64(32), np.uint64(64)
 
 
 def resampled_sums(
-    units: Units,
+    units: ResamplingUnits,
     entries: Entries,
     *,
     seed: int,

@@ -21,7 +21,7 @@ _SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 _SHIFT = np.uint64(29)
 
 
-class Units(NamedTuple):
+class ResamplingUnits(NamedTuple):
     """Distinct resampling units: `multiplicity` (U,) of each, and the rows one draw of it brings."""
 
     multiplicity: IntArray  # (U,) sums to the number of rows, or of sources
@@ -44,7 +44,7 @@ class Entries(NamedTuple):
     from_next: npt.NDArray[np.bool_]  # (columns,) where a column is held as its change from the next one
 
 
-def collapse(values: FloatArray, codes: IntArray, source: IntArray | None = None) -> Units:
+def collapse(values: FloatArray, codes: IntArray, source: IntArray | None = None) -> ResamplingUnits:
     """Group equal rows of (`values` (n, columns), `codes` (n, partitions)), or sources with equal multisets of rows.
 
     Units are ordered by their first code, so that neighbours add to the same family, then by first occurrence.
@@ -63,11 +63,11 @@ def collapse(values: FloatArray, codes: IntArray, source: IntArray | None = None
     unit_of_row, first_row = rank[unit_of_row], first_row[order]
     if source is None:
         n_units = len(first_row)
-        return Units(np.bincount(unit_of_row, minlength=n_units), np.arange(n_units + 1), first_row)
+        return ResamplingUnits(np.bincount(unit_of_row, minlength=n_units), np.arange(n_units + 1), first_row)
     return _collapse_sources(unit_of_row, first_row, source)
 
 
-def _collapse_sources(unit_of_row: IntArray, first_row: IntArray, source: IntArray) -> Units:
+def _collapse_sources(unit_of_row: IntArray, first_row: IntArray, source: IntArray) -> ResamplingUnits:
     """Sources with the same multiset of row units are one unit."""
     if source.shape != unit_of_row.shape or source.min() < 0:
         raise ValueError(f"source {source.shape} does not code the {len(unit_of_row)} rows")
@@ -80,14 +80,14 @@ def _collapse_sources(unit_of_row: IntArray, first_row: IntArray, source: IntArr
     signature[source[order], place] = unit_of_row[order]
     unit_of_source, first_source = _group(signature.view(np.uint64))
     of_unit = [signature[s, : size[s]] for s in first_source]
-    return Units(
+    return ResamplingUnits(
         np.bincount(unit_of_source, minlength=len(first_source)),
         np.concatenate([[0], np.cumsum(size[first_source])]),
         first_row[np.concatenate(of_unit)],
     )
 
 
-def entries(units: Units, values: FloatArray, codes: IntArray, n_families: Sequence[int]) -> Entries:
+def entries(units: ResamplingUnits, values: FloatArray, codes: IntArray, n_families: Sequence[int]) -> Entries:
     """The sums that a draw of each unit adds to, for some columns (n, columns) and partitions (n, partitions)."""
     n_columns, total = values.shape[1], sum(n_families)
     if codes.shape != (len(values), len(n_families)) or (codes.max(axis=0) >= n_families).any() or codes.min() < 0:
@@ -102,7 +102,7 @@ def entries(units: Units, values: FloatArray, codes: IntArray, n_families: Seque
     return Entries(entry_at, target, value.astype(np.float32) if exact else value, sums, (total, n_columns), from_next)
 
 
-def sum_type(units: Units, values: FloatArray) -> np.dtype[Any]:
+def sum_type(units: ResamplingUnits, values: FloatArray) -> np.dtype[Any]:
     """The smallest type that holds every sum of a resample exactly: int16, float32 or float64.
 
     A resample has as many draws as there are rows or sources; on the way a sum may hold changes, twice as large.

@@ -14,9 +14,9 @@ from zlib import crc32
 import numpy as np
 
 from earmark.engine.answerers import prompt
-from earmark.engine.answerers.answerer import OutOfMemoryError, Said
-from earmark.engine.answerers.cost import Cost, DecoderShape, EncoderShape, Shape
-from earmark.engine.answerers.request import Heard, Request
+from earmark.engine.answerers.answerer import OutOfMemoryError, Reply
+from earmark.engine.answerers.cost import Cost, DecoderShape, EncoderShape, ModelShape
+from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.corpus.example import AudioError
 from earmark.engine.interfaces.keep import audio_hash, keep, keep_chunks
 from earmark.engine.interfaces.keep import clip as clip_of
@@ -184,7 +184,7 @@ class FakeAnswerer:
         decoder = DecoderShape(
             layers=2, width=4, ffn=4, heads=1, kv_heads=1, head=4, vocabulary=64, element_bytes=4
         )  # fmt: skip
-        self.shape = Shape(encoder, decoder, join_tokens=(6,) * 12)
+        self.shape = ModelShape(encoder, decoder, join_tokens=(6,) * 12)
         self.counted = Cost()
         self.alive: weakref.WeakSet[Holding] = weakref.WeakSet()
         self.opened = 0
@@ -213,7 +213,7 @@ class FakeAnswerer:
 
     def score(
         self, context: Holding, rows: Sequence[int], questions: Sequence[tuple[int, ...]], options: Sequence[int]
-    ) -> list[Said]:
+    ) -> list[Reply]:
         self._fate(len(rows))
         assert all(questions)
         said = []
@@ -234,21 +234,21 @@ class FakeAnswerer:
         questions: Sequence[tuple[int, ...]],
         options: Sequence[int],
         limit: int,
-    ) -> list[Said]:
+    ) -> list[Reply]:
         assert limit > 0
         scored = self.score(context, rows, questions, options)
-        return [Said(s.option_nll, "ABCDEFGH?"[int(s.option_nll.sum() * 1e6) % 9]) for s in scored]
+        return [Reply(s.option_nll, "ABCDEFGH?"[int(s.option_nll.sum() * 1e6) % 9]) for s in scored]
 
-    def alone(self, waveform: Any, prefix: str, question: str, options: int, generate: int = 0) -> Said:
+    def alone(self, waveform: Any, prefix: str, question: str, options: int, generate: int = 0) -> Reply:
         assert prefix == self.template.prefix
         said = self._said(audio_hash(waveform), self.tokenize([question])[0], options)
         if generate:
             said.text = "ABCDEFGH?"[int(said.option_nll.sum() * 1e6) % 9]
         return said
 
-    def _said(self, heard: str, question: tuple[int, ...], options: int) -> Said:
+    def _said(self, heard: str, question: tuple[int, ...], options: int) -> Reply:
         digest = hashlib.blake2b(repr((heard, question)).encode(), digest_size=options).digest()
-        return Said(np.frombuffer(digest, dtype=np.uint8) / 16.0)
+        return Reply(np.frombuffer(digest, dtype=np.uint8) / 16.0)
 
     def _fate(self, rows: int) -> None:
         """What happens to a batch."""
@@ -282,7 +282,7 @@ def paper_shaped(clips: int, questions: int) -> list[Request]:
             for question in range(questions):
                 scores = chance.random(10) if method == 5 else shared
                 for budget in (1.0,) if method == 0 else BUDGETS:
-                    heard = Heard.of(audio, keep(whole, scores, budget))
+                    heard = Excerpt.of(audio, keep(whole, scores, budget))
                     name = f"{number}/{method}/{budget}/{question}"
                     requests.append(Request(name, heard, QUESTIONS[question], ("a", "b", "c", "d"), 0))
     random.Random(0).shuffle(requests)

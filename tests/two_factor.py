@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from earmark.engine.answerers.answerer import Answerer
-from earmark.engine.answerers.request import Answer, Heard, Request
+from earmark.engine.answerers.request import Answer, Excerpt, Request
 from earmark.engine.answerers.run import answer_all
 from earmark.engine.corpus.example import Example
 from earmark.engine.interfaces.budget import kept_chunks
@@ -17,7 +17,7 @@ from earmark.engine.interfaces.keep import chunk_count, keep_chunks
 from earmark.engine.outcomes.schema import UNCOMPRESSED, CellKey
 from earmark.engine.outcomes.store import write_cell
 from earmark.engine.selectors.heuristics import Energy, Random, Uniform
-from earmark.engine.selectors.selector import Clip, Selector
+from earmark.engine.selectors.selector import Selector, SelectorInput
 
 BUDGETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SHUFFLED = "permuted-global-0"
@@ -45,7 +45,7 @@ def sweep(
     cell_of: list[CellKey] = []
 
     def ask(key: CellKey, example: Example, chunks: np.ndarray) -> None:
-        heard = Heard.of(example.audio, keep_chunks(audio[example.audio], chunks))
+        heard = Excerpt.of(example.audio, keep_chunks(audio[example.audio], chunks))
         requests.append(Request(str(len(requests)), heard, example.question, example.choices, example.answer))
         cell_of.append(key)
 
@@ -55,7 +55,7 @@ def sweep(
     for (method, seed, stream), selector in selectors.items():
         asked = [examples[i] for i in elsewhere] if stream == SHUFFLED else examples
         clips = [
-            Clip(example.sample_id, audio[example.audio], other.question)
+            SelectorInput(example.sample_id, audio[example.audio], other.question)
             for example, other in zip(examples, asked, strict=True)
         ]
         for example, scores in zip(examples, selector.scores(clips), strict=True):

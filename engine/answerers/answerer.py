@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from earmark.engine.answerers.cost import Cost, Shape
+from earmark.engine.answerers.cost import Cost, ModelShape
 from earmark.engine.answerers.prompt import Template
 
 Waveform = npt.NDArray[np.float32]
@@ -32,7 +32,7 @@ class Held(Protocol):
     def nbytes(self) -> int: ...
 
 
-class Said:
+class Reply:
     """What came after one question."""
 
     __slots__ = ("option_nll", "text")
@@ -47,7 +47,7 @@ class Answerer(Protocol):
 
     name: str
     template: Template
-    shape: Shape
+    shape: ModelShape
     counted: Cost  # what was run since it was loaded
 
     @property
@@ -68,15 +68,15 @@ class Answerer(Protocol):
 
     def score(
         self, context: Any, rows: Sequence[int], questions: Sequence[Tokens], options: Sequence[int]
-    ) -> list[Said]:
+    ) -> list[Reply]:
         """How likely each letter is to come next after context row `rows[i]` and question i (one token or more)."""
 
     def generate(
         self, context: Any, rows: Sequence[int], questions: Sequence[Tokens], options: Sequence[int], limit: int
-    ) -> list[Said]:
+    ) -> list[Reply]:
         """The same, and at most `limit` greedy tokens as text; stops early only where the letter cannot change."""
 
-    def alone(self, waveform: Waveform, prefix: str, question: str, options: int, generate: int = 0) -> Said:
+    def alone(self, waveform: Waveform, prefix: str, question: str, options: int, generate: int = 0) -> Reply:
         """The slow twin: one request through the plain model, nothing shared, nothing trimmed."""
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeVar
 
-from earmark.engine.answerers.cost import Cost, Shape
-from earmark.engine.answerers.plan import Hearing, Plan, Question
+from earmark.engine.answerers.cost import Cost, ModelShape
+from earmark.engine.answerers.plan import Forest, Piece, Tree
 from earmark.engine.corpus.example import Audio
 
 T = TypeVar("T")
@@ -34,113 +34,111 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PieceOnRow:
     """A question and the row of the audio batch it is about."""
 
     row: int
-    question: Question
+    piece: Piece
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class AudioBatch:
     """Kept audios that are encoded together, and the batches of questions that follow."""
 
-    hearings: tuple[Hearing, ...]
-    questions: tuple[tuple[Asked, ...], ...]
+    trees: tuple[Tree, ...]
+    pieces: tuple[tuple[PieceOnRow, ...], ...]
 
     @property
     def is_shared(self) -> bool:
-        return self.hearings[0].is_shared
+        return self.trees[0].is_shared
 
 
-def make_batches(plan: Plan, limits: Limits) -> Iterator[Batch]:
+def make_batches(forest: Forest, limits: Limits) -> Iterator[AudioBatch]:
     """Every hearing of the plan in exactly one batch."""
     clips: dict[Audio, int] = {}
-    for hearing in plan.hearings:
-        clips.setdefault(hearing.heard.audio, len(clips))
-    in_order = sorted(plan.hearings, key=lambda h: clips[h.heard.audio])  # stable: a clip's subsets together
-    for _, window in groupby(in_order, key=lambda h: clips[h.heard.audio] // limits.window_clips):
-        hearings = list(window)
-        shared = sorted((h for h in hearings if h.is_shared), key=lambda h: -_base(h))
-        for group in _groups(shared, _base, lambda n, longest: _fits(plan, limits, n, longest, held=True)):
-            yield Batch(group, tuple(question_batches(plan, limits, group)))
-        single = sorted(
-            (h for h in hearings if not h.is_shared), key=lambda h: (-h.positions, -len(h.questions[0].tokens))
-        )
-        for group in _groups(single, _whole, lambda n, longest: _fits(plan, limits, n, longest, held=False)):
-            yield Batch(group, (tuple(Asked(row, h.questions[0]) for row, h in enumerate(group)),))
+    for tree in forest.trees:
+        clips.setdefault(tree.excerpt.audio, len(clips))
+    in_order = sorted(forest.trees, key=lambda h: clips[h.excerpt.audio])  # stable: a clip's subsets together
+    for _, window in groupby(in_order, key=lambda h: clips[h.excerpt.audio] // limits.window_clips):
+        trees = list(window)
+        shared = sorted((h for h in trees if h.is_shared), key=lambda h: -_base(h))
+        for group in _groups(shared, _base, lambda n, longest: _fits(forest, limits, n, longest, held=True)):
+            yield AudioBatch(group, tuple(piece_batches(forest, limits, group)))
+        single = sorted((h for h in trees if not h.is_shared), key=lambda h: (-h.positions, -len(h.pieces[0].tokens)))
+        for group in _groups(single, _whole, lambda n, longest: _fits(forest, limits, n, longest, held=False)):
+            yield AudioBatch(group, (tuple(PieceOnRow(row, h.pieces[0]) for row, h in enumerate(group)),))
 
 
-def question_batches(plan: Plan, limits: Limits, group: Sequence[Hearing]) -> Iterator[tuple[Asked, ...]]:
+def piece_batches(forest: Forest, limits: Limits, group: Sequence[Tree]) -> Iterator[tuple[PieceOnRow, ...]]:
     """The questions on a batch of audio; what the audio holds is not available to them."""
-    longest = plan.prefix_tokens + max(_base(h) for h in group)
-    kv = plan.shape.decoder.kv_bytes
+    longest = forest.prefix_tokens + max(_base(h) for h in group)
+    kv = forest.shape.decoder.kv_bytes
     free = limits.kv_bytes - len(group) * longest * kv
 
-    def rest(asked: Asked) -> int:
-        return len(asked.question.tokens) - group[asked.row].stem
+    def rest(asked: PieceOnRow) -> int:
+        return len(asked.piece.tokens) - group[asked.row].stem
 
     def fits(n: int, tokens: int) -> bool:
-        return n * tokens <= limits.tokens and n * (longest + tokens) * _resident(plan, limits) <= free
+        return n * tokens <= limits.tokens and n * (longest + tokens) * _resident(forest, limits) <= free
 
-    asked = [Asked(row, question) for row, hearing in enumerate(group) for question in hearing.questions]
+    asked = [PieceOnRow(row, piece) for row, tree in enumerate(group) for piece in tree.pieces]
     yield from _groups(sorted(asked, key=lambda a: (-rest(a), a.row)), rest, fits)
 
 
-def foreseen(plan: Plan, batches: Sequence[Batch]) -> Cost:
+def foreseen(forest: Forest, batches: Sequence[AudioBatch]) -> Cost:
     """What running these batches will take, padding included, the prefix too."""
-    shape, decoder, prefix = plan.shape, plan.shape.decoder, plan.prefix_tokens
+    shape, decoder, prefix = forest.shape, forest.shape.decoder, forest.prefix_tokens
     total = Cost(decoder_tokens=prefix, flops=decoder.flops(prefix, 0, 0)) if batches else Cost()
     for batch in batches:
         total += _encoding(shape, batch)
         if batch.is_shared:
-            rows, length = len(batch.hearings), max(_base(h) for h in batch.hearings)
+            rows, length = len(batch.trees), max(_base(h) for h in batch.trees)
             total += Cost(0, rows * length, rows * decoder.flops(length, prefix, 0))
             past = prefix + length
-        for asked in batch.questions:
+        for asked in batch.pieces:
             if batch.is_shared:
-                tokens = max(len(a.question.tokens) - batch.hearings[a.row].stem for a in asked)
+                tokens = max(len(a.piece.tokens) - batch.trees[a.row].stem for a in asked)
             else:
-                tokens, past = max(_whole(batch.hearings[a.row]) for a in asked), prefix
+                tokens, past = max(_whole(batch.trees[a.row]) for a in asked), prefix
             total += Cost(0, len(asked) * tokens, len(asked) * decoder.flops(tokens, past, 1))
     return total
 
 
-def needed_bytes(plan: Plan, limits: Limits, hearing: Hearing) -> int:
+def needed_bytes(forest: Forest, limits: Limits, tree: Tree) -> int:
     """Keys and values that one hearing by itself takes at its worst."""
-    base = plan.prefix_tokens + _base(hearing)
-    if not hearing.is_shared:
-        return (base + len(hearing.questions[0].tokens)) * _resident(plan, limits)
-    longest = max(len(q.tokens) for q in hearing.questions) - hearing.stem
-    return base * plan.shape.decoder.kv_bytes + (base + longest) * _resident(plan, limits)
+    base = forest.prefix_tokens + _base(tree)
+    if not tree.is_shared:
+        return (base + len(tree.pieces[0].tokens)) * _resident(forest, limits)
+    longest = max(len(q.tokens) for q in tree.pieces) - tree.stem
+    return base * forest.shape.decoder.kv_bytes + (base + longest) * _resident(forest, limits)
 
 
-def _base(hearing: Hearing) -> int:
-    return hearing.positions + hearing.stem
+def _base(tree: Tree) -> int:
+    return tree.positions + tree.stem
 
 
-def _whole(hearing: Hearing) -> int:
-    return hearing.positions + len(hearing.questions[0].tokens)
+def _whole(tree: Tree) -> int:
+    return tree.positions + len(tree.pieces[0].tokens)
 
 
-def _resident(plan: Plan, limits: Limits) -> int:
+def _resident(forest: Forest, limits: Limits) -> int:
     """Bytes of keys and values a position of a running batch takes: all layers where it writes, else one at a time."""
-    decoder = plan.shape.decoder
+    decoder = forest.shape.decoder
     return decoder.kv_bytes if limits.generates else decoder.kv_bytes // decoder.layers
 
 
-def _fits(plan: Plan, limits: Limits, rows: int, longest: int, held: bool) -> bool:
+def _fits(forest: Forest, limits: Limits, rows: int, longest: int, held: bool) -> bool:
     if rows * longest > limits.tokens:
         return False
     if not held:
-        return rows * (plan.prefix_tokens + longest) * _resident(plan, limits) <= limits.kv_bytes
+        return rows * (forest.prefix_tokens + longest) * _resident(forest, limits) <= limits.kv_bytes
     # half of the room is left to the questions
-    return 2 * rows * (plan.prefix_tokens + longest) * plan.shape.decoder.kv_bytes <= limits.kv_bytes
+    return 2 * rows * (forest.prefix_tokens + longest) * forest.shape.decoder.kv_bytes <= limits.kv_bytes
 
 
-def _encoding(shape: Shape, batch: Batch) -> Cost:
+def _encoding(shape: ModelShape, batch: AudioBatch) -> Cost:
     encoder = shape.encoder
-    pieces = [n for h in batch.hearings for n in shape.pieces(h.heard.samples)]
+    pieces = [n for h in batch.trees for n in shape.pieces(h.excerpt.samples)]
     if encoder.window_frames is not None:  # windows of one length, the last of each piece cut to the longest there is
         window = encoder.window_frames
         lengths = [min(window, f - i) for f in map(encoder.valid_frames, pieces) for i in range(0, f, window)]

@@ -23,7 +23,7 @@ TOKENS = 2048  # at a time, through all layers: it bounds the memory they work i
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class DecoderWeights:
     """A layer's, as a model has them."""
 
     q: Tensor
@@ -38,10 +38,10 @@ class Weights:
     between: Tensor
 
 
-class _Layer:
+class _CompiledDecoderLayer:
     """The same, folded, fused and copied as products read them."""
 
-    def __init__(self, w: Weights) -> None:
+    def __init__(self, w: DecoderWeights) -> None:
         self.q_size = len(w.q)
         self.qv = torch.cat([w.q, w.v]) * w.before
         self.k = w.k * w.before
@@ -51,11 +51,13 @@ class _Layer:
         self.down = w.down.t().contiguous()  # as the product reads it: some percent faster
 
 
-class CompiledLayers:
+class CompiledDecoder:
     """The decoder's layers, from embeddings to the last hidden state."""
 
-    def __init__(self, weights: Sequence[Weights], heads: int, kv_heads: int, eps: float, frequencies: Tensor) -> None:
-        self._layers = [_Layer(w) for w in weights]
+    def __init__(
+        self, weights: Sequence[DecoderWeights], heads: int, kv_heads: int, eps: float, frequencies: Tensor
+    ) -> None:
+        self._layers = [_CompiledDecoderLayer(w) for w in weights]
         self._heads, self._kv_heads, self._size = heads, kv_heads, len(weights[0].q) // heads
         self._eps = eps
         self._frequencies = frequencies
@@ -71,7 +73,7 @@ class CompiledLayers:
         kv = self._kept(past, lengths, rows, new) if keep else None
         context = _Context(past, rows, lengths, self._rotations(before + new))
         at_once = max(1, TOKENS // new)
-        scratch = _Scratch(min(rows, at_once) * new, self._layers[0])
+        scratch = _DecoderScratch(min(rows, at_once) * new, self._layers[0])
         for start in range(0, rows, at_once):
             these = slice(start, min(rows, start + at_once))
             last = self._through(x[these].reshape(-1, width).clone(), these, new, context, scratch, read, kv)
@@ -80,7 +82,14 @@ class CompiledLayers:
         return final, kv
 
     def _through(
-        self, x: Tensor, these: slice, new: int, context: "_Context", scratch: "_Scratch", read: bool, kv: KV | None
+        self,
+        x: Tensor,
+        these: slice,
+        new: int,
+        context: "_Context",
+        scratch: "_DecoderScratch",
+        read: bool,
+        kv: KV | None,
     ) -> Tensor:
         """Some rows' new positions x (n, width) through all layers; the last valid position of each row."""
         n, rows = len(x), these.stop - these.start
@@ -106,7 +115,7 @@ class CompiledLayers:
                 context.rotation,
                 context.old(index, these),
                 context.lengths[these].numpy(),
-                attention.Shape(rows, new, asking, self._heads, self._kv_heads, self._size, causal=True),
+                attention.AttentionShape(rows, new, asking, self._heads, self._kv_heads, self._size, causal=True),
                 scratch.out.numpy(),
                 *(NOTHING if kv is None else (_flat(kv.keys[index][these]), _flat(kv.values[index][these]))),
             )  # fmt: skip
@@ -115,7 +124,7 @@ class CompiledLayers:
                 self._mlp(x, layer, scratch)
         return x
 
-    def _mlp(self, x: Tensor, layer: _Layer, scratch: "_Scratch") -> None:
+    def _mlp(self, x: Tensor, layer: _CompiledDecoderLayer, scratch: "_DecoderScratch") -> None:
         """What the layer's second half adds to x (n, width), written over x."""
         n, inner = len(x), len(layer.down)
         inverse_rms(x.numpy(), self._eps, scratch.scale.numpy())
@@ -167,10 +176,10 @@ class _Context:
         return attention.Old(_flat(self._kv.keys[layer]), _flat(self._kv.values[layer]), self._valid, self._at[part])
 
 
-class _Scratch:
+class _DecoderScratch:
     """Room for what a layer makes of so many positions, used over and over."""
 
-    def __init__(self, n: int, layer: _Layer) -> None:
+    def __init__(self, n: int, layer: _CompiledDecoderLayer) -> None:
         self.queries = room(n * len(layer.qv))  # and values, but in the last layer
         self.values = room(n * len(layer.k))
         self.keys = room(n * len(layer.k))

@@ -49,7 +49,7 @@ class CompiledConvolution:
         return states.view(rows, -1, out)[:, : (frames - 1) // stride + 1]
 
 
-class _Layer:
+class _CompiledEncoderLayer:
     """Weights of one layer, rearranged: keys come out of their product transposed."""
 
     def __init__(self, qkv: Tensor, bias: Tensor, module: Any) -> None:
@@ -62,11 +62,11 @@ class _Layer:
         self.fc2 = module.fc2.weight.detach().t().contiguous()  # as the product reads it: some percent faster
 
 
-class CompiledLayers:
+class CompiledEncoder:
     """All layers."""
 
     def __init__(self, layers: Sequence[tuple[Tensor, Tensor, Any]], heads: int) -> None:
-        self._layers = [_Layer(*layer) for layer in layers]
+        self._layers = [_CompiledEncoderLayer(*layer) for layer in layers]
         self._heads = heads
 
     def run(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
@@ -75,17 +75,17 @@ class CompiledLayers:
         valid = np.array(lengths, dtype=np.int64)
         at_once = max(1, TOKENS // length)
         states = x.reshape(-1, width).clone()
-        scratch = _Scratch(min(rows, at_once) * length, self._layers[0])
+        scratch = _EncoderScratch(min(rows, at_once) * length, self._layers[0])
         for start in range(0, rows, at_once):
             end = min(rows, start + at_once)
             self._through(states[start * length : end * length], valid[start:end], scratch)
         return states.view(x.shape)
 
-    def _through(self, x: Tensor, lengths: np.ndarray, scratch: "_Scratch") -> None:
+    def _through(self, x: Tensor, lengths: np.ndarray, scratch: "_EncoderScratch") -> None:
         """Some rows x (n, width) through all layers, in place."""
         n, width = x.shape
         rows = len(lengths)
-        shape = attention.Shape(
+        shape = attention.AttentionShape(
             rows, n // rows, n // rows, self._heads, self._heads, width // self._heads, causal=False
         )
         old = attention.Old(*NOTHING, np.zeros((1, 0), dtype=bool), np.zeros(rows, dtype=np.int64))
@@ -109,10 +109,10 @@ class CompiledLayers:
             x += module.fc2.bias
 
 
-class _Scratch:
+class _EncoderScratch:
     """Room for what a layer makes of so many positions, used over and over."""
 
-    def __init__(self, n: int, layer: _Layer) -> None:
+    def __init__(self, n: int, layer: _CompiledEncoderLayer) -> None:
         self.values = room(n * len(layer.qv))  # and queries
         self.keys = room(n * len(layer.k))
         self.out = torch.zeros(n * len(layer.k) + LANES)

@@ -108,7 +108,7 @@ class DecoderShape:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ModelShape:
     """One answerer's dimensions."""
 
     encoder: EncoderShape

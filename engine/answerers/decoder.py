@@ -20,7 +20,7 @@ Rotation = tuple[Tensor, Tensor]  # cosine and sine
 
 
 @dataclass(slots=True)
-class _Layer:
+class _DecoderLayer:
     qkv: Tensor
     qkv_bias: Tensor
     o: Tensor
@@ -117,7 +117,7 @@ class Decoder:
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(x, (x.shape[-1],), weight, self.eps)
 
-    def _mlp(self, x: Tensor, layer: _Layer) -> Tensor:
+    def _mlp(self, x: Tensor, layer: _DecoderLayer) -> Tensor:
         """x (n, width) and what the layer adds to it, written over x."""
         h = self._normed(x, layer.between)
         h = F.silu(F.linear(h, layer.gate), inplace=True).mul_(F.linear(h, layer.up))
@@ -183,7 +183,7 @@ class Decoder:
 
     # Weights ---------------------------------------------------------------------------------------------------
 
-    def _layer(self, layer: Any) -> _Layer:
+    def _layer(self, layer: Any) -> _DecoderLayer:
         attention, mlp = layer.self_attn, layer.mlp
         projections = (attention.q_proj, attention.k_proj, attention.v_proj)
         weights = [p.weight.detach() for p in projections]
@@ -196,17 +196,17 @@ class Decoder:
             end = start + projection.weight.shape[0]
             projection.weight.data, projection.bias.data = qkv[start:end], bias[start:end]
             start = end
-        return _Layer(
+        return _DecoderLayer(
             qkv, bias, attention.o_proj.weight.detach(), gate, up, mlp.down_proj.weight.detach(), before, between
         )
 
     def _compiled(self) -> Callable[..., tuple[Tensor | None, KV | None]]:
         """The layers as kernels, on copies of the weights that are rearranged for them."""
-        from earmark.engine.answerers.compiled_decoder import CompiledLayers, Weights
+        from earmark.engine.answerers.compiled_decoder import CompiledDecoder, DecoderWeights
 
         kv_size = self.kv_heads * self.head
         weights = []
         for w in self._layers:
             q, k, v = w.qkv[: -2 * kv_size], w.qkv[-2 * kv_size : -kv_size], w.qkv[-kv_size:]
-            weights.append(Weights(q, k, v, w.qkv_bias, w.o, w.gate, w.up, w.down, w.before, w.between))
-        return CompiledLayers(weights, self.heads, self.kv_heads, self.eps, self._frequencies).run
+            weights.append(DecoderWeights(q, k, v, w.qkv_bias, w.o, w.gate, w.up, w.down, w.before, w.between))
+        return CompiledDecoder(weights, self.heads, self.kv_heads, self.eps, self._frequencies).run

@@ -16,13 +16,13 @@ Tensor = torch.Tensor
 
 
 @dataclass(slots=True)
-class _Layer:
+class _EncoderLayer:
     qkv: Tensor
     qkv_bias: Tensor
     module: Any
 
 
-class Layers:
+class EncoderLayers:
     """The transformer layers of an audio tower."""
 
     def __init__(self, tower: Any) -> None:
@@ -32,9 +32,9 @@ class Layers:
         self._layers = [_fused(layer) for layer in tower.layers]
         self._compiled: Any = None
         if compilable(self._layers[0].qkv):
-            from earmark.engine.answerers.compiled_encoder import CompiledLayers
+            from earmark.engine.answerers.compiled_encoder import CompiledEncoder
 
-            self._compiled = CompiledLayers([(w.qkv, w.qkv_bias, w.module) for w in self._layers], self.heads)
+            self._compiled = CompiledEncoder([(w.qkv, w.qkv_bias, w.module) for w in self._layers], self.heads)
 
     def run(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
         """x (rows, length, width) -> the same shape; positions beyond a row's length are not looked at."""
@@ -90,11 +90,11 @@ class Convolution:
         return F.gelu(linear(windows, self._weight, self._bias))
 
 
-def _fused(layer: Any) -> _Layer:
+def _fused(layer: Any) -> _EncoderLayer:
     attention = layer.self_attn
     q, k, v = attention.q_proj, attention.k_proj, attention.v_proj
     qkv = torch.cat([q.weight.detach(), k.weight.detach(), v.weight.detach()])
     bias = torch.cat([q.bias.detach(), torch.zeros_like(v.bias), v.bias.detach()])
     for projection, start in ((q, 0), (k, len(qkv) // 3), (v, 2 * len(qkv) // 3)):
         projection.weight.data = qkv[start : start + len(qkv) // 3]  # the model goes on working, on slices
-    return _Layer(qkv, bias, layer)
+    return _EncoderLayer(qkv, bias, layer)

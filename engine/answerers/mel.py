@@ -67,7 +67,7 @@ class Mel:
         anew: list[int] = []
         windows: list[Waveform] = []
         for row, (clip, chunks) in enumerate(heard):
-            kept = _Kept(clip.samples.numpy(), chunks, self)
+            kept = _KeptFrames(clip.samples.numpy(), chunks, self)
             at = 0
             for first, last in kept.frames():
                 out[row, at : at + last - first] = clip.log[first:last]
@@ -87,7 +87,7 @@ class Mel:
         return (parts.square_() @ self._filters).clamp_(min=1e-10).log10_()
 
 
-class _Kept:
+class _KeptFrames:
     """Some chunks of a clip, in order, as samples and frames of that clip."""
 
     def __init__(self, samples: Waveform, chunks: Sequence[int], mel: Mel) -> None:

@@ -11,15 +11,15 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from earmark.engine.answerers.cost import Cost, Shape
+from earmark.engine.answerers.cost import Cost, ModelShape
 from earmark.engine.answerers.prompt import Template
-from earmark.engine.answerers.request import TOO_SHORT, Heard, Request, Result
+from earmark.engine.answerers.request import TOO_SHORT, Excerpt, Request, Result
 
 Tokens = tuple[int, ...]
 
 
 @dataclass(slots=True)
-class Question:
+class Piece:
     """One question about one hearing; `requests` are the numbers of those that want to know."""
 
     key: str
@@ -30,74 +30,74 @@ class Question:
 
 
 @dataclass(slots=True)
-class Hearing:
+class Tree:
     """One distinct kept audio and everything asked about it."""
 
-    heard: Heard
+    excerpt: Excerpt
     audio_tokens: int
     positions: int  # in the decoder
-    questions: list[Question] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
     stem: int = 0  # tokens that all questions begin with; 0 where there is one question
 
     @property
     def is_shared(self) -> bool:
         """Whether its keys and values serve several questions; otherwise it is read together with its only one."""
-        return len(self.questions) > 1
+        return len(self.pieces) > 1
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Forest:
     """The forest, in the order of the requests."""
 
     requests: Sequence[Request]
-    hearings: list[Hearing]
+    trees: list[Tree]
     refused: list[tuple[Result, list[int]]]  # beyond what the answerer can hear, and whose requests those are
     known: list[tuple[str, int]]  # key and request of what was answered before
     prefix_tokens: int
-    shape: Shape
+    shape: ModelShape
 
-    def questions(self) -> Iterator[Question]:
+    def pieces(self) -> Iterator[Piece]:
         """Every piece of work."""
-        for hearing in self.hearings:
-            yield from hearing.questions
+        for tree in self.trees:
+            yield from tree.pieces
 
     def cost(self) -> Cost:
         """What the forest takes, each node once and without padding."""
         encoder, decoder = self.shape, self.shape.decoder
         prefix = self.prefix_tokens
-        total = Cost(decoder_tokens=prefix, flops=decoder.flops(prefix, 0, 0)) if self.hearings else Cost()
-        for hearing in self.hearings:
-            total += encoder.encoding(hearing.heard.samples)
-            base = hearing.positions + hearing.stem
-            if hearing.is_shared:
+        total = Cost(decoder_tokens=prefix, flops=decoder.flops(prefix, 0, 0)) if self.trees else Cost()
+        for tree in self.trees:
+            total += encoder.encoding(tree.excerpt.samples)
+            base = tree.positions + tree.stem
+            if tree.is_shared:
                 total += Cost(0, base, decoder.flops(base, prefix, 0))
-            for question in hearing.questions:
-                tokens = len(question.tokens) - hearing.stem + (0 if hearing.is_shared else base)
-                past = prefix + (base if hearing.is_shared else 0)
+            for piece in tree.pieces:
+                tokens = len(piece.tokens) - tree.stem + (0 if tree.is_shared else base)
+                past = prefix + (base if tree.is_shared else 0)
                 total += Cost(0, tokens, decoder.flops(tokens, past, 1))
         return total
 
     def cost_alone(self) -> Cost:
         """What the same requests take one at a time through the plain model."""
         total = Cost()
-        for hearing in self.hearings:
-            for question in hearing.questions:
-                total += self.alone(hearing, question).times(len(question.requests))
+        for tree in self.trees:
+            for piece in tree.pieces:
+                total += self.alone(tree, piece).times(len(piece.requests))
         return total
 
-    def alone(self, hearing: Hearing, question: Question) -> Cost:
+    def alone(self, tree: Tree, piece: Piece) -> Cost:
         """One request by itself."""
-        return self.shape.alone(hearing.heard.samples, self.prefix_tokens + len(question.tokens))
+        return self.shape.alone(tree.excerpt.samples, self.prefix_tokens + len(piece.tokens))
 
 
-def make_plan(
+def make_forest(
     requests: Sequence[Request],
     template: Template,
-    shape: Shape,
+    shape: ModelShape,
     tokenize: Callable[[Sequence[str]], list[Tokens]],
     known: Collection[str] = (),
     split: bool = False,
-) -> Plan:
+) -> Forest:
     """Plan requests; `known` keys are answered already; a clip beyond the window is refused, or split into several
     audios.
     """
@@ -107,46 +107,46 @@ def make_plan(
     tokens = dict(zip(distinct, tokenize(distinct), strict=True))
     prefix = len(tokenize([template.prefix])[0])
 
-    hearings: dict[str, Hearing] = {}
-    questions: dict[str, Question] = {}
+    trees: dict[str, Tree] = {}
+    pieces: dict[str, Piece] = {}
     refused: dict[str, tuple[Result, list[int]]] = {}
     answered: list[tuple[str, int]] = []
     for number, request in enumerate(requests):
-        heard, text = request.heard, text_of[request.question, request.choices]
-        key = work_key(heard.hash, text)
+        excerpt, text = request.excerpt, text_of[request.question, request.choices]
+        key = work_key(excerpt.hash, text)
         if key in known:
             answered.append((key, number))
             continue
-        why = refusal(heard, shape, split)
+        why = refusal(excerpt, shape, split)
         if why:
             refused.setdefault(key, (Result(key, status=why), []))[1].append(number)
             continue
-        if key not in questions:
-            hearing = hearings.get(heard.hash)
-            if hearing is None:
-                hearing = Hearing(heard, shape.audio_tokens(heard.samples), shape.positions(heard.samples))
-                hearings[heard.hash] = hearing
-            questions[key] = Question(key, tokens[text], len(request.choices), text)
-            hearing.questions.append(questions[key])
-        questions[key].requests.append(number)
-    for hearing in hearings.values():
-        hearing.stem = common_stem([q.tokens for q in hearing.questions]) if hearing.is_shared else 0
-    return Plan(requests, list(hearings.values()), list(refused.values()), answered, prefix, shape)
+        if key not in pieces:
+            tree = trees.get(excerpt.hash)
+            if tree is None:
+                tree = Tree(excerpt, shape.audio_tokens(excerpt.samples), shape.positions(excerpt.samples))
+                trees[excerpt.hash] = tree
+            pieces[key] = Piece(key, tokens[text], len(request.choices), text)
+            tree.pieces.append(pieces[key])
+        pieces[key].requests.append(number)
+    for tree in trees.values():
+        tree.stem = common_stem([q.tokens for q in tree.pieces]) if tree.is_shared else 0
+    return Forest(requests, list(trees.values()), list(refused.values()), answered, prefix, shape)
 
 
-def work_key(kept_hash: str, question: str) -> str:
+def work_key(excerpt_hash: str, question: str) -> str:
     """The name of a piece of work: what is heard and what is asked, options included."""
-    return hashlib.blake2b(f"{kept_hash}\n{question}".encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(f"{excerpt_hash}\n{question}".encode(), digest_size=16).hexdigest()
 
 
-def refusal(heard: Heard, shape: Shape, split: bool) -> str | None:
+def refusal(excerpt: Excerpt, shape: ModelShape, split: bool) -> str | None:
     """Why this cannot be heard, if so."""
-    if shape.audio_tokens(heard.samples) < 1:
+    if shape.audio_tokens(excerpt.samples) < 1:
         return f"{TOO_SHORT}not one audio token"
     limit = shape.encoder.longest_samples
-    if heard.samples > limit and not (split and shape.join_tokens):
+    if excerpt.samples > limit and not (split and shape.join_tokens):
         rate = 16_000
-        return f"too long: {heard.samples / rate:.1f} s of audio, the answerer hears {limit / rate:g} s at once"
+        return f"too long: {excerpt.samples / rate:.1f} s of audio, the answerer hears {limit / rate:g} s at once"
     return None
 
 

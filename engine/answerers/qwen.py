@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 
 from earmark.engine.answerers import parse, prompt
-from earmark.engine.answerers.answerer import LostError, OutOfMemoryError, Said, Tokens
-from earmark.engine.answerers.cost import Cost, DecoderShape, EncoderShape, Shape
+from earmark.engine.answerers.answerer import LostError, OutOfMemoryError, Reply, Tokens
+from earmark.engine.answerers.cost import Cost, DecoderShape, EncoderShape, ModelShape
 from earmark.engine.answerers.decoder import Decoder
 from earmark.engine.answerers.kv import KV, Past
 from earmark.engine.answerers.mel import ClipFrames, Mel
@@ -144,10 +144,10 @@ class Qwen:
     @guarded
     def score(
         self, context: KV | Encoded, rows: Sequence[int], questions: Sequence[Tokens], options: Sequence[int]
-    ) -> list[Said]:
+    ) -> list[Reply]:
         """How likely each letter is to come next after context row `rows[i]` and question i."""
         logits, _ = self._read(context, rows, questions, keep=False)
-        return [Said(nll) for nll in self._option_nll(logits, options)]
+        return [Reply(nll) for nll in self._option_nll(logits, options)]
 
     @guarded
     def generate(
@@ -157,7 +157,7 @@ class Qwen:
         questions: Sequence[Tokens],
         options: Sequence[int],
         limit: int,
-    ) -> list[Said]:
+    ) -> list[Reply]:
         """The same, and at most `limit` greedy tokens as text; a row stops where its letter cannot change."""
         logits, kv = self._read(context, rows, questions, keep=True)
         nll = self._option_nll(logits, options)
@@ -186,10 +186,10 @@ class Qwen:
             past = Past(kv)
             self._count(x, past, read=True)
             logits, kv = self.decoder.read(x, torch.ones(len(in_batch), dtype=torch.int64), past, keep=True)
-        return [Said(n, text) for n, text in zip(nll, texts, strict=True)]
+        return [Reply(n, text) for n, text in zip(nll, texts, strict=True)]
 
     @guarded
-    def alone(self, waveform: Waveform, prefix: str, question: str, options: int, generate: int = 0) -> Said:
+    def alone(self, waveform: Waveform, prefix: str, question: str, options: int, generate: int = 0) -> Reply:
         """The slow twin: one request through the plain model, nothing shared, nothing trimmed."""
         chunks = range(-(-len(waveform) // CHUNK_SAMPLES))
         pieces = [
@@ -207,20 +207,20 @@ class Qwen:
         logits = self.model(**inputs).logits[:, -1].float()
         nll = self._option_nll(logits, [options])[0]
         if not generate:
-            return Said(nll)
+            return Reply(nll)
         out = self.model.generate(
             **inputs, max_new_tokens=generate, do_sample=False, num_beams=1, repetition_penalty=1.0,
             eos_token_id=sorted(self._ends), pad_token_id=min(self._ends), use_cache=True,
         )  # fmt: skip
-        return Said(nll, str(self.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)))
+        return Reply(nll, str(self.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)))
 
     # Inside ----------------------------------------------------------------------------------------------------
 
-    def _shape(self) -> Shape:
+    def _shape(self) -> ModelShape:
         decoder, weight = self.decoder, self.decoder.embedding
         encoder = self._encoder_shape()
         most = MOST_CHUNKS * CHUNK_SAMPLES // encoder.longest_samples
-        return Shape(
+        return ModelShape(
             encoder=encoder,
             decoder=DecoderShape(
                 layers=len(self.model.model.language_model.layers),

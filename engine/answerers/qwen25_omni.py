@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from earmark.engine.answerers import prompt
 from earmark.engine.answerers.cost import Cost, EncoderShape
-from earmark.engine.answerers.encoder import Convolution, Layers
+from earmark.engine.answerers.encoder import Convolution, EncoderLayers
 from earmark.engine.answerers.parts import parts
 from earmark.engine.answerers.qwen import Qwen
 
@@ -29,7 +29,7 @@ class Qwen25Omni(Qwen):
     ) -> None:
         self._tower = model.model.audio_tower
         self._conv1, self._conv2 = Convolution(self._tower.conv1), Convolution(self._tower.conv2)
-        self._layers = Layers(self._tower)
+        self._layers = EncoderLayers(self._tower)
         self._window = 2 * int(self._tower.n_window)  # mel frames
         if self._window % 4:
             raise ValueError(f"windows of {self._window} frames do not pool into whole tokens")

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from earmark.engine.answerers import prompt
 from earmark.engine.answerers.cost import Cost, EncoderShape
-from earmark.engine.answerers.encoder import Convolution, Layers
+from earmark.engine.answerers.encoder import Convolution, EncoderLayers
 from earmark.engine.answerers.parts import parts
 from earmark.engine.answerers.qwen import Qwen
 
@@ -28,7 +28,7 @@ class Qwen2Audio(Qwen):
     ) -> None:
         self._tower = model.model.audio_tower
         self._conv1, self._conv2 = Convolution(self._tower.conv1), Convolution(self._tower.conv2)
-        self._layers = Layers(self._tower)
+        self._layers = EncoderLayers(self._tower)
         super().__init__(model, tokenizer, extractor, template, name)
 
     @classmethod

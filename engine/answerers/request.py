@@ -14,7 +14,7 @@ TOO_SHORT = "too short: "  # what a status begins with where too little was kept
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Excerpt:
     """Some whole seconds of one recording. Equal `audio` values are opened once; equal hashes are answered once."""
 
     audio: Audio  # compared and hashed by value
@@ -23,7 +23,7 @@ class Heard:
     hash: str  # of the kept samples
 
     @classmethod
-    def of(cls, audio: Audio, kept: Kept) -> "Heard":
+    def of(cls, audio: Audio, kept: Kept) -> "Excerpt":
         """What `keep` left of a recording."""
         return cls(audio, tuple(int(i) for i in kept.chunks), len(kept.audio), kept.hash)
 
@@ -33,7 +33,7 @@ class Request:
     """One multiple-choice question about what is heard; the id is the caller's."""
 
     id: str
-    heard: Heard
+    excerpt: Excerpt
     question: str
     choices: tuple[str, ...]
     answer: int  # index of the right choice
@@ -80,7 +80,7 @@ class Answer:
             correct_label=prompt.letters(len(request.choices))[request.answer],
             nll=max(0.0, result.option_nll[request.answer]) if result.status == OK else None,
             num_audio_tokens=result.audio_tokens,
-            kept_hash=request.heard.hash,
+            kept_hash=request.excerpt.hash,
             status=result.status,
         )
 

@@ -13,9 +13,9 @@ from types import FrameType
 
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.journal import Journal
-from earmark.engine.answerers.plan import Plan, make_plan
+from earmark.engine.answerers.plan import Forest, make_forest
 from earmark.engine.answerers.request import OK, Answer, Progress, Request, Result
-from earmark.engine.answerers.scheduler import Options, Scheduler, answer_alone
+from earmark.engine.answerers.scheduler import AnswerOptions, Scheduler, answer_alone
 from earmark.engine.corpus.example import SAMPLE_RATE
 
 PLANNED_AT_ONCE = 200_000  # requests; work is merged across plans too, only batches are not
@@ -24,7 +24,7 @@ PLANNED_AT_ONCE = 200_000  # requests; work is merged across plans too, only bat
 def answer_all(
     answerer: Answerer,
     requests: Iterable[Request],
-    options: Options = Options(),  # noqa: B008 (frozen)
+    options: AnswerOptions = AnswerOptions(),  # noqa: B008 (frozen)
     journal: Journal | None = None,
     report: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -37,16 +37,16 @@ def answer_all(
     `options.reuse=False` every piece of work goes through the plain model by itself.
     """
     results: dict[str, Result] = {} if journal is None else journal.results
-    meter = _Meter(answerer)
+    meter = _AnswerMeter(answerer)
     requests = iter(requests)
     while part := list(islice(requests, planned_at_once)):
-        plan = make_plan(part, answerer.template, answerer.shape, answerer.tokenize, results.keys(), options.split)
-        meter.plan(plan)
-        for key, number in plan.known:
+        forest = make_forest(part, answerer.template, answerer.shape, answerer.tokenize, results.keys(), options.split)
+        meter.forest(forest)
+        for key, number in forest.known:
             yield Answer.of(part[number], results[key])
-        askers = {question.key: question.requests for question in plan.questions()}
-        askers |= {result.key: numbers for result, numbers in plan.refused}
-        run = Scheduler(answerer, plan, options).steps() if options.reuse else answer_alone(answerer, plan, options)
+        askers = {piece.key: piece.requests for piece in forest.pieces()}
+        askers |= {result.key: numbers for result, numbers in forest.refused}
+        run = Scheduler(answerer, forest, options).steps() if options.reuse else answer_alone(answerer, forest, options)
         for step in run:
             if journal is None:
                 results.update((result.key, result) for result in step)
@@ -62,7 +62,7 @@ def answer_all(
         assert not askers, f"{len(askers)} pieces of work without a result"
 
 
-def identity(answerer: Answerer, options: Options) -> str:
+def identity(answerer: Answerer, options: AnswerOptions) -> str:
     """What results depend on: the answerer and how it is asked, not how the work is cut into batches."""
     return f"{answerer.identity} generate={options.generate} split={options.split}"
 
@@ -101,7 +101,7 @@ class FlipRate:
         return self.changed / self.compared if self.compared else None
 
 
-def flip_rate(answerer: Answerer, raw: Sequence[Request], options: Options = Options()) -> FlipRate:  # noqa: B008
+def flip_rate(answerer: Answerer, raw: Sequence[Request], options: AnswerOptions = AnswerOptions()) -> FlipRate:  # noqa: B008
     """Answer raw requests twice, in batches of other sizes and companions, and count the changed labels.
 
     In fp32 it is 0; in bf16 it is the noise under every excess, and belongs beside it.
@@ -114,7 +114,7 @@ def flip_rate(answerer: Answerer, raw: Sequence[Request], options: Options = Opt
     return FlipRate(len(both), sum(a.predicted_label != b.predicted_label for a, b in both))
 
 
-class _Meter:
+class _AnswerMeter:
     """The figures of a progress line."""
 
     def __init__(self, answerer: Answerer) -> None:
@@ -125,12 +125,12 @@ class _Meter:
         self._samples = 0
         self._total = self._resumed = self._answered = self._failed = 0
 
-    def plan(self, plan: Plan) -> None:
+    def forest(self, forest: Forest) -> None:
         """Another plan begins."""
-        self._plan = plan
-        self._hearing_of = {q.key: (h, q) for h in plan.hearings for q in h.questions}
-        self._total += len(plan.requests)
-        self._resumed += len(plan.known)
+        self._plan = forest
+        self._hearing_of = {q.key: (h, q) for h in forest.trees for q in h.pieces}
+        self._total += len(forest.requests)
+        self._resumed += len(forest.known)
 
     def step(self, results: Sequence[Result], answers: int) -> Progress:
         """A batch was answered."""
@@ -140,9 +140,9 @@ class _Meter:
             if found is None or result.status != OK:
                 self._failed += 1 if found is None else len(found[1].requests)
                 continue
-            hearing, question = found
-            self._alone_flops += len(question.requests) * self._plan.alone(hearing, question).flops
-            self._samples += len(question.requests) * hearing.heard.samples
+            tree, piece = found
+            self._alone_flops += len(piece.requests) * self._plan.alone(tree, piece).flops
+            self._samples += len(piece.requests) * tree.excerpt.samples
         seconds = max(time.monotonic() - self._began, 1e-9)
         left = self._total - self._resumed - self._answered
         spent = self._answerer.counted.flops - self._flops_before

@@ -13,10 +13,17 @@ from typing import Any
 import numpy as np
 
 from earmark.engine.answerers import parse, prompt
-from earmark.engine.answerers.answerer import Answerer, Held, LostError, OutOfMemoryError, Said
-from earmark.engine.answerers.batches import Asked, Batch, Limits, make_batches, needed_bytes, question_batches
+from earmark.engine.answerers.answerer import Answerer, Held, LostError, OutOfMemoryError, Reply
+from earmark.engine.answerers.batches import (
+    AudioBatch,
+    Limits,
+    PieceOnRow,
+    make_batches,
+    needed_bytes,
+    piece_batches,
+)
 from earmark.engine.answerers.memory import Store
-from earmark.engine.answerers.plan import Hearing, Plan
+from earmark.engine.answerers.plan import Forest, Tree
 from earmark.engine.answerers.request import Result
 from earmark.engine.corpus.example import Audio, AudioError
 from earmark.engine.interfaces.keep import CHUNK_SAMPLES, Waveform, chunk_count, clip
@@ -27,7 +34,7 @@ HOPELESS = 16  # so many requests in a row that fail by themselves: the answerer
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class AnswerOptions:
     """How to answer. The defaults suit the embedded answerer on a CPU."""
 
     generate: int = 0  # greedy tokens to write; 0: the best letter of the logits
@@ -43,8 +50,8 @@ class Options:
 class Scheduler:
     """One plan, being answered."""
 
-    def __init__(self, answerer: Answerer, plan: Plan, options: Options) -> None:
-        self.plan = plan
+    def __init__(self, answerer: Answerer, forest: Forest, options: AnswerOptions) -> None:
+        self.forest = forest
         self.options = options
         self.limits = Limits(options.batch_tokens, options.kv_bytes, options.window_clips, options.generate > 0)
         self.clips: Store[Any] = Store(options.clip_bytes)
@@ -54,42 +61,42 @@ class Scheduler:
 
     def steps(self) -> Iterator[list[Result]]:
         """The results of one batch after the other, each result once."""
-        if self.plan.refused:
-            yield [result for result, _ in self.plan.refused]
-        batches = list(make_batches(self.plan, self.limits))
+        if self.forest.refused:
+            yield [result for result, _ in self.forest.refused]
+        batches = list(make_batches(self.forest, self.limits))
         uses: dict[Audio, list[int]] = {}
         for index, batch in enumerate(batches):
-            for hearing in batch.hearings:
-                uses.setdefault(hearing.heard.audio, []).append(index)
+            for tree in batch.trees:
+                uses.setdefault(tree.excerpt.audio, []).append(index)
         with _Loader(list(uses), self.options.ahead) as loader:
             for index, batch in enumerate(batches):
                 yield from self._batch(index, batch, uses, loader)
                 self.kv_bytes = 0
 
     def _batch(
-        self, index: int, batch: Batch, uses: dict[Audio, list[int]], loader: "_Loader"
+        self, index: int, batch: AudioBatch, uses: dict[Audio, list[int]], loader: "_Loader"
     ) -> Iterator[list[Result]]:
         opened: dict[Audio, Held | str] = {}
-        for hearing in batch.hearings:
-            audio = hearing.heard.audio
+        for tree in batch.trees:
+            audio = tree.excerpt.audio
             if audio not in opened:
                 later = [use for use in uses[audio] if use > index]
                 uses[audio] = later
                 opened[audio] = self._open(audio, later[0] if later else None, loader)
-        able: list[tuple[Hearing, Any]] = []
+        able: list[tuple[Tree, Any]] = []
         failed: list[Result] = []
-        for hearing in batch.hearings:
-            held = opened[hearing.heard.audio]
-            why = held if isinstance(held, str) else self._over_budget(hearing)
+        for tree in batch.trees:
+            held = opened[tree.excerpt.audio]
+            why = held if isinstance(held, str) else self._over_budget(tree)
             if why is None:
-                able.append((hearing, held))
+                able.append((tree, held))
             else:
-                failed += [Result(q.key, audio_tokens=hearing.audio_tokens, status=why) for q in hearing.questions]
+                failed += [Result(q.key, audio_tokens=tree.audio_tokens, status=why) for q in tree.pieces]
         if failed:
             yield failed
         del opened
         if able:
-            yield from self._hear(able, batch.questions if len(able) == len(batch.hearings) else None)
+            yield from self._hear(able, batch.pieces if len(able) == len(batch.trees) else None)
 
     def _open(self, audio: Audio, next_use: int | None, loader: "_Loader") -> Held | str:
         """An opened clip, or why it cannot be heard."""
@@ -106,8 +113,8 @@ class Scheduler:
             self.clips.keep(audio, held, next_use)
         return held
 
-    def _over_budget(self, hearing: Hearing) -> str | None:
-        needed = needed_bytes(self.plan, self.limits, hearing)
+    def _over_budget(self, tree: Tree) -> str | None:
+        needed = needed_bytes(self.forest, self.limits, tree)
         if needed > self.limits.kv_bytes:
             return f"out of memory: needs {needed} bytes of keys and values, the budget is {self.limits.kv_bytes}"
         return None
@@ -115,54 +122,54 @@ class Scheduler:
     # One batch of audio ----------------------------------------------------------------------------------------
 
     def _hear(
-        self, heard: Sequence[tuple[Hearing, Any]], questions: Sequence[Sequence[Asked]] | None
+        self, opened: Sequence[tuple[Tree, Any]], pieces: Sequence[Sequence[PieceOnRow]] | None
     ) -> Iterator[list[Result]]:
         """Encode and prefill, then ask; halve on failure."""
-        hearings = [hearing for hearing, _ in heard]
-        shared = hearings[0].is_shared
-        context, why = self._tried(lambda: self._context(heard), alone=len(heard) == 1)
+        trees = [tree for tree, _ in opened]
+        shared = trees[0].is_shared
+        context, why = self._tried(lambda: self._context(opened), alone=len(opened) == 1)
         if why is not None:
-            if len(heard) > 1:
-                half = len(heard) // 2
-                yield from self._hear(heard[:half], None)
-                yield from self._hear(heard[half:], None)
+            if len(opened) > 1:
+                half = len(opened) // 2
+                yield from self._hear(opened[:half], None)
+                yield from self._hear(opened[half:], None)
             else:
-                yield [self._failed(hearings[0], asked, why) for asked in hearings[0].questions]
+                yield [self._failed(trees[0], asked, why) for asked in trees[0].pieces]
             return
         if shared:
             self.kv_bytes = context.nbytes
-        if questions is None:
-            questions = (
-                tuple(question_batches(self.plan, self.limits, hearings))
+        if pieces is None:
+            pieces = (
+                tuple(piece_batches(self.forest, self.limits, trees))
                 if shared
-                else [[Asked(row, h.questions[0]) for row, h in enumerate(hearings)]]
+                else [[PieceOnRow(row, h.pieces[0]) for row, h in enumerate(trees)]]
             )
-        for asked in questions:
-            yield from self._ask(context, hearings, asked)
+        for asked in pieces:
+            yield from self._ask(context, trees, asked)
         self.kv_bytes = 0
 
-    def _context(self, heard: Sequence[tuple[Hearing, Any]]) -> Any:
-        encoded = self._answerer.encode([held for _, held in heard], [hearing.heard.chunks for hearing, _ in heard])
-        if not heard[0][0].is_shared:
+    def _context(self, opened: Sequence[tuple[Tree, Any]]) -> Any:
+        encoded = self._answerer.encode([held for _, held in opened], [tree.excerpt.chunks for tree, _ in opened])
+        if not opened[0][0].is_shared:
             return encoded
-        return self._answerer.prefill(encoded, [h.questions[0].tokens[: h.stem] for h, _ in heard])
+        return self._answerer.prefill(encoded, [h.pieces[0].tokens[: h.stem] for h, _ in opened])
 
-    def _ask(self, context: Any, hearings: Sequence[Hearing], asked: Sequence[Asked]) -> Iterator[list[Result]]:
+    def _ask(self, context: Any, trees: Sequence[Tree], asked: Sequence[PieceOnRow]) -> Iterator[list[Result]]:
         """Questions on a context; halve on failure."""
-        said, why = self._tried(lambda: self._said(context, hearings, asked), alone=len(asked) == 1)
+        said, why = self._tried(lambda: self._said(context, trees, asked), alone=len(asked) == 1)
         if why is None:
-            yield [self._result(hearings[a.row], a, s) for a, s in zip(asked, said, strict=True)]
+            yield [self._result(trees[a.row], a, s) for a, s in zip(asked, said, strict=True)]
         elif len(asked) > 1:
             half = len(asked) // 2
-            yield from self._ask(context, hearings, asked[:half])
-            yield from self._ask(context, hearings, asked[half:])
+            yield from self._ask(context, trees, asked[:half])
+            yield from self._ask(context, trees, asked[half:])
         else:
-            yield [self._failed(hearings[asked[0].row], asked[0].question, why)]
+            yield [self._failed(trees[asked[0].row], asked[0].piece, why)]
 
-    def _said(self, context: Any, hearings: Sequence[Hearing], asked: Sequence[Asked]) -> list[Said]:
+    def _said(self, context: Any, trees: Sequence[Tree], asked: Sequence[PieceOnRow]) -> list[Reply]:
         rows = [a.row for a in asked]
-        rests = [a.question.tokens[hearings[a.row].stem :] for a in asked]
-        options = [a.question.options for a in asked]
+        rests = [a.piece.tokens[trees[a.row].stem :] for a in asked]
+        options = [a.piece.options for a in asked]
         if self.options.generate:
             return self._answerer.generate(context, rows, rests, options, self.options.generate)
         return self._answerer.score(context, rows, rests, options)
@@ -192,16 +199,16 @@ class Scheduler:
 
     # Results ---------------------------------------------------------------------------------------------------
 
-    def _result(self, hearing: Hearing, asked: Asked, said: Said) -> Result:
-        question = asked.question
-        choices = self.plan.requests[question.requests[0]].choices
-        return result_of(question.key, hearing.audio_tokens, choices, said)
+    def _result(self, tree: Tree, asked: PieceOnRow, said: Reply) -> Result:
+        piece = asked.piece
+        choices = self.forest.requests[piece.requests[0]].choices
+        return result_of(piece.key, tree.audio_tokens, choices, said)
 
-    def _failed(self, hearing: Hearing, question: Any, why: str) -> Result:
-        return Result(question.key, audio_tokens=hearing.audio_tokens, status=why)
+    def _failed(self, tree: Tree, piece: Any, why: str) -> Result:
+        return Result(piece.key, audio_tokens=tree.audio_tokens, status=why)
 
 
-def result_of(key: str, audio_tokens: int, choices: Sequence[str], said: Said) -> Result:
+def result_of(key: str, audio_tokens: int, choices: Sequence[str], said: Reply) -> Result:
     """What was said, as a result: the letter that was written, or the likeliest one where nothing was generated."""
     nll = tuple(float(x) for x in said.option_nll)
     letters = prompt.letters(len(choices))
@@ -214,17 +221,17 @@ def result_of(key: str, audio_tokens: int, choices: Sequence[str], said: Said) -
     return Result(key, label, nll, audio_tokens, said.text)
 
 
-def answer_alone(answerer: Answerer, plan: Plan, options: Options) -> Iterator[list[Result]]:
+def answer_alone(answerer: Answerer, forest: Forest, options: AnswerOptions) -> Iterator[list[Result]]:
     """The slow twin of a scheduler: every piece of work by itself through the plain model."""
-    if plan.refused:
-        yield [result for result, _ in plan.refused]
-    for hearing in plan.hearings:
-        whole = clip(hearing.heard.audio.waveform())
-        kept = heard_samples(whole, hearing.heard.chunks)
-        for question in hearing.questions:
-            said = answerer.alone(kept, answerer.template.prefix, question.text, question.options, options.generate)
-            choices = plan.requests[question.requests[0]].choices
-            yield [result_of(question.key, hearing.audio_tokens, choices, said)]
+    if forest.refused:
+        yield [result for result, _ in forest.refused]
+    for tree in forest.trees:
+        whole = clip(tree.excerpt.audio.waveform())
+        kept = heard_samples(whole, tree.excerpt.chunks)
+        for piece in tree.pieces:
+            said = answerer.alone(kept, answerer.template.prefix, piece.text, piece.options, options.generate)
+            choices = forest.requests[piece.requests[0]].choices
+            yield [result_of(piece.key, tree.audio_tokens, choices, said)]
 
 
 def heard_samples(whole: Waveform, chunks: Sequence[int]) -> Waveform:

@@ -17,14 +17,14 @@ _LETTERED = re.compile(  # A. Writing, (A) Writing, A: Writing; not U.S.
 )
 
 
-class Options(NamedTuple):
+class LetteredOptions(NamedTuple):
     """The options of a question in their order, and the letter each has in its table."""
 
     texts: tuple[str, ...]
     letters: tuple[str, ...]  # all empty where nobody can say which letter means which option
 
 
-def options(choices: Any, letters: Sequence[str] | None = None) -> Options:
+def options(choices: Any, letters: Sequence[str] | None = None) -> LetteredOptions:
     """What may be chosen, without the padding (null, empty) and without letters in front; raises Unusable.
 
     The letters are those that the table declares, else those in front of the options, else A, B, ... by their places:
@@ -45,21 +45,21 @@ def options(choices: Any, letters: Sequence[str] | None = None) -> Options:
     return _lettered([text for _, text in found], [letter for letter, _ in found], declared=letters is not None)
 
 
-def _lettered(texts: list[str], letters: list[str], *, declared: bool) -> Options:
+def _lettered(texts: list[str], letters: list[str], *, declared: bool) -> LetteredOptions:
     """Options with their letters: `letters`, unless those in front of the texts say otherwise."""
     matches = [match for text in texts if (match := _LETTERED.fullmatch(text))]
     own = [match[1].upper() for match in matches]
     if len(own) == len(texts) and len(set(own)) == len(own) and (own == letters or not declared):
         if own == letters or sorted(own) == list(ascii_uppercase[: len(own)]):  # E. coli, S. aureus keep theirs
             texts = [match[2].strip() for match in matches]
-        return Options(tuple(texts), tuple(own))
+        return LetteredOptions(tuple(texts), tuple(own))
     pairs = [(_LETTERED.fullmatch(text), letter) for text, letter in zip(texts, letters, strict=True)]
     disagree = any(match and match[1].upper() != letter for match, letter in pairs)
     unclear = disagree or len(set(letters)) < len(letters)
-    return Options(tuple(texts), tuple("" if unclear else letter for letter in letters))
+    return LetteredOptions(tuple(texts), tuple("" if unclear else letter for letter in letters))
 
 
-def resolve(answer: Any, among: Options, *, texts_first: bool = False) -> int:
+def resolve(answer: Any, among: LetteredOptions, *, texts_first: bool = False) -> int:
     """The index of the option that an answer names; raises Unusable where that is none or more than one.
 
     An answer may be an option's text (exactly, or but for case and blanks), its letter, or a letter and a text that
@@ -84,7 +84,7 @@ def resolve(answer: Any, among: Options, *, texts_first: bool = False) -> int:
     return found
 
 
-def _by_text(said: str, among: Options) -> int | None:
+def _by_text(said: str, among: LetteredOptions) -> int | None:
     for form in (_plain, lambda text: _plain(text).casefold()):
         found = [i for i, text in enumerate(among.texts) if form(text) == form(said)]
         if len(found) > 1:
@@ -94,13 +94,13 @@ def _by_text(said: str, among: Options) -> int | None:
     return None
 
 
-def _by_letter(said: str, among: Options) -> int | None:
+def _by_letter(said: str, among: LetteredOptions) -> int | None:
     match = _LETTER.fullmatch(said)
     letter = match[1].upper() if match else ""
     return among.letters.index(letter) if match and letter in among.letters else None
 
 
-def _by_both(said: str, among: Options) -> int | None:
+def _by_both(said: str, among: LetteredOptions) -> int | None:
     match = _LETTERED.fullmatch(said)
     text = _by_text(match[2], among) if match else None
     if match and text is not None and among.letters[text] != match[1].upper():

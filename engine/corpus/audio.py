@@ -185,11 +185,11 @@ def _gzip(path: str, _mtime: int, _size: int) -> gzip.GzipFile:
 
 
 @lru_cache(maxsize=1)
-def _column(path: str, column: str, _mtime: int, _size: int) -> "_Column":
-    return _Column(path, column)
+def _column(path: str, column: str, _mtime: int, _size: int) -> "_ParquetColumn":
+    return _ParquetColumn(path, column)
 
 
-class _Column:
+class _ParquetColumn:
     """One column of a Parquet file, read forward a few rows at a time: a row group may be larger than memory allows."""
 
     def __init__(self, path: str, column: str) -> None:

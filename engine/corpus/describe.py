@@ -22,7 +22,7 @@ _SHOWN = 3  # places that are named per reason
 Fewest = Callable[[int, int], int]  # rows and recordings of a family -> recordings it needs to be testable
 
 
-class Length(NamedTuple):
+class RecordingLength(NamedTuple):
     """One recording: its name and how long it is, or why it cannot be heard."""
 
     name: str
@@ -36,18 +36,18 @@ def listen(
     decode: bool = False,
     workers: int | None = None,
     report: Callable[[str, int, int], None] = lambda *_: None,
-) -> list[Length]:
+) -> list[RecordingLength]:
     """The length of every recording of a corpus, each once: by its header, or by decoding it."""
     audios = list(dict.fromkeys(example.audio for example in corpus.examples))
     lengths = []
     for audio, (seconds, status) in zip(audios, durations(audios, decode=decode, workers=workers), strict=True):
-        lengths.append(Length(audio.name, seconds, status))
+        lengths.append(RecordingLength(audio.name, seconds, status))
         report("decoding recordings" if decode else "reading headers", len(lengths), len(audios))
     return lengths
 
 
 def describe(
-    corpus: Corpus, partitions: Sequence[Partition], fewest: Fewest, lengths: Sequence[Length] | None
+    corpus: Corpus, partitions: Sequence[Partition], fewest: Fewest, lengths: Sequence[RecordingLength] | None
 ) -> dict[str, Any]:
     """Everything that `earmark corpus` says.
 
@@ -77,7 +77,7 @@ def describe(
     }
 
 
-def _audio(lengths: Sequence[Length]) -> dict[str, Any]:
+def _audio(lengths: Sequence[RecordingLength]) -> dict[str, Any]:
     seconds = np.array([length.seconds for length in lengths if length.seconds is not None])
     silent = [(length.name, length.status) for length in lengths if length.seconds is None]
     counts = np.histogram(seconds, bins=EDGES_S)[0].tolist()

@@ -15,7 +15,7 @@ from earmark.engine.corpus.audio import ParquetAudio
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Audio, Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import Row, Unusable, as_text, parquet_columns
+from earmark.engine.corpus.tables import TableRow, Unusable, as_text, parquet_columns
 
 _NAMES = ("manifest.jsonl", "manifest.parquet", "manifest.csv")
 _OWN = {"sample_id", "source_id", "audio", "question", "choices", "answer"}
@@ -32,7 +32,7 @@ def read_tables(folder: Folder, paths: list[Path]) -> Iterator[Found]:
 
     held = {path for path in paths if path.suffix.lower() == ".parquet" and "audio" in parquet_columns(path)}
 
-    def example(path: Path, row: Row) -> Example:
+    def example(path: Path, row: TableRow) -> Example:
         sample_id = row.text("sample_id")
         among = options(*_choices(row))
         audio, recording = _recording(folder, path, row, sample_id, held=path in held)
@@ -53,7 +53,7 @@ def read_tables(folder: Folder, paths: list[Path]) -> Iterator[Found]:
     return each(folder, paths, example)
 
 
-def _choices(row: Row) -> tuple[Any, list[str] | None]:
+def _choices(row: TableRow) -> tuple[Any, list[str] | None]:
     """A list, a JSON list in a cell of text, or columns choice_a, choice_b, ..., which declare their letters."""
     found = row.data.get("choices")
     if found is None or (isinstance(found, str) and not found.strip()):
@@ -67,7 +67,7 @@ def _choices(row: Row) -> tuple[Any, list[str] | None]:
     return found, None
 
 
-def _recording(folder: Folder, path: Path, row: Row, sample_id: str, *, held: bool) -> tuple[Audio, str]:
+def _recording(folder: Folder, path: Path, row: TableRow, sample_id: str, *, held: bool) -> tuple[Audio, str]:
     """The audio of a row, and what to call the recording; `held` where its table has a column of audio."""
     found = row.data.get("audio")
     if held and (found is None or isinstance(found, dict)):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow.compute as pc
 
 from earmark.engine.corpus.corpus import Corpus
-from earmark.engine.corpus.tables import Row, Unusable, read
+from earmark.engine.corpus.tables import TableRow, Unusable, read
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import atomic, store
 from earmark.engine.outcomes.recipes import RECIPES_KEY, CorpusRecipes, read_recipes, recipes_content
@@ -100,7 +100,7 @@ def side_file(corpus: Corpus, path: Path) -> list[Partition]:
     label_of: dict[str, Mapping[str, str]] = {}
     columns: dict[str, None] = {}
     for row in read(path, str(path)):
-        if not isinstance(row, Row):
+        if not isinstance(row, TableRow):
             raise InputError(row[0], row[1], "mend the side file")
         id_column = "sample_id" if "sample_id" in row.data else next(iter(row.data), "")
         names = [name for name in row.data if name != id_column]

@@ -28,7 +28,7 @@ _MOST_RAW_BYTES = 128 << 20  # of undecoded recordings on their way to a worker
 Outcome = tuple[Any, str]  # what came of a recording (None unless OK), and its status
 
 
-class Heard(NamedTuple):
+class Clip(NamedTuple):
     """A question and the clip it is about, as every method hears it: at least a chunk, at most 120 s."""
 
     example: Example
@@ -36,7 +36,7 @@ class Heard(NamedTuple):
     status: str  # OK, or why there is no audio
 
 
-def stream(examples: Iterable[Example], *, workers: int | None = None, cache_mib: int = 0) -> Iterator[Heard]:
+def stream(examples: Iterable[Example], *, workers: int | None = None, cache_mib: int = 0) -> Iterator[Clip]:
     """Every example with its clip, in order; questions in a row about one recording have it decoded once.
 
     `workers` processes decode ahead (default: one per core, at most 4; 0 decodes here). A cache keeps that many MiB of
@@ -51,7 +51,7 @@ def stream(examples: Iterable[Example], *, workers: int | None = None, cache_mib
 
     for audio, status in _in_order(audios(), hear, _workers(workers), _Cache(cache_mib << 20)):
         for example in waiting.popleft():
-            yield Heard(example, audio, status)
+            yield Clip(example, audio, status)
 
 
 def durations(

@@ -20,7 +20,7 @@ class Unusable(Exception):  # noqa: N818 - a reason, not an error: the row is li
     """A row that cannot become an example: its message is the reason."""
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One row before anybody knows what its fields mean."""
 
     where: str
@@ -63,7 +63,7 @@ def as_text(value: Any) -> str | None:
     return value.strip() or None
 
 
-def read(path: Path, name: str, without: Iterable[str] = ()) -> Iterator[Row | tuple[str, str]]:
+def read(path: Path, name: str, without: Iterable[str] = ()) -> Iterator[TableRow | tuple[str, str]]:
     """The rows of a table, or (where, reason) for those that cannot be read; `without` names columns to pass over."""
     readers = {".jsonl": json_lines, ".json": json_list, ".csv": csv_rows}
     if path.suffix.lower() == ".parquet":
@@ -71,7 +71,7 @@ def read(path: Path, name: str, without: Iterable[str] = ()) -> Iterator[Row | t
     return readers[path.suffix.lower()](path, name)
 
 
-def json_lines(path: Path, name: str) -> Iterator[Row | tuple[str, str]]:
+def json_lines(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
     """One JSON object per line."""
     try:
         file = path.open("rb")
@@ -92,10 +92,10 @@ def json_lines(path: Path, name: str) -> Iterator[Row | tuple[str, str]]:
             except RecursionError:
                 yield where, "is nested too deeply"
             else:
-                yield Row(where, value) if isinstance(value, dict) else (where, "is not a JSON object")
+                yield TableRow(where, value) if isinstance(value, dict) else (where, "is not a JSON object")
 
 
-def json_list(path: Path, name: str) -> Iterator[Row | tuple[str, str]]:
+def json_list(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
     """A JSON list of objects, one object, or an object with the list under `tasks` or `data`."""
     with _text(path, name) as file:
         try:
@@ -107,17 +107,17 @@ def json_list(path: Path, name: str) -> Iterator[Row | tuple[str, str]]:
     if isinstance(value, dict):
         inner = [value[key] for key in ("tasks", "data") if isinstance(value.get(key), list)]
         if not inner:
-            yield Row(name, value)
+            yield TableRow(name, value)
             return
         value = inner[0]
     if not isinstance(value, list):
         raise InputError(name, "holds no list of questions", "name a folder of the declared kind")
     for number, item in enumerate(value):
         where = f"{name}[{number}]"
-        yield Row(where, item) if isinstance(item, dict) else (where, "is not a JSON object")
+        yield TableRow(where, item) if isinstance(item, dict) else (where, "is not a JSON object")
 
 
-def csv_rows(path: Path, name: str, encoding: str = "utf-8-sig") -> Iterator[Row | tuple[str, str]]:
+def csv_rows(path: Path, name: str, encoding: str = "utf-8-sig") -> Iterator[TableRow | tuple[str, str]]:
     """A CSV file with a header; an empty cell is no value."""
     with _text(path, name, newline="", encoding=encoding, errors="surrogateescape") as file:
         reader = csv.reader(file)
@@ -143,7 +143,7 @@ def csv_rows(path: Path, name: str, encoding: str = "utf-8-sig") -> Iterator[Row
             elif cells and len(cells) != len(header):
                 yield where, f"has {len(cells)} cells, the header {len(header)}"
             elif cells:
-                yield Row(where, dict(zip(header, cells, strict=True)))
+                yield TableRow(where, dict(zip(header, cells, strict=True)))
 
 
 def _cells(reader: Iterator[list[str]]) -> list[str] | None:
@@ -159,7 +159,7 @@ def _is_unicode(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def parquet_rows(path: Path, name: str, without: Iterable[str] = ()) -> Iterator[Row]:
+def parquet_rows(path: Path, name: str, without: Iterable[str] = ()) -> Iterator[TableRow]:
     """A Parquet file, one row group at a time; of an embedded recording only its name is read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -170,7 +170,7 @@ def parquet_rows(path: Path, name: str, without: Iterable[str] = ()) -> Iterator
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=columns, use_threads=False)
             for row, data in enumerate(table.to_pylist()):
-                yield Row(f"{name}:row {group}.{row}", data, group, row)
+                yield TableRow(f"{name}:row {group}.{row}", data, group, row)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(name, f"is not a whole Parquet file ({reason})", "download it again") from None
@@ -204,7 +204,7 @@ def parquet_columns(path: Path) -> set[str]:
 def first_fields(path: Path) -> set[str]:
     """The fields of the first row of a table of JSON: enough to tell whose table it is; none where it has none."""
     try:
-        found = next((row for row in read(path, path.name) if isinstance(row, Row)), None)
+        found = next((row for row in read(path, path.name) if isinstance(row, TableRow)), None)
     except (InputError, Unusable):
         return set()
     return set(found.data) if found else set()

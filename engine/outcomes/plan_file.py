@@ -27,7 +27,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _KEYS = ("schema", "spec", "corpus", "window", "answerers", "selectors", "levels", "labels", "rule")
 
 
-class Curve(NamedTuple):
+class Arm(NamedTuple):
     """A method in one of its seeds, under one stream of questions."""
 
     method: str
@@ -40,12 +40,12 @@ class Curve(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class Step:
     """Cells that are filled together, at one budget. Its name is raw, silence, anchor-BUDGET or streams-BUDGET."""
 
     name: str
     budget: float
-    curves: tuple[Curve, ...]
+    curves: tuple[Arm, ...]
 
     @property
     def permuted(self) -> bool:
@@ -57,7 +57,7 @@ class Level:
         """Whether verdicts are about it: a budget below 1 under the questions' own stream."""
         return self.name.startswith("anchor")
 
-    def keys(self, answerer: str, corpus: str) -> dict[Curve, CellKey]:
+    def keys(self, answerer: str, corpus: str) -> dict[Arm, CellKey]:
         """The cells of an answerer."""
         return {curve: curve.key(answerer, corpus, self.budget) for curve in self.curves}
 
@@ -84,7 +84,7 @@ class PlanFile:
     window: int  # recordings that are answered together
     answerers: tuple[str, ...]
     selectors: Mapping[str, str]  # METHOD/SEED -> hash of the weights
-    levels: tuple[Level, ...]  # in the order in which they are filled
+    levels: tuple[Step, ...]  # in the order in which they are filled
     labels: Mapping[str, str]  # by partition, `labels_hash` of the family of every sample
     rule: Mapping[str, Any]  # the declared `signoff.rule.Rule`, as `rule_content` writes it
 
@@ -94,7 +94,7 @@ class PlanFile:
         return tuple(level.budget for level in self.levels if level.compressed)
 
     @property
-    def arms(self) -> tuple[Curve, ...]:
+    def arms(self) -> tuple[Arm, ...]:
         """Every method and seed that verdicts are about, each once."""
         return tuple(dict.fromkeys(curve for level in self.levels if level.compressed for curve in level.curves))
 
@@ -155,8 +155,8 @@ def parse_plan(path: Path, content: dict[str, Any]) -> PlanFile:
     unknown = [key for key in content if key not in _KEYS]
     if unknown:
         raise _refusal(path, f"has an unknown key {unknown[0]}")
-    table = _Table(path, "", content)
-    corpus = _Table(path, "corpus.", table.take("corpus", _is_mapping, "a table"))
+    table = _JsonObject(path, "", content)
+    corpus = _JsonObject(path, "corpus.", table.take("corpus", _is_mapping, "a table"))
     planned = PlannedCorpus(
         name=corpus.take("name", _is_name, "a name"),
         examples=corpus.take("examples", _is_count, "a whole number from 1"),
@@ -179,13 +179,13 @@ def parse_plan(path: Path, content: dict[str, Any]) -> PlanFile:
     )
 
 
-def _levels(path: Path, entries: list[Any], corpus: str) -> tuple[Level, ...]:
-    made: list[Level] = []
+def _levels(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
+    made: list[Step] = []
     for number, entry in enumerate(entries):
         where = f"levels[{number}]"
         if not _is_mapping(entry):
             raise _refusal(path, f"has in {where} no table")
-        table = _Table(path, f"{where}.", entry)
+        table = _JsonObject(path, f"{where}.", entry)
         name = table.take("name", lambda value: isinstance(value, str), "a name")
         budget = table.take("budget", _is_budget, "in (0, 1]")
         if not _is_level(name, budget):
@@ -193,7 +193,7 @@ def _levels(path: Path, entries: list[Any], corpus: str) -> tuple[Level, ...]:
         if name in {level.name for level in made}:
             raise _refusal(path, f"has the level {name} twice")
         curves = tuple(_curve(path, f"{where}.curves", curve) for curve in table.take("curves", _is_list, "curves"))
-        level = Level(name, float(budget), curves)
+        level = Step(name, float(budget), curves)
         try:
             distinct = len(set(level.keys("any", corpus).values()))
         except InputError as error:
@@ -214,7 +214,7 @@ def _is_level(name: str, budget: float) -> bool:
         return False
 
 
-def _curve(path: Path, where: str, entry: Any) -> Curve:
+def _curve(path: Path, where: str, entry: Any) -> Arm:
     if not (
         isinstance(entry, list)
         and len(entry) == 3
@@ -225,7 +225,7 @@ def _curve(path: Path, where: str, entry: Any) -> Curve:
         and isinstance(entry[2], str)
     ):
         raise _refusal(path, f"has in {where} something else than [method, seed, stream]")
-    return Curve(*entry)
+    return Arm(*entry)
 
 
 def _rule(path: Path, rule: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -235,7 +235,7 @@ def _rule(path: Path, rule: Mapping[str, Any]) -> Mapping[str, Any]:
     return rule
 
 
-class _Table:
+class _JsonObject:
     """A JSON object whose values are checked as they are taken."""
 
     def __init__(self, path: Path, prefix: str, values: Mapping[str, Any]) -> None:

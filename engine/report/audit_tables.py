@@ -9,11 +9,11 @@ from markupsafe import Markup
 
 from earmark.engine.report import question_tables
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, count, percent, plain, unit_of_axis
-from earmark.engine.report.tables import Cell, Table, folded_if_long, numbers, text, under
+from earmark.engine.report.tables import Cell, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.words import Json, where, who
 
 
-def tables(audits: Json, unit: Unit) -> list[Table]:
+def tables(audits: Json, unit: Unit) -> list[HtmlTable]:
     """The tables of every audit that has entries."""
     found = [
         _seeds(audits["seeds"], unit),
@@ -31,7 +31,7 @@ def tables(audits: Json, unit: Unit) -> list[Table]:
     return [table for table in found if table.rows]
 
 
-def _seeds(entries: Sequence[Json], unit: Unit) -> Table:
+def _seeds(entries: Sequence[Json], unit: Unit) -> HtmlTable:
     rows = [
         (
             Markup("{}<small>{}</small>").format(_where(a), a["kind"]),
@@ -54,7 +54,7 @@ def _seeds(entries: Sequence[Json], unit: Unit) -> Table:
     return folded_if_long("Training seeds: does the gain repeat?", columns, rows)
 
 
-def _query_use(entries: Sequence[Json], unit: Unit) -> Table:
+def _query_use(entries: Sequence[Json], unit: Unit) -> HtmlTable:
     rows = [
         (*_regime(a, unit), *_over_seeds(a, POINTS), plain(a["permutations"]), a["direction"], a["band"])
         for a in entries
@@ -63,13 +63,13 @@ def _query_use(entries: Sequence[Json], unit: Unit) -> Table:
     return folded_if_long("Use of the question: gain with the true question minus gain with another one", columns, rows)
 
 
-def _contamination(entries: Sequence[Json], unit: Unit) -> Table:
+def _contamination(entries: Sequence[Json], unit: Unit) -> HtmlTable:
     rows = [(*_regime(a, unit), *_over_seeds(a, POINTS), RATIO.number(a["ratio"]), a["direction"]) for a in entries]
     columns = [*_REGIME, *_OVER_SEEDS, *numbers("Ratio of means"), *text("Direction")]
     return folded_if_long("Contamination: naive minus decoupled use of the question", columns, rows)
 
 
-def _label_noise(entries: Sequence[Json]) -> Table:
+def _label_noise(entries: Sequence[Json]) -> HtmlTable:
     rows = [
         (
             who(a),
@@ -91,7 +91,7 @@ def _label_noise(entries: Sequence[Json]) -> Table:
     return folded_if_long("Label noise: does the worst family stay the worst?", columns, rows)
 
 
-def _coarsening(entries: Sequence[Json], unit: Unit) -> Table:
+def _coarsening(entries: Sequence[Json], unit: Unit) -> HtmlTable:
     rows = [
         (
             who(a),
@@ -112,7 +112,7 @@ def _coarsening(entries: Sequence[Json], unit: Unit) -> Table:
     return folded_if_long("Coarsening: hidden damage that two coarse groups no longer show", columns, rows)
 
 
-def _architecture_gap(entries: Sequence[Json], unit: Unit) -> Table:
+def _architecture_gap(entries: Sequence[Json], unit: Unit) -> HtmlTable:
     rows = [
         (
             " → ".join(a["answerers"]),
@@ -128,10 +128,10 @@ def _architecture_gap(entries: Sequence[Json], unit: Unit) -> Table:
     return folded_if_long("Architecture gap: loss of the second answerer minus the first", columns, rows)
 
 
-def _gap_cells(entry: Json, unit: Unit) -> Table:
+def _gap_cells(entry: Json, unit: Unit) -> HtmlTable:
     rows = [(who(c), percent(c["budget"]), unit.number(c["gap"], signed=True)) for c in entry["cells"]]
     caption = f"Cells of the gap {' → '.join(entry['answerers'])}, {entry['corpus']}, {entry['interface']}"
-    return Table(caption, [*text("Method"), *numbers("Budget", "Gap")], rows, folded=True)
+    return HtmlTable(caption, [*text("Method"), *numbers("Budget", "Gap")], rows, folded=True)
 
 
 # Cells that several audits share ---------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from earmark.engine.report.families import NotListening, not_listening
 from earmark.engine.report.numbers import NONE, Unit, count, p_value, percent
-from earmark.engine.report.tables import Table, numbers, text, under
+from earmark.engine.report.tables import HtmlTable, numbers, text, under
 from earmark.engine.report.words import Json, sentence, tolerance_words, where
 
 NOTHING = Markup("Nothing is approved")
@@ -23,7 +23,7 @@ CLAIMS = {
 }
 
 
-class Stop(NamedTuple):
+class PolicyPlace(NamedTuple):
     """The families that a policy sends to one place, which is a budget or raw audio."""
 
     place: str
@@ -36,7 +36,7 @@ class Approval(NamedTuple):
     candidate: Json
     words: Markup
     kept: str  # share of the audio, where the budget does not say it; else empty
-    stops: list[Stop]  # of a routing policy; else empty
+    stops: list[PolicyPlace]  # of a routing policy; else empty
     untold: str  # why families cannot be told from a question; else empty
 
 
@@ -54,7 +54,7 @@ class NotMade(NamedTuple):
 
     candidate: Json
     retained: str
-    stops: list[Stop]
+    stops: list[PolicyPlace]
     declare: str
 
 
@@ -160,12 +160,12 @@ def _not_made(entry: Json, candidate: Json) -> NotMade:
     return NotMade(candidate, percent(entry["retained"]), stops(candidate["policy"]), declare)
 
 
-def stops(policy: Json) -> list[Stop]:
+def stops(policy: Json) -> list[PolicyPlace]:
     """The families by where they go, from the smallest budget up; raw audio is last."""
     places: dict[tuple[float, bool], list[str]] = {}
     for route in policy["families"]:
         places.setdefault((route["budget"], not route["tested"]), []).append(route["family"])
-    return [Stop(_place(budget, untested), places[budget, untested]) for budget, untested in sorted(places)]
+    return [PolicyPlace(_place(budget, untested), places[budget, untested]) for budget, untested in sorted(places)]
 
 
 def _place(budget: float, untested: bool) -> str:
@@ -221,7 +221,7 @@ def _chance(certificate: Json) -> str:
     return f"The chance that anything here is a false approval is at most {percent(claim['alpha'])}{among}.{chain}"
 
 
-def candidates(claim: Json) -> Table | None:
+def candidates(claim: Json) -> HtmlTable | None:
     """Where every candidate's walk over the budgets stopped; None where no walk was claimed."""
     if claim["level"] is None or not any(candidate["stopped"] for candidate in claim["candidates"]):
         return None
@@ -240,7 +240,7 @@ def candidates(claim: Json) -> Table | None:
         *numbers("Rows", "Worse", "Better", "p", "Independent units", "Units for 90% power"),
     ]
     caption = f"Candidates: where the walk of each stopped, every test at {percent(claim['level'])}"
-    return Table(caption, columns, rows, folded=True)
+    return HtmlTable(caption, columns, rows, folded=True)
 
 
 def _stopped(stop: Json | None) -> Sequence[str]:

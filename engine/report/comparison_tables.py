@@ -8,14 +8,14 @@ from markupsafe import Markup
 from earmark.engine.report import meaning
 from earmark.engine.report.decisions import Group
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent, percents, unit_of_axis
-from earmark.engine.report.tables import Cell, Table, folded_if_long, numbers, text, under
+from earmark.engine.report.tables import Cell, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.words import Json, who
 
 PAIRS_SHOWN = 20
 _ARROW = {1: "▲", 0: "·", -1: "▼"}  # only where every interval is on one side of zero
 
 
-def regime_map(certificate: Json, unit: Unit) -> Table | None:
+def regime_map(certificate: Json, unit: Unit) -> HtmlTable | None:
     """Where conditioning helps: answerer, corpus and partition by tolerance, over training seeds where there are."""
     found = [g for g in certificate["gains"] if (g["axis"], g["variant"]) == ("interpolated", "family")]
     over_seeds = [a for a in certificate["audits"]["seeds"] if (a["axis"], a["variant"]) == ("interpolated", "family")]
@@ -41,7 +41,7 @@ def regime_map(certificate: Json, unit: Unit) -> Table | None:
     return folded_if_long(caption, columns, rows) if rows else None
 
 
-def gains(group: Group, unit: Unit) -> Table | None:
+def gains(group: Group, unit: Unit) -> HtmlTable | None:
     rows = [
         (
             Markup("<code>{}</code> − <code>{}</code>").format(g["agnostic"], g["conditioned"]),
@@ -72,7 +72,7 @@ def gains(group: Group, unit: Unit) -> Table | None:
     return folded_if_long(caption, columns, rows) if rows else None
 
 
-def chain(entry: Json, unit: Unit) -> Table:
+def chain(entry: Json, unit: Unit) -> HtmlTable:
     """Budget needed as families are added, from the smallest to the largest."""
     rows = [
         (
@@ -91,10 +91,10 @@ def chain(entry: Json, unit: Unit) -> Table:
         *numbers("Rows", "Rows so far", "Frontier", "Increment"),
     ]
     caption = Markup("Chain: {}, within {}").format(who(entry), unit.tolerance(entry["tolerance"]))
-    return Table(caption, columns, rows, folded=True)
+    return HtmlTable(caption, columns, rows, folded=True)
 
 
-def overlaps(group: Group, unit: Unit) -> Table | None:
+def overlaps(group: Group, unit: Unit) -> HtmlTable | None:
     rows = [
         (
             who(o),
@@ -109,7 +109,7 @@ def overlaps(group: Group, unit: Unit) -> Table | None:
     return folded_if_long(caption, columns, rows) if rows else None
 
 
-def pairs(entry: Json, unit: Unit) -> Table:
+def pairs(entry: Json, unit: Unit) -> HtmlTable:
     """The pairs of families whose needs overlap most."""
     ordered = sorted(entry["pairs"], key=lambda p: (p["ratio"] is None, p["ratio"] or 0, p["families"]))
     rows = [
@@ -118,7 +118,7 @@ def pairs(entry: Json, unit: Unit) -> Table:
     ]
     shown = f", the {len(rows)} smallest of {len(ordered)} ratios" if len(ordered) > len(rows) else ""
     caption = Markup("Pairs: {}, within {}{}").format(who(entry), unit.tolerance(entry["tolerance"]), shown)
-    return Table(caption, [*text("Families"), *numbers("Ratio")], rows, folded=True)
+    return HtmlTable(caption, [*text("Families"), *numbers("Ratio")], rows, folded=True)
 
 
 def _frontier(value: float | None, axis: str) -> str:

@@ -14,20 +14,20 @@ from earmark.engine.report.words import Json, sentence
 _HASH = 12  # characters that are shown of one
 
 
-class Said(NamedTuple):
+class TermLines(NamedTuple):
     """A term and everything that is said of it."""
 
     term: str
     lines: list[Markup]
 
 
-def declared(certificate: Json) -> list[Said]:
+def declared(certificate: Json) -> list[TermLines]:
     """In the order of time: what was declared, what came before, what is done with it."""
     return [
-        Said("Plan", [_plan(certificate["declared"]["plan"])]),
-        Said("Differences", _differences(certificate["declared"])),
-        Said("Follows", _follows(certificate)),
-        Said("policy.json", _policies(certificate["claim"])),
+        TermLines("Plan", [_plan(certificate["declared"]["plan"])]),
+        TermLines("Differences", _differences(certificate["declared"])),
+        TermLines("Follows", _follows(certificate)),
+        TermLines("policy.json", _policies(certificate["claim"])),
     ]
 
 

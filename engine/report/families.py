@@ -9,7 +9,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent
-from earmark.engine.report.tables import Cell, Table, folded_if_long, numbers, text, under
+from earmark.engine.report.tables import Cell, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.words import Json, where, who
 
 HEARING: Mapping[str, str] = {  # as the warnings of the certificate say it
@@ -32,7 +32,7 @@ class NotListening(NamedTuple):
     """The families that do not listen, or are not shown to, and how many these are of all."""
 
     words: str
-    table: Table
+    table: HtmlTable
 
 
 def not_listening(results: Sequence[Json]) -> NotListening | None:
@@ -55,7 +55,7 @@ def not_listening(results: Sequence[Json]) -> NotListening | None:
     deaf = sum(family["hearing"] in DEAF for family in doubted.values())
     columns = [*text("Family"), *numbers("Raw audio", "By chance", "Silence")]
     caption = "Right answers in families that do not listen, or are not shown to"
-    table = Table(caption, columns, rows, folded=len(rows) > _SHOWN)
+    table = HtmlTable(caption, columns, rows, folded=len(rows) > _SHOWN)
     return NotListening(_how_many(deaf, len(rows), len(seen)), table) if rows else None
 
 
@@ -69,7 +69,7 @@ def _how_many(deaf: int, doubted: int, every: int) -> str:
 # What is the same at every budget ---------------------------------------------------------------------------
 
 
-def of_partition(results: Sequence[Json], tolerances: Sequence[float], unit: Unit) -> list[Table]:
+def of_partition(results: Sequence[Json], tolerances: Sequence[float], unit: Unit) -> list[HtmlTable]:
     """Whether families listen, and how each is tested; methods for which all of that is equal share their tables."""
     shared: list[tuple[list[Json], list[Json]]] = []
     for result in results:
@@ -87,7 +87,7 @@ def of_partition(results: Sequence[Json], tolerances: Sequence[float], unit: Uni
     return found
 
 
-def _listening(families: Sequence[Json], of: Markup, unit: Unit) -> Table:
+def _listening(families: Sequence[Json], of: Markup, unit: Unit) -> HtmlTable:
     rows = [
         (
             family["family"],
@@ -110,7 +110,7 @@ def _listening(families: Sequence[Json], of: Markup, unit: Unit) -> Table:
     return folded_if_long(Markup("Families: does each listen?{}").format(of), columns, rows)
 
 
-def _tested(families: Sequence[Json], of: Markup, tolerances: Sequence[float], unit: Unit) -> Table:
+def _tested(families: Sequence[Json], of: Markup, tolerances: Sequence[float], unit: Unit) -> HtmlTable:
     rows = [(family["family"], count(family["n"]), count(family["recordings"]), *_how(family)) for family in families]
     columns = [
         *text("Family"),
@@ -151,7 +151,7 @@ def unit_word(family: Json) -> str:
 # Families by budget ----------------------------------------------------------------------------------------
 
 
-def by_budget(result: Json, unit: Unit) -> Table:
+def by_budget(result: Json, unit: Unit) -> HtmlTable:
     """Families by budgets: excess, its bounds, and the rows that got worse and better."""
     known = {family["family"]: family for family in result["families"]}
     rows = [
@@ -166,10 +166,10 @@ def by_budget(result: Json, unit: Unit) -> Table:
     tested_on = "; over recordings where that is what is tested" if recordings else ""
     columns = [*text("Family"), *numbers("Rows", *(percent(b["budget"]) for b in result["budgets"]))]
     caption = Markup("{}: excess of each family{} (p is alone, uncorrected)").format(who(result), tested_on)
-    return Table(caption, columns, rows, folded=True)
+    return HtmlTable(caption, columns, rows, folded=True)
 
 
-def probability_ratios(results: Sequence[Json]) -> Table | None:
+def probability_ratios(results: Sequence[Json]) -> HtmlTable | None:
     """What a loss of probability would save in questions, over methods and budgets; None without likelihoods."""
     ratios: dict[str, list[float]] = {}
     for family in (family for result in results for b in result["budgets"] for family in b["families"]):
@@ -184,7 +184,7 @@ def probability_ratios(results: Sequence[Json]) -> Table | None:
     caption = (
         "Variance of the rise in probability lost by that of the loss: below about .5, it would take fewer questions"
     )
-    return Table(caption, [*text("Family"), *numbers("Smallest", "Largest")], rows, folded=True)
+    return HtmlTable(caption, [*text("Family"), *numbers("Smallest", "Largest")], rows, folded=True)
 
 
 def _entries(result: Json) -> list[tuple[str, list[Json | None]]]:

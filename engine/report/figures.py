@@ -129,7 +129,9 @@ def _heat_map_of(result: Json, tolerance: float, unit: Unit) -> Markup:
         entries = [cells.get((family, i)) for i in range(len(budgets))]
         known = [e for e in entries if e is not None]
         rows.append(
-            heatmap.Row(family, known[0]["n"], any(e["rare"] for e in known), [e and e["excess"] for e in entries])
+            heatmap.HeatMapRow(
+                family, known[0]["n"], any(e["rare"] for e in known), [e and e["excess"] for e in entries]
+            )
         )
     rows.sort(key=lambda row: (-max((e for e in row.excess if e is not None), default=0), row.family))
     limit = max([tolerance, *(abs(e) for row in rows for e in row.excess if e is not None)])
@@ -183,7 +185,7 @@ def _gains(group: Group, unit: Unit) -> FigureSet:
     )
 
 
-def _gain_rows(gains: Iterable[Json]) -> list[intervals.Row]:
+def _gain_rows(gains: Iterable[Json]) -> list[intervals.IntervalRow]:
     """A heading per compared pair, then one row per seed with a mark per variant."""
     pairs: dict[str, dict[int, dict[str, intervals.Mark]]] = {}
     for g in gains:
@@ -195,15 +197,15 @@ def _gain_rows(gains: Iterable[Json]) -> list[intervals.Row]:
         pairs.setdefault(pair, {}).setdefault(g["seed"], {})[g["variant"]] = mark
     rows = []
     for pair, seeds in pairs.items():
-        rows.append(intervals.Row(pair))
+        rows.append(intervals.IntervalRow(pair))
         rows += [
-            intervals.Row(f"seed {seed}", [marks[v] for v in ("average", "family") if v in marks])
+            intervals.IntervalRow(f"seed {seed}", [marks[v] for v in ("average", "family") if v in marks])
             for seed, marks in seeds.items()
         ]
     return rows
 
 
-def _gain_words(row: intervals.Row) -> str:
+def _gain_words(row: intervals.IntervalRow) -> str:
     return f"{row.label} " + ", ".join(f"{mark.kind} {mark.written}" for mark in row.marks)
 
 
@@ -232,7 +234,7 @@ def _chain_of(chain: Json, unit: Unit) -> Markup:
         bottleneck = step["family"] == longest
         written = percent(step["frontier"]) + (" ◀" if bottleneck else "")
         mark = intervals.Mark("family", step["frontier"], step["lower"], step["upper"], written)
-        rows.append(intervals.Row(step["family"], [mark], strong=bottleneck))
+        rows.append(intervals.IntervalRow(step["family"], [mark], strong=bottleneck))
     shared = [1.0, *intervals.values(rows)]
     dots = intervals.Dots(
         _name(chain), f"within {unit.tolerance(chain['tolerance'])}", "audio needed by the families so far", rows

@@ -16,7 +16,7 @@ _LABEL, _COUNT, _CELL_W, _CELL_H, _TOP = 132, 46, 46, 22, 44
 _COLUMNS = 22
 
 
-class Row(NamedTuple):
+class HeatMapRow(NamedTuple):
     """One family: its excess at each budget, None where it was not measured there."""
 
     family: str
@@ -30,7 +30,7 @@ class HeatMap(NamedTuple):
 
     heading: str
     budgets: Sequence[float]
-    rows: Sequence[Row]
+    rows: Sequence[HeatMapRow]
     worst: Sequence[int | None]
 
 

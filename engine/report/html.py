@@ -28,9 +28,9 @@ from earmark.engine.report import (
 )
 from earmark.engine.report.decisions import Decision, Group
 from earmark.engine.report.figures import FigureSet
-from earmark.engine.report.meaning import Said
+from earmark.engine.report.meaning import ReaderQuestion
 from earmark.engine.report.numbers import Unit
-from earmark.engine.report.tables import Table
+from earmark.engine.report.tables import HtmlTable
 from earmark.engine.report.words import Json
 
 SCHEMA = "earmark.certificate/2"
@@ -42,13 +42,13 @@ class Section(NamedTuple):
 
     ident: str
     group: Group
-    decisions: list[tuple[Decision, list[Said]]]
-    methods: Table | None
+    decisions: list[tuple[Decision, list[ReaderQuestion]]]
+    methods: HtmlTable | None
     figures: list[FigureSet]
-    families: list[Table]
-    results: list[tuple[Markup, list[Table]]]
-    tables: list[Table]
-    folds: list[tuple[str, list[Table]]]
+    families: list[HtmlTable]
+    results: list[tuple[Markup, list[HtmlTable]]]
+    tables: list[HtmlTable]
+    folds: list[tuple[str, list[HtmlTable]]]
 
 
 def render(certificate: Json) -> str:
@@ -112,7 +112,7 @@ def _section(ident: str, group: Group, certificate: Json, unit: Unit) -> Section
     )
 
 
-def _meaning(decision: Decision, group: Group, certificate: Json, unit: Unit) -> list[Said]:
+def _meaning(decision: Decision, group: Group, certificate: Json, unit: Unit) -> list[ReaderQuestion]:
     """After what to do: is harm local, does the question help, is it used."""
     harm = meaning.harm(decision, certificate["rule"]["tolerance_average"], unit)
     return [
@@ -122,7 +122,7 @@ def _meaning(decision: Decision, group: Group, certificate: Json, unit: Unit) ->
     ]
 
 
-def _of_result(result: Json, unit: Unit) -> list[Table]:
+def _of_result(result: Json, unit: Unit) -> list[HtmlTable]:
     every = [
         result_tables.budgets(result, unit),
         families.by_budget(result, unit),

@@ -25,7 +25,7 @@ class Mark(NamedTuple):
     written: str
 
 
-class Row(NamedTuple):
+class IntervalRow(NamedTuple):
     """A label with its marks; a row without marks is a heading."""
 
     label: str
@@ -39,10 +39,10 @@ class Dots(NamedTuple):
     heading: str
     note: str
     below: str
-    rows: Sequence[Row]
+    rows: Sequence[IntervalRow]
 
 
-def values(rows: Iterable[Row]) -> list[float]:
+def values(rows: Iterable[IntervalRow]) -> list[float]:
     """Every number that the axis has to reach."""
     marks = (m for row in rows for m in row.marks)
     return [v for m in marks for v in (m.value, m.lower, m.upper) if v is not None]

@@ -19,7 +19,7 @@ _IDENTITY = (
 _NAMED = 5  # families
 
 
-class Said(NamedTuple):
+class ReaderQuestion(NamedTuple):
     """A question of the reader and its answer."""
 
     asked: str
@@ -29,7 +29,7 @@ class Said(NamedTuple):
 # Harm -----------------------------------------------------------------------------------------------------
 
 
-def harm(decision: Decision, average: float | None, unit: Unit) -> Said | None:
+def harm(decision: Decision, average: float | None, unit: Unit) -> ReaderQuestion | None:
     """Whether harm is local or diffuse, at the budget that the decision's facts are taken from."""
     e = decision.evidence
     if e is None:
@@ -38,7 +38,7 @@ def harm(decision: Decision, average: float | None, unit: Unit) -> Said | None:
     at, n = percent(e["budget"]), len(e["families"])
     failing = [f for f in e["families"] if f["excess"] > decision.tolerance]
     if not failing:
-        return Said("Harm", _none_above(e["families"], at, decision.tolerance, unit))
+        return ReaderQuestion("Harm", _none_above(e["families"], at, decision.tolerance, unit))
     spread = "Diffuse" if 2 * len(failing) >= n else "Large"
     start = {"route": "Local", "raise": spread}.get(decision.certified["next"]["action"], "Found")
     too_much = e["excess_average"]["estimate"] > (decision.tolerance if average is None else average)
@@ -47,7 +47,7 @@ def harm(decision: Decision, average: float | None, unit: Unit) -> Said | None:
     share = e["concentration_top2"]
     of_two = "" if share is None or n < 3 else f"; the two worst hold {percent(share)} of all harm"
     ordered = sorted(failing, key=lambda f: -float(f["excess"]))
-    return Said(
+    return ReaderQuestion(
         "Harm",
         Markup("{}: {} of {} families {} above {} at {} ({}){}{}.").format(
             start, len(failing), n, verb, allowed, at, listed([f["family"] for f in ordered], _NAMED), of_two, mean
@@ -70,7 +70,7 @@ def _none_above(families: Sequence[Json], at: str, tolerance: float, unit: Unit)
 # The question ---------------------------------------------------------------------------------------------
 
 
-def conditioning(certificate: Json, group: Group, tolerance: float) -> list[Said]:
+def conditioning(certificate: Json, group: Group, tolerance: float) -> list[ReaderQuestion]:
     """Whether hearing the question saves audio in the worst family, one answer per pair of selectors."""
     found: dict[tuple[object, ...], list[Json]] = {}
     for g in group.gains:
@@ -78,7 +78,7 @@ def conditioning(certificate: Json, group: Group, tolerance: float) -> list[Said
             found.setdefault(identity(g), []).append(g)
     over_seeds = {identity(a): a for a in certificate["audits"]["seeds"]}
     return [
-        Said("Does conditioning help", _gain(gains, over_seeds.get(about)))
+        ReaderQuestion("Does conditioning help", _gain(gains, over_seeds.get(about)))
         for about, gains in found.items()
         if gains[0]["kind"] == "same-backbone"
     ]
@@ -128,7 +128,7 @@ def _side(entry: Json) -> int:
     return int(entry["lower"] > 0) - int(entry["upper"] < 0)
 
 
-def question(certificate: Json, group: Group, tolerance: float) -> list[Said]:
+def question(certificate: Json, group: Group, tolerance: float) -> list[ReaderQuestion]:
     """Whether another question in the selector's ear costs budget, and changes what it keeps."""
     where = (group.answerer, group.corpus, group.partition)
     found = [
@@ -137,7 +137,10 @@ def question(certificate: Json, group: Group, tolerance: float) -> list[Said]:
         if (a["answerer"], a["corpus"], a["partition"]) == where
         and (a["tolerance"], a["variant"], a["protocol"]) == (tolerance, "family", "decoupled")
     ]
-    return [Said("Does the selector use the question", _use(a, certificate["audits"]["kept_chunks"])) for a in found]
+    return [
+        ReaderQuestion("Does the selector use the question", _use(a, certificate["audits"]["kept_chunks"]))
+        for a in found
+    ]
 
 
 def _use(a: Json, kept: Sequence[Json]) -> Markup:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, count, percent
-from earmark.engine.report.tables import Table, folded_if_long, numbers, text, under
+from earmark.engine.report.tables import HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.words import Json, where
 
 
-def family_gains(entries: Sequence[Json], unit: Unit) -> Table:
+def family_gains(entries: Sequence[Json], unit: Unit) -> HtmlTable:
     """Which families a gain comes from, and which it costs."""
     rows = [
         (
@@ -45,7 +45,7 @@ def family_gains(entries: Sequence[Json], unit: Unit) -> Table:
     return folded_if_long("Gains by family: budget that the question saves, or costs, in each", columns, rows)
 
 
-def kept(entries: Sequence[Json]) -> Table:
+def kept(entries: Sequence[Json]) -> HtmlTable:
     """How much of the kept set stays when the selector is shown another question."""
     rows = [
         (
@@ -73,7 +73,7 @@ def kept(entries: Sequence[Json]) -> Table:
     return folded_if_long(caption, columns, rows)
 
 
-def shares(entries: Sequence[Json]) -> Table:
+def shares(entries: Sequence[Json]) -> HtmlTable:
     """What the scores vary with."""
     rows = [
         (
@@ -91,7 +91,7 @@ def shares(entries: Sequence[Json]) -> Table:
     return folded_if_long(caption, columns, rows)
 
 
-def flips(entries: Sequence[Json]) -> Table:
+def flips(entries: Sequence[Json]) -> HtmlTable:
     """The noise of the answerer itself."""
     rows = [(a["answerer"], count(a["compared"]), count(a["changed"]), percent(a["share"])) for a in entries]
     columns = [*text("Answerer"), *numbers("Raw questions asked twice", "Other answer", "Share")]

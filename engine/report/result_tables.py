@@ -8,13 +8,13 @@ from markupsafe import Markup
 
 from earmark.engine.report.decisions import ALONE, Group, corrected_words, share_of
 from earmark.engine.report.numbers import NONE, TOKENS, Unit, count, p_value, percent, percents
-from earmark.engine.report.tables import Cell, Table, folded_if_long, numbers, text, under
+from earmark.engine.report.tables import Cell, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.words import Json, sentence, who
 
 _VERDICTS = {"approve": ("pass", "✓ passes"), "reject": ("reject", "✕ rejected"), "inconclusive": ("", "? not shown")}
 
 
-def every_method(group: Group, claim: Json, unit: Unit) -> Table | None:
+def every_method(group: Group, claim: Json, unit: Unit) -> HtmlTable | None:
     """What became of every method and seed, at every tolerance; None where there is but one."""
     rows = [
         (
@@ -29,10 +29,10 @@ def every_method(group: Group, claim: Json, unit: Unit) -> Table | None:
         for c in result["certified"]
     ]
     columns = [*text("Method"), *numbers("Tolerance", "Passes alone at", "Corrected"), *text("Reason", "Next")]
-    return Table(f"Every method and seed, {ALONE}", columns, rows, folded=True) if len(group.results) > 1 else None
+    return HtmlTable(f"Every method and seed, {ALONE}", columns, rows, folded=True) if len(group.results) > 1 else None
 
 
-def frontiers(group: Group, unit: Unit) -> Table:
+def frontiers(group: Group, unit: Unit) -> HtmlTable:
     """The smallest budget within each tolerance, of every method and seed."""
     rows = [
         (
@@ -63,7 +63,7 @@ def frontiers(group: Group, unit: Unit) -> Table:
 # One result -----------------------------------------------------------------------------------------------
 
 
-def routing(result: Json, unit: Unit) -> Table | None:
+def routing(result: Json, unit: Unit) -> HtmlTable | None:
     """Every family at a budget of its own, by tolerance; None where that is not a choice."""
     policies = result["routing"]
     if not policies:
@@ -76,7 +76,7 @@ def routing(result: Json, unit: Unit) -> Table | None:
         for routes in zip(*(policy["families"] for policy in policies), strict=True)
     ]
     caption = Markup("{}: each family at its own smallest budget that passes ({})").format(who(result), ALONE)
-    return Table(caption, [*text("Family"), *numbers("Rows", *heads)], rows, folded=True)
+    return HtmlTable(caption, [*text("Family"), *numbers("Rows", *heads)], rows, folded=True)
 
 
 def _routed(route: Json) -> Cell:
@@ -85,7 +85,7 @@ def _routed(route: Json) -> Cell:
     return "raw audio" if route["tested"] else under("raw audio", "too small to be tested")
 
 
-def budgets(result: Json, unit: Unit) -> Table:
+def budgets(result: Json, unit: Unit) -> HtmlTable:
     """One row per evaluated budget."""
     tolerances = [c["tolerance"] for c in result["certified"]]
     corrected = result["corrected"]
@@ -119,10 +119,10 @@ def budgets(result: Json, unit: Unit) -> Table:
         *numbers("Hidden damage", "Share of two worst", "Same answers", "Copies of raw audio", "Answers of silence"),
         *numbers("Rows", "Worse", "Better", "Loss", "Audio tokens"),
     ]
-    return Table(Markup("{}: budgets (verdicts {})").format(who(result), ALONE), columns, rows)
+    return HtmlTable(Markup("{}: budgets (verdicts {})").format(who(result), ALONE), columns, rows)
 
 
-def reasons(result: Json, unit: Unit) -> Table:
+def reasons(result: Json, unit: Unit) -> HtmlTable:
     """Why each budget was decided as it was."""
     rows = [
         (
@@ -142,14 +142,14 @@ def reasons(result: Json, unit: Unit) -> Table:
         *numbers("Largest p", "On the walk"),
         *text("Reason"),
     ]
-    return Table(Markup("{}: reasons ({})").format(who(result), ALONE), columns, rows, folded=True)
+    return HtmlTable(Markup("{}: reasons ({})").format(who(result), ALONE), columns, rows, folded=True)
 
 
-def merged(result: Json) -> Table | None:
+def merged(result: Json) -> HtmlTable | None:
     """Rare families that joined their declared parent."""
     rows = [(m["family"], count(m["n"]), m["into"]) for m in result["merged_families"]]
     columns = [*text("Family"), *numbers("Rows"), *text("Joined")]
-    return Table(Markup("{}: merged families").format(who(result)), columns, rows, folded=True) if rows else None
+    return HtmlTable(Markup("{}: merged families").format(who(result)), columns, rows, folded=True) if rows else None
 
 
 # Cells ----------------------------------------------------------------------------------------------------

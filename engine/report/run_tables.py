@@ -11,7 +11,7 @@ from markupsafe import Markup
 from earmark.engine.report.claim import CLAIMS
 from earmark.engine.report.decisions import Group
 from earmark.engine.report.numbers import Unit, count, percent, plain
-from earmark.engine.report.tables import Table, folded_if_long, numbers, text
+from earmark.engine.report.tables import HtmlTable, folded_if_long, numbers, text
 from earmark.engine.report.words import Json, who
 
 _RULE_WORDS = {
@@ -46,7 +46,7 @@ _ABSENT = {  # what a field that is null or empty means
 }
 
 
-def errors(entries: Sequence[Json]) -> Table:
+def errors(entries: Sequence[Json]) -> HtmlTable:
     """The cells that have rows without an answer."""
     rows = [
         (
@@ -70,7 +70,7 @@ def errors(entries: Sequence[Json]) -> Table:
     return folded_if_long("Cells with rows that have no answer", columns, rows)
 
 
-def selectors(entries: Sequence[Json]) -> Table | None:
+def selectors(entries: Sequence[Json]) -> HtmlTable | None:
     """What the learned selectors were trained on, and what of it they are certified on; None without cards."""
     rows = [
         (
@@ -86,10 +86,10 @@ def selectors(entries: Sequence[Json]) -> Table | None:
     return folded_if_long("Learned selectors: what they were trained on", columns, rows) if rows else None
 
 
-def rule(declared: Json) -> Table:
+def rule(declared: Json) -> HtmlTable:
     """The declared rule, field by field."""
     rows = [(_RULE_WORDS.get(field, field), _rule_value(field, value)) for field, value in declared.items()]
-    return Table("The declared rule", text("Field", "Value"), rows)
+    return HtmlTable("The declared rule", text("Field", "Value"), rows)
 
 
 def _rule_value(field: str, value: Any) -> str:
@@ -104,7 +104,7 @@ def _rule_value(field: str, value: Any) -> str:
     return plain(value)
 
 
-def results(groups: Iterable[Group], unit: Unit) -> Table:
+def results(groups: Iterable[Group], unit: Unit) -> HtmlTable:
     """What every result rests on."""
     rows = [
         (
@@ -130,10 +130,10 @@ def results(groups: Iterable[Group], unit: Unit) -> Table:
     return folded_if_long("What every result rests on", columns, rows)
 
 
-def inputs(entries: Sequence[Json]) -> Table:
+def inputs(entries: Sequence[Json]) -> HtmlTable:
     rows = [
         (Markup("<code>{}</code>").format(i["path"]), count(i["rows"]), Markup("<code>{}</code>").format(i["sha256"]))
         for i in entries
     ]
     columns = [*text("File"), *numbers("Rows"), *text("SHA-256")]
-    return Table(f"Files that were read ({len(rows)})", columns, rows, folded=len(rows) > 12)
+    return HtmlTable(f"Files that were read ({len(rows)})", columns, rows, folded=len(rows) > 12)

@@ -21,7 +21,7 @@ class Column(NamedTuple):
     text: bool = False
 
 
-class Table(NamedTuple):
+class HtmlTable(NamedTuple):
     """A caption, columns and rows; the first cell of a row is its header."""
 
     caption: Cell
@@ -30,8 +30,8 @@ class Table(NamedTuple):
     folded: bool = False  # behind its caption until someone asks
 
 
-def folded_if_long(caption: Cell, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Table:
-    return Table(caption, columns, rows, folded=len(rows) > _LONG)
+def folded_if_long(caption: Cell, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> HtmlTable:
+    return HtmlTable(caption, columns, rows, folded=len(rows) > _LONG)
 
 
 def text(*heads: str) -> list[Column]:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.engine.interfaces.keep import CHUNK_SAMPLES, Waveform, audio_hash, chunk_count
-from earmark.engine.selectors.selector import Clip, check_finite
+from earmark.engine.selectors.selector import SelectorInput, check_finite
 
 if TYPE_CHECKING:
     from earmark.kernels.logmel import Tables
@@ -44,7 +44,7 @@ def chunk_features(audio: Waveform) -> Float32Array:
 
 
 def features_of(
-    clips: Sequence[Clip], threads: int | None = None, cache: MutableMapping[str, Float32Array] | None = None
+    clips: Sequence[SelectorInput], threads: int | None = None, cache: MutableMapping[str, Float32Array] | None = None
 ) -> list[Float32Array]:
     """The features (T, 768) of what a selector sees, those of one waveform once; InputError names a clip without any.
 

@@ -16,13 +16,13 @@ from earmark.engine.interfaces.keep import (
     chunk_count,
     top_chunks,
 )
-from earmark.engine.selectors.selector import Clip, Selector
+from earmark.engine.selectors.selector import Selector, SelectorInput
 
 
 class Uniform(Selector):
     """Evenly spaced chunks: all score alike, because the sets of two budgets need not be nested."""
 
-    def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
+    def scores(self, clips: Sequence[SelectorInput]) -> list[FloatArray]:
         return [np.zeros(chunk_count(clip.audio)) for clip in clips]
 
     def keep(self, scores: FloatArray, k: int) -> IntArray:
@@ -35,14 +35,14 @@ class Random(Selector):
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
+    def scores(self, clips: Sequence[SelectorInput]) -> list[FloatArray]:
         return [random_scores(clip.sample_id, chunk_count(clip.audio), self.seed) for clip in clips]
 
 
 class Energy(Selector):
     """The loudest chunks."""
 
-    def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
+    def scores(self, clips: Sequence[SelectorInput]) -> list[FloatArray]:
         return [energy_scores(clip.audio) for clip in clips]
 
 

@@ -19,7 +19,7 @@ from earmark.engine.interfaces.keep import FloatArray
 from earmark.engine.outcomes.atomic import make_folder, write_file
 from earmark.engine.outcomes.cards import SCHEMA, Card
 from earmark.engine.selectors.features import FEATURES, WIDTH, features_of
-from earmark.engine.selectors.selector import LEARNED_TIE, Clip, Selector
+from earmark.engine.selectors.selector import LEARNED_TIE, Selector, SelectorInput
 
 AGNOSTIC, CONDITIONED = "learned_agnostic", "learned_conditioned"
 WEIGHTS, CARD, TOKENIZER = "selector.safetensors", "card.json", "tokenizer.json"
@@ -98,7 +98,7 @@ class LearnedSelector(Selector):
         """As its card says, which was checked when it was loaded."""
         return self.card.get("weights")
 
-    def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
+    def scores(self, clips: Sequence[SelectorInput]) -> list[FloatArray]:
         """Scores (T,) of each clip, whatever clips are beside it."""
         found: list[FloatArray] = []
         for first in range(0, len(clips), CLIPS_AT_ONCE):
@@ -108,7 +108,7 @@ class LearnedSelector(Selector):
             found += score(self.scorer, features, tokens)
         return found
 
-    def _tokens(self, clip: Clip) -> list[int]:
+    def _tokens(self, clip: SelectorInput) -> list[int]:
         if clip.question is None:
             raise InputError(
                 f"sample {clip.sample_id}", "has no question, and the selector reads one", "ask, or use an agnostic one"

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from earmark.engine.errors import InputError
 from earmark.engine.interfaces.keep import FloatArray
 from earmark.engine.selectors.features import FEATURES, chunks_of, features_of
-from earmark.engine.selectors.selector import LEARNED_TIE, Clip, Selector, check_finite
+from earmark.engine.selectors.selector import LEARNED_TIE, Selector, SelectorInput, check_finite
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -65,7 +65,7 @@ class OnnxSelector(Selector):
         """Those that the graph was made from."""
         return self.graph.selector
 
-    def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
+    def scores(self, clips: Sequence[SelectorInput]) -> list[FloatArray]:
         """Scores (T,) of each clip, in calls of a size that suits the graph."""
         if self.graph.reads == "chunks":
             check_finite(clips)
@@ -102,7 +102,7 @@ class OnnxSelector(Selector):
             raise GraphError(self.path, f"has scores {scores.shape} for {shape}", "export the selector again")
         return scores
 
-    def _tokens(self, clip: Clip) -> Sequence[int]:
+    def _tokens(self, clip: SelectorInput) -> Sequence[int]:
         if clip.question is None:
             raise InputError(
                 f"sample {clip.sample_id}", "has no question, and the selector reads one", "ask, or use an agnostic one"

@@ -19,13 +19,12 @@ import pyarrow.parquet as pq
 
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.journal import Journal
-from earmark.engine.answerers.request import OK, Answer, Heard, Progress, Request
+from earmark.engine.answerers.request import OK, Answer, Excerpt, Progress, Request
 from earmark.engine.answerers.run import answer_all, identity
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Example
-from earmark.engine.corpus.stream import Heard as Decoded
-from earmark.engine.corpus.stream import stream
+from earmark.engine.corpus.stream import Clip, stream
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.errors import InputError
 from earmark.engine.interfaces.keep import audio_hash, chunk_count, keep_chunks
@@ -77,7 +76,7 @@ class Oracle(NamedTuple):
 def measure(
     corpus: Corpus,
     answerer: Answerer,
-    options: Options = Options(),  # noqa: B008 (frozen)
+    options: AnswerOptions = AnswerOptions(),  # noqa: B008 (frozen)
     journal: Journal | None = None,
     report: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -85,8 +84,8 @@ def measure(
 ) -> list[Relevance] | None:
     """The relevance of every example, in the corpus's order; None where `stop` ended it before that."""
 
-    def heard(examples: Iterable[Example], hearings: Hearings) -> list[_Heard] | None:
-        found: list[_Heard] = []
+    def heard(examples: Iterable[Example], hearings: Hearings) -> list[_Shortened] | None:
+        found: list[_Shortened] = []
         requests = _requests(stream(examples, workers=workers), corpus.name, hearings, found)
         for answer in answer_all(answerer, requests, options, journal, report, stop, _PLANNED_AT_ONCE):
             row, place = (int(part) for part in answer.id.split("/"))
@@ -118,7 +117,7 @@ def _each_alone(chunks: int) -> list[IntArray]:
 
 
 @dataclass(slots=True)
-class _Heard:
+class _Shortened:
     """An example and the right answer's NLL in each of its hearings, as they come."""
 
     row: Relevance
@@ -138,7 +137,7 @@ class _Heard:
         return self.row._replace(relevance=found.tolist()) if self.row.status == OK else self.row
 
 
-def _requests(clips: Iterable[Decoded], corpus: str, hearings: Hearings, found: list[_Heard]) -> Iterator[Request]:
+def _requests(clips: Iterable[Clip], corpus: str, hearings: Hearings, found: list[_Shortened]) -> Iterator[Request]:
     """The hearings of each example; its place in `found` and the hearing's number are the request's id."""
     for example, audio, status in clips:
         check_may_train(example)
@@ -146,14 +145,14 @@ def _requests(clips: Iterable[Decoded], corpus: str, hearings: Hearings, found: 
         recording = None if audio is None else audio_hash(audio)
         wanted = hearings(chunks) if chunks else []
         row = Relevance(example.sample_id, example.source_id, corpus, example.question, recording, chunks, None, status)
-        found.append(_Heard(row, np.full(len(wanted), np.nan)))
+        found.append(_Shortened(row, np.full(len(wanted), np.nan)))
         if chunks == 1:  # nothing is left without it, and nothing to choose
             found[-1].nll[:] = 0.0
             continue
         at = len(found) - 1
         for place, chosen in enumerate(wanted):
             assert audio is not None
-            kept = Heard.of(example.audio, keep_chunks(audio, chosen))
+            kept = Excerpt.of(example.audio, keep_chunks(audio, chosen))
             yield Request(f"{at}/{place}", kept, example.question, example.choices, example.answer)
 
 
@@ -193,7 +192,7 @@ def read(path: Path) -> Oracle:
     return Oracle([Relevance(**row) for row in table.to_pylist()], made, hashlib.sha256(data).hexdigest())
 
 
-def description(corpus: Corpus, path: str, answerer: Answerer, options: Options) -> dict[str, Any]:
+def description(corpus: Corpus, path: str, answerer: Answerer, options: AnswerOptions) -> dict[str, Any]:
     """How a table is made, for its metadata."""
     return {
         "answerer": answerer.name,

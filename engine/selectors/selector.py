@@ -16,7 +16,7 @@ LEARNED_TIE = 2.0**-12  # far above what backends differ by (2e-5 at worst), far
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class SelectorInput:
     """What a selector may see of an example."""
 
     sample_id: str
@@ -36,7 +36,7 @@ class Selector(ABC):
         return None
 
     @abstractmethod
-    def scores(self, clips: Sequence[Clip]) -> list[FloatArray]:
+    def scores(self, clips: Sequence[SelectorInput]) -> list[FloatArray]:
         """One score per chunk (T,) for each clip, whatever else is in the batch."""
 
     def keep(self, scores: FloatArray, k: int) -> IntArray:
@@ -44,7 +44,7 @@ class Selector(ABC):
         return top_chunks(scores, k, self.tie)
 
 
-def check_finite(clips: Sequence[Clip]) -> None:
+def check_finite(clips: Sequence[SelectorInput]) -> None:
     """InputError for the first clip with a sample that is no number: its scores would mean nothing."""
     for clip in clips:
         if not np.isfinite(clip.audio).all():

@@ -128,9 +128,13 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
     keys = _curve_keys(paired)
     reference_answerer = rule.reference_answerer or gain.default_reference_answerer(keys)
     gain.check_reference_answerer(reference_answerer, keys)
-    arms = {claim.Arm(key.answerer, key.corpus, key.method, key.seed) for key in keys if key.stream == ANCHOR}
+    arms = {
+        claim.CandidateCurve(key.answerer, key.corpus, key.method, key.seed) for key in keys if key.stream == ANCHOR
+    }
     if plan is not None:
-        arms |= {claim.Arm(a, plan.corpus.name, arm.method, arm.seed) for a in plan.answerers for arm in plan.arms}
+        arms |= {
+            claim.CandidateCurve(a, plan.corpus.name, arm.method, arm.seed) for a in plan.answerers for arm in plan.arms
+        }
     candidates = claim.candidates(rule.candidates, arms)
     levels = claim.levels(rule, max(1, len(candidates)))
     claimed = claim.curve_keys(candidates, ANCHOR)

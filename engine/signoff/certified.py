@@ -17,7 +17,7 @@ from earmark.engine.signoff.excess import Observed
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.group_tests import GroupTest
 from earmark.engine.signoff.paired import Curve, CurveKey, Rows
-from earmark.engine.signoff.routing import Shares
+from earmark.engine.signoff.routing import AlphaShares
 from earmark.engine.signoff.rule import RAW_ITSELF, Failure, Interval, Judgement, Policy, Rule, Verdict
 from earmark.engine.signoff.units import units_of
 
@@ -38,7 +38,7 @@ class Levels(NamedTuple):
 class Routed(NamedTuple):
     """Tests of F families at B budgets, each at its share of alpha."""
 
-    shares: Shares
+    shares: AlphaShares
     p: FloatArray  # (F, B)
 
 
@@ -152,7 +152,7 @@ def routed(subjects: Mapping[Key, list[GroupTest]], tolerance: float, level: flo
     return found
 
 
-def _shares(families: Sequence[GroupTest], tolerance: float, level: float) -> Shares:
+def _shares(families: Sequence[GroupTest], tolerance: float, level: float) -> AlphaShares:
     def fewest(f: int, share: float) -> int:
         return families[f].fewest(tolerance, share)
 

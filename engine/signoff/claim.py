@@ -18,13 +18,13 @@ from earmark.engine.signoff.excess import Observed
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.listening import DEAF, FamilyHearing
 from earmark.engine.signoff.paired import Curve, CurveKey
-from earmark.engine.signoff.routing import Shares
+from earmark.engine.signoff.routing import AlphaShares
 from earmark.engine.signoff.rule import Failure, Policy, Rule
 
 BASELINES = ("uniform", "random")  # no candidates, unless they are declared or alone
 
 
-class Arm(NamedTuple):
+class CandidateCurve(NamedTuple):
     """A method in one of its seeds, under one answerer."""
 
     answerer: str
@@ -53,7 +53,7 @@ class Shipped(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class CandidateStop:
     """Where a candidate's walk stopped, and in which of its curves and partitions."""
 
     seed: int
@@ -68,7 +68,7 @@ class Decided:
     candidate: Candidate
     budget: float | None  # the smallest that passes with every larger one; None: none below 1 does
     retained: float | None  # mean share of audio there
-    stop: Stop | None
+    stop: CandidateStop | None
     policy: Policy | None  # that routing finds, whether it is claimed or not; None where there is one family
     partition: str | None  # by whose families it routes
     deaf: tuple[FamilyHearing, ...]  # families that no approval can rest on
@@ -85,7 +85,7 @@ class Judged(NamedTuple):
     tested: Tested
 
 
-def candidates(declared: Sequence[str], arms: Collection[Arm]) -> tuple[Candidate, ...]:
+def candidates(declared: Sequence[str], arms: Collection[CandidateCurve]) -> tuple[Candidate, ...]:
     """The declared candidates, or every method but the baselines; InputError for a name that nothing has.
 
     A name is METHOD, ANSWERER/METHOD or ANSWERER/CORPUS/METHOD, each with @SEED for one seed of it alone.
@@ -169,16 +169,16 @@ def _policy(candidate: Candidate, judged: Sequence[Judged], rule: Rule) -> Polic
         p.append(np.where(np.array(budgets) > barrier, tested, 1.0))
         kept.append(certified.mean_kept(one.curve, one.families)[:, at])
     split = [one.tested.claimed_routing.shares for one in judged if one.tested.claimed_routing is not None]
-    least = Shares(min(of.each for of in split), np.logical_and.reduce([of.tested for of in split]))
+    least = AlphaShares(min(of.each for of in split), np.logical_and.reduce([of.tested for of in split]))
     families = judged[0].families
     return routing.policy(np.max(p, axis=0), budgets, np.mean(kept, axis=0), families, rule.tolerances[0], least)
 
 
-def _stop(candidate: Candidate, judged: Sequence[Judged], rule: Rule, level: float) -> Stop | None:
+def _stop(candidate: Candidate, judged: Sequence[Judged], rule: Rule, level: float) -> CandidateStop | None:
     """The largest budget at which any curve fails under any partition; None where all pass to the end."""
     missing = [seed for seed in candidate.seeds if seed not in {one.curve.key.seed for one in judged}]
     if missing:
-        return Stop(missing[0], None, certified.absent(1.0, f"seed {missing[0]}"))
+        return CandidateStop(missing[0], None, certified.absent(1.0, f"seed {missing[0]}"))
     stops = [*_budgets_of_others(judged)]
     for one in judged:
         assert one.tested.claimed is not None, "a candidate's curves are tested at the claim's level"
@@ -188,21 +188,21 @@ def _stop(candidate: Candidate, judged: Sequence[Judged], rule: Rule, level: flo
             way, p, one.curve, one.families, one.observed, one.tested.groups, rule.tolerances[0], level, rule
         )
         if found is not None:
-            stops.append(Stop(one.curve.key.seed, None if found.missing else one.partition, found))
+            stops.append(CandidateStop(one.curve.key.seed, None if found.missing else one.partition, found))
     return max(stops, key=lambda stop: (stop.failure.budget, stop.failure.p), default=None)
 
 
-def _budgets_of_others(judged: Sequence[Judged]) -> list[Stop]:
+def _budgets_of_others(judged: Sequence[Judged]) -> list[CandidateStop]:
     """Budgets that one seed of a candidate has and another has not."""
     every = {budget for one in judged for budget in one.curve.budgets.tolist()}
     return [
-        Stop(one.curve.key.seed, None, certified.absent(max(lacking), f"seed {one.curve.key.seed}"))
+        CandidateStop(one.curve.key.seed, None, certified.absent(max(lacking), f"seed {one.curve.key.seed}"))
         for one in judged
         if (lacking := every - set(one.curve.budgets.tolist()))
     ]
 
 
-def _smallest(judged: Sequence[Judged], stop: Stop | None) -> float | None:
+def _smallest(judged: Sequence[Judged], stop: CandidateStop | None) -> float | None:
     """The smallest budget above a stop."""
     above = 0.0 if stop is None else stop.failure.budget
     return min((b for one in judged for b in one.curve.budgets.tolist() if above < b < 1), default=None)

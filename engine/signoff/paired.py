@@ -385,7 +385,7 @@ def _curve(
     )
 
 
-class _Column(NamedTuple):
+class _JoinedColumn(NamedTuple):
     """What a cell says beside its raw reference; shares are NaN where they are not known."""
 
     difference: FloatArray  # (n,)
@@ -397,13 +397,13 @@ class _Column(NamedTuple):
     probability: npt.NDArray[np.float32] | None
 
 
-def _column(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule) -> _Column:
+def _column(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule) -> _JoinedColumn:
     """A row without an answer on either side is harm: raw taken as right, compressed as wrong."""
     both = cell.ok & raw.cell.ok
     loss = raw.loss if cell is raw.cell else np.where(both, _loss(cell, rule, failed=1.0), 1.0)
     difference = np.zeros_like(loss) if cell is raw.cell else np.where(both, loss - raw.loss, 1.0)
     known = not (np.isnan(cell.nll[both]).any() or np.isnan(raw.cell.nll[both]).any())
-    return _Column(
+    return _JoinedColumn(
         difference,
         float(loss.mean()),
         _mean_known(cell.tokens),

@@ -45,7 +45,7 @@ class Guess(NamedTuple):
             raise InputError(f"icc {self.icc:g}", "is not in [0, 1]", "0.5 is a cautious guess")
 
 
-class Sweep(NamedTuple):
+class PlannedSweep(NamedTuple):
     """How much is to be evaluated beside raw audio and silence."""
 
     methods: int

@@ -51,30 +51,30 @@ class Suspect(NamedTuple):
         )
 
 
-class Found(NamedTuple):
+class SourceColumn(NamedTuple):
     """The recording of every row of a cell, and what else might be one."""
 
     source_id: pa.Array
     suspects: tuple[Suspect, ...]
 
 
-def of_cell(cell: store.Cell, files: Iterable[Path], declared: str | None) -> Found:
+def of_cell(cell: store.Cell, files: Iterable[Path], declared: str | None) -> SourceColumn:
     """The recordings of a raw cell's rows, by its source_id or a declared column; raises InputError."""
     if declared in (NONE, "sample_id"):
         values = len(cell.source_id.unique())
         overruled = (Suspect(str(cell.key), "source_id", values, len(cell), True),) if values < len(cell) else ()
-        return Found(cell.sample_id, overruled)
+        return SourceColumn(cell.sample_id, overruled)
     if declared is not None and declared != "source_id":
-        return Found(_column(cell, files, declared), ())
+        return SourceColumn(_column(cell, files, declared), ())
     if not cell.source_id.equals(cell.sample_id):
-        return Found(cell.source_id, ())
+        return SourceColumn(cell.source_id, ())
     others = _others(files)
     suspects = []
     for name in others.column_names:
         values = others[name].drop_null().unique().to_pylist()
         if 1 < len(values) < len(others) and _looks_like_recordings(name, values):
             suspects.append(Suspect(str(cell.key), name, len(values), len(others)))
-    return Found(cell.source_id, tuple(suspects))
+    return SourceColumn(cell.source_id, tuple(suspects))
 
 
 def looks_like_a_name(column: str) -> bool:

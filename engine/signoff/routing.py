@@ -19,14 +19,14 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 
-class Shares(NamedTuple):
+class AlphaShares(NamedTuple):
     """How alpha is split: equally among the families that can pass at what they get."""
 
     each: float
     tested: BoolArray  # (F,)
 
 
-def shares(alpha: float, units: Sequence[int], fewest: Callable[[int, float], int]) -> Shares:
+def shares(alpha: float, units: Sequence[int], fewest: Callable[[int, float], int]) -> AlphaShares:
     """The most families that can all be tested at an equal share, the ones with most to spare; by sizes alone.
 
     `units` are the independent units of each family, `fewest(f, level)` what family f needs to pass at a level.
@@ -37,12 +37,12 @@ def shares(alpha: float, units: Sequence[int], fewest: Callable[[int, float], in
             spare = [n / fewest(f, alpha / m) for f, n in enumerate(units)]
             chosen = np.zeros(len(units), dtype=np.bool_)
             chosen[sorted(range(len(units)), key=lambda f: (-spare[f], f))[:m]] = True
-            return Shares(alpha / m, chosen)
-    return Shares(alpha, np.zeros(len(units), dtype=np.bool_))
+            return AlphaShares(alpha / m, chosen)
+    return AlphaShares(alpha, np.zeros(len(units), dtype=np.bool_))
 
 
 def policy(
-    p: FloatArray, budgets: Sequence[float], kept: FloatArray, families: Families, tolerance: float, split: Shares
+    p: FloatArray, budgets: Sequence[float], kept: FloatArray, families: Families, tolerance: float, split: AlphaShares
 ) -> Policy:
     """Every family at the smallest budget that its walk reaches; p (F, B) of tests at `split.each`.
 

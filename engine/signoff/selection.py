@@ -127,7 +127,7 @@ def _mean(values: FloatArray | None, rows: npt.NDArray[np.bool_] | None = None) 
 # Scores of every recording under every question ----------------------------------------------------------------
 
 
-class Shares(NamedTuple):
+class ScoreShares(NamedTuple):
     """Shares of the sum of squares of the scores within recordings; they add up to 1, all NaN if nothing varies."""
 
     chunk: float  # some chunks are better under every question
@@ -135,7 +135,7 @@ class Shares(NamedTuple):
     interaction: float  # the question changes which chunks are better
 
 
-def shares(scores: Iterable[FloatArray]) -> Shares:
+def shares(scores: Iterable[FloatArray]) -> ScoreShares:
     """Two-way analysis of variance of scores (questions, chunks), one table per recording, summed over recordings."""
     sums = np.zeros(3)
     for table in scores:
@@ -145,4 +145,4 @@ def shares(scores: Iterable[FloatArray]) -> Shares:
         rest = centred - by_chunk[None, :] - by_question[:, None]
         sums += [questions * (by_chunk**2).sum(), chunks * (by_question**2).sum(), (rest**2).sum()]
     total = sums.sum()
-    return Shares(*(sums / total).tolist()) if total > 0 else Shares(*[float("nan")] * 3)
+    return ScoreShares(*(sums / total).tolist()) if total > 0 else ScoreShares(*[float("nan")] * 3)

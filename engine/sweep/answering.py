@@ -14,21 +14,21 @@ from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.prompt import letters
 from earmark.engine.answerers.request import OK, Answer, Progress, Request
 from earmark.engine.answerers.run import answer_all, identity
-from earmark.engine.answerers.scheduler import Options
-from earmark.engine.outcomes.plan_file import Curve, Level
+from earmark.engine.answerers.scheduler import AnswerOptions
+from earmark.engine.outcomes.plan_file import Arm, Step
 from earmark.engine.outcomes.schema import SILENCE
-from earmark.engine.sweep.choices import Clips, Kept
+from earmark.engine.sweep.choices import Clips, Cut
 from earmark.engine.sweep.folder import PENDING_ROW
 from earmark.engine.sweep.streams import Question, Streams
 
-Choices = Mapping[tuple[Curve, int], Kept]
+Choices = Mapping[tuple[Arm, int], Cut]
 
 
 class StoppedError(Exception):
     """Somebody asked to stop: what is left of the window is for the next run."""
 
 
-def requests(level: Level, clips: Clips, chosen: Choices, streams: Streams) -> Iterator[Request]:
+def requests(level: Step, clips: Clips, chosen: Choices, streams: Streams) -> Iterator[Request]:
     """What is asked about a window at a level: a request per curve and example that can be heard."""
     for place, curve in enumerate(level.curves):
         for number, one in enumerate(clips.heard):
@@ -40,7 +40,7 @@ def requests(level: Level, clips: Clips, chosen: Choices, streams: Streams) -> I
 
 def answer(
     answerer: Answerer,
-    options: Options,
+    options: AnswerOptions,
     requests: Sequence[Request],
     results: Path,
     report: Callable[[Progress], None],
@@ -55,7 +55,7 @@ def answer(
 
 
 def rows(
-    level: Level,
+    level: Step,
     clips: Clips,
     chosen: Choices,
     streams: Streams,

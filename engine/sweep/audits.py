@@ -16,14 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from earmark.engine.answerers.answerer import Answerer
-from earmark.engine.answerers.request import Heard, Request
+from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.answerers.run import flip_rate
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.engine.corpus.example import Audio, Example
 from earmark.engine.corpus.stream import hear
 from earmark.engine.interfaces.keep import Waveform, chunk_count, keep_chunks
 from earmark.engine.outcomes import atomic
-from earmark.engine.selectors.selector import Clip
+from earmark.engine.selectors.selector import SelectorInput
 from earmark.engine.sweep.prepared import Prepared
 from earmark.engine.sweep.windows import in_order
 
@@ -43,7 +43,7 @@ def _flips(run: Path, name: str) -> Path:
     return run / FLIPS / f"answerer={quote(name, safe='')}.json"
 
 
-def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer, options: Options) -> None:
+def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer, options: AnswerOptions) -> None:
     """Answer raw questions, spread over the corpus, twice."""
     wanted, n = prepared.spec.audits.flip_rate, prepared.survey.examples
     requests: list[Request] = []
@@ -51,7 +51,7 @@ def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer, options:
         audio, _ = hear(example.audio)
         if audio is not None and len(requests) < wanted:
             whole = keep_chunks(audio, np.arange(chunk_count(audio), dtype=np.int64))
-            heard = Heard.of(example.audio, whole)
+            heard = Excerpt.of(example.audio, whole)
             requests.append(Request(example.sample_id, heard, example.question, example.choices, example.answer))
     found = flip_rate(answerer, requests, options)
     content = {"asked": len(requests), "compared": found.compared, "changed": found.changed}
@@ -72,7 +72,7 @@ def grids(run: Path, prepared: Prepared) -> None:
     for key in missing:
         rows = []
         for example, audio in heard:
-            clips = [Clip(example.sample_id, audio, other.question) for other in asked]
+            clips = [SelectorInput(example.sample_id, audio, other.question) for other in asked]
             for other, scores in zip(asked, asking[key].scores(clips), strict=True):
                 rows.append({"audio": example.sample_id, "question": other.sample_id, "scores": scores})
         sink = pa.BufferOutputStream()

@@ -10,17 +10,17 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from earmark.engine.answerers.request import Heard
+from earmark.engine.answerers.request import Excerpt
 from earmark.engine.corpus import stream
 from earmark.engine.corpus.example import Audio, Waveform
 from earmark.engine.interfaces.budget import kept_chunks
 from earmark.engine.interfaces.keep import FloatArray, IntArray, chunk_count, keep_chunks
-from earmark.engine.outcomes.plan_file import Curve, Level
+from earmark.engine.outcomes.plan_file import Arm, Step
 from earmark.engine.outcomes.schema import NOT_ASKED, SILENCE, UNCOMPRESSED
-from earmark.engine.selectors.selector import Clip, Selector
+from earmark.engine.selectors.selector import Selector, SelectorInput
 from earmark.engine.sweep.folder import SweepFolder
 from earmark.engine.sweep.streams import Question, Streams
-from earmark.engine.sweep.windows import Window
+from earmark.engine.sweep.windows import Block
 
 SCORES_ROW = pa.schema(
     [
@@ -37,7 +37,7 @@ _NO_SELECTOR = (UNCOMPRESSED, SILENCE)  # methods that choose nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedClip:
     """A clip that is in memory already, as an answerer opens it."""
 
     name: str
@@ -62,10 +62,10 @@ class Silence:
         return np.zeros(self.samples, dtype=np.float32)
 
 
-class Kept(NamedTuple):
+class Cut(NamedTuple):
     """What may be heard of an example, or why nothing can be."""
 
-    heard: Heard | None
+    heard: Excerpt | None
     total: int  # chunks of the clip
     status: str
 
@@ -73,26 +73,26 @@ class Kept(NamedTuple):
 class Clips:
     """The clips of a window, each once, and what was kept of them."""
 
-    def __init__(self, window: Window, heard: Sequence[stream.Heard]) -> None:
+    def __init__(self, window: Block, heard: Sequence[stream.Clip]) -> None:
         self.window = window
         self.heard = heard
-        opened: dict[Audio, Opened] = {}
+        opened: dict[Audio, OpenedClip] = {}
         for one in heard:
             if one.audio is not None and one.example.audio not in opened:
-                opened[one.example.audio] = Opened(one.example.audio.name, len(opened), one.audio)
+                opened[one.example.audio] = OpenedClip(one.example.audio.name, len(opened), one.audio)
         self._opened = opened
-        self._made: dict[tuple[int, bytes], Heard] = {}
-        self._silence: dict[int, Heard] = {}
+        self._made: dict[tuple[int, bytes], Excerpt] = {}
+        self._silence: dict[int, Excerpt] = {}
 
-    def kept(self, number: int, chunks: IntArray) -> Heard:
+    def kept(self, number: int, chunks: IntArray) -> Excerpt:
         """These chunks of an example's clip; equal ones are cut and hashed once."""
         opened = self._opened[self.heard[number].example.audio]
         key = opened.number, chunks.tobytes()
         if key not in self._made:
-            self._made[key] = Heard.of(opened, keep_chunks(opened.audio, chunks))
+            self._made[key] = Excerpt.of(opened, keep_chunks(opened.audio, chunks))
         return self._made[key]
 
-    def silent(self, number: int) -> Heard:
+    def silent(self, number: int) -> Excerpt:
         """As much silence as an example's clip is long."""
         audio = self.heard[number].audio
         assert audio is not None, "there is a clip"
@@ -100,24 +100,24 @@ class Clips:
             silence = Silence(len(audio))
             waveform = silence.waveform()
             chunks = np.arange(chunk_count(waveform), dtype=np.int64)
-            self._silence[len(audio)] = Heard.of(silence, keep_chunks(waveform, chunks))
+            self._silence[len(audio)] = Excerpt.of(silence, keep_chunks(waveform, chunks))
         return self._silence[len(audio)]
 
 
 def choose(
-    folder: SweepFolder, level: Level, clips: Clips, selectors: Selectors, streams: Streams
-) -> dict[tuple[Curve, int], Kept]:
+    folder: SweepFolder, level: Step, clips: Clips, selectors: Selectors, streams: Streams
+) -> dict[tuple[Arm, int], Cut]:
     """What each curve keeps of each example of a window at the level's budget."""
     scores = _scores(folder, level, clips, selectors, streams)
-    found: dict[tuple[Curve, int], Kept] = {}
+    found: dict[tuple[Arm, int], Cut] = {}
     for curve in level.curves:
         for number, one in enumerate(clips.heard):
             if one.audio is None:
-                found[curve, number] = Kept(None, 0, f"audio: {one.status}")
+                found[curve, number] = Cut(None, 0, f"audio: {one.status}")
                 continue
             total = chunk_count(one.audio)
             if curve.method == SILENCE:
-                found[curve, number] = Kept(clips.silent(number), total, stream.OK)
+                found[curve, number] = Cut(clips.silent(number), total, stream.OK)
                 continue
             k = kept_chunks(level.budget, total)
             if curve.method == UNCOMPRESSED:
@@ -125,13 +125,13 @@ def choose(
             else:
                 of_clip = scores[curve, one.example.sample_id]
                 chunks = selectors[curve.method, curve.seed].keep(of_clip, k)
-            found[curve, number] = Kept(clips.kept(number, chunks), total, stream.OK)
+            found[curve, number] = Cut(clips.kept(number, chunks), total, stream.OK)
     return found
 
 
 def without_failed(
-    chosen: Mapping[tuple[Curve, int], Kept], clips: Clips, failed: Mapping[Curve, Mapping[str, str]]
-) -> dict[tuple[Curve, int], Kept]:
+    chosen: Mapping[tuple[Arm, int], Cut], clips: Clips, failed: Mapping[Arm, Mapping[str, str]]
+) -> dict[tuple[Arm, int], Cut]:
     """What is asked about: not the examples whose raw answer failed. `failed` has their statuses, by the curve that is
     compared with them and by sample.
     """
@@ -139,13 +139,13 @@ def without_failed(
     for (curve, number), kept in chosen.items():
         raw = failed.get(curve, {}).get(clips.heard[number].example.sample_id)
         if raw is not None:
-            found[curve, number] = Kept(None, kept.total, f"{NOT_ASKED}{raw}")
+            found[curve, number] = Cut(None, kept.total, f"{NOT_ASKED}{raw}")
     return found
 
 
 def _scores(
-    folder: SweepFolder, level: Level, clips: Clips, selectors: Selectors, streams: Streams
-) -> dict[tuple[Curve, str], FloatArray]:
+    folder: SweepFolder, level: Step, clips: Clips, selectors: Selectors, streams: Streams
+) -> dict[tuple[Arm, str], FloatArray]:
     """The scores of a window; selectors are asked at the first budget of a phase only."""
     curves = [curve for curve in level.curves if curve.method not in _NO_SELECTOR]
     if not curves:
@@ -158,12 +158,12 @@ def _scores(
     names = zip(*(table[name].to_pylist() for name in ("method", "seed", "stream", "sample_id")), strict=True)
     values = table["scores"]
     return {
-        (Curve(method, seed, stream_), sample_id): values[row].values.to_numpy()
+        (Arm(method, seed, stream_), sample_id): values[row].values.to_numpy()
         for row, (method, seed, stream_, sample_id) in enumerate(names)
     }
 
 
-def _asked(curves: Sequence[Curve], clips: Clips, selectors: Selectors, streams: Streams) -> pa.Table:
+def _asked(curves: Sequence[Arm], clips: Clips, selectors: Selectors, streams: Streams) -> pa.Table:
     rows = []
     for curve in curves:
         selector = selectors[curve.method, curve.seed]
@@ -171,7 +171,7 @@ def _asked(curves: Sequence[Curve], clips: Clips, selectors: Selectors, streams:
         for number, one in enumerate(clips.heard):
             if one.audio is not None:
                 question = streams.selectors(curve.stream, clips.window.first + number, Question.of(one.example))
-                shown.append(Clip(one.example.sample_id, one.audio, question.text if selector.asks else None))
+                shown.append(SelectorInput(one.example.sample_id, one.audio, question.text if selector.asks else None))
         for clip, scores in zip(shown, selector.scores(shown), strict=True):
             rows.append({**curve._asdict(), "sample_id": clip.sample_id, "scores": scores})
     return pa.Table.from_pylist(rows, schema=SCORES_ROW)

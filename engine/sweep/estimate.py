@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from earmark.engine.answerers.plan import make_plan
+from earmark.engine.answerers.plan import make_forest
 from earmark.engine.corpus.stream import stream
 from earmark.engine.spec import Spec
 from earmark.engine.sweep import answering
@@ -17,7 +17,7 @@ from earmark.engine.sweep.choices import Clips, choose
 from earmark.engine.sweep.folder import SweepFolder
 from earmark.engine.sweep.prepared import Prepared, prepare
 from earmark.engine.sweep.run import Load, decoders, load, options
-from earmark.engine.sweep.windows import Window, windows
+from earmark.engine.sweep.windows import Block, windows
 
 RECORDINGS = 6
 
@@ -67,7 +67,7 @@ def measure(spec: Spec, load: Load = load) -> Estimate:
                 requests = list(answering.requests(level, clips, chosen, prepared.streams))
                 with folder.answers(asked.name, 0) as results:
                     answering.answer(answerer, how, requests, results, lambda _: None, lambda: False)
-                plan = make_plan(requests, answerer.template, answerer.shape, answerer.tokenize, (), how.split)
+                plan = make_forest(requests, answerer.template, answerer.shape, answerer.tokenize, (), how.split)
                 alone += plan.cost_alone().flops
             took += time.monotonic() - began
             spent += answerer.counted.flops - before
@@ -77,7 +77,7 @@ def measure(spec: Spec, load: Load = load) -> Estimate:
         return Estimate(_evaluations(prepared), 1 - spent / alone if alone else 0.0, took * scale)
 
 
-def _decoding(window: Window) -> float:
+def _decoding(window: Block) -> float:
     """Seconds to decode a window whose files were read before."""
     began = time.monotonic()
     for _ in stream(window.examples, workers=0):

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from earmark.engine import spec as specs
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import atomic, store
-from earmark.engine.outcomes.plan_file import PLAN, Curve, Level, PlanFile, differing, read_plan
+from earmark.engine.outcomes.plan_file import PLAN, Arm, PlanFile, Step, differing, read_plan
 from earmark.engine.outcomes.schema import OK, ROW, CellKey
 
 SPEC = "spec.toml"
@@ -89,15 +89,15 @@ class SweepFolder:
 
     # Windows -----------------------------------------------------------------------------------------------
 
-    def pending(self, answerer: str, level: Level) -> Path:
+    def pending(self, answerer: str, level: Step) -> Path:
         """Where the windows of a level are."""
         return self.run / "pending" / f"answerer={quote(answerer, safe='')}" / level.name
 
-    def windows(self, answerer: str, level: Level) -> list[int]:
+    def windows(self, answerer: str, level: Step) -> list[int]:
         """Those that are done; a level whose cells are complete has none left."""
         return sorted(int(path.stem[-5:]) for path in self.pending(answerer, level).glob("window-*.parquet"))
 
-    def write_window(self, answerer: str, level: Level, number: int, rows: pa.Table) -> None:
+    def write_window(self, answerer: str, level: Step, number: int, rows: pa.Table) -> None:
         """The rows of a window for every cell of a level, a row group each."""
         each = len(rows) // len(level.curves)
         self._write(self.pending(answerer, level) / f"window-{number:05d}.parquet", rows, each)
@@ -143,11 +143,11 @@ class SweepFolder:
 
     # Cells -------------------------------------------------------------------------------------------------
 
-    def has(self, keys: Mapping[Curve, CellKey]) -> bool:
+    def has(self, keys: Mapping[Arm, CellKey]) -> bool:
         """Whether all these cells are complete."""
         return all((self.run / str(key)).exists() for key in keys.values())
 
-    def complete(self, answerer: str, corpus: str, level: Level, windows: int) -> bool:
+    def complete(self, answerer: str, corpus: str, level: Step, windows: int) -> bool:
         """Turn the windows of a level into cells, if all of them are done; whether its cells are complete now."""
         keys = level.keys(answerer, corpus)
         if not self.has(keys):
@@ -163,7 +163,7 @@ class SweepFolder:
         shutil.rmtree(self.pending(answerer, level), ignore_errors=True)
         return True
 
-    def rows(self, answerer: str, level: Level, curve: Curve, windows: Sequence[int]) -> pa.Table:
+    def rows(self, answerer: str, level: Step, curve: Arm, windows: Sequence[int]) -> pa.Table:
         """The rows of a cell in these windows, in the order of the corpus."""
         folder, place = self.pending(answerer, level), level.curves.index(curve)
         files = (pq.ParquetFile(folder / f"window-{number:05d}.parquet") for number in windows)
@@ -178,7 +178,7 @@ class SweepFolder:
             if not (into / str(key)).exists():
                 raise
 
-    def failed(self, answerer: str, corpus: str, level: Level, curve: Curve, number: int) -> Mapping[str, str]:
+    def failed(self, answerer: str, corpus: str, level: Step, curve: Arm, number: int) -> Mapping[str, str]:
         """Status by sample of the rows of a raw reference that failed: those of a window that is done, or of all
         windows once they have become its cell.
         """

@@ -6,37 +6,37 @@ A level is complete before the next one begins. Pure: knows a spec and which met
 
 from collections.abc import Collection, Sequence
 
-from earmark.engine.outcomes.plan_file import RAW_LEVEL, SILENCE_LEVEL, Curve, Level
+from earmark.engine.outcomes.plan_file import RAW_LEVEL, SILENCE_LEVEL, Arm, Step
 from earmark.engine.outcomes.schema import ANCHOR, SILENCE, UNCOMPRESSED
 from earmark.engine.signoff.gain import AGNOSTIC, CONDITIONED
 from earmark.engine.spec import Spec
 
 
-def levels(spec: Spec, asking: Collection[str]) -> tuple[Level, ...]:
+def levels(spec: Spec, asking: Collection[str]) -> tuple[Step, ...]:
     """All levels of an answerer; `asking` are the methods whose selector reads the question."""
     made = [
-        Level(RAW_LEVEL, 1.0, (Curve(UNCOMPRESSED, 0, ANCHOR),)),
-        Level(SILENCE_LEVEL, 1.0, (Curve(SILENCE, 0, ANCHOR),)),
+        Step(RAW_LEVEL, 1.0, (Arm(UNCOMPRESSED, 0, ANCHOR),)),
+        Step(SILENCE_LEVEL, 1.0, (Arm(SILENCE, 0, ANCHOR),)),
     ]
-    anchors = tuple(Curve(method.name, seed, ANCHOR) for method in spec.methods for seed in method.seeds)
-    made += [Level(f"anchor-{budget!r}", budget, anchors) for budget in spec.budgets]
+    anchors = tuple(Arm(method.name, seed, ANCHOR) for method in spec.methods for seed in method.seeds)
+    made += [Step(f"anchor-{budget!r}", budget, anchors) for budget in spec.budgets]
     naive = naive_streams(spec)
     with_partners = {*asking, *(name.removesuffix(CONDITIONED) + AGNOSTIC for name in asking)}
     others = [
-        Curve(method.name, seed, stream)
+        Arm(method.name, seed, stream)
         for method in spec.methods
         for seed in method.seeds
         for stream in (*permuted_streams(spec), *naive)
         if method.name in (with_partners if stream in naive else asking)
     ]
     if naive and others:  # the answerer gets other questions there: they have a raw reference of their own
-        made.append(Level("streams-1", 1.0, tuple(Curve(UNCOMPRESSED, 0, stream) for stream in naive)))
+        made.append(Step("streams-1", 1.0, tuple(Arm(UNCOMPRESSED, 0, stream) for stream in naive)))
     if others:
-        made += [Level(f"streams-{budget!r}", budget, tuple(others)) for budget in spec.budgets]
+        made += [Step(f"streams-{budget!r}", budget, tuple(others)) for budget in spec.budgets]
     return tuple(made)
 
 
-def references(levels: Sequence[Level], level: Level) -> dict[Curve, tuple[Level, Curve]]:
+def references(levels: Sequence[Step], level: Step) -> dict[Arm, tuple[Step, Arm]]:
     """With which raw reference each curve of a level is compared: that of its own stream, or the anchor's."""
     raw = {curve.stream: (of, curve) for of in levels for curve in of.curves if curve.method == UNCOMPRESSED}
     return {curve: raw.get(curve.stream, raw[ANCHOR]) for curve in level.curves if curve.method != UNCOMPRESSED}

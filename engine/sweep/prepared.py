@@ -12,7 +12,7 @@ from earmark.engine.corpus import partitions
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.partitions import Partition
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.plan_file import SCHEMA, Level, PlanFile, labels_hash, rule_content
+from earmark.engine.outcomes.plan_file import SCHEMA, PlanFile, Step, labels_hash, rule_content
 from earmark.engine.outcomes.store import PARTITIONS
 from earmark.engine.selectors.loading import load
 from earmark.engine.spec import PartitionsSpec, Spec
@@ -32,14 +32,14 @@ class Prepared:
     spec: Spec
     corpus: Corpus
     survey: Survey
-    levels: tuple[Level, ...]
+    levels: tuple[Step, ...]
     selectors: Selectors
     streams: Streams
     family_of: Mapping[str, str]  # by sample: the first partition
 
 
 def _content(
-    spec: Spec, corpus: Corpus, counted: Survey, levels: Sequence[Level], selectors: Selectors
+    spec: Spec, corpus: Corpus, counted: Survey, levels: Sequence[Step], selectors: Selectors
 ) -> dict[str, Any]:
     """What a plan.json says is to be done, without the rule."""
     return {

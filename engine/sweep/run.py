@@ -12,16 +12,16 @@ from typing import NamedTuple
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.answerer import load as load_answerer
 from earmark.engine.answerers.request import Progress
-from earmark.engine.answerers.scheduler import MIB, Options
+from earmark.engine.answerers.scheduler import MIB, AnswerOptions
 from earmark.engine.corpus.stream import stream
-from earmark.engine.outcomes.plan_file import Curve, Level
+from earmark.engine.outcomes.plan_file import Arm, Step
 from earmark.engine.spec import AnswererSpec, MachineSpec, Spec
 from earmark.engine.sweep import answering, audits, cards, preview
 from earmark.engine.sweep.choices import Clips, choose, without_failed
 from earmark.engine.sweep.folder import SweepFolder
 from earmark.engine.sweep.order import references
 from earmark.engine.sweep.prepared import Prepared, prepare
-from earmark.engine.sweep.windows import WHOLE, Shard, Window, windows
+from earmark.engine.sweep.windows import WHOLE, Block, Shard, windows
 
 Load = Callable[[AnswererSpec, MachineSpec], Answerer]
 Report = Callable[[str, int, int], None]  # what, answers there are, answers in all
@@ -41,9 +41,9 @@ def load(asked: AnswererSpec, machine: MachineSpec) -> Answerer:
     return load_answerer(asked.model, machine.device, asked.dtype)
 
 
-def options(asked: AnswererSpec, machine: MachineSpec) -> Options:
+def options(asked: AnswererSpec, machine: MachineSpec) -> AnswerOptions:
     """How it answers, and within what memory."""
-    return Options(
+    return AnswerOptions(
         generate=asked.generate,
         split=asked.split,
         batch_tokens=machine.batch_tokens,
@@ -79,7 +79,7 @@ def run(
     first = total if limit is None else min(-(-limit // spec.window), total)
     audited = first == total and shard.index == 0
     ours = [number for number in range(first) if shard.has(number)]
-    meter = _Meter(prepared, ours, report)
+    meter = _SweepMeter(prepared, ours, report)
     loaded = _Loaded(load, spec.machine)
     for asked, levels in _turns(prepared):
         if audited and audits.flips_missing(out, prepared, asked.name):
@@ -109,7 +109,7 @@ def run(
     return Swept(False, complete, preview.make(folder, prepared, first) if looked else None)
 
 
-def _turns(prepared: Prepared) -> Iterator[tuple[AnswererSpec, list[Level]]]:
+def _turns(prepared: Prepared) -> Iterator[tuple[AnswererSpec, list[Step]]]:
     """What verdicts need for all answerers, then permuted questions, from the answerer on that is loaded already."""
     answerers = prepared.spec.answerers
     for asked in answerers:
@@ -149,7 +149,7 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
     return complete
 
 
-def _missing(folder: SweepFolder, prepared: Prepared, answerer: str, level: Level, ours: list[int]) -> list[int]:
+def _missing(folder: SweepFolder, prepared: Prepared, answerer: str, level: Step, ours: list[int]) -> list[int]:
     """Our windows of a level that are still to be answered."""
     if folder.has(level.keys(answerer, prepared.corpus.name)):
         return []
@@ -158,8 +158,8 @@ def _missing(folder: SweepFolder, prepared: Prepared, answerer: str, level: Leve
 
 
 def _failed(
-    folder: SweepFolder, prepared: Prepared, answerer: str, level: Level, window: Window
-) -> dict[Curve, Mapping[str, str]]:
+    folder: SweepFolder, prepared: Prepared, answerer: str, level: Step, window: Block
+) -> dict[Arm, Mapping[str, str]]:
     """The samples of a window whose raw answer failed, with its status, for every curve of a level."""
     raw = references(prepared.levels, level)
     statuses = {
@@ -169,10 +169,10 @@ def _failed(
     return {curve: statuses[reference] for curve, reference in raw.items()}
 
 
-def _heard(prepared: Prepared, tasks: list[tuple[Level, int]]) -> Iterator[tuple[Level, Window, Clips]]:
+def _heard(prepared: Prepared, tasks: list[tuple[Step, int]]) -> Iterator[tuple[Step, Block, Clips]]:
     """The windows that are to be answered, with their clips; decoded ahead, one pass over the audio for each level."""
 
-    def each() -> Iterator[tuple[Level, Window]]:
+    def each() -> Iterator[tuple[Step, Block]]:
         for level in prepared.levels:
             wanted = {number for of, number in tasks if of is level}
             if wanted:
@@ -185,7 +185,7 @@ def _heard(prepared: Prepared, tasks: list[tuple[Level, int]]) -> Iterator[tuple
         yield level, window, Clips(window, list(islice(clips, len(window.examples))))
 
 
-class _Meter:
+class _SweepMeter:
     """What is said while waiting: answers there are, and in all."""
 
     def __init__(self, prepared: Prepared, ours: list[int], report: Report) -> None:
@@ -199,7 +199,7 @@ class _Meter:
         self._name = ""
         self._began: float | None = None  # the first window
 
-    def found(self, answerer: str, levels: list[Level], tasks: list[tuple[Level, int]]) -> None:
+    def found(self, answerer: str, levels: list[Step], tasks: list[tuple[Step, int]]) -> None:
         """An answerer's turn; what is no task is there already."""
         self._name = answerer
         self._done += sum(len(level.curves) for level in levels) * self._examples
@@ -215,7 +215,7 @@ class _Meter:
         saved = f"{progress.share_saved:.0%} of the work saved"
         self._report(f"{self._name}: {rate:,.0f} answers/s, {saved}, {left} left:", done, self._total)
 
-    def window(self, level: Level, window: Window) -> None:
+    def window(self, level: Step, window: Block) -> None:
         """A window is done."""
         answers = len(level.curves) * len(window.examples)
         self._done += answers

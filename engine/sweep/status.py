@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.plan_file import RAW_LEVEL, Level, PlanFile
+from earmark.engine.outcomes.plan_file import RAW_LEVEL, PlanFile, Step
 from earmark.engine.sweep.folder import SweepFolder
 from earmark.engine.sweep.preview import MARK
 
 
-class LevelStatus(NamedTuple):
+class StepStatus(NamedTuple):
     """One level of one answerer."""
 
     answerer: str
-    level: Level
+    level: Step
     done: int  # windows
     windows: int
     complete: bool  # its cells are there
@@ -24,7 +24,7 @@ class Status(NamedTuple):
 
     run: Path
     plan: PlanFile
-    levels: tuple[LevelStatus, ...]
+    levels: tuple[StepStatus, ...]
 
     @property
     def complete(self) -> bool:
@@ -54,7 +54,7 @@ class Status(NamedTuple):
     def _compressed(self) -> set[str]:
         return {entry.answerer for entry in self.levels if entry.complete and entry.level.compressed}
 
-    def _in(self, entry: LevelStatus) -> int:
+    def _in(self, entry: StepStatus) -> int:
         return len(entry.level.curves) * self.plan.corpus.examples
 
 
@@ -69,5 +69,5 @@ def status(run: Path) -> Status:
         for level in plan.levels:
             complete = folder.has(level.keys(answerer, plan.corpus.name))
             done = plan.corpus.windows if complete else len(folder.windows(answerer, level))
-            found.append(LevelStatus(answerer, level, done, plan.corpus.windows, complete))
+            found.append(StepStatus(answerer, level, done, plan.corpus.windows, complete))
     return Status(run, plan, tuple(found))

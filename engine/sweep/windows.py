@@ -14,7 +14,7 @@ from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Audio, Example
 
 
-class Window(NamedTuple):
+class Block(NamedTuple):
     """Examples about the recordings of a few sources, in the order of the corpus."""
 
     number: int
@@ -66,7 +66,7 @@ def in_order(corpus: Corpus) -> Iterator[Example]:
     yield from sorted(examples, key=lambda example: (of_source[example.source_id], of_audio[example.audio]))
 
 
-def windows(corpus: Corpus, size: int) -> Iterator[Window]:
+def windows(corpus: Corpus, size: int) -> Iterator[Block]:
     """The corpus, at most `size` recordings at a time, unless one source has more."""
     held: list[Example] = []
     number = first = recordings = 0
@@ -74,13 +74,13 @@ def windows(corpus: Corpus, size: int) -> Iterator[Window]:
         source = list(group)
         more = _recordings(source)
         if held and recordings + more > size:
-            yield Window(number, first, tuple(held))
+            yield Block(number, first, tuple(held))
             number, first, recordings = number + 1, first + len(held), 0
             held = []
         held += source
         recordings += more
     if held:
-        yield Window(number, first, tuple(held))
+        yield Block(number, first, tuple(held))
 
 
 def _recordings(examples: Sequence[Example]) -> int:

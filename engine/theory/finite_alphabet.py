@@ -22,7 +22,7 @@ _HANDOVER = 1e-2  # of the least tolerance: where the barrier ends
 _EXACT = {f"{side}_feasibility_tolerance": 1e-10 for side in ("primal", "dual")}  # HiGHS's least; 1e-7 leaves gaps
 
 
-class Rate(NamedTuple):
+class ChannelRate(NamedTuple):
     """A frontier in bits, and the proof that it is one."""
 
     bits: float  # of the channel
@@ -32,7 +32,7 @@ class Rate(NamedTuple):
     price: FloatArray  # (Q,)
 
 
-class Length(NamedTuple):
+class CodeLength(NamedTuple):
     """A frontier in expected code length, and the proof that it is one."""
 
     tokens: float
@@ -40,7 +40,7 @@ class Length(NamedTuple):
     gap: float
 
 
-def rate(of: Task, eps: float | FloatArray) -> Rate:
+def rate(of: Task, eps: float | FloatArray) -> ChannelRate:
     """The query-agnostic frontier: one interface must serve every query (3.9, E.57)."""
     distortion = action_tuples(of)
     tolerance = _tolerances(of, eps)
@@ -61,7 +61,7 @@ def conditioned_rate(of: Task, eps: float | FloatArray) -> float:
     return float(of.prior @ np.array(bits))
 
 
-def length(of: Task, eps: float | FloatArray, lengths: FloatArray) -> Length:
+def length(of: Task, eps: float | FloatArray, lengths: FloatArray) -> CodeLength:
     """The fewest expected tokens where a tuple of actions costs lengths (A,): a linear program (E.59)."""
     d, tolerance = action_tuples(of), _tolerances(of, eps)
     x, a, _ = d.shape
@@ -87,7 +87,7 @@ def length(of: Task, eps: float | FloatArray, lengths: FloatArray) -> Length:
     bound = float(of.audio @ np.where(usable, lengths + d @ price, np.inf).min(axis=1) - price @ tolerance)
     channel = _within(of.audio, np.maximum(found.x, 0.0).reshape(x, a), d, tolerance, usable)
     tokens = float(of.audio @ channel @ lengths)
-    return Length(tokens, channel, closed(tokens, bound))
+    return CodeLength(tokens, channel, closed(tokens, bound))
 
 
 def conditioned_length(of: Task, eps: float | FloatArray, lengths: FloatArray) -> float:
@@ -111,7 +111,7 @@ def _tolerances(of: Task, eps: float | FloatArray) -> FloatArray:
     return tolerance
 
 
-def _solve(audio: FloatArray, distortion: FloatArray, eps: FloatArray, allowed: npt.NDArray[np.bool_]) -> Rate:
+def _solve(audio: FloatArray, distortion: FloatArray, eps: FloatArray, allowed: npt.NDArray[np.bool_]) -> ChannelRate:
     """Distortions (X, A, Q) with tolerances (Q,) > 0, and which pairs (X, A) may be used at all."""
     allowed_tuples = allowed.any(axis=0)
     d, usable = distortion[:, allowed_tuples], allowed[:, allowed_tuples]
@@ -143,7 +143,7 @@ def _solve(audio: FloatArray, distortion: FloatArray, eps: FloatArray, allowed: 
 
         return Local(float(slope @ v), slope, np.concatenate([log_sum, -v[n_x:]]), jacobian, hessian)
 
-    def proof(at: Optimum) -> Rate:
+    def proof(at: Optimum) -> ChannelRate:
         """The channel that the multipliers are a multiple of, and the nearest feasible point of the dual."""
         v = np.concatenate([at.v[:n_x], np.maximum(at.v[n_x:], 0.0)])
         log_sum, share = log_mass(v)
@@ -151,7 +151,7 @@ def _solve(audio: FloatArray, distortion: FloatArray, eps: FloatArray, allowed: 
         channel = np.zeros(allowed.shape)
         channel[:, allowed_tuples] = _within(audio, share * at.multipliers[:n_a], d, eps, usable)
         bits, bound = mutual_information(audio, channel), float(audio @ u - eps @ price) / float(np.log(2))
-        return Rate(bits, channel, bits - bound, u, price)
+        return ChannelRate(bits, channel, bits - bound, u, price)
 
     start = np.concatenate([np.full(n_x, -1.0), np.ones(n_q)])
     last = _HANDOVER * float(np.min(eps, initial=1e-4))

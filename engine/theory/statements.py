@@ -24,7 +24,7 @@ class Statement(NamedTuple):
     cells: Callable[[], Iterator[float]]  # the deviations, one per instance
 
 
-class Finding(NamedTuple):
+class StatementResult(NamedTuple):
     """What the instances of a statement showed."""
 
     where: str
@@ -36,7 +36,7 @@ class Finding(NamedTuple):
     reason: str | None  # why it does not hold
 
 
-def verify(statement: Statement) -> Finding:
+def verify(statement: Statement) -> StatementResult:
     """Check its cells, up to the first that fails to compute at all."""
     deviations: list[float] = []
     reason = None
@@ -50,7 +50,7 @@ def verify(statement: Statement) -> Finding:
     numbers = bool(deviations) and all(np.isfinite(deviations))
     worst = max(deviations) if numbers else None
     where, claim, tolerance, _ = statement
-    return Finding(where, claim, len(deviations), worst, tolerance, reason is None, reason)
+    return StatementResult(where, claim, len(deviations), worst, tolerance, reason is None, reason)
 
 
 def _random(check: Callable[[Random], float]) -> Callable[[], Iterator[float]]:

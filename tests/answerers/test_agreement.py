@@ -7,9 +7,9 @@ from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
 from earmark.engine.answerers.answerer import load
 from earmark.engine.answerers.prompt import QWEN2_AUDIO, letters
-from earmark.engine.answerers.request import Heard, Request
+from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.answerers.run import answer_all
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.engine.answerers.tiny import FOLDERS
 from earmark.engine.corpus.synthetic.corpus import examples
 from earmark.engine.corpus.synthetic.splits import Split
@@ -25,10 +25,10 @@ def test_questions_get_the_same_letter_and_likelihood(name: str, questions: int)
     asked = list(examples(Split.CERTIFICATION, 84, first=7_000))[:questions]
     kept = [keep_chunks(row.audio.waveform(), np.sort(rng.permutation(10)[: rng.choice([1, 3, 10])])) for row in asked]
     requests = [
-        Request(row.sample_id, Heard.of(row.audio, heard), row.question, row.choices, row.answer)
+        Request(row.sample_id, Excerpt.of(row.audio, heard), row.question, row.choices, row.answer)
         for row, heard in zip(asked, kept, strict=True)
     ]
-    answers = {answer.id: answer for answer in answer_all(load(name), requests, Options())}
+    answers = {answer.id: answer for answer in answer_all(load(name), requests, AnswerOptions())}
 
     processor = AutoProcessor.from_pretrained(FOLDERS[name])
     model = Qwen2AudioForConditionalGeneration.from_pretrained(FOLDERS[name]).eval()

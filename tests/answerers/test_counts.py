@@ -14,9 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode, mm_flop
 from earmark.engine.answerers.batches import Limits, foreseen, make_batches
 from earmark.engine.answerers.compiled_encoder import CompiledConvolution
 from earmark.engine.answerers.cost import Cost
-from earmark.engine.answerers.plan import make_plan
+from earmark.engine.answerers.plan import make_forest
 from earmark.engine.answerers.run import answer_all
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.kernels import attention
 
 
@@ -25,17 +25,17 @@ def test_what_was_foreseen_is_what_was_run(questions: int) -> None:
     """Encoder frames, decoder tokens and FLOPs, padding included, to the last one; and what that saves."""
     answerer = fakes.qwen2_audio(tiny_mel=True)
     requests = fakes.paper_shaped(4, questions)
-    options = Options(batch_tokens=1024)
-    plan = make_plan(requests, answerer.template, answerer.shape, answerer.tokenize)
-    batches = list(make_batches(plan, Limits(options.batch_tokens, options.kv_bytes, options.window_clips)))
+    options = AnswerOptions(batch_tokens=1024)
+    forest = make_forest(requests, answerer.template, answerer.shape, answerer.tokenize)
+    batches = list(make_batches(forest, Limits(options.batch_tokens, options.kv_bytes, options.window_clips)))
     answerer._prefix = None  # computed once per process: count it here
     before = answerer.counted
     assert len(list(answer_all(answerer, requests, options))) == len(requests) == 26 * 4 * questions
     counted = difference(answerer.counted, before)
-    assert counted == foreseen(plan, batches)
+    assert counted == foreseen(forest, batches)
 
-    planned, alone = plan.cost(), plan.cost_alone()
-    distinct = sum(1 for _ in plan.questions())
+    planned, alone = forest.cost(), forest.cost_alone()
+    distinct = sum(1 for _ in forest.pieces())
     assert 0.5 < distinct / len(requests) < 0.62  # b = 1 is raw; .05 and .1 keep the same chunk
     for name, at_least in (("encoder_frames", {2: 7.5, 6: 15}), ("decoder_tokens", {2: 2.7, 6: 3.7})):
         assert getattr(alone, name) / getattr(counted, name) > at_least[questions]
@@ -96,11 +96,11 @@ def test_counted_flops_are_those_that_torch_counts(model: str, monkeypatch: pyte
 
 def mel_windows(answerer: Any) -> list[int]:
     """Frames that the encoding above computes anew: torch counts their mel product, we do not."""
-    from earmark.engine.answerers.mel import _Kept
+    from earmark.engine.answerers.mel import _KeptFrames
 
     frames = answerer.shape.encoder.run_frames(answerer.shape.encoder.valid_frames(148_800)) + 2
     samples = fakes.sound(1, 9.3)
-    return [len(_Kept(samples, chunks, answerer.mel).stale(frames)) for chunks in (range(10), [2, 5])]
+    return [len(_KeptFrames(samples, chunks, answerer.mel).stale(frames)) for chunks in (range(10), [2, 5])]
 
 
 def test_the_naive_count_is_that_of_the_plain_model() -> None:
@@ -117,11 +117,11 @@ def test_the_naive_count_is_that_of_the_plain_model() -> None:
 def test_batch_size_changes_padding_only() -> None:
     answerer = fakes.FakeAnswerer()
     requests = fakes.paper_shaped(3, 2)
-    plan = make_plan(requests, answerer.template, answerer.shape, answerer.tokenize)
-    least = plan.cost()
+    forest = make_forest(requests, answerer.template, answerer.shape, answerer.tokenize)
+    least = forest.cost()
     wide = Limits(4096, 1 << 30, 64)
     for limits in (wide, replace(wide, tokens=1), replace(wide, window_clips=1)):
-        cost = foreseen(plan, list(make_batches(plan, limits)))
+        cost = foreseen(forest, list(make_batches(forest, limits)))
         assert cost.decoder_tokens >= least.decoder_tokens
         assert cost.encoder_frames >= least.encoder_frames
         if limits.tokens == 1:

@@ -13,7 +13,7 @@ import pytest
 from earmark.engine.answerers.answerer import load
 from earmark.engine.answerers.request import Request
 from earmark.engine.answerers.run import answer_all
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.engine.answerers.tiny import FOLDERS
 from earmark.engine.errors import InputError
 
@@ -44,8 +44,8 @@ def test_a_folder_answers_as_the_model_that_was_saved(tmp_path: Path, tiny_mel: 
 def test_the_embedded_answerer_answers_as_its_twin(generate: int) -> None:
     answerer = load("tiny")
     requests = fakes.paper_shaped(1, 2)[:20]
-    twin = {a.id: a for a in answer_all(answerer, requests, Options(generate, reuse=False))}
-    for got in answer_all(answerer, requests, Options(generate)):
+    twin = {a.id: a for a in answer_all(answerer, requests, AnswerOptions(generate, reuse=False))}
+    for got in answer_all(answerer, requests, AnswerOptions(generate)):
         assert (got.predicted_label, got.status) == (twin[got.id].predicted_label, "ok")
         assert got.nll == pytest.approx(twin[got.id].nll, abs=1e-4)
         assert got.num_audio_tokens in (10, 20, 40, 100)
@@ -81,8 +81,8 @@ def test_flips_are_none_in_fp32_and_counted_in_bf16() -> None:
     from earmark.engine.answerers.run import flip_rate
 
     raw = [r for r in fakes.paper_shaped(2, 4) if "/0/" in r.id]
-    assert flip_rate(fakes.qwen2_audio(tiny_mel=True), raw, Options(batch_tokens=900)).share == 0
-    found = flip_rate(fakes.qwen2_audio("bfloat16", tiny_mel=True), raw, Options(batch_tokens=900))
+    assert flip_rate(fakes.qwen2_audio(tiny_mel=True), raw, AnswerOptions(batch_tokens=900)).share == 0
+    found = flip_rate(fakes.qwen2_audio("bfloat16", tiny_mel=True), raw, AnswerOptions(batch_tokens=900))
     assert found.compared == len(raw)
 
 
@@ -90,14 +90,14 @@ def test_audio_tokens_reach_the_model() -> None:
     """A harness that drops the audio answers every clip alike; this one hears the difference."""
     answerer = fakes.qwen2_audio(tiny_mel=True)
     audio = [fakes.Sound(seed, 4.0) for seed in range(3)]
-    from earmark.engine.answerers.request import Heard
+    from earmark.engine.answerers.request import Excerpt
     from earmark.engine.interfaces import keep
 
     requests = []
     for sound in audio:
-        heard = Heard.of(sound, keep.keep_chunks(keep.clip(sound.waveform()), np.arange(4)))
+        heard = Excerpt.of(sound, keep.keep_chunks(keep.clip(sound.waveform()), np.arange(4)))
         requests.append(Request(sound.name, heard, "Which sound is heard?", ("a", "b", "c"), 0))
-    for options in (Options(), Options(reuse=False)):
+    for options in (AnswerOptions(), AnswerOptions(reuse=False)):
         answers = list(answer_all(answerer, requests, options))
         assert {a.num_audio_tokens for a in answers} == {40}
         assert len({round(a.nll or 0.0, 4) for a in answers}) == 3

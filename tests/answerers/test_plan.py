@@ -8,32 +8,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.engine.answerers.plan import Plan, common_stem, make_plan, work_key
-from earmark.engine.answerers.request import Heard, Request
+from earmark.engine.answerers.plan import Forest, common_stem, make_forest, work_key
+from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.interfaces import keep
 
 FAKE = fakes.FakeAnswerer()
 
 
-def plan_of(requests: list[Request], **how: object) -> Plan:
-    return make_plan(requests, FAKE.template, FAKE.shape, FAKE.tokenize, **how)  # type: ignore[arg-type]
+def forest_of(requests: list[Request], **how: object) -> Forest:
+    return make_forest(requests, FAKE.template, FAKE.shape, FAKE.tokenize, **how)  # type: ignore[arg-type]
 
 
-def heard(seed: int, chunks: list[int], seconds: float = 10.0) -> Heard:
+def heard(seed: int, chunks: list[int], seconds: float = 10.0) -> Excerpt:
     audio = fakes.Sound(seed, seconds)
-    return Heard.of(audio, keep.keep_chunks(keep.clip(audio.waveform()), np.array(chunks)))
+    return Excerpt.of(audio, keep.keep_chunks(keep.clip(audio.waveform()), np.array(chunks)))
 
 
-def request(name: str, what: Heard, question: str = "What?", choices: tuple[str, ...] = ("a", "b")) -> Request:
+def request(name: str, what: Excerpt, question: str = "What?", choices: tuple[str, ...] = ("a", "b")) -> Request:
     return Request(name, what, question, choices, 0)
 
 
 def test_equal_audio_is_one_hearing_whatever_recording_it_comes_from() -> None:
     first = heard(0, [1, 3])
     elsewhere = replace(first, audio=fakes.Sound(9, 10.0))
-    plan = plan_of([request("x", first), request("y", elsewhere), request("z", heard(0, [1, 4]))])
-    assert [len(h.questions) for h in plan.hearings] == [1, 1]
-    assert plan.hearings[0].questions[0].requests == [0, 1]
+    forest = forest_of([request("x", first), request("y", elsewhere), request("z", heard(0, [1, 4]))])
+    assert [len(tree.pieces) for tree in forest.trees] == [1, 1]
+    assert forest.trees[0].pieces[0].requests == [0, 1]
 
 
 def test_other_audio_or_another_question_is_other_work() -> None:
@@ -47,19 +47,19 @@ def test_other_audio_or_another_question_is_other_work() -> None:
         request("more options", same, "What?", ("a", "b", "c")),
         replace(request("another right answer", same), answer=1),
     ]
-    keys = [q.key for q in plan_of(requests).questions()]
+    keys = [q.key for q in forest_of(requests).pieces()]
     assert len(set(keys)) == 5  # the right answer is no part of the work
     assert work_key(same.hash, "What?") != work_key(same.hash, "Why?")
 
 
 def test_the_stem_is_what_all_questions_on_an_audio_begin_with() -> None:
     requests = [request(q, heard(0, [1]), q) for q in ("Which sound is first?", "Which sound is last?", "Why?")]
-    (hearing,) = plan_of(requests).hearings
-    begin = hearing.questions[0].tokens[: hearing.stem]
-    assert hearing.is_shared
-    assert all(q.tokens[: hearing.stem] == begin for q in hearing.questions)
-    assert len({q.tokens[hearing.stem] for q in hearing.questions}) > 1
-    (alone,) = plan_of(requests[:1]).hearings
+    (tree,) = forest_of(requests).trees
+    begin = tree.pieces[0].tokens[: tree.stem]
+    assert tree.is_shared
+    assert all(q.tokens[: tree.stem] == begin for q in tree.pieces)
+    assert len({q.tokens[tree.stem] for q in tree.pieces}) > 1
+    (alone,) = forest_of(requests[:1]).trees
     assert (alone.is_shared, alone.stem) == (False, 0)
 
 
@@ -74,29 +74,29 @@ def test_a_stem_leaves_something_of_every_question(texts: list[tuple[int, ...]])
 
 def test_known_work_is_not_planned_again() -> None:
     requests = [request("x", heard(0, [1])), request("y", heard(0, [2])), request("z", heard(0, [1]))]
-    key = next(plan_of(requests).questions()).key
-    plan = plan_of(requests, known={key})
-    assert plan.known == [(key, 0), (key, 2)]
-    assert [q.requests for q in plan.questions()] == [[1]]
+    key = next(forest_of(requests).pieces()).key
+    forest = forest_of(requests, known={key})
+    assert forest.known == [(key, 0), (key, 2)]
+    assert [q.requests for q in forest.pieces()] == [[1]]
 
 
 def test_what_cannot_be_heard_is_refused_by_name() -> None:
     short = replace(heard(0, [1]), samples=100, hash="short")
-    plan = plan_of(
+    forest = forest_of(
         [request("short", short), request("long", heard(1, list(range(11)), 11.0)), request("x", heard(0, [1]))]
     )
-    refused = [(result.status.split(":")[0], numbers) for result, numbers in plan.refused]
+    refused = [(result.status.split(":")[0], numbers) for result, numbers in forest.refused]
     assert refused == [("too short", [0]), ("too long", [1])]
-    assert len(plan.hearings) == 1
-    split = plan_of([request("long", heard(1, list(range(11)), 11.0))], split=True)
-    assert (split.hearings[0].audio_tokens, split.hearings[0].positions) == (110, 116)
+    assert len(forest.trees) == 1
+    split = forest_of([request("long", heard(1, list(range(11)), 11.0))], split=True)
+    assert (split.trees[0].audio_tokens, split.trees[0].positions) == (110, 116)
 
 
 def test_one_at_a_time_costs_what_the_requests_cost() -> None:
     what = heard(0, [1])
-    one = plan_of([request("x", what)]).cost_alone()
-    assert plan_of([request("x", what), request("y", what)]).cost_alone() == one.times(2)
-    assert plan_of([request("x", what), request("y", what)]).cost() == plan_of([request("x", what)]).cost()
+    one = forest_of([request("x", what)]).cost_alone()
+    assert forest_of([request("x", what), request("y", what)]).cost_alone() == one.times(2)
+    assert forest_of([request("x", what), request("y", what)]).cost() == forest_of([request("x", what)]).cost()
 
 
 def test_an_answer_that_is_no_choice_is_refused() -> None:

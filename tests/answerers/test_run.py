@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from earmark.engine.answerers import journal
 from earmark.engine.answerers.request import OK, Progress, Result
 from earmark.engine.answerers.run import FlipRate, answer_all, flip_rate, identity, stopping_on_signals
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.engine.errors import InputError
 
-SMALL = Options(batch_tokens=300, window_clips=2)
+SMALL = AnswerOptions(batch_tokens=300, window_clips=2)
 
 
 def after(steps: int) -> Callable[[], bool]:
@@ -107,8 +107,8 @@ def test_a_journal_belongs_to_one_answerer_and_one_process(tmp_path: Path) -> No
     with pytest.raises(InputError, match="not a journal"), journal.opened(tmp_path / "notes.txt", "me"):
         pass
     answerer = fakes.FakeAnswerer()
-    assert identity(answerer, Options()) != identity(answerer, Options(generate=5))
-    assert identity(answerer, Options()) == identity(answerer, Options(batch_tokens=1, reuse=False))
+    assert identity(answerer, AnswerOptions()) != identity(answerer, AnswerOptions(generate=5))
+    assert identity(answerer, AnswerOptions()) == identity(answerer, AnswerOptions(batch_tokens=1, reuse=False))
 
 
 def test_failures_are_kept_and_retried_on_demand(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.engine.answerers.answerer import LostError, Said
+from earmark.engine.answerers.answerer import LostError, Reply
 from earmark.engine.answerers.batches import Limits, make_batches
-from earmark.engine.answerers.plan import make_plan
-from earmark.engine.answerers.request import Answer, Heard, Request
+from earmark.engine.answerers.plan import make_forest
+from earmark.engine.answerers.request import Answer, Excerpt, Request
 from earmark.engine.answerers.run import answer_all
-from earmark.engine.answerers.scheduler import Options, Scheduler
+from earmark.engine.answerers.scheduler import AnswerOptions, Scheduler
 from earmark.engine.interfaces import keep
 
 QUESTIONS = ("Which sound is heard?", "Which is last?", "How many?", "Is there a very long and winding question here?")
@@ -32,7 +32,7 @@ def sweeps(draw: st.DrawFn, longest_s: float = 10.0, clips: int = 4) -> list[Req
         total = keep.chunk_count(whole)
         for _ in range(draw(st.integers(1, 4))):
             chunks = draw(st.sets(st.integers(0, total - 1), min_size=1))
-            heard = Heard.of(audio, keep.keep_chunks(whole, np.array(sorted(chunks))))
+            heard = Excerpt.of(audio, keep.keep_chunks(whole, np.array(sorted(chunks))))
             for question in draw(st.lists(st.sampled_from(QUESTIONS), min_size=1, max_size=4)):
                 choices = draw(st.sampled_from([("dog", "cat"), tuple("abcd"), tuple("pqrstu")]))
                 answer = draw(st.integers(0, len(choices) - 1))
@@ -41,7 +41,7 @@ def sweeps(draw: st.DrawFn, longest_s: float = 10.0, clips: int = 4) -> list[Req
 
 
 options = st.builds(
-    Options,
+    AnswerOptions,
     generate=st.sampled_from([0, 0, 5]),
     batch_tokens=st.sampled_from([1, 100, 400, 4096]),
     kv_bytes=st.sampled_from([400_000, 1 << 30]),
@@ -78,26 +78,26 @@ def test_equals_one_request_at_a_time(model: str, data: st.DataObject) -> None:
     }[model]()
     requests = data.draw(sweeps(clips=2))
     how = data.draw(options)
-    expected = list(answer_all(answerer, requests, Options(reuse=False, generate=how.generate)))
+    expected = list(answer_all(answerer, requests, AnswerOptions(reuse=False, generate=how.generate)))
     same(list(answer_all(answerer, requests, how)), expected)
 
 
 @settings(max_examples=4)
 @given(requests=sweeps(longest_s=23.0, clips=1), how=options)
-def test_a_clip_beyond_the_window_is_split_as_its_twin_is(requests: list[Request], how: Options) -> None:
+def test_a_clip_beyond_the_window_is_split_as_its_twin_is(requests: list[Request], how: AnswerOptions) -> None:
     answerer = fakes.qwen2_audio(tiny_mel=True)
-    split = Options(how.generate, True, how.batch_tokens, 1 << 30, how.clip_bytes)
-    twin = list(answer_all(answerer, requests, Options(how.generate, split=True, reuse=False)))
+    split = AnswerOptions(how.generate, True, how.batch_tokens, 1 << 30, how.clip_bytes)
+    twin = list(answer_all(answerer, requests, AnswerOptions(how.generate, split=True, reuse=False)))
     same(list(answer_all(answerer, requests, split)), twin)
 
 
 @settings(max_examples=60)
 @given(requests=sweeps(clips=6), how=options, most_rows=st.sampled_from([None, 1, 2, 5]))
-def test_invariants_after_every_step(requests: list[Request], how: Options, most_rows: int | None) -> None:
+def test_invariants_after_every_step(requests: list[Request], how: AnswerOptions, most_rows: int | None) -> None:
     answerer = fakes.FakeAnswerer(most_rows=most_rows)
-    plan = make_plan(requests, answerer.template, answerer.shape, answerer.tokenize)
-    due = {question.key for question in plan.questions()}
-    scheduler = Scheduler(answerer, plan, how)
+    forest = make_forest(requests, answerer.template, answerer.shape, answerer.tokenize)
+    due = {question.key for question in forest.pieces()}
+    scheduler = Scheduler(answerer, forest, how)
     for step in scheduler.steps():
         keys = {result.key for result in step}
         assert len(keys) == len(step)
@@ -115,8 +115,8 @@ def test_invariants_after_every_step(requests: list[Request], how: Options, most
 
 @settings(max_examples=40)
 @given(requests=sweeps(clips=6), how=options)
-def test_the_fake_answers_as_its_twin(requests: list[Request], how: Options) -> None:
-    expected = list(answer_all(fakes.FakeAnswerer(), requests, Options(reuse=False, generate=how.generate)))
+def test_the_fake_answers_as_its_twin(requests: list[Request], how: AnswerOptions) -> None:
+    expected = list(answer_all(fakes.FakeAnswerer(), requests, AnswerOptions(reuse=False, generate=how.generate)))
     same(list(answer_all(fakes.FakeAnswerer(), requests, how)), expected)
 
 
@@ -126,29 +126,29 @@ def test_batches_hold_every_question_once_and_keep_the_limits(
     requests: list[Request], tokens: int, kv: int, window: int
 ) -> None:
     answerer = fakes.FakeAnswerer()
-    plan = make_plan(requests, answerer.template, answerer.shape, answerer.tokenize)
+    forest = make_forest(requests, answerer.template, answerer.shape, answerer.tokenize)
     limits = Limits(tokens, kv, window)
     seen = []
-    for batch in make_batches(plan, limits):
-        longest = max(h.positions + h.stem for h in batch.hearings)
-        if len(batch.hearings) > 1:
-            assert len(batch.hearings) * longest <= tokens
+    for batch in make_batches(forest, limits):
+        longest = max(h.positions + h.stem for h in batch.trees)
+        if len(batch.trees) > 1:
+            assert len(batch.trees) * longest <= tokens
             if batch.is_shared:
-                assert len(batch.hearings) * (plan.prefix_tokens + longest) * plan.shape.decoder.kv_bytes <= kv
-        for asked in batch.questions:
-            seen += [a.question.key for a in asked]
-            assert all(a.question in batch.hearings[a.row].questions for a in asked)
+                assert len(batch.trees) * (forest.prefix_tokens + longest) * forest.shape.decoder.kv_bytes <= kv
+        for asked in batch.pieces:
+            seen += [a.piece.key for a in asked]
+            assert all(a.piece in batch.trees[a.row].pieces for a in asked)
             if len(asked) > 1 and batch.is_shared:
-                rest = max(len(a.question.tokens) - batch.hearings[a.row].stem for a in asked)
+                rest = max(len(a.piece.tokens) - batch.trees[a.row].stem for a in asked)
                 assert len(asked) * rest <= tokens
-    assert sorted(seen) == sorted(q.key for q in plan.questions())
+    assert sorted(seen) == sorted(q.key for q in forest.pieces())
 
 
 def test_a_small_budget_of_clips_opens_them_again_and_changes_nothing() -> None:
     requests = some_requests(clips=5)
     roomy, tight = fakes.FakeAnswerer(), fakes.FakeAnswerer()
-    expected = list(answer_all(roomy, requests, Options(batch_tokens=60)))
-    same(list(answer_all(tight, requests, Options(batch_tokens=60, clip_bytes=700_000))), expected)
+    expected = list(answer_all(roomy, requests, AnswerOptions(batch_tokens=60)))
+    same(list(answer_all(tight, requests, AnswerOptions(batch_tokens=60, clip_bytes=700_000))), expected)
     assert roomy.opened == 5
     assert tight.opened > 5
 
@@ -162,7 +162,7 @@ def some_requests(clips: int = 3, questions: int = 3, seed: int = 0) -> list[Req
         whole = keep.clip(audio.waveform())
         for subset in range(4):
             chunks = sorted(chance.sample(range(10), (1, 2, 5, 10)[subset]))
-            heard = Heard.of(audio, keep.keep_chunks(whole, np.array(chunks)))
+            heard = Excerpt.of(audio, keep.keep_chunks(whole, np.array(chunks)))
             requests += [
                 Request(f"{clip}/{subset}/{i}", heard, QUESTIONS[i], ("a", "b", "c"), i % 3) for i in range(questions)
             ]
@@ -173,7 +173,7 @@ def test_a_single_request_that_cannot_fit_is_a_row_with_a_status() -> None:
     requests = some_requests()
     answerer = fakes.FakeAnswerer()
     smallest = answerer.shape.decoder.kv_bytes * 150
-    answers = list(answer_all(answerer, requests, Options(kv_bytes=smallest)))
+    answers = list(answer_all(answerer, requests, AnswerOptions(kv_bytes=smallest)))
     assert len(answers) == len(requests)
     failed = [a for a in answers if a.status != "ok"]
     assert 0 < len(failed) < len(requests)
@@ -195,7 +195,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
 
 def test_one_poisoned_request_does_not_take_its_batch_with_it() -> None:
     requests = some_requests()
-    bad = Request("bad", requests[5].heard, "Is this poison or not?", ("yes", "no"), 0)
+    bad = Request("bad", requests[5].excerpt, "Is this poison or not?", ("yes", "no"), 0)
     answers = {a.id: a for a in answer_all(fakes.FakeAnswerer(), [*requests, bad])}
     assert answers.pop("bad").status == "failed: RuntimeError: poison"
     same(list(answers.values()), list(answer_all(fakes.FakeAnswerer(), requests)))
@@ -203,8 +203,8 @@ def test_one_poisoned_request_does_not_take_its_batch_with_it() -> None:
 
 def test_a_recording_that_cannot_be_opened_is_a_status_on_its_rows_only() -> None:
     requests = some_requests()
-    heard = requests[0].heard
-    broken = Heard(fakes.Sound(99, 10.0, broken=True), heard.chunks, heard.samples, "0" * 32)
+    heard = requests[0].excerpt
+    broken = Excerpt(fakes.Sound(99, 10.0, broken=True), heard.chunks, heard.samples, "0" * 32)
     bad = [Request(f"bad-{i}", broken, QUESTIONS[i], ("a", "b"), 0) for i in range(2)]
     answers = {a.id: a for a in answer_all(fakes.FakeAnswerer(), [*bad, *requests])}
     assert [answers.pop(f"bad-{i}").status for i in range(2)] == ["audio: not a recording"] * 2
@@ -213,7 +213,7 @@ def test_a_recording_that_cannot_be_opened_is_a_status_on_its_rows_only() -> Non
 
 def test_nan_logits_are_a_status() -> None:
     answerer = fakes.FakeAnswerer()
-    answerer._said = lambda *_: Said(np.array([1.0, math.nan, 2.0]))  # type: ignore[method-assign]
+    answerer._said = lambda *_: Reply(np.array([1.0, math.nan, 2.0]))  # type: ignore[method-assign]
     answers = list(answer_all(answerer, some_requests(1)))
     assert {a.status for a in answers} == {"not finite: the logits are NaN or infinite"}
     assert {a.nll for a in answers} == {None}
@@ -222,11 +222,11 @@ def test_nan_logits_are_a_status() -> None:
 def test_a_clip_beyond_the_window_is_refused_unless_split() -> None:
     audio = fakes.Sound(0, 12.0)
     whole = keep.clip(audio.waveform())
-    heard = Heard.of(audio, keep.keep_chunks(whole, np.arange(12)))
+    heard = Excerpt.of(audio, keep.keep_chunks(whole, np.arange(12)))
     request = Request("long", heard, "What?", ("a", "b"), 0)
     (refused,) = answer_all(fakes.FakeAnswerer(), [request])
     assert refused.status == "too long: 12.0 s of audio, the answerer hears 10 s at once"
-    (split,) = answer_all(fakes.FakeAnswerer(), [request], Options(split=True))
+    (split,) = answer_all(fakes.FakeAnswerer(), [request], AnswerOptions(split=True))
     assert split.status == "ok"
     assert split.num_audio_tokens == 120
 

@@ -38,7 +38,7 @@ def make(
     def draw(*shape: int) -> Any:
         return chance.normal(size=shape).astype(np.float32)
 
-    shape = attention.Shape(rows, new, asking, heads, kv_heads, size, causal)
+    shape = attention.AttentionShape(rows, new, asking, heads, kv_heads, size, causal)
     queries, keys, values = (
         draw(rows, new, heads, size),
         draw(rows, new, kv_heads, size),

@@ -14,7 +14,7 @@ from scipy import stats
 
 from earmark.kernels import random
 from earmark.kernels.bootstrap import LANES, resampled_sums
-from earmark.kernels.collapse import Units, collapse, entries
+from earmark.kernels.collapse import ResamplingUnits, collapse, entries
 from earmark.kernels.noise import bottlenecks, noisy_labels
 from earmark.kernels.poisson import poisson_tables
 from earmark.kernels.select import percentile_ends
@@ -26,7 +26,7 @@ REPLICATES = 128 if INTERPRETED else 20_000
 def counts_of(multiplicity: list[int], **options: int) -> np.ndarray:
     """How often each unit is drawn: (units, replicates)."""
     n = len(multiplicity)
-    units = Units(np.array(multiplicity), np.arange(n + 1), np.arange(n))
+    units = ResamplingUnits(np.array(multiplicity), np.arange(n + 1), np.arange(n))
     alone = entries(units, np.zeros((n, 1)), np.arange(n)[:, None], [n])
     return resampled_sums(units, alone, **{"seed": 1, "replicates": REPLICATES, **options})[:, -1]
 

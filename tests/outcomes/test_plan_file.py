@@ -11,7 +11,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.outcomes.plan_file import (
     PLAN,
     SCHEMA,
-    Curve,
+    Arm,
     PlannedCorpus,
     differing,
     plan_hash,
@@ -60,7 +60,7 @@ def test_a_plan_comes_back_in_its_parts(tmp_path: Path) -> None:
     assert (plan.window, plan.answerers, plan.selectors) == (64, ("tiny",), {"learned/42": "abc"})
     assert [level.name for level in plan.levels][:3] == ["raw", "silence", "anchor-0.4"]
     assert plan.budgets == (0.4, 5e-05)
-    assert plan.arms == (Curve("uniform", 0, "anchor"), Curve("learned", 42, "anchor"))
+    assert plan.arms == (Arm("uniform", 0, "anchor"), Arm("learned", 42, "anchor"))
     assert plan.partitions == ("native", "need")
     assert plan.rule == rule_content(Rule(parents={"a": "b"}), ["native", "need"])
     keys = plan.levels[2].keys("tiny", "sounds").values()

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 from earmark.cli.selector import selector as commands
 from earmark.engine.answerers.answerer import load
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.example import AudioError
 from earmark.engine.errors import EarmarkError, InputError
@@ -23,17 +23,17 @@ from earmark.engine.outcomes.cards import fingerprints
 from earmark.engine.selectors.check import answers
 from earmark.engine.selectors.check.check import check
 from earmark.engine.selectors.check.device import measure
-from earmark.engine.selectors.check.gate import Asked, Gate, How
+from earmark.engine.selectors.check.gate import AnswererInCheck, CheckMeans, Gate
 from earmark.engine.selectors.check.hear import StoppedError
 from earmark.engine.selectors.export import export
 from earmark.engine.selectors.learned import CARD, TOKENIZER
 from earmark.engine.selectors.loading import place
 from earmark.engine.selectors.onnx import FEATURES_GRAPH, WAVEFORM_GRAPH, GraphError
-from earmark.engine.selectors.selector import Clip
+from earmark.engine.selectors.selector import SelectorInput
 from earmark.engine.signoff.rule import Rule
 
 GRAPHS = (FEATURES_GRAPH, WAVEFORM_GRAPH)
-QUICK = How(budgets=(0.2, 0.5), timed=0, rule=Rule(tolerances=(0.1,)))
+QUICK = CheckMeans(budgets=(0.2, 0.5), timed=0, rule=Rule(tolerances=(0.1,)))
 SMALL = "synthetic-two-factor:certification:4"
 
 
@@ -90,7 +90,7 @@ def reasons(verdict: dict) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_an_export_passes_and_its_answers_by_construction(exported: Path, small: Corpus, graph: str) -> None:
-    asked = Asked(load("tiny"), Options())
+    asked = AnswererInCheck(load("tiny"), AnswerOptions())
     verdict = check(exported / graph, str(exported), small, Gate(), QUICK, asked)
     assert (verdict["passes"], verdict["findings"]) == (True, [])
     assert verdict["scores"]["relative"] < 1e-4
@@ -120,7 +120,7 @@ def test_a_process_of_its_own_tells_time_and_memory(exported: Path, small: Corpu
         "size", "p95 with 1 thread", "memory with 1 thread", "p95 with 2 threads", "memory with 2 threads"
     ]  # fmt: skip
     with pytest.raises(GraphError, match=r"does not run in a process of its own .*no question"):
-        measure(exported / WAVEFORM_GRAPH, [Clip("", np.zeros(16_000, np.float32))], 0.5, "cpu", (1,))
+        measure(exported / WAVEFORM_GRAPH, [SelectorInput("", np.zeros(16_000, np.float32))], 0.5, "cpu", (1,))
 
 
 # What does not -----------------------------------------------------------------------------------------------
@@ -259,14 +259,14 @@ def test_what_a_reader_must_know_is_a_warning(shipped: Path, small: Corpus) -> N
 
 
 def test_whoever_stops_it_gets_no_verdict(exported: Path, small: Corpus) -> None:
-    asked = Asked(load("tiny"), Options())
+    asked = AnswererInCheck(load("tiny"), AnswerOptions())
     with pytest.raises(StoppedError):
         check(exported / FEATURES_GRAPH, str(exported), small, Gate(), QUICK, asked, stop=lambda: True)
 
 
 def test_a_variant_that_keeps_all_chunks_of_a_few_questions_has_shown_little(shipped: Path, small: Corpus) -> None:
     of_other_weights(shipped)
-    asked = Asked(load("tiny"), Options())
+    asked = AnswererInCheck(load("tiny"), AnswerOptions())
     verdict = check(shipped / FEATURES_GRAPH, str(shipped), small, Gate(variant=True), QUICK, asked)
     assert verdict["passes"]
     event, pitch = verdict["warnings"]
@@ -279,7 +279,7 @@ def test_a_variant_that_keeps_all_chunks_of_a_few_questions_has_shown_little(shi
 
 def test_a_quantised_model_ships_if_no_family_changes_its_answers(tmp_path: Path) -> None:
     """At 4 bits some chunks change and answers stay; at 2 bits a family is lost, which only the answers tell."""
-    corpus, asked = held("synthetic-two-factor:certification:80"), Asked(load("tiny"), Options())
+    corpus, asked = held("synthetic-two-factor:certification:80"), AnswererInCheck(load("tiny"), AnswerOptions())
     how = replace(QUICK, budgets=(0.4,))
     export(place("tiny-conditioned"), tmp_path)
     found = {}

@@ -6,24 +6,24 @@ import numpy as np
 import pytest
 
 from earmark.engine.answerers.request import OK, Answer
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.engine.corpus.example import Example
 from earmark.engine.selectors.check import agreement, answers
-from earmark.engine.selectors.check.hear import Both, Hearing, Pair, is_tied
+from earmark.engine.selectors.check.hear import BothKept, Comparison, ScoredPair, is_tied
 from earmark.engine.signoff.rule import Rule
 
 
-def hearing(changed: int, n: int) -> Hearing:
+def hearing(changed: int, n: int) -> Comparison:
     """n questions of one family about n recordings; in the first `changed` the two keep other chunks."""
-    kept = Both(np.array([0]), np.array([0]), (False, False))
-    other = Both(np.array([0]), np.array([1]), (False, True))
+    kept = BothKept(np.array([0]), np.array([0]), (False, False))
+    other = BothKept(np.array([0]), np.array([1]), (False, True))
     scores = np.zeros(2, np.float32)
-    found = Hearing((0.5,))
+    found = Comparison((0.5,))
     for i in range(n):
         example = Example(f"s{i}", f"r{i}", None, "?", ("yes", "no"), 0)
         differs = i < changed
         heard = {0: (None, None)} if differs else {}
-        found.pairs.append(Pair(example, "a", scores, scores, (other if differs else kept,), heard))
+        found.pairs.append(ScoredPair(example, "a", scores, scores, (other if differs else kept,), heard))
     return found
 
 
@@ -49,7 +49,7 @@ def test_differences_are_charged_to_the_model(monkeypatch: pytest.MonkeyPatch) -
     class Somebody:
         name = "somebody"
 
-    (found,) = answers.certify(hearing(len(cases), 100), "c", Somebody(), Options(), Rule())
+    (found,) = answers.certify(hearing(len(cases), 100), "c", Somebody(), AnswerOptions(), Rule())
     (family,) = found.families
     assert (found.asked, found.changed, found.failed) == (len(cases), 5, 3)
     assert (family["plus"], family["minus"]) == (sum(d > 0 for d in cases.values()), sum(d < 0 for d in cases.values()))
@@ -64,10 +64,10 @@ def test_a_small_family_is_not_certified_by_luck(monkeypatch: pytest.MonkeyPatch
     class Somebody:
         name = "somebody"
 
-    (one,) = answers.certify(hearing(1, 20), "c", Somebody(), Options(), Rule())
+    (one,) = answers.certify(hearing(1, 20), "c", Somebody(), AnswerOptions(), Rule())
     assert not one.passes
     assert "'a' has 20 rows" in one.reason
-    (none,) = answers.certify(hearing(0, 20), "c", Somebody(), Options(), Rule())
+    (none,) = answers.certify(hearing(0, 20), "c", Somebody(), AnswerOptions(), Rule())
     assert (none.passes, none.reason, none.p) == (True, answers.ALIKE, None)
 
 

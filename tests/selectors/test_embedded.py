@@ -13,7 +13,7 @@ from earmark.engine.corpus.corpus import open_corpus
 from earmark.engine.corpus.synthetic.corpus import relevant_slots
 from earmark.engine.outcomes.cards import fingerprints
 from earmark.engine.selectors import loading
-from earmark.engine.selectors.selector import Clip
+from earmark.engine.selectors.selector import SelectorInput
 
 
 @pytest.mark.parametrize("name", loading.EMBEDDED)
@@ -27,7 +27,7 @@ def test_they_are_whole_and_say_what_trained_them(name: str) -> None:
 
 def test_the_conditioned_one_finds_what_a_question_needs() -> None:
     examples = list(open_corpus(Path("synthetic:certification:20")).examples)
-    clips = [Clip(one.sample_id, one.audio.waveform(), one.question) for one in examples]
+    clips = [SelectorInput(one.sample_id, one.audio.waveform(), one.question) for one in examples]
 
     def found(name: str) -> float:
         """How often the best chunk holds evidence."""

@@ -20,7 +20,7 @@ from earmark.engine.selectors.graph import OPSET
 from earmark.engine.selectors.learned import LearnedSelector
 from earmark.engine.selectors.loading import load
 from earmark.engine.selectors.onnx import FEATURES_GRAPH, WAVEFORM_GRAPH, OnnxSelector
-from earmark.engine.selectors.selector import Clip
+from earmark.engine.selectors.selector import SelectorInput
 
 NOISE = np.random.default_rng(0).normal(0, 0.1, 6 * CHUNK_SAMPLES).astype(np.float32)
 
@@ -61,7 +61,7 @@ def test_onnxruntime_alone_takes_any_number_of_clips_and_chunks(tmp_path: Path) 
     export(folder)
     session = onnxruntime.InferenceSession(folder / WAVEFORM_GRAPH, providers=["CPUExecutionProvider"])
     chunks = NOISE.reshape(6, CHUNK_SAMPLES)
-    (expected,) = LearnedSelector.load(folder).scores([Clip("", NOISE)])
+    (expected,) = LearnedSelector.load(folder).scores([SelectorInput("", NOISE)])
     place = (np.arange(6) / 5).astype(np.float32)
     for batch, length in ((1, 6), (6, 1), (2, 3)):
         feed = {"chunks": chunks.reshape(batch, length, -1), "place": place.reshape(batch, length)}
@@ -89,7 +89,7 @@ def test_the_same_selector_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_selector_has_many_names(tmp_path: Path) -> None:
     folder = small_selectors.saved(tmp_path)
     export(folder)
-    clip = [Clip("a", NOISE)]
+    clip = [SelectorInput("a", NOISE)]
     expected = load(str(folder)).scores(clip)[0]
     for graph in (FEATURES_GRAPH, WAVEFORM_GRAPH):
         opened = load(str(folder / graph), threads=2)

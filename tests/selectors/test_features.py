@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from earmark.engine.selectors import features as f
-from earmark.engine.selectors.selector import Clip
+from earmark.engine.selectors.selector import SelectorInput
 
 SECOND = 16_000
 RNG = np.random.default_rng(0)
@@ -74,7 +74,7 @@ def test_more_chunks_than_are_computed_at_once():
 def test_a_cache_keeps_features_by_content(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(8)
     one, other = (rng.normal(size=20_000).astype(np.float32) for _ in range(2))
-    clips = [Clip("a", one), Clip("b", one.copy()), Clip("c", other)]
+    clips = [SelectorInput("a", one), SelectorInput("b", one.copy()), SelectorInput("c", other)]
     expected = f.features_of(clips)
     cache: dict[str, np.ndarray] = {}
     first = f.features_of(clips, cache=cache)

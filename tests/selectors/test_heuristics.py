@@ -15,7 +15,7 @@ from earmark.engine.selectors.heuristics import (
     random_scores,
     uniform_chunks,
 )
-from earmark.engine.selectors.selector import Clip
+from earmark.engine.selectors.selector import SelectorInput
 
 sizes = st.integers(1, 120).flatmap(lambda chunks: st.tuples(st.just(chunks), st.integers(1, chunks)))
 
@@ -61,7 +61,7 @@ def test_energy_is_the_rms_of_each_chunk_and_of_the_rest():
 def test_every_heuristic_is_a_selector(size, name):
     chunks, k = size
     audio = np.repeat(np.arange(chunks, dtype=np.float32) % 7 + 1, 16_000)
-    clip = Clip(name, audio)
+    clip = SelectorInput(name, audio)
     for selector, expected in (
         (Uniform(), uniform_chunks(chunks, k)),
         (Random(3), random_chunks(name, chunks, k, seed=3)),

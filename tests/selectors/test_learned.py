@@ -24,7 +24,7 @@ from earmark.engine.selectors.learned import (
     question_tokens,
     score,
 )
-from earmark.engine.selectors.selector import Clip
+from earmark.engine.selectors.selector import SelectorInput
 from earmark.engine.selectors.training.selectors import query_tokenizer
 
 
@@ -43,7 +43,9 @@ def made(request):
     return selector(request.param)
 
 
-CLIPS = [Clip(f"s{i}", sound(i, seconds), f"Which sound is number {i}?") for i, seconds in enumerate((3, 1, 7.4, 2))]
+CLIPS = [
+    SelectorInput(f"s{i}", sound(i, seconds), f"Which sound is number {i}?") for i, seconds in enumerate((3, 1, 7.4, 2))
+]
 
 
 def size(module):
@@ -83,7 +85,7 @@ def test_a_clip_scores_the_same_alone_and_among_others(made):
 
 
 def test_only_a_conditioned_selector_hears_the_question(made):
-    one, other = made.scores([CLIPS[0], Clip("s0", CLIPS[0].audio, "How many?")])
+    one, other = made.scores([CLIPS[0], SelectorInput("s0", CLIPS[0].audio, "How many?")])
     assert np.array_equal(one, other) != made.asks
 
 
@@ -115,7 +117,7 @@ def test_a_padded_batch_scores_like_its_clips(made):
 
 def test_an_empty_question_has_scores():
     made = selector(True)
-    assert np.isfinite(made.scores([Clip("s", CLIPS[0].audio, "")])[0]).all()
+    assert np.isfinite(made.scores([SelectorInput("s", CLIPS[0].audio, "")])[0]).all()
 
 
 def test_a_long_question_is_read_to_its_limit():
@@ -143,7 +145,7 @@ def test_a_folder_gives_the_selector_back(made, tmp_path):
 
 def test_a_conditioned_selector_without_a_question_is_refused():
     with pytest.raises(InputError, match="s9: has no question"):
-        selector(True).scores([Clip("s9", CLIPS[0].audio, None)])
+        selector(True).scores([SelectorInput("s9", CLIPS[0].audio, None)])
 
 
 def test_other_weights_than_the_cards_are_refused(tmp_path):

@@ -26,7 +26,7 @@ from earmark.engine.selectors.onnx import (
     open_session,
     read_graph,
 )
-from earmark.engine.selectors.selector import LEARNED_TIE, Clip, Selector
+from earmark.engine.selectors.selector import LEARNED_TIE, Selector, SelectorInput
 from earmark.kernels.logmel import mel_products
 
 QUESTIONS = ["who speaks first?", "how many bells", "where?", "zzz", ""]
@@ -86,7 +86,7 @@ def audio(rng: np.random.Generator, seconds: float) -> np.ndarray:
     return clip(wave.astype(np.float32))
 
 
-def clips(n: int) -> Iterator[list[Clip]]:
+def clips(n: int) -> Iterator[list[SelectorInput]]:
     """Of 20 clips 19 last .1 to 8 s and one 8 to 130 s, both uniform in the logarithm; AT_ONCE together."""
     rng = np.random.default_rng(0)
     for first in range(0, n, AT_ONCE):
@@ -94,7 +94,7 @@ def clips(n: int) -> Iterator[list[Clip]]:
         for i in range(first, first + AT_ONCE):
             low, high = (8, 130) if i % 20 == 0 else (0.1, 8)
             seconds = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-            batch.append(Clip(str(i), audio(rng, seconds), QUESTIONS[i % len(QUESTIONS)]))
+            batch.append(SelectorInput(str(i), audio(rng, seconds), QUESTIONS[i % len(QUESTIONS)]))
         yield batch
 
 
@@ -130,10 +130,10 @@ def test_silence_ties_and_goes_to_the_earlier_chunk(tmp_path: Path) -> None:
         *(OnnxSelector(tmp_path / g) for g in (FEATURES_GRAPH, WAVEFORM_GRAPH)),
     ):
         for wave in (silence, soft.astype(np.float32)):
-            (scores,) = selector.scores([Clip("", wave)])
+            (scores,) = selector.scores([SelectorInput("", wave)])
             assert np.ptp(scores) < LEARNED_TIE / 50
             assert selector.keep(scores, 5).tolist() == [0, 1, 2, 3, 4]
-        (scores,) = selector.scores([Clip("", heard)])
+        (scores,) = selector.scores([SelectorInput("", heard)])
         best = scores[50] > scores[0]
         assert selector.keep(scores, 3).tolist() == ([0, 1, 50] if best else [0, 1, 2])
 
@@ -154,13 +154,15 @@ def test_a_question_matters_where_it_is_read_and_is_asked_for(tmp_path: Path) ->
     for graph in (FEATURES_GRAPH, WAVEFORM_GRAPH):
         selector = OnnxSelector(tmp_path / graph)
         assert selector.asks
-        one, other, long = selector.scores([Clip("", wave, q) for q in ("who speaks", "how many dogs", "who " * 400)])
+        one, other, long = selector.scores(
+            [SelectorInput("", wave, q) for q in ("who speaks", "how many dogs", "who " * 400)]
+        )
         assert not np.array_equal(one, other)
         assert np.isfinite(long).all()
         with pytest.raises(InputError, match="sample x: has no question"):
-            selector.scores([Clip("x", wave)])
+            selector.scores([SelectorInput("x", wave)])
         given = OnnxSelector(tmp_path / graph, encode=lambda _: [1, 4])
-        assert np.array_equal(given.scores([Clip("", wave, "ignored")])[0], one)
+        assert np.array_equal(given.scores([SelectorInput("", wave, "ignored")])[0], one)
 
 
 @pytest.mark.parametrize("broken", [np.nan, -np.inf])
@@ -169,7 +171,7 @@ def test_audio_that_is_no_number_is_refused_by_name(backends: dict[str, Selector
     wave[20_000] = broken
     for selector in backends.values():
         with pytest.raises(InputError, match="sample b: has audio with NaN or infinite samples; leave it out"):
-            selector.scores([Clip("a", BANK[:CHUNK_SAMPLES], "who"), Clip("b", wave, "who")])
+            selector.scores([SelectorInput("a", BANK[:CHUNK_SAMPLES], "who"), SelectorInput("b", wave, "who")])
 
 
 def test_the_features_of_a_graph_run_on_its_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +183,7 @@ def test_the_features_of_a_graph_run_on_its_threads(tmp_path: Path, monkeypatch:
         return mel_products(*arguments)
 
     monkeypatch.setattr("earmark.kernels.logmel.mel_products", watched)
-    OnnxSelector(tmp_path / FEATURES_GRAPH, threads=1).scores([Clip("", BANK[:CHUNK_SAMPLES])])
+    OnnxSelector(tmp_path / FEATURES_GRAPH, threads=1).scores([SelectorInput("", BANK[:CHUNK_SAMPLES])])
     assert seen == [1]
 
 
@@ -230,7 +232,7 @@ def test_an_edge_device_needs_onnxruntime_and_numpy_only(tmp_path: Path, conditi
 def test_what_cannot_be_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export(small_selectors.saved(tmp_path, conditioned=True))
     graph = tmp_path / WAVEFORM_GRAPH
-    wave = [Clip("", BANK[:CHUNK_SAMPLES], "who")]
+    wave = [SelectorInput("", BANK[:CHUNK_SAMPLES], "who")]
     with pytest.raises(InputError, match="no such file; name a graph"):
         OnnxSelector(tmp_path / "none.onnx")
     with pytest.raises(InputError, match="provider npu: is unknown; choose one of cpu, cuda, tensorrt"):

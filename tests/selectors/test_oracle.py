@@ -9,9 +9,9 @@ from fakes import FakeAnswerer, Sound
 
 from earmark.engine.answerers import journal
 from earmark.engine.answerers.answerer import load
-from earmark.engine.answerers.request import Answer, Heard, Request
+from earmark.engine.answerers.request import Answer, Excerpt, Request
 from earmark.engine.answerers.run import answer_all, identity
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.synthetic.corpus import relevant_slots
@@ -19,7 +19,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.interfaces.keep import keep_chunks
 from earmark.engine.selectors import oracle
 
-OPTIONS = Options()
+OPTIONS = AnswerOptions()
 
 
 def example(i, seconds=3.0, broken=False, audio=None, **labels):
@@ -49,7 +49,7 @@ def test_relevance_is_the_rise_of_the_right_answers_nll(i):
     audio = one.audio.waveform()
 
     def nll(chunks):
-        heard = Heard.of(one.audio, keep_chunks(audio, np.array(chunks)))
+        heard = Excerpt.of(one.audio, keep_chunks(audio, np.array(chunks)))
         (answer,) = answer_all(answerer, [Request("x", heard, one.question, one.choices, one.answer)])
         return answer.nll
 

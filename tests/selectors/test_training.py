@@ -12,7 +12,7 @@ from torch.nn import functional
 from two_factor import HEURISTICS, SHUFFLED, accuracy, sweep
 
 from earmark.engine.answerers.answerer import load
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.engine.corpus.corpus import open_corpus
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.cards import fingerprints
@@ -224,7 +224,7 @@ def world(tmp_path_factory):
     place = "synthetic-two-factor:selector:80"
     corpus, answerer = open_corpus(Path(place)), load("tiny")
     rows = oracle.measure(corpus, answerer)
-    oracle.write(rows, oracle.description(corpus, place, answerer, Options()), folder / "oracle.parquet")
+    oracle.write(rows, oracle.description(corpus, place, answerer, AnswerOptions()), folder / "oracle.parquet")
     table = oracle.read(folder / "oracle.parquet")
     made = make_lessons(table, corpus, folder, lambda *_: None)
     asked = jobs(folder / "selectors", [AGNOSTIC, CONDITIONED], [0.5], SEEDS)

@@ -14,13 +14,15 @@ from earmark.engine.errors import InputError
 from earmark.engine.outcomes.store import write_partitions
 from earmark.engine.signoff import claim
 from earmark.engine.signoff.certificate import certify, write
-from earmark.engine.signoff.claim import Arm, Candidate, candidates
+from earmark.engine.signoff.claim import Candidate, CandidateCurve, candidates
 from earmark.engine.signoff.rule import Rule
 from earmark.engine.signoff.verify import verify
 from earmark.kernels import exact
 
 QUICK = Rule(replicates=200)
-ARMS = [Arm("big", "sounds", method, seed) for method, seed in (("uniform", 0), ("a", 1), ("a", 2), ("b", 0))]
+ARMS = [
+    CandidateCurve("big", "sounds", method, seed) for method, seed in (("uniform", 0), ("a", 1), ("a", 2), ("b", 0))
+]
 
 
 def losses(n: int, errors: int) -> list[float]:
@@ -48,7 +50,7 @@ def test_a_candidate_is_named_in_several_ways_and_counted_once() -> None:
     assert [c.name for c in candidates(("a@2", "uniform"), ARMS)] == ["a@2", "uniform"]
     with pytest.raises(InputError, match="candidate c: is no method of the run; choose from a, b, uniform"):
         candidates(("c",), ARMS)
-    two = [*ARMS, Arm("small", "sounds", "b", 0)]
+    two = [*ARMS, CandidateCurve("small", "sounds", "b", 0)]
     assert [c.name for c in candidates(("b",), two)] == ["big/sounds/b", "small/sounds/b"]
     assert [c.name for c in candidates(("small/b",), two)] == ["small/sounds/b"]
 

@@ -15,7 +15,7 @@ from earmark.engine.signoff.frontier import frontiers
 from earmark.engine.signoff.paper import judge
 from earmark.engine.signoff.rule import Interval, Rule
 from earmark.kernels.bootstrap import resampled_sums
-from earmark.kernels.collapse import Units, collapse, entries
+from earmark.kernels.collapse import ResamplingUnits, collapse, entries
 from earmark.kernels.select import percentile_ends
 
 SEED = 7
@@ -268,7 +268,7 @@ def _draws(table: Table, by_source: bool) -> list[list[int]]:
     units = collapse(values, table.families.code[:, None], source)
     n_units = len(units.multiplicity)
     once = [units.rows[units.row_at[u] : units.row_at[u + 1]].tolist() for u in range(n_units)]
-    alone = Units(units.multiplicity, np.arange(n_units + 1), np.arange(n_units))
+    alone = ResamplingUnits(units.multiplicity, np.arange(n_units + 1), np.arange(n_units))
     of_unit = entries(alone, np.zeros((n_units, 1)), np.arange(n_units)[:, None], [n_units])
     counts = resampled_sums(alone, of_unit, seed=SEED, replicates=REPLICATES)[:, -1].astype(int)
     return [[i for u in range(n_units) for i in once[u] * counts[u, r]] for r in range(REPLICATES)]

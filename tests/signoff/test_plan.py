@@ -9,7 +9,7 @@ import worlds
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.store import write_partitions
 from earmark.engine.signoff import power
-from earmark.engine.signoff.plan import Family, Guess, Sizes, Sweep, family_sizes, plan
+from earmark.engine.signoff.plan import Family, Guess, PlannedSweep, Sizes, family_sizes, plan
 from earmark.engine.signoff.rule import Rule
 from earmark.kernels import betting, exact
 
@@ -60,7 +60,7 @@ def test_a_plan_names_what_can_be_tested() -> None:
     assert large["at"][0]["power"] > 0.99
     assert made["all_families_pass"][0]["power"] == 0.0
     assert made["fewest_rows"][0]["rows"] == 73
-    assert Sweep(methods=2, seeds=3, budgets=4).evaluations(100) == 2600
+    assert PlannedSweep(methods=2, seeds=3, budgets=4).evaluations(100) == 2600
 
 
 def test_a_plan_counts_recordings_as_the_certificate_does() -> None:

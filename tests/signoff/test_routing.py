@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.engine.signoff.families import families_of
-from earmark.engine.signoff.routing import Shares, policy, shares
+from earmark.engine.signoff.routing import AlphaShares, policy, shares
 from earmark.kernels import exact
 
 BUDGETS = (0.1, 0.4, 0.8, 1.0)
 KEPT = np.array([[0.2, 0.5, 0.9, 1.0], [0.1, 0.4, 0.8, 1.0]])  # clips of "a" are short: one chunk is a fifth of them
 FAMILIES = families_of(["a"] * 10 + ["b"] * 30, {}, 1)
-HALF = Shares(0.0125, np.array([True, True]))
+HALF = AlphaShares(0.0125, np.array([True, True]))
 
 
 @given(st.lists(st.lists(st.sampled_from([0.0, 0.012, 0.013, 0.5]), min_size=3, max_size=3), min_size=2, max_size=2))
@@ -53,5 +53,5 @@ def test_alpha_goes_to_families_that_can_use_it() -> None:
 
 def test_what_has_no_share_goes_to_raw_audio() -> None:
     p = np.zeros((2, 4))
-    found = policy(p, BUDGETS, KEPT, FAMILIES, 0.05, Shares(0.025, np.array([True, False])))
+    found = policy(p, BUDGETS, KEPT, FAMILIES, 0.05, AlphaShares(0.025, np.array([True, False])))
     assert [(route.budget, route.tested) for route in found.families] == [(0.1, True), (1.0, False)]

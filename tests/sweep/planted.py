@@ -24,7 +24,7 @@ from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.interfaces.keep import chunk_count
 from earmark.engine.report.html import render
 from earmark.engine.selectors import loading
-from earmark.engine.selectors.selector import Clip, Selector
+from earmark.engine.selectors.selector import Selector, SelectorInput
 from earmark.engine.signoff.certificate import certify
 from earmark.engine.spec import parse
 from earmark.engine.sweep.run import run
@@ -45,10 +45,10 @@ class Informed(Selector):
         self.slips = slips
         self.seed = seed
 
-    def scores(self, clips: Sequence[Clip]) -> list[np.ndarray[Any, Any]]:
+    def scores(self, clips: Sequence[SelectorInput]) -> list[np.ndarray[Any, Any]]:
         return [self._scores(clip) for clip in clips]
 
-    def _scores(self, clip: Clip) -> np.ndarray[Any, Any]:
+    def _scores(self, clip: SelectorInput) -> np.ndarray[Any, Any]:
         """Of the family that the shown question is of; without a question, of every family in turn."""
         known = self.evidence[clip.sample_id]
         families = [FAMILY_OF[clip.question]] if clip.question is not None else list(known)

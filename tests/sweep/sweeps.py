@@ -8,9 +8,9 @@ from typing import Any
 import fakes
 import numpy as np
 
-from earmark.engine.answerers.answerer import Said
+from earmark.engine.answerers.answerer import Reply
 from earmark.engine.selectors import loading
-from earmark.engine.selectors.selector import Clip, Selector
+from earmark.engine.selectors.selector import Selector, SelectorInput
 from earmark.engine.spec import AnswererSpec, MachineSpec, Spec, parse
 from earmark.engine.sweep.folder import SweepFolder
 
@@ -56,7 +56,7 @@ class ByHash(Selector):
         self.seed = seed
         self.asks = asks
 
-    def scores(self, clips: Sequence[Clip]) -> list[np.ndarray[Any, Any]]:
+    def scores(self, clips: Sequence[SelectorInput]) -> list[np.ndarray[Any, Any]]:
         made = []
         for clip in clips:
             assert (clip.question is not None) == self.asks
@@ -70,7 +70,7 @@ class ByHash(Selector):
 class InCompany(fakes.FakeAnswerer):
     """Likelihoods whose last bits depend on the batch, as those of a GPU do."""
 
-    def score(self, context: Any, rows: Any, questions: Any, options: Any) -> list[Said]:
+    def score(self, context: Any, rows: Any, questions: Any, options: Any) -> list[Reply]:
         said = super().score(context, rows, questions, options)
         for one in said:
             one.option_nll = one.option_nll + 1e-9 * len(rows)

@@ -7,7 +7,7 @@ from zlib import crc32
 import fakes
 import pytest
 
-from earmark.engine.answerers.answerer import Said
+from earmark.engine.answerers.answerer import Reply
 from earmark.engine.signoff.certificate import certify
 from earmark.engine.spec import parse
 from earmark.engine.sweep.run import run
@@ -38,7 +38,7 @@ class OfText(fakes.FakeAnswerer):
         super().__init__()
         self._ignores = ignores
 
-    def _said(self, heard: str, question: tuple[int, ...], options: int) -> Said:
+    def _said(self, heard: str, question: tuple[int, ...], options: int) -> Reply:
         ignored = crc32(repr(question).encode()) % 100 < self._ignores
         return super()._said("" if ignored else heard, question, options)
 

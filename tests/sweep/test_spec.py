@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.plan_file import Curve
+from earmark.engine.outcomes.plan_file import Arm
 from earmark.engine.spec import GRIDS, parse, read
 from earmark.engine.sweep.order import levels
 
@@ -217,11 +217,11 @@ def test_raw_comes_first_then_budgets_from_the_largest_then_permuted_questions()
         "raw", "silence", "anchor-0.4", "anchor-0.2", "anchor-0.1", "anchor-0.05",
         "streams-1", "streams-0.4", "streams-0.2", "streams-0.1", "streams-0.05",
     ]  # fmt: skip
-    assert made[0].curves == (Curve("uncompressed", 0, "anchor"),)
-    assert made[1].curves == (Curve("silence", 0, "anchor"),)
+    assert made[0].curves == (Arm("uncompressed", 0, "anchor"),)
+    assert made[1].curves == (Arm("silence", 0, "anchor"),)
     assert len(made[2].curves) == 5
     assert len({level.name for level in levels(parse(SPEC.replace('"main"', "[0.3, 0.30000001]")), ())}) == 4
-    assert made[6].curves == (Curve("uncompressed", 0, "naive-family-1"),)
+    assert made[6].curves == (Arm("uncompressed", 0, "naive-family-1"),)
     asked = {(curve.method, curve.stream) for curve in made[7].curves}
     assert asked == {
         ("learned_agnostic", "naive-family-1"),  # its gain in that stream needs it; permuted, it would hear the same

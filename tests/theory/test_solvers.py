@@ -86,7 +86,7 @@ def test_extreme_tolerances_keep_the_duality_gap(seed: int, eps: float) -> None:
     assert abs(finite_alphabet.rate(of, eps).gap) < 1e-8
 
 
-def nearly_silent(seed: int, short: float, each: bool) -> finite_alphabet.Rate:
+def nearly_silent(seed: int, short: float, each: bool) -> finite_alphabet.ChannelRate:
     """At tolerances that fall short of what the best blind actions lose: of every query, or of the hardest."""
     of = random_task(np.random.default_rng(seed), audio=5)
     blind = np.array([float((of.audio @ reduced_distortion(query)).min()) for query in of.queries])

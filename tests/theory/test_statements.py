@@ -88,13 +88,13 @@ def _keeps_everything(of: Any) -> separation.Separation:
     return separation.Separation(bits, bits)
 
 
-def _serves_the_first_query(of: Any, eps: Any) -> finite_alphabet.Rate:
+def _serves_the_first_query(of: Any, eps: Any) -> finite_alphabet.ChannelRate:
     alone = RATE(asking_only(of, 0), np.atleast_1d(eps)[:1])
     actions = finite_alphabet.action_tuples(of).shape[1]
     return alone._replace(channel=np.pad(alone.channel, ((0, 0), (0, actions - alone.channel.shape[1]))))
 
 
-def _serves_the_last_query(of: Any, eps: Any) -> finite_alphabet.Rate:
+def _serves_the_last_query(of: Any, eps: Any) -> finite_alphabet.ChannelRate:
     return RATE(asking_only(of, len(of.queries) - 1), np.atleast_1d(eps)[-1:])
 
 

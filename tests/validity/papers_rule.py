@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.kernels.bootstrap import resampled_sums
-from earmark.kernels.collapse import Units, entries
+from earmark.kernels.collapse import ResamplingUnits, entries
 from earmark.kernels.select import percentile_ends
 
 FloatArray = npt.NDArray[np.float64]
@@ -157,7 +157,7 @@ def _passes(world: World, values: FloatArray, family: IntArray, counts: IntArray
     """(B,) whether both percentile upper ends are within tolerance."""
     there = np.flatnonzero(counts)
     values, family, counts = values[there], family[there], counts[there]
-    units = Units(counts, np.arange(len(counts) + 1), np.arange(len(counts)))
+    units = ResamplingUnits(counts, np.arange(len(counts) + 1), np.arange(len(counts)))
     of_units = entries(units, values, family[:, None], [len(world.families)])
     sums = resampled_sums(units, of_units, seed=seed, replicates=PAPER_REPLICATES).astype(np.float64)
     with np.errstate(invalid="ignore"):

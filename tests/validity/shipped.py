@@ -118,7 +118,7 @@ def _cell(key: CurveKey, loss: np.ndarray, failed: np.ndarray) -> Cell:
 
 def _claims(sets: Sequence[Set], of: Population, rule: Rule) -> Iterator[tuple[bool, bool, float, float]]:
     """Every set's claim, from tests that are evaluated for all sets at once."""
-    arms = {claim.Arm(*curve.key[:4]) for curve in sets[0].curves.values()}
+    arms = {claim.CandidateCurve(*curve.key[:4]) for curve in sets[0].curves.values()}
     candidates = claim.candidates(rule.candidates, arms)
     levels = claim.levels(rule, len(candidates))
     subjects = {(i, *subject): groups for i, one in enumerate(sets) for subject, groups in one.groups.items()}

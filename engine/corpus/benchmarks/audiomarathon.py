@@ -11,7 +11,7 @@ from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import Row
+from earmark.engine.corpus.tables import TableRow
 
 TASKS = {
     "race_benchmark.json": "race",
@@ -33,7 +33,7 @@ def _tables(folder: Folder) -> list[Path]:
 
 
 def _read(folder: Folder) -> Iterator[Found]:
-    def example(path: Path, row: Row) -> Example:
+    def example(path: Path, row: TableRow) -> Example:
         task = TASKS[path.name]
         among = options(*_choices(row))
         answer = row.data.get("answer")
@@ -59,7 +59,7 @@ def _read(folder: Folder) -> Iterator[Found]:
         yield folder.name(path), "not multiple choice: it asks for a transcript"
 
 
-def _choices(row: Row) -> tuple[object, list[str] | None]:
+def _choices(row: TableRow) -> tuple[object, list[str] | None]:
     """Options as a list, as {A: ..., B: ...}, whose keys are their letters, or in columns."""
     found = row.data.get("options", row.data.get("choices"))
     if isinstance(found, dict):

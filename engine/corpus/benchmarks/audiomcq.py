@@ -10,7 +10,7 @@ from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import Row, first_fields
+from earmark.engine.corpus.tables import TableRow, first_fields
 
 _FIELDS = {"source_dataset", "question_type", "audio_path", "choices"}
 
@@ -20,7 +20,7 @@ def _tables(folder: Folder) -> list[Path]:
 
 
 def _read(folder: Folder) -> Iterator[Found]:
-    def example(path: Path, row: Row) -> Example:
+    def example(path: Path, row: TableRow) -> Example:
         among = options(row.data.get("choices"))
         audio = row.text("audio_path")
         dataset = row.text("source_dataset")

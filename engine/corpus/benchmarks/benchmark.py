@@ -9,7 +9,7 @@ from pathlib import Path
 
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import Row, Unusable, read
+from earmark.engine.corpus.tables import TableRow, Unusable, read
 from earmark.engine.errors import InputError
 
 Found = tuple[str, Example | str]  # the place in the table, and the example or why there is none
@@ -29,7 +29,7 @@ class Benchmark:
 def each(
     folder: Folder,
     paths: Iterable[Path],
-    example: Callable[[Path, Row], Example],
+    example: Callable[[Path, TableRow], Example],
     without: Iterable[str] = (),
     *,
     one_by_one: bool = False,
@@ -37,7 +37,7 @@ def each(
     """One example per row, or the reason why a row has none; `one_by_one`, a broken table is a reason as well."""
     for path in paths:
         for row in _rows(path, folder.name(path), without, one_by_one):
-            if not isinstance(row, Row):
+            if not isinstance(row, TableRow):
                 yield row
                 continue
             try:
@@ -46,7 +46,7 @@ def each(
                 yield row.where, str(reason)
 
 
-def _rows(path: Path, name: str, without: Iterable[str], one_by_one: bool) -> Iterator[Row | tuple[str, str]]:
+def _rows(path: Path, name: str, without: Iterable[str], one_by_one: bool) -> Iterator[TableRow | tuple[str, str]]:
     try:
         yield from read(path, name, without)
     except InputError as error:

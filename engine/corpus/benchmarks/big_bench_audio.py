@@ -11,7 +11,7 @@ from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import Row, Unusable, first_fields
+from earmark.engine.corpus.tables import TableRow, Unusable, first_fields
 
 QUESTION = "Listen to the recording and answer the question that is asked in it."
 OPTIONS = {
@@ -27,7 +27,7 @@ def _tables(folder: Folder) -> list[Path]:
 
 
 def _read(folder: Folder) -> Iterator[Found]:
-    def example(_path: Path, row: Row) -> Example:
+    def example(_path: Path, row: TableRow) -> Example:
         category = row.text("category")
         if category not in OPTIONS:
             raise Unusable(f"no options are declared for category '{category}'")

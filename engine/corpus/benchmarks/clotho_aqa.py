@@ -10,7 +10,7 @@ from pathlib import Path
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import Row, Unusable, csv_rows
+from earmark.engine.corpus.tables import TableRow, Unusable, csv_rows
 
 _TABLES = ("clotho_aqa_train.csv", "clotho_aqa_val.csv", "clotho_aqa_test.csv")  # not clotho_aqa_metadata.csv
 _OPTIONS = ("yes", "no")
@@ -23,9 +23,9 @@ def _tables(folder: Folder) -> list[Path]:
 def _read(folder: Folder) -> Iterator[Found]:
     archives = folder.files("*.zip")
     for path in _tables(folder):
-        asked: dict[tuple[str, str], list[Row]] = {}
+        asked: dict[tuple[str, str], list[TableRow]] = {}
         for row in csv_rows(path, folder.name(path), _encoding(path)):
-            if not isinstance(row, Row):
+            if not isinstance(row, TableRow):
                 yield row
                 continue
             try:
@@ -54,7 +54,7 @@ def _encoding(path: Path) -> str:
 def _example(
     folder: Folder,
     path: Path,
-    rows: list[Row],
+    rows: list[TableRow],
     sample_id: str,
     file_name: str,
     question: str,

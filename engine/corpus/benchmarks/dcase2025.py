@@ -11,7 +11,7 @@ from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import Row, first_fields
+from earmark.engine.corpus.tables import TableRow, first_fields
 
 _PARTS = {"bqa": "BQA", "tsqa": "TSQA", "cqa": "CQA", "part1": "BQA", "part2": "TSQA", "part3": "CQA"}
 
@@ -25,7 +25,7 @@ def _read(folder: Folder) -> Iterator[Found]:
     sounds = [path.parent for path in folder.files("**/*.wav", "**/*.flac", "**/*.mp3")]
     under = sorted({folder.name(parent) for parent in sounds})
 
-    def example(path: Path, row: Row) -> Example:
+    def example(path: Path, row: TableRow) -> Example:
         among = options(row.data.get("choice", row.data.get("choices")))
         audio = row.text("audio_url")
         part = _part(folder.name(path))

@@ -10,7 +10,7 @@ from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import Row, first_fields
+from earmark.engine.corpus.tables import TableRow, first_fields
 
 
 def _tables(folder: Folder) -> list[Path]:
@@ -18,7 +18,7 @@ def _tables(folder: Folder) -> list[Path]:
 
 
 def _read(folder: Folder) -> Iterator[Found]:
-    def example(_path: Path, row: Row) -> Example:
+    def example(_path: Path, row: TableRow) -> Example:
         among = options(row.data.get("multi_choice"))
         audio = row.text("audio_path")
         return Example(

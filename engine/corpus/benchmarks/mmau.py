@@ -10,7 +10,7 @@ from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import Row
+from earmark.engine.corpus.tables import TableRow
 
 _LABELS = ("task", "category", "sub-category", "difficulty", "dataset", "split")
 
@@ -22,7 +22,7 @@ def _tables(folder: Folder) -> list[Path]:
 def _read(folder: Folder) -> Iterator[Found]:
     archives = folder.files("*.tar.gz", "*.zip")
 
-    def example(path: Path, row: Row) -> Example:
+    def example(path: Path, row: TableRow) -> Example:
         among = options(row.data.get("choices"))
         audio = row.text("audio_id")
         return Example(

@@ -10,7 +10,7 @@ from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import Row, Unusable, as_text, parquet_columns
+from earmark.engine.corpus.tables import TableRow, Unusable, as_text, parquet_columns
 
 _COLUMNS = {"audio_path", "choices", "answer", "length_type"}
 _OPEN = ("open", "instruction following")  # whatever stands among their choices
@@ -24,7 +24,7 @@ def _tables(folder: Folder) -> list[Path]:
 def _read(folder: Folder) -> Iterator[Found]:
     archives = folder.files("*.zip")
 
-    def example(_path: Path, row: Row) -> Example:
+    def example(_path: Path, row: TableRow) -> Example:
         category = row.optional("category")
         if category and category.lower() in _OPEN:
             raise Unusable(f"open-ended: its category is '{category}'")

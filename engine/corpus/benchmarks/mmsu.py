@@ -11,7 +11,7 @@ from earmark.engine.corpus.audio import ParquetAudio
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Audio, Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import Row, as_text, parquet_columns
+from earmark.engine.corpus.tables import TableRow, as_text, parquet_columns
 
 _LABELS = ("task_name", "category", "sub-category", "sub-sub-category", "linguistics_sub_discipline")
 _CHOICES = ("choice_a", "choice_b", "choice_c", "choice_d")
@@ -24,7 +24,7 @@ def _tables(folder: Folder) -> list[Path]:
 
 
 def _read(folder: Folder) -> Iterator[Found]:
-    def example(path: Path, row: Row) -> Example:
+    def example(path: Path, row: TableRow) -> Example:
         sample_id = row.text("id")
         among = options([row.data.get(choice) for choice in _CHOICES])
         audio, source = _recording(folder, path, row, sample_id)
@@ -41,7 +41,7 @@ def _read(folder: Folder) -> Iterator[Found]:
     return each(folder, _tables(folder), example)
 
 
-def _recording(folder: Folder, path: Path, row: Row, sample_id: str) -> tuple[Audio, str]:
+def _recording(folder: Folder, path: Path, row: TableRow, sample_id: str) -> tuple[Audio, str]:
     if path.suffix == ".parquet":
         cell = row.data.get("audio")
         source = as_text(cell.get("path") if isinstance(cell, dict) else None) or sample_id

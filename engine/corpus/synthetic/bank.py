@@ -30,7 +30,7 @@ class Bank:
     split: Split
     events: tuple[tuple[Waveform, ...], ...]
     tones: tuple[tuple[Waveform, ...], ...]
-    sweeps: tuple[tuple[sounds.Sweep, ...], ...]
+    sweeps: tuple[tuple[sounds.SlidingTone, ...], ...]
     backgrounds: tuple[tuple[Waveform, ...], ...]
 
 
@@ -51,12 +51,12 @@ def bank(split: Split) -> Bank:
         split,
         events,
         tones,
-        tuple(tuple(sounds.Sweep(wave, next(turning)) for wave in of_class) for of_class in sweeps),
+        tuple(tuple(sounds.SlidingTone(wave, next(turning)) for wave in of_class) for of_class in sweeps),
         classes(len(sounds.BACKGROUNDS), BACKGROUNDS_PER_CLASS),
     )
 
 
-def _made(split: Split) -> Iterator[Waveform | sounds.Sweep]:
+def _made(split: Split) -> Iterator[Waveform | sounds.SlidingTone]:
     """Every sound, in the order of a bank."""
     rng = np.random.default_rng((20_261_121, split.value))
     for make in sounds.EVENTS.values():
@@ -83,11 +83,11 @@ def _samples(split: Split) -> tuple[list[Waveform], list[int]]:
         return _cut(samples, shape)
     except OSError:  # nowhere to write: every process has its own
         made = list(_made(split))
-    return [_wave(sound) for sound in made], [sound.turn for sound in made if isinstance(sound, sounds.Sweep)]
+    return [_wave(sound) for sound in made], [sound.turn for sound in made if isinstance(sound, sounds.SlidingTone)]
 
 
-def _wave(sound: Waveform | sounds.Sweep) -> Waveform:
-    return sound.wave if isinstance(sound, sounds.Sweep) else sound
+def _wave(sound: Waveform | sounds.SlidingTone) -> Waveform:
+    return sound.wave if isinstance(sound, sounds.SlidingTone) else sound
 
 
 def _cut(samples: Path, shape: Path) -> tuple[list[Waveform], list[int]]:
@@ -107,7 +107,7 @@ def _make(split: Split, samples: Path, shape: Path) -> None:
             for sound in _made(split):
                 file.write(_wave(sound).tobytes())
                 lengths.append(len(_wave(sound)))
-                turns += [sound.turn] if isinstance(sound, sounds.Sweep) else []
+                turns += [sound.turn] if isinstance(sound, sounds.SlidingTone) else []
         part.replace(samples)
         with part.open("wb") as file:
             np.save(file, np.array([len(lengths), *lengths, *turns]))

@@ -36,7 +36,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class SyntheticClip:
     """What sounds when."""
 
     split: Split
@@ -52,7 +52,7 @@ class Clip:
         return tuple(item for item in self.items if item.kind == kind)
 
 
-def draw(split: Split, seed: int, index: int) -> Clip:
+def draw(split: Split, seed: int, index: int) -> SyntheticClip:
     """What sounds in clip `index` of a seed that belongs to the split."""
     check_seed(split, seed)
     rng = np.random.default_rng((seed, index))
@@ -81,7 +81,9 @@ def draw(split: Split, seed: int, index: int) -> Clip:
         at += length
     variants = rng.integers(BACKGROUNDS_PER_CLASS, size=2)
     level = float(rng.uniform(*BACKGROUND_DB))
-    return Clip(split, seed, index, tuple(items), _backgrounds(rng), (int(variants[0]), int(variants[1])), level)
+    return SyntheticClip(
+        split, seed, index, tuple(items), _backgrounds(rng), (int(variants[0]), int(variants[1])), level
+    )
 
 
 def _backgrounds(rng: np.random.Generator) -> tuple[int, ...]:
@@ -122,7 +124,7 @@ def sound_of(item: Item, bank: Bank) -> Waveform:
     return (bank.events if item.kind == "event" else bank.tones)[item.which][item.variant]
 
 
-def mix(clip: Clip, bank: Bank) -> Waveform:
+def mix(clip: SyntheticClip, bank: Bank) -> Waveform:
     """What a clip sounds like: (SLOTS x 16000,) samples."""
     check_bank(clip.split, bank.split)
     mixed = _background(clip, bank)
@@ -137,7 +139,7 @@ def mix(clip: Clip, bank: Bank) -> Waveform:
     return mixed
 
 
-def _background(clip: Clip, bank: Bank) -> npt.NDArray[np.float32]:
+def _background(clip: SyntheticClip, bank: Bank) -> npt.NDArray[np.float32]:
     """Both backgrounds, each in its slots, with a short fade at every change."""
     mixed = np.zeros(SLOTS * SAMPLE_RATE, dtype=np.float32)
     gain = np.float32(10 ** (clip.background_db / 20))

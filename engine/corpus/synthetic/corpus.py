@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from earmark.engine.corpus.example import Example, Waveform
 from earmark.engine.corpus.synthetic.bank import bank
-from earmark.engine.corpus.synthetic.clips import SLOTS, Clip, draw, mix
-from earmark.engine.corpus.synthetic.questions import FAMILIES, NEEDS, Question, questions
+from earmark.engine.corpus.synthetic.clips import SLOTS, SyntheticClip, draw, mix
+from earmark.engine.corpus.synthetic.questions import FAMILIES, NEEDS, SyntheticQuestion, questions
 from earmark.engine.corpus.synthetic.splits import Split, check_seed
 
 
@@ -26,7 +26,7 @@ class SyntheticAudio:
         """The clip, as files and messages call it."""
         return f"{self.split.title}-{self.seed}-{self.index:06d}"
 
-    def clip(self) -> Clip:
+    def clip(self) -> SyntheticClip:
         """What sounds when."""
         return draw(self.split, self.seed, self.index)
 
@@ -62,7 +62,7 @@ def relevant_slots(example: Example) -> tuple[int, ...]:
     return tuple(int(slot) for slot in example.labels["relevant"].split())
 
 
-def _example(audio: SyntheticAudio, question: Question) -> Example:
+def _example(audio: SyntheticAudio, question: SyntheticQuestion) -> Example:
     labels = {
         "family": question.family,
         "need": NEEDS[question.family],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from earmark.engine.corpus.synthetic import sounds
-from earmark.engine.corpus.synthetic.clips import Clip, Item
+from earmark.engine.corpus.synthetic.clips import Item, SyntheticClip
 
 OPTIONS = 4
 COUNTS = ("one", "two", "three", "four")
@@ -36,7 +36,7 @@ WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SyntheticQuestion:
     """One question about a clip."""
 
     family: str
@@ -48,13 +48,13 @@ class Question:
     relevant: tuple[int, ...]  # slots that hold evidence, those that decide first
 
 
-def questions(clip: Clip) -> tuple[Question, ...]:
+def questions(clip: SyntheticClip) -> tuple[SyntheticQuestion, ...]:
     """One question of every family about a clip."""
     rng = np.random.default_rng((clip.seed, clip.index, 1))
     return tuple(_question(clip, family, rng) for family in FAMILIES)
 
 
-def believed(clip: Clip, question: Question, kept: Collection[int]) -> tuple[int, ...]:
+def believed(clip: SyntheticClip, question: SyntheticQuestion, kept: Collection[int]) -> tuple[int, ...]:
     """The options that an ideal listener, who hears only the kept slots, finds equally likely."""
     everything = tuple(range(len(question.which)))
     if question.family == "sweep":
@@ -74,19 +74,21 @@ def believed(clip: Clip, question: Question, kept: Collection[int]) -> tuple[int
     return (question.which.index(_decisive(question.asks, items)[0].which),)
 
 
-def _question(clip: Clip, family: str, rng: np.random.Generator) -> Question:
+def _question(clip: SyntheticClip, family: str, rng: np.random.Generator) -> SyntheticQuestion:
     asks = ("first", "last")[int(rng.integers(2))] if family == "order" else family
     text = WORDS[asks][int(rng.integers(2))]
     names, which, answer, relevant = _ASKED[family](clip, asks, rng)
     options = tuple(int(w) for w in rng.permutation(which))
     choices = tuple(names[w] for w in options)
-    return Question(family, asks, text, options, choices, options.index(answer), tuple(dict.fromkeys(relevant)))
+    return SyntheticQuestion(
+        family, asks, text, options, choices, options.index(answer), tuple(dict.fromkeys(relevant))
+    )
 
 
 Asked = tuple[tuple[str, ...], list[int], int, list[int]]  # names, classes offered, the right one, relevant slots
 
 
-def _event(clip: Clip, _asks: str, rng: np.random.Generator) -> Asked:
+def _event(clip: SyntheticClip, _asks: str, rng: np.random.Generator) -> Asked:
     """One sound of the clip among three that are not in it."""
     present = sorted({item.which for item in clip.of("event")})
     right = present[int(rng.integers(len(present)))]
@@ -95,7 +97,7 @@ def _event(clip: Clip, _asks: str, rng: np.random.Generator) -> Asked:
     return tuple(sounds.EVENTS), [right, *absent], right, slots
 
 
-def _order(clip: Clip, asks: str, rng: np.random.Generator) -> Asked:
+def _order(clip: SyntheticClip, asks: str, rng: np.random.Generator) -> Asked:
     """The three sounds of the clip and one that is not in it."""
     items = clip.of("event")
     present = sorted({item.which for item in items})
@@ -105,24 +107,24 @@ def _order(clip: Clip, asks: str, rng: np.random.Generator) -> Asked:
     return tuple(sounds.EVENTS), [*present, absent[int(rng.integers(len(absent)))]], deciding[0].which, slots
 
 
-def _count(clip: Clip, _asks: str, _rng: np.random.Generator) -> Asked:
+def _count(clip: SyntheticClip, _asks: str, _rng: np.random.Generator) -> Asked:
     tones = clip.of("tone")
     return COUNTS, [*range(OPTIONS)], len(tones) - 1, [slot for item in tones for slot in item.slots]
 
 
-def _pitch(clip: Clip, asks: str, _rng: np.random.Generator) -> Asked:
+def _pitch(clip: SyntheticClip, asks: str, _rng: np.random.Generator) -> Asked:
     tones = clip.of("tone")
     deciding = _decisive(asks, tones)
     slots = [slot for item in (*deciding, *tones) for slot in item.slots]
     return sounds.TONES, [*range(OPTIONS)], deciding[0].which, slots
 
 
-def _sweep(clip: Clip, _asks: str, _rng: np.random.Generator) -> Asked:
+def _sweep(clip: SyntheticClip, _asks: str, _rng: np.random.Generator) -> Asked:
     (item,) = clip.of("sweep")
     return tuple(sounds.SWEEPS), [*range(OPTIONS)], item.which, list(item.slots)
 
 
-def _scene(clip: Clip, _asks: str, rng: np.random.Generator) -> Asked:
+def _scene(clip: SyntheticClip, _asks: str, rng: np.random.Generator) -> Asked:
     """The two backgrounds of the clip and two that are not in it."""
     present = sorted(set(clip.backgrounds))
     absent = [w for w in range(len(sounds.BACKGROUNDS)) if w not in present]
@@ -146,7 +148,7 @@ def _decisive(asks: str, items: Collection[Item]) -> list[Item]:
     return ordered[:1]
 
 
-def _sweeps_left(clip: Clip, question: Question, kept: Collection[int]) -> tuple[int, ...]:
+def _sweeps_left(clip: SyntheticClip, question: SyntheticQuestion, kept: Collection[int]) -> tuple[int, ...]:
     """Each half that is heard settles one of the two directions."""
     (item,) = clip.of("sweep")
     ways = tuple(sounds.SWEEPS.values())

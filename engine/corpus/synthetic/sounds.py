@@ -17,7 +17,7 @@ TONE_HZ = ((210.0, 290.0), (430.0, 590.0), (880.0, 1200.0), (1800.0, 2450.0))  #
 BACKGROUND_SECONDS = 12
 
 
-class Sweep(NamedTuple):
+class SlidingTone(NamedTuple):
     """A sliding pitch of two halves, and the sample where the second begins."""
 
     wave: Waveform
@@ -32,7 +32,7 @@ def tone(rng: Rng, pitch: int) -> Waveform:
     return _finished(np.sin(angle) + rng.uniform(0, 0.1) * np.sin(2 * angle + 1), edge_s=0.03)
 
 
-def sweep(rng: Rng, first_up: bool, second_up: bool) -> Sweep:
+def sweep(rng: Rng, first_up: bool, second_up: bool) -> SlidingTone:
     """Two slides that meet in one pitch; either half, heard alone, says nothing about the other."""
     meeting = np.exp(rng.uniform(np.log(700), np.log(1300)))
     first, second = rng.uniform(0.5, 0.75, size=2)
@@ -41,7 +41,7 @@ def sweep(rng: Rng, first_up: bool, second_up: bool) -> Sweep:
     turn, end = int(first * SAMPLE_RATE), int((first + second) * SAMPLE_RATE)
     pitch = np.concatenate([np.geomspace(before, meeting, turn), np.geomspace(meeting, after, end - turn)])
     angle = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
-    return Sweep(_finished(np.sin(angle) + 0.15 * np.sin(2 * angle), edge_s=0.03), turn)
+    return SlidingTone(_finished(np.sin(angle) + 0.15 * np.sin(2 * angle), edge_s=0.03), turn)
 
 
 def hiss(rng: Rng) -> Waveform:

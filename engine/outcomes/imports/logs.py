@@ -40,7 +40,7 @@ _READERS: Mapping[str, Callable[[Path, Fields], Log]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class CompressedLog:
     """A log of compressed audio: which method, at which budget, from which training seed."""
 
     method: str
@@ -73,7 +73,7 @@ class Imported(NamedTuple):
 def import_logs(
     kind: str,
     raw: Path,
-    compressed: Sequence[Arm],
+    compressed: Sequence[CompressedLog],
     fields: Fields,
     out: Path,
     *,
@@ -114,7 +114,7 @@ def import_logs(
     )
 
 
-def parse_arm(text: str) -> Arm:
+def parse_arm(text: str) -> CompressedLog:
     """`METHOD@BUDGET=LOG` or `METHOD@BUDGET@SEED=LOG`."""
     name, equals, path = text.partition("=")
     method, *numbers = name.split("@")
@@ -128,7 +128,7 @@ def parse_arm(text: str) -> Arm:
             f"'{'@'.join(numbers)}' is not a budget in (0, 1], with or without @ and a whole seed",
             "write for instance energy@0.4=samples.jsonl",
         ) from None
-    return Arm(method, budget, seed, Path(path))
+    return CompressedLog(method, budget, seed, Path(path))
 
 
 def _check_options(kind: str, fields: Fields, out: Path) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from earmark.engine.selectors.check.hear import Both, Hearing
+from earmark.engine.selectors.check.hear import BothKept, Comparison
 from earmark.engine.selectors.selector import LEARNED_TIE
 
 
@@ -46,7 +46,7 @@ class Ties(NamedTuple):
     differently_kept: int  # of those, the ones that keep other chunks
 
 
-def parity(heard: Hearing) -> Parity:
+def parity(heard: Comparison) -> Parity:
     """Differences of scores over the whole corpus."""
     errors = [float(np.abs(pair.original - pair.model).max()) for pair in heard.pairs]
     worst = int(np.argmax(errors))
@@ -65,7 +65,7 @@ def parity(heard: Hearing) -> Parity:
     )
 
 
-def agreement(heard: Hearing) -> list[Agreement]:
+def agreement(heard: Comparison) -> list[Agreement]:
     """Of every budget: all questions, then each family by name."""
     families = sorted({pair.family for pair in heard.pairs})
     found = []
@@ -78,7 +78,7 @@ def agreement(heard: Hearing) -> list[Agreement]:
     return found
 
 
-def ties(heard: Hearing) -> list[Ties]:
+def ties(heard: Comparison) -> list[Ties]:
     """Of every budget."""
     found = []
     for b, budget in enumerate(heard.budgets):
@@ -89,6 +89,6 @@ def ties(heard: Hearing) -> list[Ties]:
     return found
 
 
-def _agreement(budget: float, family: str | None, kept: Sequence[Both]) -> Agreement:
+def _agreement(budget: float, family: str | None, kept: Sequence[BothKept]) -> Agreement:
     overlap = [len(np.intersect1d(both.original, both.model)) / len(both.original) for both in kept]
     return Agreement(budget, family, len(kept), sum(both.same for both in kept), float(np.mean(overlap)))

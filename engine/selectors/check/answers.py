@@ -13,9 +13,9 @@ import pyarrow as pa
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.request import OK, Answer, Progress, Request
 from earmark.engine.answerers.run import answer_all
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.engine.outcomes.schema import ANCHOR
-from earmark.engine.selectors.check.hear import Hearing, StoppedError
+from earmark.engine.selectors.check.hear import Comparison, StoppedError
 from earmark.engine.signoff import certified
 from earmark.engine.signoff.excess import observe
 from earmark.engine.signoff.families import families_of
@@ -40,10 +40,10 @@ class AtBudget(NamedTuple):
 
 
 def certify(
-    heard: Hearing,
+    heard: Comparison,
     corpus: str,
     answerer: Answerer,
-    options: Options,
+    options: AnswerOptions,
     rule: Rule,
     report: Callable[[Progress], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
@@ -65,7 +65,7 @@ def certify(
     ]
 
 
-def _requests(heard: Hearing) -> Iterator[Request]:
+def _requests(heard: Comparison) -> Iterator[Request]:
     for row, pair in enumerate(heard.pairs):
         for b, sides in pair.heard.items():
             for side, kept in enumerate(sides):
@@ -74,7 +74,7 @@ def _requests(heard: Hearing) -> Iterator[Request]:
 
 
 def _tested(
-    heard: Hearing, corpus: str, differing: Sequence[int], answers: dict[str, Answer], answerer: str, rule: Rule
+    heard: Comparison, corpus: str, differing: Sequence[int], answers: dict[str, Answer], answerer: str, rule: Rule
 ) -> Iterator[AtBudget]:
     """The budgets that have something to test, rising, by the paired protocol of a certificate."""
     budgets = np.array([heard.budgets[b] for b in differing])
@@ -134,7 +134,7 @@ def _rise(original: Answer, model: Answer) -> float:
     return float(model.predicted_label != right) - float(original.predicted_label != right)
 
 
-def _rows(heard: Hearing, corpus: str) -> Rows:
+def _rows(heard: Comparison, corpus: str) -> Rows:
     examples = [pair.example for pair in heard.pairs]
     ids, sources = ([getattr(example, name) for example in examples] for name in ("sample_id", "source_id"))
     return Rows.of(corpus, pa.array(ids), pa.array(sources), [pair.family for pair in heard.pairs])

@@ -19,8 +19,8 @@ from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.cards import fingerprints
 from earmark.engine.selectors.check import agreement, answers, device
-from earmark.engine.selectors.check.gate import SCORE_TOLERANCE, Asked, Finding, Gate, How
-from earmark.engine.selectors.check.hear import Hearing, StoppedError, hear
+from earmark.engine.selectors.check.gate import SCORE_TOLERANCE, AnswererInCheck, CheckFinding, CheckMeans, Gate
+from earmark.engine.selectors.check.hear import Comparison, StoppedError, hear
 from earmark.engine.selectors.loading import load
 from earmark.engine.selectors.onnx import GraphError, OnnxSelector
 from earmark.engine.selectors.selector import Selector
@@ -36,8 +36,8 @@ def check(
     against: str,
     corpus: Corpus,
     gate: Gate,
-    how: How,
-    asked: Asked | None = None,
+    how: CheckMeans,
+    asked: AnswererInCheck | None = None,
     report: Report = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def check(
         "warnings": [],
         "version": version("earmark"),
     }
-    findings: list[Finding] = []
+    findings: list[CheckFinding] = []
     try:
         candidate = OnnxSelector(model, how.provider)
         said = {name: getattr(candidate.graph, name) for name in candidate.graph.__slots__}
@@ -83,7 +83,7 @@ def check(
     except GraphError as error:
         if stop():  # the process that was timed got the signal too
             raise StoppedError from None
-        findings.append(Finding("file", str(error)))
+        findings.append(CheckFinding("file", str(error)))
     verdict["findings"] = [finding._asdict() for finding in findings]
     verdict["passes"] = not findings
     return verdict
@@ -103,7 +103,7 @@ def _identity(original: Selector, name: str) -> dict[str, str]:
     return {"selector": card["weights"], "features": card["features"], "tokenizer": card.get("tokenizer", "")}
 
 
-def _of_another(said: dict[str, str], identity: dict[str, str], gate: Gate) -> list[Finding]:
+def _of_another(said: dict[str, str], identity: dict[str, str], gate: Gate) -> list[CheckFinding]:
     """Whether the model was made from another selector; a variant may have other weights, never another tokenizer."""
     found = []
     if said["tokenizer"] != identity["tokenizer"]:
@@ -112,10 +112,10 @@ def _of_another(said: dict[str, str], identity: dict[str, str], gate: Gate) -> l
             if said["tokenizer"] and identity["tokenizer"]
             else ("reads the question, unlike" if said["tokenizer"] else "does not read the question, unlike")
         )
-        found.append(Finding("identity", f"the model {what} the original: export it from the original"))
+        found.append(CheckFinding("identity", f"the model {what} the original: export it from the original"))
     if said["selector"] != identity["selector"] and not gate.variant:
         found.append(
-            Finding(
+            CheckFinding(
                 "identity",
                 f"the model was made from weights {said['selector'][:12] or 'unknown'}, the original has "
                 f"{identity['selector'][:12]}: export it again, or declare it a variant",
@@ -131,7 +131,7 @@ def _families(corpus: Corpus, name: str | None) -> tuple[tuple[str, ...], str]:
     return tuple(ALL for _ in corpus.examples), ALL
 
 
-def _warnings(original: Selector, corpus: Corpus, heard: Hearing) -> list[str]:
+def _warnings(original: Selector, corpus: Corpus, heard: Comparison) -> list[str]:
     """What a reader must know of the corpus."""
     found = []
     if heard.unheard:
@@ -147,7 +147,7 @@ def _warnings(original: Selector, corpus: Corpus, heard: Hearing) -> list[str]:
 # What it does ------------------------------------------------------------------------------------------------
 
 
-def _compared(heard: Hearing, gate: Gate, verdict: dict[str, Any]) -> list[Finding]:
+def _compared(heard: Comparison, gate: Gate, verdict: dict[str, Any]) -> list[CheckFinding]:
     """Scores and chunks."""
     scores, sets = agreement.parity(heard), agreement.agreement(heard)
     verdict["scores"] = scores._asdict()
@@ -156,7 +156,7 @@ def _compared(heard: Hearing, gate: Gate, verdict: dict[str, Any]) -> list[Findi
     found = []
     if gate.scores_within is not None and scores.relative > gate.scores_within:
         found.append(
-            Finding(
+            CheckFinding(
                 "scores",
                 f"scores differ by up to {scores.relative:.2g} of their spread (sample {scores.worst_sample}), "
                 f"{gate.scores_within:g} is allowed",
@@ -164,7 +164,7 @@ def _compared(heard: Hearing, gate: Gate, verdict: dict[str, Any]) -> list[Findi
         )
     if gate.agreeing is not None:
         found += [
-            Finding(
+            CheckFinding(
                 "agreement",
                 f"budget {one.budget:g}, family '{one.family}': other chunks in {one.n - one.same} of {one.n} "
                 f"questions ({one.share:.1%} agree, {gate.agreeing:.1%} must)",
@@ -176,8 +176,8 @@ def _compared(heard: Hearing, gate: Gate, verdict: dict[str, Any]) -> list[Findi
 
 
 def _on_device(
-    model: Path, heard: Hearing, gate: Gate, how: How, candidate: OnnxSelector, verdict: dict[str, Any]
-) -> list[Finding]:
+    model: Path, heard: Comparison, gate: Gate, how: CheckMeans, candidate: OnnxSelector, verdict: dict[str, Any]
+) -> list[CheckFinding]:
     """Size, time and memory, and whether a process of its own has the same scores with any number of threads."""
     megabytes = verdict["model"]["bytes"] / 1e6
     found = _beyond("", ("size", "MB", megabytes, gate.max_size_mb))
@@ -196,27 +196,27 @@ def _on_device(
         )
         apart = max(float(np.abs(a - np.array(b)).max()) for a, b in zip(here, one.scores, strict=True))
         if apart > SCORE_TOLERANCE * verdict["scores"]["spread"]:
-            found.append(Finding("device", f"scores{where} differ by up to {apart:.2g} from those of one thread"))
+            found.append(CheckFinding("device", f"scores{where} differ by up to {apart:.2g} from those of one thread"))
     return found
 
 
-def _beyond(where: str, *limits: tuple[str, str, float, float | None]) -> list[Finding]:
+def _beyond(where: str, *limits: tuple[str, str, float, float | None]) -> list[CheckFinding]:
     return [
-        Finding("device", f"{what}{where} is {value:.3g} {unit}, {limit:g} is allowed")
+        CheckFinding("device", f"{what}{where} is {value:.3g} {unit}, {limit:g} is allowed")
         for what, unit, value, limit in limits
         if limit is not None and value > limit
     ]
 
 
 def _answered(
-    heard: Hearing,
+    heard: Comparison,
     corpus: Corpus,
     rule: Rule,
-    asked: Asked,
+    asked: AnswererInCheck,
     verdict: dict[str, Any],
     report: Report,
     stop: Callable[[], bool],
-) -> list[Finding]:
+) -> list[CheckFinding]:
     """The certified test of the answers."""
     found = answers.certify(
         heard,
@@ -236,11 +236,13 @@ def _answered(
         "budgets": [one._asdict() for one in found],
     }
     return [
-        Finding("answers", f"budget {one.budget:g} is not certified: {one.reason}") for one in found if not one.passes
+        CheckFinding("answers", f"budget {one.budget:g} is not certified: {one.reason}")
+        for one in found
+        if not one.passes
     ]
 
 
-def _unproven(heard: Hearing, budgets: list[dict[str, Any]], rule: Rule) -> list[str]:
+def _unproven(heard: Comparison, budgets: list[dict[str, Any]], rule: Rule) -> list[str]:
     """Where a variant passes by construction on families that are too small to say anything about other questions."""
     fewest = rule.fewest_rows(rule.tolerances[0])
     sizes = Counter(pair.family for pair in heard.pairs)

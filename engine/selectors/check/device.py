@@ -17,7 +17,7 @@ import numpy as np
 
 from earmark.engine.interfaces.keep import CHUNK_SAMPLES
 from earmark.engine.selectors.onnx import GraphError
-from earmark.engine.selectors.selector import Clip
+from earmark.engine.selectors.selector import SelectorInput
 
 _WORKER = "from earmark.engine.selectors.check.worker import main; main()"
 _POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -42,7 +42,9 @@ def thread_counts(most: int | None = None) -> tuple[int, ...]:
     return tuple(dict.fromkeys((1, most or cores)))
 
 
-def measure(model: Path, clips: Sequence[Clip], budget: float, provider: str, threads: Sequence[int]) -> list[Timed]:
+def measure(
+    model: Path, clips: Sequence[SelectorInput], budget: float, provider: str, threads: Sequence[int]
+) -> list[Timed]:
     """Once for each number of threads; GraphError where the model does not run by itself."""
     with tempfile.TemporaryDirectory(prefix="earmark-") as folder:
         held = Path(folder) / "clips.npz"
@@ -57,7 +59,7 @@ def measure(model: Path, clips: Sequence[Clip], budget: float, provider: str, th
         return [_timed(Path(folder), task | {"threads": count}, clips, count) for count in threads]
 
 
-def _timed(folder: Path, task: dict[str, Any], clips: Sequence[Clip], threads: int) -> Timed:
+def _timed(folder: Path, task: dict[str, Any], clips: Sequence[SelectorInput], threads: int) -> Timed:
     description, errors = folder / "task.json", folder / "stderr"
     description.write_text(json.dumps(task))
     # -P: a package of the working directory must not be imported instead of an installed one

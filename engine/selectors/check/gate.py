@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from earmark.engine.answerers.answerer import Answerer
-from earmark.engine.answerers.scheduler import Options
+from earmark.engine.answerers.scheduler import AnswerOptions
 from earmark.engine.signoff.rule import Rule
 
 SCORE_TOLERANCE = 1e-4  # of the spread of the scores; backends differ by 2e-5 at worst
@@ -36,7 +36,7 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class How:
+class CheckMeans:
     """What is checked and with what means."""
 
     budgets: tuple[float, ...]
@@ -48,14 +48,14 @@ class How:
     rule: Rule = Rule()  # noqa: RUF009 (frozen)
 
 
-class Asked(NamedTuple):
+class AnswererInCheck(NamedTuple):
     """Who answers."""
 
     answerer: Answerer
-    options: Options
+    options: AnswerOptions
 
 
-class Finding(NamedTuple):
+class CheckFinding(NamedTuple):
     """One reason for not shipping a model."""
 
     check: str  # file, identity, scores, agreement, answers or device

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from earmark.engine.answerers.request import Heard
+from earmark.engine.answerers.request import Excerpt
 from earmark.engine.corpus import stream
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Example
@@ -19,7 +19,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.interfaces.budget import kept_chunks
 from earmark.engine.interfaces.keep import FloatArray, IntArray, keep_chunks
 from earmark.engine.selectors.onnx import GraphError, OnnxSelector
-from earmark.engine.selectors.selector import Clip, Selector
+from earmark.engine.selectors.selector import Selector, SelectorInput
 
 CLIPS_AT_ONCE = 64
 
@@ -28,7 +28,7 @@ class StoppedError(Exception):
     """Somebody asked to stop: there is no verdict."""
 
 
-class Both(NamedTuple):
+class BothKept(NamedTuple):
     """What the original and the model do with one clip at one budget."""
 
     original: IntArray  # chunks, rising
@@ -41,25 +41,25 @@ class Both(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ScoredPair:
     """One question, as both selectors scored it."""
 
     example: Example
     family: str
     original: FloatArray  # scores (T,)
     model: FloatArray
-    kept: tuple[Both, ...]  # by budget
-    heard: Mapping[int, tuple[Heard, Heard]]  # by place of the budget, where they keep different chunks
+    kept: tuple[BothKept, ...]  # by budget
+    heard: Mapping[int, tuple[Excerpt, Excerpt]]  # by place of the budget, where they keep different chunks
 
 
 @dataclass(slots=True)
-class Hearing:
+class Comparison:
     """A corpus as both selectors heard it."""
 
     budgets: tuple[float, ...]  # rising
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[ScoredPair] = field(default_factory=list)
     unheard: int = 0  # questions whose recording cannot be read
-    timed: list[Clip] = field(default_factory=list)  # a draw that depends on nothing but its size
+    timed: list[SelectorInput] = field(default_factory=list)  # a draw that depends on nothing but its size
 
 
 def hear(
@@ -72,31 +72,31 @@ def hear(
     workers: int | None = 0,
     report: Callable[[str, int, int], None] = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
-) -> Hearing:
+) -> Comparison:
     """Score every question of the corpus (of `families`, in its order) with both.
 
     Raises GraphError where the model cannot score, InputError where the original cannot or nothing can be heard, and
     StoppedError.
     """
-    found = Hearing(tuple(sorted(budgets)))
+    found = Comparison(tuple(sorted(budgets)))
     draw = random.Random(0)
     for batch in _batches(zip(stream.stream(corpus.examples, workers=workers), families, strict=True)):
         heard = [(example, audio, family) for (example, audio, _), family in batch if audio is not None]
         found.unheard += len(batch) - len(heard)
-        clips = [Clip(example.sample_id, audio, example.question) for example, audio, _ in heard]
+        clips = [SelectorInput(example.sample_id, audio, example.question) for example, audio, _ in heard]
         ours, theirs = _reference(original, clips), model.scores(clips)
         for (example, _, family), clip, one, other in zip(heard, clips, ours, theirs, strict=True):
             _check_finite(one, other, clip, model)
             kept = tuple(_both(original, model, one, other, budget) for budget in found.budgets)
             differing = {
                 b: (
-                    Heard.of(example.audio, keep_chunks(clip.audio, both.original)),
-                    Heard.of(example.audio, keep_chunks(clip.audio, both.model)),
+                    Excerpt.of(example.audio, keep_chunks(clip.audio, both.original)),
+                    Excerpt.of(example.audio, keep_chunks(clip.audio, both.model)),
                 )
                 for b, both in enumerate(kept)
                 if not both.same
             }
-            found.pairs.append(Pair(example, family, one, other, kept, differing))
+            found.pairs.append(ScoredPair(example, family, one, other, kept, differing))
             _maybe_time(found.timed, clip, len(found.pairs), timed, draw)
         report("questions scored", len(found.pairs) + found.unheard, len(families))
         if stop():
@@ -106,19 +106,19 @@ def hear(
     return found
 
 
-def _batches(rows: Iterator[tuple[stream.Heard, str]]) -> Iterator[list[tuple[stream.Heard, str]]]:
+def _batches(rows: Iterator[tuple[stream.Clip, str]]) -> Iterator[list[tuple[stream.Clip, str]]]:
     while batch := list(islice(rows, CLIPS_AT_ONCE)):
         yield batch
 
 
-def _reference(original: Selector, clips: Sequence[Clip]) -> list[FloatArray]:
+def _reference(original: Selector, clips: Sequence[SelectorInput]) -> list[FloatArray]:
     try:
         return original.scores(clips)
     except GraphError as error:  # of an original that is a graph: no finding about the model
         raise InputError("the original", f"cannot score ({error})", "check against a sound selector") from None
 
 
-def _check_finite(original: FloatArray, model: FloatArray, clip: Clip, of: OnnxSelector) -> None:
+def _check_finite(original: FloatArray, model: FloatArray, clip: SelectorInput, of: OnnxSelector) -> None:
     where = f"sample {clip.sample_id}"
     if not np.isfinite(original).all():
         raise InputError(where, "has scores of the original that are not finite", "check against a sound selector")
@@ -126,10 +126,10 @@ def _check_finite(original: FloatArray, model: FloatArray, clip: Clip, of: OnnxS
         raise GraphError(of.path, f"has scores that are not finite ({where})", "export the selector again")
 
 
-def _both(original: Selector, model: Selector, one: FloatArray, other: FloatArray, budget: float) -> Both:
+def _both(original: Selector, model: Selector, one: FloatArray, other: FloatArray, budget: float) -> BothKept:
     k = kept_chunks(budget, len(one))
     tied = is_tied(one, k, original.tie), is_tied(other, k, model.tie)
-    return Both(original.keep(one, k), model.keep(other, k), tied)
+    return BothKept(original.keep(one, k), model.keep(other, k), tied)
 
 
 def is_tied(scores: FloatArray, k: int, tie: float) -> bool:
@@ -138,7 +138,7 @@ def is_tied(scores: FloatArray, k: int, tie: float) -> bool:
     return k < len(falling) and bool(falling[k - 1] - falling[k] <= tie)
 
 
-def _maybe_time(timed: list[Clip], clip: Clip, seen: int, most: int, draw: random.Random) -> None:
+def _maybe_time(timed: list[SelectorInput], clip: SelectorInput, seen: int, most: int, draw: random.Random) -> None:
     """Every clip seen so far is equally likely to be among those timed."""
     if len(timed) < most:
         timed.append(clip)

@@ -14,7 +14,7 @@ import numpy as np
 
 from earmark.engine.interfaces.budget import kept_chunks
 from earmark.engine.selectors.onnx import OnnxSelector
-from earmark.engine.selectors.selector import Clip
+from earmark.engine.selectors.selector import SelectorInput
 
 _WARM_UP = 2  # clips
 
@@ -49,11 +49,11 @@ def peak_mib() -> float:
         return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
-def _clip(held: Any, i: int, task: dict[str, Any]) -> Clip:
-    return Clip(str(i), held[str(i)], task["questions"][i])
+def _clip(held: Any, i: int, task: dict[str, Any]) -> SelectorInput:
+    return SelectorInput(str(i), held[str(i)], task["questions"][i])
 
 
-def _timed(model: OnnxSelector, clip: Clip, task: dict[str, Any]) -> tuple[list[float], float]:
+def _timed(model: OnnxSelector, clip: SelectorInput, task: dict[str, Any]) -> tuple[list[float], float]:
     """Scores, and milliseconds from samples to kept chunks."""
     began = time.perf_counter()
     (scores,) = model.scores([clip])

@@ -14,7 +14,7 @@ import torch
 from transformers import Qwen2Tokenizer
 
 from earmark.engine.answerers.prompt import AUDIO_TOKEN, QWEN2_AUDIO, letters
-from earmark.engine.corpus.synthetic.questions import OPTIONS, Question
+from earmark.engine.corpus.synthetic.questions import OPTIONS, SyntheticQuestion
 
 Ids = npt.NDArray[np.int64]
 
@@ -48,7 +48,7 @@ class Asker:
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer(text)["input_ids"])
 
-    def question(self, question: Question) -> tuple[list[int], list[int]]:
+    def question(self, question: SyntheticQuestion) -> tuple[list[int], list[int]]:
         """The tokens after the shared part, and the places of the options' last tokens."""
         ids = list(self._piece(f" {question.text}\n\n"))
         places = []
@@ -59,7 +59,7 @@ class Asker:
                 ids += self._piece("\n")
         return [*ids, *self.tail], places
 
-    def pack(self, asked: Sequence[Sequence[Question]], answers: Ids) -> Packed:
+    def pack(self, asked: Sequence[Sequence[SyntheticQuestion]], answers: Ids) -> Packed:
         """The questions of each clip, each with a letter at its end: `answers` is (B, Q)."""
         rows = [[self.question(question) for question in row] for row in asked]
         longest = max(len(ids) for row in rows for ids, _ in row) + 1
@@ -75,6 +75,6 @@ class Asker:
                 answer_at[b, q] = len(ids) - 1
         return Packed(torch.from_numpy(packed), torch.from_numpy(option_at), torch.from_numpy(answer_at))
 
-    def whole(self, question: Question, audio_tokens: int) -> list[int]:
+    def whole(self, question: SyntheticQuestion, audio_tokens: int) -> list[int]:
         """A question's tokens as the packed batch has them: equal to those of the whole prompt."""
         return [*self.before, *self._ids(AUDIO_TOKEN) * audio_tokens, *self.shared, *self.question(question)[0]]

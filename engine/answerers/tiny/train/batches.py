@@ -14,8 +14,8 @@ from earmark.engine.answerers.tiny.train.shape import TOKENS_PER_SLOT
 from earmark.engine.corpus.example import SAMPLE_RATE
 from earmark.engine.corpus.synthetic import sounds
 from earmark.engine.corpus.synthetic.bank import Bank
-from earmark.engine.corpus.synthetic.clips import SLOTS, Clip, draw, mix, sound_of, start_of
-from earmark.engine.corpus.synthetic.questions import OPTIONS, Question, believed, questions
+from earmark.engine.corpus.synthetic.clips import SLOTS, SyntheticClip, draw, mix, sound_of, start_of
+from earmark.engine.corpus.synthetic.questions import OPTIONS, SyntheticQuestion, believed, questions
 
 Ints = npt.NDArray[np.int64]
 TOKEN_SAMPLES = SAMPLE_RATE // TOKENS_PER_SLOT
@@ -40,18 +40,18 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TrainingBatch:
     """B clips, each with the same number of slots kept, and Q questions about each."""
 
     waves: npt.NDArray[np.float32]  # (B, kept x 16000)
-    asked: tuple[tuple[Question, ...], ...]
+    asked: tuple[tuple[SyntheticQuestion, ...], ...]
     answers: Ints  # (B, Q) one of the likely options
     likely: npt.NDArray[np.float32]  # (B, Q, OPTIONS) what an ideal listener believes
     tokens: Tokens
     option_slots: Ints  # (B, Q, OPTIONS) where the option's sound decides an order, SLOTS where it is not heard
 
 
-def training_batch(bank: Bank, seed: int, number: int, clips: int, audible: bool = True) -> Batch:
+def training_batch(bank: Bank, seed: int, number: int, clips: int, audible: bool = True) -> TrainingBatch:
     """Batch `number` of a training seed: whole clips or random subsets, shifted a little, some of them silent."""
     rng = np.random.default_rng((seed, number, 2))
     kept_slots = SLOTS if rng.random() < FULL_SHARE else int(rng.integers(1, SLOTS))
@@ -63,14 +63,14 @@ def training_batch(bank: Bank, seed: int, number: int, clips: int, audible: bool
 
 
 def make_batch(
-    clips: list[Clip],
+    clips: list[SyntheticClip],
     bank: Bank,
     kept: list[list[int]],
     shifts: Ints,
     silent: npt.NDArray[np.bool_],
     rng: np.random.Generator,
     audible: bool = True,
-) -> Batch:
+) -> TrainingBatch:
     """The batch of these clips, with these slots kept (rising, equally many); mixed only where it is audible."""
     asked = tuple(questions(clip) for clip in clips)
     waves = np.zeros((len(clips), len(kept[0]) * SAMPLE_RATE), dtype=np.float32)
@@ -93,7 +93,7 @@ def make_batch(
     if silent.any():
         tokens[0, silent] = UNCLEAR
         tokens[2, silent] = UNCLEAR
-    return Batch(waves, asked, answers, likely, Tokens(*tokens), option_slots)
+    return TrainingBatch(waves, asked, answers, likely, Tokens(*tokens), option_slots)
 
 
 def shifted(wave: npt.NDArray[np.float32], by: int) -> npt.NDArray[np.float32]:
@@ -106,7 +106,7 @@ def shifted(wave: npt.NDArray[np.float32], by: int) -> npt.NDArray[np.float32]:
     return moved
 
 
-def label_tokens(clip: Clip, bank: Bank, kept: list[int], shift: int) -> Ints:
+def label_tokens(clip: SyntheticClip, bank: Bank, kept: list[int], shift: int) -> Ints:
     """Class, onset, background and running count of tones of each audio token: (4, tokens)."""
     count = SLOTS * TOKENS_PER_SLOT
     classes = np.zeros(count, dtype=np.int64)
@@ -142,7 +142,7 @@ def label_tokens(clip: Clip, bank: Bank, kept: list[int], shift: int) -> Ints:
     return np.stack([classes, onsets, backgrounds, np.cumsum(tones)])
 
 
-def _option_slots(clip: Clip, question: Question, kept: Collection[int]) -> list[int]:
+def _option_slots(clip: SyntheticClip, question: SyntheticQuestion, kept: Collection[int]) -> list[int]:
     """Of each option, where (among the kept slots) it is heard first, or last where the last is asked for."""
     order = {slot: place for place, slot in enumerate(kept)}
     found = []

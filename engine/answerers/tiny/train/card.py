@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from earmark.engine.answerers.tiny.train import evaluate
-from earmark.engine.answerers.tiny.train.evaluate import CHANCE, POLICIES, Rate, Tally
+from earmark.engine.answerers.tiny.train.evaluate import CHANCE, POLICIES, HitRate, Tally
 from earmark.engine.answerers.tiny.train.run import RECORD
 from earmark.engine.answerers.tiny.train.stages import seeds_of
 from earmark.engine.answerers.tiny.train.state import Learner
@@ -107,7 +107,7 @@ def stage_table(reports: list[dict[str, Any]]) -> str:
     return table(["stage", "steps", "minutes so far", "gate", "measured"], rows)
 
 
-def percent(rate: Rate) -> str:
+def percent(rate: HitRate) -> str:
     """A share in percent."""
     return f"{100 * rate.share:.1f}"
 

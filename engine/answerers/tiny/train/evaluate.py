@@ -17,9 +17,16 @@ from earmark.engine.answerers.tiny.train.shape import TEXT_WIDTH
 from earmark.engine.answerers.tiny.train.state import Learner
 from earmark.engine.corpus.example import SAMPLE_RATE
 from earmark.engine.corpus.synthetic.bank import bank
-from earmark.engine.corpus.synthetic.clips import SLOTS, Clip, draw, mix
+from earmark.engine.corpus.synthetic.clips import SLOTS, SyntheticClip, draw, mix
 from earmark.engine.corpus.synthetic.corpus import SyntheticAudio
-from earmark.engine.corpus.synthetic.questions import FAMILIES, OPTIONS, TWO_FACTOR, Question, believed, questions
+from earmark.engine.corpus.synthetic.questions import (
+    FAMILIES,
+    OPTIONS,
+    TWO_FACTOR,
+    SyntheticQuestion,
+    believed,
+    questions,
+)
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.selectors.heuristics import energy_chunks, random_chunks, uniform_chunks
 
@@ -31,11 +38,11 @@ TOLERANCE = 0.05
 
 Waves = npt.NDArray[np.float32]
 Kept = npt.NDArray[np.int64]  # (clips, k)
-Tally = dict[tuple[str, ...], "Rate"]
+Tally = dict[tuple[str, ...], "HitRate"]
 Counts = defaultdict[tuple[str, ...], float]
 
 
-class Rate(NamedTuple):
+class HitRate(NamedTuple):
     """How many of how many."""
 
     hits: float  # of an ideal listener that guesses: the expected number
@@ -50,9 +57,9 @@ class Rate(NamedTuple):
 class Part(NamedTuple):
     """Some clips of the split, and what is asked about them."""
 
-    clips: list[Clip]
+    clips: list[SyntheticClip]
     waves: Waves  # (clips, samples)
-    asked: list[tuple[Question, ...]]
+    asked: list[tuple[SyntheticQuestion, ...]]
 
     @property
     def answers(self) -> npt.NDArray[np.int64]:
@@ -84,7 +91,7 @@ def held_out(learner: Learner, clips: int) -> Tally:
         }
         for condition, answers in heard.items():
             _count(counted, (condition,), answers == part.answers)
-    return {key: Rate(hits, clips) for key, hits in counted.items()}
+    return {key: HitRate(hits, clips) for key, hits in counted.items()}
 
 
 def compressed(learner: Learner, clips: int) -> Tally:
@@ -102,7 +109,7 @@ def compressed(learner: Learner, clips: int) -> Tally:
             for f, family in enumerate(FAMILIES):
                 right = _answer_one(learner, part, f, _oracle(part, f, k))
                 counted[("oracle", budget, family)] += int(right.sum())
-    return {key: Rate(hits, clips) for key, hits in counted.items()}
+    return {key: HitRate(hits, clips) for key, hits in counted.items()}
 
 
 def two_factor(learner: Learner, clips: int) -> Tally:
@@ -120,7 +127,7 @@ def two_factor(learner: Learner, clips: int) -> Tally:
                 key = (f"{k / SLOTS:.1f}", FAMILIES[f])
                 counted["conditioned", *key] += int(_answer_one(learner, part, f, _oracle(part, f, k)).sum())
                 counted["agnostic", *key] += int(_answer_one(learner, part, f, both).sum())
-    return {key: Rate(hits, clips) for key, hits in counted.items()}
+    return {key: HitRate(hits, clips) for key, hits in counted.items()}
 
 
 def needed(tally: Tally, oracle: str, raw: float) -> str:
@@ -140,7 +147,7 @@ def disturbed(learner: Learner, clips: int) -> Tally:
     for part in parts(clips):
         for name, change in DISTURBANCES.items():
             _count(counted, (name,), _answers(learner, change(part.waves), part.asked) == part.answers)
-    return {key: Rate(hits, clips) for key, hits in counted.items()}
+    return {key: HitRate(hits, clips) for key, hits in counted.items()}
 
 
 def _gain(db: float) -> Callable[[Waves], Waves]:
@@ -184,7 +191,9 @@ DISTURBANCES: dict[str, Callable[[Waves], Waves]] = {
 }
 
 
-def _answers(learner: Learner, waves: Waves | None, asked: Sequence[tuple[Question, ...]]) -> npt.NDArray[np.int64]:
+def _answers(
+    learner: Learner, waves: Waves | None, asked: Sequence[tuple[SyntheticQuestion, ...]]
+) -> npt.NDArray[np.int64]:
     """The options answered, (clips, questions); without waves, no audio token is in the prompt."""
     said = []
     for first in range(0, len(asked), CLIPS_AT_ONCE):

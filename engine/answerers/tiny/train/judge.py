@@ -8,19 +8,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from earmark.engine.answerers.tiny.train.batches import UNCLEAR, Batch, make_batch
+from earmark.engine.answerers.tiny.train.batches import UNCLEAR, TrainingBatch, make_batch
 from earmark.engine.answerers.tiny.train.network import decode, encode, gather, token_tensors
 from earmark.engine.answerers.tiny.train.state import Learner
 from earmark.engine.corpus.synthetic.bank import bank
 from earmark.engine.corpus.synthetic.clips import SLOTS, draw
-from earmark.engine.corpus.synthetic.questions import FAMILIES, Question
+from earmark.engine.corpus.synthetic.questions import FAMILIES, SyntheticQuestion
 from earmark.engine.corpus.synthetic.splits import Split
 
 CLIPS_AT_ONCE = 16
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
-def whole_batch(split: Split, seed: int, first: int, clips: int, audible: bool = True) -> Batch:
+def whole_batch(split: Split, seed: int, first: int, clips: int, audible: bool = True) -> TrainingBatch:
     """Clips `first` to `first + clips` of a seed, all of each."""
     drawn = [draw(split, seed, i) for i in range(first, first + clips)]
     kept = [list(range(SLOTS))] * clips
@@ -29,7 +29,7 @@ def whole_batch(split: Split, seed: int, first: int, clips: int, audible: bool =
 
 
 @torch.inference_mode()
-def say(learner: Learner, audio: torch.Tensor, asked: Sequence[Sequence[Question]]) -> np.ndarray:
+def say(learner: Learner, audio: torch.Tensor, asked: Sequence[Sequence[SyntheticQuestion]]) -> np.ndarray:
     """The option answered to each question (B, Q), -1 where the likeliest token is no letter; audio is embedded."""
     blank = np.zeros((len(asked), len(asked[0])), dtype=np.int64)
     packed = learner.asker.pack(asked, blank)

@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import cross_entropy, log_softmax
 
 from earmark.engine.answerers.tiny.train.asked import Packed
-from earmark.engine.answerers.tiny.train.batches import UNCLEAR, Batch, training_batch
+from earmark.engine.answerers.tiny.train.batches import UNCLEAR, TrainingBatch, training_batch
 from earmark.engine.answerers.tiny.train.hearing import disturb
 from earmark.engine.answerers.tiny.train.judge import accuracies, token_accuracy
 from earmark.engine.answerers.tiny.train.network import (
@@ -46,7 +46,7 @@ class Stage:
     clips: int  # per step
     rate: float  # the highest learning rate
     parameters: Callable[[Learner], Iterator[torch.nn.Parameter]]
-    loss: Callable[[Learner, Batch, np.random.Generator], torch.Tensor]
+    loss: Callable[[Learner, TrainingBatch, np.random.Generator], torch.Tensor]
     audible: bool  # whether batches have waveforms
     gate: Callable[[Learner], dict[str, float]]  # what is measured, by name
     at_least: float  # what each of them must reach
@@ -58,24 +58,24 @@ def seeds_of(seed: int) -> tuple[int, int]:
     return first, first + 1
 
 
-def batch_of(learner: Learner, stage: int, step: int, clips: int, audible: bool) -> Batch:
+def batch_of(learner: Learner, stage: int, step: int, clips: int, audible: bool) -> TrainingBatch:
     """The batch of a step; no two stages share one."""
     return training_batch(bank(Split.ANSWERER), seeds_of(learner.seed)[0], stage * 100_000 + step, clips, audible)
 
 
-def symbolic_loss(learner: Learner, batch: Batch, _rng: np.random.Generator) -> torch.Tensor:
+def symbolic_loss(learner: Learner, batch: TrainingBatch, _rng: np.random.Generator) -> torch.Tensor:
     """Stage 0: symbols in the place of audio."""
     packed = learner.asker.pack(batch.asked, batch.answers)
     thought = decode(learner.model, learner.asker, learner.symbols(*token_tensors(batch.tokens)), packed)
     return answer_loss(learner, thought, packed, batch)
 
 
-def hearing_loss(learner: Learner, batch: Batch, rng: np.random.Generator) -> torch.Tensor:
+def hearing_loss(learner: Learner, batch: TrainingBatch, rng: np.random.Generator) -> torch.Tensor:
     """Stage 1: name what sounds in each token, through disturbances."""
     return token_loss(learner.heads, _heard(learner, batch, rng), batch.tokens)
 
 
-def joint_loss(learner: Learner, batch: Batch, rng: np.random.Generator) -> torch.Tensor:
+def joint_loss(learner: Learner, batch: TrainingBatch, rng: np.random.Generator) -> torch.Tensor:
     """Stage 3: answer from audio, and go on naming what sounds."""
     packed = learner.asker.pack(batch.asked, batch.answers)
     states = _heard(learner, batch, rng)
@@ -83,7 +83,7 @@ def joint_loss(learner: Learner, batch: Batch, rng: np.random.Generator) -> torc
     return answer_loss(learner, thought, packed, batch) + 0.3 * token_loss(learner.heads, states, batch.tokens)
 
 
-def answer_loss(learner: Learner, thought: Thought, packed: Packed, batch: Batch) -> torch.Tensor:
+def answer_loss(learner: Learner, thought: Thought, packed: Packed, batch: TrainingBatch) -> torch.Tensor:
     """The letter, the end after it, and what the heads read on the way."""
     likely = torch.from_numpy(batch.likely)
     target = (1 - SMOOTHING) * likely + SMOOTHING / likely.shape[-1]
@@ -123,7 +123,7 @@ def fit_projector(learner: Learner, batches: int = RIDGE_BATCHES) -> float:
         return float((y - x @ weight).square().sum() / y.square().sum())
 
 
-def _heard(learner: Learner, batch: Batch, rng: np.random.Generator) -> torch.Tensor:
+def _heard(learner: Learner, batch: TrainingBatch, rng: np.random.Generator) -> torch.Tensor:
     waves, response = disturb(batch.waves, rng)
     return encode(learner.model, learner.ear.frames(waves, response))
 
@@ -163,7 +163,7 @@ def _gate_joint(learner: Learner) -> dict[str, float]:
     return accuracies(learner, seeds_of(learner.seed)[1], clips=500, audible=True)
 
 
-def _nothing(_learner: Learner, _batch: Batch, _rng: Any) -> torch.Tensor:
+def _nothing(_learner: Learner, _batch: TrainingBatch, _rng: Any) -> torch.Tensor:
     raise AssertionError("the projector is solved for, not descended to")
 
 
