@@ -26,10 +26,10 @@ import numpy.typing as npt
 import scipy.stats
 import worlds
 
-from earmark.kernels import frontier, means
-from earmark.kernels.bootstrap import resampled_sums
-from earmark.kernels.collapse import collapse, entries
-from earmark.kernels.select import percentile_ends
+from earmark.kernels.statistics import frontier, means
+from earmark.kernels.statistics.bootstrap import resampled_sums
+from earmark.kernels.statistics.collapse import collapse, entries
+from earmark.kernels.statistics.order_statistics import percentile_ends
 
 FloatArray = npt.NDArray[np.float64]
 

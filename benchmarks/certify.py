@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from earmark.engine.outcomes.schema import CellKey
+from earmark.engine.design.keys import CellKey
+from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.store import write_cell, write_partitions
-from earmark.engine.signoff.certificate import certify, quiet
-from earmark.engine.signoff.paired import pair
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.signoff.certify import certify, quiet
+from earmark.engine.signoff.pair import pair
 
 ROWS = 19_480
 BUDGETS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)

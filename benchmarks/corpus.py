@@ -24,12 +24,12 @@ import numpy as np
 import soundfile
 import soxr
 
+from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES, chunk_count
 from earmark.engine.corpus.audio import FileAudio
 from earmark.engine.corpus.example import SAMPLE_RATE, Example
 from earmark.engine.corpus.stream import header_seconds, hear, stream
-from earmark.engine.corpus.synthetic.corpus import examples
 from earmark.engine.corpus.synthetic.splits import Split
-from earmark.engine.interfaces.keep import CHUNK_SAMPLES, chunk_count
+from earmark.engine.corpus.synthetic.synthetic_corpus import examples
 
 CLIPS = 40  # of each kind
 SECONDS = 10

@@ -23,13 +23,13 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 import numpy as np
 import torch
 
-from earmark.engine.interfaces.budget import kept_chunks
-from earmark.engine.interfaces.keep import CHUNK_SAMPLES, top_chunks
-from earmark.engine.selectors import features as f
-from earmark.engine.selectors.export import graphs
-from earmark.engine.selectors.learned import ChunkScorer, LearnedSelector, score
-from earmark.engine.selectors.onnx import FEATURES_GRAPH, WAVEFORM_GRAPH, OnnxSelector
-from earmark.engine.selectors.selector import LEARNED_TIE, SelectorInput
+from earmark.engine.compressors.chunks import features as f
+from earmark.engine.compressors.chunks.budget import kept_chunks
+from earmark.engine.compressors.chunks.graph_selector import FEATURES_GRAPH, WAVEFORM_GRAPH, OnnxSelector
+from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES, top_chunks
+from earmark.engine.compressors.chunks.learned import ChunkScorer, LearnedSelector, score
+from earmark.engine.compressors.chunks.selector import LEARNED_TIE, SelectorInput
+from earmark.engine.making.export import graphs
 
 CLIPS, SECONDS = 64, 10
 BATCH = 64  # chunks at a time, for those who choose
@@ -200,8 +200,8 @@ COLD = """
 import sys
 from pathlib import Path
 import numpy as np
-from earmark.engine.selectors.onnx import OnnxSelector
-from earmark.engine.selectors.selector import Clip
+from earmark.engine.compressors.chunks.graph_selector import OnnxSelector
+from earmark.engine.compressors.chunks.selector import Clip
 OnnxSelector(Path(sys.argv[1])).scores([Clip("", np.ones(160_000, np.float32))])
 """
 

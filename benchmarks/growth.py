@@ -16,8 +16,8 @@ import numpy as np
 import worlds
 from bootstrap import METHODS, bound
 
-from earmark.kernels import bounds, exact
-from earmark.kernels.collapse import collapse
+from earmark.kernels.statistics import bounds, exact
+from earmark.kernels.statistics.collapse import collapse
 
 SIZES = (worlds.ROWS, 10 * worlds.ROWS)
 FAMILIES = (4, 40)

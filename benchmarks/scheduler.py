@@ -27,16 +27,16 @@ from scheduler_sweep import Asked, sweep
 
 from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.answerer import load
-from earmark.engine.answerers.batches import Limits, foreseen, make_batches
-from earmark.engine.answerers.cost import Cost
-from earmark.engine.answerers.plan import make_forest
-from earmark.engine.answerers.qwen import Qwen
+from earmark.engine.answerers.qwen.qwen_family import Qwen
 from earmark.engine.answerers.request import Answer, Request
-from earmark.engine.answerers.run import answer_all
-from earmark.engine.answerers.scheduler import AnswerOptions, heard_samples
-from earmark.engine.corpus.synthetic.corpus import examples
+from earmark.engine.answerers.shared.answer_all import answer_all
+from earmark.engine.answerers.shared.batches import Limits, foreseen, make_batches
+from earmark.engine.answerers.shared.cost import Cost
+from earmark.engine.answerers.shared.forest import make_forest
+from earmark.engine.answerers.shared.scheduler import AnswerOptions, heard_samples
 from earmark.engine.corpus.synthetic.questions import FAMILIES, TWO_FACTOR
 from earmark.engine.corpus.synthetic.splits import Split
+from earmark.engine.corpus.synthetic.synthetic_corpus import examples
 
 TARGETS = {2: (35.0, 6.0), 6: (50.0, 8.0)}
 CLIPS = {2: 60, 6: 20}
@@ -206,8 +206,8 @@ def make_answerer(name: str) -> Any:
     """`tiny`, a folder, or `random`: the embedded answerer's dimensions and tokenizer with random weights."""
     if name != "random":
         return load(name)
-    from earmark.engine.answerers.qwen2_audio import Qwen2Audio
-    from earmark.engine.answerers.tiny.train.shape import make_model, make_processor
+    from earmark.engine.answerers.qwen.qwen2_audio import Qwen2Audio
+    from earmark.engine.making.tiny.architecture import make_model, make_processor
 
     processor = make_processor()
     return Qwen2Audio(make_model(processor.tokenizer, 0), processor.tokenizer, processor.feature_extractor, "random")

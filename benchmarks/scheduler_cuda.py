@@ -31,14 +31,14 @@ import scheduler_sweep
 import torch
 from scheduler_sweep import Asked, sweep
 
-from earmark.engine.answerers.cost import Cost
-from earmark.engine.answerers.plan import make_forest
-from earmark.engine.answerers.qwen import Qwen
-from earmark.engine.answerers.qwen2_audio import Qwen2Audio
-from earmark.engine.answerers.qwen25_omni import Qwen25Omni
+from earmark.engine.answerers.qwen.qwen2_audio import Qwen2Audio
+from earmark.engine.answerers.qwen.qwen25_omni import Qwen25Omni
+from earmark.engine.answerers.qwen.qwen_family import Qwen
 from earmark.engine.answerers.request import Answer, Request
-from earmark.engine.answerers.run import answer_all, flip_rate
-from earmark.engine.answerers.scheduler import AnswerOptions, heard_samples
+from earmark.engine.answerers.shared.answer_all import answer_all, flip_rate
+from earmark.engine.answerers.shared.cost import Cost
+from earmark.engine.answerers.shared.forest import make_forest
+from earmark.engine.answerers.shared.scheduler import AnswerOptions, heard_samples
 
 TARGET = 3.0  # over Hugging Face batches of 16
 SPECIAL = ("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<|im_start|>", "<|im_end|>", "<|endoftext|>")

@@ -25,10 +25,11 @@ import fakes
 import numpy as np
 
 from earmark.engine.answerers import journal
-from earmark.engine.answerers.request import OK, Excerpt, Request
-from earmark.engine.answerers.run import answer_all
-from earmark.engine.answerers.scheduler import AnswerOptions
-from earmark.engine.interfaces.keep import audio_hash
+from earmark.engine.answerers.request import Excerpt, Request
+from earmark.engine.answerers.shared.answer_all import answer_all
+from earmark.engine.answerers.shared.scheduler import AnswerOptions
+from earmark.engine.compressors.chunks.keep import audio_hash
+from earmark.engine.design.keys import OK
 
 OPTIONS = AnswerOptions(batch_tokens=2048, window_clips=8, ahead=4)
 GROWTH = 1.25

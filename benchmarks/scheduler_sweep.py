@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.engine.answerers.request import Excerpt, Request
-from earmark.engine.interfaces.keep import Kept, Waveform, chunk_count, keep, keep_chunks
+from earmark.engine.arrays import Waveform
+from earmark.engine.compressors.chunks.keep import Kept, chunk_count, keep, keep_chunks
 
 BUDGETS = (0.05, 0.1, 0.2, 0.4, 1.0)
 AGNOSTIC = ("uniform", "random", "energy", "learned_agnostic")

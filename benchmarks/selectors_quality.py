@@ -23,15 +23,15 @@ import torch
 from two_factor import HEURISTICS, SHUFFLED, accuracy, sweep
 
 from earmark.engine.answerers.answerer import load
-from earmark.engine.answerers.scheduler import AnswerOptions
+from earmark.engine.answerers.shared.scheduler import AnswerOptions
+from earmark.engine.compressors.chunks.learned import AGNOSTIC, CONDITIONED, LearnedSelector
 from earmark.engine.corpus.corpus import open_corpus
-from earmark.engine.selectors import oracle
-from earmark.engine.selectors.learned import AGNOSTIC, CONDITIONED, LearnedSelector
-from earmark.engine.selectors.training.lessons import make_lessons
-from earmark.engine.selectors.training.run import Recipe
-from earmark.engine.selectors.training.selectors import SEEDS, jobs, query_tokenizer, train_all
-from earmark.engine.signoff.certificate import certify
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.design.rule import Rule
+from earmark.engine.making import oracle
+from earmark.engine.making.training.jobs import SEEDS, jobs, query_tokenizer, train_all
+from earmark.engine.making.training.lessons import make_lessons
+from earmark.engine.making.training.train import Recipe
+from earmark.engine.signoff.certify import certify
 
 BUDGETS = (0.2, 0.3, 0.4, 0.6)
 TOLERANCE = 0.1

@@ -10,7 +10,7 @@ import click
 from earmark.cli.sign import sign
 
 if TYPE_CHECKING:
-    from earmark.engine.signoff.rule import Rule
+    from earmark.engine.design.rule import Rule
 
 _EXIT_REFUSED = 3
 
@@ -183,8 +183,8 @@ def certify(
     Example:
       earmark certify runs/mmar --partition native --tolerance 0.05
     """
-    from earmark.engine.outcomes.atomic import make_folder
-    from earmark.engine.signoff.rule import BY_RULE
+    from earmark.engine.design.rule import BY_RULE
+    from earmark.engine.files import make_folder
 
     given: dict[str, Any] = {name: value for name, value in declared.items() if _is_given(name)}
     given |= {"tolerances": tolerances} if tolerances else {}
@@ -207,8 +207,8 @@ def _is_given(name: str) -> bool:
 
 def _declared(run: Path) -> "Rule":
     """The rule of the sweep that made the run, or the defaults."""
-    from earmark.engine import spec
-    from earmark.engine.signoff.rule import Rule
+    from earmark.engine.design import spec
+    from earmark.engine.design.rule import Rule
 
     return spec.read(run / "spec.toml").rule if (run / "spec.toml").exists() else Rule()
 

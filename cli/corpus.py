@@ -85,8 +85,8 @@ def corpus(
     from earmark.cli.testable import fewest_recordings
     from earmark.engine.corpus import describe, partitions
     from earmark.engine.corpus.corpus import open_corpus
+    from earmark.engine.design.rule import Rule
     from earmark.engine.outcomes.plan_file import PLAN
-    from earmark.engine.signoff.rule import Rule
 
     rule = Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
     if workers is not None and workers < 0:

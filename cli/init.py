@@ -50,13 +50,13 @@ def init(
       earmark init synthetic:certification:200
     """
     from earmark.cli.testable import fewest_recordings
-    from earmark.engine import spec as specs
     from earmark.engine.answerers.tiny import FOLDERS
     from earmark.engine.corpus import describe, partitions
     from earmark.engine.corpus.corpus import open_corpus
+    from earmark.engine.design import spec as specs
+    from earmark.engine.design.rule import Rule
     from earmark.engine.errors import InputError
-    from earmark.engine.outcomes.atomic import write_file
-    from earmark.engine.signoff.rule import Rule
+    from earmark.engine.files import write_file
     from earmark.engine.sweep import estimate
     from earmark.engine.sweep.draft import draft
 

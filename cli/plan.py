@@ -76,8 +76,8 @@ def plan(
     Example:
       earmark plan runs/mmar --tolerance 0.05 --flips 0.08 --excess 0.01 --candidates 2 --methods 3 --budgets 5
     """
-    from earmark.engine.signoff import plan as planning
-    from earmark.engine.signoff.rule import Rule
+    from earmark.engine.design.rule import Rule
+    from earmark.engine.signoff import sizes as planning
 
     rule = Rule(tolerances=tolerances or (0.05,), alpha=alpha, looks=looks, claim=claim)  # type: ignore[arg-type]
     sweep = planning.PlannedSweep(methods, seeds, budgets)

@@ -12,7 +12,7 @@ from earmark.cli.progress import ProgressLine
 from earmark.cli.sign import sign
 
 if TYPE_CHECKING:
-    from earmark.engine.sweep.windows import Shard
+    from earmark.engine.sweep.blocks import Shard
 
 _EXIT_REFUSED, _EXIT_INTERRUPTED = 3, 130
 
@@ -67,10 +67,10 @@ def run(
       earmark run spec.toml                  # all of it
       earmark run spec.toml --shard 2/4      # on the second of four machines; then earmark merge
     """
-    from earmark.engine import spec as specs
-    from earmark.engine.answerers.run import stopping_on_signals
+    from earmark.engine.answerers.shared.answer_all import stopping_on_signals
+    from earmark.engine.design import spec as specs
     from earmark.engine.sweep import run as sweep
-    from earmark.engine.sweep.windows import WHOLE
+    from earmark.engine.sweep.blocks import WHOLE
 
     if limit is not None and shard_text is not None:
         raise click.UsageError("--limit is a look at the beginning and --shard a share of the whole: use one")
@@ -104,7 +104,7 @@ def _options(limit: int | None, shard: str | None) -> list[str]:
 
 
 def _shard(text: str) -> "Shard":
-    from earmark.engine.sweep.windows import Shard
+    from earmark.engine.sweep.blocks import Shard
 
     index, slash, count = text.partition("/")
     if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):

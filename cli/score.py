@@ -11,8 +11,8 @@ import click
 from earmark.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from earmark.engine.interfaces.keep import FloatArray
-    from earmark.engine.selectors.selector import Selector, SelectorInput
+    from earmark.engine.arrays import Scores
+    from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
 
 _AT_ONCE = 32  # recordings in memory
 
@@ -55,12 +55,12 @@ def score(
     Example:
       earmark score clips/*.wav --selector edge/waveform.onnx --budget 0.4 --out kept
     """
+    from earmark.engine.compressors.chunks.keep import clip
+    from earmark.engine.compressors.chunks.selector import SelectorInput
+    from earmark.engine.compressors.loading import load
     from earmark.engine.corpus import decode
     from earmark.engine.corpus.example import AudioError
     from earmark.engine.errors import InputError
-    from earmark.engine.interfaces.keep import clip
-    from earmark.engine.selectors.loading import load
-    from earmark.engine.selectors.selector import SelectorInput
 
     if budget is not None and not 0 < budget <= 1:
         raise click.BadParameter(f"{budget} is not in (0, 1]", param_hint="--budget")
@@ -92,11 +92,11 @@ def score(
 
 
 def _said(
-    path: Path, one: "SelectorInput", scores: "FloatArray", selector: "Selector", budget: float | None, out: Path | None
+    path: Path, one: "SelectorInput", scores: "Scores", selector: "Selector", budget: float | None, out: Path | None
 ) -> dict[str, Any]:
     """What there is to say about a recording; also writes what is kept of it."""
-    from earmark.engine.interfaces.budget import kept_chunks
-    from earmark.engine.interfaces.keep import keep_chunks
+    from earmark.engine.compressors.chunks.budget import kept_chunks
+    from earmark.engine.compressors.chunks.keep import keep_chunks
 
     said: dict[str, Any] = {"audio": str(path), "chunks": len(scores), "scores": scores.tolist()}
     if budget is not None:
@@ -116,7 +116,7 @@ def _write(path: Path, audio: Any) -> Path:
     import soundfile
 
     from earmark.engine.corpus.example import SAMPLE_RATE
-    from earmark.engine.outcomes.atomic import write_file
+    from earmark.engine.files import write_file
 
     wav = io.BytesIO()
     soundfile.write(wav, audio, SAMPLE_RATE, format="WAV", subtype="PCM_16")

@@ -10,8 +10,8 @@ from earmark.cli.progress import ProgressLine
 from earmark.cli.selector_check import check
 
 if TYPE_CHECKING:
-    from earmark.engine.selectors.training.run import Epoch
-    from earmark.engine.selectors.training.selectors import Job, Trained
+    from earmark.engine.making.training.jobs import Job, Trained
+    from earmark.engine.making.training.train import Epoch
 
 _EXIT_INTERRUPTED = 130
 
@@ -73,11 +73,11 @@ def oracle(
 
     from earmark.engine.answerers import journal
     from earmark.engine.answerers.answerer import load
-    from earmark.engine.answerers.run import identity, stopping_on_signals
-    from earmark.engine.answerers.scheduler import AnswerOptions
+    from earmark.engine.answerers.shared.answer_all import identity, stopping_on_signals
+    from earmark.engine.answerers.shared.scheduler import AnswerOptions
     from earmark.engine.corpus.corpus import open_corpus
-    from earmark.engine.outcomes.atomic import make_folder
-    from earmark.engine.selectors import oracle as engine
+    from earmark.engine.files import make_folder
+    from earmark.engine.making import oracle as engine
 
     opened = open_corpus(corpus, kind, name=name, allow_outside=allow_outside)
     engine.check_may_train(next(iter(opened.examples)))
@@ -162,13 +162,13 @@ def train(
     """
     from dataclasses import replace
 
-    from earmark.engine.answerers.run import stopping_on_signals
+    from earmark.engine.answerers.shared.answer_all import stopping_on_signals
+    from earmark.engine.compressors.chunks.learned import CONDITIONED
     from earmark.engine.corpus.corpus import open_corpus
-    from earmark.engine.selectors import oracle as oracle_tables
-    from earmark.engine.selectors.learned import CONDITIONED
-    from earmark.engine.selectors.training import selectors as training
-    from earmark.engine.selectors.training.lessons import make_lessons
-    from earmark.engine.selectors.training.run import Recipe
+    from earmark.engine.making import oracle as oracle_tables
+    from earmark.engine.making.training import jobs as training
+    from earmark.engine.making.training.lessons import make_lessons
+    from earmark.engine.making.training.train import Recipe
 
     recipe = Recipe() if epochs is None else replace(Recipe(), epochs=epochs)
     alphas = alphas or (recipe.alpha,)
@@ -212,7 +212,7 @@ def export(folder: Path, out: Path | None) -> None:
       earmark selector export selectors/learned_conditioned/seed=42 --out edge
       earmark score clip.wav --selector edge/waveform.onnx --question "Who speaks first?" --budget 0.4
     """
-    from earmark.engine.selectors.export import export as export_graphs
+    from earmark.engine.making.export import export as export_graphs
 
     for path in export_graphs(folder, out):
         click.echo(f"{path.stat().st_size / 1e6:8.2f} MB  {path}")

@@ -95,14 +95,14 @@ def check(
     """
     from dataclasses import replace
 
-    from earmark.engine.answerers.run import stopping_on_signals
-    from earmark.engine.answerers.scheduler import AnswerOptions
+    from earmark.engine.answerers.shared.answer_all import stopping_on_signals
+    from earmark.engine.answerers.shared.scheduler import AnswerOptions
     from earmark.engine.corpus.corpus import open_corpus
-    from earmark.engine.selectors.check import check as engine
-    from earmark.engine.selectors.check.device import thread_counts
-    from earmark.engine.selectors.check.gate import AnswererInCheck, CheckMeans, Gate
-    from earmark.engine.selectors.check.hear import StoppedError
-    from earmark.engine.signoff.rule import Rule
+    from earmark.engine.design.rule import Rule
+    from earmark.engine.making.release import check as engine
+    from earmark.engine.making.release.comparison import StoppedError
+    from earmark.engine.making.release.device import thread_counts
+    from earmark.engine.making.release.release_gate import AnswererInCheck, CheckMeans, Gate
 
     if reached["variant"] and answerer is None:
         raise click.UsageError("--variant is judged by its answers: give --answerer")

@@ -9,7 +9,7 @@ import click
 from earmark.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
-    from earmark.engine.signoff.rule import Rule
+    from earmark.engine.design.rule import Rule
 
 REPORT = "report.html"
 
@@ -18,9 +18,9 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
     """Sign a run folder off into `out` and print what came of it; whether the claim approves anything."""
     from earmark.cli.table import decision_table
     from earmark.engine.errors import InputError
-    from earmark.engine.outcomes.atomic import write_file
+    from earmark.engine.files import write_file
     from earmark.engine.report.html import render
-    from earmark.engine.signoff import certificate as signoff
+    from earmark.engine.signoff import certify as signoff
     from earmark.engine.signoff import policy
     from earmark.engine.signoff.follow import follow
     from earmark.engine.signoff.verify import read

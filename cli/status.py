@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(run: Path, as_json: bool) -> None:
-    """Say how far the sweep in RUN is, level by level, and what to type next.
+    """Say how far the sweep in RUN is, step by step, and what to type next.
 
     \b
     Example:
@@ -24,32 +24,32 @@ def status(run: Path, as_json: bool) -> None:
 
     found = sweep.status(run)
     if as_json:
-        levels = [
+        steps = [
             {
                 "answerer": entry.answerer,
-                "level": entry.level.name,
-                "budget": entry.level.budget,
-                "cells": len(entry.level.curves),
-                "windows": entry.windows,
+                "level": entry.step.name,
+                "budget": entry.step.budget,
+                "cells": len(entry.step.arms),
+                "windows": entry.blocks,
                 "done": entry.done,
                 "complete": entry.complete,
             }
-            for entry in found.levels
+            for entry in found.steps
         ]
-        said = {"complete": found.complete, "answers": found.answers, "of": found.answers_in_all, "levels": levels}
+        said = {"complete": found.complete, "answers": found.answers, "of": found.answers_in_all, "levels": steps}
         click.echo(json.dumps(said, indent=1))
     else:
         click.echo(table(found))
 
 
 def table(found: "Status") -> str:
-    """Plain text: a line per level, and the next command."""
+    """Plain text: a line per step, and the next command."""
     lines = [f"{found.run}: {found.answers:,} of {found.answers_in_all:,} answers"]
-    names = [f"{entry.answerer}, {_words(entry.level.name)}" for entry in found.levels]
+    names = [f"{entry.answerer}, {_words(entry.step.name)}" for entry in found.steps]
     width = max(map(len, names))
-    for name, entry in zip(names, found.levels, strict=True):
-        cells = len(entry.level.curves)
-        state = "complete" if entry.complete else f"{entry.done} of {entry.windows} windows" if entry.done else "to do"
+    for name, entry in zip(names, found.steps, strict=True):
+        cells = len(entry.step.arms)
+        state = "complete" if entry.complete else f"{entry.done} of {entry.blocks} windows" if entry.done else "to do"
         lines.append(f"  {name.ljust(width)}  {cells:>4} cell{'s' * (cells > 1)}{' ' * (cells == 1)}  {state}")
     if found.complete or found.can_be_certified:
         which = "" if found.complete else "   (the budgets that are complete)"
@@ -61,8 +61,8 @@ def table(found: "Status") -> str:
     return "\n".join(lines)
 
 
-def _words(level: str) -> str:
-    kind, _, budget = level.partition("-")
+def _words(step: str) -> str:
+    kind, _, budget = step.partition("-")
     words = {
         "raw": "raw audio",
         "silence": "silence instead",

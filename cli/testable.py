@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from earmark.engine.signoff.rule import Rule
+    from earmark.engine.design.rule import Rule
 
 
 def fewest_recordings(rule: "Rule") -> Callable[[int, int], int]:
@@ -12,8 +12,8 @@ def fewest_recordings(rule: "Rule") -> Callable[[int, int], int]:
 
     One candidate is assumed, and the smallest tolerance of the rule.
     """
-    from earmark.engine.signoff.group_tests import fewest_units
-    from earmark.engine.signoff.units import choose_test
+    from earmark.engine.signoff.rules.group_tests import fewest_units
+    from earmark.engine.signoff.rules.units import choose_test
 
     tolerance, alpha = min(rule.tolerances), rule.look_alpha
     return lambda rows, recordings: fewest_units(choose_test(rows, recordings, rule), tolerance, alpha)

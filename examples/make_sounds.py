@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from earmark.engine.outcomes.schema import SILENCE, UNCOMPRESSED, CellKey
+from earmark.engine.design.keys import SILENCE, UNCOMPRESSED, CellKey
 from earmark.engine.outcomes.store import write_cell, write_partitions
 
 ANSWERER, CORPUS = "simulated", "sounds"

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from earmark.engine.answerers.cost import Cost, ModelShape
 from earmark.engine.answerers.prompt import Template
+from earmark.engine.answerers.shared.cost import Cost, ModelShape
+from earmark.engine.arrays import Waveform
 
-Waveform = npt.NDArray[np.float32]
 Tokens = tuple[int, ...]
 
 
@@ -82,6 +82,6 @@ class Answerer(Protocol):
 
 def load(name: str, device: str = "cpu", dtype: str = "float32") -> Answerer:
     """`tiny`, a folder, or a name on the Hugging Face hub: safetensors weights only, and no code but ours."""
-    from earmark.engine.answerers import loading
+    from earmark.engine.answerers import model_types
 
-    return loading.load(name, device, dtype)
+    return model_types.load(name, device, dtype)

@@ -19,7 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from earmark.engine.answerers.request import OK, Result
+from earmark.engine.answerers.request import Result
+from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError
 
 FORMAT = "answers/1"

@@ -6,11 +6,9 @@ Knows no torch, no plan and no files: a recording is opened by its own `Audio`, 
 from dataclasses import dataclass
 
 from earmark.engine.answerers import prompt
+from earmark.engine.compressors.chunks.keep import Kept
 from earmark.engine.corpus.example import Audio
-from earmark.engine.interfaces.keep import Kept
-
-OK = "ok"
-TOO_SHORT = "too short: "  # what a status begins with where too little was kept to be heard
+from earmark.engine.design.keys import OK
 
 
 @dataclass(frozen=True, slots=True)

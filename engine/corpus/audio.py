@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import IO, Any
 
+from earmark.engine.arrays import Waveform
 from earmark.engine.corpus import decode
-from earmark.engine.corpus.example import AudioError, Waveform
+from earmark.engine.corpus.example import AudioError
 
 _MOST_BYTES = 1 << 30  # of a compressed recording in an archive: beyond that it is a bomb, not a clip
 _ROWS_AT_A_TIME = 8

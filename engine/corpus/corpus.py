@@ -26,7 +26,7 @@ from earmark.engine.corpus.benchmarks.mmsu import MMSU
 from earmark.engine.corpus.decode import LFS
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.synthetic import corpus as synthetic
+from earmark.engine.corpus.synthetic import synthetic_corpus as synthetic
 from earmark.engine.corpus.synthetic.questions import FAMILIES, TWO_FACTOR
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.errors import InputError

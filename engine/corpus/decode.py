@@ -15,7 +15,8 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from earmark.engine.corpus.example import SAMPLE_RATE, AudioError, Waveform
+from earmark.engine.arrays import Waveform
+from earmark.engine.corpus.example import SAMPLE_RATE, AudioError
 
 MOST_SECONDS = 120  # what a clip is cut to (SPEC 1): nothing behind it is decoded
 _MARGIN_S = 1  # read beyond the cut, so that the resampler never feels the edge

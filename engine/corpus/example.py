@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
+from earmark.engine.arrays import Waveform
 
 SAMPLE_RATE = 16_000
-
-Waveform = npt.NDArray[np.float32]  # (samples,) mono at SAMPLE_RATE, finite
 
 
 class Audio(Protocol):

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from earmark.engine.corpus.audio import FileAudio, MissingAudio, TarAudio, ZipAudio, is_gzip
 from earmark.engine.corpus.example import Audio
-from earmark.engine.corpus.tables import Unusable
+from earmark.engine.corpus.table_files import Unusable
 from earmark.engine.errors import InputError, first_few
 
 _ALLOW = "move it into the folder, or allow it with --allow-outside if you trust who wrote it"

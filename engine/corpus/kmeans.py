@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from earmark.engine.arrays import FloatArray, IntArray
 
 RESTARTS = 10
 ROUNDS = 100

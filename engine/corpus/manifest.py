@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.audio import ParquetAudio
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Audio, Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import TableRow, Unusable, as_text, parquet_columns
+from earmark.engine.corpus.right_answers import options, resolve
+from earmark.engine.corpus.table_files import TableRow, Unusable, as_text, parquet_columns
 
 _NAMES = ("manifest.jsonl", "manifest.parquet", "manifest.csv")
 _OWN = {"sample_id", "source_id", "audio", "question", "choices", "answer"}

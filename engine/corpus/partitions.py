@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
+from earmark.engine import files
 from earmark.engine.corpus.corpus import Corpus
-from earmark.engine.corpus.tables import TableRow, Unusable, read
+from earmark.engine.corpus.table_files import TableRow, Unusable, read
 from earmark.engine.errors import InputError, first_few
-from earmark.engine.outcomes import atomic, store
+from earmark.engine.outcomes import store
 from earmark.engine.outcomes.recipes import RECIPES_KEY, CorpusRecipes, read_recipes, recipes_content
 
 UNLABELLED = "unlabelled"
@@ -151,7 +152,7 @@ def write(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> Path:
     taken = [partition.name for partition in partitions if partition.name in store.IDS]
     if taken:
         raise InputError("partitions", f"{first_few(taken)} is the name of an id", "rename the column")
-    atomic.make_folder(run)
+    files.make_folder(run)
     recipes = read_recipes(run) | {corpus.name: recipe_of(partitions, corpus)}
     return store.write_partitions(
         run,

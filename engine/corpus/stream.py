@@ -16,12 +16,13 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
+from earmark.engine.arrays import Waveform
+from earmark.engine.compressors.chunks.keep import clip
 from earmark.engine.corpus.audio import ParquetAudio, TarAudio
-from earmark.engine.corpus.example import SAMPLE_RATE, Audio, AudioError, Example, Waveform
+from earmark.engine.corpus.example import SAMPLE_RATE, Audio, AudioError, Example
+from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError
-from earmark.engine.interfaces.keep import clip
 
-OK = "ok"
 _JOBS_PER_WORKER = 4
 _MOST_RAW_BYTES = 128 << 20  # of undecoded recordings on their way to a worker
 

@@ -11,55 +11,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, get_args
 
+from earmark.engine.design.rule import Rule
+from earmark.engine.design.steps import Arm, Kind, Step
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.schema import ANCHOR, CellKey
-
-if TYPE_CHECKING:
-    from earmark.engine.signoff.rule import Rule
 
 PLAN = "plan.json"
 SCHEMA = "earmark.sweep/2"
-RAW_LEVEL, SILENCE_LEVEL = "raw", "silence"
-_WITH_BUDGET = re.compile(r"(anchor|streams)-(\d[\d.e-]*)")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _KEYS = ("schema", "spec", "corpus", "window", "answerers", "selectors", "levels", "labels", "rule")
-
-
-class Arm(NamedTuple):
-    """A method in one of its seeds, under one stream of questions."""
-
-    method: str
-    seed: int
-    stream: str
-
-    def key(self, answerer: str, corpus: str, budget: float) -> CellKey:
-        """Its cell at a budget."""
-        return CellKey(answerer, corpus, self.method, self.seed, self.stream, budget)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Cells that are filled together, at one budget. Its name is raw, silence, anchor-BUDGET or streams-BUDGET."""
-
-    name: str
-    budget: float
-    curves: tuple[Arm, ...]
-
-    @property
-    def permuted(self) -> bool:
-        """Whether it is for the audits only."""
-        return self.name.startswith("streams")
-
-    @property
-    def compressed(self) -> bool:
-        """Whether verdicts are about it: a budget below 1 under the questions' own stream."""
-        return self.name.startswith("anchor")
-
-    def keys(self, answerer: str, corpus: str) -> dict[Arm, CellKey]:
-        """The cells of an answerer."""
-        return {curve: curve.key(answerer, corpus, self.budget) for curve in self.curves}
 
 
 class PlannedCorpus(NamedTuple):
@@ -84,19 +45,19 @@ class PlanFile:
     window: int  # recordings that are answered together
     answerers: tuple[str, ...]
     selectors: Mapping[str, str]  # METHOD/SEED -> hash of the weights
-    levels: tuple[Step, ...]  # in the order in which they are filled
+    steps: tuple[Step, ...]  # in the order in which they are filled
     labels: Mapping[str, str]  # by partition, `labels_hash` of the family of every sample
     rule: Mapping[str, Any]  # the declared `signoff.rule.Rule`, as `rule_content` writes it
 
     @property
     def budgets(self) -> tuple[float, ...]:
         """Those below 1 that verdicts are about, from the largest down."""
-        return tuple(level.budget for level in self.levels if level.compressed)
+        return tuple(step.budget for step in self.steps if step.compressed)
 
     @property
     def arms(self) -> tuple[Arm, ...]:
         """Every method and seed that verdicts are about, each once."""
-        return tuple(dict.fromkeys(curve for level in self.levels if level.compressed for curve in level.curves))
+        return tuple(dict.fromkeys(arm for step in self.steps if step.compressed for arm in step.arms))
 
     @property
     def partitions(self) -> tuple[str, ...]:
@@ -114,7 +75,7 @@ def labels_hash(family_of: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(family_of.items()), separators=(",", ":")).encode()).hexdigest()
 
 
-def rule_content(rule: "Rule", partitions: Sequence[str]) -> dict[str, Any]:
+def rule_content(rule: Rule, partitions: Sequence[str]) -> dict[str, Any]:
     """A rule as a plan holds it: every field as JSON, with the names of the partitions that are judged."""
     content = json.loads(json.dumps(asdict(rule)))
     return {**content, "partitions": list(partitions)}
@@ -173,14 +134,14 @@ def parse_plan(path: Path, content: dict[str, Any]) -> PlanFile:
         window=table.take("window", _is_count, "a whole number from 1"),
         answerers=tuple(table.take("answerers", _are_names, "a list of different names")),
         selectors=table.take("selectors", _is_mapping_of_texts, "a table of hashes"),
-        levels=_levels(path, table.take("levels", _is_list, "a list of levels"), planned.name),
+        steps=_steps(path, table.take("levels", _is_list, "a list of levels"), planned.name),
         labels=table.take("labels", _is_mapping_of_hashes, "a table of hashes"),
         rule=_rule(path, table.take("rule", _is_mapping, "a table")),
     )
 
 
-def _levels(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
-    made: list[Step] = []
+def _steps(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
+    steps: list[Step] = []
     for number, entry in enumerate(entries):
         where = f"levels[{number}]"
         if not _is_mapping(entry):
@@ -188,33 +149,24 @@ def _levels(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
         table = _JsonObject(path, f"{where}.", entry)
         name = table.take("name", lambda value: isinstance(value, str), "a name")
         budget = table.take("budget", _is_budget, "in (0, 1]")
-        if not _is_level(name, budget):
+        arms = tuple(_arm(path, f"{where}.curves", arm) for arm in table.take("curves", _is_list, "curves"))
+        kind = name.partition("-")[0]
+        step = Step(kind, float(budget), arms) if kind in get_args(Kind) else None
+        if step is None or step.name != name or not step.has_its_budget:
             raise _refusal(path, f"has in {where} the name {name!r} for budget {budget!r}, which no level has")
-        if name in {level.name for level in made}:
+        if name in {other.name for other in steps}:
             raise _refusal(path, f"has the level {name} twice")
-        curves = tuple(_curve(path, f"{where}.curves", curve) for curve in table.take("curves", _is_list, "curves"))
-        level = Step(name, float(budget), curves)
         try:
-            distinct = len(set(level.keys("any", corpus).values()))
+            distinct = len(set(step.keys("any", corpus).values()))
         except InputError as error:
             raise _refusal(path, f"has in {where} a cell that cannot be ({error})") from None
-        if distinct < len(curves):
+        if distinct < len(arms):
             raise _refusal(path, f"has in {where} a curve twice")
-        made.append(level)
-    return tuple(made)
+        steps.append(step)
+    return tuple(steps)
 
 
-def _is_level(name: str, budget: float) -> bool:
-    if name in (RAW_LEVEL, SILENCE_LEVEL):
-        return budget == 1
-    form = _WITH_BUDGET.fullmatch(name)
-    try:
-        return form is not None and repr(float(budget)) == repr(float(form[2])) and (form[1] != ANCHOR or budget < 1)
-    except ValueError:
-        return False
-
-
-def _curve(path: Path, where: str, entry: Any) -> Arm:
+def _arm(path: Path, where: str, entry: Any) -> Arm:
     if not (
         isinstance(entry, list)
         and len(entry) == 3

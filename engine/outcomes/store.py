@@ -12,22 +12,20 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from earmark.engine import files
+from earmark.engine.arrays import BoolArray, FloatArray
+from earmark.engine.design.keys import OK, CellKey
 from earmark.engine.errors import InputError, first_few
-from earmark.engine.outcomes import atomic
-from earmark.engine.outcomes.schema import OK, PLAN_KEY, REQUIRED_COLUMNS, ROW, SCHEMA_KEY, SCHEMA_VERSION, CellKey
+from earmark.engine.outcomes.schema import PLAN_KEY, REQUIRED_COLUMNS, ROW, SCHEMA_KEY, SCHEMA_VERSION
 
 CELLS = "cells"
 PARTITIONS = "partitions.parquet"
 SOURCE_ID = "source_id"  # in partitions.parquet: the recording, where its writer knew it
 IDS = ("corpus", "sample_id", SOURCE_ID)
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 class InputFile(NamedTuple):
@@ -80,11 +78,11 @@ def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[A
     taken = InputError(final, "the cell is already complete", "remove the folder to write it again")
     if final.exists():
         raise taken
-    with atomic.staged(run) as staging:
+    with files.staged(run) as staging:
         folder = staging / final.name
         folder.mkdir()
         _write_parquet(table, folder / "part-0.parquet", {} if plan is None else {PLAN_KEY: plan.encode()})
-        atomic.flush(folder)
+        files.flush(folder)
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.rename(folder, final)
@@ -92,7 +90,7 @@ def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[A
             if final.exists():  # another writer was faster
                 raise taken from None
             raise
-    atomic.flush(final.parent)
+    files.flush(final.parent)
     return final
 
 
@@ -123,17 +121,17 @@ def write_partitions(
         ids = [name for name in IDS if name in kept.column_names]
         kept = kept.select([*ids, *names])
         table = pa.concat_tables([kept, table] if len(kept) else [table], promote_options="default")
-    with atomic.staged(run) as staging:
+    with files.staged(run) as staging:
         _write_parquet(table, staging / PARTITIONS, metadata or {})
         os.replace(staging / PARTITIONS, path)
-    atomic.flush(run)
+    files.flush(run)
     return path
 
 
 def _write_parquet(table: pa.Table, path: Path, metadata: Mapping[bytes, bytes]) -> None:
     stamped = table.replace_schema_metadata({SCHEMA_KEY: SCHEMA_VERSION.encode(), **metadata})
     pq.write_table(stamped, path, compression="zstd", write_page_checksum=True)
-    atomic.flush(path)
+    files.flush(path)
 
 
 # Reading ---------------------------------------------------------------------------------------------------

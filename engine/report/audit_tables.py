@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from earmark.engine.report import question_tables
+from earmark.engine.report.html_tables import Cell, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, count, percent, plain, unit_of_axis
-from earmark.engine.report.tables import Cell, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.words import Json, where, who
 
 

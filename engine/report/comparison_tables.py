@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 from earmark.engine.report import meaning
 from earmark.engine.report.decisions import Group
+from earmark.engine.report.html_tables import Cell, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent, percents, unit_of_axis
-from earmark.engine.report.tables import Cell, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.words import Json, who
 
 PAIRS_SHOWN = 20

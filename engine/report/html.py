@@ -14,11 +14,11 @@ from markupsafe import Markup
 from earmark.engine.errors import InputError
 from earmark.engine.report import (
     audit_tables,
-    claim,
+    claim_card,
     comparison_tables,
     decisions,
-    declared,
-    families,
+    declared_list,
+    family_tables,
     figures,
     meaning,
     numbers,
@@ -28,9 +28,9 @@ from earmark.engine.report import (
 )
 from earmark.engine.report.decisions import Decision, Group
 from earmark.engine.report.figures import FigureSet
+from earmark.engine.report.html_tables import HtmlTable
 from earmark.engine.report.meaning import ReaderQuestion
 from earmark.engine.report.numbers import Unit
-from earmark.engine.report.tables import HtmlTable
 from earmark.engine.report.words import Json
 
 SCHEMA = "earmark.certificate/2"
@@ -67,9 +67,9 @@ def render(certificate: Json) -> str:
         unit=unit,
         confidence=numbers.percent(1 - 2 * certificate["claim"]["alpha"]),
         confidence_bootstrap=numbers.percent(1 - 2 * certificate["rule"]["alpha"]),
-        told=claim.told(certificate, unit),
-        candidates=claim.candidates(certificate["claim"]),
-        declared=declared.declared(certificate),
+        told=claim_card.told(certificate, unit),
+        candidates=claim_card.candidates(certificate["claim"]),
+        declared=declared_list.declared(certificate),
         sections=sections,
         errors=run_tables.errors(certificate["errors"]),
         audits=audit_tables.tables(certificate["audits"], unit),
@@ -88,7 +88,7 @@ def _section(ident: str, group: Group, certificate: Json, unit: Unit) -> Section
         result_tables.frontiers(group, unit),
         comparison_tables.gains(group, unit),
         comparison_tables.overlaps(group, unit),
-        families.probability_ratios(group.results),
+        family_tables.probability_ratios(group.results),
     ]
     folds = [
         ("Chains: families added one by one", [comparison_tables.chain(c, unit) for c in group.chains]),
@@ -105,7 +105,7 @@ def _section(ident: str, group: Group, certificate: Json, unit: Unit) -> Section
         ],
         methods=result_tables.every_method(group, certificate["claim"], unit),
         figures=figures.of_group(group, certificate["rule"], unit),
-        families=families.of_partition(group.results, certificate["rule"]["tolerances"], unit),
+        families=family_tables.of_partition(group.results, certificate["rule"]["tolerances"], unit),
         results=[(words.who(result), _of_result(result, unit)) for result in group.results],
         tables=[table for table in every if table is not None],
         folds=[(label, found) for label, found in folds if found],
@@ -125,7 +125,7 @@ def _meaning(decision: Decision, group: Group, certificate: Json, unit: Unit) ->
 def _of_result(result: Json, unit: Unit) -> list[HtmlTable]:
     every = [
         result_tables.budgets(result, unit),
-        families.by_budget(result, unit),
+        family_tables.by_budget(result, unit),
         result_tables.reasons(result, unit),
         result_tables.merged(result),
         result_tables.routing(result, unit),
@@ -147,7 +147,7 @@ def _environment() -> Environment:
         sentence=words.sentence,
         tolerance_words=words.tolerance_words,
         who=words.who,
-        candidate_words=claim.candidate_words,
+        candidate_words=claim_card.candidate_words,
         alone=decisions.ALONE,
     )
     return environment

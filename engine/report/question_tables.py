@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from earmark.engine.report.html_tables import HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, count, percent
-from earmark.engine.report.tables import HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.words import Json, where
 
 

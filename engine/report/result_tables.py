@@ -7,8 +7,8 @@ one says that it is uncorrected; what holds at the level of the claim stands bes
 from markupsafe import Markup
 
 from earmark.engine.report.decisions import ALONE, Group, corrected_words, share_of
+from earmark.engine.report.html_tables import Cell, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import NONE, TOKENS, Unit, count, p_value, percent, percents
-from earmark.engine.report.tables import Cell, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.words import Json, sentence, who
 
 _VERDICTS = {"approve": ("pass", "✓ passes"), "reject": ("reject", "✕ rejected"), "inconclusive": ("", "? not shown")}

@@ -8,10 +8,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from earmark.engine.report.claim import CLAIMS
+from earmark.engine.report.claim_card import CLAIMS
 from earmark.engine.report.decisions import Group
+from earmark.engine.report.html_tables import HtmlTable, folded_if_long, numbers, text
 from earmark.engine.report.numbers import Unit, count, percent, plain
-from earmark.engine.report.tables import HtmlTable, folded_if_long, numbers, text
 from earmark.engine.report.words import Json, who
 
 _RULE_WORDS = {

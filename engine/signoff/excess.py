@@ -10,15 +10,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.signoff.families import Families
-from earmark.engine.signoff.paired import Curve
-from earmark.kernels import means
-from earmark.kernels.bootstrap import resampled_sums
-from earmark.kernels.collapse import SumArray, collapse, entries, sum_type
-from earmark.kernels.means import Sums
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from earmark.engine.signoff.pair import Curve
+from earmark.kernels.statistics import means
+from earmark.kernels.statistics.bootstrap import resampled_sums
+from earmark.kernels.statistics.collapse import SumArray, collapse, entries, sum_type
+from earmark.kernels.statistics.means import Sums
 
 _REPLICATE_BYTES = 1 << 28  # of resampled sums held at a time
 

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from earmark.engine.arrays import IntArray
 from earmark.engine.errors import InputError
-
-IntArray = npt.NDArray[np.int64]
 
 
 class Merge(NamedTuple):

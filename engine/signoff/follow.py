@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import store
-from earmark.engine.signoff import recordings
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.signoff import sources
 
 _SAME_RULE = ("alpha", "tolerances", "tolerance_average", "claim", "candidates", "partitions", "looks")
 
@@ -118,7 +118,7 @@ def _recordings(run: Path, source: str | None) -> set[str]:
     found: set[str] = set()
     for key in chosen.values():
         cell = store.read_cell(run, key, cells[key])
-        found |= set(recordings.of_cell(cell, cells[key], source).source_id.to_pylist())
+        found |= set(sources.of_cell(cell, cells[key], source).source_id.to_pylist())
     return found
 
 

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from earmark.engine.arrays import FloatArray
 from earmark.engine.signoff.excess import Excess
-from earmark.engine.signoff.paired import Curve
-from earmark.kernels import frontier as kernel
-
-FloatArray = npt.NDArray[np.float64]
+from earmark.engine.signoff.pair import Curve
+from earmark.kernels.statistics import frontier as kernel
 
 Axis = Literal["interpolated", "grid", "tokens"]
 Variant = Literal["average", "family"]

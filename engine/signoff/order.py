@@ -9,9 +9,8 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
+from earmark.engine.arrays import IntArray
 
 _PREFIX = "earmark order 1|"  # method 9.1; another number is another method
 

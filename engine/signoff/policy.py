@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from earmark.engine import files
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes import atomic
 from earmark.engine.outcomes.recipes import read_recipes
 
 FILE = "policy.json"
@@ -82,7 +82,7 @@ def write(certificate: Mapping[str, Any], folder: Path) -> None:
             path, f"is not what the {_CERTIFICATE} beside it made: it was changed", "move it away, and certify again"
         )
     if wanted is not None:
-        atomic.write_file(path, wanted)
+        files.write_file(path, wanted)
     else:
         path.unlink(missing_ok=True)
 

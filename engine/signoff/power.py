@@ -9,15 +9,12 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import bdtr, ndtri
 
-from earmark.engine.signoff.group_tests import GroupTest, fewest_units
-from earmark.engine.signoff.rule import gamma_of
-from earmark.kernels import betting, exact
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from earmark.engine.arrays import FloatArray, IntArray
+from earmark.engine.design.rule import gamma_of
+from earmark.engine.signoff.rules.group_tests import GroupTest, fewest_units
+from earmark.kernels.statistics import betting, exact
 
 TARGET = 0.9  # the power that "enough" means
 _LATTICE = 0.87, 0.95  # where counts are few, power jumps: outside of this, another number of units is looked for

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from earmark.engine.design.keys import PREVIEW_MARK
 from earmark.engine.errors import InputError
-
-MARK = "preview.json"  # the sweep writes it
 
 
 class Preview(NamedTuple):
@@ -26,7 +25,7 @@ class Preview(NamedTuple):
 
 def read(run: Path) -> Preview | None:
     """The mark of a run folder; None where its outcomes are of all examples."""
-    path = run / MARK
+    path = run / PREVIEW_MARK
     if not path.exists():
         return None
     try:

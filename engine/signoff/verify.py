@@ -11,12 +11,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.signoff import policy
-from earmark.engine.signoff.certificate import SCHEMA, Certificate, certify, quiet
+from earmark.engine.signoff.certify import SCHEMA, Certificate, certify, quiet
 from earmark.engine.signoff.follow import Follows, follow
-from earmark.engine.signoff.paired import Progress
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.signoff.pair import Progress
 
 _NOT_COMPARED = ("made_by", "run")
 

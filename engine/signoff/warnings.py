@@ -6,13 +6,13 @@ Knows the entries of verdicts; computes nothing.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from earmark.engine.design.keys import ANCHOR, agnostic_partner, is_conditioned
+from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.imports.doubts import ImportRecord
-from earmark.engine.outcomes.schema import ANCHOR
-from earmark.engine.signoff.gain import AGNOSTIC, CONDITIONED
-from earmark.engine.signoff.listening import DEAF, FamilyHearing
-from earmark.engine.signoff.paired import SELF_FULL, CurveKey, Paired
-from earmark.engine.signoff.query_use import incomplete
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.signoff.audits.listening import DEAF, FamilyHearing
+from earmark.engine.signoff.audits.query_use import incomplete
+from earmark.engine.signoff.pair import SELF_FULL, CurveKey, Paired
+from earmark.engine.signoff.rules.group_tests import family_minimum
 
 _LIKE_SILENCE = 0.95  # share of answers that are those of silence
 _MANY_FAMILIES = 12  # method 9.7: from here on the interpolated worst-family frontier misses the truth mostly
@@ -77,8 +77,8 @@ def warnings(
         found.append(
             f"Not one raw answer is right for {', '.join(hopeless)}: nothing can get worse. Check the outcomes."
         )
-    if any(entry["sources"] < rule.family_minimum <= entry["n"] for entry in results):
-        found.append(f"There are fewer than {rule.family_minimum} recordings: resampling them shows almost nothing.")
+    if any(entry["sources"] < family_minimum(rule) <= entry["n"] for entry in results):
+        found.append(f"There are fewer than {family_minimum(rule)} recordings: resampling them shows almost nothing.")
     fallback = sorted(
         {f"{entry['answerer']}/{entry['corpus']}" for entry in results if entry["reference"] == SELF_FULL}
     )
@@ -156,8 +156,8 @@ def _unpaired(keys: Sequence[CurveKey]) -> list[str]:
         found.append(f"{len(alone)} permuted or naive curves have no anchor ({_key(alone[0])}): they are left out.")
     methods = {(key.answerer, key.corpus, key.method) for key in keys if key.stream == ANCHOR}
     for key in keys:
-        partner = key.method.removesuffix(CONDITIONED) + AGNOSTIC
-        if key.stream != ANCHOR or not key.method.endswith(CONDITIONED):
+        partner = agnostic_partner(key.method)
+        if key.stream != ANCHOR or not is_conditioned(key.method):
             continue
         seeds = {k.seed for k in keys if k == key._replace(method=partner, seed=k.seed)}
         if (key.answerer, key.corpus, partner) in methods and key.seed not in seeds and len(seeds) > 1:

@@ -15,17 +15,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from earmark.engine import files
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.request import Excerpt, Request
-from earmark.engine.answerers.run import flip_rate
-from earmark.engine.answerers.scheduler import AnswerOptions
+from earmark.engine.answerers.shared.answer_all import flip_rate
+from earmark.engine.answerers.shared.scheduler import AnswerOptions
+from earmark.engine.arrays import Waveform
+from earmark.engine.compressors.chunks.keep import chunk_count, keep_chunks
+from earmark.engine.compressors.chunks.selector import SelectorInput
 from earmark.engine.corpus.example import Audio, Example
 from earmark.engine.corpus.stream import hear
-from earmark.engine.interfaces.keep import Waveform, chunk_count, keep_chunks
-from earmark.engine.outcomes import atomic
-from earmark.engine.selectors.selector import SelectorInput
-from earmark.engine.sweep.prepared import Prepared
-from earmark.engine.sweep.windows import in_order
+from earmark.engine.sweep.blocks import in_order
+from earmark.engine.sweep.prepare import Prepared
 
 FLIPS, GRID = "audits/flips", "audits/grid"
 GRID_ROW = pa.schema(
@@ -55,7 +56,7 @@ def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer, options:
             requests.append(Request(example.sample_id, heard, example.question, example.choices, example.answer))
     found = flip_rate(answerer, requests, options)
     content = {"asked": len(requests), "compared": found.compared, "changed": found.changed}
-    atomic.write_file(_flips(run, name), (json.dumps(content) + "\n").encode())
+    files.write_file(_flips(run, name), (json.dumps(content) + "\n").encode())
 
 
 def grids(run: Path, prepared: Prepared) -> None:
@@ -77,7 +78,7 @@ def grids(run: Path, prepared: Prepared) -> None:
                 rows.append({"audio": example.sample_id, "question": other.sample_id, "scores": scores})
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(rows, schema=GRID_ROW), sink, compression="zstd")
-        atomic.write_file(path_of[key], sink.getvalue().to_pybytes())
+        files.write_file(path_of[key], sink.getvalue().to_pybytes())
 
 
 def _sample(prepared: Prepared) -> tuple[list[tuple[Example, Waveform]], list[Example]]:

@@ -9,15 +9,15 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from earmark.engine.answerers.plan import make_forest
+from earmark.engine.answerers.shared.forest import make_forest
 from earmark.engine.corpus.stream import stream
-from earmark.engine.spec import Spec
-from earmark.engine.sweep import answering
-from earmark.engine.sweep.choices import Clips, choose
-from earmark.engine.sweep.folder import SweepFolder
-from earmark.engine.sweep.prepared import Prepared, prepare
+from earmark.engine.design.spec import Spec
+from earmark.engine.sweep import work
+from earmark.engine.sweep.blocks import Block, blocks
+from earmark.engine.sweep.cuts import Clips, choose
+from earmark.engine.sweep.prepare import Prepared, prepare
 from earmark.engine.sweep.run import Load, decoders, load, options
-from earmark.engine.sweep.windows import Block, windows
+from earmark.engine.sweep.sweep_folder import SweepFolder
 
 RECORDINGS = 6
 
@@ -47,39 +47,39 @@ def count(spec: Spec) -> Estimate:
 
 
 def _evaluations(prepared: Prepared) -> int:
-    curves = sum(len(level.curves) for level in prepared.levels)
-    return curves * prepared.survey.examples * len(prepared.spec.answerers)
+    arms = sum(len(step.arms) for step in prepared.steps)
+    return arms * prepared.survey.examples * len(prepared.spec.answerers)
 
 
 def measure(spec: Spec, load: Load = load) -> Estimate:
     """Answer the first recordings at every level with every answerer, and extrapolate."""
     with tempfile.TemporaryDirectory() as place:
         folder, prepared = SweepFolder(Path(place)), prepare(spec, Path(place))
-        (window,) = islice(windows(prepared.corpus, RECORDINGS), 1)
-        clips = Clips(window, list(stream(window.examples, workers=0)))
-        decoding = _decoding(window)  # the second time: the first one imports decoders
+        (block,) = islice(blocks(prepared.corpus, RECORDINGS), 1)
+        clips = Clips(block, list(stream(block.examples, workers=0)))
+        decoding = _decoding(block)  # the second time: the first one imports decoders
         took = spent = alone = 0.0
         for asked in spec.answerers:
             answerer, how = load(asked, spec.machine), options(asked, spec.machine)
             before, began = answerer.counted.flops, time.monotonic()
-            for level in prepared.levels:
-                chosen = choose(folder, level, clips, prepared.selectors, prepared.streams)
-                requests = list(answering.requests(level, clips, chosen, prepared.streams))
+            for step in prepared.steps:
+                chosen = choose(folder, step, clips, prepared.selectors, prepared.streams)
+                requests = list(work.requests(step, clips, chosen, prepared.streams))
                 with folder.answers(asked.name, 0) as results:
-                    answering.answer(answerer, how, requests, results, lambda _: None, lambda: False)
+                    work.answer(answerer, how, requests, results, lambda _: None, lambda: False)
                 plan = make_forest(requests, answerer.template, answerer.shape, answerer.tokenize, (), how.split)
                 alone += plan.cost_alone().flops
             took += time.monotonic() - began
             spent += answerer.counted.flops - before
-        passes = len(prepared.levels) * len(spec.answerers)  # the audio is decoded anew at every level
+        passes = len(prepared.steps) * len(spec.answerers)  # the audio is decoded anew at every level
         took += passes * decoding / max(1, decoders(spec.machine))
-        scale = prepared.survey.examples / len(window.examples)
+        scale = prepared.survey.examples / len(block.examples)
         return Estimate(_evaluations(prepared), 1 - spent / alone if alone else 0.0, took * scale)
 
 
-def _decoding(window: Block) -> float:
+def _decoding(block: Block) -> float:
     """Seconds to decode a window whose files were read before."""
     began = time.monotonic()
-    for _ in stream(window.examples, workers=0):
+    for _ in stream(block.examples, workers=0):
         pass
     return time.monotonic() - began

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes import atomic
+from earmark.engine.files import flush, make_folder, staged, write_file
 from earmark.engine.outcomes.plan_file import PLAN, differing
 from earmark.engine.outcomes.store import CELLS, PARTITIONS
-from earmark.engine.sweep.folder import SPEC, SweepFolder
 from earmark.engine.sweep.status import Status, status
+from earmark.engine.sweep.sweep_folder import SPEC, SweepFolder
 
 _COPIED = (SPEC, PARTITIONS, PLAN, "selectors", "scores", "audits", "pending")  # the plan after what it vouches for
 
@@ -30,15 +30,15 @@ def merge(run: Path, shards: Sequence[Path]) -> Status:
             what = f"is a shard of another sweep (it differs in {', '.join(differs)})"
             raise InputError(shard, what, "merge shards of one spec and corpus")
     assert plan is not None, "there is at least one shard"
-    atomic.make_folder(run)
+    make_folder(run)
     for shard in shards:
         for name in _COPIED:
             _copy_files(shard, run, name)
         for cell in sorted((shard / CELLS).glob("*/*/*/*/*/*")):
             _copy_cell(cell, run / cell.relative_to(shard), run)
     for answerer in plan.answerers:
-        for level in plan.levels:
-            folder.complete(answerer, plan.corpus.name, level, plan.corpus.windows)
+        for step in plan.steps:
+            folder.complete(answerer, plan.corpus.name, step, plan.corpus.windows)
     return status(run)
 
 
@@ -48,16 +48,16 @@ def _copy_files(shard: Path, run: Path, name: str) -> None:
     for path in files:
         target = run / path.relative_to(shard)
         if not target.exists():
-            atomic.write_file(target, path.read_bytes())
+            write_file(target, path.read_bytes())
 
 
 def _copy_cell(cell: Path, target: Path, run: Path) -> None:
     if target.exists():
         return
-    with atomic.staged(run) as staging:
+    with staged(run) as staging:
         shutil.copytree(cell, staging / cell.name)
         for path in (staging / cell.name).iterdir():
-            atomic.flush(path)
+            flush(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.rename(staging / cell.name, target)
-    atomic.flush(target.parent)
+    flush(target.parent)

@@ -12,16 +12,16 @@ from typing import NamedTuple
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.answerer import load as load_answerer
 from earmark.engine.answerers.request import Progress
-from earmark.engine.answerers.scheduler import MIB, AnswerOptions
+from earmark.engine.answerers.shared.scheduler import MIB, AnswerOptions
 from earmark.engine.corpus.stream import stream
-from earmark.engine.outcomes.plan_file import Arm, Step
-from earmark.engine.spec import AnswererSpec, MachineSpec, Spec
-from earmark.engine.sweep import answering, audits, cards, preview
-from earmark.engine.sweep.choices import Clips, choose, without_failed
-from earmark.engine.sweep.folder import SweepFolder
-from earmark.engine.sweep.order import references
-from earmark.engine.sweep.prepared import Prepared, prepare
-from earmark.engine.sweep.windows import WHOLE, Block, Shard, windows
+from earmark.engine.design.spec import AnswererSpec, MachineSpec, Spec
+from earmark.engine.design.steps import Arm, Step, references
+from earmark.engine.sweep import audits, selector_cards, work
+from earmark.engine.sweep import limit as previews
+from earmark.engine.sweep.blocks import WHOLE, Block, Shard, blocks
+from earmark.engine.sweep.cuts import Clips, choose, without_failed
+from earmark.engine.sweep.prepare import Prepared, prepare
+from earmark.engine.sweep.sweep_folder import SweepFolder
 
 Load = Callable[[AnswererSpec, MachineSpec], Answerer]
 Report = Callable[[str, int, int], None]  # what, answers there are, answers in all
@@ -74,48 +74,48 @@ def run(
     `stop` is asked before every window and after every batch.
     """
     folder, prepared = SweepFolder(out), prepare(spec, out, shard.count)
-    cards.write(spec, out)
-    total = prepared.survey.windows
+    selector_cards.write(spec, out)
+    total = prepared.survey.blocks
     first = total if limit is None else min(-(-limit // spec.window), total)
     audited = first == total and shard.index == 0
     ours = [number for number in range(first) if shard.has(number)]
     meter = _SweepMeter(prepared, ours, report)
     loaded = _Loaded(load, spec.machine)
-    for asked, levels in _turns(prepared):
+    for asked, steps in _turns(prepared):
         if audited and audits.flips_missing(out, prepared, asked.name):
             audits.flips(out, prepared, asked.name, loaded.of(asked), options(asked, spec.machine))
-        tasks = [(level, number) for level in levels for number in _missing(folder, prepared, asked.name, level, ours)]
-        meter.found(asked.name, levels, tasks)
-        for level, window, clips in _heard(prepared, tasks):
+        tasks = [(step, number) for step in steps for number in _missing(folder, prepared, asked.name, step, ours)]
+        meter.found(asked.name, steps, tasks)
+        for step, block, clips in _heard(prepared, tasks):
             if stop():  # a window of one batch is whole before anybody could stop it
                 return Swept(stopped=True, complete=False)
-            chosen = choose(folder, level, clips, prepared.selectors, prepared.streams)
-            chosen = without_failed(chosen, clips, _failed(folder, prepared, asked.name, level, window))
-            requests = list(answering.requests(level, clips, chosen, prepared.streams))
+            chosen = choose(folder, step, clips, prepared.selectors, prepared.streams)
+            chosen = without_failed(chosen, clips, _failed(folder, prepared, asked.name, step, block))
+            requests = list(work.requests(step, clips, chosen, prepared.streams))
             how = options(asked, spec.machine)
             try:
-                with folder.answers(asked.name, window.number) as results:
-                    answers = answering.answer(loaded.of(asked), how, requests, results, meter.batch, stop)
-            except answering.StoppedError:
+                with folder.answers(asked.name, block.number) as results:
+                    answers = work.answer(loaded.of(asked), how, requests, results, meter.batch, stop)
+            except work.StoppedError:
                 return Swept(stopped=True, complete=False)
-            made = answering.rows(level, clips, chosen, prepared.streams, answers, prepared.family_of)
-            folder.write_window(asked.name, level, window.number, made)
-            meter.window(level, window)
-            folder.complete(asked.name, prepared.corpus.name, level, total)
+            made = work.rows(step, clips, chosen, prepared.streams, answers, prepared.family_of)
+            folder.write_block(asked.name, step, block.number, made)
+            meter.block(step, block)
+            folder.complete(asked.name, prepared.corpus.name, step, total)
     complete = finish(folder, prepared)
     if audited:
         audits.grids(out, prepared)
     looked = first < total and not complete
-    return Swept(False, complete, preview.make(folder, prepared, first) if looked else None)
+    return Swept(False, complete, previews.make(folder, prepared, first) if looked else None)
 
 
 def _turns(prepared: Prepared) -> Iterator[tuple[AnswererSpec, list[Step]]]:
     """What verdicts need for all answerers, then permuted questions, from the answerer on that is loaded already."""
     answerers = prepared.spec.answerers
     for asked in answerers:
-        yield asked, [level for level in prepared.levels if not level.permuted]
+        yield asked, [step for step in prepared.steps if not step.permuted]
     for asked in reversed(answerers):
-        yield asked, [level for level in prepared.levels if level.permuted]
+        yield asked, [step for step in prepared.steps if step.permuted]
 
 
 class _Loaded:
@@ -140,8 +140,7 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
     complete = True
     for asked in prepared.spec.answerers:
         cells = [
-            folder.complete(asked.name, prepared.corpus.name, level, prepared.survey.windows)
-            for level in prepared.levels
+            folder.complete(asked.name, prepared.corpus.name, step, prepared.survey.blocks) for step in prepared.steps
         ]
         complete &= all(cells)
         if all(cells):
@@ -149,40 +148,40 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
     return complete
 
 
-def _missing(folder: SweepFolder, prepared: Prepared, answerer: str, level: Step, ours: list[int]) -> list[int]:
+def _missing(folder: SweepFolder, prepared: Prepared, answerer: str, step: Step, ours: list[int]) -> list[int]:
     """Our windows of a level that are still to be answered."""
-    if folder.has(level.keys(answerer, prepared.corpus.name)):
+    if folder.has(step.keys(answerer, prepared.corpus.name)):
         return []
-    done = set(folder.windows(answerer, level))
+    done = set(folder.blocks(answerer, step))
     return [number for number in ours if number not in done]
 
 
 def _failed(
-    folder: SweepFolder, prepared: Prepared, answerer: str, level: Step, window: Block
+    folder: SweepFolder, prepared: Prepared, answerer: str, step: Step, block: Block
 ) -> dict[Arm, Mapping[str, str]]:
     """The samples of a window whose raw answer failed, with its status, for every curve of a level."""
-    raw = references(prepared.levels, level)
+    raw = references(prepared.steps, step)
     statuses = {
-        reference: folder.failed(answerer, prepared.corpus.name, *reference, window.number)
+        reference: folder.failed(answerer, prepared.corpus.name, *reference, block.number)
         for reference in dict.fromkeys(raw.values())
     }
-    return {curve: statuses[reference] for curve, reference in raw.items()}
+    return {arm: statuses[reference] for arm, reference in raw.items()}
 
 
 def _heard(prepared: Prepared, tasks: list[tuple[Step, int]]) -> Iterator[tuple[Step, Block, Clips]]:
     """The windows that are to be answered, with their clips; decoded ahead, one pass over the audio for each level."""
 
     def each() -> Iterator[tuple[Step, Block]]:
-        for level in prepared.levels:
-            wanted = {number for of, number in tasks if of is level}
+        for step in prepared.steps:
+            wanted = {number for of, number in tasks if of is step}
             if wanted:
-                of_level = islice(windows(prepared.corpus, prepared.spec.window), max(wanted) + 1)
-                yield from ((level, window) for window in of_level if window.number in wanted)
+                of_step = islice(blocks(prepared.corpus, prepared.spec.window), max(wanted) + 1)
+                yield from ((step, block) for block in of_step if block.number in wanted)
 
-    examples = (example for _, window in each() for example in window.examples)
+    examples = (example for _, block in each() for example in block.examples)
     clips = stream(examples, workers=decoders(prepared.spec.machine))
-    for level, window in each():
-        yield level, window, Clips(window, list(islice(clips, len(window.examples))))
+    for step, block in each():
+        yield step, block, Clips(block, list(islice(clips, len(block.examples))))
 
 
 class _SweepMeter:
@@ -193,17 +192,17 @@ class _SweepMeter:
         self._sizes = sizes
         self._report = report
         self._examples = sum(sizes[number] for number in ours)
-        curves = sum(len(level.curves) for level in prepared.levels)
-        self._total = curves * self._examples * len(prepared.spec.answerers)
+        arms = sum(len(step.arms) for step in prepared.steps)
+        self._total = arms * self._examples * len(prepared.spec.answerers)
         self._done = self._fresh = 0
         self._name = ""
         self._began: float | None = None  # the first window
 
-    def found(self, answerer: str, levels: list[Step], tasks: list[tuple[Step, int]]) -> None:
+    def found(self, answerer: str, steps: list[Step], tasks: list[tuple[Step, int]]) -> None:
         """An answerer's turn; what is no task is there already."""
         self._name = answerer
-        self._done += sum(len(level.curves) for level in levels) * self._examples
-        self._done -= sum(len(level.curves) * self._sizes[number] for level, number in tasks)
+        self._done += sum(len(step.arms) for step in steps) * self._examples
+        self._done -= sum(len(step.arms) * self._sizes[number] for step, number in tasks)
 
     def batch(self, progress: Progress) -> None:
         """Some answers of the window that is running."""
@@ -215,12 +214,12 @@ class _SweepMeter:
         saved = f"{progress.share_saved:.0%} of the work saved"
         self._report(f"{self._name}: {rate:,.0f} answers/s, {saved}, {left} left:", done, self._total)
 
-    def window(self, level: Step, window: Block) -> None:
+    def block(self, step: Step, block: Block) -> None:
         """A window is done."""
-        answers = len(level.curves) * len(window.examples)
+        answers = len(step.arms) * len(block.examples)
         self._done += answers
         self._fresh += answers
-        self._report(f"{self._name}: {level.name}:", self._done, self._total)
+        self._report(f"{self._name}: {step.name}:", self._done, self._total)
 
 
 def _duration(seconds: float) -> str:

@@ -3,19 +3,20 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from earmark.engine.design.keys import PREVIEW_MARK
+from earmark.engine.design.steps import Step
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.plan_file import RAW_LEVEL, PlanFile, Step
-from earmark.engine.sweep.folder import SweepFolder
-from earmark.engine.sweep.preview import MARK
+from earmark.engine.outcomes.plan_file import PlanFile
+from earmark.engine.sweep.sweep_folder import SweepFolder
 
 
 class StepStatus(NamedTuple):
     """One level of one answerer."""
 
     answerer: str
-    level: Step
+    step: Step
     done: int  # windows
-    windows: int
+    blocks: int
     complete: bool  # its cells are there
 
 
@@ -24,25 +25,25 @@ class Status(NamedTuple):
 
     run: Path
     plan: PlanFile
-    levels: tuple[StepStatus, ...]
+    steps: tuple[StepStatus, ...]
 
     @property
     def complete(self) -> bool:
-        return all(level.complete for level in self.levels)
+        return all(step.complete for step in self.steps)
 
     @property
     def answers(self) -> int:
         """How many there are; windows are taken as alike."""
-        return round(sum(self._in(entry) * entry.done / entry.windows for entry in self.levels))
+        return round(sum(self._in(entry) * entry.done / entry.blocks for entry in self.steps))
 
     @property
     def answers_in_all(self) -> int:
-        return sum(self._in(entry) for entry in self.levels)
+        return sum(self._in(entry) for entry in self.steps)
 
     @property
     def references_alone(self) -> list[str]:
         """Answerers with cells of raw audio only: there is nothing to judge yet."""
-        raw = [entry.answerer for entry in self.levels if entry.complete and entry.level.name == RAW_LEVEL]
+        raw = [entry.answerer for entry in self.steps if entry.complete and entry.step.kind == "raw"]
         return [answerer for answerer in raw if answerer not in self._compressed]
 
     @property
@@ -52,22 +53,22 @@ class Status(NamedTuple):
 
     @property
     def _compressed(self) -> set[str]:
-        return {entry.answerer for entry in self.levels if entry.complete and entry.level.compressed}
+        return {entry.answerer for entry in self.steps if entry.complete and entry.step.compressed}
 
     def _in(self, entry: StepStatus) -> int:
-        return len(entry.level.curves) * self.plan.corpus.examples
+        return len(entry.step.arms) * self.plan.corpus.examples
 
 
 def status(run: Path) -> Status:
     """What is done and what is not."""
-    if (run / MARK).exists():
+    if (run / PREVIEW_MARK).exists():
         raise InputError(run, "is the preview of a sweep", f"name the sweep's folder, {run.parent}")
     folder = SweepFolder(run)
     plan = folder.planned()
     found = []
     for answerer in plan.answerers:
-        for level in plan.levels:
-            complete = folder.has(level.keys(answerer, plan.corpus.name))
-            done = plan.corpus.windows if complete else len(folder.windows(answerer, level))
-            found.append(StepStatus(answerer, level, done, plan.corpus.windows, complete))
+        for step in plan.steps:
+            complete = folder.has(step.keys(answerer, plan.corpus.name))
+            done = plan.corpus.windows if complete else len(folder.blocks(answerer, step))
+            found.append(StepStatus(answerer, step, done, plan.corpus.windows, complete))
     return Status(run, plan, tuple(found))

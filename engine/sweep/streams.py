@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from earmark.engine.arrays import IntArray
 from earmark.engine.corpus.example import Example
-from earmark.engine.interfaces.keep import IntArray
-from earmark.engine.outcomes.schema import ANCHOR
+from earmark.engine.design.keys import ANCHOR, is_naive, stream_of
 
 
 class Question(NamedTuple):
@@ -43,13 +43,15 @@ class Streams:
 
     def answerers(self, stream: str, number: int, own: Question) -> Question:
         """What the answerer is asked."""
-        return self.selectors(stream, number, own) if stream.startswith("naive") else own
+        return self.selectors(stream, number, own) if is_naive(stream) else own
 
     def _givers(self, stream: str) -> IntArray:
-        _, regime, number = stream.split("-")
         if stream not in self._giver:
-            families = self._families if regime == "family" else None
-            self._giver[stream] = cycle(len(self._questions), families, f"{self._seed}/{regime}/{number}")
+            permuted = stream_of(stream)
+            assert permuted is not None, "the anchor permutes nothing"
+            families = self._families if permuted.regime == "family" else None
+            name = f"{self._seed}/{permuted.regime}/{permuted.number}"
+            self._giver[stream] = cycle(len(self._questions), families, name)
         return self._giver[stream]
 
 

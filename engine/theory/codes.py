@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from earmark.engine.theory.tasks import FloatArray
+from earmark.engine.arrays import FloatArray
 
 Word = tuple[int, ...]
 

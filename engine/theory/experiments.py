@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 
-from earmark.engine.theory.tasks import FloatArray, Query, Task
-
-IntArray = npt.NDArray[np.int64]
+from earmark.engine.arrays import FloatArray, IntArray
+from earmark.engine.theory.tasks import Query, Task
 
 
 def envelope(query: Query, belief: FloatArray) -> float:

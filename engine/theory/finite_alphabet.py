@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linprog
 
+from earmark.engine.arrays import FloatArray
 from earmark.engine.theory.interior_point import Local, Optimum, closed, minimise
-from earmark.engine.theory.tasks import FloatArray, Task, asking_only, mutual_information, reduced_distortion
+from earmark.engine.theory.tasks import Task, asking_only, mutual_information, reduced_distortion
 
 _HANDOVER = 1e-2  # of the least tolerance: where the barrier ends
 _EXACT = {f"{side}_feasibility_tolerance": 1e-10 for side in ("primal", "dual")}  # HiGHS's least; 1e-7 leaves gaps

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from earmark.engine.arrays import FloatArray
 from earmark.engine.theory.interior_point import Local, Optimum, closed, minimise
-from earmark.engine.theory.tasks import FloatArray
 
 
 class Allocation(NamedTuple):

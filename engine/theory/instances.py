@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from earmark.engine.theory.tasks import FloatArray, Query, Task, reduced_distortion, task
+from earmark.engine.arrays import FloatArray
+from earmark.engine.theory.tasks import Query, Task, reduced_distortion, task
 
 Random = np.random.Generator
 

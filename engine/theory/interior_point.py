@@ -10,9 +10,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from earmark.engine.arrays import FloatArray
 
 LARGEST_GAP = 1e-8  # between an optimum and the bound that proves it
 _ENOUGH = 1e-11  # of a gap, not to try again

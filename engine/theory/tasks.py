@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from earmark.engine.arrays import FloatArray
 
 
 class Query(NamedTuple):

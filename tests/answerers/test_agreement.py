@@ -8,12 +8,12 @@ from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 from earmark.engine.answerers.answerer import load
 from earmark.engine.answerers.prompt import QWEN2_AUDIO, letters
 from earmark.engine.answerers.request import Excerpt, Request
-from earmark.engine.answerers.run import answer_all
-from earmark.engine.answerers.scheduler import AnswerOptions
+from earmark.engine.answerers.shared.answer_all import answer_all
+from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.answerers.tiny import FOLDERS
-from earmark.engine.corpus.synthetic.corpus import examples
+from earmark.engine.compressors.chunks.keep import keep_chunks
 from earmark.engine.corpus.synthetic.splits import Split
-from earmark.engine.interfaces.keep import keep_chunks
+from earmark.engine.corpus.synthetic.synthetic_corpus import examples
 
 
 @pytest.mark.parametrize("questions", [100, pytest.param(500, marks=pytest.mark.validity)])

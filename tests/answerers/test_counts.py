@@ -11,13 +11,13 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, mm_flop
 
-from earmark.engine.answerers.batches import Limits, foreseen, make_batches
-from earmark.engine.answerers.compiled_encoder import CompiledConvolution
-from earmark.engine.answerers.cost import Cost
-from earmark.engine.answerers.plan import make_forest
-from earmark.engine.answerers.run import answer_all
-from earmark.engine.answerers.scheduler import AnswerOptions
-from earmark.kernels import attention
+from earmark.engine.answerers.qwen.compiled_encoder import CompiledConvolution
+from earmark.engine.answerers.shared.answer_all import answer_all
+from earmark.engine.answerers.shared.batches import Limits, foreseen, make_batches
+from earmark.engine.answerers.shared.cost import Cost
+from earmark.engine.answerers.shared.forest import make_forest
+from earmark.engine.answerers.shared.scheduler import AnswerOptions
+from earmark.kernels.neural import attention
 
 
 @pytest.mark.parametrize("questions", [2, 6])
@@ -96,7 +96,7 @@ def test_counted_flops_are_those_that_torch_counts(model: str, monkeypatch: pyte
 
 def mel_windows(answerer: Any) -> list[int]:
     """Frames that the encoding above computes anew: torch counts their mel product, we do not."""
-    from earmark.engine.answerers.mel import _KeptFrames
+    from earmark.engine.answerers.qwen.mel import _KeptFrames
 
     frames = answerer.shape.encoder.run_frames(answerer.shape.encoder.valid_frames(148_800)) + 2
     samples = fakes.sound(1, 9.3)

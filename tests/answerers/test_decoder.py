@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.engine.answerers import compiled_decoder, ops
-from earmark.engine.answerers.kv import Past
+from earmark.engine.answerers.qwen import compiled_decoder, ops
+from earmark.engine.answerers.qwen.kv import Past
 
 
 def plain(answerer: Any, ids: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from earmark.engine.answerers.cost import EncoderShape
+from earmark.engine.answerers.shared.cost import EncoderShape
 
 LENGTHS_S = [i / 10 for i in range(1, 301)]
 

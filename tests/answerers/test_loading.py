@@ -12,8 +12,8 @@ import pytest
 
 from earmark.engine.answerers.answerer import load
 from earmark.engine.answerers.request import Request
-from earmark.engine.answerers.run import answer_all
-from earmark.engine.answerers.scheduler import AnswerOptions
+from earmark.engine.answerers.shared.answer_all import answer_all
+from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.answerers.tiny import FOLDERS
 from earmark.engine.errors import InputError
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_loaded_is_refused(tmp_path: Path) -> None:
 
 
 def test_flips_are_none_in_fp32_and_counted_in_bf16() -> None:
-    from earmark.engine.answerers.run import flip_rate
+    from earmark.engine.answerers.shared.answer_all import flip_rate
 
     raw = [r for r in fakes.paper_shaped(2, 4) if "/0/" in r.id]
     assert flip_rate(fakes.qwen2_audio(tiny_mel=True), raw, AnswerOptions(batch_tokens=900)).share == 0
@@ -91,7 +91,7 @@ def test_audio_tokens_reach_the_model() -> None:
     answerer = fakes.qwen2_audio(tiny_mel=True)
     audio = [fakes.Sound(seed, 4.0) for seed in range(3)]
     from earmark.engine.answerers.request import Excerpt
-    from earmark.engine.interfaces import keep
+    from earmark.engine.compressors.chunks import keep
 
     requests = []
     for sound in audio:
@@ -109,9 +109,9 @@ def test_neither_pyarrow_nor_soundfile_is_needed() -> None:
 import sys
 for name in ("pyarrow", "soundfile", "soxr", "numba", "scipy", "click", "jinja2"):
     sys.modules[name] = None
-import earmark.engine.answerers.run
+import earmark.engine.answerers.shared.answer_all
 assert "torch" not in sys.modules
-import earmark.engine.answerers.loading
+import earmark.engine.answerers.model_types
 import torch
 print(torch.get_num_threads(), torch.initial_seed())
 """

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import WhisperFeatureExtractor
 
-from earmark.engine.answerers.mel import Mel
-from earmark.engine.interfaces import keep
+from earmark.engine.answerers.qwen.mel import Mel
+from earmark.engine.compressors.chunks import keep
 
 SHAPES = {
     "whisper": {"feature_size": 128, "hop_length": 160, "n_fft": 400, "chunk_length": 30},

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.engine.answerers.memory import Store
+from earmark.engine.answerers.shared.memory import Store
 
 
 class Thing:

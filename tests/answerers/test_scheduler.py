@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.engine.answerers.answerer import LostError, Reply
-from earmark.engine.answerers.batches import Limits, make_batches
-from earmark.engine.answerers.plan import make_forest
 from earmark.engine.answerers.request import Answer, Excerpt, Request
-from earmark.engine.answerers.run import answer_all
-from earmark.engine.answerers.scheduler import AnswerOptions, Scheduler
-from earmark.engine.interfaces import keep
+from earmark.engine.answerers.shared.answer_all import answer_all
+from earmark.engine.answerers.shared.batches import Limits, make_batches
+from earmark.engine.answerers.shared.forest import make_forest
+from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler
+from earmark.engine.compressors.chunks import keep
 
 QUESTIONS = ("Which sound is heard?", "Which is last?", "How many?", "Is there a very long and winding question here?")
 

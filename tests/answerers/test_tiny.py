@@ -12,12 +12,12 @@ from transformers import AutoConfig, AutoProcessor, Qwen2AudioForConditionalGene
 
 from earmark.engine.answerers.prompt import QWEN2_AUDIO, letters
 from earmark.engine.answerers.tiny import FOLDERS
-from earmark.engine.answerers.tiny.train.evaluate import held_out, parts
-from earmark.engine.answerers.tiny.train.judge import listen, say
-from earmark.engine.answerers.tiny.train.state import Learner
-from earmark.engine.corpus.synthetic.corpus import examples
 from earmark.engine.corpus.synthetic.questions import FAMILIES
 from earmark.engine.corpus.synthetic.splits import Split
+from earmark.engine.corpus.synthetic.synthetic_corpus import examples
+from earmark.engine.making.tiny.evaluate import held_out, parts
+from earmark.engine.making.tiny.judge import listen, say
+from earmark.engine.making.tiny.state import Learner
 
 ALONE = """
 import sys

@@ -103,7 +103,7 @@ def test_a_defect_is_one_line_unless_debugging(approving: Path, monkeypatch: pyt
     def broken(*_: object) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("earmark.engine.signoff.certificate.certify", broken)
+    monkeypatch.setattr("earmark.engine.signoff.certify.certify", broken)
     for debug, expected in ([], "error: RuntimeError: boom; this is a defect"), (["--debug"], "Traceback"):
         monkeypatch.setattr(sys, "argv", ["earmark", *debug, "certify", str(approving)])
         errors = io.StringIO()

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import layouts
 import pytest
-from corpus import layouts
 
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.recipes import read_recipes

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.engine.corpus.answers import options, resolve
-from earmark.engine.corpus.tables import Unusable
+from earmark.engine.corpus.right_answers import options, resolve
+from earmark.engine.corpus.table_files import Unusable
 
 
 @pytest.mark.parametrize(

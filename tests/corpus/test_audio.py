@@ -7,20 +7,20 @@ import struct
 import wave
 from pathlib import Path
 
+import layouts
 import numpy as np
 import pytest
 import soundfile
 import soxr
-from corpus import layouts
-from corpus.layouts import encoded, pitch, tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import encoded, pitch, tone
 
+from earmark.engine.compressors.chunks.keep import chunk_count
 from earmark.engine.corpus import decode
 from earmark.engine.corpus.audio import BytesAudio, FileAudio, ParquetAudio, TarAudio, ZipAudio
 from earmark.engine.corpus.example import AudioError
 from earmark.engine.corpus.stream import header_seconds, hear
-from earmark.engine.interfaces.keep import chunk_count
 
 FORMATS = [
     ("WAV", "PCM_16"),

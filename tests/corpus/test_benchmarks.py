@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import layouts
 import pytest
-from corpus import layouts
 
 from earmark.engine.corpus.corpus import BENCHMARKS, Corpus, open_corpus
 from earmark.engine.corpus.partitions import native

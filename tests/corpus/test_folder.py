@@ -7,11 +7,11 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import layouts
 import pytest
-from corpus import layouts
-from corpus.layouts import encoded, write, write_lines, write_tar, write_zip
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import encoded, write, write_lines, write_tar, write_zip
 
 from earmark.engine.corpus.corpus import open_corpus
 from earmark.engine.corpus.stream import stream

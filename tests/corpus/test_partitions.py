@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+import layouts
 import pyarrow.parquet as pq
 import pytest
-from corpus import layouts
 
 from earmark.engine.corpus import partitions
 from earmark.engine.corpus.corpus import Corpus, open_corpus
@@ -14,7 +14,7 @@ from earmark.engine.corpus.partitions import infer_family
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.recipes import RECIPES_KEY, read_recipes
-from earmark.engine.signoff.plan import family_sizes
+from earmark.engine.signoff.sizes import family_sizes
 
 SPEECH, PARA, EVENT = "speech_content", "paralinguistic", "sound_event"
 SCENE, MUSIC, TEMPORAL, GENERAL = "sound_scene", "music", "temporal", "general"

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import layouts
 import numpy as np
 import pytest
-from corpus import layouts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -10,16 +10,18 @@ from itertools import islice
 from multiprocessing import active_children
 from pathlib import Path
 
+import layouts
 import numpy as np
 import pytest
-from corpus import layouts
-from corpus.made import Made, asked
+from made import Made, asked
 
+from earmark.engine.compressors.chunks.keep import chunk_count
 from earmark.engine.corpus.audio import FileAudio
 from earmark.engine.corpus.corpus import open_corpus
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.stream import durations, stream
-from earmark.engine.interfaces.keep import chunk_count
+
+SUPPORT = Path(__file__).parents[1] / "support"
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -208,8 +210,8 @@ def test_a_script_without_an_entry_is_told_so(tmp_path: Path) -> None:
     """Worker processes import the script that started them: without a guard it would start them again."""
     script = tmp_path / "script.py"
     script.write_text(
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
-        "from corpus.made import Made, asked\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1] / 'support')!r})\n"
+        "from made import Made, asked\n"
         "from earmark.engine.corpus.stream import stream\n"
         "from earmark.engine.errors import InputError\n"
         "try:\n"

@@ -14,17 +14,17 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.engine.corpus.example import Waveform
+from earmark.engine.arrays import Waveform
+from earmark.engine.compressors.chunks.heuristics import energy_chunks
 from earmark.engine.corpus.synthetic import bank as bank_module
 from earmark.engine.corpus.synthetic import sounds
 from earmark.engine.corpus.synthetic.bank import bank
 from earmark.engine.corpus.synthetic.clips import LEVEL_DB, SLOTS, draw, mix, sound_of, start_of
-from earmark.engine.corpus.synthetic.corpus import SyntheticAudio, examples, relevant_slots
-from earmark.engine.corpus.synthetic.files import write_corpus
 from earmark.engine.corpus.synthetic.questions import FAMILIES, NEEDS, OPTIONS, TWO_FACTOR, believed, questions
 from earmark.engine.corpus.synthetic.splits import SEEDS_PER_SPLIT, Split
+from earmark.engine.corpus.synthetic.synthetic_corpus import SyntheticAudio, examples, relevant_slots
+from earmark.engine.corpus.synthetic.written_corpus import write_corpus
 from earmark.engine.errors import InputError
-from earmark.engine.selectors.heuristics import energy_chunks
 
 SECOND = 16_000
 CERTIFYING = Split.CERTIFICATION.seeds.start

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core import config
 
-from earmark.kernels import attention, exponential, gate
 from earmark.kernels._jit import jit
-from earmark.kernels.simd import LANES, load, store
+from earmark.kernels.neural import attention, exponential, gate
+from earmark.kernels.neural.simd import LANES, load, store
 
 INTERPRETED = bool(config.DISABLE_JIT)
 MOST = 6 if INTERPRETED else 45

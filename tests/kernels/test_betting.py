@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core import config
 
-from earmark.kernels import betting
+from earmark.kernels.statistics import betting
 
 INTERPRETED = bool(config.DISABLE_JIT)
 ALPHA = 0.025

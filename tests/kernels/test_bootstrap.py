@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from numba.core import config
 from scipy import stats
 
-from earmark.kernels import random
-from earmark.kernels.bootstrap import LANES, resampled_sums
-from earmark.kernels.collapse import ResamplingUnits, collapse, entries
-from earmark.kernels.noise import bottlenecks, noisy_labels
-from earmark.kernels.poisson import poisson_tables
-from earmark.kernels.select import percentile_ends
+from earmark.kernels.statistics import draws
+from earmark.kernels.statistics.bootstrap import LANES, resampled_sums
+from earmark.kernels.statistics.collapse import ResamplingUnits, collapse, entries
+from earmark.kernels.statistics.noise import bottlenecks, noisy_labels
+from earmark.kernels.statistics.order_statistics import percentile_ends
+from earmark.kernels.statistics.poisson import poisson_tables
 
 INTERPRETED = bool(config.DISABLE_JIT)
 REPLICATES = 128 if INTERPRETED else 20_000
@@ -74,11 +74,11 @@ def test_a_replicate_depends_on_nothing_but_seed_and_number() -> None:
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**40), st.integers(1, 2**31 - 1))
 def test_random_words(seed: int, counter: int, n: int) -> None:
-    key = random.stream_key(seed, counter)
+    key = draws.stream_key(seed, counter)
     assert int(key) == naive_kernels.stream_key(seed, counter)
-    bits = random.word(np.uint64(key), counter)
+    bits = draws.word(np.uint64(key), counter)
     assert int(bits) == naive_kernels.word(int(key), counter)
-    assert int(random.below(np.uint64(bits), n)) == naive_kernels.below(int(bits), n) < n
+    assert int(draws.below(np.uint64(bits), n)) == naive_kernels.below(int(bits), n) < n
 
 
 @pytest.mark.parametrize("rate", [1e-3, 0.5, 1.0, 7.3, 16.0, 16.5, 40.0, 900.0])

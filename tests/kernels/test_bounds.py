@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numba.core import config
 
-from earmark.kernels import bounds, exact
-from earmark.kernels.binomial import clopper_pearson
-from earmark.kernels.lanes import LANES, p_at, p_at_lanes
-from earmark.kernels.nuisance import FINE, grid_of, nuisance_at, summit
-from earmark.kernels.region import region_of, score
+from earmark.kernels.statistics import bounds, exact
+from earmark.kernels.statistics.binomial import clopper_pearson
+from earmark.kernels.statistics.nuisance import FINE, grid_of, nuisance_at, summit
+from earmark.kernels.statistics.region import region_of, score
+from earmark.kernels.statistics.region_probability import LANES, p_at, p_at_lanes
 
 INTERPRETED = bool(config.DISABLE_JIT)
 MANY = 20 if INTERPRETED else 300

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numba.core import config
 from scipy import optimize, special, stats
 
-from earmark.kernels import bounds, exact
+from earmark.kernels.statistics import bounds, exact
 
 INTERPRETED = bool(config.DISABLE_JIT)
 ALPHA, GAMMA = 0.025, 0.0005

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numba.core import config
 
-from earmark.engine.selectors import features as f
-from earmark.kernels.logmel import mel_products, tables
-from earmark.kernels.simd import LANES
+from earmark.engine.compressors.chunks import features as f
+from earmark.kernels.neural.logmel import mel_products, tables
+from earmark.kernels.neural.simd import LANES
 
 TABLES = tables(f.hann(), f.mel_filters())
 LEAST = (f.SOFTEST, f.RANGE, f.FLOOR)
@@ -65,7 +65,7 @@ def test_the_same_bytes_on_any_number_of_threads():
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing runs on threads without compilation")
 def test_threads_are_a_bound_that_is_given_back(monkeypatch):
     seen, before = [], numba.get_num_threads()
-    monkeypatch.setattr("earmark.kernels.logmel._blocks", lambda *_: seen.append(numba.get_num_threads()))
+    monkeypatch.setattr("earmark.kernels.neural.logmel._blocks", lambda *_: seen.append(numba.get_num_threads()))
     for threads in (None, 1, 10_000):
         mel_products(some_chunks(1, SHORT), f.HOP, FEW, TABLES, LEAST, threads)
         assert numba.get_num_threads() == before

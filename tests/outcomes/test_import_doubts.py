@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 from importing import Rows, cells, column, imported, refused
 
+from earmark.engine.design.keys import CellKey
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.imports import doubts
-from earmark.engine.outcomes.schema import ROW, CellKey
+from earmark.engine.outcomes.schema import ROW
 
 LM_EVAL = ("--family", "doc.category", "--metric", "acc")
 TABLE = ("--corpus", "mmar", "--answerer", "a")

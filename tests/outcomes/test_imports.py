@@ -15,11 +15,11 @@ import pytest
 from importing import cells, column, imported, refused
 
 from earmark.cli.import_logs import import_logs
+from earmark.engine.design.keys import CellKey
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.imports import KINDS
 from earmark.engine.outcomes.imports.logs import parse_arm
 from earmark.engine.outcomes.imports.rows import lookup
-from earmark.engine.outcomes.schema import CellKey
 
 Rows = logs.Rows
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
+from earmark.engine import files
+from earmark.engine.design.keys import CellKey
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes import atomic
-from earmark.engine.outcomes.schema import CellKey
 from earmark.engine.outcomes.store import find_cells, read_cell, read_partitions, write_cell, write_partitions
 
 CORPUS = "corpus"
@@ -157,8 +157,8 @@ def check(run: Path) -> int:
     if any(run.glob("cells/**/*.parquet")):
         found = find_cells(run)
     assert set(found) == set(KEYS[: len(found)])
-    for key, files in found.items():
-        cell, meant = read_cell(run, key, files), rows(key)
+    for key, parts in found.items():
+        cell, meant = read_cell(run, key, parts), rows(key)
         assert cell.sample_id.to_pylist() == meant["sample_id"]
         assert cell.query_family.to_pylist() == meant["query_family"]
         assert cell.loss.tolist() == meant["loss"]
@@ -229,17 +229,17 @@ def test_killed_before_every_system_call(writers: Writers, whole: Path, tmp_path
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     """`write_file`, killed just before its rename."""
     path = tmp_path / "certificate.json"
-    atomic.write_file(path, b"old")
+    files.write_file(path, b"old")
     script = (
-        "import os, signal, sys; from pathlib import Path; from earmark.engine.outcomes import atomic\n"
+        "import os, signal, sys; from pathlib import Path; from earmark.engine import files\n"
         "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "atomic.write_file(Path(sys.argv[1]), b'new')"
+        "files.write_file(Path(sys.argv[1]), b'new')"
     )
     assert subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == -signal.SIGKILL
     assert path.read_bytes() == b"old"
     (leftover,) = (tmp_path / ".staging").iterdir()
     assert leftover.name.startswith(socket.gethostname())
-    atomic.write_file(path, b"new")
+    files.write_file(path, b"new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["certificate.json"]
     assert path.read_bytes() == b"new"
 

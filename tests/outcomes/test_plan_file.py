@@ -7,18 +7,10 @@ from typing import Any
 
 import pytest
 
+from earmark.engine.design.rule import Rule
+from earmark.engine.design.steps import Arm
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.plan_file import (
-    PLAN,
-    SCHEMA,
-    Arm,
-    PlannedCorpus,
-    differing,
-    plan_hash,
-    read_plan,
-    rule_content,
-)
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.outcomes.plan_file import PLAN, SCHEMA, PlannedCorpus, differing, plan_hash, read_plan, rule_content
 
 Json = dict[str, Any]
 
@@ -58,12 +50,12 @@ def test_a_plan_comes_back_in_its_parts(tmp_path: Path) -> None:
     assert plan.content == content()
     assert plan.corpus == PlannedCorpus("sounds", 12, 2, 1, "1" * 64)
     assert (plan.window, plan.answerers, plan.selectors) == (64, ("tiny",), {"learned/42": "abc"})
-    assert [level.name for level in plan.levels][:3] == ["raw", "silence", "anchor-0.4"]
+    assert [step.name for step in plan.steps][:3] == ["raw", "silence", "anchor-0.4"]
     assert plan.budgets == (0.4, 5e-05)
     assert plan.arms == (Arm("uniform", 0, "anchor"), Arm("learned", 42, "anchor"))
     assert plan.partitions == ("native", "need")
     assert plan.rule == rule_content(Rule(parents={"a": "b"}), ["native", "need"])
-    keys = plan.levels[2].keys("tiny", "sounds").values()
+    keys = plan.steps[2].keys("tiny", "sounds").values()
     assert [str(key).rpartition("/method=")[2] for key in keys] == [
         "uniform/seed=0/stream=anchor/budget=0.4",
         "learned/seed=42/stream=anchor/budget=0.4",

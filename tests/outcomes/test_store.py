@@ -16,9 +16,10 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+from earmark.engine import files
+from earmark.engine.design.keys import CellKey
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes import atomic
-from earmark.engine.outcomes.schema import PLAN_KEY, ROW, SCHEMA_KEY, CellKey
+from earmark.engine.outcomes.schema import PLAN_KEY, ROW, SCHEMA_KEY
 from earmark.engine.outcomes.store import (
     Cell,
     InputFile,
@@ -314,7 +315,7 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(atomic, "flush", full)
+    monkeypatch.setattr(files, "flush", full)
     with pytest.raises(OSError, match="No space left"):
         write_cell(tmp_path, KEY, ROWS)
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
@@ -650,6 +651,6 @@ def test_partitions_that_could_not_be_read_are_not_written(tmp_path: Path) -> No
 def test_write_file_replaces_in_one_step(tmp_path: Path) -> None:
     path = tmp_path / "deep/certificate.json"
     for data in (b"one", b"two"):
-        atomic.write_file(path, data)
+        files.write_file(path, data)
         assert path.read_bytes() == data
     assert [entry.name for entry in path.parent.iterdir()] == ["certificate.json"]

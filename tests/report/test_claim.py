@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from report.certificate_example import Json, certificate, error_entry
-from report.page import Page, words
+from certificate_example import Json, certificate, error_entry
+from page import Page, words
 
 from earmark.engine.report.html import render
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from report.certificate_example import certificate
-from report.page import Page
+from certificate_example import certificate
+from page import Page
 
 from earmark.engine.report.html import render
 from earmark.engine.report.meaning import assumed, sign

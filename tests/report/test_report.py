@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificate_example import FAMILIES, Json, certificate, error_entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report.certificate_example import FAMILIES, Json, certificate, error_entry
-from report.page import Page, words
+from page import Page, words
 
 from earmark.engine.errors import InputError
-from earmark.engine.report.families import DEAF, HEARING
+from earmark.engine.report.family_tables import DEAF, HEARING
 from earmark.engine.report.html import render
-from earmark.engine.signoff import listening
+from earmark.engine.signoff.audits import listening
 
 DOCS = Path(__file__).parents[2] / "docs" / "certificate.md"
 FORTY_SEVEN = tuple(f"family {i:02} of many, with a name that is not short" for i in range(47))

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import worlds
 
+from earmark.engine.design.keys import CellKey
+from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, UncertifiableError
-from earmark.engine.outcomes.schema import CellKey
 from earmark.engine.outcomes.store import write_cell, write_partitions
 from earmark.engine.report.html import render
-from earmark.engine.signoff.certificate import certify, write
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.signoff.certify import certify, write
 from earmark.engine.signoff.verify import verify
 
 paper = partial(Rule, name="paper")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import worlds
 
+from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.signoff import power
-from earmark.engine.signoff.certificate import certify, write
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.signoff.certify import certify, write
 from earmark.engine.signoff.verify import verify
-from earmark.kernels import betting, bounds, exact
+from earmark.kernels.statistics import betting, bounds, exact
 
 QUICK = Rule(replicates=200)
 FEWEST = exact.testable_size(0.05, QUICK.alpha, QUICK.gamma)

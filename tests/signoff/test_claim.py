@@ -10,14 +10,14 @@ from commands import command
 from hypothesis import given
 from hypothesis import strategies as st
 
+from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.store import write_partitions
-from earmark.engine.signoff import claim
-from earmark.engine.signoff.certificate import certify, write
-from earmark.engine.signoff.claim import Candidate, CandidateCurve, candidates
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.signoff.certify import certify, write
+from earmark.engine.signoff.rules import claim
+from earmark.engine.signoff.rules.claim import Candidate, CandidateCurve, candidates
 from earmark.engine.signoff.verify import verify
-from earmark.kernels import exact
+from earmark.kernels.statistics import exact
 
 QUICK = Rule(replicates=200)
 ARMS = [

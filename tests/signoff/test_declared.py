@@ -11,12 +11,12 @@ import pytest
 import worlds
 from commands import command
 
+from earmark.engine.design.keys import NOT_ASKED, TOO_SHORT, CellKey
+from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, UncertifiableError
 from earmark.engine.outcomes.plan_file import PLAN, labels_hash, plan_hash, rule_content
-from earmark.engine.outcomes.schema import NOT_ASKED, TOO_SHORT, CellKey
 from earmark.engine.outcomes.store import write_cell, write_partitions
-from earmark.engine.signoff.certificate import certify
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.signoff.certify import certify
 
 N = 300
 RULE = Rule(replicates=200)

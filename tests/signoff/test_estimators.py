@@ -9,14 +9,16 @@ import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.engine.signoff import audit, chain, excess, gain, query_use, seeds
+from earmark.engine.design.rule import Rule
+from earmark.engine.signoff import excess
+from earmark.engine.signoff.audits import chain, gain, query_use, robustness, seeds
 from earmark.engine.signoff.families import coarsened, families_of
 from earmark.engine.signoff.frontier import frontiers
-from earmark.engine.signoff.paper import judge
-from earmark.engine.signoff.rule import Interval, Rule
-from earmark.kernels.bootstrap import resampled_sums
-from earmark.kernels.collapse import ResamplingUnits, collapse, entries
-from earmark.kernels.select import percentile_ends
+from earmark.engine.signoff.rules.judgement import Interval
+from earmark.engine.signoff.rules.paper import judge
+from earmark.kernels.statistics.bootstrap import resampled_sums
+from earmark.kernels.statistics.collapse import ResamplingUnits, collapse, entries
+from earmark.kernels.statistics.order_statistics import percentile_ends
 
 SEED = 7
 REPLICATES = 100
@@ -191,7 +193,7 @@ def test_coarsening(table: Table) -> None:
     groups = coarsened(table.families)
     expected = naive.coarsen(table.labels)
     assert [sorted(table.families.names[f] for f in group) for group in groups] == [sorted(group) for group in expected]
-    entries = audit.coarsening(table.curve, table.families, excess.observe(table.curve, table.families))
+    entries = robustness.coarsening(table.curve, table.families, excess.observe(table.curve, table.families))
     assert len(entries) == (len(table.budgets) - 1 if len(table.families.names) > 2 else 0)
     for entry, d in zip(entries, table.by_budget, strict=False):
         share = naive.share_destroyed(d, table.labels)
@@ -205,8 +207,8 @@ def test_label_noise_keeps_a_bottleneck_that_stands_out_and_loses_one_that_does_
     kept = {}
     for name, rows in (("clear", clear), ("tied", tied)):
         curve, families = worlds.curve([0.4, 1.0], rows), worlds.families(labels)
-        noise = audit.noisy(families, SEED)
-        (entry,) = audit.label_noise(curve, families, excess.observe(curve, families), noise)
+        noise = robustness.noisy(families, SEED)
+        (entry,) = robustness.label_noise(curve, families, excess.observe(curve, families), noise)
         assert entry["bottleneck"] == naive.bottleneck([row[0] for row in rows], labels) == "a"
         kept[name] = entry["preserved"]
     assert kept["clear"] == 1.0

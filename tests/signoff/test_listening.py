@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import worlds
 from commands import command
-from report.page import Page
-from report.page import words as words_of
+from page import Page
+from page import words as words_of
 
+from earmark.engine.design.keys import CellKey
+from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.schema import CellKey
 from earmark.engine.outcomes.store import write_cell
-from earmark.engine.signoff.certificate import certify
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.signoff.certify import certify
 
 N, OPTIONS = 800, "ABCD"
 QUICK = Rule(replicates=200)

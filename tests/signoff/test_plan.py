@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import worlds
 
+from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.store import write_partitions
 from earmark.engine.signoff import power
-from earmark.engine.signoff.plan import Family, Guess, PlannedSweep, Sizes, family_sizes, plan
-from earmark.engine.signoff.rule import Rule
-from earmark.kernels import betting, exact
+from earmark.engine.signoff.sizes import Family, Guess, PlannedSweep, Sizes, family_sizes, plan
+from earmark.kernels.statistics import betting, exact
 
 
 def rows_of(sizes: dict[tuple[str, str], Sizes]) -> dict[tuple[str, str], dict[str, int]]:

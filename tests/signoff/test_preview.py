@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import worlds
 
+from earmark.engine.design.keys import PREVIEW_MARK
+from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.report.html import render
-from earmark.engine.signoff.certificate import certify, write
-from earmark.engine.signoff.preview import MARK
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.signoff.certify import certify, write
 from earmark.engine.signoff.verify import verify
 
 
@@ -22,7 +22,7 @@ def test_what_would_be_approved_is_withheld(tmp_path: Path, name: str) -> None:
     assert whole["results"][0]["certified"][0]["budget"] == 0.5
     assert "preview" not in whole
 
-    (tmp_path / MARK).write_text(json.dumps({"examples": 400, "of": 1200}))
+    (tmp_path / PREVIEW_MARK).write_text(json.dumps({"examples": 400, "of": 1200}))
     made = certify(tmp_path, rule)
     assert made["preview"] == {"examples": 400, "of": 1200}
     assert made["warnings"][0].startswith("A preview (400 of 1,200 examples) approves nothing")
@@ -38,6 +38,6 @@ def test_what_would_be_approved_is_withheld(tmp_path: Path, name: str) -> None:
 
 def test_a_damaged_mark_is_refused(tmp_path: Path) -> None:
     worlds.write_run(tmp_path, [0.0] * 9, {"energy": {0.5: [0.0] * 9}}, ["a", "b", "c"] * 3)
-    (tmp_path / MARK).write_text("{}")
+    (tmp_path / PREVIEW_MARK).write_text("{}")
     with pytest.raises(InputError, match="is not the mark of a preview"):
         certify(tmp_path, Rule(name="paper", replicates=200))

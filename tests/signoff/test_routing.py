@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.engine.signoff.families import families_of
-from earmark.engine.signoff.routing import AlphaShares, policy, shares
-from earmark.kernels import exact
+from earmark.engine.signoff.rules.routing import AlphaShares, policy, shares
+from earmark.kernels.statistics import exact
 
 BUDGETS = (0.1, 0.4, 0.8, 1.0)
 KEPT = np.array([[0.2, 0.5, 0.9, 1.0], [0.1, 0.4, 0.8, 1.0]])  # clips of "a" are short: one chunk is a fifth of them

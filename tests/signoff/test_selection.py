@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.engine.signoff.selection import jaccard, random_jaccard, shares
+from earmark.engine.signoff.audits.selection import jaccard, random_jaccard, shares
 
 SETS = st.lists(st.tuples(st.sets(st.integers(0, 130)), st.sets(st.integers(0, 130))), min_size=1, max_size=20)
 

@@ -9,17 +9,17 @@ import sys
 import time
 from pathlib import Path
 
+import layouts
 import pytest
 from click.testing import CliRunner, Result
-from corpus import layouts
 
 from earmark.cli.main import earmark
 from earmark.engine.answerers.tiny import TINY_A
+from earmark.engine.design.spec import parse, read
 from earmark.engine.errors import InputError
+from earmark.engine.making.export import export
 from earmark.engine.outcomes import store
-from earmark.engine.selectors.export import export
-from earmark.engine.spec import parse, read
-from earmark.engine.sweep import cards
+from earmark.engine.sweep import selector_cards
 
 SPEC = """\
 [corpus]
@@ -80,9 +80,9 @@ def selectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from tokenizers import Tokenizer
 
-    from earmark.engine.outcomes.cards import SCHEMA
-    from earmark.engine.selectors.features import FEATURES
-    from earmark.engine.selectors.learned import ChunkScorer, LearnedSelector
+    from earmark.engine.compressors.chunks.features import FEATURES
+    from earmark.engine.compressors.chunks.learned import ChunkScorer, LearnedSelector
+    from earmark.engine.outcomes.run_cards import SCHEMA
 
     folder = tmp_path_factory.mktemp("selectors")
     tokenizer = Tokenizer.from_file(str(TINY_A / "tokenizer.json"))
@@ -282,7 +282,7 @@ def test_a_learned_selector_comes_with_its_card(tmp_path: Path) -> None:
         for seed in method.seeds:
             Path(method.place(seed)).mkdir()
     with pytest.raises(InputError, match="has no card that can be read"):
-        cards.write(spec, tmp_path / "run")
+        selector_cards.write(spec, tmp_path / "run")
 
 
 def test_a_graph_comes_with_its_own_card(selectors: Path, tmp_path: Path) -> None:
@@ -290,12 +290,12 @@ def test_a_graph_comes_with_its_own_card(selectors: Path, tmp_path: Path) -> Non
     toml = 'corpus = { path = "synthetic" }\nanswerers = [{ model = "tiny" }]\n[sweep]\nbudgets = [0.5]\n'
     toml += f'[[methods]]\nname = "edge"\nselector = "{tmp_path / "waveform.onnx"}"\n'
     spec = parse(toml)
-    cards.write(spec, tmp_path / "run")
+    selector_cards.write(spec, tmp_path / "run")
     held = json.loads((tmp_path / "run/selectors/edge/seed=0.json").read_text())
     assert held["weights"] == json.loads((tmp_path / "card.json").read_text())["weights"]
     (tmp_path / "card.json").write_bytes((selectors / "agnostic-123/card.json").read_bytes())
     with pytest.raises(InputError, match=r"card.json: is not the card of waveform.onnx; copy"):
-        cards.write(spec, tmp_path / "run")
+        selector_cards.write(spec, tmp_path / "run")
 
 
 def test_permuted_questions_need_a_selector_that_reads_them(selectors: Path, tmp_path: Path) -> None:

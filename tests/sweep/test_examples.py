@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import fakes
+import layouts
 import pytest
-from corpus import layouts
 
 from earmark.engine.answerers.answerer import load
+from earmark.engine.design.spec import AnswererSpec, MachineSpec, PartitionsSpec, parse, read
 from earmark.engine.outcomes import store
-from earmark.engine.spec import AnswererSpec, MachineSpec, PartitionsSpec, parse, read
 from earmark.engine.sweep.run import run
 
 SPECS = sorted((Path(__file__).parents[2] / "examples" / "specs").glob("*.toml"))

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sweep import sweeps
+import sweeps
 
 from earmark.engine.corpus.synthetic.bank import bank
 from earmark.engine.corpus.synthetic.splits import Split
-from earmark.engine.signoff import certificate
-from earmark.engine.spec import Spec
-from earmark.engine.sweep import cards, prepared
+from earmark.engine.design.spec import Spec
+from earmark.engine.signoff import certify
+from earmark.engine.sweep import prepare, selector_cards
 from earmark.engine.sweep.run import run
 
 KILLS = 20
@@ -31,8 +31,8 @@ def spec() -> Spec:
 
 
 def sweep(out: Path) -> None:
-    prepared.load = sweeps.selector
-    cards.HEURISTICS = sweeps.EveryName()  # type: ignore[assignment]
+    prepare.load = sweeps.selector
+    selector_cards.HEURISTICS = sweeps.EveryName()  # type: ignore[assignment]
     run(spec(), out, load=sweeps.answerers())
 
 
@@ -107,7 +107,7 @@ def test_killed_twenty_times_the_certificate_has_the_same_bytes(parent: Sweeps, 
     rule = spec().rule
     signed = []
     for name in ("whole", str(runs - 1)):
-        path = certificate.write(certificate.certify(tmp_path / name, rule), tmp_path / name, tmp_path / name)
+        path = certify.write(certify.certify(tmp_path / name, rule), tmp_path / name, tmp_path / name)
         signed.append(path.read_bytes())
     assert signed[0] == signed[1]
 

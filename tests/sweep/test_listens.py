@@ -8,8 +8,8 @@ import fakes
 import pytest
 
 from earmark.engine.answerers.answerer import Reply
-from earmark.engine.signoff.certificate import certify
-from earmark.engine.spec import parse
+from earmark.engine.design.spec import parse
+from earmark.engine.signoff.certify import certify
 from earmark.engine.sweep.run import run
 
 SPEC = """\

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.example import Example
+from earmark.engine.sweep.blocks import Shard, blocks, in_order, survey
 from earmark.engine.sweep.streams import Question, Streams, cycle
-from earmark.engine.sweep.windows import Shard, in_order, survey, windows
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=40), st.booleans(), st.integers(0, 9))
@@ -44,7 +44,7 @@ def test_permuted_and_naive_streams_of_one_number_exchange_the_same_questions() 
 
 
 def corpus(recordings: list[int]) -> Corpus:
-    from corpus.made import Made
+    from made import Made
 
     examples = tuple(
         Example(f"s{i}", f"r{number}", Made(1.0, number=number), "?", ("a", "b"), 0)
@@ -57,7 +57,7 @@ def corpus(recordings: list[int]) -> Corpus:
 def test_windows_hold_every_example_once_and_keep_recordings_whole(
     recordings: list[int], size: int, shards: int
 ) -> None:
-    found = list(windows(corpus(recordings), size))
+    found = list(blocks(corpus(recordings), size))
     assert [window.number for window in found] == list(range(len(found)))
     listed = [example for window in found for example in window.examples]
     assert listed == list(in_order(corpus(recordings)))
@@ -75,14 +75,14 @@ def test_windows_hold_every_example_once_and_keep_recordings_whole(
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2)), min_size=1, max_size=30), st.integers(1, 4))
 def test_a_source_with_several_clips_is_in_one_window(clips: list[tuple[int, int]], size: int) -> None:
-    from corpus.made import Made
+    from made import Made
 
     examples = tuple(
         Example(f"s{i}", f"r{source}", Made(1.0, number=10 * source + clip), "?", ("a", "b"), 0)
         for i, (source, clip) in enumerate(clips)
     )
     made = Corpus("manifest", "made", examples)
-    found = list(windows(made, size))
+    found = list(blocks(made, size))
     homes = [{example.source_id for example in window.examples} for window in found]
     assert sum(map(len, homes)) == len({source for source, _ in clips})
     assert [example for window in found for example in window.examples] == list(in_order(made))
@@ -95,7 +95,7 @@ def test_a_source_with_several_clips_is_in_one_window(clips: list[tuple[int, int
 
 def test_a_corpus_that_has_no_end_to_hold_is_read_as_it_comes() -> None:
     made = open_corpus(Path("synthetic:certification:5"))
-    found = list(windows(made, 2))
+    found = list(blocks(made, 2))
     assert [len(list(groupby(window.examples, key=lambda e: e.source_id))) for window in found] == [2, 2, 1]
 
 

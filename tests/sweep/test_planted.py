@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from sweep.planted import Json, Told, World, told
+from planted import Json, Told, World, told
 
 from earmark.engine.report.meaning import identity, signs
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from earmark.engine.design.spec import GRIDS, parse, read
+from earmark.engine.design.steps import Arm, steps_of
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.plan_file import Arm
-from earmark.engine.spec import GRIDS, parse, read
-from earmark.engine.sweep.order import levels
 
 SPEC = """\
 [corpus]
@@ -212,17 +211,17 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_raw_comes_first_then_budgets_from_the_largest_then_permuted_questions() -> None:
-    made = levels(parse(SPEC), {"learned_conditioned"})
-    assert [level.name for level in made] == [
+    made = steps_of(parse(SPEC), {"learned_conditioned"})
+    assert [step.name for step in made] == [
         "raw", "silence", "anchor-0.4", "anchor-0.2", "anchor-0.1", "anchor-0.05",
         "streams-1", "streams-0.4", "streams-0.2", "streams-0.1", "streams-0.05",
     ]  # fmt: skip
-    assert made[0].curves == (Arm("uncompressed", 0, "anchor"),)
-    assert made[1].curves == (Arm("silence", 0, "anchor"),)
-    assert len(made[2].curves) == 5
-    assert len({level.name for level in levels(parse(SPEC.replace('"main"', "[0.3, 0.30000001]")), ())}) == 4
-    assert made[6].curves == (Arm("uncompressed", 0, "naive-family-1"),)
-    asked = {(curve.method, curve.stream) for curve in made[7].curves}
+    assert made[0].arms == (Arm("uncompressed", 0, "anchor"),)
+    assert made[1].arms == (Arm("silence", 0, "anchor"),)
+    assert len(made[2].arms) == 5
+    assert len({step.name for step in steps_of(parse(SPEC.replace('"main"', "[0.3, 0.30000001]")), ())}) == 4
+    assert made[6].arms == (Arm("uncompressed", 0, "naive-family-1"),)
+    asked = {(arm.method, arm.stream) for arm in made[7].arms}
     assert asked == {
         ("learned_agnostic", "naive-family-1"),  # its gain in that stream needs it; permuted, it would hear the same
         ("learned_conditioned", "permuted-global-1"),

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from populations import Draw, Population
 
-from earmark.engine.signoff.rule import Rule, gamma_of
-from earmark.kernels import betting, exact
+from earmark.engine.design.rule import Rule, gamma_of
+from earmark.kernels.statistics import betting, exact
 
 _SLACK = 1e-12
 

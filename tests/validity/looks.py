@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 from populations import Draw, Population
 
+from earmark.engine.design.rule import Rule
 from earmark.engine.signoff import power
-from earmark.engine.signoff.group_tests import GroupTest, group_test, p_values
 from earmark.engine.signoff.order import places
-from earmark.engine.signoff.rule import Rule
-from earmark.engine.signoff.units import units_of
+from earmark.engine.signoff.rules.group_tests import GroupTest, group_test, p_values
+from earmark.engine.signoff.rules.units import units_of
 
 MOST_UNITS = 3_000  # that somebody would ask for after a refusal
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from earmark.engine.design.rule import Rule
 from earmark.engine.signoff import power as shipped_power
-from earmark.engine.signoff.group_tests import group_test, p_values
 from earmark.engine.signoff.order import places
-from earmark.engine.signoff.rule import Rule
-from earmark.engine.signoff.units import units_of
+from earmark.engine.signoff.rules.group_tests import group_test, p_values
+from earmark.engine.signoff.rules.units import units_of
 
 
 class Setting(NamedTuple):

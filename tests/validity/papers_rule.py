@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from earmark.kernels.bootstrap import resampled_sums
-from earmark.kernels.collapse import ResamplingUnits, entries
-from earmark.kernels.select import percentile_ends
+from earmark.kernels.statistics.bootstrap import resampled_sums
+from earmark.kernels.statistics.collapse import ResamplingUnits, entries
+from earmark.kernels.statistics.order_statistics import percentile_ends
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

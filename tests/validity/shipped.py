@@ -11,15 +11,17 @@ import numpy as np
 import pyarrow as pa
 from populations import Draw, Population
 
-from earmark.engine.outcomes.schema import ANCHOR, ROW, CellKey
+from earmark.engine.design.keys import ANCHOR, CellKey
+from earmark.engine.design.rule import Rule
+from earmark.engine.outcomes.schema import ROW
 from earmark.engine.outcomes.store import Cell
-from earmark.engine.signoff import certified, claim, paired
-from earmark.engine.signoff.certified import Subject, Tested
+from earmark.engine.signoff import pair
 from earmark.engine.signoff.excess import observe
 from earmark.engine.signoff.families import Families, families_of
-from earmark.engine.signoff.group_tests import GroupTest
-from earmark.engine.signoff.paired import Curve, CurveKey, Rows
-from earmark.engine.signoff.rule import Rule
+from earmark.engine.signoff.pair import Curve, CurveKey, Rows
+from earmark.engine.signoff.rules import certified, claim
+from earmark.engine.signoff.rules.certified import Subject, Tested
+from earmark.engine.signoff.rules.group_tests import GroupTest, family_minimum
 
 _CHUNK = 200  # evaluation sets whose tests are evaluated together
 _SLACK = 1e-12
@@ -68,7 +70,7 @@ def _named(drawn: Draw, rule: Rule) -> tuple[Rows, dict[str, Families]]:
     samples, recordings = ([of[i] for i in order] for of in (drawn.samples, drawn.recordings))
     labels = {name: [of[i] for i in order] for name, of in drawn.labels.items()}
     rows = Rows.of(CORPUS, pa.array(samples), pa.array(recordings), next(iter(labels.values())))
-    return rows, {name: families_of(of, rule.parents, rule.family_minimum, rows.source) for name, of in labels.items()}
+    return rows, {name: families_of(of, rule.parents, family_minimum(rule), rows.source) for name, of in labels.items()}
 
 
 def _set(drawn: Draw, rows: Rows, families: dict[str, Families], of: Population, rule: Rule) -> Set:
@@ -98,8 +100,8 @@ def _paired(key: CurveKey, difference: np.ndarray, failed: np.ndarray, rule: Rul
     """The difference as it comes from cells, some rows of which have no answer."""
     raw = (difference < 0).astype(float)
     cells = [_cell(key, loss, bad) for loss, bad in ((raw, np.zeros_like(failed)), (raw + difference, failed))]
-    reference = paired._raw("uncompressed", cells[0], rule)
-    return paired._column(cells[1], reference, None, rule).difference
+    reference = pair._raw("uncompressed", cells[0], rule)
+    return pair._column(cells[1], reference, None, rule).difference
 
 
 def _cell(key: CurveKey, loss: np.ndarray, failed: np.ndarray) -> Cell:

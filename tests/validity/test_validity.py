@@ -17,10 +17,11 @@ import pytest
 import shipped
 from populations import Population
 
-from earmark.engine.signoff import claim, group_tests, order, paired
-from earmark.engine.signoff.group_tests import GroupTest, group_test
-from earmark.engine.signoff.rule import Rule
-from earmark.engine.signoff.units import Units
+from earmark.engine.design.rule import Rule
+from earmark.engine.signoff import order, pair
+from earmark.engine.signoff.rules import claim, group_tests
+from earmark.engine.signoff.rules.group_tests import GroupTest, group_test
+from earmark.engine.signoff.rules.units import Units
 
 ALPHA = 0.025
 FULL, SHORT = 4_000, 120
@@ -85,13 +86,13 @@ def largest_of_the_sample(patch: pytest.MonkeyPatch) -> None:
 
 def failures_dropped(patch: pytest.MonkeyPatch) -> None:
     """A row without an answer changes nothing."""
-    column_of = paired._column
+    column_of = pair._column
 
     def mutant(cell: Any, raw: Any, silence: Any, rule: Rule) -> Any:
         column = column_of(cell, raw, silence, rule)
         return column._replace(difference=np.where(cell.ok, column.difference, 0.0))
 
-    patch.setattr(paired, "_column", mutant)
+    patch.setattr(pair, "_column", mutant)
 
 
 def k_ignored(patch: pytest.MonkeyPatch) -> None:

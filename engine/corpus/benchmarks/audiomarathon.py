@@ -7,11 +7,11 @@ last up to 300 s and are cut like all others.
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import TableRow
+from earmark.engine.corpus.right_answers import options, resolve
+from earmark.engine.corpus.table_files import TableRow
 
 TASKS = {
     "race_benchmark.json": "race",

@@ -6,11 +6,11 @@ Several questions share a clip: its path is the source. Ids are made unique by t
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import TableRow, first_fields
+from earmark.engine.corpus.right_answers import options, resolve
+from earmark.engine.corpus.table_files import TableRow, first_fields
 
 _FIELDS = {"source_dataset", "question_type", "audio_path", "choices"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import TableRow, Unusable, read
+from earmark.engine.corpus.table_files import TableRow, Unusable, read
 from earmark.engine.errors import InputError
 
 Found = tuple[str, Example | str]  # the place in the table, and the example or why there is none

@@ -10,7 +10,7 @@ from pathlib import Path
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import TableRow, Unusable, csv_rows
+from earmark.engine.corpus.table_files import TableRow, Unusable, csv_rows
 
 _TABLES = ("clotho_aqa_train.csv", "clotho_aqa_val.csv", "clotho_aqa_test.csv")  # not clotho_aqa_metadata.csv
 _OPTIONS = ("yes", "no")

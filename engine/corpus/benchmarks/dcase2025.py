@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import TableRow, first_fields
+from earmark.engine.corpus.right_answers import options, resolve
+from earmark.engine.corpus.table_files import TableRow, first_fields
 
 _PARTS = {"bqa": "BQA", "tsqa": "TSQA", "cqa": "CQA", "part1": "BQA", "part2": "TSQA", "part3": "CQA"}
 

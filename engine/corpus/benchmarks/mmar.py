@@ -6,11 +6,11 @@ Several questions were cut from one video: its url is the source.
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import TableRow
+from earmark.engine.corpus.right_answers import options, resolve
+from earmark.engine.corpus.table_files import TableRow
 
 _LABELS = ("modality", "category", "sub-category", "language", "source")
 

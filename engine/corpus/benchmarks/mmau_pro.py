@@ -6,11 +6,11 @@ Open-ended questions have no options, and a question about several clips has no 
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import TableRow, Unusable, as_text, parquet_columns
+from earmark.engine.corpus.right_answers import options, resolve
+from earmark.engine.corpus.table_files import TableRow, Unusable, as_text, parquet_columns
 
 _COLUMNS = {"audio_path", "choices", "answer", "length_type"}
 _OPEN = ("open", "instruction following")  # whatever stands among their choices

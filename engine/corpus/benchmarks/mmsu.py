@@ -6,12 +6,12 @@ The answer is an option's text. Two-option items are padded with nulls, anywhere
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.engine.corpus.answers import options, resolve
 from earmark.engine.corpus.audio import ParquetAudio
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
 from earmark.engine.corpus.example import Audio, Example
 from earmark.engine.corpus.folder import Folder
-from earmark.engine.corpus.tables import TableRow, as_text, parquet_columns
+from earmark.engine.corpus.right_answers import options, resolve
+from earmark.engine.corpus.table_files import TableRow, as_text, parquet_columns
 
 _LABELS = ("task_name", "category", "sub-category", "sub-sub-category", "linguistics_sub_discipline")
 _CHOICES = ("choice_a", "choice_b", "choice_c", "choice_d")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from earmark.engine.corpus.example import Waveform
+from earmark.engine.arrays import Waveform
 from earmark.engine.corpus.synthetic import sounds
 from earmark.engine.corpus.synthetic.splits import Split
 

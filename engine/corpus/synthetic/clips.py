@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from earmark.engine.corpus.example import SAMPLE_RATE, Waveform
+from earmark.engine.arrays import Waveform
+from earmark.engine.corpus.example import SAMPLE_RATE
 from earmark.engine.corpus.synthetic import sounds
 from earmark.engine.corpus.synthetic.bank import BACKGROUNDS_PER_CLASS, SOUNDS_PER_CLASS, Bank
 from earmark.engine.corpus.synthetic.splits import Split, check_bank, check_seed

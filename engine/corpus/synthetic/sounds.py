@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from earmark.engine.corpus.example import SAMPLE_RATE, Waveform
+from earmark.engine.arrays import Waveform
+from earmark.engine.corpus.example import SAMPLE_RATE
 
 Rng = np.random.Generator
 

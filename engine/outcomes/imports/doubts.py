@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from earmark.engine.design.keys import CellKey
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.atomic import write_file
-from earmark.engine.outcomes.schema import CellKey
+from earmark.engine.files import write_file
 from earmark.engine.outcomes.store import CELLS, InputFile
 
 FILE = "import.json"

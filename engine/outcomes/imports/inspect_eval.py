@@ -18,8 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from earmark.engine.errors import InputError, first_few
-from earmark.engine.outcomes.imports import files
-from earmark.engine.outcomes.imports.options import count_choices
+from earmark.engine.outcomes.imports import log_files
+from earmark.engine.outcomes.imports.option_counts import count_choices
 from earmark.engine.outcomes.imports.rows import Fields, Log, LogRow, Record, log_row
 
 _ZSTD = 93
@@ -32,13 +32,13 @@ _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}  # N: no answer
 def read(path: Path, fields: Fields) -> Log:
     """Every sample of every epoch; raises InputError where the evaluation did not finish or the scorer is not plain."""
     if path.is_dir():
-        path = files.find_log(path, "*.eval")
-    files.expect(path, "inspect")
+        path = log_files.find_log(path, "*.eval")
+    log_files.expect(path, "inspect")
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             header, records = _entries(path, archive)
     except OSError as error:
-        raise files.unreadable(path, error) from error
+        raise log_files.unreadable(path, error) from error
     except zipfile.BadZipFile as error:
         raise InputError(
             path,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from earmark.engine.errors import InputError, first_few
-from earmark.engine.outcomes.imports import files
+from earmark.engine.outcomes.imports import log_files
 from earmark.engine.outcomes.imports.responses import scored_row
 from earmark.engine.outcomes.imports.rows import Fields, Log, Record, only_metric
 
@@ -23,14 +23,14 @@ _NOT_METRICS = (
 
 def read(path: Path, fields: Fields) -> Log:
     """The rows of one filter; raises InputError where the filter or the metric is not plain."""
-    path = files.find_log(path, "samples_*.jsonl")
-    files.expect(path, "lm-eval")
-    records = files.json_lines(path)
+    path = log_files.find_log(path, "samples_*.jsonl")
+    log_files.expect(path, "lm-eval")
+    records = log_files.json_lines(path)
     chosen = _filter(path, records, fields.filter)
     records = [record for record in records if record.get("filter") == chosen]
     metric = fields.metric or only_metric(path, records, _NOT_METRICS)
     name = _NAME.fullmatch(path.name)
-    model = files.model_beside(path, name and name["date"])
+    model = log_files.model_beside(path, name and name["date"])
     return Log(
         path,
         [scored_row(record, fields, _OWN, metric, "prompt_hash") for record in records],

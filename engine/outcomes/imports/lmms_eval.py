@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from earmark.engine.outcomes.imports import files
+from earmark.engine.outcomes.imports import log_files
 from earmark.engine.outcomes.imports.responses import scored_row
 from earmark.engine.outcomes.imports.rows import Fields, Log, only_metric
 
@@ -22,12 +22,12 @@ _NOT_METRICS = (
 
 def read(path: Path, fields: Fields) -> Log:
     """All rows; raises InputError where the metric is not plain."""
-    path = files.find_log(path, "*samples_*.jsonl")
-    files.expect(path, "lmms-eval")
-    records = files.json_lines(path)
+    path = log_files.find_log(path, "*samples_*.jsonl")
+    log_files.expect(path, "lmms-eval")
+    records = log_files.json_lines(path)
     metric = fields.metric or only_metric(path, records, _NOT_METRICS)
     name = _NAME.fullmatch(path.name)
-    model = files.model_beside(path, name and name["date"])
+    model = log_files.model_beside(path, name and name["date"])
     return Log(
         path,
         [scored_row(record, fields, _OWN, metric, "input") for record in records],

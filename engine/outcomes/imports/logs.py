@@ -13,29 +13,30 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from earmark.engine.design.keys import OK, UNCOMPRESSED, CellKey
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.imports import (
     doubts,
-    files,
     inspect_eval,
     lm_eval,
     lmms_eval,
+    log_files,
     pairs,
+    plain_tables,
     plausible,
-    recordings,
-    tables,
+    unnamed_recordings,
 )
 from earmark.engine.outcomes.imports.rows import EACH_ITS_OWN, Fields, Log, LogRow
-from earmark.engine.outcomes.schema import OK, ROW, UNCOMPRESSED, CellKey
+from earmark.engine.outcomes.schema import ROW
 
 _READERS: Mapping[str, Callable[[Path, Fields], Log]] = {
     "lm-eval": lm_eval.read,
     "lmms-eval": lmms_eval.read,
     "inspect": inspect_eval.read,
-    "csv": tables.read_csv,
-    "jsonl": tables.read_jsonl,
-    "parquet": tables.read_parquet,
+    "csv": plain_tables.read_csv,
+    "jsonl": plain_tables.read_jsonl,
+    "parquet": plain_tables.read_parquet,
 }
 
 
@@ -174,7 +175,7 @@ def _doubts(key: CellKey, log: Log, raw: Log, source: str, answerer: str | None)
         texts += pairs.doubts(raw, log, keeps_all=key.budget == 1, same_model=answerer is not None)
     doubtful = [doubts.Doubt(key, text) for text in texts]
     if key.is_reference and source == doubts.ASSUMED:
-        doubtful += [doubts.Doubt(key, text, by_source=True) for text in recordings.doubts(log)]
+        doubtful += [doubts.Doubt(key, text, by_source=True) for text in unnamed_recordings.doubts(log)]
     return doubtful
 
 
@@ -183,7 +184,7 @@ def _sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise files.unreadable(path, error) from error
+        raise log_files.unreadable(path, error) from error
 
 
 def _table(rows: Iterable[LogRow]) -> pa.Table:

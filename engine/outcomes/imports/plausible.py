@@ -6,8 +6,8 @@ Knows rows; no files, and nothing of the other arm (`pairs` compares two).
 from collections import Counter
 from collections.abc import Iterator
 
+from earmark.engine.design.keys import OK
 from earmark.engine.outcomes.imports.rows import Log
-from earmark.engine.outcomes.schema import OK
 
 _CONSTANT = 0.95  # more than this share of one answer, or of one right answer
 _UNPARSED = 0.2

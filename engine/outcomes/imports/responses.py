@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from earmark.engine.outcomes.imports.options import count_choices
+from earmark.engine.outcomes.imports.option_counts import count_choices
 from earmark.engine.outcomes.imports.rows import Fields, LogRow, Record, as_number, log_row
 
 

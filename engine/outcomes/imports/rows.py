@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError, first_few
-from earmark.engine.outcomes.imports.options import count_options
-from earmark.engine.outcomes.schema import OK
+from earmark.engine.outcomes.imports.option_counts import count_options
 
 EACH_ITS_OWN = "none"  # as --source: a person declares that every row is a recording of its own
 _NO_ANSWER = ("", "[invalid]")  # the second is what answer-extracting filters write when nothing matches

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from earmark.engine.arrays import FloatArray
 from earmark.engine.theory import gaussian
 from earmark.engine.theory.checks.deviation import over
 from earmark.engine.theory.instances import Random
-from earmark.engine.theory.tasks import FloatArray
 
 
 def duality_gap(rng: Random) -> float:

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from earmark.engine.theory import finite_alphabet, separation
+from earmark.engine.arrays import FloatArray
+from earmark.engine.theory import finite_alphabet, independent_factors
 from earmark.engine.theory.instances import Random, random_task, random_tolerance
-from earmark.engine.theory.tasks import FloatArray, Query, Task, entropy, task, zero_one
+from earmark.engine.theory.tasks import Query, Task, entropy, task, zero_one
 
 
 def closed_forms(rng: Random) -> float:
@@ -12,7 +13,7 @@ def closed_forms(rng: Random) -> float:
     m, eps = int(rng.integers(2, 6)), float(rng.uniform(0, 1))
     chance = float(rng.uniform(0.05, 0.5))
     uniform, binary = _multiple_choice(np.full(m, 1 / m)), _multiple_choice(np.array([chance, 1 - chance]))
-    both = separation.construction(np.full(2, 0.5), np.array([chance, 1 - chance]), 0.5, side=1)
+    both = independent_factors.construction(np.full(2, 0.5), np.array([chance, 1 - chance]), 0.5, side=1)
     own = rng.uniform(0, 0.5, 2)
     return max(
         abs(finite_alphabet.rate(uniform, eps).bits - _uniform_rate(m, eps)),

@@ -5,15 +5,17 @@ from itertools import product
 
 import numpy as np
 
-from earmark.engine.theory import finite_alphabet, separation
+from earmark.engine.theory import finite_alphabet, independent_factors
 from earmark.engine.theory.checks.deviation import over
 from earmark.engine.theory.instances import Random, random_task, random_tolerance
 
 
 def uniform() -> Iterator[float]:
     """The 66 cells: 6 alphabets x 11 priors, by enumeration against log m1 + log m2 and its conditioned mean."""
-    for (m1, m2), prior in product(separation.CONFIGURATIONS, separation.PRIORS):
-        found = separation.enumerated(separation.construction(np.full(m1, 1 / m1), np.full(m2, 1 / m2), prior))
+    for (m1, m2), prior in product(independent_factors.CONFIGURATIONS, independent_factors.PRIORS):
+        found = independent_factors.enumerated(
+            independent_factors.construction(np.full(m1, 1 / m1), np.full(m2, 1 / m2), prior)
+        )
         agnostic = np.log2(m1) + np.log2(m2)
         conditioned = prior * np.log2(m1) + (1 - prior) * np.log2(m2)
         gain = (1 - prior) * np.log2(m1) + prior * np.log2(m2)
@@ -28,8 +30,8 @@ def any_factors(rng: Random) -> float:
     """The same with factors that are not uniform, and by the solver as well."""
     first, second = rng.dirichlet(np.ones(rng.integers(2, 4))), rng.dirichlet(np.ones(rng.integers(2, 4)))
     prior = rng.uniform(0.05, 0.95)
-    of = separation.construction(first, second, prior, side=1)
-    expected, found = separation.closed_form(first, second, prior), separation.enumerated(of)
+    of = independent_factors.construction(first, second, prior, side=1)
+    expected, found = independent_factors.closed_form(first, second, prior), independent_factors.enumerated(of)
     solved = finite_alphabet.rate(of, 0.0).bits, finite_alphabet.conditioned_rate(of, 0.0)
     return max(
         abs(found.agnostic - expected.agnostic),
@@ -46,8 +48,8 @@ def optimal() -> Iterator[float]:
         ([0.3, 0.7], [0.2, 0.5, 0.3], 1),
         ([0.1, 0.9], [0.6, 0.4], 2),
     ):
-        of = separation.construction(np.array(first), np.array(second), 0.5, side)
-        yield abs(separation.cheapest_partition(of) - separation.enumerated(of).agnostic)
+        of = independent_factors.construction(np.array(first), np.array(second), 0.5, side)
+        yield abs(independent_factors.cheapest_partition(of) - independent_factors.enumerated(of).agnostic)
 
 
 def conditioning_helps(rng: Random) -> float:

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from earmark.engine.arrays import FloatArray
 from earmark.engine.theory import experiments, finite_alphabet
 from earmark.engine.theory.checks.deviation import over
 from earmark.engine.theory.instances import Random, random_channel, random_partition, random_task, random_tolerance
-from earmark.engine.theory.tasks import FloatArray, Task
+from earmark.engine.theory.tasks import Task
 
 
 def deficiency_is_excess(rng: Random) -> float:

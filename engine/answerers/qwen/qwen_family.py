@@ -1,0 +1,341 @@
+"""What Qwen2-Audio and Qwen2.5-Omni have in common: prompts around audio tokens, before a Qwen2 decoder.
+
+A subclass knows its audio tower. Knows no plan: it runs the batch it is given, and counts what it ran.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from earmark.engine.answerers import parse, prompt
+from earmark.engine.answerers.answerer import LostError, OutOfMemoryError, Reply, Tokens
+from earmark.engine.answerers.qwen.decoder import Decoder
+from earmark.engine.answerers.qwen.kv import KV, Past
+from earmark.engine.answerers.qwen.mel import ClipFrames, Mel
+from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
+from earmark.engine.arrays import Waveform
+from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES, MOST_CHUNKS
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def guarded(run: Callable[P, R]) -> Callable[P, R]:
+    """Runs without gradients; tells a lack of memory and a lost device from other failures."""
+
+    @wraps(run)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            with torch.inference_mode():
+                return run(*args, **kwargs)
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise OutOfMemoryError(str(error).splitlines()[0]) from None
+        except torch.AcceleratorError as error:
+            raise LostError(str(error).splitlines()[0]) from error
+        except RuntimeError as error:
+            if "can't allocate memory" in str(error):  # the CPU's allocator has no exception of its own
+                raise OutOfMemoryError("the machine has no more memory") from None
+            raise
+
+    return wrapped
+
+
+@dataclass(slots=True)
+class Encoded:
+    """Embeddings of audio tokens (and of the text between the pieces of a long clip), right-padded."""
+
+    states: torch.Tensor  # (rows, length, width of the decoder)
+    lengths: list[int]
+
+    @property
+    def nbytes(self) -> int:
+        return self.states.nbytes
+
+
+class Qwen:
+    """An answerer but for its audio tower."""
+
+    def __init__(self, model: Any, tokenizer: Any, extractor: Any, template: prompt.Template, name: str) -> None:
+        self.name = name
+        self.template = template
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.extractor = extractor
+        self.decoder = Decoder(model.model.language_model, model.lm_head)
+        self.device = self.decoder.device
+        self.mel = Mel(extractor, self.device)
+        # glibc learns from the largest block that was freed how large a block to keep for the next one; without this
+        # every batch's arrays are fresh pages from the kernel, which costs a fifth of the time on a CPU.
+        torch.empty(31 << 20, dtype=torch.uint8)
+        self.shape = self._shape()
+        self.counted = Cost()
+        self._prefix: KV | None = None
+        self._letters: torch.Tensor | None = None
+
+    # For subclasses --------------------------------------------------------------------------------------------
+
+    def _encoder_shape(self) -> EncoderShape:
+        raise NotImplementedError
+
+    def _encode(self, mel: torch.Tensor, valid: list[int]) -> torch.Tensor:
+        """(rows, audio tokens, width) of mel frames (rows, frames, mels), of which `valid` carry audio."""
+        raise NotImplementedError
+
+    def _plain_audio(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What the plain model's forward takes of the extractor's padded features and their mask."""
+        raise NotImplementedError
+
+    between: str  # the text between two audios, with the number of the second
+
+    # The protocol ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of every weight, the number format, the extractor's and the prompt's constants."""
+        digest = hashlib.blake2b(digest_size=16)
+        for key, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(repr((self.mel.hop, self.mel.n_fft, self.mel.window_samples, self.template)).encode())
+        return digest.hexdigest()
+
+    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokens of parts of prompts, special tokens included."""
+        if not texts:
+            return []
+        return [tuple(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+
+    @guarded
+    def open(self, waveform: Waveform) -> ClipFrames:
+        """The log-mel frames of a whole clip."""
+        return self.mel.clip(waveform)
+
+    @guarded
+    def encode(self, clips: Sequence[ClipFrames], chunks: Sequence[Sequence[int]]) -> Encoded:
+        """The audio tokens of these chunks of these clips; what lies beyond the window becomes further audios."""
+        cut = [self._pieces(kept) for kept in chunks]
+        pieces = [(clip, piece) for clip, kept in zip(clips, cut, strict=True) for piece in kept]
+        samples = [_samples(clip, piece) for clip, piece in pieces]
+        encoder = self.shape.encoder
+        valid = [encoder.valid_frames(n) for n in samples]
+        frames = max(encoder.run_frames(n) for n in valid)
+        mel = self.mel.subsets(pieces, frames + 2)[:, :frames]
+        states = self._encode(mel.to(self.decoder.dtype), valid)
+        lengths = [encoder.audio_tokens(n) for n in samples]
+        if len(pieces) == len(clips):
+            return Encoded(states, lengths)
+        return self._joined(states, lengths, [len(kept) for kept in cut])
+
+    @guarded
+    def prefill(self, encoded: Encoded, stems: Sequence[Tokens]) -> KV:
+        """Keys and values after the prefix, each encoded audio and the stem its questions share."""
+        x, lengths = self._rows(encoded, range(len(stems)), stems)
+        past = Past(self._prefixed())
+        self._count(x, past, read=False)
+        return self.decoder.prefill(x, lengths, past)
+
+    @guarded
+    def score(
+        self, context: KV | Encoded, rows: Sequence[int], questions: Sequence[Tokens], options: Sequence[int]
+    ) -> list[Reply]:
+        """How likely each letter is to come next after context row `rows[i]` and question i."""
+        logits, _ = self._read(context, rows, questions, keep=False)
+        return [Reply(nll) for nll in self._option_nll(logits, options)]
+
+    @guarded
+    def generate(
+        self,
+        context: KV | Encoded,
+        rows: Sequence[int],
+        questions: Sequence[Tokens],
+        options: Sequence[int],
+        limit: int,
+    ) -> list[Reply]:
+        """The same, and at most `limit` greedy tokens as text; a row stops where its letter cannot change."""
+        logits, kv = self._read(context, rows, questions, keep=True)
+        nll = self._option_nll(logits, options)
+        written: list[list[int]] = [[] for _ in rows]
+        texts = [""] * len(rows)
+        going = list(range(len(rows)))
+        in_batch = list(range(len(rows)))  # the row of the batch that each row of kv belongs to
+        for step in range(limit):
+            picked = dict(zip(in_batch, logits.argmax(-1).tolist(), strict=True))
+            still = []
+            for i in going:
+                if picked[i] in self._ends:
+                    continue
+                written[i].append(picked[i])
+                texts[i] = str(self.tokenizer.decode(written[i], skip_special_tokens=True))
+                if not parse.settled(texts[i], prompt.letters(options[i])):
+                    still.append(i)
+            going = still
+            if not going or step == limit - 1:
+                break
+            assert kv is not None
+            if 2 * len(going) <= len(in_batch):
+                kv = kv.take(torch.tensor([in_batch.index(i) for i in going]))
+                in_batch = going
+            x = self.decoder.embed(torch.tensor([[picked[i]] for i in in_batch]))
+            past = Past(kv)
+            self._count(x, past, read=True)
+            logits, kv = self.decoder.read(x, torch.ones(len(in_batch), dtype=torch.int64), past, keep=True)
+        return [Reply(n, text) for n, text in zip(nll, texts, strict=True)]
+
+    @guarded
+    def alone(self, waveform: Waveform, prefix: str, question: str, options: int, generate: int = 0) -> Reply:
+        """The slow twin: one request through the plain model, nothing shared, nothing trimmed."""
+        chunks = range(-(-len(waveform) // CHUNK_SAMPLES))
+        pieces = [
+            waveform[piece[0] * CHUNK_SAMPLES : (piece[-1] + 1) * CHUNK_SAMPLES] for piece in self._pieces(chunks)
+        ]
+        heard = [prompt.AUDIO_TOKEN * self.shape.encoder.audio_tokens(len(piece)) for piece in pieces]
+        joins = [self.between.format(i + 1) for i in range(1, len(pieces))]
+        text = prefix + "".join(a + b for a, b in zip(heard, [*joins, ""], strict=True)) + question
+        features = self.extractor(
+            pieces, sampling_rate=self.extractor.sampling_rate, padding="max_length",
+            return_attention_mask=True, return_tensors="pt",
+        )  # fmt: skip
+        ids = torch.tensor([self.tokenizer(text, add_special_tokens=False)["input_ids"]], device=self.device)
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)} | self._plain_audio(dict(features))
+        logits = self.model(**inputs).logits[:, -1].float()
+        nll = self._option_nll(logits, [options])[0]
+        if not generate:
+            return Reply(nll)
+        out = self.model.generate(
+            **inputs, max_new_tokens=generate, do_sample=False, num_beams=1, repetition_penalty=1.0,
+            eos_token_id=sorted(self._ends), pad_token_id=min(self._ends), use_cache=True,
+        )  # fmt: skip
+        return Reply(nll, str(self.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)))
+
+    # Inside ----------------------------------------------------------------------------------------------------
+
+    def _shape(self) -> ModelShape:
+        decoder, weight = self.decoder, self.decoder.embedding
+        encoder = self._encoder_shape()
+        most = MOST_CHUNKS * CHUNK_SAMPLES // encoder.longest_samples
+        return ModelShape(
+            encoder=encoder,
+            decoder=DecoderShape(
+                layers=len(self.model.model.language_model.layers),
+                width=weight.shape[1],
+                ffn=int(self.model.model.language_model.config.intermediate_size),
+                heads=decoder.heads,
+                kv_heads=decoder.kv_heads,
+                head=decoder.head,
+                vocabulary=self.model.lm_head.weight.shape[0],
+                element_bytes=weight.element_size(),
+            ),
+            join_tokens=tuple(len(t) for t in self.tokenize([self.between.format(i + 2) for i in range(most)])),
+        )
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        """The tokens that end an answer."""
+        config = getattr(self.model, "generation_config", None)
+        ends = getattr(config, "eos_token_id", None)
+        if ends is None:
+            ends = self.tokenizer.eos_token_id
+        found = {ends} if isinstance(ends, int) else set(ends or ())
+        return frozenset(found | set(self.tokenizer.convert_tokens_to_ids(["<|im_end|>"])))
+
+    def _pieces(self, chunks: Sequence[int]) -> list[Sequence[int]]:
+        """Whole seconds that fit the window, one piece after the other."""
+        at_once = max(1, self.shape.encoder.longest_samples // CHUNK_SAMPLES)
+        return [chunks[i : i + at_once] for i in range(0, len(chunks), at_once)]
+
+    def _joined(self, states: torch.Tensor, lengths: list[int], pieces: list[int]) -> Encoded:
+        """The pieces of each clip in one row, with the text between two audios embedded between them."""
+        rows = []
+        at = 0
+        for n in pieces:
+            parts = [states[at, : lengths[at]]]
+            for i in range(1, n):
+                join = torch.tensor(self.tokenize([self.between.format(i + 1)])[0])
+                parts += [self.decoder.embed(join), states[at + i, : lengths[at + i]]]
+            rows.append(torch.cat(parts))
+            at += n
+        return Encoded(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), [len(row) for row in rows])
+
+    def _prefixed(self) -> KV:
+        """Keys and values of the prefix: one row that every batch shares."""
+        if self._prefix is None:
+            tokens = torch.tensor(self.tokenize([self.template.prefix]))
+            x = self.decoder.embed(tokens)
+            self._count(x, None, read=False)
+            self._prefix = self.decoder.prefill(x, torch.tensor([tokens.shape[1]]), None)
+        return self._prefix
+
+    def _read(
+        self, context: KV | Encoded, rows: Sequence[int], questions: Sequence[Tokens], keep: bool
+    ) -> tuple[torch.Tensor, KV | None]:
+        if isinstance(context, Encoded):
+            x, lengths = self._rows(context, rows, questions)
+            past = Past(self._prefixed())
+        else:
+            tokens, lengths = _padded(questions)
+            x = self.decoder.embed(tokens)
+            same = list(rows) == list(range(len(context.lengths)))
+            past = Past(context, None if same else torch.tensor(list(rows)))
+        self._count(x, past, read=True)
+        return self.decoder.read(x, lengths, past, keep=keep)
+
+    def _rows(
+        self, encoded: Encoded, rows: Sequence[int], texts: Sequence[Tokens]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Each row's audio tokens, then its text tokens, right-padded, and how long that is."""
+        tokens, text_lengths = _padded(texts)
+        states, lengths = encoded.states, encoded.lengths
+        if list(rows) != list(range(len(lengths))):
+            states, lengths = states[torch.tensor(list(rows), device=self.device)], [lengths[row] for row in rows]
+        total = torch.tensor(lengths) + text_lengths
+        n = max(lengths)
+        embedded = self.decoder.embed(tokens)
+        if min(lengths) == n:
+            return torch.cat([states[:, :n], embedded], dim=1), total
+        length = int(total.max())
+        x = states.new_zeros(len(lengths), length, states.shape[2])
+        for i, (audio, text) in enumerate(zip(lengths, text_lengths.tolist(), strict=True)):
+            x[i, :audio] = states[i, :audio]
+            x[i, audio : audio + text] = embedded[i, :text]
+        return x, total
+
+    def _option_nll(self, logits: torch.Tensor, options: Sequence[int]) -> list[npt.NDArray[np.float64]]:
+        letters = self._letter_tokens(max(options))
+        nll = torch.logsumexp(logits, dim=-1, keepdim=True) - logits[:, letters]
+        table = nll.double().cpu().numpy()
+        return [row[:n] for row, n in zip(table, options, strict=True)]
+
+    def _letter_tokens(self, options: int) -> torch.Tensor:
+        if self._letters is None or len(self._letters) < options:
+            found = self.tokenize(list(prompt.letters(options)))
+            if any(len(tokens) != 1 for tokens in found):
+                raise ValueError("the tokenizer has no single token for every option letter")
+            self._letters = torch.tensor([tokens[0] for tokens in found], device=self.device)
+        return self._letters[:options]
+
+    def _count(self, x: torch.Tensor, past: Past | None, read: bool) -> None:
+        rows, length = x.shape[:2]
+        before = 0 if past is None else past.length
+        flops = rows * self.shape.decoder.flops(length, before, int(read))
+        self.counted += Cost(decoder_tokens=rows * length, flops=flops)
+
+
+def _padded(texts: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids (rows, length), zeros at the end, and lengths (rows,)."""
+    longest = max((len(text) for text in texts), default=0)
+    ids = np.zeros((len(texts), longest), dtype=np.int64)
+    for i, text in enumerate(texts):
+        ids[i, : len(text)] = text
+    return torch.from_numpy(ids), torch.tensor([len(text) for text in texts])
+
+
+def _samples(clip: ClipFrames, chunks: Sequence[int]) -> int:
+    """How many samples these chunks of a clip have: only the clip's last may be short."""
+    return sum(min(CHUNK_SAMPLES, len(clip.samples) - i * CHUNK_SAMPLES) for i in chunks)

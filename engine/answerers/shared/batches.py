@@ -1,0 +1,166 @@
+"""The forest of a plan, cut into batches: rows of similar length, within a number of tokens and of bytes.
+
+An audio's keys and values live from its prefill to its last question: the order is such that no two batches of audio
+need memory at once, so nothing is ever computed twice for lack of it. Pure: knows no torch.
+
+    window of clips -> batches of audio, longest first -> batches of questions on that audio
+
+A batch of audio with one question each is read in one pass, audio and question together, and keeps nothing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TypeVar
+
+from earmark.engine.answerers.shared.cost import Cost, ModelShape
+from earmark.engine.answerers.shared.forest import Forest, Piece, Tree
+from earmark.engine.corpus.example import Audio
+
+T = TypeVar("T")
+
+WASTE = 0.15  # share of padding at which a batch that is worth running by itself is closed
+WORTH = 0.25  # of the budget
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be run and held at once."""
+
+    tokens: int  # positions of one batch, padding included; one row is always a batch
+    kv_bytes: int  # keys and values: those held for questions, and those of the batch that is running
+    window_clips: int  # recordings whose subsets are sorted by length together
+    generates: bool = False  # then a batch of questions keeps its keys and values while it writes
+
+
+@dataclass(frozen=True, slots=True)
+class PieceOnRow:
+    """A question and the row of the audio batch it is about."""
+
+    row: int
+    piece: Piece
+
+
+@dataclass(frozen=True, slots=True)
+class AudioBatch:
+    """Kept audios that are encoded together, and the batches of questions that follow."""
+
+    trees: tuple[Tree, ...]
+    pieces: tuple[tuple[PieceOnRow, ...], ...]
+
+    @property
+    def is_shared(self) -> bool:
+        return self.trees[0].is_shared
+
+
+def make_batches(forest: Forest, limits: Limits) -> Iterator[AudioBatch]:
+    """Every hearing of the plan in exactly one batch."""
+    clips: dict[Audio, int] = {}
+    for tree in forest.trees:
+        clips.setdefault(tree.excerpt.audio, len(clips))
+    in_order = sorted(forest.trees, key=lambda h: clips[h.excerpt.audio])  # stable: a clip's subsets together
+    for _, window in groupby(in_order, key=lambda h: clips[h.excerpt.audio] // limits.window_clips):
+        trees = list(window)
+        shared = sorted((h for h in trees if h.is_shared), key=lambda h: -_base(h))
+        for group in _groups(shared, _base, lambda n, longest: _fits(forest, limits, n, longest, held=True)):
+            yield AudioBatch(group, tuple(piece_batches(forest, limits, group)))
+        single = sorted((h for h in trees if not h.is_shared), key=lambda h: (-h.positions, -len(h.pieces[0].tokens)))
+        for group in _groups(single, _whole, lambda n, longest: _fits(forest, limits, n, longest, held=False)):
+            yield AudioBatch(group, (tuple(PieceOnRow(row, h.pieces[0]) for row, h in enumerate(group)),))
+
+
+def piece_batches(forest: Forest, limits: Limits, group: Sequence[Tree]) -> Iterator[tuple[PieceOnRow, ...]]:
+    """The questions on a batch of audio; what the audio holds is not available to them."""
+    longest = forest.prefix_tokens + max(_base(h) for h in group)
+    kv = forest.shape.decoder.kv_bytes
+    free = limits.kv_bytes - len(group) * longest * kv
+
+    def rest(asked: PieceOnRow) -> int:
+        return len(asked.piece.tokens) - group[asked.row].stem
+
+    def fits(n: int, tokens: int) -> bool:
+        return n * tokens <= limits.tokens and n * (longest + tokens) * _resident(forest, limits) <= free
+
+    asked = [PieceOnRow(row, piece) for row, tree in enumerate(group) for piece in tree.pieces]
+    yield from _groups(sorted(asked, key=lambda a: (-rest(a), a.row)), rest, fits)
+
+
+def foreseen(forest: Forest, batches: Sequence[AudioBatch]) -> Cost:
+    """What running these batches will take, padding included, the prefix too."""
+    shape, decoder, prefix = forest.shape, forest.shape.decoder, forest.prefix_tokens
+    total = Cost(decoder_tokens=prefix, flops=decoder.flops(prefix, 0, 0)) if batches else Cost()
+    for batch in batches:
+        total += _encoding(shape, batch)
+        if batch.is_shared:
+            rows, length = len(batch.trees), max(_base(h) for h in batch.trees)
+            total += Cost(0, rows * length, rows * decoder.flops(length, prefix, 0))
+            past = prefix + length
+        for asked in batch.pieces:
+            if batch.is_shared:
+                tokens = max(len(a.piece.tokens) - batch.trees[a.row].stem for a in asked)
+            else:
+                tokens, past = max(_whole(batch.trees[a.row]) for a in asked), prefix
+            total += Cost(0, len(asked) * tokens, len(asked) * decoder.flops(tokens, past, 1))
+    return total
+
+
+def needed_bytes(forest: Forest, limits: Limits, tree: Tree) -> int:
+    """Keys and values that one hearing by itself takes at its worst."""
+    base = forest.prefix_tokens + _base(tree)
+    if not tree.is_shared:
+        return (base + len(tree.pieces[0].tokens)) * _resident(forest, limits)
+    longest = max(len(q.tokens) for q in tree.pieces) - tree.stem
+    return base * forest.shape.decoder.kv_bytes + (base + longest) * _resident(forest, limits)
+
+
+def _base(tree: Tree) -> int:
+    return tree.positions + tree.stem
+
+
+def _whole(tree: Tree) -> int:
+    return tree.positions + len(tree.pieces[0].tokens)
+
+
+def _resident(forest: Forest, limits: Limits) -> int:
+    """Bytes of keys and values a position of a running batch takes: all layers where it writes, else one at a time."""
+    decoder = forest.shape.decoder
+    return decoder.kv_bytes if limits.generates else decoder.kv_bytes // decoder.layers
+
+
+def _fits(forest: Forest, limits: Limits, rows: int, longest: int, held: bool) -> bool:
+    if rows * longest > limits.tokens:
+        return False
+    if not held:
+        return rows * (forest.prefix_tokens + longest) * _resident(forest, limits) <= limits.kv_bytes
+    # half of the room is left to the questions
+    return 2 * rows * (forest.prefix_tokens + longest) * forest.shape.decoder.kv_bytes <= limits.kv_bytes
+
+
+def _encoding(shape: ModelShape, batch: AudioBatch) -> Cost:
+    encoder = shape.encoder
+    pieces = [n for h in batch.trees for n in shape.pieces(h.excerpt.samples)]
+    if encoder.window_frames is not None:  # windows of one length, the last of each piece cut to the longest there is
+        window = encoder.window_frames
+        lengths = [min(window, f - i) for f in map(encoder.valid_frames, pieces) for i in range(0, f, window)]
+        longest = max(lengths) + max(lengths) % 2
+        return Cost(len(lengths) * longest, 0, len(lengths) * encoder.flops(longest))
+    longest = max(encoder.run_frames(encoder.valid_frames(n)) for n in pieces)
+    return Cost(len(pieces) * longest, 0, len(pieces) * encoder.flops(longest))
+
+
+def _groups(rows: Sequence[T], length: Callable[[T], int], fits: Callable[[int, int], bool]) -> Iterator[tuple[T, ...]]:
+    """Consecutive rows (sorted) while they fit and padding is not wasteful; a row that fits nowhere is by itself."""
+    group: list[T] = []
+    longest = used = 0
+    for row in rows:
+        n = length(row)
+        after = max(longest, n)
+        padded = (len(group) + 1) * after
+        wasteful = used + n < (1 - WASTE) * padded and not fits(int(len(group) / WORTH), longest)
+        if group and (not fits(len(group) + 1, after) or wasteful):
+            yield tuple(group)
+            group, longest, used = [], 0, 0
+        group.append(row)
+        longest, used = max(longest, n), used + n
+    if group:
+        yield tuple(group)

@@ -1,0 +1,158 @@
+"""What has to be computed for a set of requests, each thing once.
+
+Requests become a forest: the prefix that all share, under it each distinct kept audio, under that the stem that its
+questions begin with alike, then each distinct question; a question's options are read from one row. Requests that ask
+the same question about equal audio, whatever method, budget, seed, stream or corpus they come from, are one piece of
+work whose result fans out. Pure: knows no torch, opens no audio, and says what will be saved before anything runs.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+from earmark.engine.answerers.prompt import Template
+from earmark.engine.answerers.request import Excerpt, Request, Result
+from earmark.engine.answerers.shared.cost import Cost, ModelShape
+from earmark.engine.design.keys import TOO_SHORT
+
+Tokens = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Piece:
+    """One question about one hearing; `requests` are the numbers of those that want to know."""
+
+    key: str
+    tokens: Tokens
+    options: int
+    text: str
+    requests: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Tree:
+    """One distinct kept audio and everything asked about it."""
+
+    excerpt: Excerpt
+    audio_tokens: int
+    positions: int  # in the decoder
+    pieces: list[Piece] = field(default_factory=list)
+    stem: int = 0  # tokens that all questions begin with; 0 where there is one question
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether its keys and values serve several questions; otherwise it is read together with its only one."""
+        return len(self.pieces) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """The forest, in the order of the requests."""
+
+    requests: Sequence[Request]
+    trees: list[Tree]
+    refused: list[tuple[Result, list[int]]]  # beyond what the answerer can hear, and whose requests those are
+    known: list[tuple[str, int]]  # key and request of what was answered before
+    prefix_tokens: int
+    shape: ModelShape
+
+    def pieces(self) -> Iterator[Piece]:
+        """Every piece of work."""
+        for tree in self.trees:
+            yield from tree.pieces
+
+    def cost(self) -> Cost:
+        """What the forest takes, each node once and without padding."""
+        encoder, decoder = self.shape, self.shape.decoder
+        prefix = self.prefix_tokens
+        total = Cost(decoder_tokens=prefix, flops=decoder.flops(prefix, 0, 0)) if self.trees else Cost()
+        for tree in self.trees:
+            total += encoder.encoding(tree.excerpt.samples)
+            base = tree.positions + tree.stem
+            if tree.is_shared:
+                total += Cost(0, base, decoder.flops(base, prefix, 0))
+            for piece in tree.pieces:
+                tokens = len(piece.tokens) - tree.stem + (0 if tree.is_shared else base)
+                past = prefix + (base if tree.is_shared else 0)
+                total += Cost(0, tokens, decoder.flops(tokens, past, 1))
+        return total
+
+    def cost_alone(self) -> Cost:
+        """What the same requests take one at a time through the plain model."""
+        total = Cost()
+        for tree in self.trees:
+            for piece in tree.pieces:
+                total += self.alone(tree, piece).times(len(piece.requests))
+        return total
+
+    def alone(self, tree: Tree, piece: Piece) -> Cost:
+        """One request by itself."""
+        return self.shape.alone(tree.excerpt.samples, self.prefix_tokens + len(piece.tokens))
+
+
+def make_forest(
+    requests: Sequence[Request],
+    template: Template,
+    shape: ModelShape,
+    tokenize: Callable[[Sequence[str]], list[Tokens]],
+    known: Collection[str] = (),
+    split: bool = False,
+) -> Forest:
+    """Plan requests; `known` keys are answered already; a clip beyond the window is refused, or split into several
+    audios.
+    """
+    asked = dict.fromkeys((r.question, r.choices) for r in requests)
+    text_of = {(question, choices): template.prompt(question, choices).question for question, choices in asked}
+    distinct = list(dict.fromkeys(text_of.values()))
+    tokens = dict(zip(distinct, tokenize(distinct), strict=True))
+    prefix = len(tokenize([template.prefix])[0])
+
+    trees: dict[str, Tree] = {}
+    pieces: dict[str, Piece] = {}
+    refused: dict[str, tuple[Result, list[int]]] = {}
+    answered: list[tuple[str, int]] = []
+    for number, request in enumerate(requests):
+        excerpt, text = request.excerpt, text_of[request.question, request.choices]
+        key = work_key(excerpt.hash, text)
+        if key in known:
+            answered.append((key, number))
+            continue
+        why = refusal(excerpt, shape, split)
+        if why:
+            refused.setdefault(key, (Result(key, status=why), []))[1].append(number)
+            continue
+        if key not in pieces:
+            tree = trees.get(excerpt.hash)
+            if tree is None:
+                tree = Tree(excerpt, shape.audio_tokens(excerpt.samples), shape.positions(excerpt.samples))
+                trees[excerpt.hash] = tree
+            pieces[key] = Piece(key, tokens[text], len(request.choices), text)
+            tree.pieces.append(pieces[key])
+        pieces[key].requests.append(number)
+    for tree in trees.values():
+        tree.stem = common_stem([q.tokens for q in tree.pieces]) if tree.is_shared else 0
+    return Forest(requests, list(trees.values()), list(refused.values()), answered, prefix, shape)
+
+
+def work_key(excerpt_hash: str, question: str) -> str:
+    """The name of a piece of work: what is heard and what is asked, options included."""
+    return hashlib.blake2b(f"{excerpt_hash}\n{question}".encode(), digest_size=16).hexdigest()
+
+
+def refusal(excerpt: Excerpt, shape: ModelShape, split: bool) -> str | None:
+    """Why this cannot be heard, if so."""
+    if shape.audio_tokens(excerpt.samples) < 1:
+        return f"{TOO_SHORT}not one audio token"
+    limit = shape.encoder.longest_samples
+    if excerpt.samples > limit and not (split and shape.join_tokens):
+        rate = 16_000
+        return f"too long: {excerpt.samples / rate:.1f} s of audio, the answerer hears {limit / rate:g} s at once"
+    return None
+
+
+def common_stem(texts: Sequence[Tokens]) -> int:
+    """How many tokens all texts begin with; at least one is left of each."""
+    shortest = min(len(text) for text in texts)
+    same = takewhile(lambda at: len(set(at)) == 1, zip(*texts, strict=False))
+    return min(sum(1 for _ in same), shortest - 1)

@@ -1,0 +1,277 @@
+"""Runs a plan batch by batch: opens clips ahead, encodes, prefills, asks, and lets go of what no question needs.
+
+Every piece of work ends in one result: an answer, or a status that says why there is none. A batch that fails is
+halved until the one request that cannot be answered is alone. Knows answerers by their protocol; no torch, no files.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from earmark.engine.answerers import parse, prompt
+from earmark.engine.answerers.answerer import Answerer, Held, LostError, OutOfMemoryError, Reply
+from earmark.engine.answerers.request import Result
+from earmark.engine.answerers.shared.batches import (
+    AudioBatch,
+    Limits,
+    PieceOnRow,
+    make_batches,
+    needed_bytes,
+    piece_batches,
+)
+from earmark.engine.answerers.shared.forest import Forest, Tree
+from earmark.engine.answerers.shared.memory import Store
+from earmark.engine.arrays import Waveform
+from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES, chunk_count, clip
+from earmark.engine.corpus.example import Audio, AudioError
+
+MIB = 1 << 20
+NOT_FINITE = "not finite: the logits are NaN or infinite"
+HOPELESS = 16  # so many requests in a row that fail by themselves: the answerer is broken, not they
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOptions:
+    """How to answer. The defaults suit the embedded answerer on a CPU."""
+
+    generate: int = 0  # greedy tokens to write; 0: the best letter of the logits
+    split: bool = False  # a clip beyond the window is heard as several audios; otherwise it is refused
+    batch_tokens: int = 8192
+    kv_bytes: int = 512 * MIB
+    clip_bytes: int = 512 * MIB  # opened clips
+    window_clips: int = 64
+    ahead: int = 8  # clips decoded before their turn
+    reuse: bool = True  # False: the slow twin, one request at a time through the plain model
+
+
+class Scheduler:
+    """One plan, being answered."""
+
+    def __init__(self, answerer: Answerer, forest: Forest, options: AnswerOptions) -> None:
+        self.forest = forest
+        self.options = options
+        self.limits = Limits(options.batch_tokens, options.kv_bytes, options.window_clips, options.generate > 0)
+        self.clips: Store[Any] = Store(options.clip_bytes)
+        self.kv_bytes = 0  # keys and values held for questions to come
+        self._answerer = answerer
+        self._failures = 0  # in a row
+
+    def steps(self) -> Iterator[list[Result]]:
+        """The results of one batch after the other, each result once."""
+        if self.forest.refused:
+            yield [result for result, _ in self.forest.refused]
+        batches = list(make_batches(self.forest, self.limits))
+        uses: dict[Audio, list[int]] = {}
+        for index, batch in enumerate(batches):
+            for tree in batch.trees:
+                uses.setdefault(tree.excerpt.audio, []).append(index)
+        with _Loader(list(uses), self.options.ahead) as loader:
+            for index, batch in enumerate(batches):
+                yield from self._batch(index, batch, uses, loader)
+                self.kv_bytes = 0
+
+    def _batch(
+        self, index: int, batch: AudioBatch, uses: dict[Audio, list[int]], loader: "_Loader"
+    ) -> Iterator[list[Result]]:
+        opened: dict[Audio, Held | str] = {}
+        for tree in batch.trees:
+            audio = tree.excerpt.audio
+            if audio not in opened:
+                later = [use for use in uses[audio] if use > index]
+                uses[audio] = later
+                opened[audio] = self._open(audio, later[0] if later else None, loader)
+        able: list[tuple[Tree, Any]] = []
+        failed: list[Result] = []
+        for tree in batch.trees:
+            held = opened[tree.excerpt.audio]
+            why = held if isinstance(held, str) else self._over_budget(tree)
+            if why is None:
+                able.append((tree, held))
+            else:
+                failed += [Result(q.key, audio_tokens=tree.audio_tokens, status=why) for q in tree.pieces]
+        if failed:
+            yield failed
+        del opened
+        if able:
+            yield from self._hear(able, batch.pieces if len(able) == len(batch.trees) else None)
+
+    def _open(self, audio: Audio, next_use: int | None, loader: "_Loader") -> Held | str:
+        """An opened clip, or why it cannot be heard."""
+        held = self.clips.take(audio, next_use)
+        if held is None:
+            try:
+                held = self._answerer.open(clip(loader.waveform(audio)))
+            except AudioError as error:
+                return f"audio: {_one_line(error)}"
+            except LostError:
+                raise
+            except Exception as error:  # a reader's or an extractor's bug is that recording's, not the run's
+                return f"audio: {type(error).__name__}: {_one_line(error)}"
+            self.clips.keep(audio, held, next_use)
+        return held
+
+    def _over_budget(self, tree: Tree) -> str | None:
+        needed = needed_bytes(self.forest, self.limits, tree)
+        if needed > self.limits.kv_bytes:
+            return f"out of memory: needs {needed} bytes of keys and values, the budget is {self.limits.kv_bytes}"
+        return None
+
+    # One batch of audio ----------------------------------------------------------------------------------------
+
+    def _hear(
+        self, opened: Sequence[tuple[Tree, Any]], pieces: Sequence[Sequence[PieceOnRow]] | None
+    ) -> Iterator[list[Result]]:
+        """Encode and prefill, then ask; halve on failure."""
+        trees = [tree for tree, _ in opened]
+        shared = trees[0].is_shared
+        context, why = self._tried(lambda: self._context(opened), alone=len(opened) == 1)
+        if why is not None:
+            if len(opened) > 1:
+                half = len(opened) // 2
+                yield from self._hear(opened[:half], None)
+                yield from self._hear(opened[half:], None)
+            else:
+                yield [self._failed(trees[0], asked, why) for asked in trees[0].pieces]
+            return
+        if shared:
+            self.kv_bytes = context.nbytes
+        if pieces is None:
+            pieces = (
+                tuple(piece_batches(self.forest, self.limits, trees))
+                if shared
+                else [[PieceOnRow(row, h.pieces[0]) for row, h in enumerate(trees)]]
+            )
+        for asked in pieces:
+            yield from self._ask(context, trees, asked)
+        self.kv_bytes = 0
+
+    def _context(self, opened: Sequence[tuple[Tree, Any]]) -> Any:
+        encoded = self._answerer.encode([held for _, held in opened], [tree.excerpt.chunks for tree, _ in opened])
+        if not opened[0][0].is_shared:
+            return encoded
+        return self._answerer.prefill(encoded, [h.pieces[0].tokens[: h.stem] for h, _ in opened])
+
+    def _ask(self, context: Any, trees: Sequence[Tree], asked: Sequence[PieceOnRow]) -> Iterator[list[Result]]:
+        """Questions on a context; halve on failure."""
+        said, why = self._tried(lambda: self._said(context, trees, asked), alone=len(asked) == 1)
+        if why is None:
+            yield [self._result(trees[a.row], a, s) for a, s in zip(asked, said, strict=True)]
+        elif len(asked) > 1:
+            half = len(asked) // 2
+            yield from self._ask(context, trees, asked[:half])
+            yield from self._ask(context, trees, asked[half:])
+        else:
+            yield [self._failed(trees[asked[0].row], asked[0].piece, why)]
+
+    def _said(self, context: Any, trees: Sequence[Tree], asked: Sequence[PieceOnRow]) -> list[Reply]:
+        rows = [a.row for a in asked]
+        rests = [a.piece.tokens[trees[a.row].stem :] for a in asked]
+        options = [a.piece.options for a in asked]
+        if self.options.generate:
+            return self._answerer.generate(context, rows, rests, options, self.options.generate)
+        return self._answerer.score(context, rows, rests, options)
+
+    def _tried(self, run: Callable[[], Any], alone: bool) -> tuple[Any, str | None]:
+        """What `run` returns, or why it failed; a request by itself is tried twice."""
+        why = None
+        for _ in range(2 if alone else 1):
+            try:
+                value = run()
+            except OutOfMemoryError as error:
+                why = f"out of memory: {_one_line(error)}"
+                if alone:
+                    break
+            except LostError:
+                raise
+            except Exception as error:
+                why = f"failed: {type(error).__name__}: {_one_line(error)}"
+            else:
+                self._failures = 0
+                return value, None
+        if alone:
+            self._failures += 1
+            if self._failures >= HOPELESS:
+                raise LostError(f"{HOPELESS} requests in a row failed by themselves, the last with: {why}")
+        return None, why
+
+    # Results ---------------------------------------------------------------------------------------------------
+
+    def _result(self, tree: Tree, asked: PieceOnRow, said: Reply) -> Result:
+        piece = asked.piece
+        choices = self.forest.requests[piece.requests[0]].choices
+        return result_of(piece.key, tree.audio_tokens, choices, said)
+
+    def _failed(self, tree: Tree, piece: Any, why: str) -> Result:
+        return Result(piece.key, audio_tokens=tree.audio_tokens, status=why)
+
+
+def result_of(key: str, audio_tokens: int, choices: Sequence[str], said: Reply) -> Result:
+    """What was said, as a result: the letter that was written, or the likeliest one where nothing was generated."""
+    nll = tuple(float(x) for x in said.option_nll)
+    letters = prompt.letters(len(choices))
+    if not all(math.isfinite(x) for x in nll):
+        return Result(key, audio_tokens=audio_tokens, text=said.text, status=NOT_FINITE)
+    if said.text is None:
+        label: str | None = letters[min(range(len(nll)), key=nll.__getitem__)]
+    else:
+        label = parse.letter(said.text, letters, choices)
+    return Result(key, label, nll, audio_tokens, said.text)
+
+
+def answer_alone(answerer: Answerer, forest: Forest, options: AnswerOptions) -> Iterator[list[Result]]:
+    """The slow twin of a scheduler: every piece of work by itself through the plain model."""
+    if forest.refused:
+        yield [result for result, _ in forest.refused]
+    for tree in forest.trees:
+        whole = clip(tree.excerpt.audio.waveform())
+        kept = heard_samples(whole, tree.excerpt.chunks)
+        for piece in tree.pieces:
+            said = answerer.alone(kept, answerer.template.prefix, piece.text, piece.options, options.generate)
+            choices = forest.requests[piece.requests[0]].choices
+            yield [result_of(piece.key, tree.audio_tokens, choices, said)]
+
+
+def heard_samples(whole: Waveform, chunks: Sequence[int]) -> Waveform:
+    """The samples of these chunks of a clip."""
+    if len(chunks) == chunk_count(whole):
+        return whole
+    return np.concatenate([whole[i * CHUNK_SAMPLES : (i + 1) * CHUNK_SAMPLES] for i in chunks])
+
+
+class _Loader:
+    """Decodes recordings ahead of their turn, a few at a time, in one thread."""
+
+    def __init__(self, order: Sequence[Audio], ahead: int) -> None:
+        self._order = iter(order)
+        self._ahead = ahead
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") if ahead else None
+        self._pending: dict[Audio, Future[Waveform]] = {}
+
+    def __enter__(self) -> "_Loader":
+        self._fill()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def waveform(self, audio: Audio) -> Waveform:
+        """Raises what opening it raised."""
+        future = self._pending.pop(audio, None)
+        self._fill()
+        return audio.waveform() if future is None else future.result()
+
+    def _fill(self) -> None:
+        while self._pool is not None and len(self._pending) < self._ahead:
+            audio = next(self._order, None)
+            if audio is None:
+                return
+            self._pending[audio] = self._pool.submit(audio.waveform)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,4 +1,0 @@
-"""How the embedded answerer is made from nothing: `python -m earmark.engine.answerers.tiny.train`.
-
-Knows the synthetic corpus. What it leaves is a plain Qwen2-Audio; the auxiliary heads and the symbols stay here.
-"""

@@ -1,0 +1,211 @@
+"""Learned selectors (docs/selectors.md): a small scorer of log-mel features, agnostic or conditioned on the question.
+
+The folder of one holds selector.safetensors, card.json and, where it reads questions, tokenizer.json. Knows how to
+score; how scores are learnt is `training`'s.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from earmark.engine.arrays import Scores
+from earmark.engine.compressors.chunks.features import FEATURES, WIDTH, features_of
+from earmark.engine.compressors.chunks.selector import LEARNED_TIE, Selector, SelectorInput
+from earmark.engine.errors import InputError
+from earmark.engine.files import make_folder, write_file
+from earmark.engine.outcomes.run_cards import SCHEMA, Card
+
+AGNOSTIC, CONDITIONED = "learned_agnostic", "learned_conditioned"
+WEIGHTS, CARD, TOKENIZER = "selector.safetensors", "card.json", "tokenizer.json"
+EMBEDDED = 128
+MOST_TOKENS = 256  # of a question; what comes after is not read
+CLIPS_AT_ONCE = 64
+
+
+class QueryEncoder(nn.Module):
+    """A question as 128 numbers: the mean of its tokens' and positions' embeddings, through a small MLP."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, EMBEDDED)
+        self.positions = nn.Embedding(MOST_TOKENS, EMBEDDED)
+        self.mlp = nn.Sequential(nn.Linear(EMBEDDED, EMBEDDED), nn.ReLU(), nn.Linear(EMBEDDED, EMBEDDED))
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Tokens (B, L) and which of them count (B, L) -> (B, 128)."""
+        seen = mask.to(torch.float32).unsqueeze(-1)
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        embedded = (self.tokens(tokens) + self.positions(places)) * seen
+        mean = embedded.sum(1) / seen.sum(1).clamp(min=1.0)
+        out: Tensor = self.mlp(mean)
+        return out
+
+
+class ChunkScorer(nn.Module):
+    """One score per chunk. `mean` and `deviation` standardise the features; they are measured, not learnt."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, vocabulary: int | None = None) -> None:
+        """With the size of a vocabulary it is conditioned on the question, without one agnostic."""
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(WIDTH))
+        self.register_buffer("deviation", torch.ones(WIDTH))
+        self.chunk = nn.Sequential(
+            nn.Linear(WIDTH, 256), nn.LayerNorm(256), nn.ReLU(), nn.Linear(256, EMBEDDED), nn.LayerNorm(128), nn.ReLU()
+        )
+        self.query = None if vocabulary is None else QueryEncoder(vocabulary)
+        inputs = EMBEDDED if vocabulary is None else 2 * EMBEDDED
+        self.head = nn.Sequential(nn.Linear(inputs, 256), nn.ReLU(), nn.Linear(256, 1))
+        self.pos_scale = nn.Parameter(torch.zeros(()))
+
+    def forward(
+        self, features: Tensor, lengths: Tensor, tokens: Tensor | None = None, token_mask: Tensor | None = None
+    ) -> Tensor:
+        """Features (B, T, 768) of clips of `lengths` (B,) chunks -> scores (B, T); those beyond a length mean nothing.
+
+        `tokens` (B, L) and `token_mask` (B, L) are the question's, for a conditioned scorer only.
+        """
+        embedded = self.chunk((features - self.mean) / self.deviation)
+        if self.query is not None:
+            asked = self.query(tokens, token_mask).unsqueeze(1).expand(-1, embedded.shape[1], -1)
+            embedded = torch.cat([embedded, asked], dim=-1)
+        place = torch.arange(embedded.shape[1], device=features.device) / (lengths.unsqueeze(1) - 1).clamp(min=1)
+        scores: Tensor = self.head(embedded).squeeze(-1) + self.pos_scale * place
+        return scores
+
+
+class LearnedSelector(Selector):
+    """A trained scorer and the card that says where it comes from."""
+
+    tie = LEARNED_TIE
+
+    def __init__(self, scorer: ChunkScorer, card: Card, tokenizer: Tokenizer | None = None) -> None:
+        self.scorer = scorer.eval()
+        self.card = card
+        self.tokenizer = tokenizer
+        self.asks = tokenizer is not None
+
+    @property
+    def weights(self) -> str | None:
+        """As its card says, which was checked when it was loaded."""
+        return self.card.get("weights")
+
+    def scores(self, clips: Sequence[SelectorInput]) -> list[Scores]:
+        """Scores (T,) of each clip, whatever clips are beside it."""
+        found: list[Scores] = []
+        for first in range(0, len(clips), CLIPS_AT_ONCE):
+            batch = clips[first : first + CLIPS_AT_ONCE]
+            features = features_of(batch)
+            tokens = [self._tokens(clip) for clip in batch] if self.asks else None
+            found += score(self.scorer, features, tokens)
+        return found
+
+    def _tokens(self, clip: SelectorInput) -> list[int]:
+        if clip.question is None:
+            raise InputError(
+                f"sample {clip.sample_id}", "has no question, and the selector reads one", "ask, or use an agnostic one"
+            )
+        assert self.tokenizer is not None
+        return question_tokens(self.tokenizer, clip.question)
+
+    def save(self, folder: Path) -> None:
+        """Write the folder; the card, written last, names the hashes of the other files."""
+        make_folder(folder)
+        weights = save({name: value.contiguous() for name, value in self.scorer.state_dict().items()})
+        write_file(folder / WEIGHTS, weights)
+        self.card["weights"] = _sha256(weights)
+        if self.tokenizer is not None:
+            write_file(folder / TOKENIZER, self.tokenizer.to_str().encode())
+            self.card["tokenizer"] = tokenizer_hash(self.tokenizer)
+        write_file(folder / CARD, (json.dumps(self.card, indent=1, ensure_ascii=False) + "\n").encode())
+
+    @classmethod
+    def load(cls, folder: Path) -> "LearnedSelector":
+        """Open a folder; InputError where it is not whole."""
+        card = read_card(folder)
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER)) if card["conditioned"] else None
+            scorer = ChunkScorer(tokenizer.get_vocab_size() if tokenizer else None)
+            scorer.load_state_dict(load_file(folder / WEIGHTS))
+            hashes = {WEIGHTS: card["weights"]} | ({TOKENIZER: card["tokenizer"]} if tokenizer else {})
+        except Exception as error:  # safetensors and tokenizers raise classes of their own
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise InputError(folder, f"is no selector that can be loaded ({reason})", "train it again") from error
+        for name, expected in hashes.items():
+            if _sha256((folder / name).read_bytes()) != expected:
+                raise InputError(folder / name, "is not the file that card.json describes", "copy the whole folder")
+        return cls(scorer, card, tokenizer)
+
+
+def read_card(folder: Path) -> Card:
+    """The card of a selector's folder."""
+    try:
+        card = json.loads((folder / CARD).read_bytes())
+    except FileNotFoundError:
+        raise InputError(folder, f"has no {CARD}", "name the folder of a trained selector") from None
+    except ValueError:
+        raise InputError(folder / CARD, "is not JSON", "copy the folder again") from None
+    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
+        raise InputError(folder / CARD, f"is no card of {SCHEMA}", "train the selector with this version")
+    if card.get("features") != FEATURES:
+        found = card.get("features")
+        raise InputError(folder / CARD, f"wants features {found}, this is {FEATURES}", "train the selector again")
+    return card
+
+
+@torch.inference_mode()
+def score(
+    scorer: ChunkScorer, features: Sequence[Scores], tokens: Sequence[Sequence[int]] | None = None
+) -> list[Scores]:
+    """Scores of clips by their features (T, 768) each, and their questions' tokens where the scorer reads them.
+
+    One clip after the other: in a larger product a row's last bit depends on the rows beside it.
+    """
+    found: list[Scores] = []
+    for i, clip in enumerate(features):
+        asked = (None, None) if tokens is None else pad_tokens(tokens[i : i + 1])
+        found.append(scorer(*pad_features([clip]), *asked)[0].numpy())
+    return found
+
+
+def pad_features(features: Sequence[Scores]) -> tuple[Tensor, Tensor]:
+    """Features (B, T, 768), zero beyond each clip's end, and lengths (B,)."""
+    lengths = torch.tensor([len(clip) for clip in features])
+    padded = torch.zeros(len(features), int(lengths.max()), WIDTH)
+    for row, clip in zip(padded, features, strict=True):
+        row[: len(clip)] = torch.tensor(clip, dtype=torch.float32)  # a copy: the clip may be read-only
+    return padded, lengths
+
+
+def pad_tokens(tokens: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Tokens (B, L) and which of them count (B, L); at least one column."""
+    longest = max(1, *(len(row) for row in tokens)) if tokens else 1
+    padded = torch.zeros(len(tokens), longest, dtype=torch.int64)
+    mask = torch.zeros(len(tokens), longest, dtype=torch.bool)
+    for i, row in enumerate(tokens):
+        padded[i, : len(row)] = torch.tensor(row, dtype=torch.int64)
+        mask[i, : len(row)] = True
+    return padded, mask
+
+
+def question_tokens(tokenizer: Tokenizer, question: str) -> list[int]:
+    """The first MOST_TOKENS tokens of a question; never a special one of a chat."""
+    ids: list[int] = tokenizer.encode(question, add_special_tokens=False).ids
+    return ids[:MOST_TOKENS]
+
+
+def tokenizer_hash(tokenizer: Tokenizer) -> str:
+    """SHA-256 of the file that a selector's folder holds of its tokenizer."""
+    return _sha256(tokenizer.to_str().encode())
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,109 @@
+"""What a sweep evaluates, in the order that makes early answers useful: raw, silence, then budgets from the largest
+down, and the permuted questions of the audits after everything a verdict needs.
+
+A step is complete before the next one begins. Pure: knows a spec and which methods read the question.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from earmark.engine.design.keys import ANCHOR, SILENCE, UNCOMPRESSED, CellKey, agnostic_partner
+from earmark.engine.design.spec import Spec
+
+Kind = Literal["raw", "silence", "anchor", "streams"]
+
+
+class Arm(NamedTuple):
+    """A method in one of its seeds, under one stream of questions."""
+
+    method: str
+    seed: int
+    stream: str
+
+    def key(self, answerer: str, corpus: str, budget: float) -> CellKey:
+        """Its cell at a budget."""
+        return CellKey(answerer, corpus, self.method, self.seed, self.stream, budget)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Cells that are filled together, at one budget."""
+
+    kind: Kind
+    budget: float
+    arms: tuple[Arm, ...]
+
+    @property
+    def name(self) -> str:
+        """raw, silence, anchor-BUDGET or streams-BUDGET, as plan.json and the folders of a sweep call it."""
+        if self.kind in ("raw", "silence"):
+            return self.kind
+        return f"{self.kind}-{1 if self.budget == 1 else self.budget!r}"
+
+    @property
+    def has_its_budget(self) -> bool:
+        """Whether there is such a step: raw audio and silence are whole, and verdicts are about budgets below 1."""
+        if self.kind in ("raw", "silence"):
+            return self.budget == 1
+        return not self.compressed or self.budget < 1
+
+    @property
+    def permuted(self) -> bool:
+        """Whether it is for the audits only."""
+        return self.kind == "streams"
+
+    @property
+    def compressed(self) -> bool:
+        """Whether verdicts are about it: a budget below 1 under the questions' own stream."""
+        return self.kind == "anchor"
+
+    def keys(self, answerer: str, corpus: str) -> dict[Arm, CellKey]:
+        """The cells of an answerer."""
+        return {arm: arm.key(answerer, corpus, self.budget) for arm in self.arms}
+
+
+def steps_of(spec: Spec, asking: Collection[str]) -> tuple[Step, ...]:
+    """All steps of an answerer; `asking` are the methods whose selector reads the question."""
+    made = [
+        Step("raw", 1.0, (Arm(UNCOMPRESSED, 0, ANCHOR),)),
+        Step("silence", 1.0, (Arm(SILENCE, 0, ANCHOR),)),
+    ]
+    anchors = tuple(Arm(method.name, seed, ANCHOR) for method in spec.methods for seed in method.seeds)
+    made += [Step("anchor", budget, anchors) for budget in spec.budgets]
+    naive = naive_streams(spec)
+    with_partners = {*asking, *map(agnostic_partner, asking)}
+    others = [
+        Arm(method.name, seed, stream)
+        for method in spec.methods
+        for seed in method.seeds
+        for stream in (*permuted_streams(spec), *naive)
+        if method.name in (with_partners if stream in naive else asking)
+    ]
+    if naive and others:  # the answerer gets other questions there: they have a raw reference of their own
+        made.append(Step("streams", 1.0, tuple(Arm(UNCOMPRESSED, 0, stream) for stream in naive)))
+    if others:
+        made += [Step("streams", budget, tuple(others)) for budget in spec.budgets]
+    return tuple(made)
+
+
+def references(steps: Sequence[Step], step: Step) -> dict[Arm, tuple[Step, Arm]]:
+    """With which raw reference each arm of a step is compared: that of its own stream, or the anchor's."""
+    raw = {arm.stream: (of, arm) for of in steps for arm in of.arms if arm.method == UNCOMPRESSED}
+    return {arm: raw.get(arm.stream, raw[ANCHOR]) for arm in step.arms if arm.method != UNCOMPRESSED}
+
+
+def permuted_streams(spec: Spec) -> list[str]:
+    """Only the selector gets another question."""
+    return _numbered("permuted", spec.streams.permuted_global, spec.streams.permuted_family)
+
+
+def naive_streams(spec: Spec) -> list[str]:
+    """The answerer gets it too."""
+    return _numbered("naive", spec.streams.naive_global, spec.streams.naive_family)
+
+
+def _numbered(kind: str, everywhere: int, within: int) -> list[str]:
+    return [f"{kind}-global-{i}" for i in range(1, everywhere + 1)] + [
+        f"{kind}-family-{i}" for i in range(1, within + 1)
+    ]

@@ -1,0 +1,61 @@
+"""A process of its own that scores clips with a model and times itself: `python -c ... main()` of `device`.
+
+Says a line when the first clip has its chunks (by which `device` takes the cold start), and one of JSON at the end.
+Imports what an edge device would, no more.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earmark.engine.compressors.chunks.budget import kept_chunks
+from earmark.engine.compressors.chunks.graph_selector import OnnxSelector
+from earmark.engine.compressors.chunks.selector import SelectorInput
+
+_WARM_UP = 2  # clips
+
+
+def main() -> None:
+    """Run the task in the file named by the only argument."""
+    task = json.loads(Path(sys.argv[1]).read_text())
+    with np.load(task["clips"]) as held:
+        first = _clip(held, 0, task)
+        model = OnnxSelector(Path(task["model"]), task["provider"], task["threads"])
+        scores = [_timed(model, first, task)[0]]
+        print("first", flush=True)
+        for i in range(min(_WARM_UP, len(task["questions"]))):
+            _timed(model, _clip(held, i, task), task)
+        milliseconds = [_timed(model, first, task)[1]]
+        for i in range(1, len(task["questions"])):
+            found, taken = _timed(model, _clip(held, i, task), task)
+            scores.append(found)
+            milliseconds.append(taken)
+    print(json.dumps({"ms": milliseconds, "peak_mib": peak_mib(), "scores": scores}))
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    except (OSError, IndexError):  # no Linux; there, the figure below would include the parent's
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+def _clip(held: Any, i: int, task: dict[str, Any]) -> SelectorInput:
+    return SelectorInput(str(i), held[str(i)], task["questions"][i])
+
+
+def _timed(model: OnnxSelector, clip: SelectorInput, task: dict[str, Any]) -> tuple[list[float], float]:
+    """Scores, and milliseconds from samples to kept chunks."""
+    began = time.perf_counter()
+    (scores,) = model.scores([clip])
+    model.keep(scores, kept_chunks(task["budget"], len(scores)))
+    return scores.tolist(), 1e3 * (time.perf_counter() - began)

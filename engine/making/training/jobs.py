@@ -1,0 +1,166 @@
+"""Every selector that was asked for: methods x alphas x seeds, each trained, carded and put into its own folder.
+
+What is finished is not trained again. Knows folders and cards; how one is trained, `run` knows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import transformers
+from tokenizers import Tokenizer
+
+from earmark.engine.answerers.model_types import EMBEDDED
+from earmark.engine.compressors.chunks.features import FEATURES
+from earmark.engine.compressors.chunks.learned import (
+    AGNOSTIC,
+    CARD,
+    CONDITIONED,
+    ChunkScorer,
+    LearnedSelector,
+    question_tokens,
+    read_card,
+    tokenizer_hash,
+)
+from earmark.engine.errors import InputError
+from earmark.engine.making.training.lessons import Lessons
+from earmark.engine.making.training.train import Epoch, Recipe, Run, Vocabulary, train
+from earmark.engine.outcomes.run_cards import SCHEMA, Card
+
+METHODS = {"agnostic": AGNOSTIC, "conditioned": CONDITIONED}
+SEEDS = (42, 123, 456)
+CHECKPOINT = "checkpoint.pt"
+
+
+class Job(NamedTuple):
+    """One selector to train."""
+
+    method: str
+    alpha: float
+    seed: int
+    folder: Path
+
+
+class Trained(NamedTuple):
+    """A finished job and what its card says."""
+
+    job: Job
+    card: Card
+
+
+Report = Callable[[Job, Epoch], None]
+
+
+def jobs(out: Path, methods: Sequence[str], alphas: Sequence[float], seeds: Sequence[int]) -> list[Job]:
+    """OUT/METHOD/seed=S; with several alphas OUT/alpha=A/METHOD/seed=S."""
+    return [
+        Job(method, alpha, seed, (out / f"alpha={alpha:g}" if len(alphas) > 1 else out) / method / f"seed={seed}")
+        for alpha in alphas
+        for method in methods
+        for seed in seeds
+    ]
+
+
+def train_all(
+    asked: Sequence[Job],
+    lessons: Lessons,
+    recipe: Recipe,
+    made: dict[str, Any],
+    tokenizer: Tokenizer | None,
+    report: Report = lambda _job, _epoch: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Trained] | None:
+    """Train each job that is not finished; `made` is how the relevance was made. None where `stop` ended it."""
+    trained = []
+    for job in asked:
+        own = replace(recipe, alpha=job.alpha)
+        if not (job.folder / CARD).exists() and not _train(job, lessons, own, made, tokenizer, report, stop):
+            return None
+        card = read_card(job.folder)
+        reads = _read_by(job, tokenizer)
+        expected = (asdict(own), lessons.hash, job.seed, None if reads is None else tokenizer_hash(reads))
+        if (card["recipe"], card["data"], card["seed"], card.get("tokenizer")) != expected:
+            raise InputError(
+                job.folder,
+                "holds a selector of other data, another recipe or tokenizer",
+                "remove it, or choose another folder",
+            )
+        trained.append(Trained(job, card))
+    return trained
+
+
+def _train(
+    job: Job,
+    lessons: Lessons,
+    recipe: Recipe,
+    made: dict[str, Any],
+    tokenizer: Tokenizer | None,
+    report: Report,
+    stop: Callable[[], bool],
+) -> bool:
+    """Whether it came to the end."""
+    reads = _read_by(job, tokenizer)
+    tokens = None if reads is None else [question_tokens(reads, question) for question in lessons.questions]
+    vocabulary = None if reads is None else Vocabulary(reads.get_vocab_size(), tokenizer_hash(reads))
+    checkpoint = job.folder / CHECKPOINT
+    run = train(lessons, recipe, job.seed, tokens, vocabulary, checkpoint, lambda epoch: report(job, epoch), stop)
+    if run is None:
+        return False
+    LearnedSelector(run.scorer, make_card(job, run, lessons, recipe, made), reads).save(job.folder)
+    checkpoint.unlink()
+    return True
+
+
+def _read_by(job: Job, tokenizer: Tokenizer | None) -> Tokenizer | None:
+    """The tokenizer where the job's selector reads questions."""
+    return tokenizer if job.method == CONDITIONED else None
+
+
+def make_card(job: Job, run: Run, lessons: Lessons, recipe: Recipe, made: dict[str, Any]) -> Card:
+    """Where a selector comes from; `save` adds the hashes of its files."""
+    best = run.curves[run.best_epoch - 1]
+    return {
+        "schema": SCHEMA,
+        "method": job.method,
+        "conditioned": run.scorer.query is not None,
+        "seed": job.seed,
+        "features": FEATURES,
+        "parameters": parameters(run.scorer),
+        "recipe": asdict(recipe),
+        "relevance": made,
+        "data": lessons.hash,
+        "examples": len(lessons),
+        "trained_on": lessons.trained_on(),
+        "in_domain": False,  # whoever certifies on the same sources has to declare it
+        "best": best._asdict(),
+        "curves": [epoch._asdict() for epoch in run.curves],
+        "made_by": {
+            "earmark": version("earmark"),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "numpy": np.__version__,
+        },
+    }
+
+
+def parameters(scorer: ChunkScorer) -> int:
+    """How many numbers are learnt."""
+    return sum(parameter.numel() for parameter in scorer.parameters())
+
+
+def query_tokenizer(answerer: str) -> Tokenizer:
+    """The tokenizer of an answerer: the vocabulary in which a conditioned selector reads questions."""
+    hf: Any = transformers  # its classes are untyped
+    place = str(EMBEDDED.get(answerer, Path(answerer).expanduser()))
+    try:
+        found: Tokenizer = hf.AutoTokenizer.from_pretrained(place, trust_remote_code=False).backend_tokenizer
+    except (OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InputError(
+            f"answerer {answerer}", f"its tokenizer cannot be loaded ({reason})", "name it with --answerer"
+        ) from error
+    return found

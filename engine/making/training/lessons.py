@@ -1,0 +1,112 @@
+"""What selectors learn from: features, questions and relevance of each example, divided by source.
+
+Features are computed once per recording and kept in a file that later runs map into memory. Knows no network.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.engine.compressors.chunks.features import FEATURES, WIDTH, chunk_features
+from earmark.engine.compressors.chunks.keep import audio_hash
+from earmark.engine.corpus.corpus import Corpus
+from earmark.engine.corpus.stream import stream
+from earmark.engine.errors import InputError
+from earmark.engine.files import make_folder
+from earmark.engine.making.oracle import Oracle, Relevance, check_may_train, succeeded
+from earmark.engine.outcomes.run_cards import Card, fingerprints
+
+FloatArray = npt.NDArray[np.float32]
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """Examples to learn from; every field but `hash` has one entry per example."""
+
+    features: Sequence[FloatArray]  # (T, 768), shared by the examples about one recording
+    questions: Sequence[str]
+    relevance: Sequence[FloatArray]  # (T,) nats
+    rows: Sequence[Relevance]
+    hash: str  # of everything above
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def split(self, share: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Examples to train on and to validate on: whole sources, chosen by their names alone."""
+        sources = sorted({row.source_id for row in self.rows}, key=_order)
+        held = max(1, round(share * len(sources)))
+        if held >= len(sources):
+            raise InputError("the oracle's table", f"has {len(sources)} sources", "measure more: one part validates")
+        validates = frozenset(sources[:held])
+        chosen = np.array([row.source_id in validates for row in self.rows])
+        return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+    def trained_on(self) -> list[Card]:
+        """Fingerprints of all that was learnt from or validated on, corpus by corpus."""
+        return [
+            {
+                "corpus": corpus,
+                "sources": fingerprints(row.source_id for row in self.rows if row.corpus == corpus),
+                "recordings": fingerprints(str(row.recording) for row in self.rows if row.corpus == corpus),
+            }
+            for corpus in sorted({row.corpus for row in self.rows})
+        ]
+
+
+def make_lessons(oracle: Oracle, corpus: Corpus, folder: Path, report: Report) -> Lessons:
+    """Join the oracle's table with the recordings of its corpus; features go to, or come from, a file in `folder`."""
+    rows = [row for row in oracle.rows if succeeded(row)]
+    if not rows:
+        raise InputError("the oracle's table", "has no row with a relevance", "see the statuses of its rows")
+    lengths = {str(row.recording): row.chunks for row in rows}
+    starts = dict(zip(lengths, np.cumsum([0, *lengths.values()]).tolist(), strict=False))
+    name = hashlib.sha256(f"{FEATURES} {' '.join(lengths)}".encode()).hexdigest()[:16]
+    path = folder / f"features-{name}.npy"
+    if not path.exists():
+        make_folder(folder)
+        _compute(corpus, lengths, starts, path, report)
+    flat = np.load(path, mmap_mode="r")
+    places = [(starts[str(row.recording)], row.chunks) for row in rows]
+    return Lessons(
+        features=[flat[start : start + chunks] for start, chunks in places],
+        questions=[row.question for row in rows],
+        relevance=[np.array(row.relevance, dtype=np.float32) for row in rows],
+        rows=rows,
+        hash=hashlib.sha256(f"{FEATURES} {oracle.hash}".encode()).hexdigest(),
+    )
+
+
+def _compute(corpus: Corpus, lengths: dict[str, int], starts: dict[str, int], path: Path, report: Report) -> None:
+    """Features of every recording into a file that appears when it is whole."""
+    part = path.with_suffix(".part")
+    flat = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=(sum(lengths.values()), WIDTH))
+    missing = dict(lengths)
+    for heard in stream(corpus.examples, workers=0):
+        check_may_train(heard.example)
+        recording = None if heard.audio is None else audio_hash(heard.audio)
+        if heard.audio is None or recording not in missing:
+            continue
+        start = starts[recording]
+        flat[start : start + missing.pop(recording)] = chunk_features(heard.audio)
+        report("features of recordings", len(lengths) - len(missing), len(lengths))
+        if not missing:
+            break
+    if missing:
+        raise InputError(
+            f"corpus {corpus.name}",
+            f"lacks {len(missing)} of {len(lengths)} recordings of the oracle's table",
+            "name the corpus that the table was made from",
+        )
+    flat.flush()
+    os.replace(part, path)
+
+
+def _order(source: str) -> bytes:
+    return hashlib.blake2b(source.encode(), digest_size=8).digest()

@@ -1,0 +1,148 @@
+"""A plain table, one row per question: CSV, JSON lines or Parquet, by default with the column names of a cell.
+
+Knows nothing of any harness, nor of the other arm.
+"""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from earmark.engine.design.keys import OK
+from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes.imports import log_files
+from earmark.engine.outcomes.imports.rows import EACH_ITS_OWN, Fields, Log, LogRow, Record, leaves, log_row
+
+_OWN = Fields(
+    id="sample_id",
+    source="source_id",
+    family="query_family",
+    correct="correct_label",
+    nll="nll",
+    tokens="num_audio_tokens",
+    options="n_options",
+)
+_LOSS = "loss"
+
+
+def read_csv(path: Path, fields: Fields) -> Log:
+    """A CSV file with a header; every cell is text, an empty one is no value."""
+    log_files.expect(path, "csv")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _log(path, _csv_records(path, file), fields)
+    except OSError as error:
+        raise log_files.unreadable(path, error) from error
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"is not UTF-8 text ({error.reason})", "save it as UTF-8") from error
+
+
+def read_jsonl(path: Path, fields: Fields) -> Log:
+    """A file with one JSON object per line."""
+    log_files.expect(path, "jsonl")
+    return _log(path, log_files.json_lines(path), fields)
+
+
+def read_parquet(path: Path, fields: Fields) -> Log:
+    """A single Parquet file."""
+    log_files.expect(path, "parquet")
+    try:
+        table = pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(path, f"is not a whole Parquet file ({reason})", "write it again") from error
+    _check_header(path, table.column_names)
+    return _log(path, [Record(f"{path}:row {i}", row) for i, row in enumerate(table.to_pylist(), start=1)], fields)
+
+
+def _csv_records(path: Path, file: Any) -> list[Record]:
+    reader = csv.reader(file)
+    try:
+        header = next(reader)
+        _check_header(path, header)
+        records = []
+        for cells in reader:
+            where = f"{path}:{reader.line_num}"
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                raise InputError(
+                    where, f"has {len(cells)} cells, the header {len(header)}", "mend the row, or quote its commas"
+                )
+            records.append(Record(where, {name: cell or None for name, cell in zip(header, cells, strict=True)}))
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}", f"is not CSV ({error})", "mend the row") from error
+    return records
+
+
+def _check_header(path: Path, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(path, f"column {first_few(twice)} stands twice", "keep one")
+
+
+def _log(path: Path, records: list[Record], fields: Fields) -> Log:
+    _check_fields(records, fields)
+    told = any(record.get(_OWN.source or "") not in (None, "") for record in records)
+    return Log(
+        path,
+        [_row(record, fields) for record in records],
+        fields,
+        own_source=_OWN.source if told else None,
+        records=records,
+    ).unique()
+
+
+def _check_fields(records: list[Record], fields: Fields) -> None:
+    """Raises one InputError for all the fields that no row has."""
+    needed = {
+        "--id": fields.id or _OWN.id,
+        "--family": fields.family or _OWN.family,
+        "--metric": fields.metric or _LOSS,
+        "--source": None if fields.source == EACH_ITS_OWN else fields.source,
+        "--predicted": fields.predicted,
+        "--correct": fields.correct,
+        "--nll": fields.nll,
+        "--tokens": fields.tokens,
+        "--options": fields.options,
+    }
+    missing = {
+        option: name for option, name in needed.items() if name and not any(record.has(name) for record in records)
+    }
+    if missing and records:
+        known = first_few((name for name, _ in leaves(records[0].data)), 12)
+        raise InputError(
+            records[0].where,
+            f"no field {first_few(missing.values(), len(missing))} (there are {known})",
+            f"name {'one' if len(missing) == 1 else 'others'} with {', '.join(missing)}",
+        )
+
+
+def _row(record: Record, fields: Fields) -> LogRow:
+    status = record.optional_text(None, "status", "another column") or OK
+    error = None if status == OK else status
+    answer = record.optional_text(None, "predicted_label", "--predicted")
+    loss = None
+    if error is None:
+        loss = 1 - record.share(fields.metric, "--metric") if fields.metric else record.share(_LOSS, "--metric")
+    row = log_row(
+        record,
+        fields,
+        _OWN,
+        loss=loss,
+        answer=answer or ("" if "predicted_label" in record.data else None),
+        error=error,
+        question={"correct_label": record.optional_text(fields.correct, _OWN.correct, "--correct")},
+    )
+    return replace(
+        row,
+        loss=row.loss if fields.metric else loss,  # a loss that is given is used as it is
+        extra={
+            "chunks_total": record.optional_count(None, "chunks_total", "another column"),
+            "chunks_kept": record.optional_count(None, "chunks_kept", "another column"),
+            "kept_hash": record.optional_text(None, "kept_hash", "another column"),
+        },
+    )

@@ -1,0 +1,90 @@
+"""What was declared beforehand and what was done, in the words of a reader: the plan, the chain, the routing policy.
+
+Takes every number and sentence as the certificate has them.
+"""
+
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from earmark.engine.report.claim_card import candidate_words
+from earmark.engine.report.numbers import percent
+from earmark.engine.report.words import Json, sentence
+
+_HASH = 12  # characters that are shown of one
+
+
+class TermLines(NamedTuple):
+    """A term and everything that is said of it."""
+
+    term: str
+    lines: list[Markup]
+
+
+def declared(certificate: Json) -> list[TermLines]:
+    """In the order of time: what was declared, what came before, what is done with it."""
+    return [
+        TermLines("Plan", [_plan(certificate["declared"]["plan"])]),
+        TermLines("Differences", _differences(certificate["declared"])),
+        TermLines("Follows", _follows(certificate)),
+        TermLines("policy.json", _policies(certificate["claim"])),
+    ]
+
+
+def _plan(plan: str | None) -> Markup:
+    if plan is None:
+        return Markup(
+            "None: no plan.json shows what was declared before the answers. That rule, families, budgets and "
+            "candidates were fixed beforehand is taken on trust."
+        )
+    return Markup("plan.json, <code>{}</code>, written before the first answer.").format(_short(plan))
+
+
+def _differences(entry: Json) -> list[Markup]:
+    if entry["differences"]:
+        return [Markup("{}").format(difference) for difference in entry["differences"]]
+    return [Markup("None: signed off as it was declared." if entry["plan"] else "Nothing to compare with.")]
+
+
+def _follows(certificate: Json) -> list[Markup]:
+    follows, looks, alpha = certificate["follows"], certificate["rule"]["looks"], certificate["claim"]["alpha"]
+    look = 1 if follows is None else follows["look"]
+    of_looks = f" This is look {look} of {looks} that were declared, each at {percent(alpha)}." if looks > 1 else ""
+    if follows is None:
+        return [Markup("No other certificate.{}").format(of_looks)]
+    checked = (
+        "Its run is here, so that its recordings could be compared with these."
+        if follows["checked"]
+        else "Its run is not here: whether these rows are new could not be checked."
+    )
+    return [
+        Markup("<code>{}</code> (SHA-256 <code>{}</code>).{}").format(
+            follows["certificate"], _short(follows["sha256"]), of_looks
+        ),
+        Markup("Spent by the chain up to here: {} chance of a false approval in any of it.").format(
+            percent(follows["alpha_spent"])
+        ),
+        Markup("{}").format(checked),
+    ]
+
+
+def _policies(claim: Json) -> list[Markup]:
+    if not claim["policies"]:
+        return [Markup("None: no routing is approved.")]
+    return [_policy(policy) for policy in claim["policies"]]
+
+
+def _policy(policy: Json) -> Markup:
+    tell = policy["tell"]
+    if policy["deployable"]:
+        told = f"families are told from {tell['of']} ({tell['rule']})."
+    else:
+        told = f"⚠ families cannot be told from a question; {tell['reason']}."
+    of_unknown = f"a question of no known family gets {percent(policy['unknown'])} of the audio"
+    return Markup("<code>{}</code> ({}), by <bdi>{}</bdi>: {} {}").format(
+        policy["method"], candidate_words(policy), policy["partition"], told, sentence(of_unknown)
+    )
+
+
+def _short(digest: str) -> str:
+    return f"{digest[:_HASH]}…"

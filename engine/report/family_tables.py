@@ -1,0 +1,213 @@
+"""The tables of families: which of them listen, how each is tested, and what became of each at every budget.
+
+Every number is the certificate's own, rounded for reading.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from earmark.engine.report.html_tables import Cell, HtmlTable, folded_if_long, numbers, text, under
+from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent
+from earmark.engine.report.words import Json, where, who
+
+HEARING: Mapping[str, str] = {  # as the warnings of the certificate say it
+    "listens": "silence would be rejected",
+    "not shown": "not shown to listen: silence is not rejected",
+    "vacuous": "vacuous: silence would pass the same test",
+    "text": "answered from the text: most answers are the same without any sound",
+    "guesses": "not shown to be better than guessing",
+    "constant": "one answer to nearly everything",
+    "no control": "no silence control; better than guessing",
+    "unknown": "no silence control, and the number of options is not known",
+}
+DEAF = ("vacuous", "text", "guesses", "constant")  # nothing is approved on their word
+_TEST = {"exact": "exact, every row", "one-row": "exact, one row of each recording", "bets": "bets on recordings"}
+_SHOWN = 24  # families that do not listen; a reader should not have to look for them
+_DOUBTED = (*DEAF, "not shown")
+
+
+class NotListening(NamedTuple):
+    """The families that do not listen, or are not shown to, and how many these are of all."""
+
+    words: str
+    table: HtmlTable
+
+
+def not_listening(results: Sequence[Json]) -> NotListening | None:
+    """The families on whose word nothing, or little, can be believed; None where there are none."""
+    seen = {
+        (r["answerer"], r["corpus"], r["partition"], family["family"]): family
+        for r in results
+        for family in r["families"]
+    }
+    doubted = {key: family for key, family in seen.items() if family["hearing"] in _DOUBTED}
+    rows = [
+        (
+            under(name, Markup("{}<br/>{}").format(HEARING[family["hearing"]], where(answerer, corpus, partition))),
+            percent(family["raw_accuracy"]),
+            percent(family["chance"]),
+            percent(family["silence_accuracy"]),
+        )
+        for (answerer, corpus, partition, name), family in doubted.items()
+    ]
+    deaf = sum(family["hearing"] in DEAF for family in doubted.values())
+    columns = [*text("Family"), *numbers("Raw audio", "By chance", "Silence")]
+    caption = "Right answers in families that do not listen, or are not shown to"
+    table = HtmlTable(caption, columns, rows, folded=len(rows) > _SHOWN)
+    return NotListening(_how_many(deaf, len(rows), len(seen)), table) if rows else None
+
+
+def _how_many(deaf: int, doubted: int, every: int) -> str:
+    counts = [(deaf, "does not listen" if deaf == 1 else "do not listen")]
+    counts.append((doubted - deaf, "is not shown to listen" if doubted - deaf == 1 else "are not shown to listen"))
+    found = [f"{n} {verb}" for n, verb in counts if n]
+    return f"Of {every} families {', and '.join(found)}."
+
+
+# What is the same at every budget ---------------------------------------------------------------------------
+
+
+def of_partition(results: Sequence[Json], tolerances: Sequence[float], unit: Unit) -> list[HtmlTable]:
+    """Whether families listen, and how each is tested; methods for which all of that is equal share their tables."""
+    shared: list[tuple[list[Json], list[Json]]] = []
+    for result in results:
+        alike = next((methods for families, methods in shared if families == result["families"]), None)
+        if alike is None:
+            shared.append((result["families"], [result]))
+        else:
+            alike.append(result)
+    found = []
+    for families, methods in shared:
+        of = Markup(" ({})").format(Markup("; ").join(map(who, methods))) if len(shared) > 1 else Markup()
+        found.append(_listening(families, of, unit))
+        if all("test" in family for family in families):
+            found.append(_tested(families, of, tolerances, unit))
+    return found
+
+
+def _listening(families: Sequence[Json], of: Markup, unit: Unit) -> HtmlTable:
+    rows = [
+        (
+            family["family"],
+            HEARING.get(family["hearing"], family["hearing"]),
+            percent(family["raw_accuracy"]),
+            percent(family["chance"]),
+            p_value(family["p_guessing"]),
+            percent(family["silence_accuracy"]),
+            percent(family["silence_same"]),
+            p_value(family["silence_p"]),
+            unit.number(family["silence_lower"]),
+        )
+        for family in families
+    ]
+    columns = [
+        *text("Family", "Does it listen?"),
+        *numbers("Right on raw audio", "By chance", "p of guessing", "Right on silence", "Same without sound"),
+        *numbers("p of silence", "Silence, lower bound"),
+    ]
+    return folded_if_long(Markup("Families: does each listen?{}").format(of), columns, rows)
+
+
+def _tested(families: Sequence[Json], of: Markup, tolerances: Sequence[float], unit: Unit) -> HtmlTable:
+    rows = [(family["family"], count(family["n"]), count(family["recordings"]), *_how(family)) for family in families]
+    columns = [
+        *text("Family"),
+        *numbers("Rows", "Recordings"),
+        *text("Test", "Excess tested"),
+        *numbers("Independent units", *(f"Fewest, {unit.tolerance(tolerance)}" for tolerance in tolerances)),
+        *numbers("Fewest, for the claim"),
+    ]
+    return folded_if_long(
+        Markup(
+            "Families: how is each tested?{} (the fewest units that pass if no answer changes, alone and for the claim)"
+        ).format(of),
+        columns,
+        rows,
+    )
+
+
+def _how(family: Json) -> tuple[Cell, ...]:
+    """The test, and how many units it has and needs: a family with fewer cannot pass, even alone."""
+    word = unit_word(family)
+    return (
+        _TEST[family["test"]],
+        f"mean over {family['estimand']}",
+        under(
+            f"{count(family['units'])} {word}",
+            "too few at every tolerance" if family["units"] < min(family["fewest"]) else NONE,
+        ),
+        *(count(fewest) for fewest in family["fewest"]),
+        count(family["fewest_corrected"]),
+    )
+
+
+def unit_word(family: Json) -> str:
+    """What is independent of what: rows, or recordings."""
+    return str(family["unit"])
+
+
+# Families by budget ----------------------------------------------------------------------------------------
+
+
+def by_budget(result: Json, unit: Unit) -> HtmlTable:
+    """Families by budgets: excess, its bounds, and the rows that got worse and better."""
+    known = {family["family"]: family for family in result["families"]}
+    rows = [
+        (
+            under(name, _notes(known.get(name), entries)),
+            count(next(e["n"] for e in entries if e is not None)),
+            *(_cell(entry, known.get(name), unit) for entry in entries),
+        )
+        for name, entries in _entries(result)
+    ]
+    recordings = any(family.get("estimand") == "recordings" for family in result["families"])
+    tested_on = "; over recordings where that is what is tested" if recordings else ""
+    columns = [*text("Family"), *numbers("Rows", *(percent(b["budget"]) for b in result["budgets"]))]
+    caption = Markup("{}: excess of each family{} (p is alone, uncorrected)").format(who(result), tested_on)
+    return HtmlTable(caption, columns, rows, folded=True)
+
+
+def probability_ratios(results: Sequence[Json]) -> HtmlTable | None:
+    """What a loss of probability would save in questions, over methods and budgets; None without likelihoods."""
+    ratios: dict[str, list[float]] = {}
+    for family in (family for result in results for b in result["budgets"] for family in b["families"]):
+        known = [] if family["probability_loss_ratio"] is None else [family["probability_loss_ratio"]]
+        ratios.setdefault(family["family"], []).extend(known)
+    if not any(ratios.values()):
+        return None
+    rows = [
+        (name, *((RATIO.number(min(values)), RATIO.number(max(values))) if values else (NONE, NONE)))
+        for name, values in ratios.items()
+    ]
+    caption = (
+        "Variance of the rise in probability lost by that of the loss: below about .5, it would take fewer questions"
+    )
+    return HtmlTable(caption, [*text("Family"), *numbers("Smallest", "Largest")], rows, folded=True)
+
+
+def _entries(result: Json) -> list[tuple[str, list[Json | None]]]:
+    """Every family with what became of it at each budget."""
+    cells = {(f["family"], i): f for i, b in enumerate(result["budgets"]) for f in b["families"]}
+    names = dict.fromkeys(name for name, _ in cells)
+    return [(name, [cells.get((name, i)) for i in range(len(result["budgets"]))]) for name in names]
+
+
+def _notes(family: Json | None, entries: Sequence[Json | None]) -> str:
+    notes = ["too few rows"] if any(entry is not None and entry["rare"] for entry in entries) else []
+    notes += ["does not listen"] if family is not None and family["hearing"] in DEAF else []
+    return "; ".join(notes) or NONE
+
+
+def _cell(entry: Json | None, family: Json | None, unit: Unit) -> Cell:
+    if entry is None:
+        return NONE
+    lines = [unit.interval(entry["lower"], entry["upper"]), f"+{entry['plus']} \N{MINUS SIGN}{entry['minus']}"]
+    if entry["p"]:
+        lines.append("p " + ", ".join(map(p_value, entry["p"])))
+    value = unit.number(entry["excess"])
+    if family is not None and family.get("estimand") == "recordings":
+        lines.insert(0, f"over rows, not tested: {value}")
+        value = f"{unit.number(entry['excess_recordings'])} over recordings, tested"
+    return Markup("{}<small>{}</small>").format(value, Markup("<br/>").join(lines))

@@ -1,0 +1,70 @@
+"""What a sweep measured beside its cells: scores of selectors on a factorial grid, and answers that flip by themselves.
+
+    RUN/audits/grid/method=M/seed=S.parquet      audio, question, scores: one row per pair
+    RUN/audits/flips/answerer=A.json             {"asked": n, "compared": n, "changed": n}
+
+Reads those files; knows no cells and no verdicts.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from earmark.engine.errors import InputError
+from earmark.engine.outcomes import store
+from earmark.engine.signoff.audits.selection import shares
+
+GRID, FLIPS = "audits/grid", "audits/flips"
+
+Found = tuple[list[dict[str, Any]], list[store.InputFile]]  # entries of the certificate, and the files behind them
+
+
+def score_shares(run: Path) -> Found:
+    """What the scores vary with, of every selector that left a grid."""
+    found, files = [], []
+    for path in sorted((run / GRID).glob("method=*/seed=*.parquet")):
+        table, file = store.read_table(path, path.relative_to(run).as_posix())
+        by_audio: dict[str, list[list[float]]] = defaultdict(list)
+        try:
+            rows = table.select(["audio", "question", "scores"]).to_pylist()
+            for row in rows:
+                by_audio[row["audio"]].append(row["scores"])
+            entry = {
+                "method": _value(path.parent.name),
+                "seed": int(_value(path.stem)),
+                "audios": len(by_audio),
+                "questions": len({row["question"] for row in rows}),
+                **shares(np.array(scores, dtype=np.float64) for scores in by_audio.values())._asdict(),
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(file.path, f"is no grid of scores ({error})", "remove it and sweep again") from None
+        found.append(entry)
+        files.append(file)
+    return found, files
+
+
+def flip_rates(run: Path) -> Found:
+    """How many raw answers changed when they were asked again in other batches."""
+    found, files = [], []
+    for path in sorted((run / FLIPS).glob("answerer=*.json")):
+        name = path.relative_to(run).as_posix()
+        data = path.read_bytes()
+        try:
+            content = json.loads(data)
+            compared, changed = int(content["compared"]), int(content["changed"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(name, f"is no count of flips ({error})", "remove it and sweep again") from None
+        share = changed / compared if compared else None
+        found.append({"answerer": _value(path.stem), "compared": compared, "changed": changed, "share": share})
+        files.append(store.InputFile(name, hashlib.sha256(data).hexdigest(), compared))
+    return found, files
+
+
+def _value(level: str) -> str:
+    """What stands behind the `=` of a folder's or file's name."""
+    return unquote(level.partition("=")[2])

@@ -1,0 +1,156 @@
+"""Does the benchmark listen? A family whose answers need no audio cannot be harmed, and passes whatever is heard.
+
+Every family of an answerer is asked about silence too, and judged by the test that compressed audio is judged by. Where
+there is no such cell, raw accuracy is compared with guessing. Knows losses and answers; no method and no files.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy.special import bdtrc
+
+from earmark.engine.arrays import FloatArray, IntArray
+from earmark.engine.design.rule import Rule
+from earmark.engine.errors import InputError, first_few
+from earmark.engine.signoff.families import Families
+from earmark.engine.signoff.pair import Control, Rows
+from earmark.engine.signoff.rules import group_tests
+from earmark.engine.signoff.rules.units import units_of
+
+Hearing = Literal["listens", "not shown", "vacuous", "text", "guesses", "constant", "no control", "unknown"]
+DEAF: tuple[Hearing, ...] = ("vacuous", "text", "guesses", "constant")  # nothing can be approved on their word
+MOSTLY_TEXT = 2 / 3  # of a family's answers are the same without any sound
+CONSTANT = 0.95  # of its raw answers are one and the same
+
+WORDS: Mapping[Hearing, str] = {
+    "listens": "silence would be rejected",
+    "not shown": "not shown to listen: silence is not rejected",
+    "vacuous": "vacuous: silence would pass the same test",
+    "text": "answered from the text: most answers are the same without any sound",
+    "guesses": "not shown to be better than guessing",
+    "constant": "one answer to nearly everything",
+    "no control": "no silence control; better than guessing",
+    "unknown": "no silence control, and the number of options is not known",
+}
+
+
+class FamilyHearing(NamedTuple):
+    """What is known of one family of an answerer, whatever the method."""
+
+    family: str
+    n: int
+    recordings: int
+    raw_accuracy: float | None  # over rows that raw audio has an answer to
+    chance: float | None  # mean of 1 / options; None where they are not recorded of most rows
+    p_guessing: float | None  # of so many right answers or more by guessing; None without options
+    silence_accuracy: float | None
+    silence_same: float | None  # share of rows with the same answer without any sound
+    silence_p: float | None  # of the test that compressed audio has to pass; small: silence would pass
+    silence_lower: float | None  # bound of silence's excess
+    hearing: Hearing
+
+    @property
+    def words(self) -> str:
+        """The verdict with its figures."""
+        chance = "chance unknown" if self.chance is None else f"chance {self.chance:.0%}"
+        right = "no raw answer" if self.raw_accuracy is None else f"{self.raw_accuracy:.0%} right on raw audio"
+        return f"'{self.family}' ({right}, {chance}) is {WORDS[self.hearing]}"
+
+
+def listen(control: Control, rows: Rows, families: Families, rule: Rule) -> list[FamilyHearing]:
+    """Every family of a partition; silence is judged at the first tolerance."""
+    members = [np.flatnonzero(families.code == f) for f in range(len(families.names))]
+    tested: list[tuple[float | None, float | None]] = [(None, None)] * len(members)
+    if control.silence is not None and rule.name == "certified":
+        groups = [
+            group_tests.group_test(units_of(group, rows.source, rows.place, rule), control.silence[:, None])
+            for group in members
+        ]
+        p = group_tests.p_values(groups, rule.tolerances[0], rule.look_alpha)
+        lower = group_tests.lower_bounds(groups, rule.look_alpha)
+        tested = [(float(p_of[0]), float(of[0])) for p_of, of in zip(p, lower, strict=True)]
+    return [
+        _family(control, rows, name, group, of_silence, rule)
+        for name, group, of_silence in zip(families.names, members, tested, strict=True)
+    ]
+
+
+def _family(
+    control: Control, rows: Rows, name: str, group: IntArray, of_silence: tuple[float | None, float | None], rule: Rule
+) -> FamilyHearing:
+    loss = control.raw_loss[group]
+    known = loss[~np.isnan(loss)]
+    accuracy = float(1 - known.mean()) if len(known) else None
+    options = control.options[group]
+    told = ~np.isnan(options)
+    chance = float((1 / options[told]).mean()) if 2 * told.sum() > len(group) else None
+    tried = loss[told & ~np.isnan(loss)]
+    p_guessing = None if chance is None or not len(tried) else _p_guessing(tried, chance)
+    silence = None if control.silence is None else control.silence[group]
+    same = None if control.same is None else float(control.same[group].mean())
+    p, lower = of_silence
+    return FamilyHearing(
+        family=name,
+        n=len(group),
+        recordings=len(np.unique(rows.source[group])),
+        raw_accuracy=accuracy,
+        chance=chance,
+        p_guessing=p_guessing,
+        silence_accuracy=None
+        if silence is None or accuracy is None
+        else accuracy - float(silence[~np.isnan(loss)].mean()),
+        silence_same=same,
+        silence_p=p,
+        silence_lower=lower,
+        hearing=_hearing(p, lower, same, p_guessing, _is_constant(control, group), rule) if len(known) else "unknown",
+    )
+
+
+def _hearing(
+    p: float | None, lower: float | None, same: float | None, p_guessing: float | None, constant: bool, rule: Rule
+) -> Hearing:
+    guesses = p_guessing is not None and p_guessing > rule.look_alpha
+    if p is not None and p <= rule.look_alpha:
+        return "vacuous"
+    if same is not None and same >= MOSTLY_TEXT:
+        return "text"
+    if constant:
+        return "constant"
+    if guesses:
+        return "guesses"
+    if lower is not None:
+        return "listens" if lower > rule.tolerances[0] else "not shown"
+    return "unknown" if p_guessing is None else "no control"
+
+
+def _p_guessing(loss: FloatArray, chance: float) -> float:
+    """P(as many right by guessing): exact where all rows have as many options, an upper bound where they differ."""
+    right = int((loss < 0.5).sum())
+    return 1.0 if right == 0 else float(bdtrc(right - 1, len(loss), chance))
+
+
+def _is_constant(control: Control, group: IntArray) -> bool:
+    """One raw answer nearly everywhere, where the right answers are not."""
+    answers = [answer for answer in control.answers.take(group).to_pylist() if answer is not None]
+    right = [answer for answer in control.right_answers.take(group).to_pylist() if answer is not None]
+    if len(answers) < len(group) / 2 or not right:
+        return False
+    return _commonest(answers) >= CONSTANT and _commonest(right) < CONSTANT
+
+
+def _commonest(values: Sequence[str]) -> float:
+    return Counter(values).most_common(1)[0][1] / len(values)
+
+
+def check_allowed(
+    allowed: Sequence[str], hearing: Mapping[tuple[str, str], Mapping[str, Sequence[FamilyHearing]]]
+) -> None:
+    """Refuse a declaration for a family that no partition has."""
+    known = {of.family for by_partition in hearing.values() for families in by_partition.values() for of in families}
+    for family in allowed:
+        if family not in known:
+            raise InputError(
+                f"allow-vacuous {family}", "is no family of the run", f"choose from {first_few(sorted(known))}"
+            )

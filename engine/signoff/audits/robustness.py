@@ -1,0 +1,109 @@
+"""Robustness audits (SPEC 5, 8): wrong family labels, a coarser partition, another answerer.
+
+Knows curves, families and observed excess; no files.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from earmark.engine.design.keys import ANCHOR
+from earmark.engine.signoff.excess import Observed, worst_family
+from earmark.engine.signoff.families import Families, coarsened
+from earmark.engine.signoff.pair import Curve, CurveKey
+from earmark.kernels.statistics.noise import Labels, bottlenecks, noisy_labels
+
+NOISE_RATE, NOISE_DRAWS = 0.2, 100
+_NO_DAMAGE = 1e-12
+
+
+def label_noise(curve: Curve, families: Families, observed: Observed, labels: Labels | None) -> list[dict[str, Any]]:
+    """How often the worst family stays the worst when a fifth of the labels are replaced by other families'."""
+    if labels is None:
+        return []
+    budgets = np.flatnonzero(curve.budgets < 1)
+    found = bottlenecks(labels, curve.difference[:, budgets])
+    kept = (found == observed.family[:, budgets].argmax(axis=0)).mean(axis=0)
+    return [
+        {
+            "budget": float(curve.budgets[b]),
+            "rate": NOISE_RATE,
+            "draws": NOISE_DRAWS,
+            "bottleneck": worst_family(observed.family[:, b], families),
+            "preserved": float(share),
+        }
+        for b, share in zip(budgets, kept, strict=True)
+    ]
+
+
+def noisy(families: Families, seed: int) -> Labels | None:
+    """The noisy labels that every curve under this partition is tried with; None where there is one family."""
+    if len(families.names) < 2:
+        return None
+    return noisy_labels(families.code, len(families.names), rate=NOISE_RATE, draws=NOISE_DRAWS, seed=seed)
+
+
+def coarsening(curve: Curve, families: Families, observed: Observed) -> list[dict[str, Any]]:
+    """The hidden damage that is left, and the share destroyed, when families are merged into two balanced groups."""
+    if len(families.names) < 3:
+        return []
+    groups = coarsened(families)
+    sums = observed.family * families.size[:, None]
+    coarse = np.stack([sums[list(group)].sum(axis=0) / families.size[list(group)].sum() for group in groups])
+    average = observed.average
+    fine_damage, coarse_damage = observed.worst - average, coarse.max(axis=0) - average
+    return [
+        {
+            "budget": float(curve.budgets[b]),
+            "groups": [[families.names[f] for f in group] for group in groups],
+            "hidden_damage_fine": float(fine_damage[b]),
+            "hidden_damage_coarse": float(coarse_damage[b]),
+            "share_destroyed": float(1 - coarse_damage[b] / fine_damage[b]) if fine_damage[b] > _NO_DAMAGE else None,
+        }
+        for b in np.flatnonzero(curve.budgets < 1)
+    ]
+
+
+def architecture_gap(curves: Sequence[Curve]) -> list[dict[str, Any]]:
+    """Difference of mean loss between answerers on the same rows, per pair of answerers and kind of interface."""
+    by_key = {curve.key: curve for curve in curves if curve.key.stream == ANCHOR}
+    answerers = sorted({key.answerer for key in by_key})
+    entries = []
+    for first, second in combinations(answerers, 2):
+        cells: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for key, curve in by_key.items():
+            other = by_key.get(key._replace(answerer=second))
+            if key.answerer == first and other is not None:
+                for interface, cell in _gaps(key, curve, other):
+                    cells[interface].append(cell)
+        for interface, found in sorted(cells.items()):
+            gaps = [cell["gap"] for cell in found]
+            entries.append(
+                {
+                    "answerers": [first, second],
+                    "corpus": curves[0].key.corpus,
+                    "interface": interface,
+                    "cells": found,
+                    "mean": float(np.mean(gaps)),
+                    "sd": float(np.std(gaps, ddof=1)) if len(gaps) > 1 else None,
+                }
+            )
+    return entries
+
+
+def _gaps(key: CurveKey, curve: Curve, other: Curve) -> list[tuple[str, dict[str, Any]]]:
+    """(interface, cell) at every budget that both ran."""
+    gaps = []
+    for b, budget in enumerate(curve.budgets):
+        same = np.flatnonzero(other.budgets == budget)
+        if not len(same) or (budget == 1 and (curve.implied or other.implied)):
+            continue
+        o = int(same[0])
+        clean = curve.kept[b] is not None and curve.kept[b] == other.kept[o]
+        gap = float(other.loss[o] - curve.loss[b])
+        cell = {"method": key.method, "seed": key.seed, "budget": float(budget), "gap": gap}
+        gaps.append(("clean" if clean else "native", cell))
+    return gaps

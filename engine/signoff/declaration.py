@@ -1,0 +1,117 @@
+"""What was declared before the first answer, and what is done now: every difference, in a sentence.
+
+A rule that was changed after outcomes were seen, or outcomes of another plan, carry no guarantee. Knows plan.json, the
+rule and the hashes that cells carry; no outcomes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
+
+from earmark.engine.design.keys import CellKey
+from earmark.engine.design.rule import Rule
+from earmark.engine.errors import InputError
+from earmark.engine.outcomes.plan_file import PlanFile
+from earmark.engine.signoff.judged_partitions import QUERY_FAMILY, Partitions
+from earmark.engine.signoff.rules.group_tests import family_minimum
+
+_FREE = ("max_error_rate", "reference_answerer")  # count as harm, or describe
+_DESCRIBE = ("replicates", "seed")  # under the certified rule; the paper's decides by them
+_CALLED = {"name": "rule"}
+
+
+class Declared(NamedTuple):
+    """Whether a run has a plan, and in what the sign-off departs from it."""
+
+    plan: str | None  # its hash; None: nothing was declared beforehand
+    differences: tuple[str, ...]
+
+
+def compare(
+    plan: PlanFile | None,
+    rule: Rule,
+    partitions: Partitions,
+    plans: Mapping[CellKey, str | None],
+    rows: Mapping[str, int],
+) -> Declared:
+    """`partitions` are those that are judged, `plans` the hash that each cell carries, `rows` how many a corpus has."""
+    if plan is None:
+        gone = ["The cells were written under a plan.json that is not here: nobody can tell what was declared."]
+        return Declared(None, tuple(gone if any(plans.values()) else []))
+    differences = [*_rule(plan, rule, partitions.names), *_labels(plan, partitions), *_cells(plan, rule, plans)]
+    corpus = plan.corpus
+    if rows.get(corpus.name, 0) != corpus.examples:
+        differences.append(
+            f"The plan declared {corpus.examples:,} rows of {corpus.name}, and there are {rows.get(corpus.name, 0):,}."
+        )
+    return Declared(plan.sha256, tuple(differences))
+
+
+def _labels(plan: PlanFile, partitions: Partitions) -> list[str]:
+    """Partitions whose families are others now."""
+    labels = partitions.hashes(plan.corpus.name)
+    return [
+        f"Families of partition '{name}' are not those that the plan declared."
+        for name in partitions.names
+        if name in plan.labels and labels.get(name) != plan.labels[name]
+    ]
+
+
+def _cells(plan: PlanFile, rule: Rule, plans: Mapping[CellKey, str | None]) -> list[str]:
+    """Cells of another plan, and raw and silent ones that are gone; a compressed one that is missing ends a walk."""
+    found = []
+    foreign = sorted(str(key) for key, of in plans.items() if of != plan.sha256)
+    if foreign:
+        found.append(
+            f"{len(foreign)} of {len(plans)} cells were not written under this plan.json ({foreign[0]}): "
+            "it was changed afterwards, or they are of another run."
+        )
+    begun = {key.answerer for key in plans}
+    levels = [level for level in plan.steps if not level.permuted and (rule.name == "paper" or not level.compressed)]
+    wanted = [
+        key for a in plan.answerers if a in begun for of in levels for key in of.keys(a, plan.corpus.name).values()
+    ]
+    gone = [str(key) for key in wanted if key not in plans]
+    if gone:
+        found.append(f"{len(gone)} cells that the plan declared are not here ({gone[0]}).")
+    return found
+
+
+def _rule(plan: PlanFile, rule: Rule, partitions: Sequence[str]) -> list[str]:
+    declared = declared_rule(plan)
+    free = (*_FREE, *_DESCRIBE) if rule.name == "certified" == declared.name else _FREE
+    names = [field.name for field in fields(Rule) if field.name not in (*free, "partitions")]
+    pairs = [(name, _value(declared, name), _value(rule, name)) for name in names]
+    pairs.append(("partitions", list(plan.partitions) or [QUERY_FAMILY], list(partitions)))
+    return [
+        f"The plan declared {_CALLED.get(name, name)} = {_shown(before)}, and this is signed off with {_shown(now)}."
+        for name, before, now in pairs
+        if before != now
+    ]
+
+
+def _value(rule: Rule, name: str) -> Any:
+    value = getattr(rule, name)
+    if name == "min_family" and value == family_minimum(replace(rule, min_family=None)):
+        value = None  # what follows from the rest
+    return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return "nothing" if value in (None, [], {}) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def declared_rule(plan: PlanFile) -> Rule:
+    """The rule of a plan, as an object."""
+    known = {field.name for field in fields(Rule)}
+    content = dict(plan.rule)
+    unknown = sorted(content.keys() - known)
+    if unknown:
+        raise InputError(plan.path, f"declares {', '.join(unknown)}, which no rule has", "restore the file")
+    try:
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        return Rule(**values)
+    except (TypeError, ValueError, InputError) as error:
+        raise InputError(plan.path, f"declares a rule that cannot be ({error})", "restore the file") from None

@@ -1,0 +1,107 @@
+"""Which partitions of the rows are certified, from `partitions.parquet` or the rows' own query_family.
+
+Knows the partitions file and the ids of the rows; no outcomes.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from earmark.engine.design.rule import Rule
+from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes import store
+from earmark.engine.outcomes.plan_file import labels_hash
+from earmark.engine.signoff.families import Families, families_of
+from earmark.engine.signoff.pair import Rows
+from earmark.engine.signoff.rules.group_tests import family_minimum
+
+QUERY_FAMILY = "query_family"
+
+
+class Partitions:
+    """The declared partitions of a run."""
+
+    def __init__(self, run: Path, wanted: Sequence[str]) -> None:
+        read = store.read_partitions(run)
+        self._table: pa.Table | None = None
+        self.inputs: tuple[store.InputFile, ...] = ()
+        in_file: list[str] = []
+        if read is not None:
+            self._table, file = read
+            self.inputs = (file,)
+            in_file = store.partition_names(self._table)
+        known = list(dict.fromkeys([*in_file, QUERY_FAMILY]))
+        for name in wanted:
+            if name not in known:
+                raise InputError(f"partition {name}", "there is no such partition", f"choose from {', '.join(known)}")
+        self.names = tuple(dict.fromkeys(wanted)) or tuple(in_file) or (QUERY_FAMILY,)
+        self._labels_seen: set[str] = set()
+        self._declared = self.names != (QUERY_FAMILY,)  # else the rows' own labels, as they happen to be
+
+    def of(self, rows: Rows, rule: Rule) -> dict[str, Families]:
+        """The families of these rows under every partition."""
+        names = [name for name in self.names if self._exists(name, rows.corpus)]
+        if not names:
+            raise InputError(
+                f"partition {', '.join(self.names)}", f"has no label in corpus '{rows.corpus}'", "choose another one"
+            )
+        labels = {name: self._labels(name, rows) for name in names}
+        self._labels_seen.update(*labels.values())
+        recordings = None if rule.clustering == "ignore" or rule.name == "paper" else rows.source
+        found = {
+            name: families_of(of_name, rule.parents, family_minimum(rule), recordings)
+            for name, of_name in labels.items()
+        }
+        if self._declared and all(len(families.names) == 1 for families in found.values()):
+            name, families = next(iter(found.items()))
+            raise InputError(
+                f"partition {name}",
+                f"has one family only ('{families.names[0]}') in corpus '{rows.corpus}', so no family can be the worst",
+                "declare a finer partition",
+            )
+        return found
+
+    def hashes(self, corpus: str) -> dict[str, str]:
+        """Of the labels of a corpus, by partition of the file."""
+        if self._table is None:
+            return {}
+        table = self._table.filter(pc.equal(self._table["corpus"], corpus))
+        ids = table["sample_id"].to_pylist()
+        names = [name for name in self.names if name in table.column_names]
+        return {name: labels_hash(dict(zip(ids, table[name].to_pylist(), strict=True))) for name in names}
+
+    def check_parents(self, parents: Mapping[str, str]) -> None:
+        """Refuse a parent declared for a family that no certified partition has."""
+        known = self._labels_seen | set(parents.values())
+        for family in parents:
+            if family not in known:
+                raise InputError(f"parent {family}", "is declared for no family of the run", "mend the name")
+
+    def _exists(self, name: str, corpus: str) -> bool:
+        """A column that is null for a whole corpus is another corpus's partition."""
+        if self._table is None or name not in self._table.column_names:
+            return True
+        of_corpus = self._table.filter(pc.equal(self._table["corpus"], corpus))[name]
+        return len(of_corpus) == 0 or of_corpus.null_count < len(of_corpus)
+
+    def _labels(self, name: str, rows: Rows) -> Sequence[str]:
+        if self._table is None or name not in self._table.column_names:
+            return rows.query_family
+        table = self._table.filter(pc.equal(self._table["corpus"], rows.corpus))
+        position = pc.index_in(rows.sample_id, value_set=table["sample_id"].combine_chunks())
+        if position.null_count:
+            ids = rows.sample_id.filter(pc.is_null(position)).to_pylist()
+            raise InputError(
+                store.PARTITIONS,
+                f"lacks {len(ids)} samples of corpus '{rows.corpus}' (sample_id {first_few(ids)})",
+                "give every sample of the run a row",
+            )
+        labels = table[name].combine_chunks().take(position)
+        if labels.null_count:
+            ids = rows.sample_id.filter(pc.is_null(labels)).to_pylist()
+            raise InputError(
+                store.PARTITIONS, f"column {name} is null for sample_id {first_few(ids)}", "label every sample"
+            )
+        return labels.to_pylist()  # type: ignore[no-any-return]

@@ -1,0 +1,525 @@
+"""Cells of a run become curves of paired differences: compressed loss minus raw loss, row by row, budget by budget.
+
+This is where ids are matched, the reference is chosen, and failed rows are charged. Knows nothing of families'
+statistics; what follows works on the arrays made here.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from earmark.engine.arrays import BoolArray, FloatArray, IntArray
+from earmark.engine.design.keys import ANCHOR, NOT_ASKED, OK, TOO_SHORT, UNCOMPRESSED, CellKey, is_naive
+from earmark.engine.design.rule import Rule
+from earmark.engine.errors import InputError, UncertifiableError, first_few
+from earmark.engine.outcomes import store
+from earmark.engine.outcomes.plan_file import PlanFile
+from earmark.engine.signoff import order, sources
+
+SELF_FULL = "self_full"  # the method's own budget 1 as the reference (SPEC 8)
+Progress = Callable[[str, int, int], None]  # what, done, total
+
+
+class CurveKey(NamedTuple):
+    """One method under one answerer: what a verdict is about, together with a partition."""
+
+    answerer: str
+    corpus: str
+    method: str
+    seed: int
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The paired outcomes of one method at B ascending budgets, over n rows."""
+
+    key: CurveKey
+    reference: str  # "uncompressed" or "self_full"
+    budgets: FloatArray  # (B,) the last one is 1.0
+    implied: bool  # budget 1.0 was not run: keeping everything is the raw audio
+    difference: FloatArray  # (n, B) compressed loss minus raw loss, on a grid on which every sum is exact
+    raw_loss: float
+    loss: FloatArray  # (B,) mean compressed loss
+    tokens: FloatArray  # (B,) mean audio tokens, NaN where unknown
+    consistency: FloatArray  # (B,) share of rows with the raw answer, NaN where unknown
+    kept: tuple[str | None, ...]  # (B,) one hash of all kept chunks, None where unknown
+    missing: tuple[float, ...] = ()  # budgets that were declared and have no cell
+    copies: FloatArray | None = None  # (B,) share of rows that keep all of raw audio, NaN where unknown
+    silent: FloatArray | None = None  # (B,) share of rows with the answer to silence, NaN where unknown
+    probability: npt.NDArray[np.float32] | None = None  # (n, B) rise of 1 - exp(-nll), None where nll is not known
+    kept_chunks: tuple[pa.Array | None, ...] = ()  # (B,) lists of chunks per row, None where unknown
+    chunks: IntArray | None = None  # (n,) how many there were, None where unknown
+
+    def is_raw(self, b: int) -> bool:
+        """Whether the budget is the reference itself: nothing was compared there, the difference is 0 by definition."""
+        return bool(self.budgets[b] == 1.0) and (self.implied or self.reference == SELF_FULL)
+
+    def kept_share(self, b: int) -> FloatArray | None:
+        """(n,) share of each clip's chunks that was kept, the budget where a row does not say; None where none does."""
+        lists = self.kept_chunks[b] if self.kept_chunks else None
+        if lists is None or self.chunks is None:
+            return None
+        kept = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        share: FloatArray = np.where(kept > 0, kept / np.maximum(self.chunks, 1), self.budgets[b])
+        return share
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows that curves share: everything about a sample that no method changes. Ordered by sample_id."""
+
+    corpus: str
+    sample_id: pa.Array
+    source: IntArray  # (n,) codes of the recordings
+    query_family: tuple[str, ...]
+    place: IntArray  # (n,) of each row in the constant order
+
+    @classmethod
+    def of(cls, corpus: str, sample_id: pa.Array, source_id: pa.Array, query_family: Sequence[str]) -> "Rows":
+        """Rows with these names."""
+        encoded = pc.dictionary_encode(source_id)
+        codes = encoded.indices.to_numpy().astype(np.int64)
+        place = order.places(source_id.to_pylist(), sample_id.to_pylist())
+        return cls(corpus, sample_id, codes, tuple(query_family), place)
+
+    @property
+    def n_sources(self) -> int:
+        return int(self.source.max()) + 1
+
+
+class CellErrors(NamedTuple):
+    """The rows of one cell that have no answer."""
+
+    key: CellKey
+    rows: int
+    errors: int  # that were asked and failed
+    not_asked: int  # because their raw row failed
+    too_short: int  # of which too little was kept to be heard
+    first: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What raw audio and silence show of an answerer, whatever the method: does it listen at all?"""
+
+    raw_loss: FloatArray  # (n,) NaN where raw failed
+    options: FloatArray  # (n,) answers to choose from, NaN where unknown
+    answers: pa.Array  # (n,) raw answers
+    right_answers: pa.Array  # (n,)
+    silence: FloatArray | None = None  # (n,) rise of the loss on silence, 0 where either failed; None: no such cell
+    same: BoolArray | None = None  # (n,) whether silence got the raw answer; None where answers are not known
+
+
+class Paired(NamedTuple):
+    """Everything the estimators need from the files."""
+
+    groups: tuple[tuple[Rows, tuple[Curve, ...]], ...]  # curves with the same rows stand together
+    inputs: tuple[store.InputFile, ...]
+    errors: tuple[CellErrors, ...]
+    controls: Mapping[tuple[str, str], Control]  # by answerer and corpus
+    suspects: tuple[sources.Suspect, ...]  # columns that may name recordings, and do not count as such
+    plans: Mapping[CellKey, str | None]  # the hash of the plan that each cell was made under
+    unlike: tuple[str, ...]  # methods whose own full budgets stand in for raw audio, and differ
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """A reference cell, ordered by sample_id."""
+
+    name: str
+    cell: store.Cell
+    loss: FloatArray
+    tokens: float
+
+
+def pair(run: Path, rule: Rule, progress: Progress, plan: PlanFile | None = None) -> Paired:
+    """Read every cell of the run and pair it with its raw reference; `plan` says which budgets there should be."""
+    cells = store.find_cells(run)
+    inputs: list[store.InputFile] = []
+    errors: list[CellErrors] = []
+    plans: dict[CellKey, str | None] = {}
+    read = 0
+
+    def load(key: CellKey) -> store.Cell:
+        nonlocal read
+        cell = store.read_cell(run, key, cells[key])
+        read += 1
+        progress("reading cells", read, len(cells))
+        inputs.extend(cell.files)
+        errors.extend(_errors(cell, rule))
+        plans[key] = cell.plan
+        return cell
+
+    curves: dict[str, tuple[Rows, list[Curve]]] = {}
+    controls: dict[tuple[str, str], Control] = {}
+    suspects: list[sources.Suspect] = []
+    unlike: list[str] = []
+    for (answerer, corpus), keys in _by_answerer_and_corpus(cells).items():
+        raws = {key.stream: _raw(UNCOMPRESSED, load(key), rule) for key in _references(keys)}
+        silence = next((load(key) for key in _controls(keys)), None)
+        base: _Raw | None = raws.get(ANCHOR)  # what rows and families are told by
+        rows: Rows | None = None
+        for curve_key, budgets in _anchors_first(_curves(keys)).items():
+            loaded = {budget: load(key) for budget, key in budgets.items()}
+            raw = _reference_of(curve_key, raws, loaded, rule)
+            base = base or raw
+            if rows is None:
+                found = sources.of_cell(base.cell, cells[base.cell.key], rule.source)
+                suspects += found.suspects
+                families = base.cell.query_family.to_pylist()
+                rows = Rows.of(corpus, base.cell.sample_id, found.source_id, families)
+                controls[answerer, corpus] = _control(base.cell, silence)
+            naive = is_naive(curve_key.stream)
+            _check_same_samples(raw.cell, base.cell, naive=naive)
+            if raw.name == SELF_FULL and not naive and not np.array_equal(raw.loss, base.loss):
+                unlike.append(
+                    f"{answerer}/{corpus}: {curve_key.method}'s own budget 1.0 has other answers than that of "
+                    f"{base.cell.key.method}: which of them is raw audio is not known."
+                )
+            loaded = _without_copy_of_raw(raw, loaded)
+            group = curves.setdefault(_fingerprint(rows), (rows, []))
+            group[1].append(_curve(curve_key, raw, loaded, silence, rule, _missing(curve_key, loaded, plan)))
+        if rows is None:
+            raise InputError(
+                f"cells/answerer={answerer}/corpus={corpus}",
+                "holds no cell of a compression method",
+                "add at least one beside raw audio",
+            )
+    return Paired(
+        tuple((rows, tuple(of_rows)) for rows, of_rows in curves.values()),
+        tuple(sorted(inputs)),
+        tuple(errors),
+        controls,
+        tuple(suspects),
+        plans,
+        tuple(dict.fromkeys(unlike)),
+    )
+
+
+# Keys ------------------------------------------------------------------------------------------------------
+
+
+def _by_answerer_and_corpus(cells: Mapping[CellKey, object]) -> dict[tuple[str, str], list[CellKey]]:
+    grouped: dict[tuple[str, str], list[CellKey]] = {}
+    for key in cells:
+        grouped.setdefault((key.answerer, key.corpus), []).append(key)
+    return grouped
+
+
+def _references(keys: list[CellKey]) -> list[CellKey]:
+    """The uncompressed cell of each stream; two of them would make the baseline a matter of choice."""
+    references = [key for key in keys if key.is_reference]
+    for stream in {key.stream for key in references}:
+        same = [key for key in references if key.stream == stream]
+        if len(same) > 1:
+            raise InputError(same[1], f"a second raw reference beside {same[0]}", "keep one uncompressed cell")
+    return references
+
+
+def _controls(keys: list[CellKey]) -> list[CellKey]:
+    """The silence cell, where there is one; two of them would make the control a matter of choice."""
+    controls = [key for key in keys if key.is_control]
+    if len(controls) > 1:
+        raise InputError(controls[1], f"a second silence control beside {controls[0]}", "keep one")
+    return controls
+
+
+def _anchors_first(curves: dict[CurveKey, dict[float, CellKey]]) -> dict[CurveKey, dict[float, CellKey]]:
+    """Curves of the questions' own stream before permuted and naive ones, which are told by them."""
+    return dict(sorted(curves.items(), key=lambda item: (item[0].stream != ANCHOR, item[0])))
+
+
+def _curves(keys: list[CellKey]) -> dict[CurveKey, dict[float, CellKey]]:
+    curves: dict[CurveKey, dict[float, CellKey]] = {}
+    for key in keys:
+        if not (key.is_reference or key.is_control):
+            curve = CurveKey(key.answerer, key.corpus, key.method, key.seed, key.stream)
+            curves.setdefault(curve, {})[key.budget] = key
+    return curves
+
+
+def _cell_key(curve: CurveKey, budget: float) -> CellKey:
+    return CellKey(curve.answerer, curve.corpus, curve.method, curve.seed, curve.stream, budget)
+
+
+# The reference ---------------------------------------------------------------------------------------------
+
+
+def _reference_of(key: CurveKey, raws: dict[str, _Raw], loaded: Mapping[float, store.Cell], rule: Rule) -> _Raw:
+    """The raw cell of the stream, else of the anchor, else the method's own budget 1 (`self_full`), there or here.
+
+    A naive stream puts other questions to the answerer: it can only be compared with raw audio under the same ones.
+    """
+    own_full = f"{key.method} {key.seed}"  # no stream is called like that
+    raw = raws.get(key.stream)
+    if raw is None and not is_naive(key.stream):
+        raw = raws.get(ANCHOR) or raws.get(own_full)
+    if raw is not None:
+        return raw
+    if 1.0 not in loaded:
+        where = f"/stream={key.stream}" if is_naive(key.stream) else ""
+        raise InputError(
+            _cell_key(key, min(loaded)),
+            "has no raw reference" + (" of its own, and the anchor's is of other questions" if where else ""),
+            f"add method={UNCOMPRESSED}{where}/budget=1.0 or the method's own budget=1.0",
+        )
+    raw = _raw(SELF_FULL, loaded[1.0], rule)
+    if key.stream == ANCHOR:
+        raws[own_full] = raw
+    return raw
+
+
+def _without_copy_of_raw(raw: _Raw, loaded: dict[float, store.Cell]) -> dict[float, store.Cell]:
+    """A method's own budget 1 beside a raw reference must be raw audio: left out if it is, refused if it is not."""
+    full = loaded.get(1.0)
+    if full is None or full is raw.cell:
+        return loaded
+    if not full.sample_id.equals(raw.cell.sample_id):
+        _refuse_unpaired(full.key, full.sample_id, raw.cell.sample_id, str(raw.cell.key))
+    differs = ~((full.loss == raw.cell.loss) | (np.isnan(full.loss) & np.isnan(raw.cell.loss)))
+    if differs.any():
+        ids = full.sample_id.filter(pa.array(differs)).to_pylist()
+        raise InputError(
+            full.key,
+            f"keeps everything, and yet differs from {raw.cell.key} in {int(differs.sum())} rows "
+            f"(sample_id {first_few(ids)})",
+            "budget 1 is raw audio: remove the cell, or write it as the budget that it keeps",
+        )
+    return {budget: cell for budget, cell in loaded.items() if budget < 1}
+
+
+def _control(raw: store.Cell, silence: store.Cell | None) -> Control:
+    loss = np.where(raw.ok, raw.loss, np.nan)
+    if silence is None:
+        return Control(loss, raw.n_options, raw.predicted_label, raw.correct_label)
+    _check_same_samples(silence, raw, naive=False)
+    both = raw.ok & silence.ok
+    unknown = raw.predicted_label.null_count == len(raw) or silence.predicted_label.null_count == len(raw)
+    return Control(
+        loss,
+        raw.n_options,
+        raw.predicted_label,
+        raw.correct_label,
+        np.where(both, silence.loss - raw.loss, 0.0),
+        None if unknown else _same_answers(silence, raw),
+    )
+
+
+def _raw(name: str, cell: store.Cell, rule: Rule) -> _Raw:
+    return _Raw(name, cell, _loss(cell, rule, failed=0.0), _mean_known(cell.tokens))
+
+
+def _loss(cell: store.Cell, rule: Rule, failed: float) -> FloatArray:
+    """The declared loss per row; a failed row gets the value that counts against the compressor."""
+    if rule.loss == "zero-one":
+        return np.where(cell.ok, cell.loss, failed)
+    unknown = np.isnan(cell.nll)
+    if unknown.any():
+        ids = cell.sample_id.filter(pa.array(unknown)).to_pylist()
+        raise InputError(
+            cell.files[0].path,
+            f"column nll is missing or null in {int(unknown.sum())} rows (sample_id {first_few(ids)})",
+            "--loss nll needs it in every row; use --loss zero-one",
+        )
+    return cell.nll
+
+
+# Pairing ---------------------------------------------------------------------------------------------------
+
+
+def _missing(key: CurveKey, loaded: Collection[float], plan: PlanFile | None) -> tuple[float, ...]:
+    """Budgets that a plan declares for an anchor and that have no cell."""
+    if plan is None or key.answerer not in plan.answerers or key.corpus != plan.corpus.name:
+        return ()
+    if key.stream != ANCHOR or (key.method, key.seed, ANCHOR) not in plan.arms:
+        return ()
+    return tuple(budget for budget in plan.budgets if budget not in loaded)
+
+
+def _curve(
+    key: CurveKey,
+    raw: _Raw,
+    loaded: Mapping[float, store.Cell],
+    silence: store.Cell | None,
+    rule: Rule,
+    missing: tuple[float, ...],
+) -> Curve:
+    naive = is_naive(key.stream)
+    cells = dict(sorted(loaded.items()))
+    implied = 1.0 not in cells
+    for cell in cells.values():
+        _check_same_samples(cell, raw.cell, naive=naive)
+    if implied:
+        cells[1.0] = raw.cell
+    columns = [_column(cell, raw, None if naive else silence, rule) for cell in cells.values()]
+    probability = [column.probability for column in columns if column.probability is not None]
+    every = _kept_chunks(raw.cell)
+    return Curve(
+        key=key,
+        reference=raw.name,
+        budgets=np.array(list(cells)),
+        implied=implied,
+        difference=_on_grid(np.stack([column.difference for column in columns], axis=1)),
+        raw_loss=float(raw.loss.mean()),
+        loss=np.array([column.loss for column in columns]),
+        tokens=np.array([column.tokens for column in columns]),
+        consistency=np.array([column.consistency for column in columns]),
+        kept=tuple(_kept(cell) for cell in cells.values()),
+        missing=missing,
+        copies=np.array([column.copies for column in columns]),
+        silent=np.array([column.silent for column in columns]),
+        probability=np.stack(probability, axis=1) if len(probability) == len(columns) else None,
+        kept_chunks=tuple(_kept_chunks(cell) for cell in cells.values()),
+        chunks=None if every is None else every.value_lengths().fill_null(0).to_numpy().astype(np.int64),
+    )
+
+
+class _JoinedColumn(NamedTuple):
+    """What a cell says beside its raw reference; shares are NaN where they are not known."""
+
+    difference: FloatArray  # (n,)
+    loss: float
+    tokens: float
+    consistency: float
+    copies: float
+    silent: float
+    probability: npt.NDArray[np.float32] | None
+
+
+def _column(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule) -> _JoinedColumn:
+    """A row without an answer on either side is harm: raw taken as right, compressed as wrong."""
+    both = cell.ok & raw.cell.ok
+    loss = raw.loss if cell is raw.cell else np.where(both, _loss(cell, rule, failed=1.0), 1.0)
+    difference = np.zeros_like(loss) if cell is raw.cell else np.where(both, loss - raw.loss, 1.0)
+    known = not (np.isnan(cell.nll[both]).any() or np.isnan(raw.cell.nll[both]).any())
+    return _JoinedColumn(
+        difference,
+        float(loss.mean()),
+        _mean_known(cell.tokens),
+        _consistency(cell, raw.cell),
+        _copies(cell, raw.cell),
+        float("nan") if silence is None else _consistency(cell, silence),
+        np.where(both, np.exp(-raw.cell.nll) - np.exp(-cell.nll), difference).astype(np.float32) if known else None,
+    )
+
+
+def _on_grid(difference: FloatArray) -> FloatArray:
+    """Round to a power-of-two grid so fine that resampled sums stay exact in float64, in any order of addition."""
+    largest = max(1.0, float(np.abs(difference).max()))
+    spare_bits = 8  # whole sources may be drawn, which makes a resample longer than the sample
+    bits = 52 - spare_bits - int(np.ceil(np.log2(len(difference) * largest)))
+    return np.asarray(np.round(difference * 2.0**bits) / 2.0**bits)
+
+
+def _check_same_samples(cell: store.Cell, raw: store.Cell, *, naive: bool) -> None:
+    """The same ids, and the same source, family and right answer per id."""
+    if cell is raw:
+        return
+    if not cell.sample_id.equals(raw.sample_id):
+        _refuse_unpaired(cell.key, cell.sample_id, raw.sample_id, str(raw.key))
+    columns = ["source_id", "query_family"] + ([] if naive else ["correct_label"])  # naive asks another question
+    for column in columns:
+        ours, theirs = getattr(cell, column), getattr(raw, column)
+        if ours.equals(theirs):
+            continue
+        differs = np.asarray(pc.fill_null(pc.not_equal(ours, theirs), False))
+        if differs.any():
+            ids = cell.sample_id.filter(pa.array(differs)).to_pylist()
+            raise InputError(
+                cell.files[0].path,
+                f"column {column} differs from the raw reference's in {int(differs.sum())} rows "
+                f"(sample_id {first_few(ids)})",
+                "the two runs were not made from the same questions: mixed references cannot be paired",
+            )
+
+
+def _refuse_unpaired(key: CellKey, ours: pa.Array, theirs: pa.Array, other: str) -> None:
+    extra = ours.filter(pc.invert(pc.is_in(ours, theirs))).to_pylist()
+    lacking = theirs.filter(pc.invert(pc.is_in(theirs, ours))).to_pylist()
+    found = [
+        f"{len(ids)} unpaired ids {what} (sample_id {first_few(ids)})"
+        for ids, what in ((lacking, f"of {other} are missing here"), (extra, f"are not in {other}"))
+        if ids
+    ]
+    raise InputError(key, " and ".join(found), "evaluate both on the same samples")
+
+
+def _fingerprint(rows: Rows) -> str:
+    names = "\x1f".join([rows.corpus, *rows.sample_id.to_pylist(), *rows.query_family])
+    return hashlib.sha256(names.encode() + rows.source.tobytes()).hexdigest()
+
+
+# What else a cell tells -------------------------------------------------------------------------------------
+
+
+def _mean_known(values: FloatArray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _consistency(cell: store.Cell, other: store.Cell) -> float:
+    """Share of rows with the other's answer; no answer counts as an answer of its own, a failed row as another one."""
+    if cell.predicted_label.null_count == len(cell) or other.predicted_label.null_count == len(other):
+        return float("nan")
+    return 1.0 if cell is other else float(_same_answers(cell, other).mean())
+
+
+def _same_answers(cell: store.Cell, other: store.Cell) -> BoolArray:
+    ours, theirs = cell.predicted_label, other.predicted_label
+    both_none = pc.and_(pc.is_null(ours), pc.is_null(theirs))
+    same = np.asarray(pc.fill_null(pc.equal(ours, theirs), False)) | np.asarray(both_none)
+    return np.asarray(same & cell.ok & other.ok)
+
+
+def _copies(cell: store.Cell, raw: store.Cell) -> float:
+    """Share of rows that keep just what raw audio is."""
+    if cell.kept_hash.null_count == len(cell) or raw.kept_hash.null_count == len(raw):
+        return float("nan")
+    return float(np.asarray(pc.fill_null(pc.equal(cell.kept_hash, raw.kept_hash), False)).mean())
+
+
+def _kept(cell: store.Cell) -> str | None:
+    if cell.kept_hash.null_count:
+        return None
+    return hashlib.sha256("\x1f".join(cell.kept_hash.to_pylist()).encode()).hexdigest()
+
+
+def _kept_chunks(cell: store.Cell) -> pa.Array | None:
+    return None if cell.kept_chunks.null_count == len(cell) else cell.kept_chunks
+
+
+def _errors(cell: store.Cell, rule: Rule) -> list[CellErrors]:
+    """The rows of a cell without an answer; refuses a cell in which more of those asked failed than was declared."""
+    mask = pa.array(~cell.ok)
+    ids, status = cell.sample_id.filter(mask).to_pylist(), cell.status.filter(mask).to_pylist()
+    if not ids:
+        return []
+    if rule.loss == "nll":
+        raise UncertifiableError(
+            cell.files[0].path,
+            f"{len(ids)} rows without an answer have no nll",
+            "run them again, or use --loss zero-one",
+        )
+    not_asked, too_short = (sum(of.startswith(mark) for of in status) for mark in (NOT_ASKED, TOO_SHORT))
+    failed = [f"{i}: {s}" for i, s in zip(ids, status, strict=True) if not s.startswith((NOT_ASKED, TOO_SHORT))]
+    asked = len(cell) - not_asked
+    if len(failed) > rule.max_error_rate * asked + 1e-9:
+        share = math.ceil(1e4 * len(failed) / asked) / 1e4  # rounded up, so that declaring it is enough
+        raise UncertifiableError(
+            cell.files[0].path,
+            f"{len(failed)} of {asked} rows that were asked have a status other than '{OK}' ({first_few(failed)})",
+            f"run them again, or declare --max-error-rate {share:g} and count them as harm"
+            if share < 1
+            else "run it again",
+        )
+    first = tuple(f"{i}: {s}" for i, s in zip(ids[:3], status[:3], strict=True))
+    return [CellErrors(cell.key, len(cell), len(failed), not_asked, too_short, first)]

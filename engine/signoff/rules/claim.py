@@ -1,0 +1,382 @@
+"""The one guarantee: what may be shipped on these outcomes, with one bounded chance of being wrong in any of it.
+
+Candidates are alternatives, so alpha is divided among them; partitions and training seeds are conjunctions, which must
+all hold and cost nothing. Only the first tolerance is claimed. What the tests show may still be withheld: where another
+rule was declared, where families do not listen, where not all rows are in. Knows verdicts of tests; no files.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from earmark.engine.design.rule import Rule
+from earmark.engine.errors import InputError
+from earmark.engine.signoff.audits.listening import DEAF, FamilyHearing
+from earmark.engine.signoff.excess import Observed
+from earmark.engine.signoff.families import Families
+from earmark.engine.signoff.pair import Curve, CurveKey
+from earmark.engine.signoff.rules import certified, routing
+from earmark.engine.signoff.rules.certified import Levels, Tested
+from earmark.engine.signoff.rules.judgement import Failure, Policy
+from earmark.engine.signoff.rules.routing import AlphaShares
+
+BASELINES = ("uniform", "random")  # no candidates, unless they are declared or alone
+
+
+class CandidateCurve(NamedTuple):
+    """A method in one of its seeds, under one answerer."""
+
+    answerer: str
+    corpus: str
+    method: str
+    seed: int
+
+
+class Candidate(NamedTuple):
+    """What may be shipped: a method under one answerer, all of its seeds or one."""
+
+    name: str
+    answerer: str
+    corpus: str
+    method: str
+    seeds: tuple[int, ...]
+
+
+class Shipped(NamedTuple):
+    """What a candidate is approved for: a budget for everything, or a budget for each family."""
+
+    candidate: str
+    kind: str  # "budget" or "routing"
+    budget: float | None
+    retained: float
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateStop:
+    """Where a candidate's walk stopped, and in which of its curves and partitions."""
+
+    seed: int
+    partition: str | None
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What the tests show of one candidate."""
+
+    candidate: Candidate
+    budget: float | None  # the smallest that passes with every larger one; None: none below 1 does
+    retained: float | None  # mean share of audio there
+    stop: CandidateStop | None
+    policy: Policy | None  # that routing finds, whether it is claimed or not; None where there is one family
+    partition: str | None  # by whose families it routes
+    deaf: tuple[FamilyHearing, ...]  # families that no approval can rest on
+    would_be_deaf: frozenset[str] = frozenset()  # all families that do not listen
+
+
+class Judged(NamedTuple):
+    """A curve under a partition, as the claim looks at it."""
+
+    curve: Curve
+    partition: str
+    families: Families
+    observed: Observed
+    tested: Tested
+
+
+def candidates(declared: Sequence[str], arms: Collection[CandidateCurve]) -> tuple[Candidate, ...]:
+    """The declared candidates, or every method but the baselines; InputError for a name that nothing has.
+
+    A name is METHOD, ANSWERER/METHOD or ANSWERER/CORPUS/METHOD, each with @SEED for one seed of it alone.
+    """
+    seeds: dict[tuple[str, str, str], list[int]] = {}
+    for arm in sorted(arms):
+        seeds.setdefault(arm[:3], []).append(arm.seed)
+    several = len({key[:2] for key in seeds}) > 1
+    if not declared:
+        chosen = [key for key in seeds if key[2] not in BASELINES] or list(seeds)
+        return tuple(Candidate(_name(key, several), *key, tuple(seeds[key])) for key in chosen)
+    found: dict[tuple[tuple[str, str, str], tuple[int, ...]], Candidate] = {}
+    for wanted in declared:
+        matching = [(key, which) for key, of in seeds.items() for name, which in _names(key, of) if name == wanted]
+        if not matching:
+            known = ", ".join(dict.fromkeys(key[2] for key in seeds))
+            raise InputError(f"candidate {wanted}", "is no method of the run", f"choose from {known}")
+        for key, which in matching:
+            name = _name(key, several) + ("" if which == tuple(seeds[key]) else f"@{which[0]}")
+            found.setdefault((key, which), Candidate(name, *key, which))
+    return tuple(found.values())
+
+
+def _name(key: tuple[str, str, str], several: bool) -> str:
+    return "/".join(key) if several else key[2]
+
+
+def _names(key: tuple[str, str, str], seeds: Sequence[int]) -> list[tuple[str, tuple[int, ...]]]:
+    """What a method may be called, with the seeds that each name means."""
+    answerer, corpus, method = key
+    names = (method, f"{answerer}/{method}", f"{answerer}/{corpus}/{method}")
+    return [
+        *((name, tuple(seeds)) for name in names),
+        *((f"{name}@{seed}", (seed,)) for name in names for seed in seeds),
+    ]
+
+
+def levels(rule: Rule, k: int) -> Levels:
+    """What each test may spend; alternatives multiply, and so do the two kinds of claim where both are made."""
+    each = rule.look_alpha / k / (2 if rule.claim == "both" else 1)
+    return Levels(rule.look_alpha, each if rule.claim in ("budget", "both") else None, each)
+
+
+# Deciding ----------------------------------------------------------------------------------------------------
+
+
+def decide(
+    candidate: Candidate,
+    judged: Sequence[Judged],
+    hearing: Mapping[str, Sequence[FamilyHearing]],
+    rule: Rule,
+    at: Levels,
+) -> Decided:
+    """What the tests show of a candidate; `judged` are its curves under every partition, `hearing` is by partition."""
+    budget, retained, stop = None, None, None
+    if at.budget is not None:
+        stop = _stop(candidate, judged, rule, at.budget)
+        budget = _smallest(judged, stop)
+        retained = None if budget is None else _retained(judged, budget)
+    routable = [one for one in judged if one.tested.claimed_routing is not None]
+    policy = _policy(candidate, routable, rule)
+    partition = routable[0].partition if routable else None
+    routed = policy if rule.claim in ("routing", "both") else None
+    unheard = frozenset(f.family for one in hearing.values() for f in one if f.hearing in DEAF)
+    deaf = _deaf(budget, dict.fromkeys(one.partition for one in judged), partition, routed, hearing, rule)
+    return Decided(candidate, budget, retained, stop, policy, partition, deaf, unheard)
+
+
+def _policy(candidate: Candidate, judged: Sequence[Judged], rule: Rule) -> Policy | None:
+    """A budget for every family at which all seeds pass."""
+    if {one.curve.key.seed for one in judged} != set(candidate.seeds) or len(judged[0].families.names) < 2:
+        return None
+    budgets = sorted(set.intersection(*(set(one.curve.budgets.tolist()) for one in judged)))
+    barrier = max((stop.failure.budget for stop in _budgets_of_others(judged)), default=0.0)
+    barrier = max([barrier, *(budget for one in judged for budget in one.curve.missing)])
+    p, kept = [], []
+    for one in judged:
+        assert one.tested.claimed_routing is not None, "only these were chosen"
+        at = [one.curve.budgets.tolist().index(budget) for budget in budgets]
+        tested = np.where(certified.is_raw(one.curve), 0.0, one.tested.claimed_routing.p)[:, at]
+        p.append(np.where(np.array(budgets) > barrier, tested, 1.0))
+        kept.append(certified.mean_kept(one.curve, one.families)[:, at])
+    split = [one.tested.claimed_routing.shares for one in judged if one.tested.claimed_routing is not None]
+    least = AlphaShares(min(of.each for of in split), np.logical_and.reduce([of.tested for of in split]))
+    families = judged[0].families
+    return routing.policy(np.max(p, axis=0), budgets, np.mean(kept, axis=0), families, rule.tolerances[0], least)
+
+
+def _stop(candidate: Candidate, judged: Sequence[Judged], rule: Rule, level: float) -> CandidateStop | None:
+    """The largest budget at which any curve fails under any partition; None where all pass to the end."""
+    missing = [seed for seed in candidate.seeds if seed not in {one.curve.key.seed for one in judged}]
+    if missing:
+        return CandidateStop(missing[0], None, certified.absent(1.0, f"seed {missing[0]}"))
+    stops = [*_budgets_of_others(judged)]
+    for one in judged:
+        assert one.tested.claimed is not None, "a candidate's curves are tested at the claim's level"
+        p = np.where(certified.is_raw(one.curve), 0.0, one.tested.claimed)
+        way = certified.walk(p, one.curve, level)
+        found = certified.failure(
+            way, p, one.curve, one.families, one.observed, one.tested.groups, rule.tolerances[0], level, rule
+        )
+        if found is not None:
+            stops.append(CandidateStop(one.curve.key.seed, None if found.missing else one.partition, found))
+    return max(stops, key=lambda stop: (stop.failure.budget, stop.failure.p), default=None)
+
+
+def _budgets_of_others(judged: Sequence[Judged]) -> list[CandidateStop]:
+    """Budgets that one seed of a candidate has and another has not."""
+    every = {budget for one in judged for budget in one.curve.budgets.tolist()}
+    return [
+        CandidateStop(one.curve.key.seed, None, certified.absent(max(lacking), f"seed {one.curve.key.seed}"))
+        for one in judged
+        if (lacking := every - set(one.curve.budgets.tolist()))
+    ]
+
+
+def _smallest(judged: Sequence[Judged], stop: CandidateStop | None) -> float | None:
+    """The smallest budget above a stop."""
+    above = 0.0 if stop is None else stop.failure.budget
+    return min((b for one in judged for b in one.curve.budgets.tolist() if above < b < 1), default=None)
+
+
+def _retained(judged: Sequence[Judged], budget: float) -> float:
+    """Mean share of a clip's chunks at a budget, over seeds."""
+    shares = []
+    for one in judged:
+        b = one.curve.budgets.tolist().index(budget)
+        share = one.curve.kept_share(b)
+        shares.append(budget if share is None else float(share.mean()))
+    return float(np.mean(shares))
+
+
+def _deaf(
+    budget: float | None,
+    partitions: Iterable[str],
+    routed_by: str | None,
+    policy: Policy | None,
+    hearing: Mapping[str, Sequence[FamilyHearing]],
+    rule: Rule,
+) -> tuple[FamilyHearing, ...]:
+    """Families that do not listen and on whose word something would be approved."""
+    routed = {route.family for route in policy.families if route.budget < 1} if policy else set()
+    by_name: dict[str, FamilyHearing] = {}
+    for partition in partitions:
+        for family in hearing.get(partition, ()):
+            decides = budget is not None or (partition == routed_by and family.family in routed)
+            if decides and family.hearing in DEAF and family.family not in rule.allow_vacuous:
+                by_name.setdefault(family.family, family)
+    return tuple(by_name.values())
+
+
+def shipped(decided: Decided, rule: Rule) -> list[Shipped]:
+    """What is approved of a candidate, unless it rests on families that do not listen."""
+    if decided.deaf:
+        return []
+    found = []
+    if decided.budget is not None and decided.retained is not None:
+        found.append(Shipped(decided.candidate.name, "budget", decided.budget, decided.retained))
+    policy = decided.policy
+    if rule.claim != "budget" and policy is not None and any(route.budget < 1 for route in policy.families):
+        found.append(Shipped(decided.candidate.name, "routing", None, policy.retained))
+    return found
+
+
+def curve_keys(candidates: Sequence[Candidate], stream: str) -> set[CurveKey]:
+    """The curves that a claim is about."""
+    return {CurveKey(c.answerer, c.corpus, c.method, seed, stream) for c in candidates for seed in c.seeds}
+
+
+def corrected(
+    curve: Curve, families: Families, observed: Observed, tested: Tested, rule: Rule, at: Levels
+) -> dict[str, Any] | None:
+    """A curve's own walk at the claim's level and first tolerance; None where it is no part of a claim of a budget."""
+    if at.budget is None or tested.claimed is None:
+        return None
+    p = np.where(certified.is_raw(curve), 0.0, tested.claimed)
+    way = certified.walk(p, curve, at.budget)
+    tolerance = rule.tolerances[0]
+    stopped = certified.failure(way, p, curve, families, observed, tested.groups, tolerance, at.budget, rule)
+    return {
+        "tolerance": tolerance,
+        "level": at.budget,
+        "budget": min(curve.budgets[way.passes].tolist(), default=None),
+        "first_failure": stopped,
+    }
+
+
+def by_verdicts(
+    candidate: Candidate,
+    results: Sequence[Mapping[str, Any]],
+    hearing: Mapping[str, Sequence[FamilyHearing]],
+    rule: Rule,
+) -> Decided:
+    """The same of the paper's rule, without a guarantee: the smallest budget that all of its verdicts approve."""
+    tolerance = rule.tolerances[0]
+    mine = [
+        result
+        for result in results
+        if (result["answerer"], result["corpus"], result["method"]) == candidate[1:4]
+        and result["seed"] in candidate.seeds
+    ]
+    approved: set[float] | None = None
+    for result in mine:
+        ours = {
+            entry["budget"]
+            for entry in result["budgets"]
+            if entry["budget"] < 1
+            and any(d["tolerance"] == tolerance and d["decision"] == "approve" for d in entry["decisions"])
+        }
+        approved = ours if approved is None else approved & ours
+    budget = min(approved, default=None) if approved and {r["seed"] for r in mine} == set(candidate.seeds) else None
+    deaf = _deaf(budget, dict.fromkeys(result["partition"] for result in mine), None, None, hearing, rule)
+    return Decided(candidate, budget, budget, None, None, None, deaf)
+
+
+# Words -------------------------------------------------------------------------------------------------------
+
+
+def entry(
+    decided: Sequence[Decided], rule: Rule, at: Levels, withheld: Sequence[str], guaranteed: bool
+) -> dict[str, Any]:
+    """The `claim` of the certificate; `withheld` says why nothing is approved whatever the tests show."""
+    approved = [each for one in decided for each in shipped(one, rule)]
+    return {
+        "kind": rule.claim,
+        "tolerance": rule.tolerances[0],
+        "tolerance_average": rule.average_tolerance(rule.tolerances[0]),
+        "guaranteed": guaranteed,
+        "alpha": rule.look_alpha,
+        "k": len(decided),
+        "declared": bool(rule.candidates),
+        "level": at.budget,
+        "routing_level": at.routing if rule.claim in ("routing", "both") else None,
+        "candidates": [_candidate(one, rule, at) for one in decided],
+        "approved": [] if withheld else [each._asdict() for each in approved],
+        "withheld": list(withheld),
+        "not_made": [] if withheld else [_not_made(one) for one in decided if _would_route(one, rule)],
+    }
+
+
+def _candidate(decided: Decided, rule: Rule, at: Levels) -> dict[str, Any]:
+    stop = decided.stop
+    return {
+        **decided.candidate._asdict(),
+        "budget": decided.budget,
+        "retained": decided.retained,
+        "reason": _reason(decided, rule, at),
+        "stopped": None if stop is None else {"seed": stop.seed, "partition": stop.partition, **stop.failure._asdict()},
+        "policy": None if decided.policy is None else _policy_entry(decided.policy, decided.partition),
+        "deaf": [family.family for family in decided.deaf],
+    }
+
+
+def _policy_entry(policy: Policy, partition: str | None) -> dict[str, Any]:
+    return {"partition": partition} | policy._asdict() | {"families": [route._asdict() for route in policy.families]}
+
+
+def _reason(decided: Decided, rule: Rule, at: Levels) -> str:
+    if decided.deaf:
+        return "; ".join(family.words for family in decided.deaf)
+    if decided.budget is not None:
+        if rule.name == "paper":
+            return f"every verdict approves {decided.budget:g}; no guarantee over the search for it"
+        return f"every family passes at {decided.budget:g} and every larger budget, at level {at.budget:.2g}"
+    if at.budget is None:
+        if decided.policy is None:
+            return "there is one family only, or a seed has no outcomes: nothing can be routed"
+        reached = decided.policy is not None and any(route.budget < 1 for route in decided.policy.families)
+        return "every family passes at its own budget" if reached else "no family passes at a budget below 1"
+    if decided.stop is None:
+        paper = rule.name == "paper"
+        return "no budget is approved in every seed and partition" if paper else "no budget below 1 was evaluated"
+    where = f" ({decided.stop.partition})" if decided.stop.partition else ""
+    return f"at {decided.stop.failure.budget:g}, {decided.stop.failure.reason}{where}"
+
+
+def _would_route(decided: Decided, rule: Rule) -> bool:
+    """Whether routing, had it been claimed, would approve what the walk refuses."""
+    policy = decided.policy
+    if rule.claim != "budget" or rule.tests_average(rule.tolerances[0]) or decided.budget is not None or policy is None:
+        return False
+    routed = [route.family for route in policy.families if route.budget < 1]
+    return bool(routed) and not set(routed) & set(decided.would_be_deaf)
+
+
+def _not_made(decided: Decided) -> dict[str, Any]:
+    assert decided.policy is not None, "it would route"
+    return {
+        "candidate": decided.candidate.name,
+        "kind": "routing",
+        "retained": decided.policy.retained,
+        "declare": 'claim = "routing" beforehand, and certify new rows alone',
+    }

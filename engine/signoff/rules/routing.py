@@ -1,0 +1,67 @@
+"""The routing policy: every family at its own budget, or on raw audio, safe as a whole with confidence 1 - alpha.
+
+Each of m families walks its own budgets from the largest down at alpha / m. An unsafe policy needs a family that
+passed its first unsafe budget, which happens with probability at most alpha / m in each: alpha in all, whatever
+depends on what. Families that cannot pass at such a share spend none of it and go to raw audio. The policy claims
+every family's tolerance, and with it the same tolerance for their mixture. Knows p-values, no outcomes and no files.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from earmark.engine.arrays import BoolArray, FloatArray
+from earmark.engine.signoff.families import Families
+from earmark.engine.signoff.rules.judgement import Policy, Route
+
+
+class AlphaShares(NamedTuple):
+    """How alpha is split: equally among the families that can pass at what they get."""
+
+    each: float
+    tested: BoolArray  # (F,)
+
+
+def shares(alpha: float, units: Sequence[int], fewest: Callable[[int, float], int]) -> AlphaShares:
+    """The most families that can all be tested at an equal share, the ones with most to spare; by sizes alone.
+
+    `units` are the independent units of each family, `fewest(f, level)` what family f needs to pass at a level.
+    """
+    for m in range(len(units), 0, -1):
+        able = np.array([n >= fewest(f, alpha / m) for f, n in enumerate(units)])
+        if able.sum() >= m:
+            spare = [n / fewest(f, alpha / m) for f, n in enumerate(units)]
+            chosen = np.zeros(len(units), dtype=np.bool_)
+            chosen[sorted(range(len(units)), key=lambda f: (-spare[f], f))[:m]] = True
+            return AlphaShares(alpha / m, chosen)
+    return AlphaShares(alpha, np.zeros(len(units), dtype=np.bool_))
+
+
+def policy(
+    p: FloatArray, budgets: Sequence[float], kept: FloatArray, families: Families, tolerance: float, split: AlphaShares
+) -> Policy:
+    """Every family at the smallest budget that its walk reaches; p (F, B) of tests at `split.each`.
+
+    `kept` (F, B) is the mean share of a clip's chunks that was kept.
+    """
+    routes = [
+        _route(name, int(n), p[f] if split.tested[f] else None, budgets, split.each)
+        for f, (name, n) in enumerate(zip(families.names, families.size, strict=True))
+    ]
+    retained = [1.0 if r.budget == 1 else kept[f, list(budgets).index(r.budget)] for f, r in enumerate(routes)]
+    return Policy(tolerance, split.each, float(np.average(retained, weights=families.size)), routes)
+
+
+def _route(family: str, n: int, p: FloatArray | None, budgets: Sequence[float], alpha: float) -> Route:
+    """Down to the last budget that passes with all larger ones; budgets ascend."""
+    route, worst = Route(family, n, 1.0, None, p is not None), 0.0
+    if p is None:
+        return route
+    for b in reversed(range(len(budgets))):
+        worst = max(worst, float(p[b]))
+        if worst > alpha:
+            break
+        if budgets[b] < 1:
+            route = Route(family, n, float(budgets[b]), worst, True)
+    return route

@@ -1,0 +1,101 @@
+"""A corpus cut into windows: so many recordings in a row, whole sources of them, with everything asked about them.
+
+A window is what is answered in one go, what a kill costs at most, and what shards share out. Opens no recording.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
+
+from earmark.engine.corpus.corpus import Corpus
+from earmark.engine.corpus.example import Audio, Example
+
+
+class Block(NamedTuple):
+    """Examples about the recordings of a few sources, in the order of the corpus."""
+
+    number: int
+    first: int  # place of its first example in the corpus
+    examples: tuple[Example, ...]
+
+
+class Survey(NamedTuple):
+    """What is learnt of a corpus by one look at its tables."""
+
+    examples: int
+    recordings: int
+    sizes: tuple[int, ...]  # examples of each window
+    sha256: str  # of every id, question, option and right answer
+
+    @property
+    def blocks(self) -> int:
+        return len(self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Which windows are ours."""
+
+    index: int  # from 0
+    count: int
+
+    def has(self, block: int) -> bool:
+        return block % self.count == self.index
+
+
+WHOLE = Shard(0, 1)
+
+
+def in_order(corpus: Corpus) -> Iterator[Example]:
+    """One source's recordings together, and one recording's questions, wherever the table has them.
+
+    A corpus without an end that can be held is read as it comes.
+    """
+    examples = corpus.examples
+    if not isinstance(examples, Sequence):
+        yield from examples
+        return
+    of_source: dict[str, int] = {}
+    of_audio: dict[Audio, int] = {}
+    for example in examples:
+        of_source.setdefault(example.source_id, len(of_source))
+        of_audio.setdefault(example.audio, len(of_audio))
+    yield from sorted(examples, key=lambda example: (of_source[example.source_id], of_audio[example.audio]))
+
+
+def blocks(corpus: Corpus, size: int) -> Iterator[Block]:
+    """The corpus, at most `size` recordings at a time, unless one source has more."""
+    held: list[Example] = []
+    number = first = recordings = 0
+    for _, group in groupby(in_order(corpus), key=lambda example: example.source_id):
+        source = list(group)
+        more = _recordings(source)
+        if held and recordings + more > size:
+            yield Block(number, first, tuple(held))
+            number, first, recordings = number + 1, first + len(held), 0
+            held = []
+        held += source
+        recordings += more
+    if held:
+        yield Block(number, first, tuple(held))
+
+
+def _recordings(examples: Sequence[Example]) -> int:
+    return sum(1 for _ in groupby(examples, key=lambda example: example.audio))
+
+
+def survey(corpus: Corpus, size: int) -> Survey:
+    """Count a corpus and take its fingerprint."""
+    digest = hashlib.sha256()
+    recordings = 0
+    sizes = []
+    for block in blocks(corpus, size):
+        sizes.append(len(block.examples))
+        recordings += _recordings(block.examples)
+        for example in block.examples:
+            content = [example.sample_id, example.source_id, example.question, example.choices, example.answer]
+            digest.update(json.dumps(content, ensure_ascii=False).encode())
+    return Survey(sum(sizes), recordings, tuple(sizes), digest.hexdigest())

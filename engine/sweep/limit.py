@@ -1,0 +1,54 @@
+"""A first look at part of the examples: a run folder of its own, marked so that nothing in it is ever approved.
+
+Looking early and stopping where it looks good would break the bound on false approvals: a preview tells whether the
+sweep works and what it will cost, and the verdict waits for all examples.
+"""
+
+import json
+import shutil
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from earmark.engine import files
+from earmark.engine.design.keys import PREVIEW_MARK
+from earmark.engine.outcomes.plan_file import PLAN
+from earmark.engine.outcomes.store import PARTITIONS
+from earmark.engine.sweep.blocks import blocks
+from earmark.engine.sweep.prepare import Prepared
+from earmark.engine.sweep.sweep_folder import SweepFolder
+
+FOLDER = "preview"
+
+
+def make(folder: SweepFolder, prepared: Prepared, first: int) -> Path:
+    """The first windows of every cell as RUN/preview, in place of the preview before; all of them must be done."""
+    out = folder.run / FOLDER
+    shutil.rmtree(out, ignore_errors=True)
+    ids = [
+        example.sample_id
+        for block in islice(blocks(prepared.corpus, prepared.spec.window), first)
+        for example in block.examples
+    ]
+    content = {"examples": len(ids), "of": prepared.survey.examples}
+    files.write_file(out / PREVIEW_MARK, (json.dumps(content) + "\n").encode())
+    for name in (PARTITIONS, PLAN, "selectors"):
+        if (folder.run / name).is_dir():
+            shutil.copytree(folder.run / name, out / name)
+        elif (folder.run / name).exists():
+            shutil.copyfile(folder.run / name, out / name)
+    wanted = pa.array(ids)
+    for asked in prepared.spec.answerers:
+        for step in prepared.steps:
+            for arm, key in step.keys(asked.name, prepared.corpus.name).items():
+                if (folder.run / str(key)).exists():
+                    (part,) = (folder.run / str(key)).glob("*.parquet")
+                    whole = pq.ParquetFile(part).read()
+                    rows = whole.filter(pc.is_in(whole["sample_id"], wanted))
+                else:
+                    rows = folder.rows(asked.name, step, arm, range(first))
+                folder.write_cell(key, rows, out)
+    return out

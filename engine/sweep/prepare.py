@@ -1,0 +1,158 @@
+"""What a sweep needs before its first answer: the corpus in windows, its families, who is asked what, the selectors.
+
+Opens tables and selectors; no recording, and no answerer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from earmark.engine.compressors.loading import load
+from earmark.engine.corpus import partitions
+from earmark.engine.corpus.corpus import Corpus, open_corpus
+from earmark.engine.corpus.partitions import Partition
+from earmark.engine.design.keys import ALL
+from earmark.engine.design.spec import PartitionsSpec, Spec
+from earmark.engine.design.steps import Step, steps_of
+from earmark.engine.errors import InputError
+from earmark.engine.outcomes.plan_file import SCHEMA, PlanFile, labels_hash, rule_content
+from earmark.engine.outcomes.store import PARTITIONS
+from earmark.engine.sweep.blocks import Survey, in_order, survey
+from earmark.engine.sweep.cuts import Selectors
+from earmark.engine.sweep.streams import Question, Streams
+from earmark.engine.sweep.sweep_folder import SweepFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything but answerers and audio."""
+
+    spec: Spec
+    corpus: Corpus
+    survey: Survey
+    steps: tuple[Step, ...]
+    selectors: Selectors
+    streams: Streams
+    family_of: Mapping[str, str]  # by sample: the first partition
+
+
+def _content(
+    spec: Spec, corpus: Corpus, counted: Survey, steps: Sequence[Step], selectors: Selectors
+) -> dict[str, Any]:
+    """What a plan.json says is to be done, without the rule."""
+    return {
+        "schema": SCHEMA,
+        "spec": spec.sha256(),
+        "corpus": {
+            "name": corpus.name,
+            "examples": counted.examples,
+            "recordings": counted.recordings,
+            "windows": counted.blocks,
+            "sha256": counted.sha256,
+        },
+        "window": spec.window,
+        "answerers": [answerer.name for answerer in spec.answerers],
+        "selectors": {
+            f"{method}/{seed}": selector.weights
+            for (method, seed), selector in selectors.items()
+            if selector.weights is not None  # a spec names a place: others may lie there at another time
+        },
+        "levels": [
+            {"name": step.name, "budget": step.budget, "curves": [list(arm) for arm in step.arms]} for step in steps
+        ],
+    }
+
+
+def prepare(spec: Spec, run: Path, shares: int = 1) -> Prepared:
+    """Open what the spec names, and begin its folder or find it begun alike; `shares` is the number of shards."""
+    asked = spec.corpus
+    corpus = open_corpus(Path(asked.path), asked.kind, name=asked.name, allow_outside=asked.allow_outside)
+    selectors = {(m.name, seed): load(m.place(seed), seed) for m in spec.methods for seed in m.seeds}
+    asking = {name for (name, _), selector in selectors.items() if selector.asks}
+    if spec.streams.any and not asking:
+        raise InputError("[streams]", "permutes questions, but no selector reads them", "set all of it to 0")
+    _check_candidates(spec, corpus.name)
+    counted = survey(corpus, spec.window)
+    _check_shares(counted, spec.window, shares)
+    planned = steps_of(spec, asking)
+    content = _content(spec, corpus, counted, planned, selectors)
+    folder = SweepFolder(run)
+    families = _families(spec, corpus, run, folder.check(content, spec))
+    labels = {name: labels_hash(family_of) for name, family_of in families.items()}
+    folder.begin({**content, "labels": labels, "rule": rule_content(spec.rule, list(families))}, spec)
+    first = _Families(next(iter(families.values()), {}))
+    return Prepared(spec, corpus, counted, planned, selectors, _streams(spec, corpus, families), first)
+
+
+def _streams(spec: Spec, corpus: Corpus, families: Mapping[str, Mapping[str, str]]) -> Streams:
+    """Who gets whose question."""
+    within = families[spec.streams.family or next(iter(families))] if families else {}
+    examples = list(in_order(corpus)) if spec.streams.any else []
+    return Streams(
+        [Question.of(e) for e in examples], [within.get(e.sample_id, ALL) for e in examples], spec.streams.seed
+    )
+
+
+def _check_candidates(spec: Spec, corpus: str) -> None:
+    """InputError where [rule] candidates name another corpus: a spec need not say what its own is called."""
+    for candidate in spec.rule.candidates:
+        if candidate not in spec.candidate_names(corpus):
+            what = f"is no method of this spec on the corpus '{corpus}'"
+            raise InputError(f'[rule] candidates "{candidate}"', what, "name a method, or ANSWERER/CORPUS/METHOD")
+
+
+def _check_shares(found: Survey, block: int, shares: int) -> None:
+    """InputError where some shard would have nothing to do."""
+    if shares > found.blocks:
+        smaller = min(found.recordings // shares, block - 1)
+        do = f"set window = {smaller} in [sweep], or use" if smaller else "use"
+        what = f"is more shards than there are windows ({found.blocks}, of {block} recordings each)"
+        raise InputError(f"--shard I/{shares}", what, f"{do} at most {found.blocks}")
+
+
+class _Families(dict[str, str]):
+    """A corpus without any partition has one family."""
+
+    def __missing__(self, sample_id: str) -> str:
+        return ALL
+
+
+def _families(spec: Spec, corpus: Corpus, run: Path, plan: PlanFile | None) -> dict[str, dict[str, str]]:
+    """Family by sample, for every partition; made once and then read from the run folder.
+
+    What `earmark corpus --out` wrote there stays, behind the partitions of the spec.
+    """
+    found = {partition.name: partition for partition in partitions.written(run, corpus)}
+    if plan is None or any(name not in found for name in plan.partitions):
+        made = declared(spec.partitions, corpus)
+        if made:
+            partitions.prepend(run, corpus, made)
+        found = {partition.name: partition for partition in partitions.written(run, corpus)}
+    begun = plan.partitions if plan is not None else ()
+    lost = [name for name in begun if name not in found]
+    if lost:
+        what = f"lacks the partition {lost[0]} that the sweep was begun with"
+        raise InputError(run / PARTITIONS, what, "make it again with `earmark corpus --out`")
+    found = {name: found[name] for name in dict.fromkeys([*begun, *found])}
+    wanted = spec.streams.family
+    if found and wanted is not None and wanted not in found:
+        raise InputError(
+            f'[streams] family = "{wanted}"', "is no partition of this spec", f"choose from {', '.join(found)}"
+        )
+    ids = [example.sample_id for example in corpus.examples] if found else []
+    return {name: dict(zip(ids, partition.families, strict=True)) for name, partition in found.items()}
+
+
+def declared(asked: PartitionsSpec, corpus: Corpus) -> list[Partition]:
+    """The partitions that a spec declares, or those that the corpus brings."""
+    made = [partitions.named(corpus, name) for name in asked.names] or partitions.declared(corpus)
+    if asked.side is not None:
+        made += partitions.side_file(corpus, Path(asked.side))
+    if asked.semantic is not None:
+        from earmark.engine.corpus.semantic import ENCODER, semantic
+
+        encoder: Any = asked.encoder or ENCODER
+        clustered = semantic(corpus, asked.semantic, encoder=encoder, least=asked.min_family, seed=asked.seed)
+        made.append(clustered.partition)
+    return made

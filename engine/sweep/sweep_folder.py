@@ -1,0 +1,202 @@
+"""The files of a sweep under way: its plan, the windows that are done, and the complete cells they become.
+
+    plan.json, spec.toml                                  what was begun; a spec with other outcomes is refused
+    answers/answerer=A/window-00012.jsonl                 results of a window, one for each piece of work
+    pending/answerer=A/anchor-0.4/window-00012.parquet    rows of a window for all cells of a level
+    scores/anchor/window-00012.parquet                    selectors' scores, for all budgets and answerers
+
+Every file appears whole. Knows rows and names; asks nobody anything.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from earmark.engine import files
+from earmark.engine.design import spec as specs
+from earmark.engine.design.keys import OK, CellKey
+from earmark.engine.design.steps import Arm, Step
+from earmark.engine.errors import InputError
+from earmark.engine.outcomes import store
+from earmark.engine.outcomes.plan_file import PLAN, PlanFile, differing, read_plan
+from earmark.engine.outcomes.schema import ROW
+
+SPEC = "spec.toml"
+_DECLARED = ("rule", "labels")  # keys of a plan that decide no outcome
+PENDING_ROW = pa.schema([("method", pa.string()), ("seed", pa.int64()), ("stream", pa.string()), *ROW])
+
+
+class SweepFolder:
+    """A run folder that a sweep fills."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self._failed: dict[CellKey, Mapping[str, str]] = {}  # of raw cells that are complete
+
+    # The plan ----------------------------------------------------------------------------------------------
+
+    def check(self, content: dict[str, Any], spec: specs.Spec) -> PlanFile | None:
+        """The plan as begun, if any; refuses a folder in which something else was begun than `content` says.
+
+        Another [rule] is not something else: it asks nothing again, and the plan goes on to hold the one declared.
+        """
+        begun = self.plan()
+        if begun is not None:
+            differs = [key for key in differing(begun.content, content) if key.partition(".")[0] not in _DECLARED]
+            if differs:
+                what = ", ".join(self._what_differs(differs, spec))
+                raise InputError(
+                    self.run,
+                    f"was begun with another spec or corpus (it differs in {what})",
+                    f"name another folder with --out, or use {self.run / SPEC}",
+                )
+        return begun
+
+    def begin(self, content: dict[str, Any], spec: specs.Spec) -> None:
+        """Write down what is to be done, unless it was begun already; answers without a plan belong to nobody."""
+        if self.check(content, spec) is None:
+            for name in ("pending", "answers", store.CELLS):
+                if (self.run / name).is_dir() and any((self.run / name).iterdir()):
+                    what = f"holds {name}/ and no {PLAN}: nobody can tell what was declared for them"
+                    raise InputError(self.run, what, "name another folder with --out, or restore the plan")
+            files.write_file(self.run / SPEC, spec.text.encode())
+            files.write_file(self.run / PLAN, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+    def _what_differs(self, keys: list[str], spec: specs.Spec) -> list[str]:
+        """The keys of the spec, and of the plan what no key of the spec explains."""
+        try:
+            of_spec = specs.read(self.run / SPEC).differing(spec)
+        except InputError:
+            of_spec = []
+        explained = ("spec", "window", "answerers", "levels") if of_spec else ()
+        return [*of_spec, *(key for key in keys if key not in explained)]
+
+    def plan(self) -> PlanFile | None:
+        """What was begun; None where nothing was."""
+        return read_plan(self.run)
+
+    def planned(self) -> PlanFile:
+        """What was begun; InputError where nothing was."""
+        plan = self.plan()
+        if plan is None:
+            raise InputError(self.run, f"holds no sweep (no {PLAN})", "begin one with `earmark run SPEC.toml`")
+        return plan
+
+    # Windows -----------------------------------------------------------------------------------------------
+
+    def pending(self, answerer: str, step: Step) -> Path:
+        """Where the windows of a level are."""
+        return self.run / "pending" / f"answerer={quote(answerer, safe='')}" / step.name
+
+    def blocks(self, answerer: str, step: Step) -> list[int]:
+        """Those that are done; a level whose cells are complete has none left."""
+        return sorted(int(path.stem[-5:]) for path in self.pending(answerer, step).glob("window-*.parquet"))
+
+    def write_block(self, answerer: str, step: Step, number: int, rows: pa.Table) -> None:
+        """The rows of a window for every cell of a level, a row group each."""
+        each = len(rows) // len(step.arms)
+        self._write(self.pending(answerer, step) / f"window-{number:05d}.parquet", rows, each)
+
+    @contextmanager
+    def answers(self, answerer: str, number: int) -> Iterator[Path]:
+        """A copy of the results of a window, to be added to; it takes their place if nothing is raised meanwhile."""
+        final = self.run / "answers" / f"answerer={quote(answerer, safe='')}" / f"window-{number:05d}.jsonl"
+        with files.staged(self.run) as staging:
+            copy = staging / final.name
+            with suppress(FileNotFoundError):  # the first level, or another process has just completed everything
+                shutil.copyfile(final, copy)
+            yield copy
+            final.parent.mkdir(parents=True, exist_ok=True)
+            copy.replace(final)
+
+    def forget(self, answerer: str) -> None:
+        """Its cells are complete: nobody will ask for its windows and results again."""
+        for kind in ("pending", "answers"):
+            shutil.rmtree(self.run / kind / f"answerer={quote(answerer, safe='')}", ignore_errors=True)
+            with suppress(OSError):  # another answerer's are there, or nothing is
+                (self.run / kind).rmdir()
+
+    def scores(self, phase: str, number: int) -> pa.Table | None:
+        """What selectors said about a window, if they were asked already."""
+        path = self._scores(phase, number)
+        return pq.ParquetFile(path).read(use_threads=False) if path.exists() else None
+
+    def write_scores(self, phase: str, number: int, scores: pa.Table) -> None:
+        """Keep what selectors said."""
+        self._write(self._scores(phase, number), scores, max(1, len(scores)))
+
+    def _scores(self, phase: str, number: int) -> Path:
+        return self.run / "scores" / phase / f"window-{number:05d}.parquet"
+
+    def _write(self, path: Path, table: pa.Table, row_group: int) -> None:
+        with files.staged(self.run) as staging:
+            temporary = staging / path.name
+            pq.write_table(table, temporary, compression="zstd", row_group_size=row_group)
+            files.flush(temporary)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(path)
+
+    # Cells -------------------------------------------------------------------------------------------------
+
+    def has(self, keys: Mapping[Arm, CellKey]) -> bool:
+        """Whether all these cells are complete."""
+        return all((self.run / str(key)).exists() for key in keys.values())
+
+    def complete(self, answerer: str, corpus: str, step: Step, blocks: int) -> bool:
+        """Turn the windows of a level into cells, if all of them are done; whether its cells are complete now."""
+        keys = step.keys(answerer, corpus)
+        if not self.has(keys):
+            if len(self.blocks(answerer, step)) < blocks:
+                return self.has(keys)  # another process may have completed them just now, and removed the windows
+            for arm, key in keys.items():
+                if not (self.run / str(key)).exists():
+                    try:
+                        rows = self.rows(answerer, step, arm, range(blocks))
+                    except FileNotFoundError:  # as above
+                        return self.has(keys)
+                    self.write_cell(key, rows)
+        shutil.rmtree(self.pending(answerer, step), ignore_errors=True)
+        return True
+
+    def rows(self, answerer: str, step: Step, arm: Arm, blocks: Sequence[int]) -> pa.Table:
+        """The rows of a cell in these windows, in the order of the corpus."""
+        folder, place = self.pending(answerer, step), step.arms.index(arm)
+        files = (pq.ParquetFile(folder / f"window-{number:05d}.parquet") for number in blocks)
+        return pa.concat_tables([file.read_row_group(place, use_threads=False) for file in files]).select(ROW.names)
+
+    def write_cell(self, key: CellKey, rows: pa.Table, run: Path | None = None) -> None:
+        """Write a cell of this sweep, here or into another `run`, unless another process has just done it."""
+        into = run or self.run
+        try:
+            store.write_cell(into, key, rows, self.planned().sha256)
+        except InputError:
+            if not (into / str(key)).exists():
+                raise
+
+    def failed(self, answerer: str, corpus: str, step: Step, arm: Arm, number: int) -> Mapping[str, str]:
+        """Status by sample of the rows of a raw reference that failed: those of a window that is done, or of all
+        windows once they have become its cell.
+        """
+        key = arm.key(answerer, corpus, step.budget)
+        if key in self._failed:
+            return self._failed[key]
+        block = self.pending(answerer, step) / f"window-{number:05d}.parquet"
+        try:
+            return _failed(pq.ParquetFile(block).read_row_group(step.arms.index(arm), ["sample_id", "status"]))
+        except FileNotFoundError:  # its windows have become the cell
+            (part,) = (self.run / str(key)).glob("*.parquet")
+            self._failed[key] = _failed(pq.ParquetFile(part).read(["sample_id", "status"], use_threads=False))
+            return self._failed[key]
+
+
+def _failed(rows: pa.Table) -> dict[str, str]:
+    failed = rows.filter(pc.not_equal(rows["status"], OK))
+    return dict(zip(failed["sample_id"].to_pylist(), failed["status"].to_pylist(), strict=True))

@@ -1,0 +1,78 @@
+"""The construction that separates the two frontiers: independent factors, of which each query asks for one.
+
+The audio is (S, U, V): two independent answer factors and side information that nobody asks for. Without tolerance an
+agnostic interface must carry both factors; a conditioned one carries the factor that is asked (Theorem 3.4).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.engine.arrays import FloatArray
+from earmark.engine.theory.tasks import Query, Task, entropy, mutual_information, task, zero_one
+
+CONFIGURATIONS = ((2, 2), (2, 3), (3, 3), (2, 8), (4, 4), (5, 7))
+PRIORS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # how often the first factor is asked
+
+
+class Separation(NamedTuple):
+    """Both frontiers in bits."""
+
+    agnostic: float
+    conditioned: float
+
+
+def construction(first: FloatArray, second: FloatArray, prior: float, side: int = 2) -> Task:
+    """The task, for factors with laws (m1,) and (m2,) and `side` values of side information."""
+    law = np.einsum("i,j->ij", first, second)[None].repeat(side, axis=0) / side
+    _, u, v = np.indices(law.shape)
+    queries = [
+        Query(np.eye(len(values))[factor.ravel()], zero_one(len(values)))
+        for factor, values in ((u, first), (v, second))
+    ]
+    return task(law.ravel(), queries, np.array([prior, 1 - prior]))
+
+
+def closed_form(first: FloatArray, second: FloatArray, prior: float) -> Separation:
+    """H(U) + H(V), and their mean over queries (3.12): log m1 + log m2 for uniform factors."""
+    return Separation(entropy(first) + entropy(second), prior * entropy(first) + (1 - prior) * entropy(second))
+
+
+def enumerated(of: Task) -> Separation:
+    """For certain answers and 0-1 loss: the coarsest lossless interfaces keep apart what the answers do, no more."""
+    right = np.stack([query.posterior.argmax(axis=1) for query in of.queries], axis=1)  # (X, Q)
+    return Separation(
+        mutual_information(of.audio, _classes(right)),
+        sum(float(p) * mutual_information(of.audio, _classes(right[:, [q]])) for q, p in enumerate(of.prior)),
+    )
+
+
+def cheapest_partition(of: Task) -> float:
+    """The least I(X; Z) of all ways to merge audio symbols that keep every answer: every set partition is tried."""
+    right = np.stack([query.posterior.argmax(axis=1) for query in of.queries], axis=1)
+    best = np.inf
+    for blocks in _set_partitions(len(of.audio)):
+        if all(len(np.unique(right[blocks == block], axis=0)) == 1 for block in range(blocks.max() + 1)):
+            best = min(best, mutual_information(of.audio, _classes(blocks[:, None])))
+    return best
+
+
+def _classes(labels: npt.NDArray[np.int64]) -> FloatArray:
+    """The deterministic channel to the distinct rows of labels (X, Q)."""
+    distinct, block = np.unique(labels, axis=0, return_inverse=True)
+    return np.eye(len(distinct))[block.ravel()]
+
+
+def _set_partitions(n: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Every partition of n symbols once, as blocks numbered in order of appearance."""
+
+    def grow(blocks: list[int]) -> Iterator[npt.NDArray[np.int64]]:
+        if len(blocks) == n:
+            yield np.array(blocks)
+            return
+        for block in range(max(blocks, default=-1) + 2):
+            yield from grow([*blocks, block])
+
+    return grow([])

@@ -1,0 +1,147 @@
+"""The paired bootstrap: resampled sums per family and column, exactly multinomial, many replicates at a time.
+
+A replicate draws every unit's count as Poisson(multiplicity * (1 - 3 / sqrt(N))) and tops the total up to N by single
+draws. Given their total, independent Poissons are multinomial, so the result is exactly N draws with replacement.
+A total above N is drawn again. Replicate r is a function of (seed, r) and the units alone: every statistic of a
+replicate comes from one resample, on any number of threads, in any blocks. Knows arrays only.
+"""
+
+import math
+
+import numba
+import numpy as np
+
+from earmark.kernels._jit import jit, parallel_jit
+from earmark.kernels.statistics.collapse import Entries, ResamplingUnits, SumArray
+from earmark.kernels.statistics.draws import below, mix, stream_key, word
+from earmark.kernels.statistics.poisson import poisson_tables
+
+LANES = 64  # replicates side by side, so that compilers can use wide registers
+_COMPARED = 16  # rates up to here are drawn by comparing with thresholds
+_SHRINK_SD = 3.0
+_TOP_UP = np.uint64(0xD1B54A32D192ED03)  # sets the words of top-ups and of repeats apart
+_S32, _S64 = np.uint64(32), np.uint64(64)
+
+
+def resampled_sums(
+    units: ResamplingUnits,
+    entries: Entries,
+    *,
+    seed: int,
+    replicates: int,
+    first: int = 0,
+    into: SumArray | None = None,
+) -> SumArray:
+    """Sums (families, columns + 1, replicates) of replicates first, first + 1, ...; the last column counts rows.
+
+    They are written into the first rows of the table `into` (rows, replicates) where it has their type and enough room:
+    memory that was in use before costs less than memory that was not.
+    """
+    if replicates < 1 or first < 0 or seed < 0:
+        raise ValueError(f"replicates {replicates}, first {first}, seed {seed}: not a range of replicates")
+    n_draws = int(units.multiplicity.sum())
+    rates, kind = np.unique(units.multiplicity, return_inverse=True)
+    shrunk = rates.astype(np.float64) * max(1 - _SHRINK_SD / math.sqrt(n_draws), 0.01)
+    tables = poisson_tables(shrunk, rates <= _COMPARED)
+    unit_of_draw = np.repeat(np.arange(len(units.multiplicity), dtype=np.int32), units.multiplicity)
+    n_families, n_columns = entries.shape
+    n_targets = n_families * (n_columns + 1)
+    if into is None or into.dtype != entries.sum_type or len(into) < n_targets or into.shape[1] != replicates:
+        into = np.empty((n_targets, replicates), entries.sum_type)
+    sums = into[:n_targets]
+    entry_at, target, value, _, _, from_next = entries
+    _resample(kind, tables, unit_of_draw, entry_at, target, value, from_next, seed, first, sums)
+    return sums.reshape(n_families, n_columns + 1, replicates)
+
+
+@parallel_jit
+def _resample(kind, tables, unit_of_draw, entry_at, target, value, from_next, seed, first, sums):
+    n_targets, replicates = sums.shape
+    for block in numba.prange((replicates + LANES - 1) // LANES):
+        begin = block * LANES
+        n_lanes = min(LANES, replicates - begin)
+        counts = _draw(kind, tables, unit_of_draw, seed, first + begin)
+        total = np.zeros((n_targets, LANES), value.dtype)
+        for u in range(len(kind)):
+            count = counts[u]
+            for e in range(entry_at[u], entry_at[u + 1]):
+                amount, into = value[e], total[target[e]]
+                for lane in range(LANES):
+                    into[lane] += amount * count[lane]
+        _add_next_columns(total, from_next)
+        for t in range(n_targets):
+            for lane in range(n_lanes):
+                sums[t, begin + lane] = total[t, lane]
+
+
+@jit
+def _add_next_columns(total, from_next):
+    """Changes from the next column become sums, family by family; the last column counts rows."""
+    n_columns = len(from_next)
+    for at in range(0, len(total), n_columns + 1):
+        for j in range(n_columns - 2, -1, -1):
+            if from_next[j]:
+                into, following = total[at + j], total[at + j + 1]
+                for lane in range(LANES):
+                    into[lane] += following[lane]
+
+
+@jit
+def _draw(kind, tables, unit_of_draw, seed, first):
+    """Counts (units, LANES) of replicates first, first + 1, ..."""
+    n_units, n_draws = len(kind), len(unit_of_draw)
+    counts = np.empty((n_units, LANES), np.float32)  # whole numbers below 2^24
+    drawn = np.zeros(LANES, np.float32)
+    uniform = np.empty(LANES, np.uint32)
+    keys = np.empty(LANES, np.uint64)
+    for lane in range(LANES):
+        keys[lane] = stream_key(seed, first + lane)
+    for u in range(n_units):
+        count, k = counts[u], kind[u]
+        if tables.bits[k] == 0:
+            for lane in range(LANES):
+                uniform[lane] = np.uint32(word(keys[lane], u + 1) >> _S32)
+                count[lane] = np.float32(0)
+            for t in range(tables.threshold_at[k], tables.threshold_at[k + 1]):
+                threshold = tables.thresholds[t]
+                for lane in range(LANES):
+                    count[lane] += np.float32(1) if uniform[lane] >= threshold else np.float32(0)
+        else:
+            for lane in range(LANES):
+                count[lane] = _from_alias(tables, k, word(keys[lane], u + 1))
+        for lane in range(LANES):
+            drawn[lane] += count[lane]
+    for lane in range(LANES):
+        key, total = keys[lane], np.int64(drawn[lane])
+        while total > n_draws:
+            key = mix(key ^ _TOP_UP)
+            total = 0
+            for u in range(n_units):
+                counts[u, lane] = _poisson(tables, kind[u], word(key, u + 1))
+                total += np.int64(counts[u, lane])
+        key = mix(key + _TOP_UP)
+        for i in range(n_draws - total):
+            counts[unit_of_draw[below(word(key, i + 1), n_draws)], lane] += np.float32(1)
+    return counts
+
+
+@jit
+def _poisson(tables, k, bits):
+    """One count from one word: the same as in the lanes."""
+    if tables.bits[k] > 0:
+        return _from_alias(tables, k, bits)
+    uniform = np.uint32(bits >> _S32)
+    count = np.float32(0)
+    for t in range(tables.threshold_at[k], tables.threshold_at[k + 1]):
+        count += np.float32(1) if uniform >= tables.thresholds[t] else np.float32(0)
+    return count
+
+
+@jit
+def _from_alias(tables, k, bits):
+    """The top bits choose a slot, the next 32 whether to stay in it."""
+    wide = np.uint64(tables.bits[k])
+    slot = np.int64(bits >> (_S64 - wide))
+    at = tables.alias_at[k] + slot
+    stays = np.uint32((bits << wide) >> _S32) < tables.stay[at]
+    return np.float32(tables.lowest[k] + (slot if stays else tables.alias[at]))

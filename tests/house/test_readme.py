@@ -1,0 +1,36 @@
+"""The README shows what the commands really print."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_output_in_the_readme_is_the_real_one(tmp_path: Path) -> None:
+    shown = re.search(r"```\n\$ earmark (certify [^\n]*)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert shown, "the README shows a command and its output"
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    command = [sys.executable, "-m", "earmark.cli.main", *shown[1].split()]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout == shown[2]
+
+
+def test_the_example_is_what_its_script_makes(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    subprocess.run([sys.executable, ROOT / "examples" / "make_sounds.py", tmp_path / "sounds"], check=True)
+    committed = sorted(p.relative_to(ROOT / "examples") for p in (ROOT / "examples" / "sounds").rglob("*.parquet"))
+    assert committed == sorted(p.relative_to(tmp_path) for p in (tmp_path / "sounds").rglob("*.parquet"))
+    for path in committed:
+        assert pq.read_table(ROOT / "examples" / path).equals(pq.read_table(tmp_path / path))
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"

@@ -1,0 +1,114 @@
+"""The exported graphs: what they say about themselves, what they take, and that they compute what was trained."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import small_selectors
+from click.testing import CliRunner
+
+from earmark.cli.selector import selector as commands
+from earmark.engine.compressors.chunks.features import FEATURES, WIDTH, chunks_of
+from earmark.engine.compressors.chunks.graph_selector import FEATURES_GRAPH, WAVEFORM_GRAPH, OnnxSelector
+from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES
+from earmark.engine.compressors.chunks.learned import LearnedSelector
+from earmark.engine.compressors.chunks.selector import SelectorInput
+from earmark.engine.compressors.loading import load
+from earmark.engine.errors import InputError
+from earmark.engine.making.export import export
+from earmark.engine.making.graph import OPSET
+
+NOISE = np.random.default_rng(0).normal(0, 0.1, 6 * CHUNK_SAMPLES).astype(np.float32)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("conditioned", [False, True])
+def test_a_graph_says_what_it_is(tmp_path: Path, conditioned: bool) -> None:
+    folder = small_selectors.saved(tmp_path / "selector", conditioned)
+    written = export(folder, tmp_path / "edge")
+    beside = ["card.json", *(["tokenizer.json"] if conditioned else [])]
+    assert sorted(path.name for path in written) == sorted([*beside, FEATURES_GRAPH, WAVEFORM_GRAPH])
+    for name in beside:
+        assert sha256(tmp_path / "edge" / name) == sha256(folder / name)
+    for name, reads, width in ((FEATURES_GRAPH, "features", WIDTH), (WAVEFORM_GRAPH, "chunks", CHUNK_SAMPLES)):
+        model = onnx.load(tmp_path / "edge" / name)
+        onnx.checker.check_model(model, full_check=True)
+        said = {entry.key: entry.value for entry in model.metadata_props}
+        assert said["earmark.selector"] == sha256(folder / "selector.safetensors")
+        assert said["earmark.tokenizer"] == (sha256(folder / "tokenizer.json") if conditioned else "")
+        assert (said["earmark.features"], said["earmark.reads"]) == (FEATURES, reads)
+        assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
+        shapes = {
+            entry.name: [size.dim_param or size.dim_value for size in entry.type.tensor_type.shape.dim]
+            for entry in [*model.graph.input, *model.graph.output]
+        }
+        expected = {reads: ["batch", "chunks", width], "place": ["batch", "chunks"], "scores": ["batch", "chunks"]}
+        if conditioned:
+            expected |= {"tokens": ["batch", "tokens"], "token_mask": ["batch", "tokens"]}
+        assert shapes == expected
+
+
+def test_onnxruntime_alone_takes_any_number_of_clips_and_chunks(tmp_path: Path) -> None:
+    """What a device without this package does: chunks and places in, scores out."""
+    folder = small_selectors.saved(tmp_path, pos_scale=0.5)
+    export(folder)
+    session = onnxruntime.InferenceSession(folder / WAVEFORM_GRAPH, providers=["CPUExecutionProvider"])
+    chunks = NOISE.reshape(6, CHUNK_SAMPLES)
+    (expected,) = LearnedSelector.load(folder).scores([SelectorInput("", NOISE)])
+    place = (np.arange(6) / 5).astype(np.float32)
+    for batch, length in ((1, 6), (6, 1), (2, 3)):
+        feed = {"chunks": chunks.reshape(batch, length, -1), "place": place.reshape(batch, length)}
+        (scores,) = session.run(None, feed)
+        assert scores.shape == (batch, length)
+        np.testing.assert_allclose(scores.reshape(-1), expected, atol=1e-4)
+
+
+def test_the_card_and_the_folder_stay_as_they_are(tmp_path: Path) -> None:
+    folder = small_selectors.saved(tmp_path, conditioned=True)
+    before = {path.name: sha256(path) for path in folder.iterdir()}
+    export(folder)
+    assert {name: sha256(folder / name) for name in before} == before
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*before, FEATURES_GRAPH, WAVEFORM_GRAPH])
+
+
+def test_the_same_selector_gives_the_same_bytes(tmp_path: Path) -> None:
+    folder = small_selectors.saved(tmp_path / "selector")
+    for name in ("one", "other"):
+        export(folder, tmp_path / name)
+    for name in (FEATURES_GRAPH, WAVEFORM_GRAPH):
+        assert sha256(tmp_path / "one" / name) == sha256(tmp_path / "other" / name)
+
+
+def test_a_selector_has_many_names(tmp_path: Path) -> None:
+    folder = small_selectors.saved(tmp_path)
+    export(folder)
+    clip = [SelectorInput("a", NOISE)]
+    expected = load(str(folder)).scores(clip)[0]
+    for graph in (FEATURES_GRAPH, WAVEFORM_GRAPH):
+        opened = load(str(folder / graph), threads=2)
+        assert isinstance(opened, OnnxSelector)
+        np.testing.assert_allclose(opened.scores(clip)[0], expected, atol=1e-4)
+    for name in ("uniform", "random", "energy"):
+        assert len(load(name, seed=3).scores(clip)[0]) == len(chunks_of(NOISE))
+    with pytest.raises(InputError, match="selector loudest: there is no such selector"):
+        load("loudest")
+
+
+def test_the_command_writes_both_graphs_and_says_how_large_they_are(tmp_path: Path) -> None:
+    folder = small_selectors.saved(tmp_path / "selector")
+    done = CliRunner().invoke(commands, ["export", str(folder), "--out", str(tmp_path / "edge")])
+    assert done.exit_code == 0, done.output
+    assert [line.split()[-1] for line in done.output.splitlines()] == [
+        str(tmp_path / "edge" / name) for name in (FEATURES_GRAPH, WAVEFORM_GRAPH, "card.json")
+    ]
+    assert "MB" in done.output
+    assert json.loads((tmp_path / "edge" / "card.json").read_text())["features"] == FEATURES
+    refused = CliRunner().invoke(commands, ["export", str(tmp_path / "edge" / "none")])
+    assert isinstance(refused.exception, InputError)
