@@ -49,7 +49,7 @@ def jit(function: _Function) -> _Function:
 
 
 def parallel_jit(function: _Function) -> _Function:
-    """The same for a function whose `prange` loops may run on several threads."""
+    """Compile as `jit` does; the function's `prange` loops may run on several threads."""
     return _compiled(function, parallel=True)
 
 
@@ -58,7 +58,7 @@ def _compiled(function: _Function, parallel: bool) -> _Function:
         plain: _Function = np.errstate(over="ignore")(function)
         return plain
     before = config.CACHE_DIR
-    config.CACHE_DIR = str(CACHE_FOLDER)  # read when the decorator runs; other users of numba keep theirs
+    config.CACHE_DIR = str(CACHE_FOLDER)  # numba reads it while the decorator runs; other users of numba keep theirs
     try:
         compile_as_declared = numba.njit(cache=True, parallel=parallel, nogil=True, error_model="numpy", fastmath=False)
         compiled: Any = compile_as_declared(function)
@@ -69,7 +69,9 @@ def _compiled(function: _Function, parallel: bool) -> _Function:
 
 @contextmanager
 def announced(say: Callable[[str], None]) -> Iterator[None]:
-    """Say so if anything has to be compiled in here, and at the end how long that took."""
+    """While this context is open: `say` a line when the first kernel has to be compiled, and at the end how long all
+    compiling took. Nothing is said where the cache has everything.
+    """
     watch = _Watch(say)
     event.register("numba:compile", watch)
     try:
@@ -81,7 +83,7 @@ def announced(say: Callable[[str], None]) -> Iterator[None]:
 
 
 class _Watch(event.Listener):
-    """Adds up the outermost compilations; a function may compile what it calls."""
+    """Counts the seconds of the outermost compilations: a function may compile what it calls."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.seconds = 0.0

@@ -46,7 +46,7 @@ class Rotation(NamedTuple):
 
 
 class Old(NamedTuple):
-    """What came before: row `at[b]` of these, where valid."""
+    """Keys and values of earlier positions, which rows may share: row b continues `at[b]` of these, where valid."""
 
     keys: FloatArray  # (any, kv heads, size, past), flat
     values: FloatArray  # (any, kv heads, past, size), flat
@@ -55,6 +55,8 @@ class Old(NamedTuple):
 
 
 class AttentionShape(NamedTuple):
+    """The sizes of one attention."""
+
     rows: int
     new: int
     asking: int  # queries a row: all new positions, only the last valid one, or none
@@ -69,13 +71,14 @@ NO_ROTATION = Rotation(_NOTHING, _NOTHING, _NOTHING, _NOTHING, 0)
 
 
 def rotation(frequencies: FloatArray, positions: int) -> Rotation:
-    """Of so many positions."""
+    """The tables that turn positions 0, 1, ... by the angular frequencies (size / 2,) of a head."""
     angles = np.arange(positions, dtype=np.float32)[:, None] * frequencies
     cos, sin = np.cos(angles), np.sin(angles)
     return Rotation(_roomy(cos), _roomy(sin), _roomy(cos.T), _roomy(sin.T), positions)
 
 
 def _roomy(x: FloatArray) -> FloatArray:
+    """A flat copy with LANES to spare at its end."""
     return np.append(x.ravel(), np.zeros(LANES, np.float32))
 
 
@@ -96,8 +99,8 @@ def attend(
     """
     n, past = shape.rows * shape.new, old.valid.shape[1]
     width, kv_width = shape.heads * shape.size, shape.kv_heads * shape.size
-    kept = shape.rows * kv_width * (past + shape.new)
-    fits = {
+    n_stored = shape.rows * kv_width * (past + shape.new)
+    checks = {
         "shape": shape.asking in (0, 1, shape.new) and shape.size % 2 == 0 and shape.heads % shape.kv_heads == 0,
         "queries": _divides(shape.rows * shape.asking, width, projected.queries),
         "keys": len(projected.keys) >= n * kv_width + LANES,
@@ -109,11 +112,11 @@ def attend(
         "at": len(old.at) == shape.rows and _within(old.at, 0, len(old.valid) - 1),
         "lengths": len(lengths) == shape.rows and _within(lengths, 1, shape.new),
         "out": len(out) >= shape.rows * shape.asking * width,
-        "kept": len(keys) == len(values) and len(keys) in (0, kept),
+        "kept": len(keys) == len(values) and len(keys) in (0, n_stored),
         "dtype": all(x.dtype == np.float32 for x in (*projected, *rotation[:4], *old[:2], out, keys, values)),
     }
-    if not all(fits.values()):
-        raise ValueError(f"{', '.join(name for name, fit in fits.items() if not fit)}: not of {shape}, past {past}")
+    if not all(checks.values()):
+        raise ValueError(f"{', '.join(name for name, fit in checks.items() if not fit)}: not of {shape}, past {past}")
     _attend(projected, rotation, old, lengths, shape, out, keys, values)
 
 
@@ -151,11 +154,11 @@ def _attend(projected, rotation, old, lengths, shape, out, keys, values):
     p = _aligned(QUERIES * cap)
     o = _aligned(QUERIES * wide + QUERIES)
     for kv_head in range(kv_heads):
-        held, m = -1, 0
+        held_row, m = -1, 0
         for b in range(rows):
-            if old.at[b] != held:
-                held = old.at[b]
-                m = _take_old(old, held, kv_head, shape, k, v, cap, wide)
+            if old.at[b] != held_row:
+                held_row = old.at[b]
+                m = _take_old(old, held_row, kv_head, shape, k, v, cap, wide)
             n = lengths[b]
             _new_keys(projected, rotation, b, kv_head, m, n, shape, k, cap)
             _new_values(projected, b, kv_head, m, n, shape, v, wide)
@@ -165,21 +168,21 @@ def _attend(projected, rotation, old, lengths, shape, out, keys, values):
             for head in range(kv_head * group, (kv_head + 1) * group if asking else 0):
                 _queries(projected, rotation, b, begin, n, m, head, shape, q, half_pad)
                 for start in range(begin, n, QUERIES):
-                    count = min(QUERIES, n - start)
-                    seen = m + start + count if causal else m + n
-                    _scores(q, (start - begin) * 2 * half_pad, half, half_pad, k, cap, seen, p)
-                    _softmax(p, cap, m + start + 1 if causal else seen, 1 if causal else 0, seen, o, wide)
-                    _weighted(p, cap, v, wide, seen, o)
-                    to = (b * asking + start - begin) * heads * size + head * size
-                    _write(o, wide, count, out, to, heads * size, size)
+                    n_queries = min(QUERIES, n - start)
+                    n_seen = m + start + n_queries if causal else m + n
+                    _scores(q, (start - begin) * 2 * half_pad, half, half_pad, k, cap, n_seen, p)
+                    _softmax(p, cap, m + start + 1 if causal else n_seen, 1 if causal else 0, n_seen, o, wide)
+                    _weighted(p, cap, v, wide, n_seen, o)
+                    out_start = (b * asking + start - begin) * heads * size + head * size
+                    _write(o, wide, n_queries, out, out_start, heads * size, size)
 
 
 @jit
-def _copy(source, start, source_step, target, to, target_step, rows, count):
-    """`rows` stretches of `count` values, each so many steps after the one before."""
+def _copy(source, source_start, source_step, target, target_start, target_step, rows, count):
+    """Copy `rows` stretches of `count` values; in either array one begins that array's step after the one before."""
     whole = count - count % LANES
     for i in range(rows):
-        a, b = start + i * source_step, to + i * target_step
+        a, b = source_start + i * source_step, target_start + i * target_step
         for j in range(0, whole, LANES):
             store(target, b + j, load(source, a + j))
         for j in range(whole, count):
@@ -188,7 +191,7 @@ def _copy(source, start, source_step, target, to, target_step, rows, count):
 
 @jit
 def _take_old(old, row, head, shape, k, v, cap, wide):
-    """The valid positions of a past into k and v; how many there are."""
+    """Copy the valid positions of a past into k and v; returns how many there are."""
     keys, values, valid, size = old.keys, old.values, old.valid, shape.size
     past = valid.shape[1]
     base = (row * shape.kv_heads + head) * past * size
@@ -207,6 +210,7 @@ def _take_old(old, row, head, shape, k, v, cap, wide):
 
 @jit
 def _keep(k, v, keys, values, b, head, shape, past, m, n, cap, wide):
+    """Copy the n new keys and values of a row from scratch to the places that the caller keeps."""
     size, length = shape.size, past + shape.new
     base = (b * shape.kv_heads + head) * length * size
     _copy(k, m, cap, keys, base + past, length, size, n)
@@ -235,7 +239,7 @@ def _new_keys(projected, rotation, b, head, m, n, shape, k, cap):
 
 @jit
 def _new_values(projected, b, head, m, n, shape, v, wide):
-    """The same for values, in v (cap, wide)."""
+    """The n new values of a row behind the m old ones in v (cap, wide)."""
     size = shape.size
     columns = (len(projected.values) - LANES) // (shape.rows * shape.new)
     start = columns - (shape.kv_heads - head) * size
@@ -254,27 +258,27 @@ def _queries(projected, rotation, b, begin, n, m, head, shape, q, half_pad):
     size, half, asking = shape.size, shape.size // 2, shape.asking
     columns = (len(projected.queries) - LANES) // (shape.rows * asking)
     bias = head * size
-    short = splat(np.float32(1.0 / np.sqrt(size)))
+    inverse_root = splat(np.float32(1.0 / np.sqrt(size)))
     for position in range(begin, n):
         low = (b * asking + position - begin) * columns + head * size
         scale = splat(projected.scale[b * shape.new + position])
-        turn, to = (m + position) * half, (position - begin) * 2 * half_pad
+        turn, target = (m + position) * half, (position - begin) * 2 * half_pad
         for i in range(0, half, LANES):
             x = fma(load(projected.queries, low + i), scale, load(projected.bias, bias + i))
             y = fma(load(projected.queries, low + half + i), scale, load(projected.bias, bias + half + i))
             if rotation.positions:
                 cos, sin = load(rotation.cos, turn + i), load(rotation.sin, turn + i)
                 x, y = x * cos - y * sin, fma(y, cos, x * sin)
-            store(q, to + i, x * short)
-            store(q, to + half_pad + i, y * short)
+            store(q, target + i, x * inverse_root)
+            store(q, target + half_pad + i, y * inverse_root)
 
 
 @jit
-def _scores(q, start, half, half_pad, k, cap, seen, p):
-    """Products of QUERIES queries with the first `seen` keys, in p (QUERIES, cap)."""
+def _scores(q, start, half, half_pad, k, cap, n_seen, p):
+    """Products of QUERIES queries with the first n_seen keys, in p (QUERIES, cap)."""
     zero = splat(np.float32(0.0))
     step = 2 * half_pad
-    for j in range(0, seen, WIDE):
+    for j in range(0, n_seen, WIDE):
         a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = b0 = b1 = b2 = b3 = b4 = b5 = b6 = b7 = zero
         for i in range(2 * half):
             c = start + (i if i < half else i - half + half_pad)
@@ -314,33 +318,36 @@ def _scores(q, start, half, half_pad, k, cap, seen, p):
 
 
 @jit
-def _softmax(p, cap, own, more, seen, o, wide):
-    """Query i's scores become e^(score - highest), of its own + i more keys; 0 for the others. 1 / sum goes into o."""
+def _softmax(p, cap, own, more, n_seen, o, wide):
+    """Query i's scores become e^(score - highest) for the own + i * more keys that it sees, 0 for the others.
+
+    The sum of each query goes behind the values in o.
+    """
     none, zero = splat(np.float32(-np.inf)), splat(np.float32(0.0))
     for i in range(QUERIES):
         at = i * cap
-        mine = min(own + i * more, seen)
+        n_mine = min(own + i * more, n_seen)
         top = none
-        for j in range(0, mine, LANES):
-            top = larger(first(mine - j, load(p, at + j), none), top)
+        for j in range(0, n_mine, LANES):
+            top = larger(first(n_mine - j, load(p, at + j), none), top)
         down = splat(highest(top))
         sums = zero
-        for j in range(0, mine, LANES):
-            x = first(mine - j, exponential(load(p, at + j) - down), zero)
+        for j in range(0, n_mine, LANES):
+            x = first(n_mine - j, exponential(load(p, at + j) - down), zero)
             sums = sums + x
             store(p, at + j, x)
-        for j in range((mine + LANES - 1) // LANES * LANES, seen):
+        for j in range((n_mine + LANES - 1) // LANES * LANES, n_seen):
             p[at + j] = 0.0
         o[QUERIES * wide + i] = total(sums)
 
 
 @jit
-def _weighted(p, cap, v, wide, seen, o):
-    """Sums of the first `seen` values with weights p, in o (QUERIES, wide)."""
+def _weighted(p, cap, v, wide, n_seen, o):
+    """Sums of the first n_seen values with weights p, in o (QUERIES, wide)."""
     zero = splat(np.float32(0.0))
     for c in range(0, wide, WIDE):
         a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = b0 = b1 = b2 = b3 = b4 = b5 = b6 = b7 = zero
-        for j in range(seen):
+        for j in range(n_seen):
             x, y = load(v, j * wide + c), load(v, j * wide + c + LANES)
             w = splat(p[j])
             a0, b0 = fma(w, x, a0), fma(w, y, b0)
@@ -377,10 +384,10 @@ def _weighted(p, cap, v, wide, seen, o):
 
 
 @jit
-def _write(o, wide, count, out, to, stride, size):
+def _write(o, wide, count, out, out_start, stride, size):
     """The first `count` sums divided by their weights' sums, into out."""
     for i in range(count):
-        one = splat(np.float32(1.0) / o[QUERIES * wide + i])
+        inverse = splat(np.float32(1.0) / o[QUERIES * wide + i])
         for c in range(0, size, LANES):
-            store(o, i * wide + c, load(o, i * wide + c) * one)
-    _copy(o, 0, wide, out, to, stride, count, size)
+            store(o, i * wide + c, load(o, i * wide + c) * inverse)
+    _copy(o, 0, wide, out, out_start, stride, count, size)

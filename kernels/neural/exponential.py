@@ -35,8 +35,8 @@ def _power_of_two(_typing, _marked):
 def _first(_typing, _count, _a, _b):
     def generate(_context, builder, _signature, arguments):
         n = builder.trunc(arguments[0], ir.IntType(32))
-        one = builder.insert_element(ir.Constant(_WORDS, ir.Undefined), n, ir.IntType(32)(0))
-        limit = builder.shuffle_vector(one, ir.Constant(_WORDS, ir.Undefined), _all(0))
+        lane = builder.insert_element(ir.Constant(_WORDS, ir.Undefined), n, ir.IntType(32)(0))
+        limit = builder.shuffle_vector(lane, ir.Constant(_WORDS, ir.Undefined), _all(0))
         number = ir.Constant(_WORDS, [ir.IntType(32)(i) for i in range(LANES)])
         return builder.select(builder.icmp_signed("<", number, limit), arguments[1], arguments[2])
 
@@ -77,7 +77,7 @@ _highest = _folded(lambda builder, a, b: builder.select(builder.fcmp_ordered(">"
 if config.DISABLE_JIT:
 
     def power_of_two(marked):
-        """2^n where n + _ROUND is given."""
+        """2^n, from n + _ROUND: adding _ROUND has left n in the low bits."""
         return ((marked.view(np.int32) + np.int32(127)) << np.int32(23)).view(np.float32)
 
     def first(count, a, b):

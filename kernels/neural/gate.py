@@ -51,12 +51,12 @@ def _inverse_rms(x, rows, eps, scale):
 
 @jit
 def _gated(both, scale, rows, inner, h):
-    one, zero, lowest = splat(np.float32(1.0)), splat(np.float32(0.0)), splat(LOWEST)
+    unit, zero, lowest = splat(np.float32(1.0)), splat(np.float32(0.0)), splat(LOWEST)
     for i in range(rows):
         s, at = splat(scale[i]), i * 2 * inner
         for j in range(0, inner, LANES):  # what is written beyond a row is written over by the next
             g, u = load(both, at + j) * s, load(both, at + inner + j) * s
-            store(h, i * inner + j, divided(g, one + exponential(zero - larger(lowest, g))) * u)
+            store(h, i * inner + j, divided(g, unit + exponential(zero - larger(lowest, g))) * u)
 
 
 def gelu(x: FloatArray, bias: FloatArray, rows: int, width: int) -> None:
@@ -73,7 +73,7 @@ _A = tuple(map(np.float32, (0.254829592 / 2, -0.284496736 / 2, 1.421413741 / 2, 
 
 @jit
 def _gelu(x, bias, rows, width):
-    zero, one, p, half = splat(np.float32(0.0)), splat(np.float32(1.0)), splat(_P), splat(np.float32(-0.5))
+    zero, unit, p, half = splat(np.float32(0.0)), splat(np.float32(1.0)), splat(_P), splat(np.float32(-0.5))
     a1, a2, a3, a4, a5 = splat(_A[0]), splat(_A[1]), splat(_A[2]), splat(_A[3]), splat(_A[4])
     for i in range(rows):
         for j in range(0, width, LANES):
@@ -81,6 +81,6 @@ def _gelu(x, bias, rows, width):
             raw = load(x, at)
             y = raw + load(bias, j)
             size = larger(y, zero - y)
-            t = divided(one, fma(size, p, one))
+            t = divided(unit, fma(size, p, unit))
             beyond = fma(fma(fma(fma(a5, t, a4), t, a3), t, a2), t, a1) * t * exponential(y * y * half)
             store(x, at, first(width - j, larger(y, zero) - size * beyond, raw))

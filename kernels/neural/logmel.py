@@ -44,9 +44,9 @@ def tables(window: npt.NDArray[np.float64], filters: npt.NDArray[np.float64]) ->
         raise ValueError(f"window {window.shape} and filters {filters.shape} do not fit frames of {FRAME} samples")
     if filters[:, [0, -1]].any():
         raise ValueError("the first and the last bin must have no weight")
-    heard = [np.flatnonzero(row) for row in filters]
-    first = np.array([bins[0] if len(bins) else 0 for bins in heard])
-    stop = np.array([bins[-1] + 1 if len(bins) else 0 for bins in heard])
+    used_bins = [np.flatnonzero(row) for row in filters]
+    first = np.array([bins[0] if len(bins) else 0 for bins in used_bins])
+    stop = np.array([bins[-1] + 1 if len(bins) else 0 for bins in used_bins])
     return Tables(
         (window / 2).astype(np.float32),  # untangling two halves makes everything twice as large
         _roots(np.outer(np.arange(25), np.arange(8)), 200),
@@ -59,9 +59,9 @@ def tables(window: npt.NDArray[np.float64], filters: npt.NDArray[np.float64]) ->
     )
 
 
-def _roots(power: IntArray, of: int) -> Float32Array:
-    """exp(-2 pi i power / of) as (..., 2)."""
-    angle = -2 * np.pi * power / of
+def _roots(power: IntArray, order: int) -> Float32Array:
+    """exp(-2 pi i power / order) as (..., 2): real and imaginary part."""
+    angle = -2 * np.pi * power / order
     return np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(np.float32)
 
 
@@ -69,7 +69,7 @@ def mel_products(
     chunks: Float32Array,
     hop: int,
     group: IntArray,
-    use: Tables,
+    mel_tables: Tables,
     least: tuple[float, float, float],
     threads: int | None = None,
 ) -> tuple[Float32Array, Float32Array]:
@@ -89,16 +89,16 @@ def mel_products(
     if not np.isfinite(chunks).all():  # the kernel would take a NaN for silence
         raise ValueError("chunks hold samples that are not finite")
     blocks = -(-len(chunks) // LANES)
-    products = np.empty((blocks, int(group.max()) + 1, len(use.first_bin), LANES), np.float32)
+    products = np.empty((blocks, int(group.max()) + 1, len(mel_tables.first_bin), LANES), np.float32)
     levels = np.empty((blocks, LANES), np.float32)
     with _at_most(threads):
-        _blocks(chunks, hop, group, use, np.array(least, np.float32), products, levels)
+        _blocks(chunks, hop, group, mel_tables, np.array(least, np.float32), products, levels)
     return products, levels
 
 
 @contextmanager
 def _at_most(threads: int | None) -> Iterator[None]:
-    """In here numba uses no more threads; afterwards as many as before."""
+    """While this context is open numba uses at most `threads` threads, if given; afterwards as many as before."""
     before = numba.get_num_threads()
     numba.set_num_threads(before if threads is None else min(threads, config.NUMBA_NUM_THREADS))
     try:
@@ -108,37 +108,37 @@ def _at_most(threads: int | None) -> Iterator[None]:
 
 
 @parallel_jit
-def _blocks(chunks, hop, group, use, least, products, levels):
+def _blocks(chunks, hop, group, mel_tables, least, products, levels):
     for i in numba.prange(len(products)):
         lanes = np.empty(((len(group) - 1) * hop + FRAME) * LANES, np.float32)
         _side_by_side(_taken(chunks, i * LANES), lanes)
-        _block(lanes, hop, group, use, least, products[i], levels[i])
+        _block(lanes, hop, group, mel_tables, least, products[i], levels[i])
 
 
 @jit
 def _taken(chunks, first):
-    """LANES chunks from `first` on, in turn; where there are no more, silence."""
-    there = chunks[first : first + LANES]
-    if len(there) == LANES:
-        return there.reshape(-1)
+    """LANES chunks from `first` on, one after the other, flat; silence where there are no more."""
+    present = chunks[first : first + LANES]
+    if len(present) == LANES:
+        return present.reshape(-1)
     filled = np.zeros((LANES, chunks.shape[1]), np.float32)
-    filled[: len(there)] = there
+    filled[: len(present)] = present
     return filled.reshape(-1)
 
 
 @jit
 def _side_by_side(block, lanes):
-    """LANES chunks in turn -> samples (n, LANES), mirrored at both ends.
+    """LANES chunks, one after the other, become samples (n, LANES), mirrored at both ends.
 
-    Squares of LANES x LANES are transposed by taking rows i and i + LANES / 2 in turn, four times over.
+    Squares of LANES x LANES are transposed by interleaving rows i and i + LANES / 2, four times over.
     """
     samples = len(block) // LANES
-    one, other = np.empty(LANES * LANES, np.float32), np.empty(LANES * LANES, np.float32)
+    square, spare = np.empty(LANES * LANES, np.float32), np.empty(LANES * LANES, np.float32)
     for start in range(0, samples, LANES):
-        _zip_rows(block, start, samples, one, 0)
-        _zip_rows(one, 0, LANES, other, 0)
-        _zip_rows(other, 0, LANES, one, 0)
-        _zip_rows(one, 0, LANES, lanes, (start + _MIRRORED) * LANES)
+        _zip_rows(block, start, samples, square, 0)
+        _zip_rows(square, 0, LANES, spare, 0)
+        _zip_rows(spare, 0, LANES, square, 0)
+        _zip_rows(square, 0, LANES, lanes, (start + _MIRRORED) * LANES)
     for i in range(1, _MIRRORED + 1):
         store(lanes, (_MIRRORED - i) * LANES, load(lanes, (_MIRRORED + i) * LANES))
     last = _MIRRORED + samples - 1
@@ -147,17 +147,17 @@ def _side_by_side(block, lanes):
 
 
 @jit
-def _zip_rows(source, at, apart, target, into):
-    """The rows of a square (the first at `at`, `apart` from each other), i and i + LANES / 2 in turn, into a target."""
+def _zip_rows(source, start, stride, target, target_start):
+    """Interleave rows i and i + LANES / 2 of a square, whose rows begin `stride` apart, into the target."""
     for i in range(LANES // 2):
-        a, b = load(source, at + i * apart), load(source, at + (i + LANES // 2) * apart)
-        store(target, into + 2 * i * LANES, zip_low(a, b))
-        store(target, into + (2 * i + 1) * LANES, zip_high(a, b))
+        a, b = load(source, start + i * stride), load(source, start + (i + LANES // 2) * stride)
+        store(target, target_start + 2 * i * LANES, zip_low(a, b))
+        store(target, target_start + (2 * i + 1) * LANES, zip_high(a, b))
 
 
 @jit
-def _block(lanes, hop, group, use, least, products, levels):
-    """The products (groups, bands, LANES) and levels (LANES,) of one block."""
+def _block(lanes, hop, group, mel_tables, least, products, levels):
+    """Fill the products (groups, bands, LANES) and levels (LANES,) of one block."""
     level = splat(least[0])
     zero = splat(np.float32(0.0))
     for i in range(0, len(lanes), LANES):
@@ -176,21 +176,21 @@ def _block(lanes, hop, group, use, least, products, levels):
     work = np.empty(4 * _PLANE, np.float32)
     power = np.empty((_HALF + 1) * LANES, np.float32)
     for frame in range(len(group)):
-        _first_pass(lanes, frame * hop * LANES, use.window, use.twiddle8, work)
-        _second_pass(work, use.twiddle5)
+        _first_pass(lanes, frame * hop * LANES, mel_tables.window, mel_tables.twiddle8, work)
+        _second_pass(work, mel_tables.twiddle5)
         _third_pass(work)
-        _untangle(work, use.untangle, power)
-        into = products[group[frame]].reshape(-1)
-        begins = frame == 0 or group[frame - 1] != group[frame]
-        for band in range(len(use.first_bin)):
+        _untangle(work, mel_tables.untangle, power)
+        sums = products[group[frame]].reshape(-1)
+        is_first = frame == 0 or group[frame - 1] != group[frame]
+        for band in range(len(mel_tables.first_bin)):
             total = zero
-            at = use.first_weight[band] - use.first_bin[band]
-            for bin_ in range(use.first_bin[band], use.stop_bin[band]):
-                total = fma(splat(use.weights[at + bin_]), load(power, bin_ * LANES), total)
+            at = mel_tables.first_weight[band] - mel_tables.first_bin[band]
+            for bin_ in range(mel_tables.first_bin[band], mel_tables.stop_bin[band]):
+                total = fma(splat(mel_tables.weights[at + bin_]), load(power, bin_ * LANES), total)
             total = larger(total, floor)
-            if not begins:
-                total = total * load(into, band * LANES)
-            store(into, band * LANES, total)
+            if not is_first:
+                total = total * load(sums, band * LANES)
+            store(sums, band * LANES, total)
 
 
 # The transform -----------------------------------------------------------------------------------------------
@@ -241,9 +241,9 @@ def _windowed(lanes, start, window, i):
 
 
 @jit
-def _turned(work, base, at, real, imaginary, by):
+def _turned(work, base, at, real, imaginary, root):
     """Store a point times a root of unity."""
-    c, s = splat(by[0]), splat(by[1])
+    c, s = splat(root[0]), splat(root[1])
     store(work, base + at * LANES, fma(real, c, splat(np.float32(0.0)) - imaginary * s))
     store(work, base + at * LANES + _PLANE, fma(real, s, imaginary * c))
 
@@ -282,7 +282,7 @@ def _third_pass(work):
 
 @jit
 def _fifth(work, base, at, apart):
-    """The transform of five points of a buffer."""
+    """The transform of the five points `apart` from each other in a buffer, as (real, imaginary) pairs."""
     c1, c2 = splat(np.float32(np.cos(0.4 * np.pi))), splat(np.float32(np.cos(0.8 * np.pi)))
     s1, s2 = splat(np.float32(np.sin(0.4 * np.pi))), splat(np.float32(np.sin(0.8 * np.pi)))
     i = base + at

@@ -30,11 +30,13 @@ _LANES = _LanesType()
 
 @register_model(_LanesType)
 class _LanesModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, of: Any) -> None:
-        super().__init__(manager, of, _VECTOR)
+    def __init__(self, data_models: Any, lanes_type: Any) -> None:
+        super().__init__(data_models, lanes_type, _VECTOR)
 
 
 def _operator(symbol: Any, instruction: str) -> None:
+    """Teach numba that the operator, between lanes, is this LLVM instruction."""
+
     class _Template(ConcreteTemplate):
         cases = [signature(_LANES, _LANES, _LANES)]  # noqa: RUF012 - what numba reads
 
@@ -50,7 +52,7 @@ for _symbol, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (o
 
 
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    """Where LANES values from array[index] on are: one dimension, contiguous."""
+    """A pointer to the LANES values from array[index] on, in a contiguous array of one dimension."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
 
@@ -77,9 +79,9 @@ def _store(_typing, array, _index, _value):
 @_intrinsic
 def _splat(_typing, _scalar):
     def generate(_context, builder, _signature, arguments):
-        one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), arguments[0], ir.IntType(32)(0))
+        lane = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), arguments[0], ir.IntType(32)(0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
-        return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), zeros)
+        return builder.shuffle_vector(lane, ir.Constant(_VECTOR, ir.Undefined), zeros)
 
     return _LANES(types.float32), generate
 
@@ -103,7 +105,7 @@ def _larger(_typing, _a, _b):
 
 
 def _zip(first: int) -> Any:
-    """Lanes of a and b in turn, from lane `first` of both on."""
+    """An intrinsic that interleaves half of the lanes of a and b, from lane `first` of both on."""
     order = [ir.IntType(32)(lane + source) for lane in range(first, first + LANES // 2) for source in (0, LANES)]
 
     @_intrinsic
@@ -143,7 +145,7 @@ if config.DISABLE_JIT:
         return np.stack([a[: LANES // 2], b[: LANES // 2]], axis=1).reshape(-1)
 
     def zip_high(a, b):
-        """The same of the second half."""
+        """The lanes of the second half of a and b in turn."""
         return np.stack([a[LANES // 2 :], b[LANES // 2 :]], axis=1).reshape(-1)
 else:
     load, store, splat, fma, larger = _load, _store, _splat, _fma, _larger

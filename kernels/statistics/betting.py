@@ -1,4 +1,4 @@
-"""Tests of a mean excess by betting on recordings, for rows that share one and for losses that are not 0 or 1.
+"""Tests of a mean excess by betting on recordings (method 9.3): for rows that share one and losses not 0 or 1.
 
 A recording has a value y and a weight w, |y| <= w <= 1: the mean of its differences and 1 (the excess of recordings),
 or the sum of its differences and its number of rows, both over a number of rows declared beforehand (the excess of
@@ -16,10 +16,10 @@ from earmark.kernels.statistics.collapse import FloatArray
 from earmark.kernels.statistics.draws import below, stream_key, word
 
 TARGET = math.log(40.0)  # the log capital that the stakes are made for: p = .025; any fixed number is valid
-CAP = 0.95  # of the stake that the worst recording would ruin
-PRIOR_VARIANCE = 0.15  # of a value, before any recording,
-PRIOR_RECORDINGS = 20.0  # counted as so many
-RESOLUTION = 1e-7  # of a bound
+CAP = 0.95  # largest stake, as a share of the one that the worst recording possible would ruin
+PRIOR_VARIANCE = 0.15  # variance of a value before any recording has been seen,
+PRIOR_RECORDINGS = 20.0  # and how many recordings that guess counts as
+RESOLUTION = 1e-7  # width of the bracket around a bound
 
 
 def p_value(values: npt.ArrayLike, weights: npt.ArrayLike, eps: float) -> float:
@@ -32,7 +32,7 @@ def p_value(values: npt.ArrayLike, weights: npt.ArrayLike, eps: float) -> float:
 
 
 def harm_p_value(values: npt.ArrayLike, weights: npt.ArrayLike, eps: float) -> float:
-    """The mirrored test: p of H0: excess <= eps against a larger excess."""
+    """`p_value` mirrored: p of H0: excess <= eps against a larger excess."""
     y, w = _recordings(values, weights)
     return float(_p_value(-y, w, -_open("eps", eps, -1.0, 1.0)))
 
@@ -44,7 +44,7 @@ def upper_bound(values: npt.ArrayLike, weights: npt.ArrayLike, alpha: float) -> 
 
 
 def lower_bound(values: npt.ArrayLike, weights: npt.ArrayLike, alpha: float) -> float:
-    """The mirrored bound, from `harm_p_value`; -1.0 where no e above -1 passes."""
+    """The largest e with harm p(e) <= alpha, at most 1e-7 below it; -1.0 where no e above -1 passes."""
     y, w = _recordings(values, weights)
     return -float(_upper_bound(-y, w, _open("alpha", alpha, 0.0, 1.0)))
 
@@ -75,6 +75,7 @@ def pass_rate(
 
 
 def _recordings(values: npt.ArrayLike, weights: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Values (n,) and weights (n,) as checked float64 arrays."""
     y, w = np.ascontiguousarray(values, dtype=np.float64), np.ascontiguousarray(weights, dtype=np.float64)
     if y.ndim != 1 or y.shape != w.shape or not len(y):
         raise ValueError(f"values {y.shape} and weights {w.shape} are not one number each per recording")
@@ -86,6 +87,7 @@ def _recordings(values: npt.ArrayLike, weights: npt.ArrayLike) -> tuple[FloatArr
 
 
 def _open(name: str, value: float, above: float, below: float) -> float:
+    """The value, checked to lie in the open interval (above, below); errors call it `name`."""
     if not above < value < below:
         raise ValueError(f"{name} {value:g} is not in ({above:g}, {below:g})")
     return float(value)
@@ -93,7 +95,7 @@ def _open(name: str, value: float, above: float, below: float) -> float:
 
 @jit
 def _p_value(values: FloatArray, weights: FloatArray, eps: float) -> float:
-    """One over the largest prod(1 - stake (y - eps w)) on the way, which starts at 1; in logs.
+    """One over the highest capital prod(1 - stake (y - eps w)) on the way, which starts at 1; summed in logarithms.
 
     The stake is sqrt(2 TARGET / (n variance)) (Waudby-Smith and Ramdas, for a known number n of recordings), from the
     variance of the values before, about their mean so far. But for the cap it does not depend on eps, so that each
@@ -116,7 +118,7 @@ def _p_value(values: FloatArray, weights: FloatArray, eps: float) -> float:
 
 @jit
 def _upper_bound(values: FloatArray, weights: FloatArray, alpha: float) -> float:
-    """By bisection: the passing end of a bracket no wider than RESOLUTION."""
+    """The passing end of a bracket no wider than RESOLUTION, by bisection: p does not increase with eps."""
     fails, passes = -1.0, 1.0
     while passes - fails > RESOLUTION:
         middle = 0.5 * (fails + passes)

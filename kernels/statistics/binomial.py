@@ -7,8 +7,8 @@ import math
 
 from earmark.kernels._jit import jit
 
-NEGLIGIBLE = 1e-16  # of a probability mass, relative to its largest
-HUGE = 1e290
+NEGLIGIBLE = 1e-16  # a mass below this share of the largest one, or of the sum so far, is left out
+HUGE = 1e290  # a tail above it would overflow: the mass that everything is counted in is 0 then
 
 
 @jit
@@ -39,7 +39,10 @@ def binomial(k: int, n: int, odds: float) -> tuple[float, float]:
 
 @jit
 def clopper_pearson(m: int, n: int, gamma: float) -> tuple[float, float]:
-    """Step 2, before its ends are raised to |eps|."""
+    """The interval (low, high) of q for m changed answers among n, at level gamma (method 9.2, step 2).
+
+    The caller raises both ends to |eps|.
+    """
     low, high = 0.0, 1.0
     if m > 0:
         low = 1.0 / (1.0 + math.exp(_log_odds_limit(n - m, n, gamma / 2.0)))
@@ -52,14 +55,14 @@ def clopper_pearson(m: int, n: int, gamma: float) -> tuple[float, float]:
 def _log_odds_limit(m: int, n: int, tail: float) -> float:
     """log(q / (1 - q)) where P(Bin(n, q) <= m) = tail, for m < n.
 
-    log P is concave in the log odds, so that Newton's method, wherever it starts, comes in from above and never stops
-    short.
+    log P is concave in the log odds, so that Newton's method, wherever it starts, approaches the limit from above and
+    the interval is never too narrow.
     """
     sd = math.sqrt(1.0 / (m + 0.5) + 1.0 / (n - m + 0.5))
     t = math.log((m + 0.5) / (n - m + 0.5)) - normal_score(tail) * sd
     for _ in range(100):
         cumulative, mass = binomial(m, n, math.exp(t))
-        if cumulative == 0.0:  # so far above that nothing is left
+        if cumulative == 0.0:  # t is so far above the limit that P(Bin <= m) underflows
             t -= 1.0
             continue
         slope = (n - m) * mass / (cumulative * (1.0 + math.exp(-t)))
@@ -72,7 +75,7 @@ def _log_odds_limit(m: int, n: int, tail: float) -> float:
 
 @jit
 def normal_score(p: float) -> float:
-    """The normal quantile to 5e-4 (Abramowitz and Stegun 26.2.23), a scale to search on."""
+    """The normal quantile of p to 5e-4 (Abramowitz and Stegun 26.2.23): a scale to search on, never part of a p."""
     t = math.sqrt(-2.0 * math.log(max(min(p, 1.0 - p), 1e-300)))
     upper = t - (2.515517 + t * (0.802853 + t * 0.010328)) / (1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308)))
     return -upper if p < 0.5 else upper

@@ -1,4 +1,4 @@
-"""The paired bootstrap: resampled sums per family and column, exactly multinomial, many replicates at a time.
+"""The paired bootstrap (method 5): resampled sums per family and column, exactly multinomial, many replicates at once.
 
 A replicate draws every unit's count as Poisson(multiplicity * (1 - 3 / sqrt(N))) and tops the total up to N by single
 draws. Given their total, independent Poissons are multinomial, so the result is exactly N draws with replacement.
@@ -18,8 +18,8 @@ from earmark.kernels.statistics.poisson import poisson_tables
 
 LANES = 64  # replicates side by side, so that compilers can use wide registers
 _COMPARED = 16  # rates up to here are drawn by comparing with thresholds
-_SHRINK_SD = 3.0
-_TOP_UP = np.uint64(0xD1B54A32D192ED03)  # sets the words of top-ups and of repeats apart
+_SHRINK_SD = 3.0  # by as many standard deviations of the total are rates lowered, so that it rarely exceeds N
+_TOP_UP = np.uint64(0xD1B54A32D192ED03)  # other random words for top-ups and for repeated draws
 _S32, _S64 = np.uint64(32), np.uint64(64)
 
 
@@ -35,7 +35,7 @@ def resampled_sums(
     """Sums (families, columns + 1, replicates) of replicates first, first + 1, ...; the last column counts rows.
 
     They are written into the first rows of the table `into` (rows, replicates) where it has their type and enough room:
-    memory that was in use before costs less than memory that was not.
+    memory that the process has touched before costs less than fresh memory.
     """
     if replicates < 1 or first < 0 or seed < 0:
         raise ValueError(f"replicates {replicates}, first {first}, seed {seed}: not a range of replicates")
@@ -56,6 +56,7 @@ def resampled_sums(
 
 @parallel_jit
 def _resample(kind, tables, unit_of_draw, entry_at, target, value, from_next, seed, first, sums):
+    """Fill sums (targets, replicates) in blocks of LANES replicates: no block depends on another, or on its thread."""
     n_targets, replicates = sums.shape
     for block in numba.prange((replicates + LANES - 1) // LANES):
         begin = block * LANES
@@ -65,9 +66,9 @@ def _resample(kind, tables, unit_of_draw, entry_at, target, value, from_next, se
         for u in range(len(kind)):
             count = counts[u]
             for e in range(entry_at[u], entry_at[u + 1]):
-                amount, into = value[e], total[target[e]]
+                amount, lane_sums = value[e], total[target[e]]
                 for lane in range(LANES):
-                    into[lane] += amount * count[lane]
+                    lane_sums[lane] += amount * count[lane]
         _add_next_columns(total, from_next)
         for t in range(n_targets):
             for lane in range(n_lanes):
@@ -76,19 +77,22 @@ def _resample(kind, tables, unit_of_draw, entry_at, target, value, from_next, se
 
 @jit
 def _add_next_columns(total, from_next):
-    """Changes from the next column become sums, family by family; the last column counts rows."""
+    """Turn columns that are held as their change from the next one into sums, family by family, from the last one down.
+
+    The last column of a family counts rows and stays as it is.
+    """
     n_columns = len(from_next)
-    for at in range(0, len(total), n_columns + 1):
+    for first in range(0, len(total), n_columns + 1):
         for j in range(n_columns - 2, -1, -1):
             if from_next[j]:
-                into, following = total[at + j], total[at + j + 1]
+                column, next_column = total[first + j], total[first + j + 1]
                 for lane in range(LANES):
-                    into[lane] += following[lane]
+                    column[lane] += next_column[lane]
 
 
 @jit
 def _draw(kind, tables, unit_of_draw, seed, first):
-    """Counts (units, LANES) of replicates first, first + 1, ..."""
+    """How often each unit is drawn in replicates first, first + 1, ...: (units, LANES)."""
     n_units, n_draws = len(kind), len(unit_of_draw)
     counts = np.empty((n_units, LANES), np.float32)  # whole numbers below 2^24
     drawn = np.zeros(LANES, np.float32)
@@ -113,7 +117,7 @@ def _draw(kind, tables, unit_of_draw, seed, first):
             drawn[lane] += count[lane]
     for lane in range(LANES):
         key, total = keys[lane], np.int64(drawn[lane])
-        while total > n_draws:
+        while total > n_draws:  # conditioning on a total that can be topped up keeps the counts exactly multinomial
             key = mix(key ^ _TOP_UP)
             total = 0
             for u in range(n_units):
@@ -127,7 +131,7 @@ def _draw(kind, tables, unit_of_draw, seed, first):
 
 @jit
 def _poisson(tables, k, bits):
-    """One count from one word: the same as in the lanes."""
+    """One Poisson count from one random word, as `_draw` computes it in its lanes."""
     if tables.bits[k] > 0:
         return _from_alias(tables, k, bits)
     uniform = np.uint32(bits >> _S32)
@@ -139,7 +143,7 @@ def _poisson(tables, k, bits):
 
 @jit
 def _from_alias(tables, k, bits):
-    """The top bits choose a slot, the next 32 whether to stay in it."""
+    """One Poisson count from an alias table: the top bits choose a slot, the next 32 whether to stay in it."""
     wide = np.uint64(tables.bits[k])
     slot = np.int64(bits >> (_S64 - wide))
     at = tables.alias_at[k] + slot

@@ -1,4 +1,4 @@
-"""Bounds of an excess risk: where the p of the exact test passes alpha, for the last time.
+"""Bounds of an excess risk: where the p of the exact test passes alpha for the last time (method 9.2).
 
 Inverts `exact`; knows counts only.
 """
@@ -27,20 +27,21 @@ from earmark.kernels.statistics.nuisance import COARSE, FINE, angle_of, grid_of,
 from earmark.kernels.statistics.region import score
 from earmark.kernels.statistics.region_probability import p_at
 
-RESOLUTION = 1e-5  # of a bound
+RESOLUTION = 1e-5  # how far a bound may lie above the last excess that does not pass
 CLOSE = 1e-6  # a p this close to alpha, relatively, does not count as below it: peaks are not climbed to the top
-LARGEST = 1.0 - 1e-9  # excess that is looked at
-GROWTH = 10.0  # of a stretch that passed
-BACK = 4.0  # by as much does one shrink that did not,
-SHORTEST = RESOLUTION / 64  # down to here
-FAR = 0.15  # of the limit: from a p below, the rest is tried as a whole
-AIMS = 12  # steps towards a crossing before it is bracketed patiently
+LARGEST = 1.0 - 1e-9  # the largest excess that is looked at
+GROWTH = 10.0  # how many times longer the next stretch is after one that passed
+BACK = 4.0  # how many times shorter it is after one that did not,
+SHORTEST = RESOLUTION / 64  # and the shortest that is tried, as a share of 1 - e
+FAR = 0.15  # where p is below this share of the limit, all that is left is tried as one stretch
+AIMS = 12  # secant steps towards a crossing before `_crossing` brackets it
 
 
 def upper_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, alpha: float, gamma: float) -> FloatArray:
-    """Where p falls to alpha: an e in (-1, 1), at most RESOLUTION above the last one that does not pass.
+    """Upper bounds of the excess, one per triple of counts: at most RESOLUTION above the last e with p(e) > alpha.
 
-    The search starts where the score is -1/2, below which p is 1. 1.0 where no e passes (every row is +1).
+    Counts are broadcast; bounds lie in (-1, 1), and are 1.0 where no e passes (every row is +1). The search starts
+    where the score is -1/2: at every smaller e p is 1.
     """
     rows, a, c = _counts(n, plus, minus)
     size, level = _levels(alpha, gamma)
@@ -52,11 +53,11 @@ def upper_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, al
 
 
 def lower_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, alpha: float, gamma: float) -> FloatArray:
-    """The mirrored bound, from `harm_p_values`; -1.0 where no e passes (every row is -1)."""
+    """Lower bounds of the excess, from `harm_p_values`; -1.0 where no e passes (every row is -1)."""
     return -upper_bounds(n, minus, plus, alpha, gamma)
 
 
-# Inversion (step 5) ----------------------------------------------------------------------------------------
+# Inversion of the test -------------------------------------------------------------------------------------
 #
 # p(e) falls smoothly, but jumps up where an outcome joins the rejection region, so that it can pass alpha more than
 # once. A bound is a bound only above the last time: from the first passing e on, [bound, end) is cut into stretches,
@@ -81,7 +82,7 @@ def _fill_bounds_in_parallel(counts: IntArray, alpha: float, gamma: float, bound
 
 @jit
 def _upper_bound(n: int, a: int, c: int, alpha: float, gamma: float) -> float:
-    """Above all that does not pass, by RESOLUTION or a few of them; 1 if nothing passes."""
+    """An e above every e that does not pass, by RESOLUTION or a few of them; 1 if nothing passes."""
     if a == n:
         return 1.0
     case = case_of(n, a, c, gamma, (1.0 - CLOSE) * (alpha - gamma))
@@ -111,7 +112,7 @@ def _upper_bound(n: int, a: int, c: int, alpha: float, gamma: float) -> float:
 
 @jit
 def _end(case: Case, gamma: float) -> float:
-    """Every e above it passes, a < n.
+    """An e above which every e passes, for a < n.
 
     All +1 has the highest score of all: it is in no region, and its probability is at least e^n. Above the
     Clopper-Pearson interval the only q is e: all flips are +1 then, and more than a + c of them are in no region,
@@ -211,7 +212,7 @@ def _crossing(case: Case, fails: float) -> float:
 
 @jit
 def _excess_at_score(case: Case, at: float) -> float:
-    """The e in (-1, 1) where z(a, c) falls to `at`, by bisection."""
+    """The e in (-1, 1) where the score z(a, c) falls to `at`, by bisection."""
     left, right = -LARGEST, LARGEST
     for _ in range(45):
         middle = 0.5 * (left + right)

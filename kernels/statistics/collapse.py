@@ -68,7 +68,7 @@ def collapse(values: FloatArray, codes: IntArray, source: IntArray | None = None
 
 
 def _collapse_sources(unit_of_row: IntArray, first_row: IntArray, source: IntArray) -> ResamplingUnits:
-    """Sources with the same multiset of row units are one unit."""
+    """Units of whole sources: those with the same multiset of row units are one unit."""
     if source.shape != unit_of_row.shape or source.min() < 0:
         raise ValueError(f"source {source.shape} does not code the {len(unit_of_row)} rows")
     order = np.lexsort((unit_of_row, source))
@@ -172,6 +172,7 @@ def _compare_columns(values, rows, from_next):
 
 @jit
 def _entries(row_at, rows, values, family, n_families, from_next):
+    """(entry_at, target, value) of `Entries`: the rows of a unit are added up first, and only sums not 0 are kept."""
     n_units, n_columns, n_partitions = len(row_at) - 1, values.shape[1], family.shape[1]
     total = np.zeros(n_families * (n_columns + 1))
     touched = np.empty(n_families * (n_columns + 1), np.int64)

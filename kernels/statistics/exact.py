@@ -1,4 +1,4 @@
-"""The exact unconditional test of an excess risk.
+"""The exact unconditional test of an excess risk (method 9.2).
 
 n rows are +1 (a newly wrong answer), -1 (a newly right one) or 0; a rows are +1 and c are -1. `p_values` tests
 H0: P(+1) - P(-1) >= eps against a smaller excess. Knows counts only: no families, no budgets, no decision.
@@ -18,9 +18,9 @@ from earmark.kernels.statistics.nuisance import FINE, supremum
 from earmark.kernels.statistics.region import TIE, Region, region_of, score, scores
 
 NO_EVIDENCE = -0.5  # from this score upwards p is 1
-EVERYTHING = 8.6  # standard deviations of the number of flips: what is beyond is below 1e-16
-FEW = 32  # tests that are not worth waking other threads for
-STRANDS = 64  # of tests of all sizes, so that threads have equally much to do
+EVERYTHING = 8.6  # standard deviations of the number of flips: the probability beyond them is below 1e-16
+FEW = 32  # fewer tests than this are not worth waking other threads for
+STRANDS = 64  # interleaved parts, each with tests of all sizes, so that threads have equally much to do
 
 
 def tango_z(n: npt.ArrayLike, a: npt.ArrayLike, c: npt.ArrayLike, eps: npt.ArrayLike) -> FloatArray:
@@ -47,12 +47,12 @@ def p_values(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, eps: f
 
 
 def harm_p_values(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, eps: float, gamma: float) -> FloatArray:
-    """The mirrored test: p of H0: excess <= eps against a larger excess."""
+    """`p_values` mirrored: p of H0: excess <= eps against a larger excess."""
     return p_values(n, minus, plus, -float(_finite("eps", eps, -1.0, 1.0)), gamma)
 
 
 def testable_size(eps: float, alpha: float, gamma: float) -> int:
-    """The fewest rows with gamma + (1 - eps)^n <= alpha: with fewer, no answer changed is not evidence enough.
+    """The fewest rows with gamma + (1 - eps)^n <= alpha: with fewer, even no changed answer at all does not pass.
 
     Without any flip p is at least that, and a little above it where a +1 among enough -1 is the more extreme outcome.
     """
@@ -68,6 +68,7 @@ def testable_size(eps: float, alpha: float, gamma: float) -> int:
 
 
 def _counts(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
+    """The three counts as checked int64 arrays of one shape."""
     arrays = [np.asarray(counts) for counts in (n, plus, minus)]
     for name, counts in zip(("n", "plus", "minus"), arrays, strict=True):
         if counts.dtype.kind not in "iu":
@@ -79,7 +80,7 @@ def _counts(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike) -> tupl
 
 
 def distinct(rows: IntArray, plus: IntArray, minus: IntArray) -> tuple[IntArray, IntArray]:
-    """The different triples (D, 3) of counts, and which of them each is: the same come up again and again."""
+    """The distinct triples (D, 3) of counts, and which of them each one is: most triples come up many times."""
     counts = np.stack([rows.ravel(), plus.ravel(), minus.ravel()], axis=1)
     different, place = np.unique(counts, axis=0, return_inverse=True)
     return different, place.reshape(rows.shape)
@@ -100,18 +101,18 @@ def _levels(alpha: float, gamma: float) -> tuple[float, float]:
     return size, level
 
 
-# p (steps 1 to 4) ------------------------------------------------------------------------------------------
+# p (method 9.2, steps 1 to 4) ------------------------------------------------------------------------------
 
 
 class Case(NamedTuple):
-    """Counts, and how exactly p is wanted."""
+    """The counts of one test, the interval of its nuisance, and how exactly its p is needed."""
 
     n: int
     a: int
     c: int
     low: float  # the Clopper-Pearson interval of q
     high: float
-    limit: float  # 1; below it: what p - gamma is compared with, and all that has to be right is on which side it is
+    limit: float  # below 1, p - gamma need only be on the right side of it; 1 where p itself is needed
 
 
 @jit
@@ -122,7 +123,7 @@ def case_of(n: int, a: int, c: int, gamma: float, limit: float) -> Case:
 
 @jit
 def p_value(case: Case, eps: float, until: float, points: int) -> float:
-    """p - gamma, from so many nuisance values before the refinement; until = eps.
+    """p - gamma at eps = until, on a grid of `points` nuisance values that is refined around its peaks.
 
     For until > eps, a bound on p(e) for every e in [eps, until]: the probability at a given q of the outcomes that are
     rejected at any of these falls as e rises, for with an outcome go those with fewer +1 or more -1.
@@ -135,14 +136,14 @@ def p_value(case: Case, eps: float, until: float, points: int) -> float:
 
 @jit
 def nuisances(case: Case, eps: float, until: float) -> tuple[float, float]:
-    """The Clopper-Pearson interval with its ends raised to |e|, for all e in [eps, until]."""
+    """Clopper-Pearson's interval (low, high) of q with ends raised to |e|: the union over all e in [eps, until]."""
     nearest = 0.0 if eps < 0.0 < until else min(abs(eps), abs(until))
     return max(case.low, nearest), max(case.high, abs(eps), abs(until))
 
 
 @jit
 def region_at(case: Case, eps: float, until: float, low: float, high: float) -> Region:
-    """The outcomes of step 3, for all flips that a q in [low, high] makes likely enough to matter."""
+    """The outcomes of method 9.2, step 3, for all numbers of flips that a q in [low, high] makes likely enough."""
     n = case.n
     reach = EVERYTHING if case.limit == 1.0 else min(EVERYTHING, -normal_score(1e-8 * case.limit))
     spread = reach * math.sqrt(n * max(low * (1.0 - low), high * (1.0 - high))) + 20.0

@@ -14,32 +14,32 @@ SLACK = 1e-12  # means of counts lie on a lattice; equality with the tolerance m
 
 
 def grid(excess: FloatArray, budgets: FloatArray, tolerance: float) -> FloatArray:
-    """Smallest budget within tolerance (SPEC 3, b*) of (budgets, replicates); inf where none is."""
+    """Smallest budget within tolerance (b* of method 3) for excess (budgets, replicates); inf where none is."""
     _check(excess, budgets)
-    found = np.full(excess.shape[1], np.inf)
+    frontier = np.full(excess.shape[1], np.inf)
     for b in range(len(budgets) - 1, -1, -1):
-        found[excess[b] <= tolerance + SLACK] = budgets[b]
-    return found
+        frontier[excess[b] <= tolerance + SLACK] = budgets[b]
+    return frontier
 
 
 def interpolated(excess: FloatArray, budgets: FloatArray, tolerance: float) -> FloatArray:
-    """Smallest r with excess(r) <= tolerance, linear between budgets (SPEC 3, r*); 1.0 where it never is."""
+    """Smallest r with excess(r) <= tolerance, linear between budgets (r* of method 3); 1.0 where it never is."""
     _check(excess, budgets)
-    found = np.empty(excess.shape[1])
-    _crossing(np.ascontiguousarray(excess), budgets, tolerance, found)
-    return found
+    frontier = np.empty(excess.shape[1])
+    _crossing(np.ascontiguousarray(excess), budgets, tolerance, frontier)
+    return frontier
 
 
 def chain(sums: Sums, order: IntArray, budgets: FloatArray, tolerance: float) -> FloatArray:
     """Frontier (steps, replicates) of the first 1, 2, ... families of `order`, each by its worst family."""
     _check(sums.at.T, budgets)
-    found = np.empty((len(order), sums.table.shape[1]))
-    _chain(sums, order, budgets, tolerance, found)
-    return found
+    frontiers = np.empty((len(order), sums.table.shape[1]))
+    _chain(sums, order, budgets, tolerance, frontiers)
+    return frontiers
 
 
 def pair_ratios(sums: Sums, pairs: IntArray, budgets: FloatArray, tolerance: float) -> FloatArray:
-    """Additivity ratio r*({g, h}) / (r*({g}) + r*({h})) of the `pairs` (pairs, 2): (pairs, replicates)."""
+    """Overlap r*({g, h}) / (r*({g}) + r*({h})) of method 3, for the `pairs` (pairs, 2): (pairs, replicates)."""
     _check(sums.at.T, budgets)
     ratios = np.empty((len(pairs), sums.table.shape[1]))
     if len(pairs):
@@ -55,29 +55,29 @@ def _check(excess: FloatArray | IntArray, budgets: FloatArray) -> None:
 
 
 @jit
-def _crossing(excess, budgets, tolerance, found):
+def _crossing(excess, budgets, tolerance, frontier):
     """From the largest budget down, so that the smallest one that passes has the last word."""
     n_budgets, replicates = excess.shape
     for r in range(replicates):
-        found[r] = 1.0
+        frontier[r] = 1.0
     for b in range(n_budgets - 1, 0, -1):
         above, below, begin, width = excess[b - 1], excess[b], budgets[b - 1], budgets[b] - budgets[b - 1]
         for r in range(replicates):
             share = min((above[r] - tolerance) / (above[r] - below[r]), 1.0)  # garbage where `above` passes: overruled
-            found[r] = begin + width * share if below[r] <= tolerance + SLACK else found[r]
+            frontier[r] = begin + width * share if below[r] <= tolerance + SLACK else frontier[r]
     for r in range(replicates):
-        found[r] = budgets[0] if excess[0, r] <= tolerance + SLACK else found[r]
+        frontier[r] = budgets[0] if excess[0, r] <= tolerance + SLACK else frontier[r]
 
 
 @jit
-def _chain(sums, order, budgets, tolerance, found):
-    replicates = found.shape[1]
+def _chain(sums, order, budgets, tolerance, frontiers):
+    replicates = frontiers.shape[1]
     for begin in range(0, replicates, BLOCK):
         end = min(begin + BLOCK, replicates)
         so_far = np.full((len(budgets), end - begin), -np.inf)
         for step in range(len(order)):
             raise_to_means(sums, order[step], begin, end, so_far)
-            _crossing(so_far, budgets, tolerance, found[step, begin:end])
+            _crossing(so_far, budgets, tolerance, frontiers[step, begin:end])
 
 
 @jit
@@ -91,12 +91,12 @@ def _pairs(sums, pairs, budgets, tolerance, ratios):
         for f in range(n_families):
             raise_to_means(sums, f, begin, end, family[f])
             _crossing(family[f], budgets, tolerance, single[f])
-        both = np.empty((n_budgets, end - begin))
+        pair_excess = np.empty((n_budgets, end - begin))
         for p in range(len(pairs)):
             g, h = pairs[p]
-            both[:] = family[g]
+            pair_excess[:] = family[g]
             for b in range(n_budgets):
-                raise_to(family[h, b], both[b])
-            _crossing(both, budgets, tolerance, ratios[p, begin:end])
+                raise_to(family[h, b], pair_excess[b])
+            _crossing(pair_excess, budgets, tolerance, ratios[p, begin:end])
             for r in range(end - begin):
                 ratios[p, begin + r] /= single[g, r] + single[h, r]

@@ -73,7 +73,7 @@ def _tally(values, code, sums, above, below):
 
 @jit
 def divide(sums: SumArray, rows: SumArray, means: FloatArray) -> None:
-    """Means of one family in some replicates; NaN where it is empty."""
+    """Into `means`: sums / rows of one family in some replicates; NaN where it has no rows."""
     for r in range(len(means)):
         n = np.float64(rows[r])
         means[r] = np.float64(sums[r]) / n if n > 0.0 else np.nan
@@ -115,7 +115,7 @@ def _worst(sums, means):
 
 @jit
 def raise_to_means(sums, f, begin, end, largest):
-    """Raise (B, replicates from begin to end) to the means of one family."""
+    """Raise `largest` (B, end - begin) where the means of family f in replicates begin to end are larger."""
     mean = np.empty(end - begin)
     for b in range(len(largest)):
         divide(sums.table[sums.at[f, b], begin:end], sums.table[sums.rows_at[f], begin:end], mean)
@@ -124,7 +124,7 @@ def raise_to_means(sums, f, begin, end, largest):
 
 @jit
 def raise_to(values, largest):
-    """The larger of the two in place; NaN raises nothing."""
+    """Into `largest`: the larger of the two, element by element; NaN raises nothing."""
     for r in range(len(largest)):
         largest[r] = values[r] if values[r] > largest[r] else largest[r]
 

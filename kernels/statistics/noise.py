@@ -1,4 +1,7 @@
-"""Label noise: does the worst family stay the worst when a share of the family labels are wrong? Knows arrays only."""
+"""Label noise (method 10): does the worst family stay the worst when a share of the family labels are wrong?
+
+Knows arrays only.
+"""
 
 from typing import NamedTuple
 
@@ -22,7 +25,7 @@ class Labels(NamedTuple):
 
 
 def noisy_labels(code: IntArray, n_families: int, *, rate: float, draws: int, seed: int) -> Labels:
-    """Labels where each row has another family, drawn evenly, with probability `rate`."""
+    """Labels in `draws` repetitions: with probability `rate` a row gets one of the other families, all as likely."""
     if n_families < 2 or not 0 < rate < 1:
         raise ValueError(f"{n_families} families, rate {rate}: nothing to flip")
     labels = np.empty((draws, len(code)), np.int32)
@@ -33,14 +36,15 @@ def noisy_labels(code: IntArray, n_families: int, *, rate: float, draws: int, se
 def bottlenecks(labels: Labels, difference: FloatArray) -> IntArray:
     """The family (draws, columns) with the largest mean of each column of `difference` (n, columns).
 
-    Sums have to be exact: whole numbers, or a grid as coarse as that of paired differences.
+    A column is summed as its change from the next one, which gives the same only where sums are exact: differences must
+    be whole numbers, or multiples of one power of two.
     """
     change = difference.copy()  # from the next column: neighbouring budgets change the same answers
     change[:, :-1] -= difference[:, 1:]
     row, column = np.nonzero(change)
-    found = np.empty((len(labels.code), difference.shape[1]), np.int64)
-    _bottlenecks(labels.code, labels.size, row, column, change[row, column], found)
-    return found
+    worst = np.empty((len(labels.code), difference.shape[1]), np.int64)
+    _bottlenecks(labels.code, labels.size, row, column, change[row, column], worst)
+    return worst
 
 
 @parallel_jit
@@ -54,8 +58,8 @@ def _flip(code, n_families, threshold, seed, labels):
 
 
 @jit
-def _bottlenecks(labels, size, row, column, value, found):
-    draws, n_columns = found.shape
+def _bottlenecks(labels, size, row, column, value, worst):
+    draws, n_columns = worst.shape
     n_families = size.shape[1]
     for d in range(draws):
         sums = np.zeros((n_columns, n_families))
@@ -69,4 +73,4 @@ def _bottlenecks(labels, size, row, column, value, found):
                 mean = sums[c, f] / size[d, f] if size[d, f] > 0 else -np.inf
                 if mean > largest:
                     best, largest = f, mean
-            found[d, c] = best
+            worst[d, c] = best

@@ -1,6 +1,6 @@
 """The supremum of the probability of a region over the nuisance q = P(d != 0) that the data leave open.
 
-Step 4 of the exact test. Knows regions; no data.
+Step 4 of the exact test (method 9.2). Knows regions; no data.
 """
 
 import math
@@ -13,7 +13,7 @@ from earmark.kernels.statistics.region import Region
 from earmark.kernels.statistics.region_probability import LANES, p_at, p_at_lanes
 
 COARSE, FINE = LANES, 2 * LANES  # points of a grid, two of them next to its ends
-PRECISION = 1e-13  # of the supremum
+PRECISION = 1e-13  # how far the supremum may be missed at a peak
 
 
 # A place is an angle, q = edge + (1 - edge) sin(t)^2 with edge = min(low, |eps|). Even steps in t are even steps in
@@ -59,7 +59,7 @@ def p_on(grid: FloatArray, region: Region, eps: float) -> FloatArray:
 
 @jit
 def summit(t: FloatArray, p: FloatArray) -> float:
-    """About where p is largest, as a share of a grid, by a parabola through its highest point."""
+    """About where p is largest, as a share of the way along the grid t, by a parabola through the highest point."""
     i = int(p.argmax())
     at = float(t[i])
     if 0 < i < len(p) - 1:
@@ -71,7 +71,7 @@ def summit(t: FloatArray, p: FloatArray) -> float:
 
 @jit
 def supremum(region: Region, eps: float, low: float, high: float, points: int, limit: float) -> float:
-    """Step 4: the largest p(q) for q in [low, high], on a grid, then around every peak that may win.
+    """The largest p(q) for q in [low, high] (method 9.2, step 4): on a grid, then around every peak that may be it.
 
     With a limit below 1, it need only be on the right side of the limit: peaks that cannot reach it are not climbed.
     """

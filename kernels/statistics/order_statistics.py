@@ -29,7 +29,7 @@ def percentile_ends(replicates: FloatArray, alpha: float) -> FloatArray:
 
 
 def check_level(alpha: float) -> None:
-    """Refuse what is not the level of a lower end."""
+    """Raise ValueError unless alpha can be the level of the lower of two ends."""
     if not 0 < alpha < 0.5:
         raise ValueError(f"alpha {alpha} cannot be")
 
@@ -42,7 +42,10 @@ def _ends(rows, alpha, ends):
 
 @jit
 def both_ends(values, alpha):
-    """Both quantiles of some finite values; NaN is skipped."""
+    """The (alpha, 1 - alpha) quantiles of finite values; NaN is skipped, and returned where there is nothing else.
+
+    One histogram of all values tells which few bins hold the order statistics; only these are put in order.
+    """
     n = 0
     for value in values:
         n += value == value
@@ -87,7 +90,10 @@ def both_ends(values, alpha):
 
 @jit
 def _ordered(values, rank):
-    """In order as far as the ranks `rank` and `rank` + 1 go: frontiers have many equal values, which are soon told."""
+    """Values with those of the ranks `rank` and `rank` + 1 in their places; the others may stay out of order.
+
+    Frontiers have many equal values, and these need no sorting.
+    """
     if values.min() == values.max():
         return values
     if len(values) < _FEW:

@@ -14,7 +14,7 @@ from earmark.kernels._jit import jit
 
 _WORDS = 2.0**32
 _LAST = np.uint32(2**32 - 1)
-_TAIL_SD = 8.5  # beyond it a 32-bit uniform cannot reach
+_TAIL_SD = 8.5  # counts further out have a probability below the last bit of a 32-bit uniform
 
 
 class PoissonTables(NamedTuple):
@@ -30,7 +30,7 @@ class PoissonTables(NamedTuple):
 
 
 def poisson_tables(rates: npt.NDArray[np.float64], by_thresholds: npt.NDArray[np.bool_]) -> PoissonTables:
-    """Tables for each of the `rates`; `by_thresholds` says which kind."""
+    """Tables for each of the `rates` (K,): thresholds where `by_thresholds`, else an alias table."""
     if not (np.isfinite(rates).all() and (rates > 0).all()):
         raise ValueError("rates must be positive and finite")
     return PoissonTables(*_tables(rates, by_thresholds))
@@ -69,7 +69,7 @@ def _tables(rates, by_thresholds):
 
 @jit
 def _fill_alias(rate, low, stay, alias):
-    """Vose's method over a power-of-two number of slots; returns its logarithm."""
+    """Fill an alias table by Vose's method; returns the binary logarithm of its number of slots."""
     support = _highest(rate) - low + 1
     bits = 1
     while (1 << bits) < support:

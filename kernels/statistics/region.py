@@ -1,4 +1,4 @@
-"""Tango's score of an excess, and the outcomes that are no less extreme than the observed one.
+"""Tango's score of an excess, and the outcomes that are no less extreme than the observed one (method 9.2).
 
 n rows are +1, -1 or 0; a (or x) of them are +1 and c (or y) are -1; there are M = x + y flips. Knows counts only.
 """
@@ -15,7 +15,7 @@ from earmark.kernels.statistics.collapse import FloatArray, IntArray
 BoolArray = npt.NDArray[np.bool_]
 
 TIE = 1e-9  # scores lie on a lattice; an equality must not hang on a rounding
-PIECES = 16  # of a stretch of e: its region is too large by what the score falls in one of them
+PIECES = 16  # parts of a stretch of e: the region is too large by what the score falls within one of them
 
 
 class Region(NamedTuple):
@@ -39,7 +39,7 @@ def scores(n: IntArray, a: IntArray, c: IntArray, eps: FloatArray) -> FloatArray
 
 @jit
 def score(n: int, a: int, c: int, eps: float) -> float:
-    """z(a, c) of step 1; 0 where it is 0/0 (no flip, eps = 0). Negative eps swaps the signs of the rows."""
+    """z(a, c) of method 9.2, step 1; 0 where it is 0/0 (no flip, eps = 0). Negative eps swaps the signs of the rows."""
     sign = 1.0
     if eps < 0.0:
         a, c, eps, sign = c, a, -eps, -1.0
@@ -67,7 +67,7 @@ def score(n: int, a: int, c: int, eps: float) -> float:
 def region_of(n: int, a: int, c: int, eps: float, until: float, first: int, last: int) -> Region:
     """The outcomes (x, y) with z(x, y) <= z(a, c) + TIE (step 3), with first..last flips; z(a, c) < 0.
 
-    For until > eps, all those with it at any e between, and a few that are nearly so.
+    For until > eps: all outcomes for which that holds at any e in [eps, until], and a few for which it nearly does.
     """
     nodes = _nodes(n, a, c, eps, until, PIECES if until > eps else 1)
     k = np.empty(last - first + 1, np.int64)
@@ -80,9 +80,9 @@ def region_of(n: int, a: int, c: int, eps: float, until: float, first: int, last
             high = middle - 1
     k[0] = low
     for i in range(1, len(k)):  # the score rises with +1 and falls with -1, so that k(M + 1) - k(M) is 0 or 1
-        found = _joining(low + 1, first + i - low - 1, float(n), nodes, piece)
-        if found >= 0:
-            low, piece = low + 1, found
+        next_piece = _joining(low + 1, first + i - low - 1, float(n), nodes, piece)
+        if next_piece >= 0:
+            low, piece = low + 1, next_piece
         k[i] = low
     rises = np.zeros(len(k), np.bool_)
     flips_ratio, most_ratio = np.zeros(len(k)), np.zeros(len(k))
@@ -108,9 +108,10 @@ def _nodes(n: int, a: int, c: int, eps: float, until: float, pieces: int) -> Flo
 
 @jit
 def _joining(x: int, y: int, n: float, nodes: FloatArray, likely: int) -> int:
-    """A piece [s, t] with z(x, y; t) <= z(a, c; s) + TIE, or -1; the likely one is tried first.
+    """The number of a piece [s, t] with z(x, y; t) <= z(a, c; s) + TIE, or -1; the likely one is tried first.
 
-    Where that does not hold of several pieces taken as one, it holds of none of them.
+    Where that does not hold of several neighbouring pieces taken as one, it holds of none of them, so that most pieces
+    are never looked at by themselves.
     """
     if _within(x, y, n, nodes, likely, likely + 1):
         return likely
@@ -129,9 +130,10 @@ def _joining(x: int, y: int, n: float, nodes: FloatArray, likely: int) -> int:
 
 @jit
 def _within(x: int, y: int, n: float, nodes: FloatArray, s: int, t: int) -> bool:
-    """Whether z(x, y; t) <= z(a, c; s) + TIE < 0, without roots: there the estimate of step 1 may be r at most.
+    """Whether z(x, y; t) <= z(a, c; s) + TIE < 0, without square roots.
 
-    The estimate is the only positive root of 2 n r^2 + b r - c, which is negative before it and positive after it.
+    It holds where the restricted estimate of step 1 is at most r. The estimate is the only positive root of
+    2 n r^2 + b r - c, which is negative before it and positive after it, so that the sign at r tells.
     """
     eps, spread = float(nodes[0, t]), float(nodes[1, t])
     above = x - y - n * eps

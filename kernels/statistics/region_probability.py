@@ -1,6 +1,6 @@
 """The probability of a region of outcomes at given nuisance values q = P(d != 0): at one, or at many side by side.
 
-Step 3 of the exact test. Knows regions and binomials; no data, no supremum.
+Step 3 of the exact test (method 9.2). Knows regions and binomials; no data, no supremum.
 """
 
 import math
@@ -14,7 +14,7 @@ from earmark.kernels.statistics.region import Region
 
 LANES = 20  # nuisance values side by side, in wide registers
 SHORT = 400.0  # log of the largest mass, in units of the one at no flip, up to which a walk may start there
-# What lanes hold, each in a stretch of one array: compilers then see that they do not overlap.
+# Where each quantity of the lanes begins in one work array: compilers then see that they do not overlap.
 _PI, _NOT_PI, _ODDS, _START, _START_F, _F, _CUMULATIVE, _MASS, _TOTAL, _SUM = (LANES * i for i in range(10))
 _INVERSE_PI, _INVERSE_NOT_PI, _INVERSE_ODDS, _TERM, _BELOW, _ABOVE = (LANES * i for i in range(10, 16))
 
@@ -72,7 +72,10 @@ def p_at(region: Region, q: float, eps: float, mass: FloatArray) -> float:
 
 @jit
 def _flip_masses(region: Region, q: float, mass: FloatArray) -> tuple[int, int, float]:
-    """Bin(M; n, q) in units of its mode into mass[M - first]; the range of M - first that counts, and the sum."""
+    """(start, stop, total): fills mass[start:stop] with Bin(first + i; n, q) in units of its mode, and their sum.
+
+    What lies outside is negligible.
+    """
     mode = min(max(int((region.n + 1) * q) - region.first, 0), len(mass) - 1)
     mass[mode] = 1.0
     total, term, stop = 1.0, 1.0, mode + 1
@@ -93,7 +96,7 @@ def _flip_masses(region: Region, q: float, mass: FloatArray) -> tuple[int, int, 
 
 @jit
 def p_at_lanes(region: Region, q: FloatArray, eps: float, mass: FloatArray, p: FloatArray) -> None:
-    """p(q) at LANES ascending values of q."""
+    """Into p (LANES,): p(q) at LANES ascending values of q."""
     start = 0
     while start < len(region.k) and region.k[start] < 0:
         start += 1
@@ -128,7 +131,7 @@ def p_at_lanes(region: Region, q: FloatArray, eps: float, mass: FloatArray, p: F
 
 @jit
 def _binomials(k: int, n: int, w: FloatArray) -> None:
-    """`binomial` for the odds pi / (1 - pi) of each lane; a mass of 0 where it underflows."""
+    """Start of the walk: `binomial(k, n, pi / (1 - pi))` of each lane; both are 0 where the mass underflows."""
     for j in range(LANES):
         w[_TERM + j], w[_BELOW + j] = 1.0, 1.0
     for i in range(k, 0, -1):
@@ -159,6 +162,7 @@ def _binomials(k: int, n: int, w: FloatArray) -> None:
 
 @jit
 def _any_counts(w: FloatArray, sums: int) -> bool:
+    """Whether the next term still matters in any lane."""
     counting = 0
     for j in range(LANES):
         counting += w[_TERM + j] > NEGLIGIBLE * w[sums + j]
@@ -167,6 +171,7 @@ def _any_counts(w: FloatArray, sums: int) -> bool:
 
 @jit
 def _walk_up(region: Region, centre: int, w: FloatArray) -> None:
+    """Add the terms of M above the centre, by the first two recursions of the ledger above."""
     for i in range(centre + 1, len(region.k)):
         flips_ratio, most_ratio = region.flips_ratio[i], region.most_ratio[i]
         if region.rises[i]:
@@ -188,6 +193,7 @@ def _walk_up(region: Region, centre: int, w: FloatArray) -> None:
 
 @jit
 def _walk_down(region: Region, centre: int, start: int, w: FloatArray) -> None:
+    """Add the terms of M below the centre, by the last two; below `start` only the masses of M are left to add."""
     for i in range(centre, start, -1):
         flips_ratio, most_ratio = 1.0 / region.flips_ratio[i], 1.0 / region.most_ratio[i]
         if region.rises[i]:
