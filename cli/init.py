@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from earmark.cli.progress import ProgressLine
+from earmark.engine.extras import needs_extra
 
 
 @click.command()
@@ -26,6 +27,7 @@ from earmark.cli.progress import ProgressLine
     "--out", type=click.Path(path_type=Path), default="spec.toml", show_default=True, help="The file to write."
 )
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@needs_extra("earmark init", "run")
 def init(
     corpus: Path,
     kind: str | None,
@@ -55,6 +57,7 @@ def init(
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.design import spec as specs
     from earmark.engine.design.rule import Rule
+    from earmark.engine.design.sections import GRIDS
     from earmark.engine.errors import InputError
     from earmark.engine.files import write_file
     from earmark.engine.sweep import estimate
@@ -74,7 +77,7 @@ def init(
             model=answerer,
             dtype=dtype or ("float32" if device == "cpu" else "bfloat16"),
             device=device,
-            budgets=", ".join(f"{budget:g}" for budget in specs.GRIDS["main"]),
+            budgets=", ".join(f"{budget:g}" for budget in GRIDS["main"]),
             tolerance=tolerance,
             alpha=alpha,
         )

@@ -11,6 +11,8 @@ from importlib import import_module
 
 import click
 
+from earmark.cli import exits
+
 _COMMANDS = {  # name -> module and function, imported on first use
     "init": ("earmark.cli.init", "init"),
     "run": ("earmark.cli.run", "run"),
@@ -39,8 +41,6 @@ _SHORT_HELP = {
     "score": "Score the chunks of recordings, and keep the best.",
     "theory": "Check the paper's theory on small exact instances.",
 }
-_EXIT_INTERRUPTED = 130
-_EXIT_BUG = 70
 
 
 class _LazyGroup(click.Group):
@@ -78,7 +78,7 @@ def main() -> None:
     try:
         sys.exit(earmark.main(prog_name="earmark", standalone_mode=False) or 0)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        sys.exit(_EXIT_INTERRUPTED)
+        sys.exit(exits.INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
@@ -90,7 +90,7 @@ def main() -> None:
             traceback.print_exc()
         else:
             click.echo(_one_line(error), err=True)
-        sys.exit(getattr(error, "exit_code", _EXIT_BUG))
+        sys.exit(getattr(error, "exit_code", exits.BUG))
 
 
 def _usage_line(error: click.ClickException) -> str:

@@ -6,16 +6,14 @@ from typing import Any
 
 import click
 
+from earmark.cli.options import given, rule_options
 from earmark.cli.progress import ProgressLine
 
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--partition", "partitions", multiple=True, metavar="NAME", help="A partition; repeat for several.")
-@click.option(
-    "--tolerance", "tolerances", multiple=True, type=float, metavar="E", help="Allowed excess error.  [default: 0.05]"
-)
-@click.option("--alpha", type=float, default=0.025, show_default=True, help="Accepted chance of a false approval.")
+@rule_options("tolerances", "alpha", "claim", "looks")
 @click.option(
     "--flips", type=float, default=0.1, show_default=True, help="Guess: share of answers that compression changes."
 )
@@ -31,14 +29,6 @@ from earmark.cli.progress import ProgressLine
     "--candidates", type=int, default=1, show_default=True, help="Methods that may be shipped: they share alpha."
 )
 @click.option(
-    "--claim",
-    type=click.Choice(["budget", "routing", "both"]),
-    default="budget",
-    show_default=True,
-    help="What is to be guaranteed: one budget for all questions, or one for each family.",
-)
-@click.option("--looks", type=int, default=1, show_default=True, help="Looks at a set that grows: they share alpha.")
-@click.option(
     "--source",
     "column",
     metavar="COLUMN",
@@ -51,19 +41,16 @@ from earmark.cli.progress import ProgressLine
 def plan(
     source: Path,
     partitions: tuple[str, ...],
-    tolerances: tuple[float, ...],
-    alpha: float,
     flips: float,
     excess: float,
     icc: float,
     candidates: int,
-    claim: str,
-    looks: int,
     column: str | None,
     methods: int,
     seeds: int,
     budgets: int,
     as_json: bool,
+    **declared: Any,
 ) -> None:
     """Say before any GPU hour which families of SOURCE can be certified, with what power and how many answers.
 
@@ -79,7 +66,7 @@ def plan(
     from earmark.engine.design.rule import Rule
     from earmark.engine.signoff import sizes as planning
 
-    rule = Rule(tolerances=tolerances or (0.05,), alpha=alpha, looks=looks, claim=claim)  # type: ignore[arg-type]
+    rule = Rule(**given(declared))
     sweep = planning.PlannedSweep(methods, seeds, budgets)
     if min(*sweep, candidates) < 1:
         raise click.UsageError("--methods, --seeds, --budgets and --candidates are at least 1")

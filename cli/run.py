@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earmark.cli import exits
 from earmark.cli.progress import ProgressLine
 from earmark.cli.sign import sign
+from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
     from earmark.engine.sweep.blocks import Shard
-
-_EXIT_REFUSED, _EXIT_INTERRUPTED = 3, 130
 
 
 @click.command()
@@ -42,6 +42,7 @@ _EXIT_REFUSED, _EXIT_INTERRUPTED = 3, 130
     help="The certificate.json before, where these are new rows after a refusal: both count.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate instead of the table.")
+@needs_extra("earmark run", "run")
 def run(
     spec: Path,
     out: Path | None,
@@ -86,7 +87,7 @@ def run(
     if swept.stopped:
         resume = [*again, *_options(limit, shard_text)]
         click.echo(f"stopped: what is done is in {folder}; resume with: {shlex.join(resume)}", err=True)
-        sys.exit(_EXIT_INTERRUPTED)
+        sys.exit(exits.INTERRUPTED)
     if not swept.complete and swept.preview is None:
         click.echo(f"shard {shard_text} is done: {folder}\nnext: earmark merge RUN {folder} OTHER-SHARDS...")
         return
@@ -95,7 +96,7 @@ def run(
     if not as_json:
         following = shlex.join(again) if swept.preview else f"earmark verify {folder / 'certificate.json'}"
         click.echo(f"next: {following}")
-    sys.exit(0 if approved else _EXIT_REFUSED)
+    sys.exit(0 if approved else exits.REFUSED)
 
 
 def _options(limit: int | None, shard: str | None) -> list[str]:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earmark.cli import exits
 from earmark.cli.progress import ProgressLine
 from earmark.cli.selector_check import check
+from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
     from earmark.engine.making.training.jobs import Job, Trained
     from earmark.engine.making.training.train import Epoch
-
-_EXIT_INTERRUPTED = 130
 
 
 @click.group()
@@ -47,6 +47,7 @@ selector.add_command(check)
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The Parquet file to write."
 )
+@needs_extra("earmark selector oracle", "run")
 def oracle(
     corpus: Path,
     answerer: str,
@@ -100,7 +101,7 @@ def oracle(
         )
     if rows is None:
         click.echo("interrupted: the same command goes on from here", err=True)
-        sys.exit(_EXIT_INTERRUPTED)
+        sys.exit(exits.INTERRUPTED)
     engine.write(rows, engine.description(opened, str(corpus), model, options), out)
     failed = sum(not engine.succeeded(row) for row in rows)
     click.echo(f"{len(rows) - failed} examples with relevance, {failed} without\noracle  {out}")
@@ -138,6 +139,7 @@ def oracle(
 @click.option("--epochs", type=int, metavar="N", help="At most so many.  [default: 40]")
 @click.option("--answerer", metavar="NAME", help="Whose tokenizer reads questions.  [default: the oracle's]")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="Where selectors go.")
+@needs_extra("earmark selector train", "run")
 def train(
     table: Path,
     place: Path | None,
@@ -193,7 +195,7 @@ def train(
         trained = training.train_all(asked, lessons, recipe, found.made, tokenizer, report, stop)
     if trained is None:
         click.echo("interrupted: the same command goes on from here", err=True)
-        sys.exit(_EXIT_INTERRUPTED)
+        sys.exit(exits.INTERRUPTED)
     click.echo(_summary(trained))
     click.echo(f"\nselectors  {out}")
 
@@ -201,6 +203,7 @@ def train(
 @selector.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="SELECTOR")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to write.  [default: SELECTOR]")
+@needs_extra("earmark selector export", "export")
 def export(folder: Path, out: Path | None) -> None:
     """Write a trained selector as ONNX: waveform.onnx, which needs nothing but onnxruntime, and features.onnx.
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from earmark.cli import exits
 from earmark.cli.progress import ProgressLine
 from earmark.cli.table import aligned
-
-_EXIT_REFUSED, _EXIT_INTERRUPTED = 3, 130
+from earmark.engine.extras import needs_extra
 
 
 @click.command()
@@ -59,6 +59,7 @@ _EXIT_REFUSED, _EXIT_INTERRUPTED = 3, 130
 @click.option("--max-memory-mib", type=float, metavar="X", help="Fail above that peak of memory.")
 @click.option("--max-size-mb", type=float, metavar="X", help="Fail above that size of the file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+@needs_extra("earmark selector check", "edge")
 def check(
     model: Path,
     against: str,
@@ -127,9 +128,9 @@ def check(
             verdict = engine.check(model, against, corpus, Gate(**reached), how, asked, progress, stop)
     except StoppedError:
         click.echo("interrupted: there is no verdict", err=True)
-        sys.exit(_EXIT_INTERRUPTED)
+        sys.exit(exits.INTERRUPTED)
     click.echo(json.dumps(verdict, indent=1, ensure_ascii=False) if as_json else _table(verdict))
-    sys.exit(0 if verdict["passes"] else _EXIT_REFUSED)
+    sys.exit(0 if verdict["passes"] else exits.REFUSED)
 
 
 def _budgets(text: str) -> tuple[float, ...]:

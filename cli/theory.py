@@ -5,9 +5,8 @@ import sys
 
 import click
 
+from earmark.cli import exits
 from earmark.cli.progress import ProgressLine
-
-_EXIT_VIOLATED = 1
 
 
 @click.command()
@@ -39,4 +38,4 @@ def theory(as_json: bool) -> None:
             claim = f"{finding.where:<18}{finding.claim:<{width + 2}}{finding.cells:>5}"
             verdict = "" if finding.holds else f"  DOES NOT HOLD: {finding.reason}"
             click.echo(f"{claim}  {worst:>7}  {finding.tolerance:7.0e}{verdict}")
-    sys.exit(0 if all(finding.holds for finding in found) else _EXIT_VIOLATED)
+    sys.exit(0 if all(finding.holds for finding in found) else exits.DIFFERS)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
+from earmark.cli import exits
 from earmark.cli.progress import ProgressLine
-
-_EXIT_DIFFERS = 1
 
 
 @click.command()
@@ -32,4 +31,4 @@ def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
         click.echo(json.dumps({"holds": difference is None, "difference": difference}))
     else:
         click.echo(f"{certificate}: " + ("holds" if difference is None else f"does not hold: {difference}"))
-    sys.exit(0 if difference is None else _EXIT_DIFFERS)
+    sys.exit(0 if difference is None else exits.DIFFERS)

@@ -7,12 +7,16 @@ from collections.abc import Iterable
 
 
 class EarmarkError(Exception):
-    """A refusal that a person can act on: `where: what; what to do`, on one line."""
+    """A refusal that a person can act on: `where: what; what to do`, on one line.
+
+    `key` is the field of a description that is refused, where there is one: a file that holds it can name its line.
+    """
 
     exit_code = 2
 
-    def __init__(self, where: object, what: str, do: str) -> None:
+    def __init__(self, where: object, what: str, do: str, key: str | None = None) -> None:
         super().__init__(" ".join(f"{where}: {what}; {do}".split()))
+        self.what, self.do, self.key = what, do, key
 
 
 class InputError(EarmarkError):

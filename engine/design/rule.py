@@ -5,9 +5,10 @@ Knows no files and no statistics; `signoff.rules` judges by it.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
+from earmark.engine.design.fields import Number, Text, Texts, Whole, Word, field, fields_of
 from earmark.engine.errors import InputError
 
 Name = Literal["certified", "paper"]
@@ -26,79 +27,229 @@ _GAMMA_SHARE = 50  # method 9.2: gamma = alpha / 50
 class Rule:
     """What counts as safe, and how sure one must be."""
 
-    name: Name = "certified"
-    loss: Loss = "zero-one"
-    alpha: float = 0.025  # one-sided: the chance of a false approval, and of an upper end that is too low
-    tolerances: tuple[float, ...] = (0.05,)
-    tolerance_average: float | None = None  # None: the same as the family's
-    clustering: Clustering = "source"
-    replicates: int = BY_RULE  # of the bootstrap
-    seed: int = 42
-    min_family: int | None = None  # None: what the rule can test at all
-    parents: Mapping[str, str] = field(default_factory=dict)
-    max_error_rate: float = 0.0
-    partitions: tuple[str, ...] = ()  # empty: all there are
-    reference_answerer: str | None = None
-    in_domain: tuple[str, ...] = ()  # methods that may have been trained on the sources they are certified on
-    claim: Claim = "budget"  # one budget for all families, a budget for each, or both
-    candidates: tuple[str, ...] = ()  # what may be shipped; empty: every method but the baselines
-    looks: int = 1  # at a set of rows that grows, each of which spends its share of alpha
-    max_rows_per_recording: int | None = None  # declared: the excess is then that of rows, not of recordings
-    source: str | None = None  # the column that names the recording; "none": every row has one of its own
-    allow_vacuous: tuple[str, ...] = ()  # families that need no audio, and may
+    name: Name = field(
+        Word(*get_args(Name)),
+        "what judges: certified (exact tests, false approvals at most alpha) or paper (bootstrap, no guarantee)",
+        "certified",
+        label="Rule",
+        option="--rule",
+    )
+    loss: Loss = field(
+        Word(*get_args(Loss)),
+        "what is compared: the loss column, or the negative log-likelihood of the right answer",
+        "zero-one",
+        label="Loss",
+        option="--loss",
+    )
+    alpha: float = field(
+        Number(),
+        "accepted chance of a false approval; intervals cover 1 - 2 alpha",
+        0.025,  # one-sided: the chance of a false approval, and of an upper end that is too low
+        label="Accepted chance of a false approval, and of an end of an interval",
+        option="--alpha",
+    )
+    tolerances: tuple[float, ...] = field(
+        Number(),
+        "allowed excess error of the worst family; the first is claimed",
+        (0.05,),
+        many=True,
+        label="Allowed excess of the worst family; the first is claimed",
+        option="--tolerance",
+        metavar="E",
+    )
+    tolerance_average: float | None = field(
+        Number(),
+        "allowed average excess error",
+        None,
+        default="the same as the family's",
+        label="Allowed average excess",
+        absent="the same as the family's",
+        option="--tolerance-average",
+        metavar="E",
+    )
+    clustering: Clustering = field(
+        Word(*get_args(Clustering)),
+        "where rows share a recording: judge whole recordings, or one row of each, or ignore that",
+        "source",
+        label="Clustering",
+        option="--clustering",
+    )
+    replicates: int = field(
+        Whole(100, 10**6),
+        "bootstrap replicates",
+        BY_RULE,
+        default="2000, they only describe; 10000 under the paper's rule",
+        label="Bootstrap replicates",
+        option="--replicates",
+        metavar="R",
+    )
+    seed: int = field(
+        Whole(0, 2**63 - 1), "seed of the bootstrap", 42, label="Bootstrap seed", option="--seed", metavar="S"
+    )
+    min_family: int | None = field(
+        Whole(1, 10**9),
+        "families with fewer rows join their parent",
+        None,
+        default="what the rule can test; 30 under the paper's",
+        label="Fewest rows of a family",
+        option="--min-family",
+        metavar="N",
+    )
+    parents: Mapping[str, str] = field(
+        Texts("a table of FAMILY = PARENT"),
+        "where a family goes if it is rare",
+        factory=dict,
+        default="none",
+        label="Declared parents of rare families",
+        option="--parent",
+        metavar="FAMILY=PARENT",
+    )
+    max_error_rate: float = field(
+        Number(),
+        "share of failed rows a cell may have; they count as harm",
+        0.0,
+        label="Highest error rate of a cell",
+        option="--max-error-rate",
+        metavar="SHARE",
+    )
+    partitions: tuple[str, ...] = field(
+        Text("the name of a partition"),
+        "a partition to certify",
+        (),
+        many=True,
+        default="all of partitions.parquet, else the rows' query_family",
+        label="Partitions",
+        option="--partition",
+        metavar="NAME",
+    )
+    reference_answerer: str | None = field(
+        Text("the name of an answerer"),
+        "whose agnostic selector is the reference of cross-backbone gains",
+        None,
+        default="the first by name",
+        label="Reference answerer of cross-backbone gains",
+        option="--reference-answerer",
+        metavar="NAME",
+    )
+    in_domain: tuple[str, ...] = field(
+        Text("the name of a method"),
+        "certify METHOD though it was trained on sources of this corpus; the certificate says so",
+        (),
+        many=True,
+        default="none",
+        label="Methods declared to be certified on what trained them",
+        option="--in-domain",
+        metavar="METHOD",
+    )
+    claim: Claim = field(
+        Word(*get_args(Claim)),
+        "what is to be guaranteed: one budget for all questions, one for each family (policy.json), or both",
+        "budget",
+        label="What is claimed",
+        option="--claim",
+    )
+    candidates: tuple[str, ...] = field(
+        Text("the name of a method"),
+        "what may be shipped, each takes its share of alpha: METHOD, or METHOD@SEED for one seed of it, "
+        "ANSWERER/METHOD for it under one answerer",
+        (),
+        many=True,
+        default="every method but uniform and random",
+        label="What may be shipped",
+        absent="every method; the baselines (uniform, random) only where there is nothing else",
+        option="--candidate",
+        metavar="METHOD",
+    )
+    looks: int = field(
+        Whole(1, 100),
+        "declares that rows will be added and looked at N times in all; each look spends its share of alpha",
+        1,
+        label="Declared looks at rows that grow",
+        option="--looks",
+        metavar="N",
+    )
+    max_rows_per_recording: int | None = field(
+        Whole(1, 10**9),
+        "test the mean over rows where recordings are shared, not over recordings; N must be known beforehand",
+        None,
+        default="none",
+        label="Most rows of a recording, declared",
+        absent="none: where rows share recordings, the mean over recordings is tested",
+        option="--max-rows-per-recording",
+        metavar="N",
+    )
+    source: str | None = field(
+        Text("the name of a column, or none"),
+        "the column of raw cells that names the recording; none: every row has one of its own",
+        None,
+        default="source_id",
+        label="Column that names the recording",
+        absent="source_id, where rows have one",
+        option="--source",
+        metavar="COLUMN",
+    )
+    allow_vacuous: tuple[str, ...] = field(
+        Text("the name of a family"),
+        "approve although FAMILY needs no audio",
+        (),
+        many=True,
+        default="none",
+        label="Families that need no audio, and may",
+        absent="none",
+        option="--allow-vacuous",
+        metavar="FAMILY",
+    )
 
     def __post_init__(self) -> None:
-        for option, value, known in (
-            ("rule", self.name, get_args(Name)),
-            ("loss", self.loss, get_args(Loss)),
-            ("clustering", self.clustering, get_args(Clustering)),
-            ("claim", self.claim, get_args(Claim)),
-        ):
+        for key, words in (("name", Name), ("loss", Loss), ("clustering", Clustering), ("claim", Claim)):
+            value, known = getattr(self, key), get_args(words)
             if value not in known:
-                raise InputError(f"{option} {value}", "is unknown", f"choose from {', '.join(known)}")
+                raise _refusal(key, value, "is unknown", f"choose from {', '.join(known)}")
         if self.name == "certified" and self.loss == "nll":
-            raise InputError("loss nll", "has no bound, so the certified rule cannot test it", "use --rule paper")
+            raise _refusal(
+                "loss", self.loss, "has no bound, so the certified rule cannot test it", "use the paper's rule"
+            )
         limit = 1.0 if self.loss == "zero-one" else math.inf
-        tolerances = [*self.tolerances] + ([] if self.tolerance_average is None else [self.tolerance_average])
-        for tolerance in tolerances:
-            if not 0 <= tolerance < limit:
-                raise InputError(
-                    f"tolerance {tolerance}", f"is not in [0, {limit:g})", "0.05 allows 5 points of excess"
-                )
-            if tolerance == 0 and self.name == "certified":
-                raise InputError("tolerance 0", "no finite sample can show it", "allow a little, or use --rule paper")
+        average = () if self.tolerance_average is None else (self.tolerance_average,)
+        for key, tolerances in (("tolerances", self.tolerances), ("tolerance_average", average)):
+            for tolerance in tolerances:
+                if not 0 <= tolerance < limit:
+                    raise _refusal(key, tolerance, f"is not in [0, {limit:g})", "0.05 allows 5 points of excess")
+                if tolerance == 0 and self.name == "certified":
+                    raise _refusal(key, 0, "no finite sample can show it", "allow a little, or use the paper's rule")
         if not self.tolerances or len(set(self.tolerances)) < len(self.tolerances):
-            raise InputError("tolerance", "none given, or one given twice", "give each tolerance once")
+            raise _refusal("tolerances", "", "none given, or one given twice", "give each tolerance once")
         if not 1e-6 <= self.alpha < 0.5:
-            raise InputError(f"alpha {self.alpha}", "is not in [1e-6, 0.5)", "0.025 gives 95% intervals")
+            raise _refusal("alpha", self.alpha, "is not in [1e-6, 0.5)", "0.025 gives 95% intervals")
         if self.replicates == BY_RULE:
             object.__setattr__(self, "replicates", REPLICATES[self.name])
         if not 100 <= self.replicates <= 10**6:
-            raise InputError(f"replicates {self.replicates}", "are not 100 to 1000000", "use 10000")
+            raise _refusal("replicates", self.replicates, "are not 100 to 1000000", "use 10000")
         if self.name == "paper" and self.replicates * self.alpha < 1:
-            raise InputError(
-                f"replicates {self.replicates}", f"cannot show a share of {self.alpha:g}", "use more, or a larger alpha"
+            raise _refusal(
+                "replicates", self.replicates, f"cannot show a share of {self.alpha:g}", "use more, or a larger alpha"
             )
         if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed {self.seed}", "is not in [0, 2^63)", "use 42")
+            raise _refusal("seed", self.seed, "is not in [0, 2^63)", "use 42")
         if self.min_family is not None and self.min_family < 1:
-            raise InputError(f"min-family {self.min_family}", "is below 1", "use 30")
+            raise _refusal("min_family", self.min_family, "is below 1", "use 30")
         if self.name == "paper" and self.claim != "budget":
-            raise InputError(f"claim {self.claim}", "routes by exact tests, which the paper's rule has not", "drop it")
+            raise _refusal("claim", self.claim, "routes by exact tests, which the paper's rule has not", "drop it")
         if self.claim != "budget" and self.tests_average(self.tolerances[0]):
-            raise InputError(
-                f"claim {self.claim}",
+            raise _refusal(
+                "claim",
+                self.claim,
                 "routes by the tolerance of families, and cannot hold a tighter one of the average",
                 "drop tolerance-average, or claim a budget",
             )
         if len(set(self.candidates)) < len(self.candidates):
-            raise InputError("candidates", "name one twice", "name each once")
+            raise _refusal("candidates", "", "name one twice", "name each once")
         if not 1 <= self.looks <= 100:
-            raise InputError(f"looks {self.looks}", "is not 1 to 100", "2 declares that rows may be added once")
+            raise _refusal("looks", self.looks, "is not 1 to 100", "2 declares that rows may be added once")
         if self.max_rows_per_recording is not None and self.max_rows_per_recording < 1:
-            raise InputError(f"max-rows-per-recording {self.max_rows_per_recording}", "is below 1", "use 10")
+            raise _refusal("max_rows_per_recording", self.max_rows_per_recording, "is below 1", "use 10")
         if not 0 <= self.max_error_rate < 1:
-            raise InputError(f"max-error-rate {self.max_error_rate}", "is not in [0, 1)", "0 refuses any failed row")
+            raise _refusal("max_error_rate", self.max_error_rate, "is not in [0, 1)", "0 refuses any failed row")
 
     def average_tolerance(self, tolerance: float) -> float:
         return tolerance if self.tolerance_average is None else self.tolerance_average
@@ -121,3 +272,8 @@ class Rule:
 def gamma_of(alpha: float) -> float:
     """The share of alpha that pays for the nuisance parameter (method 9.2)."""
     return alpha / _GAMMA_SHARE
+
+
+def _refusal(key: str, value: object, what: str, do: str) -> InputError:
+    option = fields_of(Rule)[key].option.removeprefix("--")
+    return InputError(f"{option} {value}".rstrip(), what, do, key)

@@ -1,25 +1,23 @@
 """TOML tables whose every refusal says where: file, line, section, key and value, and what is wanted instead.
 
-`tomllib` keeps no lines, so they are looked up in the text. Knows no spec: `engine.spec` says which keys there are.
+`tomllib` keeps no lines, so they are looked up in the text. Knows no spec: `fields` says what a key may hold.
 """
 
 import difflib
-import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
 
+from earmark.engine.design.fields import NEEDED, Check, Either, Field, default_of, fields_of
 from earmark.engine.errors import InputError
 
-T = TypeVar("T")
-D = TypeVar("D")
 _SECTION = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w-]+))\s*(?:\.|=)")
 
 
 class TomlTable:
-    """One section of a file: keys are taken out of it one by one, and `done` refuses what is left."""
+    """One section of a file, which a dataclass describes."""
 
     def __init__(self, file: str, section: str, values: Mapping[str, Any], lines: Mapping[str, int], line: int) -> None:
         self.section = section
@@ -27,53 +25,50 @@ class TomlTable:
         self.values = dict(values)
         self._lines = lines  # of the keys
         self._line = line  # of the section's header; 0 where the file has no such section
-        self._known: list[str] = []
 
     def __contains__(self, key: str) -> bool:
         return key in self.values
 
-    def take(self, key: str, default: D, check: Callable[[Any], T], wanted: str) -> T | D:
-        """The value of a key, checked (`check` raises ValueError or TypeError), or the default where it is missing."""
-        self._known.append(key)
-        return self._checked(key, check, wanted) if key in self.values else default
+    def read(self, described: Any, without: Container[str] = ()) -> dict[str, Any]:
+        """The keys that are given, each as its field's check returns it; what else stands here is refused."""
+        fields = {key: field for key, field in fields_of(described).items() if key not in without}
+        self._refuse_unknown(list(fields))
+        for key, field in fields.items():
+            if key not in self.values and default_of(described, key) is NEEDED:
+                raise InputError(self.where(None), f"lacks {key}", f"add {key} = {field.check.wanted}")
+        return {key: self._value(key, field) for key, field in fields.items() if key in self.values}
 
-    def need(self, key: str, check: Callable[[Any], T], wanted: str) -> T:
-        """The same, where there is no default."""
-        self._known.append(key)
-        if key not in self.values:
-            raise InputError(self.where(None), f"lacks {key}", f"add {key} = {wanted}")
-        return self._checked(key, check, wanted)
+    def _value(self, key: str, field: Field) -> Any:
+        value = self.values[key]
+        if isinstance(field.check, Either) and isinstance(value, list):
+            return self._each(key, field.check.each)
+        if field.many:
+            return self._each(key, field.check)
+        try:
+            return field.check(value)
+        except (ValueError, TypeError):
+            raise self.refusal(key, f"must be {field.check.wanted}", "change it") from None
 
-    def take_each(self, key: str, default: Sequence[T], check: Callable[[Any], T], wanted: str) -> tuple[T, ...]:
+    def _each(self, key: str, check: Check) -> tuple[Any, ...]:
         """A list, every item checked."""
-        self._known.append(key)
-        if key not in self.values:
-            return tuple(default)
         value = self.values[key]
         if not isinstance(value, list) or not value:
-            raise self.refusal(key, f"must be a list of {wanted}", "write at least one, in brackets")
-        made = []
-        for i, item in enumerate(value):
+            raise self.refusal(key, f"must be a list of {check.wanted}", "write at least one, in brackets")
+        items: list[Any] = []
+        for place, item in enumerate(value):
             try:
-                made.append(check(item))
+                items.append(check(item))
             except (ValueError, TypeError):
-                raise self.refusal(f"{key}[{i}]", f"must be {wanted}", "mend it", item) from None
-            if made.count(made[-1]) > 1:
-                raise self.refusal(f"{key}[{i}]", "stands twice", "give each once", item)
-        return tuple(made)
+                raise self.refusal(f"{key}[{place}]", f"must be {check.wanted}", "change it", item) from None
+            if items.count(items[-1]) > 1:
+                raise self.refusal(f"{key}[{place}]", "stands twice", "give each once", item)
+        return tuple(items)
 
-    def _checked(self, key: str, check: Callable[[Any], T], wanted: str) -> T:
-        try:
-            return check(self.values[key])
-        except (ValueError, TypeError):
-            raise self.refusal(key, f"must be {wanted}", "mend it") from None
-
-    def done(self) -> None:
-        """Refuse the keys that nobody took."""
+    def _refuse_unknown(self, known: list[str]) -> None:
         for key in self.values:
-            if key not in self._known:
-                close = difflib.get_close_matches(key, self._known, 1)
-                do = f"did you mean {close[0]}?" if close else f"choose from {', '.join(self._known)}"
+            if key not in known:
+                close = difflib.get_close_matches(key, known, 1)
+                do = f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
                 raise self.refusal(key, "is an unknown key", do)
 
     def refusal(self, key: str | None, what: str, do: str, value: object = None) -> InputError:
@@ -100,7 +95,7 @@ class TomlDocument:
         try:
             self._data = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # a number of 4301 digits is no TOMLDecodeError
-            raise InputError(file, f"is not TOML ({error})", "mend that line") from None
+            raise InputError(file, f"is not TOML ({error})", "correct that line") from None
         self._places = _places(text)
         self._known: list[str] = []
 
@@ -192,55 +187,3 @@ def _written(value: object) -> str:
     except ValueError:  # more digits than Python writes
         written = "a huge number"
     return written if len(written) <= 60 else written[:57] + "..."
-
-
-# Checks ----------------------------------------------------------------------------------------------------
-
-
-def text(value: Any) -> str:
-    """Some text."""
-    if not isinstance(value, str) or not value.strip():
-        raise TypeError
-    return value
-
-
-def flag(value: Any) -> bool:
-    """true or false."""
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def whole(low: int, high: int) -> Callable[[Any], int]:
-    """A whole number within these."""
-
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError
-        return value
-
-    return check
-
-
-def number(value: Any) -> float:
-    """Any finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError
-    try:
-        made = float(value)
-    except OverflowError:
-        raise ValueError from None
-    if not math.isfinite(made):
-        raise ValueError
-    return made
-
-
-def choice(*known: str) -> Callable[[Any], str]:
-    """One of these words."""
-
-    def check(value: Any) -> str:
-        if value not in known:
-            raise ValueError
-        return str(value)
-
-    return check

@@ -8,42 +8,16 @@ from typing import Any
 
 from markupsafe import Markup
 
+from earmark.engine.design.fields import fields_of
+from earmark.engine.design.rule import Rule
 from earmark.engine.report.claim_card import CLAIMS
 from earmark.engine.report.decisions import Group
 from earmark.engine.report.html_tables import HtmlTable, folded_if_long, numbers, text
 from earmark.engine.report.numbers import Unit, count, percent, plain
 from earmark.engine.report.words import Json, who
 
-_RULE_WORDS = {
-    "name": "Rule",
-    "loss": "Loss",
-    "alpha": "Accepted chance of a false approval, and of an end of an interval",
-    "gamma": "Part of it that pays for unknown rates of change",
-    "tolerances": "Allowed excess of the worst family; the first is claimed",
-    "tolerance_average": "Allowed average excess",
-    "clustering": "Clustering",
-    "replicates": "Bootstrap replicates",
-    "seed": "Bootstrap seed",
-    "min_family": "Fewest rows of a family",
-    "parents": "Declared parents of rare families",
-    "max_error_rate": "Highest error rate of a cell",
-    "partitions": "Partitions",
-    "reference_answerer": "Reference answerer of cross-backbone gains",
-    "in_domain": "Methods declared to be certified on what trained them",
-    "claim": "What is claimed",
-    "candidates": "What may be shipped",
-    "looks": "Declared looks at rows that grow",
-    "max_rows_per_recording": "Most rows of a recording, declared",
-    "source": "Column that names the recording",
-    "allow_vacuous": "Families that need no audio, and may",
-}
-_ABSENT = {  # what a field that is null or empty means
-    "tolerance_average": "the same as the family's",
-    "candidates": "every method; the baselines (uniform, random) only where there is nothing else",
-    "max_rows_per_recording": "none: where rows share recordings, the mean over recordings is tested",
-    "source": "source_id, where rows have one",
-    "allow_vacuous": "none",
-}
+_RULE = fields_of(Rule)
+_GAMMA = "Part of it that pays for unknown rates of change"  # follows from alpha
 
 
 def errors(entries: Sequence[Json]) -> HtmlTable:
@@ -88,18 +62,18 @@ def selectors(entries: Sequence[Json]) -> HtmlTable | None:
 
 def rule(declared: Json) -> HtmlTable:
     """The declared rule, field by field."""
-    rows = [(_RULE_WORDS.get(field, field), _rule_value(field, value)) for field, value in declared.items()]
+    rows = [(_RULE[key].label if key in _RULE else _GAMMA, _rule_value(key, value)) for key, value in declared.items()]
     return HtmlTable("The declared rule", text("Field", "Value"), rows)
 
 
-def _rule_value(field: str, value: Any) -> str:
-    if field in _ABSENT and value in (None, []):
-        return _ABSENT[field]
-    if field == "claim":
+def _rule_value(key: str, value: Any) -> str:
+    if key in _RULE and _RULE[key].absent and value in (None, []):
+        return _RULE[key].absent
+    if key == "claim":
         return CLAIMS[value]
-    if field == "source" and value == "none":
+    if key == "source" and value == "none":
         return "none: every row is declared to have a recording of its own"
-    if field == "parents":
+    if key == "parents":
         return ", ".join(f"{family} into {parent}" for family, parent in value.items()) or "none"
     return plain(value)
 

@@ -13,7 +13,8 @@ from earmark.engine.corpus import partitions
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.partitions import Partition
 from earmark.engine.design.keys import ALL
-from earmark.engine.design.spec import PartitionsSpec, Spec
+from earmark.engine.design.sections import PartitionsSpec
+from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step, steps_of
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.plan_file import SCHEMA, PlanFile, labels_hash, rule_content

@@ -14,7 +14,8 @@ from earmark.engine.answerers.answerer import load as load_answerer
 from earmark.engine.answerers.request import Progress
 from earmark.engine.answerers.shared.scheduler import MIB, AnswerOptions
 from earmark.engine.corpus.stream import stream
-from earmark.engine.design.spec import AnswererSpec, MachineSpec, Spec
+from earmark.engine.design.sections import AnswererSpec, MachineSpec
+from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Arm, Step, references
 from earmark.engine.sweep import audits, selector_cards, work
 from earmark.engine.sweep import limit as previews

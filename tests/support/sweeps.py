@@ -11,7 +11,8 @@ import numpy as np
 from earmark.engine.answerers.answerer import Reply
 from earmark.engine.compressors import loading
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
-from earmark.engine.design.spec import AnswererSpec, MachineSpec, Spec, parse
+from earmark.engine.design.sections import AnswererSpec, MachineSpec
+from earmark.engine.design.spec import Spec, parse
 from earmark.engine.sweep.sweep_folder import SweepFolder
 
 SPEC = """\

@@ -10,7 +10,8 @@ import layouts
 import pytest
 
 from earmark.engine.answerers.answerer import load
-from earmark.engine.design.spec import AnswererSpec, MachineSpec, PartitionsSpec, parse, read
+from earmark.engine.design.sections import AnswererSpec, MachineSpec, PartitionsSpec
+from earmark.engine.design.spec import parse, read
 from earmark.engine.outcomes import store
 from earmark.engine.sweep.run import run
 

@@ -1,0 +1,171 @@
+"""One description of every key: what may stand there, what holds where nothing does, and what it is for.
+
+The fields of a dataclass carry it (`field(...)`). From there come the checks of a TOML file, the options of a command,
+the tables of docs/run.md and the report's words. Knows no section and no command; imports only the standard library.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+NEEDED = dataclasses.MISSING  # the default of a key that must be given
+
+
+class Field(NamedTuple):
+    """What is known of one key. `check` returns the value, or raises ValueError or TypeError."""
+
+    check: "Check"
+    about: str  # one sentence: docs/run.md has it, and the help of a command
+    many: bool = False  # a list of values, each checked
+    default: str = ""  # in words, where what holds is not the value itself
+    label: str = ""  # what the report calls it
+    absent: str = ""  # what the report says where it is null or empty
+    option: str = ""  # of `earmark certify`; empty: it has none
+    metavar: str = ""
+
+
+def field(check: "Check", about: str, value: Any = NEEDED, *, factory: Any = NEEDED, **words: Any) -> Any:
+    """The field of a dataclass with what is known of its key; `value` or `factory` is what holds where none is given.
+
+    Example: `window: int = field(Whole(1, 100_000), "recordings that are answered together", 64)`.
+    """
+    known = {"field": Field(check, about, **words)}
+    return dataclasses.field(default=value, default_factory=factory, metadata=known)
+
+
+def fields_of(described: Any) -> dict[str, Field]:
+    """The keys of a dataclass, in order; fields that are no keys are left out."""
+    return {f.name: f.metadata["field"] for f in dataclasses.fields(described) if "field" in f.metadata}
+
+
+def default_of(described: Any, key: str) -> Any:
+    """What holds where a key is not given; NEEDED where it must be."""
+    (entry,) = (f for f in dataclasses.fields(described) if f.name == key)
+    return entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory()
+
+
+# Checks ----------------------------------------------------------------------------------------------------
+
+
+class Check:
+    """What may stand at a key: called with the value, it returns the value or raises. `wanted` says it in words."""
+
+    wanted: str
+
+    def __call__(self, value: Any) -> Any:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Text(Check):
+    """Some text."""
+
+    wanted: str
+
+    def __call__(self, value: Any) -> str:
+        if not isinstance(value, str) or not value.strip():
+            raise TypeError
+        return value
+
+
+@dataclass(frozen=True)
+class Flag(Check):
+    """true or false."""
+
+    wanted: str = "true or false"
+
+    def __call__(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise TypeError
+        return value
+
+
+@dataclass(frozen=True)
+class Whole(Check):
+    """A whole number within bounds."""
+
+    low: int
+    high: int
+    wanted: str = "a whole number"
+
+    def __call__(self, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True)
+class Number(Check):
+    """A finite number; `share` asks for one in (0, 1]."""
+
+    wanted: str = "a number"
+    share: bool = False
+
+    def __call__(self, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError
+        try:
+            number = float(value)
+        except OverflowError:
+            raise ValueError from None
+        if not math.isfinite(number) or (self.share and not 0 < number <= 1):
+            raise ValueError
+        return number
+
+
+class Word(Check):
+    """One of a few words."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+        self.wanted = ", ".join((*words[:-2], " or ".join(words[-2:])))
+
+    def __call__(self, value: Any) -> str:
+        if value not in self.words:
+            raise ValueError
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Form(Check):
+    """A text of a certain form."""
+
+    pattern: str
+    wanted: str
+
+    def __call__(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise TypeError
+        if not re.fullmatch(self.pattern, value):
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True)
+class Texts(Check):
+    """A table that maps texts to texts."""
+
+    wanted: str
+
+    def __call__(self, value: Any) -> dict[str, str]:
+        text = Text(self.wanted)
+        return {text(name): text(content) for name, content in dict(value).items()}
+
+
+@dataclass(frozen=True)
+class Either(Check):
+    """A word that stands for a value, or a list of values."""
+
+    words: Mapping[str, Any]
+    each: Check
+    wanted: str
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, str):
+            if value not in self.words:
+                raise ValueError
+            return self.words[value]
+        raise TypeError

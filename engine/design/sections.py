@@ -1,0 +1,175 @@
+"""The sections of a spec: every key is a field of one of these classes, described once.
+
+What may not stand together, `spec` checks. Opens no file.
+"""
+
+from dataclasses import dataclass
+
+from earmark.engine.design.fields import Either, Flag, Form, Number, Text, Whole, Word, field
+from earmark.engine.design.keys import DTYPES
+
+GRIDS = {
+    "main": (0.05, 0.1, 0.2, 0.4, 1.0),  # the paper's
+    "expanded": (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0),  # more of it at both ends
+}
+MOST_PERMUTATIONS = 10
+HEURISTICS = ("uniform", "random", "energy")
+SEED = "{seed}"  # in a selector's place
+_TIMES = Whole(0, MOST_PERMUTATIONS, f"a whole number from 0 to {MOST_PERMUTATIONS}")
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusSpec:
+    """Which questions about which recordings."""
+
+    path: str = field(
+        Text("a folder, a manifest or synthetic:SPLIT:CLIPS"),
+        "a benchmark's folder, a manifest, or `synthetic:SPLIT:CLIPS` ([layouts](corpora.md))",
+    )
+    kind: str | None = field(
+        Text("the name of a benchmark"), "which benchmark it is", None, default="told from the folder"
+    )
+    name: str | None = field(Text("a name"), "what the run calls it", None, default="its kind")
+    allow_outside: bool = field(Flag(), "follow paths that lead outside the folder", False)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswererSpec:
+    """An audio language model, and how it answers."""
+
+    model: str = field(
+        Text('"tiny", a folder, or a name on the hub'),
+        "`tiny`, `tiny-b`, a folder, or a name on the hub ([how they answer](answerers.md))",
+    )
+    name: str = field(Text("a name"), "what the run calls it", "", default="the model's last part")
+    dtype: str = field(Word(*DTYPES), "number format", "float32")
+    generate: int = field(
+        Whole(0, 64, "a whole number of tokens from 0 to 64"),
+        "greedy tokens from which the letter is parsed; 0: the likeliest letter",
+        0,
+    )
+    split: bool = field(
+        Flag(), "a clip beyond the window becomes several audios; otherwise it is refused with a status", False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MethodSpec:
+    """A way to choose what is kept, and the seeds it comes in."""
+
+    name: str = field(
+        Text(f"{', '.join(HEURISTICS)} or a name of your own"), "`uniform`, `random`, `energy`, or a name of your own"
+    )
+    selector: str = field(
+        Text("a heuristic, a selector's folder, or an .onnx file"),
+        "a heuristic, a trained selector's folder, an `.onnx` file; `{seed}` in it is the seed",
+        "",
+        default="the name",
+    )
+    seeds: tuple[int, ...] = field(
+        Whole(0, 2**31 - 1, "a whole number from 0"), "training seeds, or those of `random`", (0,), many=True
+    )
+    in_domain: bool = field(Flag(), "declares that it was trained on recordings of this corpus", False)
+
+    @property
+    def arms(self) -> list[str]:
+        """What it is called as a candidate: with all its seeds, or with one."""
+        return [self.name, *(f"{self.name}@{seed}" for seed in self.seeds)]
+
+    def place(self, seed: int) -> str:
+        """Where the selector of a seed is."""
+        return self.selector.replace(SEED, str(seed))
+
+
+@dataclass(frozen=True, slots=True)
+class StreamsSpec:
+    """How often questions are permuted, by what is permuted: the selector's alone, or the answerer's too."""
+
+    permuted_global: int = field(_TIMES, "permutations of the questions that the selector is shown", 0)
+    permuted_family: int = field(_TIMES, "... within families", 0)
+    naive_global: int = field(_TIMES, "permutations of the answerer's questions too: the control", 0)
+    naive_family: int = field(_TIMES, "... within families", 0)
+    family: str | None = field(
+        Text("the name of a partition"), "within whose families", None, default="the first partition"
+    )
+    seed: int = field(Whole(0, 2**31 - 1, "a whole number from 0"), "of the permutations", 0)
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is permuted at all."""
+        return any((self.permuted_global, self.permuted_family, self.naive_global, self.naive_family))
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsSpec:
+    """The families, declared before any outcome is seen."""
+
+    names: tuple[str, ...] = field(
+        Text("keyword, native or a label"),
+        "`keyword`, `native`, or labels of the corpus",
+        (),
+        many=True,
+        default="keyword and native",
+    )
+    side: str | None = field(
+        Text("a CSV, JSON lines or Parquet file"), "a table of sample_id and families", None, default="none"
+    )
+    semantic: int | None = field(
+        Whole(2, 10_000, "a whole number of clusters from 2"), "clusters of the questions", None, default="none"
+    )
+    encoder: str | None = field(
+        Text("a sentence encoder"), "of the questions that are clustered", None, default="e5-large-v2"
+    )
+    seed: int = field(Whole(0, 2**31 - 1, "a whole number from 0"), "of the clusters", 42)
+    min_family: int = field(Whole(1, 10**6, "a whole number from 1"), "smaller clusters share a family", 30)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditsSpec:
+    """What is measured beside the cells."""
+
+    flip_rate: int = field(
+        Whole(0, 10_000, "a whole number of questions from 0 to 10000"),
+        "raw questions that are answered twice, in batches of other sizes; 0: none",
+        200,
+    )
+    grid: int = field(
+        Whole(2, 200, "a whole number of recordings from 2 to 200"),
+        "recordings and questions of the factorial grid of scores",
+        20,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    """Where and within what memory it runs; no result depends on it but for last bits."""
+
+    device: str = field(Form(r"cpu|mps|cuda(:\d+)?", "cpu, cuda, cuda:N or mps"), "cpu, cuda, cuda:N, mps", "cpu")
+    batch_tokens: int = field(
+        Whole(1, 1 << 24, "a whole number of tokens from 1"), "positions in a batch, padding included", 8192
+    )
+    kv_mib: int = field(Whole(1, 1 << 24, "a whole number of MiB from 1"), "keys and values that are held", 512)
+    clip_mib: int = field(Whole(1, 1 << 24, "a whole number of MiB from 1"), "opened clips that are held", 512)
+    decoders: int | None = field(
+        Whole(0, 256, "a whole number of processes from 0"),
+        "processes that decode audio",
+        None,
+        default="4 beside a GPU, else 0",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SweepKeys:
+    """The keys of [sweep]; `Spec` has them as its own."""
+
+    budgets: tuple[float, ...] = field(
+        Either(GRIDS, Number("in (0, 1]", share=True), f"{', '.join(GRIDS)} or a list of shares"),
+        '`"main"` (.05 .1 .2 .4 1), `"expanded"` (.02 .05 .1 .2 .3 .4 .5 .6 .7 .8 1), or a list of shares',
+        GRIDS["main"],
+        default='"main"',
+    )
+    window: int = field(
+        Whole(1, 100_000, "a whole number of recordings from 1"),
+        "recordings that are answered together; the recordings of a source are never parted",
+        64,
+    )
