@@ -37,24 +37,26 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
-def test_there_is_one_for_each_benchmark_and_answerer() -> None:
-    specs = [read(path) for path in SPECS]
-    assert {(spec.corpus.kind, spec.answerers[0].model) for spec in specs} == {
-        (kind, model) for kind in FOLDERS for model in ("Qwen/Qwen2-Audio-7B-Instruct", "Qwen/Qwen2.5-Omni-7B")
-    }
+def test_each_runs_as_its_own_comment_says() -> None:
+    assert len(SPECS) == 2
+    for path in SPECS:
+        assert f"earmark run examples/specs/{path.name}" in path.read_text()
 
 
+@pytest.mark.parametrize("kind", FOLDERS)
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
-def test_it_runs_where_its_benchmark_lies(path: Path, models: dict[str, Path], tmp_path: Path) -> None:
+def test_it_runs_on_every_benchmark_of_the_paper(
+    path: Path, kind: str, models: dict[str, Path], tmp_path: Path
+) -> None:
     spec = read(path)
-    assert f"examples/specs/{path.name}" in spec.text
-    layout, examples = FOLDERS[str(spec.corpus.kind)]
+    layout, examples = FOLDERS[kind]
     layout(tmp_path / "data")
     (tmp_path / "side.csv").write_text("sample_id,topic\n" + "".join(f"dev_{i:04d},t{i % 2}\n" for i in range(3)))
-    families = spec.partitions if spec.partitions.semantic is None else PartitionsSpec(side=str(tmp_path / "side.csv"))
+    brings_no_families = kind == "dcase2026"
+    families = PartitionsSpec(side=str(tmp_path / "side.csv")) if brings_no_families else PartitionsSpec()
     here = replace(
         spec,
-        corpus=replace(spec.corpus, path=str(tmp_path / "data")),
+        corpus=replace(spec.corpus, path=str(tmp_path / "data"), kind=kind, name=kind),
         partitions=families,
         audits=replace(spec.audits, flip_rate=2),
     )
