@@ -80,7 +80,7 @@ def test_declared_in_domain_it_passes_and_the_certificate_says_so(run, declared,
             "hash": "ab" * 32,
             "trained_on": [TrainedOn("world", 1)._asdict()],
             "in_domain": True,
-            "overlap": [Overlap("world", 1, 3)._asdict()],
+            "overlap": [Overlap("world", 1, 3).entry()],
         }
     ]
     assert any("seed 2 is certified in-domain: it was trained on 1 of 3 sources" in line for line in made["warnings"])

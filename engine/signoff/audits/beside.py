@@ -21,12 +21,12 @@ from earmark.engine.signoff.audits.selection import shares
 
 GRID, FLIPS = "audits/grid", "audits/flips"
 
-Found = tuple[list[dict[str, Any]], list[store.InputFile]]  # entries of the certificate, and the files behind them
+Measured = tuple[list[dict[str, Any]], list[store.InputFile]]  # entries of the certificate, and the files behind them
 
 
-def score_shares(run: Path) -> Found:
-    """What the scores vary with, of every selector that left a grid."""
-    found, files = [], []
+def score_shares(run: Path) -> Measured:
+    """Shares of the variance of scores, one entry per selector whose scores on a grid were written down (method 10)."""
+    entries, files = [], []
     for path in sorted((run / GRID).glob("method=*/seed=*.parquet")):
         table, file = store.read_table(path, path.relative_to(run).as_posix())
         by_audio: dict[str, list[list[float]]] = defaultdict(list)
@@ -43,14 +43,14 @@ def score_shares(run: Path) -> Found:
             }
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(file.path, f"is no grid of scores ({error})", "remove it and sweep again") from None
-        found.append(entry)
+        entries.append(entry)
         files.append(file)
-    return found, files
+    return entries, files
 
 
-def flip_rates(run: Path) -> Found:
-    """How many raw answers changed when they were asked again in other batches."""
-    found, files = [], []
+def flip_rates(run: Path) -> Measured:
+    """Per answerer, how many raw answers changed when the questions were asked again in batches of other sizes."""
+    entries, files = [], []
     for path in sorted((run / FLIPS).glob("answerer=*.json")):
         name = path.relative_to(run).as_posix()
         data = path.read_bytes()
@@ -60,11 +60,11 @@ def flip_rates(run: Path) -> Found:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(name, f"is no count of flips ({error})", "remove it and sweep again") from None
         share = changed / compared if compared else None
-        found.append({"answerer": _value(path.stem), "compared": compared, "changed": changed, "share": share})
+        entries.append({"answerer": _value(path.stem), "compared": compared, "changed": changed, "share": share})
         files.append(store.InputFile(name, hashlib.sha256(data).hexdigest(), compared))
-    return found, files
+    return entries, files
 
 
-def _value(level: str) -> str:
-    """What stands behind the `=` of a folder's or file's name."""
-    return unquote(level.partition("=")[2])
+def _value(name: str) -> str:
+    """The value in a name like `key=value`, unquoted."""
+    return unquote(name.partition("=")[2])

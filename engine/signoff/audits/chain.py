@@ -1,4 +1,4 @@
-"""Chains and overlaps (SPEC 3): which family costs how much budget, and whether two families need the same audio.
+"""Chains and overlaps (method 3): which family costs how much budget, and whether two families need the same audio.
 
 Every step and listed ratio is recomputed inside each replicate. Knows excess and families; no files.
 """
@@ -42,7 +42,7 @@ def chain(
         }
         for i, f in enumerate(order)
     ]
-    costs = np.nan_to_num(increment, nan=-np.inf)
+    costs = np.nan_to_num(increment, nan=-np.inf)  # the first step has no increment, and is never the dearest
     dearest = families.names[order[int(costs.argmax())]] if costs.max() > 0 else None
     return {"tolerance": tolerance, "steps": steps, "bottleneck": dearest}
 
@@ -50,7 +50,10 @@ def chain(
 def overlap(
     point: Excess, replicates: Excess, families: Families, curve: Curve, tolerance: float, alpha: float
 ) -> dict[str, Any] | None:
-    """Additivity ratio of every pair of families; None where there is only one family."""
+    """Budget of two families together over the sum of their budgets, for every pair; None with one family.
+
+    With many families the pairs are only summed up.
+    """
     pairs = np.array(list(combinations(range(len(families.names)), 2)), dtype=np.int64)
     if not len(pairs):
         return None

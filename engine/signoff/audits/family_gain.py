@@ -28,7 +28,7 @@ class ByFamily(NamedTuple):
 
 
 def locate(curve: Curve, families: Families, observed: Observed, tolerance: float) -> ByFamily:
-    """Each family's smallest retained share within tolerance, 1 where it is never."""
+    """Each family's smallest interpolated budget within the tolerance: 1 where no smaller one is."""
     excess = np.ascontiguousarray(observed.family.T)  # (B, F): families take the place of replicates
     return ByFamily(families, kernel.interpolated(excess, curve.budgets, tolerance))
 
@@ -39,18 +39,18 @@ def gains(
     """Every family's gain in every pair of selectors, its values by seed and their spread."""
     values: dict[tuple[Any, ...], dict[int, FloatArray]] = defaultdict(dict)
     families_of: dict[tuple[Any, ...], Families] = {}
-    for (conditioned, partition, tolerance), of_conditioned in located.items():
+    for (conditioned, partition, tolerance), with_question in located.items():
         if conditioned.stream != ANCHOR:
             continue
         for answerer in reference_answerers(conditioned, reference_answerer):
             agnostic = agnostic_of(conditioned, located, partition, tolerance, answerer)
             if agnostic is None:
                 continue
-            of_agnostic = located[agnostic, partition, tolerance]
+            without_question = located[agnostic, partition, tolerance]
             pair = (answerer, agnostic.method, conditioned._replace(seed=0), partition, tolerance)
-            families_of[pair] = of_conditioned.families
+            families_of[pair] = with_question.families
             values[pair][conditioned.seed] = np.array(
-                [point_gain(a, c) for a, c in zip(of_agnostic.frontier, of_conditioned.frontier, strict=True)]
+                [point_gain(a, c) for a, c in zip(without_question.frontier, with_question.frontier, strict=True)]
             )
     return [
         {

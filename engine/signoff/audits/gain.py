@@ -1,4 +1,4 @@
-"""Conditioned gains (SPEC 4): the budget that knowing the question saves.
+"""Conditioned gains (method 4): the budget that knowing the question saves.
 
 Works on frontiers that were located elsewhere; knows no outcomes. Field names are those of the certificate.
 """
@@ -46,7 +46,7 @@ class Gain(NamedTuple):
 
 def gains(frontiers: AllFrontiers, reference_answerer: str | None, alpha: float) -> list[Gain]:
     """Every conditioned gain that the curves allow: under one answerer, and against a reference answerer's selector."""
-    found = []
+    all_gains = []
     for conditioned, partition, tolerance in frontiers:
         if conditioned.stream != ANCHOR:
             continue
@@ -54,12 +54,12 @@ def gains(frontiers: AllFrontiers, reference_answerer: str | None, alpha: float)
             agnostic = agnostic_of(conditioned, frontiers, partition, tolerance, answerer)
             if agnostic is not None:
                 pair = frontiers[agnostic, partition, tolerance], frontiers[conditioned, partition, tolerance]
-                found += [
+                all_gains += [
                     _gain(agnostic, conditioned, partition, tolerance, axis, variant, pair, alpha)
                     for axis in AXES
                     for variant in VARIANTS
                 ]
-    return found
+    return all_gains
 
 
 def default_reference_answerer(curves: Sequence[CurveKey]) -> str | None:
@@ -88,16 +88,16 @@ def agnostic_of(
         return None
     method = agnostic_partner(key.method)
     for stream in dict.fromkeys((key.stream, ANCHOR)):
-        same = CurveKey(answerer, key.corpus, method, key.seed, stream)
-        seeds = [
-            other
-            for other, p, t in located
-            if (p, t) == (partition, tolerance) and other._replace(seed=key.seed) == same
+        same_seed = CurveKey(answerer, key.corpus, method, key.seed, stream)
+        partners = [
+            partner
+            for partner, p, t in located
+            if (p, t) == (partition, tolerance) and partner._replace(seed=key.seed) == same_seed
         ]
-        if same in seeds:
-            return same
-        if len(seeds) == 1:
-            return seeds[0]
+        if same_seed in partners:
+            return same_seed
+        if len(partners) == 1:
+            return partners[0]
     return None
 
 
@@ -111,9 +111,9 @@ def _gain(
     pair: tuple[Frontiers, Frontiers],
     alpha: float,
 ) -> Gain:
-    of_agnostic, of_conditioned = (frontiers[axis, variant] for frontiers in pair)
+    without_question, with_question = (frontiers[axis, variant] for frontiers in pair)
     lower = upper = p = float("nan")
-    a, c = of_agnostic.replicates, of_conditioned.replicates
+    a, c = without_question.replicates, with_question.replicates
     if np.isfinite(a).all() and np.isfinite(c).all():
         replicates = a - c
         lower, upper = (float(end) for end in percentile_ends(replicates, alpha))
@@ -130,28 +130,28 @@ def _gain(
         tolerance=tolerance,
         axis=axis,
         variant=variant,
-        agnostic_frontier=of_agnostic.point,
-        conditioned_frontier=of_conditioned.point,
-        point=point_gain(of_agnostic.point, of_conditioned.point),
+        agnostic_frontier=without_question.point,
+        conditioned_frontier=with_question.point,
+        point=point_gain(without_question.point, with_question.point),
         lower=lower,
         upper=upper,
         p=p,
         direction=None if np.isnan(lower) else "positive" if lower > 0 else "negative" if upper < 0 else "inconclusive",
-        at_smallest=_share(a == of_agnostic.smallest, c == of_conditioned.smallest, known=not np.isnan(a).any()),
-        at_full=_share(a == of_agnostic.full, c == of_conditioned.full, known=not np.isnan(a).any()),
+        at_smallest=_share(a == without_question.smallest, c == with_question.smallest, known=not np.isnan(a).any()),
+        at_full=_share(a == without_question.full, c == with_question.full, known=not np.isnan(a).any()),
     )
 
 
-def _share(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], *, known: bool) -> float:
+def _share(agnostic: npt.NDArray[np.bool_], conditioned: npt.NDArray[np.bool_], *, known: bool) -> float:
     """Share of replicates in which either holds; NaN where there are no frontiers on the axis."""
-    return float((one | other).mean()) if known else float("nan")
+    return float((agnostic | conditioned).mean()) if known else float("nan")
 
 
 def point_gain(agnostic: float, conditioned: float) -> float:
-    """NaN where either frontier does not exist."""
+    """Agnostic minus conditioned frontier; NaN where either does not exist."""
     return agnostic - conditioned if np.isfinite(agnostic) and np.isfinite(conditioned) else float("nan")
 
 
 def two_sided_p(replicates: npt.NDArray[np.float64]) -> float:
-    """SPEC 5: min(1, 2 min(P*(G <= 0), P*(G >= 0)))."""
+    """min(1, 2 min(P*(G <= 0), P*(G >= 0))) over bootstrap replicates of a gain (method 5)."""
     return float(min(1.0, 2 * min((replicates <= SLACK).mean(), (replicates >= -SLACK).mean())))

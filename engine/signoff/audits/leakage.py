@@ -28,8 +28,12 @@ class Overlap(NamedTuple):
     """Sources of a corpus in the run that trained the selector."""
 
     corpus: str
-    sources: int
-    of: int  # sources in the run
+    n_shared: int
+    n_sources: int  # of the corpus, in the run
+
+    def entry(self) -> dict[str, Any]:
+        """As the certificate has it."""
+        return {"corpus": self.corpus, "sources": self.n_shared, "of": self.n_sources}
 
 
 class SelectorCard(NamedTuple):
@@ -44,12 +48,14 @@ class SelectorCard(NamedTuple):
 
     def entry(self) -> dict[str, Any]:
         """As the certificate has it."""
-        nested = {name: [each._asdict() for each in getattr(self, name)] for name in ("trained_on", "overlap")}
-        return self._asdict() | nested
+        return self._asdict() | {
+            "trained_on": [trained._asdict() for trained in self.trained_on],
+            "overlap": [overlap.entry() for overlap in self.overlap],
+        }
 
 
 class Guarded(NamedTuple):
-    """The learned selectors of a run, none of which leaks unsaid, and the files that say so."""
+    """The learned selectors of a run, none of which leaks undeclared, and the card files that show it."""
 
     selectors: list[SelectorCard]
     inputs: tuple[store.InputFile, ...]
@@ -61,39 +67,41 @@ def guard(run: Path, in_domain: Collection[str] = ()) -> Guarded:
 
     Raises LeakageError where they share sources and the method is neither declared in-domain here nor in its card.
     """
-    found = run_cards.read_cards(run)
-    known = {one.method for one in found}
+    cards = run_cards.read_cards(run)
+    known = {run_card.method for run_card in cards}
     for method in in_domain:
         if method not in known:
             raise InputError(f"--in-domain {method}", "there is no card of such a method", "see RUN/selectors/")
-    if not found:
+    if not cards:
         return Guarded([], ())
     cells = store.find_cells(run)
-    heard: dict[str, dict[str, set[str]]] = {}  # by corpus: fingerprints of each source and its recordings
+    heard: dict[str, dict[str, set[str]]] = {}  # by corpus and fingerprint of a source: those of its recordings
     entries = []
-    for one in found:
-        corpora = sorted({key.corpus for key in cells if key.method == one.method and key.seed == one.seed})
+    for run_card in cards:
+        corpora = sorted({key.corpus for key in cells if key.method == run_card.method and key.seed == run_card.seed})
         for corpus in corpora:
             if corpus not in heard:
                 heard[corpus] = _sources(run, cells, corpus)
-        declared = one.method in in_domain or one.card.get("in_domain") is True
-        overlap = tuple(_overlaps(one.card, {corpus: heard[corpus] for corpus in corpora}))
+        declared = run_card.method in in_domain or run_card.card.get("in_domain") is True
+        overlap = tuple(_overlaps(run_card.card, {corpus: heard[corpus] for corpus in corpora}))
         if overlap and not declared:
-            shared = ", ".join(f"{o.sources} of {o.of} sources of {o.corpus}" for o in overlap)
+            shared = ", ".join(f"{o.n_shared} of {o.n_sources} sources of {o.corpus}" for o in overlap)
             raise LeakageError(
-                f"{one.method} seed {one.seed}",
+                f"{run_card.method} seed {run_card.seed}",
                 f"was trained on {shared}",
-                f"certify it on sources it has not seen, or declare it with --in-domain {one.method}",
+                f"certify it on sources it has not seen, or declare it with --in-domain {run_card.method}",
             )
-        trained_on = tuple(TrainedOn(entry["corpus"], len(entry["sources"])) for entry in one.card["trained_on"])
-        entries.append(SelectorCard(one.method, one.seed, one.card.get("weights"), trained_on, declared, overlap))
-    carded = {(one.method, one.seed) for one in found}
+        trained_on = tuple(TrainedOn(entry["corpus"], len(entry["sources"])) for entry in run_card.card["trained_on"])
+        entries.append(
+            SelectorCard(run_card.method, run_card.seed, run_card.card.get("weights"), trained_on, declared, overlap)
+        )
+    carded = {(run_card.method, run_card.seed) for run_card in cards}
     unknown = {(key.method, key.seed) for key in cells if key.method in known} - carded
-    return Guarded(entries, tuple(one.file for one in found), tuple(sorted(unknown)))
+    return Guarded(entries, tuple(run_card.file for run_card in cards), tuple(sorted(unknown)))
 
 
 def _overlaps(card: run_cards.Card, heard: dict[str, dict[str, set[str]]]) -> Iterable[Overlap]:
-    """A source counts where its name was trained on under this corpus, or a recording of it anywhere."""
+    """The sources per corpus that trained a selector: by name under this corpus, or by a recording, under any."""
     recordings = {mark for entry in card["trained_on"] for mark in entry["recordings"]}
     for corpus, sources in heard.items():
         names = {mark for entry in card["trained_on"] if entry["corpus"] == corpus for mark in entry["sources"]}
@@ -103,27 +111,27 @@ def _overlaps(card: run_cards.Card, heard: dict[str, dict[str, set[str]]]) -> It
 
 
 def _sources(run: Path, cells: dict[CellKey, tuple[Path, ...]], corpus: str) -> dict[str, set[str]]:
-    """Fingerprint of each source of a corpus -> those of its whole recordings, where a cell has heard them."""
-    found: dict[str, set[str]] = {}
-    one_of_each: dict[str, CellKey] = {}
+    """By fingerprint of each source of a corpus: those of its recordings, where a cell kept all of them."""
+    marks_of: dict[str, set[str]] = {}
+    cell_of: dict[str, CellKey] = {}  # one cell per answerer is enough, a raw one where there is one
     for key in cells:
-        if key.corpus == corpus and (key.answerer not in one_of_each or key.is_reference):
-            one_of_each[key.answerer] = key
-    for key in one_of_each.values():
+        if key.corpus == corpus and (key.answerer not in cell_of or key.is_reference):
+            cell_of[key.answerer] = key
+    for key in cell_of.values():
         cell = store.read_cell(run, key, cells[key])
         whole = key.budget == 1
         for source, recording in zip(cell.source_id.to_pylist(), cell.kept_hash.to_pylist(), strict=True):
-            marks = found.setdefault(run_cards.fingerprints([source])[0], set())
+            marks = marks_of.setdefault(run_cards.fingerprints([source])[0], set())
             if whole and recording is not None:
                 marks |= set(run_cards.fingerprints([recording]))
-    return found
+    return marks_of
 
 
 def warnings(guarded: Guarded) -> list[str]:
-    """What a reader must know of selectors that were trained on what they are certified on, or may have been."""
+    """A sentence for each selector that was trained on what it is certified on, or may have been."""
     in_domain = [
         f"{entry.method} seed {entry.seed} is certified in-domain: it was trained on "
-        + ", ".join(f"{o.sources} of {o.of} sources of {o.corpus}" for o in entry.overlap)
+        + ", ".join(f"{o.n_shared} of {o.n_sources} sources of {o.corpus}" for o in entry.overlap)
         + "; elsewhere it may do worse."
         for entry in guarded.selectors
         if entry.overlap

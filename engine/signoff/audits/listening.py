@@ -60,7 +60,7 @@ class FamilyHearing(NamedTuple):
 
 
 def listen(control: Control, rows: Rows, families: Families, rule: Rule) -> list[FamilyHearing]:
-    """Every family of a partition; silence is judged at the first tolerance."""
+    """What is known of every family of a partition, in its order; silence is judged at the first tolerance."""
     members = [np.flatnonzero(families.code == f) for f in range(len(families.names))]
     tested: list[tuple[float | None, float | None]] = [(None, None)] * len(members)
     if control.silence is not None and rule.name == "certified":
@@ -70,27 +70,32 @@ def listen(control: Control, rows: Rows, families: Families, rule: Rule) -> list
         ]
         p = group_tests.p_values(groups, rule.tolerances[0], rule.look_alpha)
         lower = group_tests.lower_bounds(groups, rule.look_alpha)
-        tested = [(float(p_of[0]), float(of[0])) for p_of, of in zip(p, lower, strict=True)]
+        tested = [(float(p_silence[0]), float(bound[0])) for p_silence, bound in zip(p, lower, strict=True)]
     return [
-        _family(control, rows, name, group, of_silence, rule)
-        for name, group, of_silence in zip(families.names, members, tested, strict=True)
+        _family(control, rows, name, group, silence_test, rule)
+        for name, group, silence_test in zip(families.names, members, tested, strict=True)
     ]
 
 
 def _family(
-    control: Control, rows: Rows, name: str, group: IntArray, of_silence: tuple[float | None, float | None], rule: Rule
+    control: Control,
+    rows: Rows,
+    name: str,
+    group: IntArray,
+    silence_test: tuple[float | None, float | None],
+    rule: Rule,
 ) -> FamilyHearing:
     loss = control.raw_loss[group]
     known = loss[~np.isnan(loss)]
     accuracy = float(1 - known.mean()) if len(known) else None
     options = control.options[group]
-    told = ~np.isnan(options)
-    chance = float((1 / options[told]).mean()) if 2 * told.sum() > len(group) else None
-    tried = loss[told & ~np.isnan(loss)]
-    p_guessing = None if chance is None or not len(tried) else _p_guessing(tried, chance)
+    has_options = ~np.isnan(options)
+    chance = float((1 / options[has_options]).mean()) if 2 * has_options.sum() > len(group) else None
+    guessable = loss[has_options & ~np.isnan(loss)]
+    p_guessing = None if chance is None or not len(guessable) else _p_guessing(guessable, chance)
     silence = None if control.silence is None else control.silence[group]
     same = None if control.same is None else float(control.same[group].mean())
-    p, lower = of_silence
+    p, lower = silence_test
     return FamilyHearing(
         family=name,
         n=len(group),
@@ -126,13 +131,13 @@ def _hearing(
 
 
 def _p_guessing(loss: FloatArray, chance: float) -> float:
-    """P(as many right by guessing): exact where all rows have as many options, an upper bound where they differ."""
+    """P(so many right answers or more by guessing); an upper bound where rows differ in their number of options."""
     right = int((loss < 0.5).sum())
     return 1.0 if right == 0 else float(bdtrc(right - 1, len(loss), chance))
 
 
 def _is_constant(control: Control, group: IntArray) -> bool:
-    """One raw answer nearly everywhere, where the right answers are not."""
+    """Whether raw audio gets one answer nearly everywhere, while the right answers differ."""
     answers = [answer for answer in control.answers.take(group).to_pylist() if answer is not None]
     right = [answer for answer in control.right_answers.take(group).to_pylist() if answer is not None]
     if len(answers) < len(group) / 2 or not right:
@@ -141,16 +146,19 @@ def _is_constant(control: Control, group: IntArray) -> bool:
 
 
 def _commonest(values: Sequence[str]) -> float:
+    """Share of the most frequent value."""
     return Counter(values).most_common(1)[0][1] / len(values)
 
 
 def check_allowed(
     allowed: Sequence[str], hearing: Mapping[tuple[str, str], Mapping[str, Sequence[FamilyHearing]]]
 ) -> None:
-    """Refuse a declaration for a family that no partition has."""
-    known = {of.family for by_partition in hearing.values() for families in by_partition.values() for of in families}
-    for family in allowed:
-        if family not in known:
+    """Refuse an `allow_vacuous` that names a family of no partition; raises InputError."""
+    known = {
+        family.family for by_partition in hearing.values() for families in by_partition.values() for family in families
+    }
+    for name in allowed:
+        if name not in known:
             raise InputError(
-                f"allow-vacuous {family}", "is no family of the run", f"choose from {first_few(sorted(known))}"
+                f"allow-vacuous {name}", "is no family of the run", f"choose from {first_few(sorted(known))}"
             )

@@ -1,4 +1,4 @@
-"""The query-use audit (SPEC 4): is the gain still there when the selector is shown another question?
+"""The query-use audit (method 4): is the gain still there when the selector is shown another question?
 
 Decoupled: only the selector gets the permuted question. Naive: the answerer gets it too, which contaminates.
 Works on located frontiers; knows no outcomes.
@@ -22,7 +22,7 @@ PROTOCOL = {"permuted": "decoupled", "naive": "naive"}  # by the first word of t
 
 
 class _Audit(NamedTuple):
-    """What one audit is about; its training seeds are pooled."""
+    """The identity of one audit, over all training seeds."""
 
     answerer: str
     corpus: str
@@ -35,7 +35,7 @@ class _Audit(NamedTuple):
 
 
 def query_use(frontiers: AllFrontiers) -> list[dict[str, Any]]:
-    """phi = G(anchor) - mean of G(permuted), within a training seed first, then over seeds."""
+    """An entry per audit and protocol: phi = G(anchor) - mean of G(permuted), per training seed, and over seeds."""
     return [
         {
             **audit._asdict(),
@@ -59,7 +59,7 @@ def contamination(frontiers: AllFrontiers) -> list[dict[str, Any]]:
         seeds = [seed for seed in naive if seed in decoupled]
         if protocol != "naive" or not seeds:
             continue
-        phi_naive, phi_decoupled = ([float(np.mean(of[seed])) for seed in seeds] for of in (naive, decoupled))
+        phi_naive, phi_decoupled = ([float(np.mean(lost_of[seed])) for seed in seeds] for lost_of in (naive, decoupled))
         values = [n - d for n, d in zip(phi_naive, phi_decoupled, strict=True)]
         mean_decoupled = float(np.mean(phi_decoupled))
         entries.append(
@@ -76,7 +76,7 @@ def contamination(frontiers: AllFrontiers) -> list[dict[str, Any]]:
 
 
 def incomplete(curves: Sequence[Curve]) -> set[CurveKey]:
-    """Curves that lack budgets which their anchor has: their frontiers cannot be compared yet."""
+    """Keys of curves whose budgets are not those of their anchor: their frontiers cannot be compared yet."""
     anchors = {curve.key: _compressed(curve) for curve in curves if curve.key.stream == ANCHOR}
     return {
         curve.key
@@ -90,7 +90,7 @@ def _compressed(curve: Curve) -> list[float]:
 
 
 def band(phi: float) -> Literal["PHI1", "PHI2", "PHI3"]:
-    """Null, small or substantial."""
+    """The band of a phi: null, small or substantial."""
     if abs(phi) < SMALL_PHI - SLACK:
         return "PHI1"
     return "PHI2" if abs(phi) < SUBSTANTIAL_PHI - SLACK else "PHI3"
@@ -116,6 +116,7 @@ def _lost_gains(frontiers: AllFrontiers) -> dict[tuple[_Audit, str], dict[int, l
 
 
 def _gain(key: CurveKey, frontiers: AllFrontiers, partition: str, tolerance: float, variant: Variant) -> float:
+    """Interpolated gain of a curve under its own answerer; NaN where it has no agnostic partner."""
     agnostic = agnostic_of(key, frontiers, partition, tolerance, key.answerer)
     if agnostic is None or (key, partition, tolerance) not in frontiers:
         return float("nan")

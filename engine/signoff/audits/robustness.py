@@ -1,4 +1,4 @@
-"""Robustness audits (SPEC 5, 8): wrong family labels, a coarser partition, another answerer.
+"""Robustness audits (method 5, 8, 10): wrong family labels, a coarser partition, another answerer.
 
 Knows curves, families and observed excess; no files.
 """
@@ -25,8 +25,8 @@ def label_noise(curve: Curve, families: Families, observed: Observed, labels: La
     if labels is None:
         return []
     budgets = np.flatnonzero(curve.budgets < 1)
-    found = bottlenecks(labels, curve.difference[:, budgets])
-    kept = (found == observed.family[:, budgets].argmax(axis=0)).mean(axis=0)
+    worst_under_noise = bottlenecks(labels, curve.difference[:, budgets])
+    preserved = (worst_under_noise == observed.family[:, budgets].argmax(axis=0)).mean(axis=0)
     return [
         {
             "budget": float(curve.budgets[b]),
@@ -35,7 +35,7 @@ def label_noise(curve: Curve, families: Families, observed: Observed, labels: La
             "bottleneck": worst_family(observed.family[:, b], families),
             "preserved": float(share),
         }
-        for b, share in zip(budgets, kept, strict=True)
+        for b, share in zip(budgets, preserved, strict=True)
     ]
 
 
@@ -75,18 +75,18 @@ def architecture_gap(curves: Sequence[Curve]) -> list[dict[str, Any]]:
     for first, second in combinations(answerers, 2):
         cells: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for key, curve in by_key.items():
-            other = by_key.get(key._replace(answerer=second))
-            if key.answerer == first and other is not None:
-                for interface, cell in _gaps(key, curve, other):
+            second_curve = by_key.get(key._replace(answerer=second))
+            if key.answerer == first and second_curve is not None:
+                for interface, cell in _gaps(key, curve, second_curve):
                     cells[interface].append(cell)
-        for interface, found in sorted(cells.items()):
-            gaps = [cell["gap"] for cell in found]
+        for interface, gap_cells in sorted(cells.items()):
+            gaps = [cell["gap"] for cell in gap_cells]
             entries.append(
                 {
                     "answerers": [first, second],
                     "corpus": curves[0].key.corpus,
                     "interface": interface,
-                    "cells": found,
+                    "cells": gap_cells,
                     "mean": float(np.mean(gaps)),
                     "sd": float(np.std(gaps, ddof=1)) if len(gaps) > 1 else None,
                 }
@@ -94,16 +94,16 @@ def architecture_gap(curves: Sequence[Curve]) -> list[dict[str, Any]]:
     return entries
 
 
-def _gaps(key: CurveKey, curve: Curve, other: Curve) -> list[tuple[str, dict[str, Any]]]:
-    """(interface, cell) at every budget that both ran."""
+def _gaps(key: CurveKey, curve: Curve, second: Curve) -> list[tuple[str, dict[str, Any]]]:
+    """(interface, cell) at every budget that both ran; clean: both answerers heard the same chunks."""
     gaps = []
     for b, budget in enumerate(curve.budgets):
-        same = np.flatnonzero(other.budgets == budget)
-        if not len(same) or (budget == 1 and (curve.implied or other.implied)):
+        same = np.flatnonzero(second.budgets == budget)
+        if not len(same) or (budget == 1 and (curve.implied or second.implied)):
             continue
-        o = int(same[0])
-        clean = curve.kept[b] is not None and curve.kept[b] == other.kept[o]
-        gap = float(other.loss[o] - curve.loss[b])
+        b_second = int(same[0])
+        clean = curve.kept[b] is not None and curve.kept[b] == second.kept[b_second]
+        gap = float(second.loss[b_second] - curve.loss[b])
         cell = {"method": key.method, "seed": key.seed, "budget": float(budget), "gap": gap}
         gaps.append(("clean" if clean else "native", cell))
     return gaps

@@ -1,4 +1,4 @@
-"""Across training seeds (SPEC 4): mean, sd, Student-t interval and a direction label.
+"""Across training seeds (method 4): mean, sd, Student-t interval and a direction label.
 
 Knows one number per seed; not where it came from.
 """
@@ -22,7 +22,7 @@ _IDENTITY = (
 
 
 class Spread(NamedTuple):
-    """One value per seed, summed up; NaN where one seed cannot tell."""
+    """Values of training seeds summed up; all but the mean and the direction are NaN for a single seed."""
 
     mean: float
     sd: float

@@ -1,4 +1,4 @@
-"""What a selector does with the question, before any answer: the selector-internal signals of SPEC 4.
+"""What a selector does with the question, before any answer: audits of the selector itself (method 10).
 
 Two of them: how much of the kept set stays when the selector is shown another question (with the random floor for the
 same clip lengths and budgets), and how much of the variance of its scores is a matter of question and chunk together.
@@ -47,10 +47,10 @@ def overlaps(curves: Sequence[Curve], families_of: Mapping[str, Families]) -> li
             ours, theirs = curve.kept_chunks[b], anchor.kept_chunks[budgets.index(budget)]
             if ours is None or theirs is None:
                 continue
-            at = (curve.key._replace(stream=stream.regime), budget)
-            pooled[at].append(jaccard(ours, theirs))
-            if at not in floors and anchor.chunks is not None:
-                floors[at] = _floors(anchor.chunks, _lengths(theirs))
+            pool = (curve.key._replace(stream=stream.regime), budget)
+            pooled[pool].append(jaccard(ours, theirs))
+            if pool not in floors and anchor.chunks is not None:
+                floors[pool] = _floors(anchor.chunks, _lengths(theirs))
     return [
         {
             "answerer": key.answerer,
@@ -89,7 +89,7 @@ def jaccard(ours: pa.Array, theirs: pa.Array) -> FloatArray:
 
 @cache
 def random_jaccard(chunks: int, kept: int) -> float:
-    """What two independent random sets of so many of so many chunks share on average (exact, not simulated)."""
+    """Mean Jaccard index of two independent random sets of `kept` of `chunks` chunks (exact, not simulated)."""
     ways = comb(chunks, kept)
     return sum(
         comb(kept, both) * comb(chunks - kept, kept - both) / ways * both / (2 * kept - both)
@@ -98,7 +98,7 @@ def random_jaccard(chunks: int, kept: int) -> float:
 
 
 def _members(lists: pa.Array) -> IntArray:
-    """One number for each chunk of each row."""
+    """One number for each kept chunk of each row, unique over rows, so that sets of rows intersect at once."""
     rows = np.repeat(np.arange(len(lists), dtype=np.int64), _lengths(lists))
     members: IntArray = rows * _MOST_CHUNKS + lists.flatten().to_numpy().astype(np.int64)
     return members
@@ -109,12 +109,13 @@ def _lengths(lists: pa.Array) -> IntArray:
 
 
 def _floors(chunks: IntArray, kept: IntArray) -> FloatArray:
+    """(n,) the random Jaccard index of each row, by its numbers of chunks; NaN where one is unknown."""
     sizes = zip(chunks.tolist(), kept.tolist(), strict=True)
     return np.array([random_jaccard(t, k) if 0 < k <= t else np.nan for t, k in sizes])
 
 
 def _mean(values: FloatArray | None, rows: npt.NDArray[np.bool_] | None = None) -> float:
-    """Of what is known; NaN where nothing is."""
+    """Mean of the values that are not NaN, in `rows` only; NaN where there are none."""
     if values is None:
         return float("nan")
     wanted = values if rows is None else values[rows]
