@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 	  { echo "Python 3.11 or newer is needed, but $(PYTHON) is $$($(PYTHON) -V 2>&1): use make PYTHON=python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) ..." >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,cpu]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(READY)
 
 demo: $(READY)
@@ -45,7 +45,7 @@ validity: $(READY)
 	$(BIN)/python tests/validity/table.py > .validity.md && mv .validity.md docs/validity.md
 
 bench: $(READY)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench,cpu]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@set -e; for script in benchmarks/bootstrap.py benchmarks/certify.py benchmarks/growth.py benchmarks/corpus.py benchmarks/edge.py benchmarks/selectors_quality.py benchmarks/scheduler.py benchmarks/scheduler_soak.py; do $(BIN)/python $$script; done
 
 clean:

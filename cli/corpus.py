@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from earmark.cli.progress import ProgressLine
+from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
     from earmark.engine.corpus.corpus import Corpus
@@ -110,7 +111,8 @@ def corpus(
             written = write(out, found, made)
         lengths = None
         if audio != "none":
-            lengths = describe.listen(found, decode=audio == "decode", workers=workers, report=progress)
+            with needs_extra(f"earmark corpus --audio {audio}", "audio", ", or look at none with --audio none"):
+                lengths = describe.listen(found, decode=audio == "decode", workers=workers, report=progress)
         said = describe.describe(found, made, fewest_recordings(rule), lengths)
         said |= {"path": str(path), "middle_questions": middle, "written": written and str(written)}
     click.echo(json.dumps(said, indent=1, ensure_ascii=False) if as_json else corpus_table(said, everything=everything))

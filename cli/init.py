@@ -27,7 +27,7 @@ from earmark.engine.extras import needs_extra
     "--out", type=click.Path(path_type=Path), default="spec.toml", show_default=True, help="The file to write."
 )
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
-@needs_extra("earmark init", "run")
+@needs_extra("earmark init", "run", ", or foresee no time with --no-measure")
 def init(
     corpus: Path,
     kind: str | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from earmark.cli.progress import ProgressLine
+from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
     from earmark.engine.arrays import Scores
@@ -35,6 +36,7 @@ _AT_ONCE = 32  # recordings in memory
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Write what is kept as DIR/NAME.wav; needs --budget."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON a recording.")
+@needs_extra("earmark score", "edge")
 def score(
     audio: tuple[Path, ...],
     name: str,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from earmark.engine.answerers.prompt import Template
 from earmark.engine.answerers.shared.cost import Cost, ModelShape
 from earmark.engine.arrays import Waveform
+from earmark.engine.extras import needs_extra
 
 Tokens = tuple[int, ...]
 
@@ -80,6 +81,7 @@ class Answerer(Protocol):
         """The slow twin: one request through the plain model, nothing shared, nothing trimmed."""
 
 
+@needs_extra("an answerer", "run")
 def load(name: str, device: str = "cpu", dtype: str = "float32") -> Answerer:
     """`tiny`, a folder, or a name on the Hugging Face hub: safetensors weights only, and no code but ours."""
     from earmark.engine.answerers import model_types

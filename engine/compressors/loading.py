@@ -8,11 +8,13 @@ from pathlib import Path
 from earmark.engine.compressors.chunks.heuristics import Energy, Random, Uniform
 from earmark.engine.compressors.chunks.selector import Selector
 from earmark.engine.errors import InputError
+from earmark.engine.extras import needs_extra
 
 _TINY = Path(__file__).parent / "chunks" / "tiny"  # trained for the embedded answerer
 EMBEDDED = {"tiny-agnostic": _TINY / "agnostic", "tiny-conditioned": _TINY / "conditioned"}
 
 
+@needs_extra("a trained selector", "run")
 def load(name: str, seed: int = 0, provider: str = "cpu", threads: int = 1) -> Selector:
     """`uniform`, `random` (with its seed), `energy`, `tiny-agnostic`, `tiny-conditioned`, a folder with a card.json, or
     an .onnx file and how to run it.

@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import IO, Any
 
 from earmark.engine.arrays import Waveform
-from earmark.engine.corpus import decode
 from earmark.engine.corpus.example import AudioError
 
 _MOST_BYTES = 1 << 30  # of a compressed recording in an archive: beyond that it is a bomb, not a clip
@@ -29,10 +28,10 @@ class FileAudio:
     name: str
 
     def waveform(self) -> Waveform:
-        return decode.waveform(self.path)
+        return _waveform(self.path)
 
     def seconds(self) -> float:
-        return decode.seconds(self.path)
+        return _seconds(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +56,10 @@ class BytesAudio:
     name: str
 
     def waveform(self) -> Waveform:
-        return decode.waveform(self.data)
+        return _waveform(self.data)
 
     def seconds(self) -> float:
-        return decode.seconds(self.data)
+        return _seconds(self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +71,10 @@ class ZipAudio:
     name: str
 
     def waveform(self) -> Waveform:
-        return decode.waveform(self._read())
+        return _waveform(self._read())
 
     def seconds(self) -> float:
-        return decode.seconds(self._read())
+        return _seconds(self._read())
 
     def _read(self) -> bytes:
         with _reading("zip archive"):
@@ -135,6 +134,20 @@ class ParquetAudio:
         if data is None:
             raise AudioError("holds no bytes")
         return BytesAudio(data, self.name)
+
+
+def _waveform(source: str | bytes) -> Waveform:
+    """The decoded recording. Decoders are imported here: reading a corpus's tables needs none of them."""
+    from earmark.engine.corpus import decode
+
+    return decode.waveform(source)
+
+
+def _seconds(source: str | bytes) -> float:
+    """How long the recording is."""
+    from earmark.engine.corpus import decode
+
+    return decode.seconds(source)
 
 
 def is_gzip(path: str) -> bool:

@@ -23,8 +23,7 @@ from earmark.engine.corpus.benchmarks.mmar import MMAR
 from earmark.engine.corpus.benchmarks.mmau import MMAU
 from earmark.engine.corpus.benchmarks.mmau_pro import MMAU_PRO
 from earmark.engine.corpus.benchmarks.mmsu import MMSU
-from earmark.engine.corpus.decode import LFS
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import LFS, Example
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.synthetic import synthetic_corpus as synthetic
 from earmark.engine.corpus.synthetic.questions import FAMILIES, TWO_FACTOR

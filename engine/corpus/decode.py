@@ -16,9 +16,8 @@ import soundfile
 import soxr
 
 from earmark.engine.arrays import Waveform
-from earmark.engine.corpus.example import SAMPLE_RATE, AudioError
+from earmark.engine.corpus.example import LFS, MOST_SECONDS, SAMPLE_RATE, AudioError
 
-MOST_SECONDS = 120  # what a clip is cut to (SPEC 1): nothing behind it is decoded
 _MARGIN_S = 1  # read beyond the cut, so that the resampler never feels the edge
 _SLACK_S = 0.05  # a header may promise that much too much
 _RATES_HZ = range(1_000, 400_000)
@@ -27,8 +26,6 @@ _TAIL_BYTES = 1 << 17  # more than the largest OGG page
 _UNKNOWN_BYTES = 0x7FFF_0000  # what writers into a pipe claim when they do not know the length
 _UNKNOWN_FRAMES = 1 << 40
 _MOST_CHUNKS = 1_000  # of a WAV file, before its samples
-
-LFS = b"version https://git-lfs"  # how a pointer of Git LFS starts
 
 Source = str | bytes  # a path, or what is in the file
 

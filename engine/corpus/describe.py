@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from earmark.engine.corpus.corpus import Corpus
-from earmark.engine.corpus.decode import MOST_SECONDS
+from earmark.engine.corpus.example import MOST_SECONDS
 from earmark.engine.corpus.partitions import Partition, recipe_of
 from earmark.engine.corpus.stream import durations
 

@@ -10,6 +10,8 @@ from typing import Protocol
 from earmark.engine.arrays import Waveform
 
 SAMPLE_RATE = 16_000
+MOST_SECONDS = 120  # what a clip is cut to (SPEC 1): nothing behind it is decoded
+LFS = b"version https://git-lfs"  # how a pointer of Git LFS starts, where a file was never downloaded
 
 
 class Audio(Protocol):

@@ -18,6 +18,7 @@ from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.kmeans import RESTARTS, cosine_kmeans
 from earmark.engine.corpus.partitions import OTHER_RARE, Partition, merge_rare
 from earmark.engine.errors import InputError
+from earmark.engine.extras import needs_extra
 
 ENCODER = "intfloat/e5-large-v2"
 PREFIX = "query: "  # e5 was trained with it
@@ -88,6 +89,7 @@ def _cluster_name(number: int) -> str:
     return f"cluster-{number:02d}"
 
 
+@needs_extra("semantic families", "run")
 def embed(
     texts: Sequence[str], encoder: str = ENCODER, *, prefix: str = PREFIX, report: Report = lambda *_: None
 ) -> tuple[Embeddings, dict[str, str]]:

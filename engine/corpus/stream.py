@@ -22,6 +22,7 @@ from earmark.engine.corpus.audio import ParquetAudio, TarAudio
 from earmark.engine.corpus.example import SAMPLE_RATE, Audio, AudioError, Example
 from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError
+from earmark.engine.extras import needs_extra
 
 _JOBS_PER_WORKER = 4
 _MOST_RAW_BYTES = 128 << 20  # of undecoded recordings on their way to a worker
@@ -50,7 +51,7 @@ def stream(examples: Iterable[Example], *, workers: int | None = None, cache_mib
             waiting.append(list(group))
             yield audio
 
-    for audio, status in _in_order(audios(), hear, _workers(workers), _Cache(cache_mib << 20)):
+    for audio, status in _outcomes(audios(), hear, _workers(workers), _Cache(cache_mib << 20)):
         for example in waiting.popleft():
             yield Clip(example, audio, status)
 
@@ -59,7 +60,7 @@ def durations(
     audios: Iterable[Audio], *, decode: bool = False, workers: int | None = None
 ) -> Iterator[tuple[float | None, str]]:
     """How many seconds each recording lasts (None where its status is not OK), by its header or by decoding it."""
-    return _in_order(iter(audios), heard_seconds if decode else header_seconds, _workers(workers), _Cache(0))
+    return _outcomes(iter(audios), heard_seconds if decode else header_seconds, _workers(workers), _Cache(0))
 
 
 def hear(audio: Audio) -> Outcome:
@@ -97,6 +98,8 @@ def _outcome(work: Callable[[], Any]) -> Outcome:
         return None, str(error)
     except MemoryError:
         return None, "does not fit into memory"
+    except ModuleNotFoundError:  # no decoder is installed: that is no recording's doing
+        raise
     except Exception as error:  # an error of one recording, whatever it is, is the status of its row
         return None, f"{type(error).__name__}: {' '.join(str(error).split())}"
 
@@ -110,6 +113,14 @@ class _Job:
     raw_bytes: int = 0
     future: Future[Outcome] | None = None
     outcome: Outcome | None = None
+
+
+def _outcomes(
+    audios: Iterator[Audio], work: Callable[[Audio], Outcome], workers: int, cache: "_Cache"
+) -> Iterator[Outcome]:
+    """What `_in_order` yields, or one line where no decoder is installed."""
+    with needs_extra("hearing recordings", "audio"):
+        yield from _in_order(audios, work, workers, cache)
 
 
 def _in_order(

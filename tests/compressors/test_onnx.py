@@ -237,7 +237,7 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         OnnxSelector(tmp_path / "none.onnx")
     with pytest.raises(InputError, match="provider npu: is unknown; choose one of cpu, cuda, tensorrt"):
         OnnxSelector(graph, provider="npu")
-    with pytest.raises(InputError, match=r"not part of the onnxruntime installed here; .*earmark\[gpu\]"):
+    with pytest.raises(InputError, match=r"not part of the onnxruntime installed here; .*earmark\[edge-gpu\]"):
         OnnxSelector(graph, provider="cuda")
     (tmp_path / "broken.onnx").write_bytes(graph.read_bytes()[:1000])
     with pytest.raises(InputError, match="cannot be loaded"):
@@ -257,8 +257,8 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(InputError, match="copy it beside the graph"):
         OnnxSelector(graph).scores(wave)
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(InputError, match=r"tokenizers: is not installed; .*give token ids"):
+    with pytest.raises(InputError, match=r"needs tokenizers, which is not installed; pip .*\[edge\].*give token ids"):
         OnnxSelector(graph).scores(wave)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(InputError, match=r"onnxruntime: is not installed; pip install 'earmark\[cpu\]'.*never both"):
+    with pytest.raises(InputError, match=r"needs onnxruntime, .*; pip install 'earmark\[edge\]' \(.*never both\)"):
         OnnxSelector(graph)

@@ -18,6 +18,7 @@ from earmark.engine.arrays import Scores
 from earmark.engine.compressors.chunks.features import FEATURES, chunks_of, features_of
 from earmark.engine.compressors.chunks.selector import LEARNED_TIE, Selector, SelectorInput, check_finite
 from earmark.engine.errors import InputError
+from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -117,19 +118,15 @@ def open_session(path: Path, provider: str = "cpu", threads: int = 1) -> "onnxru
 
     cuda and tensorrt were run on no machine yet: what they take and how they fail is as onnxruntime documents it.
     """
-    try:
+    with needs_extra(str(path), "edge"):
         import onnxruntime
-    except ImportError:
-        raise InputError(
-            "onnxruntime", "is not installed", "pip install 'earmark[cpu]', or 'earmark[gpu]' for CUDA, never both"
-        ) from None
     if provider not in PROVIDERS:
         raise InputError(f"provider {provider}", "is unknown", f"choose one of {', '.join(PROVIDERS)}")
     if PROVIDERS[provider] not in onnxruntime.get_available_providers():
         raise InputError(
             f"provider {provider}",
             "is not part of the onnxruntime installed here",
-            "pip uninstall onnxruntime, then pip install 'earmark[gpu]'; the two cannot live together",
+            "pip uninstall onnxruntime, then pip install 'earmark[edge-gpu]'; the two cannot live together",
         )
     if not path.is_file():
         raise InputError(path, "there is no such file", "name a graph that `earmark selector export` wrote")
@@ -210,10 +207,8 @@ def _padded(tokens: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.int64], npt
 
 def _tokenizer(path: Path, expected: str) -> Encode:
     """The tokenizer that the graph was trained with."""
-    try:
+    with needs_extra(str(path), "edge", ", or give token ids"):
         from tokenizers import Tokenizer
-    except ImportError:
-        raise InputError("tokenizers", "is not installed", "pip install tokenizers, or give token ids") from None
     if not path.is_file():
         raise GraphError(path, "there is no such file", "copy it beside the graph, as the export wrote it")
     data = path.read_bytes()
