@@ -17,44 +17,44 @@ def envelope(query: Query, belief: FloatArray) -> float:
     return float((belief @ query.loss).min())
 
 
-def deficiency(of: Task, channel: FloatArray) -> float:
+def deficiency(task: Task, channel: FloatArray) -> float:
     """The worst query's Jensen gap E[Phi(law of Y given Z)] - E[Phi(law of Y given X)] (3.2)."""
-    reached = of.audio @ channel
+    law = task.audio @ channel
     gaps = []
-    for query in of.queries:
-        after = 0.0
-        for z in np.flatnonzero(reached > 0):
-            heard = of.audio * channel[:, z] / reached[z]
-            after += float(reached[z]) * envelope(query, heard @ query.posterior)
-        before = sum(float(p) * envelope(query, y) for p, y in zip(of.audio, query.posterior, strict=True))
-        gaps.append(after - before)
+    for query in task.queries:
+        risk_after = 0.0
+        for z in np.flatnonzero(law > 0):
+            belief = task.audio * channel[:, z] / law[z]
+            risk_after += float(law[z]) * envelope(query, belief @ query.posterior)
+        risk_before = sum(float(p) * envelope(query, y) for p, y in zip(task.audio, query.posterior, strict=True))
+        gaps.append(risk_after - risk_before)
     return max(gaps)
 
 
-def rules(interface: int, actions: int) -> IntArray:
-    """Every way to answer from an interface: (actions ** interface, interface) actions."""
-    return np.array(list(product(range(actions), repeat=interface)))
+def rules(n_messages: int, n_actions: int) -> IntArray:
+    """Every rule for answering: the action for each message, (n_actions ** n_messages, n_messages)."""
+    return np.array(list(product(range(n_actions), repeat=n_messages)))
 
 
-def risk(of: Task, q: int, channel: FloatArray, answerer: IntArray) -> float:
+def risk(task: Task, q: int, channel: FloatArray, answerer: IntArray) -> float:
     """The least expected loss on query q over the rules (K, Z) that an answerer can follow (D.15)."""
-    query = of.queries[q]
-    joint = np.einsum("x,xz,xy->zy", of.audio, channel, query.posterior) @ query.loss  # (Z, A)
+    query = task.queries[q]
+    joint = np.einsum("x,xz,xy->zy", task.audio, channel, query.posterior) @ query.loss  # (Z, A)
     return float(joint[np.arange(joint.shape[0]), answerer].sum(axis=1).min())
 
 
-def raw(of: Task) -> FloatArray:
-    """The channel that hears everything."""
-    return np.eye(len(of.audio))
+def raw(task: Task) -> FloatArray:
+    """The channel (X, X) that passes on all of the audio."""
+    return np.eye(len(task.audio))
 
 
-def excess(of: Task, q: int, channel: FloatArray) -> float:
+def excess(task: Task, q: int, channel: FloatArray) -> float:
     """Bayes risk from compressed minus from raw audio, each over all rules (2.3)."""
-    actions = of.queries[q].loss.shape[1]
-    heard = risk(of, q, raw(of), rules(len(of.audio), actions))
-    return risk(of, q, channel, rules(channel.shape[1], actions)) - heard
+    n_actions = task.queries[q].loss.shape[1]
+    raw_risk = risk(task, q, raw(task), rules(len(task.audio), n_actions))
+    return risk(task, q, channel, rules(channel.shape[1], n_actions)) - raw_risk
 
 
 def family_gap(gaps: FloatArray, prior: FloatArray, cells: Sequence[IntArray]) -> float:
-    """The worst cell's mean excess, each cell weighted as it is asked (3.4)."""
+    """The largest mean of the gaps (Q,) over a cell of queries, weighted by how often each query is asked (3.4)."""
     return max(float(prior[cell] @ gaps[cell] / prior[cell].sum()) for cell in cells)

@@ -19,52 +19,54 @@ from earmark.engine.arrays import FloatArray
 from earmark.engine.theory.interior_point import Local, Optimum, closed, minimise
 from earmark.engine.theory.tasks import Task, asking_only, mutual_information, reduced_distortion
 
-_HANDOVER = 1e-2  # of the least tolerance: where the barrier ends
-_EXACT = {f"{side}_feasibility_tolerance": 1e-10 for side in ("primal", "dual")}  # HiGHS's least; 1e-7 leaves gaps
+_HANDOVER = 1e-2  # times the least tolerance: the mu at which the barrier hands over to Newton's method
+_EXACT = {
+    f"{side}_feasibility_tolerance": 1e-10 for side in ("primal", "dual")
+}  # HiGHS's least; its default leaves gaps
 
 
 class ChannelRate(NamedTuple):
-    """A frontier in bits, and the proof that it is one."""
+    """A frontier in bits, with a channel that reaches it and a point of the dual that no channel can be better than."""
 
     bits: float  # of the channel
     channel: FloatArray  # (X, A) p(a | x), within every tolerance
-    gap: float  # bits above the lower bound below, which holds for every channel within tolerance
-    u: FloatArray  # (X,) and the price of a tolerance: a feasible point of the dual, in nats
-    price: FloatArray  # (Q,)
+    gap: float  # bits above the lower bound that u and price give for every channel within tolerance
+    u: FloatArray  # (X,) nats; with price a feasible point of the dual
+    price: FloatArray  # (Q,) nats per unit of a tolerance
 
 
 class CodeLength(NamedTuple):
-    """A frontier in expected code length, and the proof that it is one."""
+    """A frontier in expected code length, with a channel that reaches it and the gap to its lower bound."""
 
     tokens: float
-    channel: FloatArray
-    gap: float
+    channel: FloatArray  # (X, A)
+    gap: float  # tokens above the lower bound
 
 
-def rate(of: Task, eps: float | FloatArray) -> ChannelRate:
+def rate(task: Task, eps: float | FloatArray) -> ChannelRate:
     """The query-agnostic frontier: one interface must serve every query (3.9, E.57)."""
-    distortion = action_tuples(of)
-    tolerance = _tolerances(of, eps)
-    spends = (tolerance > 0) & (tolerance < distortion.max(axis=(0, 1)))  # the others allow all or nothing
+    distortion = action_tuples(task)
+    tolerance = _tolerances(task, eps)
+    spends = (tolerance > 0) & (tolerance < distortion.max(axis=(0, 1)))  # the other queries allow all or nothing
     free = distortion[:, :, spends], tolerance[spends]
     allowed = (distortion[:, :, tolerance == 0] == 0).all(axis=2)  # no tolerance: only actions without loss
     unit = free[0].max(axis=(0, 1))
-    found = _solve(of.audio, free[0] / unit, free[1] / unit, allowed)
+    frontier = _solve(task.audio, free[0] / unit, free[1] / unit, allowed)
     price = np.zeros(len(tolerance))
-    price[spends] = found.price / unit
-    return found._replace(price=price)
+    price[spends] = frontier.price / unit
+    return frontier._replace(price=price)
 
 
-def conditioned_rate(of: Task, eps: float | FloatArray) -> float:
+def conditioned_rate(task: Task, eps: float | FloatArray) -> float:
     """The query-conditioned frontier: the mean over queries of what each needs by itself (3.10, E.15)."""
-    tolerance = _tolerances(of, eps)
-    bits = [rate(asking_only(of, q), tolerance[q : q + 1]).bits for q in range(len(of.queries))]
-    return float(of.prior @ np.array(bits))
+    tolerance = _tolerances(task, eps)
+    bits = [rate(asking_only(task, q), tolerance[q : q + 1]).bits for q in range(len(task.queries))]
+    return float(task.prior @ np.array(bits))
 
 
-def length(of: Task, eps: float | FloatArray, lengths: FloatArray) -> CodeLength:
+def length(task: Task, eps: float | FloatArray, lengths: FloatArray) -> CodeLength:
     """The fewest expected tokens where a tuple of actions costs lengths (A,): a linear program (E.59)."""
-    d, tolerance = action_tuples(of), _tolerances(of, eps)
+    d, tolerance = action_tuples(task), _tolerances(task, eps)
     x, a, _ = d.shape
     if np.shape(lengths) != (a,) or not (np.isfinite(lengths).all() and (lengths >= 0).all()):
         raise ValueError(f"lengths are one per tuple of actions, ({a},), finite and >= 0")
@@ -72,48 +74,49 @@ def length(of: Task, eps: float | FloatArray, lengths: FloatArray) -> CodeLength
     spends = (tolerance > 0) & (tolerance < d.max(axis=(0, 1)))
     d, tolerance = d[:, :, spends], tolerance[spends]
     # In joint probabilities over what the audio and the tolerances allow, so that every row is of order 1.
-    found = linprog(
+    solution = linprog(
         np.tile(lengths, x),
         A_ub=(d / tolerance).reshape(x * a, -1).T if len(tolerance) else None,
         b_ub=np.ones(len(tolerance)) if len(tolerance) else None,
-        A_eq=np.kron(np.diag(1 / of.audio), np.ones(a)),
+        A_eq=np.kron(np.diag(1 / task.audio), np.ones(a)),
         b_eq=np.ones(x),
         bounds=[(0.0, None if use else 0.0) for use in usable.ravel()],
         method="highs",
         options=_EXACT,
     )
-    if found.status != 0:
-        raise ArithmeticError(f"the linear program was not solved: {found.message}")
-    price = np.maximum(-found.ineqlin.marginals, 0.0) / tolerance if len(tolerance) else np.zeros(0)
-    bound = float(of.audio @ np.where(usable, lengths + d @ price, np.inf).min(axis=1) - price @ tolerance)
-    channel = _within(of.audio, np.maximum(found.x, 0.0).reshape(x, a), d, tolerance, usable)
-    tokens = float(of.audio @ channel @ lengths)
+    if solution.status != 0:
+        raise ArithmeticError(f"the linear program was not solved: {solution.message}")
+    price = np.maximum(-solution.ineqlin.marginals, 0.0) / tolerance if len(tolerance) else np.zeros(0)
+    bound = float(task.audio @ np.where(usable, lengths + d @ price, np.inf).min(axis=1) - price @ tolerance)
+    channel = _within(task.audio, np.maximum(solution.x, 0.0).reshape(x, a), d, tolerance, usable)
+    tokens = float(task.audio @ channel @ lengths)
     return CodeLength(tokens, channel, closed(tokens, bound))
 
 
-def conditioned_length(of: Task, eps: float | FloatArray, lengths: FloatArray) -> float:
-    """The mean over queries of the fewest tokens that serve each alone, in the same code (D.14)."""
-    tolerance, unbounded = _tolerances(of, eps), float(action_tuples(of).max()) + 1.0
+def conditioned_length(task: Task, eps: float | FloatArray, lengths: FloatArray) -> float:
+    """The mean over queries of the fewest tokens that serve each query alone, in the same code (D.14)."""
+    tolerance, unbounded = _tolerances(task, eps), float(action_tuples(task).max()) + 1.0
     alone = np.where(np.eye(len(tolerance), dtype=bool), tolerance, unbounded)
-    return float(of.prior @ np.array([length(of, each, lengths).tokens for each in alone]))
+    return float(task.prior @ np.array([length(task, tolerances, lengths).tokens for tolerances in alone]))
 
 
-def action_tuples(of: Task) -> FloatArray:
-    """(X, A, Q): the distortion for each query of every tuple of actions, in the order of itertools.product."""
-    each = [reduced_distortion(query) for query in of.queries]
-    tuples = np.array(list(product(*(range(d.shape[1]) for d in each))))
-    return np.stack([d[:, tuples[:, q]] for q, d in enumerate(each)], axis=2)
+def action_tuples(task: Task) -> FloatArray:
+    """The distortion (X, A, Q) for each query of every tuple of actions, tuples in the order of itertools.product."""
+    distortions = [reduced_distortion(query) for query in task.queries]
+    tuples = np.array(list(product(*(range(d.shape[1]) for d in distortions))))
+    return np.stack([d[:, tuples[:, q]] for q, d in enumerate(distortions)], axis=2)
 
 
-def _tolerances(of: Task, eps: float | FloatArray) -> FloatArray:
-    tolerance = np.broadcast_to(np.asarray(eps, dtype=np.float64), (len(of.queries),)).copy()
+def _tolerances(task: Task, eps: float | FloatArray) -> FloatArray:
+    """Checked tolerances (Q,): one for each query, or the same for all."""
+    tolerance = np.broadcast_to(np.asarray(eps, dtype=np.float64), (len(task.queries),)).copy()
     if not (np.isfinite(tolerance).all() and (tolerance >= 0).all()):
         raise ValueError(f"tolerances {eps} are not finite and >= 0")
     return tolerance
 
 
 def _solve(audio: FloatArray, distortion: FloatArray, eps: FloatArray, allowed: npt.NDArray[np.bool_]) -> ChannelRate:
-    """Distortions (X, A, Q) with tolerances (Q,) > 0, and which pairs (X, A) may be used at all."""
+    """The frontier for distortions (X, A, Q) with tolerances (Q,) > 0; `allowed` (X, A): the pairs that may be used."""
     allowed_tuples = allowed.any(axis=0)
     d, usable = distortion[:, allowed_tuples], allowed[:, allowed_tuples]
     n_x, n_a, n_q = d.shape
@@ -131,6 +134,7 @@ def _solve(audio: FloatArray, distortion: FloatArray, eps: FloatArray, allowed: 
         return highest + np.log(total), share / total
 
     def local(v: FloatArray, mu: float) -> Local:
+        """The dual in v = (u, lambda), as a program to minimise, with the constraints in logarithms."""
         slope = np.concatenate([-audio, np.maximum(eps, mu)])  # tolerances narrow as the barrier falls
         log_sum, share = log_mass(v)
         jacobian = np.zeros((n_a + n_q, n_x + n_q))
@@ -144,20 +148,20 @@ def _solve(audio: FloatArray, distortion: FloatArray, eps: FloatArray, allowed: 
 
         return Local(float(slope @ v), slope, np.concatenate([log_sum, -v[n_x:]]), jacobian, hessian)
 
-    def proof(at: Optimum) -> ChannelRate:
-        """The channel that the multipliers are a multiple of, and the nearest feasible point of the dual."""
-        v = np.concatenate([at.v[:n_x], np.maximum(at.v[n_x:], 0.0)])
+    def proof(optimum: Optimum) -> ChannelRate:
+        """The channel that is proportional to the multipliers, and a feasible point of the dual beside the optimum."""
+        v = np.concatenate([optimum.v[:n_x], np.maximum(optimum.v[n_x:], 0.0)])
         log_sum, share = log_mass(v)
         u, price = v[:n_x] - log_sum.max(), v[n_x:]
         channel = np.zeros(allowed.shape)
-        channel[:, allowed_tuples] = _within(audio, share * at.multipliers[:n_a], d, eps, usable)
+        channel[:, allowed_tuples] = _within(audio, share * optimum.multipliers[:n_a], d, eps, usable)
         bits, bound = mutual_information(audio, channel), float(audio @ u - eps @ price) / float(np.log(2))
         return ChannelRate(bits, channel, bits - bound, u, price)
 
     start = np.concatenate([np.full(n_x, -1.0), np.ones(n_q)])
     last = _HANDOVER * float(np.min(eps, initial=1e-4))
-    found = proof(minimise(local, start, lambda at: proof(at).gap, last))
-    return found._replace(gap=closed(found.bits, found.bits - found.gap))
+    frontier = proof(minimise(local, start, lambda optimum: proof(optimum).gap, last))
+    return frontier._replace(gap=closed(frontier.bits, frontier.bits - frontier.gap))
 
 
 def _within(

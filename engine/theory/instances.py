@@ -4,42 +4,47 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.engine.arrays import FloatArray
-from earmark.engine.theory.tasks import Query, Task, reduced_distortion, task
+from earmark.engine.theory.tasks import Query, Task, make_task, reduced_distortion
 
 Random = np.random.Generator
 
 
-def random_task(rng: Random, queries: int | None = None, audio: int = 4) -> Task:
-    """Up to `audio` symbols and three queries; answers from certain to noisy, losses of multiple choice or any."""
-    n_x = int(rng.integers(2, audio + 1))
-    asked = []
-    for _ in range(int(rng.integers(2, 4)) if queries is None else queries):
-        answers, actions = rng.integers(2, 4, 2)
+def random_task(rng: Random, n_queries: int | None = None, most_symbols: int = 4) -> Task:
+    """A task with 2 to `most_symbols` symbols of audio and, unless n_queries is given, two or three queries.
+
+    Answers are from certain to noisy, losses those of multiple choice or any.
+    """
+    n_x = int(rng.integers(2, most_symbols + 1))
+    queries = []
+    for _ in range(int(rng.integers(2, 4)) if n_queries is None else n_queries):
+        n_answers, n_actions = rng.integers(2, 4, 2)
         if rng.random() < 0.5:
-            posterior = np.eye(answers)[rng.integers(0, answers, n_x)]
+            posterior = np.eye(n_answers)[rng.integers(0, n_answers, n_x)]
         else:
-            posterior = rng.dirichlet(np.full(answers, rng.choice([0.2, 1.0, 5.0])), n_x)
-        loss = 1 - np.eye(answers) if rng.random() < 0.5 else rng.random((answers, actions))
-        asked.append(Query(posterior, loss))
-    return task(rng.dirichlet(np.full(n_x, rng.choice([0.5, 2.0]))), asked, rng.dirichlet(np.full(len(asked), 2.0)))
+            posterior = rng.dirichlet(np.full(n_answers, rng.choice([0.2, 1.0, 5.0])), n_x)
+        loss = 1 - np.eye(n_answers) if rng.random() < 0.5 else rng.random((n_answers, n_actions))
+        queries.append(Query(posterior, loss))
+    return make_task(
+        rng.dirichlet(np.full(n_x, rng.choice([0.5, 2.0]))), queries, rng.dirichlet(np.full(len(queries), 2.0))
+    )
 
 
-def random_channel(rng: Random, of: Task, interface: int = 3) -> FloatArray:
-    """(X, Z), from nearly deterministic to noisy; sometimes some z is never sent."""
-    channel = rng.dirichlet(np.full(interface, rng.choice([0.1, 1.0])), len(of.audio))
+def random_channel(rng: Random, task: Task, n_messages: int = 3) -> FloatArray:
+    """A channel p(z | x) (X, Z), from nearly deterministic to noisy; sometimes some message z is never sent."""
+    channel = rng.dirichlet(np.full(n_messages, rng.choice([0.1, 1.0])), len(task.audio))
     if rng.random() < 0.2:
-        channel = np.eye(interface)[rng.integers(0, interface, len(of.audio))]
+        channel = np.eye(n_messages)[rng.integers(0, n_messages, len(task.audio))]
     return np.asarray(channel, dtype=np.float64)
 
 
-def random_tolerance(rng: Random, of: Task) -> float:
-    """None, or a share of what the query that suffers most would suffer without any audio."""
-    silent = [float((of.audio @ reduced_distortion(query)).min()) for query in of.queries]
-    return max(silent) * float(rng.choice([0.0, 1e-3, 0.03, 0.2, 0.6, 0.9]))
+def random_tolerance(rng: Random, task: Task) -> float:
+    """0, or a share of the excess risk that the worst-hit query would have without any audio."""
+    unheard = [float((task.audio @ reduced_distortion(query)).min()) for query in task.queries]
+    return max(unheard) * float(rng.choice([0.0, 1e-3, 0.03, 0.2, 0.6, 0.9]))
 
 
-def random_partition(rng: Random, queries: int) -> tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.int64]]]:
-    """A partition of queries into families, and a refinement of it."""
-    coarse = rng.integers(0, 3, queries)
-    fine = 2 * coarse + rng.integers(0, 2, queries)
-    return tuple([np.flatnonzero(of == cell) for cell in np.unique(of)] for of in (coarse, fine))  # type: ignore[return-value]
+def random_partition(rng: Random, n_queries: int) -> tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.int64]]]:
+    """A partition of queries into families and a refinement of it, each as the query numbers of every family."""
+    coarse = rng.integers(0, 3, n_queries)
+    fine = 2 * coarse + rng.integers(0, 2, n_queries)
+    return tuple([np.flatnonzero(families == cell) for cell in np.unique(families)] for families in (coarse, fine))  # type: ignore[return-value]

@@ -14,20 +14,20 @@ import numpy as np
 from earmark.engine.arrays import FloatArray
 
 LARGEST_GAP = 1e-8  # between an optimum and the bound that proves it
-_ENOUGH = 1e-11  # of a gap, not to try again
-_FALLS = (0.1, 0.3, 0.6)  # of mu, from one centre to the next: slower where the faster one led nowhere,
-_FURTHER = 1e-3  # and each time down to so much smaller a mu
-_CENTRED = 1e-3  # half of Newton's decrement, in units of mu
-_LAST_FALL = 0.03  # of slack x multiplier, once the barrier has done its part
+_ENOUGH = 1e-11  # a gap this small is not worth another, slower try
+_FALLS = (0.1, 0.3, 0.6)  # what mu is multiplied by from one centre to the next: a try for each, from fast to slow,
+_FURTHER = 1e-3  # and every try goes down to a mu this many times that of the try before
+_CENTRED = 1e-3  # a point is central where half of Newton's decrement is below this, in units of mu
+_LAST_FALL = 0.03  # what slack x multiplier is multiplied by in every step, once the barrier has done its part
 _STEPS = 100  # at most, around one centre and at the end
-_SMALLEST = 1e-14  # of slack x multiplier, of the gap and of the gradient that is left
+_SMALLEST = 1e-14  # of slack x multiplier, the gap and the gradient: below it the search ends
 _BOUNDARY = 0.99  # share of the way to the boundary that a step may take
 _APART = 100.0  # how many times a multiplier may differ from what the barrier's slack says
-_IN_VAIN = 10  # steps that bring nothing, before it stops: rounding is all that is left
+_IN_VAIN = 10  # steps without any gain before the search ends: only rounding is left
 
 
 class Local(NamedTuple):
-    """A program around a point v (N,)."""
+    """Value and derivatives of a program with M constraints at a point v (N,)."""
 
     value: float  # f
     gradient: FloatArray  # (N,) of f
@@ -37,14 +37,14 @@ class Local(NamedTuple):
 
 
 class Optimum(NamedTuple):
-    """Where the method stopped."""
+    """The point where the method stopped."""
 
-    v: FloatArray
-    multipliers: FloatArray
+    v: FloatArray  # (N,)
+    multipliers: FloatArray  # (M,) of the constraints
 
 
 class _Step(NamedTuple):
-    """What Newton's method adds."""
+    """What a step of Newton's method adds to each."""
 
     v: FloatArray
     slack: FloatArray
@@ -56,9 +56,10 @@ Gap = Callable[[Optimum], float]  # how far the program's value may be from its 
 
 
 def minimise(local: Program, start: FloatArray, gap: Gap, last: float = 1e-6) -> Optimum:
-    """From a strictly feasible start to the point of least gap, as far as double precision goes.
+    """The point of least gap, as far as double precision goes, from a strictly feasible start.
 
-    The barrier hands over at mu = last, which is to lie below the least that a constraint may spend.
+    The barrier hands over to Newton's method at mu = last, which should lie below the slack that any constraint has at
+    the optimum. Raises ValueError where the start is not strictly feasible.
     """
     v = start.astype(np.float64)
     constraints = local(v, 1.0).constraints
@@ -66,11 +67,11 @@ def minimise(local: Program, start: FloatArray, gap: Gap, last: float = 1e-6) ->
         raise ValueError("the start is not strictly feasible")
     best = first = Optimum(v, 1.0 / -constraints)
     for fall in _FALLS:
-        at, mu = first, 1.0
+        point, mu = first, 1.0
         while mu > last:
-            at = _centre(local, at, mu)
+            point = _centre(local, point, mu)
             mu *= fall
-        best = min(best, _polish(local, at, gap), key=gap)
+        best = min(best, _polish(local, point, gap), key=gap)
         if gap(best) <= _ENOUGH:
             break
         last *= _FURTHER
@@ -78,7 +79,7 @@ def minimise(local: Program, start: FloatArray, gap: Gap, last: float = 1e-6) ->
 
 
 def closed(value: float, lower: float) -> float:
-    """The duality gap, if it is one that proves the optimum."""
+    """The duality gap value - lower; raises ArithmeticError where it is too large to prove the optimum."""
     if not abs(value - lower) <= LARGEST_GAP:
         raise ArithmeticError(f"{value} was found and {lower} is a lower bound: the optimum is in between")
     return value - lower
@@ -86,15 +87,15 @@ def closed(value: float, lower: float) -> float:
 
 def _centre(local: Program, start: Optimum, mu: float) -> Optimum:
     """Minimise the barrier by Newton's method, halving steps that do not lower it enough."""
-    v, at = start.v, local(start.v, mu)
-    multipliers = _near(start.multipliers, at, mu)
+    v, model = start.v, local(start.v, mu)
+    multipliers = _near(start.multipliers, model, mu)
     for _ in range(_STEPS):
-        slack = -at.constraints
-        step = _newton(at, slack, multipliers, mu)
-        decrement = -float((at.gradient + at.jacobian.T @ (mu / slack)) @ step.v)
+        slack = -model.constraints
+        step = _newton(model, slack, multipliers, mu)
+        decrement = -float((model.gradient + model.jacobian.T @ (mu / slack)) @ step.v)
         if decrement < 2 * _CENTRED * mu and (np.abs(slack * multipliers - mu) < 0.5 * mu).all():
             break
-        highest, length = _barrier(at, mu), 1.0
+        highest, length = _barrier(model, mu), 1.0
         while length > 1e-10:
             with np.errstate(over="ignore", invalid="ignore"):  # a step too far is taken back
                 trial = local(v + length * step.v, mu)
@@ -104,58 +105,61 @@ def _centre(local: Program, start: Optimum, mu: float) -> Optimum:
             length *= 0.5
         else:
             break
-        v, at = v + length * step.v, trial
+        v, model = v + length * step.v, trial
         room = min(1.0, _BOUNDARY * _room(multipliers, step.multipliers))
-        multipliers = _near(multipliers + room * step.multipliers, at, mu)
+        multipliers = _near(multipliers + room * step.multipliers, model, mu)
     return Optimum(v, multipliers)
 
 
-def _near(multipliers: FloatArray, at: Local, mu: float) -> FloatArray:
+def _near(multipliers: FloatArray, model: Local, mu: float) -> FloatArray:
     """Multipliers within reach of mu / slack, which is what they are at the centre."""
-    centre = mu / -at.constraints
+    centre = mu / -model.constraints
     return np.clip(multipliers, centre / _APART, centre * _APART)
 
 
-def _barrier(at: Local, mu: float) -> float:
-    return at.value - mu * float(np.log(-at.constraints).sum()) if (at.constraints < 0).all() else np.inf
+def _barrier(model: Local, mu: float) -> float:
+    """f - mu sum log(-g), infinite outside the feasible set."""
+    return model.value - mu * float(np.log(-model.constraints).sum()) if (model.constraints < 0).all() else np.inf
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")  # a step too far is not the best point
 def _polish(local: Program, start: Optimum, gap: Gap) -> Optimum:
-    """Newton's method on the optimality conditions, the constraints written g + slack = 0; the best point it met."""
-    at, slack = start, -local(start.v, 0.0).constraints
-    best, error, least, in_vain = start, np.inf, np.inf, 0
+    """The best point that Newton's method meets on the optimality conditions, the constraints as g + slack = 0."""
+    point, slack = start, -local(start.v, 0.0).constraints
+    best, error, least, n_in_vain = start, np.inf, np.inf, 0
     for _ in range(_STEPS):
-        here, products = local(at.v, 0.0), slack * at.multipliers
-        gradient = here.gradient + here.jacobian.T @ at.multipliers
-        amiss = at.multipliers * (here.constraints + slack)
-        left = float(np.abs(np.concatenate([gradient, amiss, products])).max())
-        remaining = max(left, abs(gap(at)))
-        in_vain = 0 if left < least or remaining < error else in_vain + 1
-        least = min(least, left)
+        model, products = local(point.v, 0.0), slack * point.multipliers
+        gradient = model.gradient + model.jacobian.T @ point.multipliers
+        mismatch = point.multipliers * (model.constraints + slack)
+        residual = float(np.abs(np.concatenate([gradient, mismatch, products])).max())
+        remaining = max(residual, abs(gap(point)))
+        n_in_vain = 0 if residual < least or remaining < error else n_in_vain + 1
+        least = min(least, residual)
         if remaining < error:
-            best, error = at, remaining
-        if remaining < _SMALLEST or in_vain > _IN_VAIN:
+            best, error = point, remaining
+        if remaining < _SMALLEST or n_in_vain > _IN_VAIN:
             break
-        step = _newton(here, slack, at.multipliers, max(_LAST_FALL * float(products.mean()), 0.01 * _SMALLEST))
-        room = min(_room(slack, step.slack), _room(at.multipliers, step.multipliers))
+        step = _newton(model, slack, point.multipliers, max(_LAST_FALL * float(products.mean()), 0.01 * _SMALLEST))
+        room = min(_room(slack, step.slack), _room(point.multipliers, step.multipliers))
         length = min(1.0, _BOUNDARY * room)
-        at = Optimum(at.v + length * step.v, at.multipliers + length * step.multipliers)
+        point = Optimum(point.v + length * step.v, point.multipliers + length * step.multipliers)
         slack = slack + length * step.slack
     return best
 
 
-def _newton(at: Local, slack: FloatArray, multipliers: FloatArray, target: float) -> _Step:
-    """Towards no gradient, g + slack = 0 and slack x multiplier = target.
+def _newton(model: Local, slack: FloatArray, multipliers: FloatArray, target: float) -> _Step:
+    """The step towards a gradient of 0, g + slack = 0 and slack x multiplier = target.
 
-    Steps of v and of the multipliers are solved for together. To eliminate the latter would be cheaper, but puts
+    Steps of v and of the multipliers are solved for together. Eliminating the latter would be cheaper, but puts
     multiplier / slack into the matrix: 1e15 where a constraint binds, so that rounding of a step of v leaves
     multipliers that are wrong in the eighth digit and vanish where they should not.
     """
-    n, ratio = len(at.gradient), slack / multipliers
+    n, ratio = len(model.gradient), slack / multipliers
     matrix = np.diag(np.concatenate([np.zeros(n), -ratio]))
-    matrix[:n, :n], matrix[:n, n:], matrix[n:, :n] = at.hessian(multipliers), at.jacobian.T, at.jacobian
-    right = np.concatenate([-at.gradient - at.jacobian.T @ multipliers, -at.constraints - target / multipliers])
+    matrix[:n, :n], matrix[:n, n:], matrix[n:, :n] = model.hessian(multipliers), model.jacobian.T, model.jacobian
+    right = np.concatenate(
+        [-model.gradient - model.jacobian.T @ multipliers, -model.constraints - target / multipliers]
+    )
     scale = np.concatenate([np.ones(n), 1 / np.sqrt(np.maximum(ratio, 1.0))])
     solution = scale * _solve(matrix * scale[:, None] * scale[None, :], scale * right)
     of_multipliers = solution[n:]
@@ -163,7 +167,7 @@ def _newton(at: Local, slack: FloatArray, multipliers: FloatArray, target: float
 
 
 def _solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
-    """Solve a symmetric system, and refine; of many solutions (an optimum that is not unique), the shortest."""
+    """The refined solution of a symmetric system; the shortest one where there are many (the optimum is not unique)."""
     try:
         solution = np.linalg.solve(matrix, right)
         solution += np.linalg.solve(matrix, right - matrix @ solution)
@@ -173,6 +177,6 @@ def _solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
 
 
 def _room(positive: FloatArray, step: FloatArray) -> float:
-    """How many steps until some of `positive` is 0."""
+    """How many times the step may be taken until some element of `positive` is 0."""
     falling = step < 0
     return float(np.min(-positive[falling] / step[falling], initial=np.inf))

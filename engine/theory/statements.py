@@ -37,7 +37,7 @@ class StatementResult(NamedTuple):
 
 
 def verify(statement: Statement) -> StatementResult:
-    """Check its cells, up to the first that fails to compute at all."""
+    """Check the instances of a statement, up to the first that cannot be computed at all."""
     deviations: list[float] = []
     reason = None
     try:
@@ -54,6 +54,7 @@ def verify(statement: Statement) -> StatementResult:
 
 
 def _random(check: Callable[[Random], float]) -> Callable[[], Iterator[float]]:
+    """The deviations of a check on INSTANCES random instances, each with a seed of its own."""
     return lambda: (check(np.random.default_rng([SEED, instance])) for instance in range(INSTANCES))
 
 

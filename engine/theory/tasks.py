@@ -27,25 +27,29 @@ class Task(NamedTuple):
     prior: FloatArray  # (Q,), all positive
 
 
-def task(audio: FloatArray, queries: Sequence[Query], prior: FloatArray | None = None) -> Task:
-    """A task, checked; audio of probability 0 is dropped. Queries are asked equally often unless a prior says more."""
+def make_task(audio: FloatArray, queries: Sequence[Query], prior: FloatArray | None = None) -> Task:
+    """A checked task; raises ValueError. Audio of probability 0 is dropped.
+
+    Without a prior (Q,) every query is asked equally often.
+    """
     law = _law("audio", audio)
     if not queries:
         raise ValueError("a task needs a query")
-    asked = _law("prior", np.full(len(queries), 1 / len(queries)) if prior is None else prior)
-    if asked.shape != (len(queries),) or (asked <= 0).any():
+    law_of_queries = _law("prior", np.full(len(queries), 1 / len(queries)) if prior is None else prior)
+    if law_of_queries.shape != (len(queries),) or (law_of_queries <= 0).any():
         raise ValueError("every query needs a positive probability")
-    heard = law > 0
+    occurs = law > 0
     checked = []
     for query in queries:
         posterior, loss = _law("posterior", query.posterior), np.asarray(query.loss, dtype=np.float64)
         if loss.ndim != 2 or posterior.shape != (len(law), len(loss)) or not np.isfinite(loss).all():
             raise ValueError("a query needs a posterior (X, Y) and a finite loss (Y, A)")
-        checked.append(Query(posterior[heard], loss))
-    return Task(law[heard], tuple(checked), asked)
+        checked.append(Query(posterior[occurs], loss))
+    return Task(law[occurs], tuple(checked), law_of_queries)
 
 
 def _law(name: str, values: npt.ArrayLike) -> FloatArray:
+    """Checked probabilities that sum to 1 over the last axis; errors call them `name`."""
     law = np.asarray(values, dtype=np.float64)
     total = law.sum(axis=-1, keepdims=True)
     if not (np.isfinite(law).all() and (law >= 0).all() and (abs(total - 1) <= 1e-9).all()):
@@ -53,14 +57,14 @@ def _law(name: str, values: npt.ArrayLike) -> FloatArray:
     return np.asarray(law / total, dtype=np.float64)
 
 
-def asking_only(of: Task, q: int) -> Task:
-    """The same audio with one query."""
-    return Task(of.audio, (of.queries[q],), np.ones(1))
+def asking_only(task: Task, q: int) -> Task:
+    """The task with query q alone."""
+    return Task(task.audio, (task.queries[q],), np.ones(1))
 
 
-def zero_one(answers: int) -> FloatArray:
-    """The loss of multiple choice, (answers, answers)."""
-    return 1.0 - np.eye(answers)
+def zero_one(n_answers: int) -> FloatArray:
+    """The loss of multiple choice, (Y, A): 0 for the right answer and 1 for every other."""
+    return 1.0 - np.eye(n_answers)
 
 
 def reduced_distortion(query: Query) -> FloatArray:
@@ -72,14 +76,14 @@ def reduced_distortion(query: Query) -> FloatArray:
 
 
 def entropy(law: FloatArray) -> float:
-    """Of a law of any shape, in bits."""
+    """The Shannon entropy of a law of any shape, in bits."""
     positive = law[law > 0]
     return float(-(positive * np.log2(positive)).sum())
 
 
 def mutual_information(audio: FloatArray, channel: FloatArray) -> float:
-    """I(X; Z) in bits, of p(x) and p(z | x) (X, Z), summed as divergences so that nothing cancels."""
+    """I(X; Z) in bits, from p(x) (X,) and p(z | x) (X, Z), summed as divergences so that nothing cancels."""
     output = audio @ channel
-    where = channel > 0
-    ratio = np.divide(channel, output[None, :], out=np.ones_like(channel), where=where)
-    return float((audio[:, None] * channel * np.log2(ratio, out=np.zeros_like(ratio), where=where)).sum())
+    possible = channel > 0
+    ratio = np.divide(channel, output[None, :], out=np.ones_like(channel), where=possible)
+    return float((audio[:, None] * channel * np.log2(ratio, out=np.zeros_like(ratio), where=possible)).sum())

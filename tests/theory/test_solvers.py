@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 
 from earmark.engine.theory import codes, experiments, finite_alphabet, gaussian
 from earmark.engine.theory.instances import random_channel, random_task
-from earmark.engine.theory.tasks import Query, mutual_information, reduced_distortion, task, zero_one
+from earmark.engine.theory.tasks import Query, make_task, mutual_information, reduced_distortion, zero_one
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -51,7 +51,7 @@ def test_gaussian_errors_and_water_level_agree_with_a_general_solver(seed: int) 
 def test_the_rate_agrees_with_blahut_and_arimoto(seed: int) -> None:
     """With a slope per query the iteration finds a point of the frontier, and knows its tolerances."""
     rng = np.random.default_rng(seed)
-    of = random_task(rng, queries=2)
+    of = random_task(rng, n_queries=2)
     d = finite_alphabet.action_tuples(of)
     slopes = rng.uniform(2, 20, 2)
     output = np.full(d.shape[1], 1 / d.shape[1])
@@ -69,7 +69,7 @@ def test_multiple_choice_with_unequal_answers_meets_its_closed_form(law: list[in
     """Erokhin: answers rarer than a level are never sent, and every answer that is sent is wrong equally often."""
     p = np.sort(np.array(law) / sum(law))[::-1]
     eps = share * (1 - p[0])
-    of = task(p, [Query(np.eye(len(p)), zero_one(len(p)))])
+    of = make_task(p, [Query(np.eye(len(p)), zero_one(len(p)))])
     for sent in range(2, len(p) + 1):
         level = (eps - p[sent:].sum()) / (sent - 1)
         if 0 < level <= p[sent - 1] and (sent == len(p) or level >= p[sent]):
@@ -82,13 +82,13 @@ def test_multiple_choice_with_unequal_answers_meets_its_closed_form(law: list[in
 @settings(max_examples=50)
 @given(seed=st.integers(0, 2**63), eps=st.sampled_from([0.0, 1e-9, 1e-6, 1e-4, 0.01, 0.5]))
 def test_extreme_tolerances_keep_the_duality_gap(seed: int, eps: float) -> None:
-    of = random_task(np.random.default_rng(seed), audio=6)
+    of = random_task(np.random.default_rng(seed), most_symbols=6)
     assert abs(finite_alphabet.rate(of, eps).gap) < 1e-8
 
 
 def nearly_silent(seed: int, short: float, each: bool) -> finite_alphabet.ChannelRate:
     """At tolerances that fall short of what the best blind actions lose: of every query, or of the hardest."""
-    of = random_task(np.random.default_rng(seed), audio=5)
+    of = random_task(np.random.default_rng(seed), most_symbols=5)
     blind = np.array([float((of.audio @ reduced_distortion(query)).min()) for query in of.queries])
     return finite_alphabet.rate(of, (blind if each else float(blind.max())) * (1 - short))
 
@@ -109,7 +109,7 @@ def test_near_the_tolerance_at_which_nothing_need_be_told(seed: int, short: floa
 @example(seed=3353851142660029294)  # prices of 3 to 67 for tolerances that one interface attains at once
 def test_at_the_tolerances_that_an_interface_attains(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    of = random_task(rng, audio=5)
+    of = random_task(rng, most_symbols=5)
     channel = random_channel(rng, of)
     lacking = np.array([experiments.excess(of, q, channel) for q in range(len(of.queries))])
     found = finite_alphabet.rate(of, np.where(lacking < 1e-12, 0.0, lacking))
@@ -139,7 +139,9 @@ def test_the_gap_is_closed_whatever_the_instruction_set(core: str) -> None:
 
 
 def test_tolerances_may_differ_by_query_and_be_none_for_one() -> None:
-    both = task(np.full(4, 0.25), [Query(np.repeat(np.eye(2), 2, axis=0), zero_one(2)), Query(np.eye(4), zero_one(4))])
+    both = make_task(
+        np.full(4, 0.25), [Query(np.repeat(np.eye(2), 2, axis=0), zero_one(2)), Query(np.eye(4), zero_one(4))]
+    )
     assert finite_alphabet.rate(both, np.array([0.0, 1.0])).bits == pytest.approx(1.0, abs=1e-12)
     assert finite_alphabet.rate(both, np.array([1.0, 0.0])).bits == pytest.approx(2.0, abs=1e-12)
 
@@ -147,14 +149,14 @@ def test_tolerances_may_differ_by_query_and_be_none_for_one() -> None:
 def test_actions_that_tie_up_to_rounding_are_equally_optimal() -> None:
     counts = np.array([[2, 1, 2], [5, 4, 2], [4, 2, 2]])
     loss = np.array([[3, 1, 3], [3, 3, 3], [0, 2, 2]]) / 10
-    of = task(np.array([0.5, 0.25, 0.25]), [Query(counts / counts.sum(axis=1, keepdims=True), loss)])
+    of = make_task(np.array([0.5, 0.25, 0.25]), [Query(counts / counts.sum(axis=1, keepdims=True), loss)])
     assert finite_alphabet.rate(of, 0.0).bits == pytest.approx(0.0, abs=1e-12)
 
 
 def test_a_rate_does_not_depend_on_the_unit_of_the_loss() -> None:
     law = np.array([0.3, 0.3, 0.4])
     bits = [
-        finite_alphabet.rate(task(law, [Query(np.eye(3), unit * zero_one(3))]), 0.2 * unit).bits
+        finite_alphabet.rate(make_task(law, [Query(np.eye(3), unit * zero_one(3))]), 0.2 * unit).bits
         for unit in (1.0, 1e-9, 1e9)
     ]
     assert bits == pytest.approx([bits[0]] * 3, abs=1e-12)
@@ -162,7 +164,7 @@ def test_a_rate_does_not_depend_on_the_unit_of_the_loss() -> None:
 
 @pytest.mark.parametrize("unit", [1.0, 1e-9])
 def test_a_length_does_not_depend_on_the_unit_of_the_loss(unit: float) -> None:
-    of = task(np.array([0.3, 0.3, 0.4]), [Query(np.eye(3), unit * zero_one(3))])
+    of = make_task(np.array([0.3, 0.3, 0.4]), [Query(np.eye(3), unit * zero_one(3))])
     lengths = np.array([1.0, 2.0, 3.0])
     assert finite_alphabet.length(of, 0.2 * unit, lengths).tokens == pytest.approx(1.7, abs=1e-9)
     assert finite_alphabet.length(of, 0.0, lengths).tokens == pytest.approx(2.1, abs=1e-12)
@@ -175,26 +177,26 @@ def test_a_tolerance_just_below_all_that_can_be_spent_is_spent() -> None:
 
 
 def test_an_irrelevant_tolerance_costs_nothing() -> None:
-    of = task(np.full(2, 0.5), [Query(np.eye(2), zero_one(2))])
+    of = make_task(np.full(2, 0.5), [Query(np.eye(2), zero_one(2))])
     assert finite_alphabet.rate(of, 1e15).bits == pytest.approx(0.0, abs=1e-12)
     assert gaussian.allocate(np.array([1, 2]), np.eye(2), 1e15).bits == 0.0
 
 
 def test_a_rare_symbol_and_a_tight_tolerance_keep_the_gap() -> None:
     first, second = Query(np.eye(3)[[2, 2, 2, 0, 0]], zero_one(3)), Query(np.eye(4)[[3, 0, 1, 0, 1]], zero_one(4))
-    assert abs(finite_alphabet.rate(task(np.array([23, 41, 31, 3, 1]) / 99, [first, second]), 1e-7).gap) < 1e-8
+    assert abs(finite_alphabet.rate(make_task(np.array([23, 41, 31, 3, 1]) / 99, [first, second]), 1e-7).gap) < 1e-8
 
 
 def test_impossible_input_is_refused() -> None:
     sure = Query(np.eye(2), zero_one(2))
     with pytest.raises(ValueError, match="audio is not a law"):
-        task(np.array([0.5, 0.6]), [sure])
+        make_task(np.array([0.5, 0.6]), [sure])
     with pytest.raises(ValueError, match="positive probability"):
-        task(np.array([0.5, 0.5]), [sure, sure], np.array([1.0, 0.0]))
+        make_task(np.array([0.5, 0.5]), [sure, sure], np.array([1.0, 0.0]))
     with pytest.raises(ValueError, match="posterior"):
-        task(np.full(3, 1 / 3), [sure])
+        make_task(np.full(3, 1 / 3), [sure])
     with pytest.raises(ValueError, match="tolerances"):
-        finite_alphabet.rate(task(np.array([0.5, 0.5]), [sure]), -0.1)
+        finite_alphabet.rate(make_task(np.array([0.5, 0.5]), [sure]), -0.1)
     with pytest.raises(ValueError, match="infinitely many bits"):
         gaussian.allocate(np.ones(2), np.eye(2), 0.0)
     with pytest.raises(ValueError, match="variances"):

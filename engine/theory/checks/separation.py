@@ -13,16 +13,16 @@ from earmark.engine.theory.instances import Random, random_task, random_toleranc
 def uniform() -> Iterator[float]:
     """The 66 cells: 6 alphabets x 11 priors, by enumeration against log m1 + log m2 and its conditioned mean."""
     for (m1, m2), prior in product(independent_factors.CONFIGURATIONS, independent_factors.PRIORS):
-        found = independent_factors.enumerated(
+        enumerated = independent_factors.enumerated(
             independent_factors.construction(np.full(m1, 1 / m1), np.full(m2, 1 / m2), prior)
         )
         agnostic = np.log2(m1) + np.log2(m2)
         conditioned = prior * np.log2(m1) + (1 - prior) * np.log2(m2)
         gain = (1 - prior) * np.log2(m1) + prior * np.log2(m2)
         yield max(
-            abs(found.agnostic - agnostic),
-            abs(found.conditioned - conditioned),
-            abs(found.agnostic - found.conditioned - gain),
+            abs(enumerated.agnostic - agnostic),
+            abs(enumerated.conditioned - conditioned),
+            abs(enumerated.agnostic - enumerated.conditioned - gain),
         )
 
 
@@ -30,12 +30,12 @@ def any_factors(rng: Random) -> float:
     """The same with factors that are not uniform, and by the solver as well."""
     first, second = rng.dirichlet(np.ones(rng.integers(2, 4))), rng.dirichlet(np.ones(rng.integers(2, 4)))
     prior = rng.uniform(0.05, 0.95)
-    of = independent_factors.construction(first, second, prior, side=1)
-    expected, found = independent_factors.closed_form(first, second, prior), independent_factors.enumerated(of)
-    solved = finite_alphabet.rate(of, 0.0).bits, finite_alphabet.conditioned_rate(of, 0.0)
+    task = independent_factors.construction(first, second, prior, n_side=1)
+    expected, enumerated = independent_factors.closed_form(first, second, prior), independent_factors.enumerated(task)
+    solved = finite_alphabet.rate(task, 0.0).bits, finite_alphabet.conditioned_rate(task, 0.0)
     return max(
-        abs(found.agnostic - expected.agnostic),
-        abs(found.conditioned - expected.conditioned),
+        abs(enumerated.agnostic - expected.agnostic),
+        abs(enumerated.conditioned - expected.conditioned),
         abs(solved[0] - expected.agnostic),
         abs(solved[1] - expected.conditioned),
     )
@@ -48,19 +48,19 @@ def optimal() -> Iterator[float]:
         ([0.3, 0.7], [0.2, 0.5, 0.3], 1),
         ([0.1, 0.9], [0.6, 0.4], 2),
     ):
-        of = independent_factors.construction(np.array(first), np.array(second), 0.5, side)
-        yield abs(independent_factors.cheapest_partition(of) - independent_factors.enumerated(of).agnostic)
+        task = independent_factors.construction(np.array(first), np.array(second), 0.5, side)
+        yield abs(independent_factors.cheapest_partition(task) - independent_factors.enumerated(task).agnostic)
 
 
 def conditioning_helps(rng: Random) -> float:
     """Conditioned frontiers are at most the agnostic ones, in bits and in tokens (3.11); without tolerance they send
     the shortest action that is right for the query asked."""
-    of = random_task(rng)
-    eps, distortion = random_tolerance(rng, of), finite_alphabet.action_tuples(of)
+    task = random_task(rng)
+    eps, distortion = random_tolerance(rng, task), finite_alphabet.action_tuples(task)
     lengths = rng.integers(1, 6, distortion.shape[1]).astype(float)
     shortest = np.where(distortion == 0, lengths[None, :, None], np.inf).min(axis=1)  # (X, Q)
     return max(
-        over(finite_alphabet.conditioned_rate(of, eps), finite_alphabet.rate(of, eps).bits),
-        over(finite_alphabet.conditioned_length(of, eps, lengths), finite_alphabet.length(of, eps, lengths).tokens),
-        abs(finite_alphabet.conditioned_length(of, 0.0, lengths) - float(of.audio @ shortest @ of.prior)),
+        over(finite_alphabet.conditioned_rate(task, eps), finite_alphabet.rate(task, eps).bits),
+        over(finite_alphabet.conditioned_length(task, eps, lengths), finite_alphabet.length(task, eps, lengths).tokens),
+        abs(finite_alphabet.conditioned_length(task, 0.0, lengths) - float(task.audio @ shortest @ task.prior)),
     )

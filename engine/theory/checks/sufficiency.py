@@ -11,24 +11,24 @@ from earmark.engine.theory.tasks import Task
 
 def deficiency_is_excess(rng: Random) -> float:
     """The worst Jensen gap is the worst excess risk over all answering rules; it is never negative (3.3)."""
-    of = random_task(rng)
-    channel = random_channel(rng, of)
-    lacking = experiments.deficiency(of, channel)
-    damage = max(experiments.excess(of, q, channel) for q in range(len(of.queries)))
-    return max(abs(lacking - damage), -lacking, abs(experiments.deficiency(of, experiments.raw(of))))
+    task = random_task(rng)
+    channel = random_channel(rng, task)
+    deficiency = experiments.deficiency(task, channel)
+    excess = max(experiments.excess(task, q, channel) for q in range(len(task.queries)))
+    return max(abs(deficiency - excess), -deficiency, abs(experiments.deficiency(task, experiments.raw(task))))
 
 
 def refinement(rng: Random) -> float:
     """Average <= coarse families <= fine families <= worst query, for excess and smallest passing budget (3.6, 3.8)."""
-    of = random_task(rng, queries=5)
+    task = random_task(rng, n_queries=5)
     coarse, fine = random_partition(rng, 5)
     average, single = [np.arange(5)], [np.array([q]) for q in range(5)]
-    gaps = [_gaps(of, channel) for channel in _budgets(rng, of)]
+    gaps = [_gaps(task, channel) for channel in _budgets(rng, task)]
     levels = [
-        [experiments.family_gap(of_channel, of.prior, cells) for cells in (average, coarse, fine, single)]
-        for of_channel in gaps
+        [experiments.family_gap(query_gaps, task.prior, cells) for cells in (average, coarse, fine, single)]
+        for query_gaps in gaps
     ]
-    ends = [(float(of.prior @ of_channel), float(of_channel.max())) for of_channel in gaps]
+    ends = [(float(task.prior @ query_gaps), float(query_gaps.max())) for query_gaps in gaps]
     eps = float(rng.uniform(0, 0.2))
     frontiers = [
         next((b for b, gap in enumerate(level) if gap <= eps), len(levels)) for level in zip(*levels, strict=True)
@@ -42,28 +42,29 @@ def refinement(rng: Random) -> float:
 
 
 def more_queries(rng: Random) -> float:
-    """With a query more, the deficiency and both frontiers do not fall (E.9 to E.11)."""
-    of = random_task(rng, queries=3)
-    eps = random_tolerance(rng, of)
-    fewer = Task(of.audio, of.queries[:2], of.prior[:2] / of.prior[:2].sum())
-    channel = random_channel(rng, of)
-    lengths = rng.integers(1, 6, finite_alphabet.action_tuples(of).shape[1]).astype(float)
-    free = finite_alphabet.action_tuples(of).max() + 1.0  # no bound on the third query, with the same code
+    """With one more query neither the deficiency nor one of the frontiers falls (E.9 to E.11)."""
+    task = random_task(rng, n_queries=3)
+    eps = random_tolerance(rng, task)
+    fewer = Task(task.audio, task.queries[:2], task.prior[:2] / task.prior[:2].sum())
+    channel = random_channel(rng, task)
+    lengths = rng.integers(1, 6, finite_alphabet.action_tuples(task).shape[1]).astype(float)
+    unbounded = finite_alphabet.action_tuples(task).max() + 1.0  # no bound on the third query, with the same code
     return max(
-        over(experiments.deficiency(fewer, channel), experiments.deficiency(of, channel)),
-        over(finite_alphabet.rate(fewer, eps).bits, finite_alphabet.rate(of, eps).bits),
+        over(experiments.deficiency(fewer, channel), experiments.deficiency(task, channel)),
+        over(finite_alphabet.rate(fewer, eps).bits, finite_alphabet.rate(task, eps).bits),
         over(
-            finite_alphabet.length(of, np.array([eps, eps, free]), lengths).tokens,
-            finite_alphabet.length(of, eps, lengths).tokens,
+            finite_alphabet.length(task, np.array([eps, eps, unbounded]), lengths).tokens,
+            finite_alphabet.length(task, eps, lengths).tokens,
         ),
     )
 
 
-def _gaps(of: Task, channel: FloatArray) -> FloatArray:
-    return np.array([experiments.excess(of, q, channel) for q in range(len(of.queries))])
+def _gaps(task: Task, channel: FloatArray) -> FloatArray:
+    """The excess risk of every query (Q,)."""
+    return np.array([experiments.excess(task, q, channel) for q in range(len(task.queries))])
 
 
-def _budgets(rng: Random, of: Task) -> list[FloatArray]:
-    """Interfaces that tell more and more: a share of each symbol is passed on, the rest drowned in noise."""
-    noise = np.full((len(of.audio), len(of.audio)), 1 / len(of.audio))
-    return [share * experiments.raw(of) + (1 - share) * noise for share in sorted(rng.random(4))]
+def _budgets(rng: Random, task: Task) -> list[FloatArray]:
+    """Channels that tell more and more: a growing share of each symbol is passed on, the rest replaced by noise."""
+    noise = np.full((len(task.audio), len(task.audio)), 1 / len(task.audio))
+    return [share * experiments.raw(task) + (1 - share) * noise for share in sorted(rng.random(4))]
