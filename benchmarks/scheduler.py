@@ -26,7 +26,7 @@ import torch
 from scheduler_sweep import Asked, sweep
 
 from earmark.engine.answerers import parse, prompt
-from earmark.engine.answerers.answerer import load
+from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.qwen.qwen_family import Qwen
 from earmark.engine.answerers.request import Answer, Request
 from earmark.engine.answerers.shared.answer_all import answer_all

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import torch
 from two_factor import HEURISTICS, SHUFFLED, accuracy, sweep
 
-from earmark.engine.answerers.answerer import load
+from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.compressors.chunks.learned import AGNOSTIC, CONDITIONED, LearnedSelector
 from earmark.engine.corpus.corpus import open_corpus

@@ -68,8 +68,8 @@ def run(
       earmark run spec.toml                  # all of it
       earmark run spec.toml --shard 2/4      # on the second of four machines; then earmark merge
     """
-    from earmark.engine.answerers.shared.answer_all import stopping_on_signals
     from earmark.engine.design import spec as specs
+    from earmark.engine.progress import stopping_on_signals
     from earmark.engine.sweep import run as sweep
     from earmark.engine.sweep.blocks import WHOLE
 

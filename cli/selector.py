@@ -73,12 +73,13 @@ def oracle(
     from dataclasses import replace
 
     from earmark.engine.answerers import journal
-    from earmark.engine.answerers.answerer import load
-    from earmark.engine.answerers.shared.answer_all import identity, stopping_on_signals
+    from earmark.engine.answerers.loading import load
+    from earmark.engine.answerers.shared.answer_all import identity
     from earmark.engine.answerers.shared.scheduler import AnswerOptions
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.files import make_folder
     from earmark.engine.making import oracle as engine
+    from earmark.engine.progress import stopping_on_signals
 
     opened = open_corpus(corpus, kind, name=name, allow_outside=allow_outside)
     engine.check_may_train(next(iter(opened.examples)))
@@ -164,13 +165,13 @@ def train(
     """
     from dataclasses import replace
 
-    from earmark.engine.answerers.shared.answer_all import stopping_on_signals
     from earmark.engine.compressors.chunks.learned import CONDITIONED
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.making import oracle as oracle_tables
     from earmark.engine.making.training import jobs as training
     from earmark.engine.making.training.lessons import make_lessons
     from earmark.engine.making.training.train import Recipe
+    from earmark.engine.progress import stopping_on_signals
 
     recipe = Recipe() if epochs is None else replace(Recipe(), epochs=epochs)
     alphas = alphas or (recipe.alpha,)

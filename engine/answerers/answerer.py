@@ -13,7 +13,6 @@ import numpy.typing as npt
 from earmark.engine.answerers.prompt import Template
 from earmark.engine.answerers.shared.cost import Cost, ModelShape
 from earmark.engine.arrays import Waveform
-from earmark.engine.extras import needs_extra
 
 Tokens = tuple[int, ...]
 
@@ -79,11 +78,3 @@ class Answerer(Protocol):
 
     def alone(self, waveform: Waveform, prefix: str, question: str, options: int, generate: int = 0) -> Reply:
         """The slow twin: one request through the plain model, nothing shared, nothing trimmed."""
-
-
-@needs_extra("an answerer", "run")
-def load(name: str, device: str = "cpu", dtype: str = "float32") -> Answerer:
-    """`tiny`, a folder, or a name on the Hugging Face hub: safetensors weights only, and no code but ours."""
-    from earmark.engine.answerers import model_types
-
-    return model_types.load(name, device, dtype)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from earmark.engine.answerers.answerer import Answerer
-from earmark.engine.answerers.answerer import load as load_answerer
+from earmark.engine.answerers.loading import load as load_answerer
 from earmark.engine.answerers.request import Progress
 from earmark.engine.answerers.shared.scheduler import MIB, AnswerOptions
 from earmark.engine.corpus.stream import stream
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Arm, Step, references
+from earmark.engine.progress import Report, Stop, StoppedError, never, silent
 from earmark.engine.sweep import audits, selector_cards, work
 from earmark.engine.sweep import limit as previews
 from earmark.engine.sweep.blocks import WHOLE, Block, Shard, blocks
@@ -25,7 +26,6 @@ from earmark.engine.sweep.prepare import Prepared, prepare
 from earmark.engine.sweep.sweep_folder import SweepFolder
 
 Load = Callable[[AnswererSpec, MachineSpec], Answerer]
-Report = Callable[[str, int, int], None]  # what, answers there are, answers in all
 _DECODERS_BESIDE_A_GPU = 4
 
 
@@ -67,8 +67,8 @@ def run(
     limit: int | None = None,
     shard: Shard = WHOLE,
     load: Load = load,
-    report: Report = lambda *_: None,
-    stop: Callable[[], bool] = lambda: False,
+    report: Report = silent,
+    stop: Stop = never,
 ) -> Swept:
     """Fill a run folder with the outcomes that a spec asks for: all, a shard's, or a preview of `limit` recordings.
 
@@ -97,7 +97,7 @@ def run(
             try:
                 with folder.answers(asked.name, block.number) as results:
                     answers = work.answer(loaded.of(asked), how, requests, results, meter.batch, stop)
-            except work.StoppedError:
+            except StoppedError:
                 return Swept(stopped=True, complete=False)
             made = work.rows(step, clips, chosen, prepared.streams, answers, prepared.family_of)
             folder.write_block(asked.name, step, block.number, made)

@@ -17,15 +17,12 @@ from earmark.engine.answerers.shared.answer_all import answer_all, identity
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.design.keys import OK, SILENCE
 from earmark.engine.design.steps import Arm, Step
+from earmark.engine.progress import Stop, StoppedError
 from earmark.engine.sweep.cuts import Clips, Cut
 from earmark.engine.sweep.streams import Question, Streams
 from earmark.engine.sweep.sweep_folder import PENDING_ROW
 
 Choices = Mapping[tuple[Arm, int], Cut]
-
-
-class StoppedError(Exception):
-    """Somebody asked to stop: what is left of the window is for the next run."""
 
 
 def requests(step: Step, clips: Clips, chosen: Choices, streams: Streams) -> Iterator[Request]:
@@ -44,7 +41,7 @@ def answer(
     requests: Sequence[Request],
     results: Path,
     report: Callable[[Progress], None],
-    stop: Callable[[], bool],
+    stop: Stop,
 ) -> dict[str, Answer]:
     """The answers of a window by request, or StoppedError. `results` holds those of earlier levels."""
     with journal.opened(results, identity(answerer, options)) as known:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
-from earmark.engine.answerers.answerer import load
+from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.prompt import QWEN2_AUDIO, letters
 from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.answerers.shared.answer_all import answer_all

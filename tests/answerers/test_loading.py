@@ -10,7 +10,7 @@ import fakes
 import numpy as np
 import pytest
 
-from earmark.engine.answerers.answerer import load
+from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.request import Request
 from earmark.engine.answerers.shared.answer_all import answer_all
 from earmark.engine.answerers.shared.scheduler import AnswerOptions

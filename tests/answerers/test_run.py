@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from earmark.engine.answerers import journal
 from earmark.engine.answerers.request import Progress, Result
-from earmark.engine.answerers.shared.answer_all import FlipRate, answer_all, flip_rate, identity, stopping_on_signals
+from earmark.engine.answerers.shared.answer_all import FlipRate, answer_all, flip_rate, identity
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError
+from earmark.engine.progress import stopping_on_signals
 
 SMALL = AnswerOptions(batch_tokens=300, window_clips=2)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from two_factor import HEURISTICS, accuracy, sweep
 
-from earmark.engine.answerers.answerer import load
+from earmark.engine.answerers.loading import load
 from earmark.engine.compressors import loading
 from earmark.engine.compressors.chunks.selector import SelectorInput
 from earmark.engine.corpus.corpus import open_corpus

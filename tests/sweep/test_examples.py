@@ -9,7 +9,7 @@ import fakes
 import layouts
 import pytest
 
-from earmark.engine.answerers.answerer import load
+from earmark.engine.answerers.loading import load
 from earmark.engine.design.sections import AnswererSpec, MachineSpec, PartitionsSpec
 from earmark.engine.design.spec import parse, read
 from earmark.engine.outcomes import store

@@ -3,13 +3,10 @@
 The one function a sweep calls. Knows no torch, no corpus and no outcome files.
 """
 
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from types import FrameType
 
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.journal import Journal
@@ -18,6 +15,7 @@ from earmark.engine.answerers.shared.forest import Forest, make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler, answer_alone
 from earmark.engine.corpus.example import SAMPLE_RATE
 from earmark.engine.design.keys import OK
+from earmark.engine.progress import Stop, never
 
 PLANNED_AT_ONCE = 200_000  # requests; work is merged across plans too, only batches are not
 
@@ -28,7 +26,7 @@ def answer_all(
     options: AnswerOptions = AnswerOptions(),  # noqa: B008 (frozen)
     journal: Journal | None = None,
     report: Callable[[Progress], None] | None = None,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Stop = never,
     planned_at_once: int = PLANNED_AT_ONCE,
 ) -> Iterator[Answer]:
     """Answer every request once, in no particular order.
@@ -66,27 +64,6 @@ def answer_all(
 def identity(answerer: Answerer, options: AnswerOptions) -> str:
     """What results depend on: the answerer and how it is asked, not how the work is cut into batches."""
     return f"{answerer.identity} generate={options.generate} split={options.split}"
-
-
-@contextmanager
-def stopping_on_signals() -> Iterator[Callable[[], bool]]:
-    """For `stop`: SIGINT and SIGTERM let the batch finish, a second SIGINT interrupts it.
-
-    The exit code that says so is 128 plus the signal: 130 for SIGINT. Only in the main thread.
-    """
-    seen: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        seen.append(number)
-        if number == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(seen)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class FlipRate:
