@@ -232,7 +232,7 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
                 "partitions": partitions.names,
                 "reference_answerer": reference_answerer,
             },
-            **({} if looked is None else {"preview": looked._asdict()}),
+            **({} if looked is None else {"preview": looked.entry()}),
             "claim": stated,
             "declared": declared._asdict(),
             "follows": None if follows is None else follows._asdict(),

@@ -17,7 +17,7 @@ from earmark.engine.signoff.rules.group_tests import family_minimum
 
 _FREE = ("max_error_rate", "reference_answerer")  # count as harm, or describe
 _DESCRIBE = ("replicates", "seed")  # under the certified rule; the paper's decides by them
-_CALLED = {"name": "rule"}
+_CALLED = {"name": "rule"}  # what a field is called in a sentence, where not by its own name
 
 
 class Declared(NamedTuple):
@@ -32,23 +32,26 @@ def compare(
     rule: Rule,
     partitions: Partitions,
     plans: Mapping[CellKey, str | None],
-    rows: Mapping[str, int],
+    n_rows: Mapping[str, int],
 ) -> Declared:
-    """`partitions` are those that are judged, `plans` the hash that each cell carries, `rows` how many a corpus has."""
+    """Every difference between the plan and this sign-off.
+
+    `partitions` are those that are judged, `plans` the hash of the plan that each cell carries, `n_rows` is by
+    corpus.
+    """
     if plan is None:
         gone = ["The cells were written under a plan.json that is not here: nobody can tell what was declared."]
         return Declared(None, tuple(gone if any(plans.values()) else []))
     differences = [*_rule(plan, rule, partitions.names), *_labels(plan, partitions), *_cells(plan, rule, plans)]
     corpus = plan.corpus
-    if rows.get(corpus.name, 0) != corpus.examples:
-        differences.append(
-            f"The plan declared {corpus.examples:,} rows of {corpus.name}, and there are {rows.get(corpus.name, 0):,}."
-        )
+    n = n_rows.get(corpus.name, 0)
+    if n != corpus.examples:
+        differences.append(f"The plan declared {corpus.examples:,} rows of {corpus.name}, and there are {n:,}.")
     return Declared(plan.sha256, tuple(differences))
 
 
 def _labels(plan: PlanFile, partitions: Partitions) -> list[str]:
-    """Partitions whose families are others now."""
+    """A sentence for each partition whose labels are not those that the plan declared."""
     labels = partitions.hashes(plan.corpus.name)
     return [
         f"Families of partition '{name}' are not those that the plan declared."
@@ -58,26 +61,30 @@ def _labels(plan: PlanFile, partitions: Partitions) -> list[str]:
 
 
 def _cells(plan: PlanFile, rule: Rule, plans: Mapping[CellKey, str | None]) -> list[str]:
-    """Cells of another plan, and raw and silent ones that are gone; a compressed one that is missing ends a walk."""
-    found = []
-    foreign = sorted(str(key) for key, of in plans.items() if of != plan.sha256)
+    """Sentences on cells of another plan, and on raw and silent ones that are gone.
+
+    Under the certified rule a missing compressed cell is none of them: it ends the walk.
+    """
+    sentences = []
+    foreign = sorted(str(key) for key, sha256 in plans.items() if sha256 != plan.sha256)
     if foreign:
-        found.append(
+        sentences.append(
             f"{len(foreign)} of {len(plans)} cells were not written under this plan.json ({foreign[0]}): "
             "it was changed afterwards, or they are of another run."
         )
     begun = {key.answerer for key in plans}
-    levels = [level for level in plan.steps if not level.permuted and (rule.name == "paper" or not level.compressed)]
+    steps = [step for step in plan.steps if not step.permuted and (rule.name == "paper" or not step.compressed)]
     wanted = [
-        key for a in plan.answerers if a in begun for of in levels for key in of.keys(a, plan.corpus.name).values()
+        key for a in plan.answerers if a in begun for step in steps for key in step.keys(a, plan.corpus.name).values()
     ]
     gone = [str(key) for key in wanted if key not in plans]
     if gone:
-        found.append(f"{len(gone)} cells that the plan declared are not here ({gone[0]}).")
-    return found
+        sentences.append(f"{len(gone)} cells that the plan declared are not here ({gone[0]}).")
+    return sentences
 
 
 def _rule(plan: PlanFile, rule: Rule, partitions: Sequence[str]) -> list[str]:
+    """A sentence for each field of the rule, and for the partitions, that is not as the plan declared it."""
     declared = declared_rule(plan)
     free = (*_FREE, *_DESCRIBE) if rule.name == "certified" == declared.name else _FREE
     names = [field.name for field in fields(Rule) if field.name not in (*free, "partitions")]
@@ -91,20 +98,22 @@ def _rule(plan: PlanFile, rule: Rule, partitions: Sequence[str]) -> list[str]:
 
 
 def _value(rule: Rule, name: str) -> Any:
+    """A field in a form that can be compared: a minimum that follows from the rest of the rule counts as unset."""
     value = getattr(rule, name)
     if name == "min_family" and value == family_minimum(replace(rule, min_family=None)):
-        value = None  # what follows from the rest
+        value = None
     return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
 
 
 def _shown(value: Any) -> str:
+    """A value for a sentence."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     return "nothing" if value in (None, [], {}) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def declared_rule(plan: PlanFile) -> Rule:
-    """The rule of a plan, as an object."""
+    """The rule that a plan declares; raises InputError where it cannot be read."""
     known = {field.name for field in fields(Rule)}
     content = dict(plan.rule)
     unknown = sorted(content.keys() - known)

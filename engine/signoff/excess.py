@@ -1,4 +1,4 @@
-"""Excess risks of one curve under one partition: point values (SPEC 2) and their bootstrap replicates (SPEC 5).
+"""Excess risks of one curve under one partition: point values (method 2) and their bootstrap replicates (method 5).
 
 Knows arrays of paired differences, families and the kernels; no files, no rule.
 """
@@ -43,7 +43,7 @@ class Excess:
         return means.family(self.sums)
 
     def only(self, families: npt.NDArray[np.bool_]) -> "Excess":
-        """The same of some families."""
+        """The excess of a subset of the families, given by a mask (F,)."""
         return Excess(Sums(self.sums.table, self.sums.at[families], self.sums.rows_at[families]))
 
 
@@ -85,14 +85,14 @@ def worst_family(excess: FloatArray, families: Families) -> str:
 
 
 def concentration_top2(excess: FloatArray, families: Families) -> float | None:
-    """Share of the positive excess mass in the two families with the largest excess (SPEC 2, C2); None without mass."""
+    """Share of the positive excess mass in the two families with the largest excess (method 2, C2); None without."""
     mass = families.size * np.maximum(excess, 0)
     worst_two = np.argsort(-excess, kind="stable")[:2]
     return float(mass[worst_two].sum() / mass.sum()) if mass.sum() > 0 else None
 
 
 def consistency_paradox(curve: Curve) -> npt.NDArray[np.bool_]:
-    """Where a compressed budget keeps more answers than another one and yet loses more (seed 004)."""
+    """(B,) where a compressed budget agrees more with the raw answers than another one and yet has a larger loss."""
     compressed = curve.budgets < 1
     keeps_more = curve.consistency[:, None] > curve.consistency[None, :]  # False where unknown (NaN)
     loses_more = curve.loss[:, None] > curve.loss[None, :]
@@ -112,8 +112,8 @@ def probability_ratio(curve: Curve, families: Families, b: int) -> list[float | 
     for column in (curve.probability[:, b].astype(np.float64), curve.difference[:, b]):
         mean = np.bincount(families.code, weights=column, minlength=len(n)) / n
         variances.append(np.bincount(families.code, weights=(column - mean[families.code]) ** 2, minlength=len(n)) / n)
-    for of_probability, of_loss in zip(*variances, strict=True):
-        ratios.append(float(of_probability / of_loss) if of_loss > 0 else None)
+    for probability_variance, loss_variance in zip(*variances, strict=True):
+        ratios.append(float(probability_variance / loss_variance) if loss_variance > 0 else None)
     return ratios
 
 
@@ -125,15 +125,15 @@ def replicate(
     Some curves at a time: their sums are overwritten when the next ones are asked for.
     """
     codes = np.stack([families.code for families in partitions.values()], axis=1)
-    every = np.concatenate([curve.difference for curve in curves], axis=1)
-    units = collapse(every, codes, source)
-    n_families = [len(families.names) for families in partitions.values()]
-    ends = np.cumsum(n_families).tolist()
+    differences = np.concatenate([curve.difference for curve in curves], axis=1)
+    units = collapse(differences, codes, source)
+    family_counts = [len(families.names) for families in partitions.values()]
+    ends = np.cumsum(family_counts).tolist()
     table: SumArray | None = None
-    for chunk in _chunks(curves, replicates * ends[-1] * sum_type(units, every).itemsize):
+    for chunk in _chunks(curves, replicates * ends[-1] * sum_type(units, differences).itemsize):
         values = np.concatenate([curve.difference for curve in chunk], axis=1)
-        of_chunk = entries(units, values, codes, n_families)
-        sums = resampled_sums(units, of_chunk, seed=seed, replicates=replicates, into=table)
+        chunk_entries = entries(units, values, codes, family_counts)
+        sums = resampled_sums(units, chunk_entries, seed=seed, replicates=replicates, into=table)
         n_columns = sums.shape[1]
         table = sums.reshape(-1, replicates)
         lasts = np.cumsum([len(curve.budgets) for curve in chunk]).tolist()
@@ -142,9 +142,9 @@ def replicate(
                 curve,
                 {
                     name: Excess(
-                        _sums_in(table, range(end - n, end), range(last - len(curve.budgets), last), n_columns)
+                        _sums_in(table, range(end - n_families, end), range(last - len(curve.budgets), last), n_columns)
                     )
-                    for name, n, end in zip(partitions, n_families, ends, strict=True)
+                    for name, n_families, end in zip(partitions, family_counts, ends, strict=True)
                 },
             )
             for curve, last in zip(chunk, lasts, strict=True)
@@ -152,13 +152,16 @@ def replicate(
 
 
 def _sums_in(table: SumArray, families: range, columns: range, n_columns: int) -> Sums:
-    """Some families and columns of a table of (families, columns), the last column of which counts rows."""
+    """Sums of some families and columns, without a copy.
+
+    `table` (families x columns, R) holds a family's sums of one budget after another, and then its number of rows.
+    """
     begins = np.array(families, dtype=np.int64) * n_columns
     return Sums(table, begins[:, None] + np.array(columns, dtype=np.int64), begins + n_columns - 1)
 
 
 def _chunks(curves: Sequence[Curve], bytes_per_budget: int) -> Iterator[list[Curve]]:
-    """Consecutive curves whose replicates fit in memory together."""
+    """Consecutive curves whose replicates fit in memory together; at least one at a time."""
     chunk: list[Curve] = []
     for curve in curves:
         budgets = sum(len(c.budgets) for c in [*chunk, curve])

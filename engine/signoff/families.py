@@ -33,6 +33,7 @@ class Families(NamedTuple):
 
     @property
     def testable(self) -> npt.NDArray[np.bool_]:
+        """(F,) which families are not rare."""
         return np.array([name not in self.rare for name in self.names])
 
     @property
@@ -50,7 +51,7 @@ def families_of(
     """
     units = range(len(labels)) if recordings is None else recordings.tolist()
     ancestors = {name: _ancestors(name, parents) for name in parents}
-    final = {label: label for label in labels}
+    final = {label: label for label in labels}  # the family that each label belongs to so far
     merged: list[Merge] = []
     while True:
         size = Counter(
@@ -82,12 +83,12 @@ def coarsened(families: Families) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def _ancestors(family: str, parents: Mapping[str, str]) -> list[str]:
-    """Parent, its parent and so on."""
-    found: list[str] = []
+    """The parent of a family, its parent and so on; raises InputError for a circle."""
+    ancestors: list[str] = []
     above = family
     while above in parents:
         above = parents[above]
-        if above == family or above in found:
+        if above == family or above in ancestors:
             raise InputError(f"parent {family}", f"leads back to '{above}'", "parents must not form a circle")
-        found.append(above)
-    return found
+        ancestors.append(above)
+    return ancestors

@@ -28,7 +28,10 @@ class Follows(NamedTuple):
 
 
 def follow(path: Path, certificate: dict[str, Any], run: Path, rule: Rule) -> Follows:
-    """What stands behind a certificate that is made of `run` now; raises InputError where rows are judged again."""
+    """What a certificate made of `run` now must say of the one before.
+
+    Raises InputError where rows are judged again, unless that look was declared by the same rule.
+    """
     chain = list(_chain(path, certificate))
     stated, before = certificate["rule"], certificate.get("follows")
     declared = rule.looks > 1 and stated.get("looks") == rule.looks
@@ -56,7 +59,7 @@ def follow(path: Path, certificate: dict[str, Any], run: Path, rule: Rule) -> Fo
 
 def _chain(path: Path, certificate: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
     """A certificate and all those before it; raises InputError where one cannot be read or leads back."""
-    from earmark.engine.signoff.verify import read
+    from earmark.engine.signoff.verify import read  # here, since verify imports this module
 
     seen: set[Path] = set()
     while True:
@@ -73,6 +76,7 @@ def _chain(path: Path, certificate: dict[str, Any]) -> Iterator[tuple[Path, dict
 
 
 def _check_form(path: Path, certificate: dict[str, Any]) -> None:
+    """Raise InputError where a certificate lacks what a chain is computed from."""
     rule, before = certificate["rule"], certificate.get("follows")
     numbers = isinstance(rule.get("alpha"), float) and isinstance(rule.get("looks"), int) and rule["looks"] >= 1
     chained = before is None or (
@@ -86,7 +90,7 @@ def _check_form(path: Path, certificate: dict[str, Any]) -> None:
 
 
 def _check_declared(path: Path, stated: dict[str, Any], rule: Rule, look: int) -> None:
-    """A look that was declared is the same rule again, and not one more than was declared."""
+    """Refuse a look by another rule than the look before, or beyond the declared number of looks."""
     if look > rule.looks:
         what = f"was look {look - 1} of {rule.looks} that were declared"
         raise InputError(path, what, "certify new rows alone, under a new plan")
@@ -97,11 +101,12 @@ def _check_declared(path: Path, stated: dict[str, Any], rule: Rule, look: int) -
 
 
 def _alone(rule: dict[str, Any]) -> float:
-    """What one certificate spends."""
+    """The alpha that one certificate of a chain spends."""
     return float(rule["alpha"] / rule["looks"])
 
 
 def _refuse_shared(path: Path, before: set[str], now: set[str]) -> None:
+    """Raise InputError where recordings were judged before."""
     shared = sorted(now & before)
     if shared:
         raise InputError(
@@ -115,22 +120,22 @@ def _recordings(run: Path, source: str | None) -> set[str]:
     """Names of the recordings of a run, from a raw cell of each corpus where there is one."""
     cells = store.find_cells(run)
     chosen = {key.corpus: key for key in sorted(cells, key=lambda key: key.is_reference)}  # a raw cell is the last
-    found: set[str] = set()
+    recordings: set[str] = set()
     for key in chosen.values():
         cell = store.read_cell(run, key, cells[key])
-        found |= set(sources.of_cell(cell, cells[key], source).source_id.to_pylist())
-    return found
+        recordings |= set(sources.of_cell(cell, cells[key], source).source_id.to_pylist())
+    return recordings
 
 
 def doubts(follows: Follows | None) -> Sequence[str]:
-    """Why nothing can be approved of a chain."""
+    """A sentence where the rows of a chain cannot be compared, so that nothing can be approved; else none."""
     if follows is None or follows.checked:
         return []
     return ["A run that was certified before is not here: whether these rows are new cannot be checked."]
 
 
 def warnings(follows: Follows | None, rule: Rule) -> Sequence[str]:
-    """What a reader of one certificate of a chain must know."""
+    """A sentence on the error of the whole chain, where the certificate follows another."""
     if follows is None:
         return []
     return [

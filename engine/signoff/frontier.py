@@ -49,15 +49,16 @@ def frontiers(
 def _locate(
     excess: Excess, curve: Curve, tolerance: float, tolerance_average: float
 ) -> dict[tuple[Axis, Variant], FloatArray]:
-    found: dict[tuple[Axis, Variant], FloatArray] = {}
-    of_variant: tuple[tuple[Variant, FloatArray, float], ...] = (
+    """(R,) the frontier of every replicate, by axis and variant."""
+    located: dict[tuple[Axis, Variant], FloatArray] = {}
+    variants: tuple[tuple[Variant, FloatArray, float], ...] = (
         ("average", excess.average, tolerance_average),
         ("family", excess.worst, tolerance),
     )
-    for variant, values, limit in of_variant:
+    for variant, values, limit in variants:
         crossing = kernel.interpolated(values, curve.budgets, limit)
-        found["interpolated", variant] = crossing
-        found["grid", variant] = kernel.grid(values, curve.budgets, limit)
+        located["interpolated", variant] = crossing
+        located["grid", variant] = kernel.grid(values, curve.budgets, limit)
         # Linear between budgets; the mean tokens of a budget are held at their observed value.
-        found["tokens", variant] = np.interp(crossing, curve.budgets, curve.tokens)
-    return found
+        located["tokens", variant] = np.interp(crossing, curve.budgets, curve.tokens)
+    return located

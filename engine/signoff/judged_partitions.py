@@ -41,7 +41,7 @@ class Partitions:
         self._declared = self.names != (QUERY_FAMILY,)  # else the rows' own labels, as they happen to be
 
     def of(self, rows: Rows, rule: Rule) -> dict[str, Families]:
-        """The families of these rows under every partition."""
+        """The families of these rows under every partition; raises InputError where no partition distinguishes any."""
         names = [name for name in self.names if self._exists(name, rows.corpus)]
         if not names:
             raise InputError(
@@ -50,21 +50,21 @@ class Partitions:
         labels = {name: self._labels(name, rows) for name in names}
         self._labels_seen.update(*labels.values())
         recordings = None if rule.clustering == "ignore" or rule.name == "paper" else rows.source
-        found = {
-            name: families_of(of_name, rule.parents, family_minimum(rule), recordings)
-            for name, of_name in labels.items()
+        by_name = {
+            name: families_of(row_labels, rule.parents, family_minimum(rule), recordings)
+            for name, row_labels in labels.items()
         }
-        if self._declared and all(len(families.names) == 1 for families in found.values()):
-            name, families = next(iter(found.items()))
+        if self._declared and all(len(families.names) == 1 for families in by_name.values()):
+            name, families = next(iter(by_name.items()))
             raise InputError(
                 f"partition {name}",
                 f"has one family only ('{families.names[0]}') in corpus '{rows.corpus}', so no family can be the worst",
                 "declare a finer partition",
             )
-        return found
+        return by_name
 
     def hashes(self, corpus: str) -> dict[str, str]:
-        """Of the labels of a corpus, by partition of the file."""
+        """The hash of a corpus's labels, by partition; empty where the run has no partitions file."""
         if self._table is None:
             return {}
         table = self._table.filter(pc.equal(self._table["corpus"], corpus))
@@ -80,13 +80,14 @@ class Partitions:
                 raise InputError(f"parent {family}", "is declared for no family of the run", "mend the name")
 
     def _exists(self, name: str, corpus: str) -> bool:
-        """A column that is null for a whole corpus is another corpus's partition."""
+        """Whether a partition is one of this corpus: a column that is null for all of it belongs to another."""
         if self._table is None or name not in self._table.column_names:
             return True
-        of_corpus = self._table.filter(pc.equal(self._table["corpus"], corpus))[name]
-        return len(of_corpus) == 0 or of_corpus.null_count < len(of_corpus)
+        corpus_labels = self._table.filter(pc.equal(self._table["corpus"], corpus))[name]
+        return len(corpus_labels) == 0 or corpus_labels.null_count < len(corpus_labels)
 
     def _labels(self, name: str, rows: Rows) -> Sequence[str]:
+        """The label of every row under a partition; raises InputError where one lacks it."""
         if self._table is None or name not in self._table.column_names:
             return rows.query_family
         table = self._table.filter(pc.equal(self._table["corpus"], rows.corpus))

@@ -19,17 +19,17 @@ _CERTIFICATE = "certificate.json"
 
 
 def policies(claim: Mapping[str, Any], run: Path) -> list[dict[str, Any]]:
-    """A policy for every candidate that routing is approved for."""
+    """A policy for every candidate that routing is approved for, as policy.json and the certificate have it."""
     recipes = read_recipes(run)
     by_name = {candidate["name"]: candidate for candidate in claim["candidates"]}
-    found = []
+    approved_policies = []
     for approved in claim["approved"]:
         if approved["kind"] != "routing":
             continue
         candidate = by_name[approved["candidate"]]
-        of_corpus, partition = recipes.get(candidate["corpus"]), candidate["policy"]["partition"]
-        recipe = None if of_corpus is None else of_corpus.partitions.get(partition)
-        found.append(
+        corpus_recipes, partition = recipes.get(candidate["corpus"]), candidate["policy"]["partition"]
+        recipe = None if corpus_recipes is None else corpus_recipes.partitions.get(partition)
+        approved_policies.append(
             {
                 **{name: candidate[name] for name in ("answerer", "corpus", "method", "seeds")},
                 "tolerance": claim["tolerance"],
@@ -39,14 +39,14 @@ def policies(claim: Mapping[str, Any], run: Path) -> list[dict[str, Any]]:
                     {"family": route["family"], "budget": route["budget"]} for route in candidate["policy"]["families"]
                 ],
                 "unknown": 1.0,
-                **_told(recipe),
+                **_tell(recipe),
             }
         )
-    return found
+    return approved_policies
 
 
-def _told(recipe: Mapping[str, Any] | None) -> dict[str, Any]:
-    """How a family is told from a question."""
+def _tell(recipe: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Whether a family can be told from a question, and by what."""
     rule = None if recipe is None else recipe.get("rule")
     if rule == "keyword":
         return {"deployable": True, "tell": {**recipe, "of": "the category text that a question comes with"}}  # type: ignore[dict-item]
@@ -58,14 +58,14 @@ def _told(recipe: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def content(certificate: Mapping[str, Any]) -> bytes | None:
     """What policy.json holds beside a certificate; None where nothing is routed."""
-    found = certificate["claim"]["policies"]
-    if not found:
+    policies = certificate["claim"]["policies"]
+    if not policies:
         return None
-    return (json.dumps({"schema": SCHEMA, "policies": found}, indent=1, ensure_ascii=False) + "\n").encode()
+    return (json.dumps({"schema": SCHEMA, "policies": policies}, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def difference(certificate: Mapping[str, Any], folder: Path) -> str | None:
-    """How the policy.json beside a certificate is not the one that it states; None where it is."""
+    """How the policy.json beside a certificate differs from what the certificate states; None where it does not."""
     path, wanted = folder / FILE, content(certificate)
     if wanted is None:
         return f"{FILE}: the certificate routes nothing" if path.exists() else None
@@ -75,7 +75,7 @@ def difference(certificate: Mapping[str, Any], folder: Path) -> str | None:
 
 
 def write(certificate: Mapping[str, Any], folder: Path) -> None:
-    """Put policy.json beside a certificate, or take away that of the one before; a changed one is not replaced."""
+    """Write policy.json beside a certificate, or remove one that is left over; refuses to replace a changed one."""
     path, wanted = folder / FILE, content(certificate)
     if path.exists() and not _is_ours(path, wanted):
         raise InputError(
@@ -90,9 +90,9 @@ def write(certificate: Mapping[str, Any], folder: Path) -> None:
 def _is_ours(path: Path, wanted: bytes | None) -> bool:
     """Whether a policy is what the certificate beside it made, or what is about to be written anyway."""
     try:
-        found = path.read_bytes()
-        if found == wanted:
+        content_there = path.read_bytes()
+        if content_there == wanted:
             return True
-        return content(json.loads((path.parent / _CERTIFICATE).read_bytes())) == found
+        return content(json.loads((path.parent / _CERTIFICATE).read_bytes())) == content_there
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -1,4 +1,4 @@
-"""How many questions it takes: the power of the tests themselves, not of a formula that is nearly theirs.
+"""How many questions it takes: the power of the tests themselves, not of a formula that comes near it.
 
 Power is the probability that a family passes at one budget. Of the exact test it is summed over the counts that pass,
 of bets it is simulated by drawing recordings. Knows rates, or recordings that were seen; no families and no files.
@@ -30,31 +30,35 @@ _SEED = 42
 
 @lru_cache(maxsize=4096)
 def exact_power(n: int, excess: float, flips: float, tolerance: float, level: float) -> float:
-    """Probability that n independent rows pass, of which a share `flips` changes and `excess` more to the worse."""
+    """Probability that n independent rows pass the exact test.
+
+    A share `flips` of answers changes, and the share that gets worse is larger by `excess` than the share that gets
+    better. It is summed over counts of improvements: given such a count, how many get worse is binomial too.
+    """
     if n < fewest_units("exact", tolerance, level):
         return 0.0
     plus, minus = max(0.0, (flips + excess) / 2), max(0.0, (flips - excess) / 2)
     spread = _REACH * math.sqrt(n * minus * (1 - minus)) + 3
     low, high = max(0, math.floor(n * minus - spread)), min(n, math.ceil(n * minus + spread))
-    some = np.unique(np.linspace(low, high, min(_COLUMNS, high - low + 1)).round().astype(np.int64))
+    nodes = np.unique(np.linspace(low, high, min(_COLUMNS, high - low + 1)).round().astype(np.int64))
     improved = np.arange(low, high + 1)
-    worse = np.floor(np.interp(improved, some, _most_worse(n, some, tolerance, level)) + 1e-9)
+    worse = np.floor(np.interp(improved, nodes, _most_worse(n, nodes, tolerance, level)) + 1e-9)
     share = np.diff(bdtr(improved, n, minus), prepend=bdtr(low - 1, n, minus) if low else 0.0)
     passes = np.where(worse >= 0, bdtr(worse.clip(0), n - improved, min(1.0, plus / (1 - minus))), 0.0)
     return float(min(1.0, share @ np.where(worse >= n - improved, 1.0, passes)))
 
 
 def _most_worse(n: int, improved: IntArray, tolerance: float, level: float) -> IntArray:
-    """For each count of improvements the most newly wrong answers that pass; -1 where not even none does."""
+    """For each count of improvements the largest count of newly wrong answers that passes; -1 where 0 does not."""
     fails = np.minimum(improved + math.floor(n * tolerance) + 2, n - improved + 1)  # above the tolerance, or impossible
     passes = np.full(len(improved), -1, dtype=np.int64)
-    while (fails - passes > 1).any():
+    while (fails - passes > 1).any():  # bisection, of all counts at once
         middle = (fails + passes) // 2
         tried = np.where(fails - passes > 1, middle, passes.clip(0))
-        good = exact.p_values(n, tried, improved, tolerance, gamma_of(level)) <= level
+        passed = exact.p_values(n, tried, improved, tolerance, gamma_of(level)) <= level
         undecided = fails - passes > 1
-        passes = np.where(undecided & good, middle, passes)
-        fails = np.where(undecided & ~good, middle, fails)
+        passes = np.where(undecided & passed, middle, passes)
+        fails = np.where(undecided & ~passed, middle, fails)
     return passes
 
 
@@ -107,11 +111,11 @@ def recordings_like(
     return np.bincount(recording, weights=change) / size, np.ones(draws)
 
 
-def needed(group: GroupTest, budget: int, tolerance: float, level: float) -> int | None:
-    """Units (rows or recordings) for 90% power at what was seen of a group at one of its budgets."""
+def needed(group: GroupTest, b: int, tolerance: float, level: float) -> int | None:
+    """Units (rows or recordings) for 90% power, if rates are those observed in a group at its budget b."""
     if group.test == "bets":
-        return needed_recordings(group.values[:, budget], group.weights, tolerance, level)
-    plus, minus = int(group.plus[budget]), int(group.minus[budget])
+        return needed_recordings(group.values[:, b], group.weights, tolerance, level)
+    plus, minus = int(group.plus[b]), int(group.minus[b])
     return needed_rows((plus - minus) / group.n, (plus + minus) / group.n, tolerance, level)
 
 
@@ -119,35 +123,39 @@ def needed(group: GroupTest, budget: int, tolerance: float, level: float) -> int
 
 
 def _fewest(power: Callable[[int], float], least: int, most: int, guess: float, level: float) -> int:
-    """About the fewest units with a power of TARGET, from a guess; power rises with them, but for a lattice's teeth."""
+    """About the fewest units with a power of TARGET, at least `least` and at most `most`, searched from a guess.
+
+    Power rises with the units, but not steadily: where counts are few it falls a little between two jumps. Beyond
+    `most` the number is extrapolated.
+    """
     if power(least) >= TARGET:
         return least
-    found: dict[int, float] = {}
+    power_of: dict[int, float] = {}
     n = min(most, max(least + 1, round(guess)))
     for _ in range(12):
-        found[n] = power(n)
-        below = max((m for m, p in found.items() if p < TARGET), default=least)
-        above = min((m for m, p in found.items() if p >= TARGET and m > below), default=None)
-        if (above is not None and above - below <= max(1, above // 100)) or (n == most and found[n] < TARGET):
+        power_of[n] = power(n)
+        below = max((m for m, reached in power_of.items() if reached < TARGET), default=least)
+        above = min((m for m, reached in power_of.items() if reached >= TARGET and m > below), default=None)
+        if (above is not None and above - below <= max(1, above // 100)) or (n == most and power_of[n] < TARGET):
             break
-        aim = round(_scaled(n, found[n], level) * (1.0 if found[n] < TARGET else 0.995))
+        aim = round(_scaled(n, power_of[n], level) * (1.0 if power_of[n] < TARGET else 0.995))
         if above is None:
             n = min(most, max(aim, below + 1))
         else:
-            n = min(max(aim, below + 1), above - 1) if len(found) < 6 else (below + above) // 2
-    enough = [m for m, p in found.items() if p >= TARGET]
+            n = min(max(aim, below + 1), above - 1) if len(power_of) < 6 else (below + above) // 2
+    enough = [m for m, reached in power_of.items() if reached >= TARGET]
     if not enough:
-        return round(_scaled(n, found[n], level))
+        return round(_scaled(n, power_of[n], level))
     best = min(enough)
-    if found[best] > _LATTICE[1]:  # a tooth: the end of the one before may be nearer
+    if power_of[best] > _LATTICE[1]:  # a jump: power just before it may be nearer to TARGET
         tried = {m: power(m) for m in np.unique(np.linspace(max(least, best // 2), best, 48).astype(int)).tolist()}
-        near = [m for m, p in tried.items() if _LATTICE[0] <= p <= _LATTICE[1]]
+        near = [m for m, reached in tried.items() if _LATTICE[0] <= reached <= _LATTICE[1]]
         best = min(near, key=lambda m: abs(tried[m] - TARGET), default=best)
     return best
 
 
 def _scaled(n: int, reached: float, level: float) -> float:
-    """The number of units for TARGET by the normal approximation, from the power that n have."""
+    """The number of units for TARGET by the normal approximation, from the power that n units reach."""
     score = float(ndtri(1 - level))
     shown = max(0.3, score + float(ndtri(min(max(reached, 1e-4), 1 - 1e-4))))
     return n * ((score + float(ndtri(TARGET))) / shown) ** 2

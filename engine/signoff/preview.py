@@ -13,14 +13,19 @@ from earmark.engine.errors import InputError
 
 
 class Preview(NamedTuple):
-    """How much of the corpus there is."""
+    """How many examples of a corpus have outcomes."""
 
-    examples: int
-    of: int
+    n_examples: int
+    n_in_corpus: int
 
     @property
     def reason(self) -> str:
-        return f"a preview ({self.examples:,} of {self.of:,} examples) approves nothing"
+        """Why nothing is approved."""
+        return f"a preview ({self.n_examples:,} of {self.n_in_corpus:,} examples) approves nothing"
+
+    def entry(self) -> dict[str, Any]:
+        """As the certificate has it."""
+        return {"examples": self.n_examples, "of": self.n_in_corpus}
 
 
 def read(run: Path) -> Preview | None:
@@ -29,14 +34,14 @@ def read(run: Path) -> Preview | None:
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_bytes())
-        return Preview(int(found["examples"]), int(found["of"]))
+        mark = json.loads(path.read_bytes())
+        return Preview(int(mark["examples"]), int(mark["of"]))
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(path, "is not the mark of a preview", "run the preview again") from None
 
 
 def warnings(preview: Preview | None) -> list[str]:
-    """What a reader must know first."""
+    """A sentence that a reader must see first, where there is a preview."""
     why = "Looking early and stopping where it looks good would break alpha."
     return [] if preview is None else [f"{preview.reason[0].upper()}{preview.reason[1:]}. {why}"]
 

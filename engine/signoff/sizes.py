@@ -49,20 +49,21 @@ class Guess(NamedTuple):
 class PlannedSweep(NamedTuple):
     """How much is to be evaluated beside raw audio and silence."""
 
-    methods: int
-    seeds: int
-    budgets: int  # below 1
+    n_methods: int
+    n_seeds: int
+    n_budgets: int  # below 1
 
     def evaluations(self, n: int) -> int:
-        return n * (2 + self.methods * self.seeds * self.budgets)
+        """How many answers n questions take."""
+        return n * (2 + self.n_methods * self.n_seeds * self.n_budgets)
 
 
 class Family(NamedTuple):
-    """How large a family is."""
+    """The size of a family."""
 
-    rows: int
-    recordings: Sequence[int]  # rows of each recording; as many ones as rows where recordings are not known
-    known: bool
+    n_rows: int
+    rows_per_recording: Sequence[int]  # 1 for every row where recordings are not known
+    known: bool  # whether recordings are
 
 
 Sizes = Mapping[str, Family]
@@ -82,11 +83,11 @@ def family_sizes(path: Path, partitions: Sequence[str] = (), source: str | None 
         assert read is not None, "the file is there"
         table = read[0]
         for corpus in sorted(set(table["corpus"].to_pylist())):
-            of_corpus = table.filter(pa.compute.equal(table["corpus"], corpus))
-            sources[corpus] = _sources(of_corpus, raw.get(corpus), source)
+            corpus_table = table.filter(pa.compute.equal(table["corpus"], corpus))
+            sources[corpus] = _sources(corpus_table, raw.get(corpus), source)
             for name in store.partition_names(table):
-                if of_corpus[name].null_count < len(of_corpus):
-                    labels[corpus, name] = of_corpus[name].to_pylist()
+                if corpus_table[name].null_count < len(corpus_table):
+                    labels[corpus, name] = corpus_table[name].to_pylist()
     else:
         for corpus, rows in raw.items():
             labels[corpus, QUERY_FAMILY] = [family for _, family in rows.values()]
@@ -98,8 +99,8 @@ def family_sizes(path: Path, partitions: Sequence[str] = (), source: str | None 
         if name not in known:
             raise InputError(f"partition {name}", "there is no such partition", f"choose from {', '.join(known)}")
     return {
-        (corpus, name): _families(of_rows, sources[corpus])
-        for (corpus, name), of_rows in labels.items()
+        (corpus, name): _families(row_labels, sources[corpus])
+        for (corpus, name), row_labels in labels.items()
         if not partitions or name in partitions
     }
 
@@ -108,14 +109,14 @@ def _raw_rows(run: Path, source: str | None) -> dict[str, dict[str, tuple[str, s
     """Recording and family of every sample of a run's raw cells, by corpus; none where there is no cell yet."""
     if not (run / store.CELLS).is_dir():
         return {}
-    found: dict[str, dict[str, tuple[str, str]]] = {}
+    rows_of: dict[str, dict[str, tuple[str, str]]] = {}
     for key, files in store.find_cells(run).items():
-        if key.is_reference and key.corpus not in found:
+        if key.is_reference and key.corpus not in rows_of:
             cell = store.read_cell(run, key, files)
             names = sources.of_cell(cell, files, source).source_id.to_pylist()
             ids, families = cell.sample_id.to_pylist(), cell.query_family.to_pylist()
-            found[key.corpus] = dict(zip(ids, zip(names, families, strict=True), strict=True))
-    return found
+            rows_of[key.corpus] = dict(zip(ids, zip(names, families, strict=True), strict=True))
+    return rows_of
 
 
 def _sources(table: pa.Table, raw: dict[str, tuple[str, str]] | None, source: str | None) -> list[str] | None:
@@ -131,7 +132,7 @@ def _sources(table: pa.Table, raw: dict[str, tuple[str, str]] | None, source: st
 
 
 def _families(labels: Sequence[str], sources: Sequence[str] | None) -> Sizes:
-    """Families from the largest down."""
+    """The size of every family, from the largest down."""
     rows = Counter(labels)
     per_recording: dict[str, Counter[str]] = defaultdict(Counter)
     for label, recording in zip(labels, sources or (), strict=False):
@@ -142,36 +143,36 @@ def _families(labels: Sequence[str], sources: Sequence[str] | None) -> Sizes:
     }
 
 
-def plan(sizes: Sizes, rule: Rule, candidates: int, guess: Guess) -> dict[str, Any]:
-    """Per family and tolerance: can it pass, with what probability, and how many rows or recordings give 90%."""
+def plan(sizes: Sizes, rule: Rule, n_candidates: int, guess: Guess) -> dict[str, Any]:
+    """Per family and tolerance: whether it can pass, with what power, and how many rows or recordings give 90%."""
     guess.check()
-    at = levels(rule, candidates)
+    spendable = levels(rule, n_candidates)
     families: list[dict[str, Any]] = []
     for family, size in sizes.items():
-        test = choose_test(size.rows, len(size.recordings), rule)
+        test = choose_test(size.n_rows, len(size.rows_per_recording), rule)
         families.append(
             {
                 "family": family,
-                "n": size.rows,
-                "recordings": len(size.recordings) if size.known else None,
+                "n": size.n_rows,
+                "recordings": len(size.rows_per_recording) if size.known else None,
                 "test": test,
                 "unit": "rows" if test == "exact" else "recordings",
                 "at": [],
             }
         )
     for tolerance in rule.tolerances:
-        level_of = _levels(sizes, families, tolerance, at.budget, at.routing)
+        level_of = _levels(sizes, families, tolerance, spendable.budget, spendable.routing)
         for entry, size, level in zip(families, sizes.values(), level_of, strict=True):
             entry["at"].append(_at(size, entry["test"], tolerance, level, guess))
     together = [float(np.prod([entry["at"][t]["power"] for entry in families])) for t in range(len(rule.tolerances))]
     return {
-        "n": sum(size.rows for size in sizes.values()),
-        "candidates": candidates,
+        "n": sum(size.n_rows for size in sizes.values()),
+        "candidates": n_candidates,
         "claim": rule.claim,
-        "level": at.budget or at.routing,
+        "level": spendable.budget or spendable.routing,
         "recordings_known": all(size.known for size in sizes.values()),
         "fewest_rows": [
-            {"tolerance": tolerance, "rows": fewest_units("exact", tolerance, at.budget or at.routing)}
+            {"tolerance": tolerance, "rows": fewest_units("exact", tolerance, spendable.budget or spendable.routing)}
             for tolerance in rule.tolerances
         ],
         "families": families,
@@ -190,30 +191,30 @@ def _levels(
     tests: list[Test] = [entry["test"] for entry in families]
     split = routing.shares(
         share,
-        [len(size.recordings) for size in sizes.values()],
+        [len(size.rows_per_recording) for size in sizes.values()],
         lambda f, level: fewest_units(tests[f], tolerance, level),
     )
     return [split.each if tested else None for tested in split.tested]
 
 
 def _at(size: Family, test: Test, tolerance: float, level: float | None, guess: Guess) -> dict[str, Any]:
-    """One family at one tolerance."""
-    units = len(size.recordings)
+    """The entry of one family at one tolerance; `level` None: routing leaves its test nothing to spend."""
+    n_units = len(size.rows_per_recording)
     if level is None:
         return {"tolerance": tolerance, "testable": False, "fewest": None, "power": 0.0, "for_90": None}
     fewest = fewest_units(test, tolerance, level)
     if test != "bets":
-        chance = power.exact_power(units, guess.excess, guess.flips, tolerance, level)
+        chance = power.exact_power(n_units, guess.excess, guess.flips, tolerance, level)
         enough = power.needed_rows(guess.excess, guess.flips, tolerance, level)
     else:
-        values, weights = power.recordings_like(size.recordings, guess.excess, guess.flips, guess.icc)
+        values, weights = power.recordings_like(size.rows_per_recording, guess.excess, guess.flips, guess.icc)
         chance = 0.0
-        if units >= fewest:
-            chance = betting.pass_rate(values, weights, units, tolerance, level, draws=_DRAWS, seed=_SEED)
+        if n_units >= fewest:
+            chance = betting.pass_rate(values, weights, n_units, tolerance, level, draws=_DRAWS, seed=_SEED)
         enough = power.needed_recordings(values, weights, tolerance, level)
     return {
         "tolerance": tolerance,
-        "testable": units >= fewest,
+        "testable": n_units >= fewest,
         "fewest": fewest,
         "power": chance,
         "for_90": enough,

@@ -1,7 +1,7 @@
-"""Which recording a row is about: its source_id, or the column that was declared; and columns that may be meant.
+"""Which recording a row is about: its source_id, or the column that was declared; and columns that may be that one.
 
 Rows of one recording are not independent, and a column that is never looked at would be taken for nothing. Reads the
-columns of raw cells that no row of ours has; no losses.
+columns that users' raw cells have beside ours; no losses.
 """
 
 import re
@@ -32,21 +32,21 @@ class Suspect(NamedTuple):
 
     cell: str
     column: str
-    values: int  # different ones
-    rows: int
+    n_values: int  # different ones
+    n_rows: int
     overruled: bool = False  # it is the cell's own source_id, and rows were declared to be independent
 
     @property
     def words(self) -> str:
-        """What to look at, in a sentence."""
+        """The sentence that a reader sees."""
         if self.overruled:
             return (
-                f"{self.cell} names {self.values} recordings of {self.rows} rows, and --source none declares every row "
-                "independent of the others."
+                f"{self.cell} names {self.n_values} recordings of {self.n_rows} rows, and --source none declares "
+                "every row independent of the others."
             )
         return (
             f"Column '{self.column}' of {self.cell} looks like the recording of a question and repeats "
-            f"({self.values} values in {self.rows} rows), but every row is taken as independent: "
+            f"({self.n_values} values in {self.n_rows} rows), but every row is taken as independent: "
             f"name it with --source {self.column}, or declare --source none."
         )
 
@@ -61,24 +61,26 @@ class SourceColumn(NamedTuple):
 def of_cell(cell: store.Cell, files: Iterable[Path], declared: str | None) -> SourceColumn:
     """The recordings of a raw cell's rows, by its source_id or a declared column; raises InputError."""
     if declared in (NONE, "sample_id"):
-        values = len(cell.source_id.unique())
-        overruled = (Suspect(str(cell.key), "source_id", values, len(cell), True),) if values < len(cell) else ()
+        n_recordings = len(cell.source_id.unique())
+        overruled = (
+            (Suspect(str(cell.key), "source_id", n_recordings, len(cell), True),) if n_recordings < len(cell) else ()
+        )
         return SourceColumn(cell.sample_id, overruled)
     if declared is not None and declared != "source_id":
         return SourceColumn(_column(cell, files, declared), ())
     if not cell.source_id.equals(cell.sample_id):
         return SourceColumn(cell.source_id, ())
-    others = _others(files)
+    foreign = _foreign_columns(files)
     suspects = []
-    for name in others.column_names:
-        values = others[name].drop_null().unique().to_pylist()
-        if 1 < len(values) < len(others) and _looks_like_recordings(name, values):
-            suspects.append(Suspect(str(cell.key), name, len(values), len(others)))
+    for name in foreign.column_names:
+        values = foreign[name].drop_null().unique().to_pylist()
+        if 1 < len(values) < len(foreign) and _looks_like_recordings(name, values):
+            suspects.append(Suspect(str(cell.key), name, len(values), len(foreign)))
     return SourceColumn(cell.source_id, tuple(suspects))
 
 
 def looks_like_a_name(column: str) -> bool:
-    """Whether a column is called like recordings."""
+    """Whether a column has a name that recordings usually have."""
     return bool(_NAMES.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column)))
 
 
@@ -86,8 +88,8 @@ def _looks_like_recordings(name: str, values: Sequence[str]) -> bool:
     return looks_like_a_name(name) or sum(bool(_AUDIO.search(value)) for value in values) > _MOSTLY * len(values)
 
 
-def _others(files: Iterable[Path]) -> pa.Table:
-    """The text columns that rows of ours do not have."""
+def _foreign_columns(files: Iterable[Path]) -> pa.Table:
+    """The text columns that are not among the columns of a cell."""
     tables = []
     for path in files:
         file = pq.ParquetFile(path)

@@ -15,7 +15,7 @@ from earmark.kernels.statistics import betting, exact
 
 
 def rows_of(sizes: dict[tuple[str, str], Sizes]) -> dict[tuple[str, str], dict[str, int]]:
-    return {key: {family: size.rows for family, size in of.items()} for key, of in sizes.items()}
+    return {key: {family: size.n_rows for family, size in of.items()} for key, of in sizes.items()}
 
 
 def alone(n: int) -> Family:
@@ -45,10 +45,10 @@ def test_recordings_are_counted_where_they_are_written_down(tmp_path: Path) -> N
     (sizes,) = family_sizes(tmp_path / "run").values()
     assert sizes["x"] == Family(6, [3, 2, 1], True)
     (sizes,) = family_sizes(tmp_path / "run", source="none").values()
-    assert sizes["x"].recordings == [1] * 6
+    assert sizes["x"].rows_per_recording == [1] * 6
     write_partitions(tmp_path / "unknown", "sounds", ids, {"task": ["x"] * 6})
     (sizes,) = family_sizes(tmp_path / "unknown").values()
-    assert (len(sizes["x"].recordings), sizes["x"].known) == (6, False)
+    assert (len(sizes["x"].rows_per_recording), sizes["x"].known) == (6, False)
 
 
 def test_a_plan_names_what_can_be_tested() -> None:
@@ -60,7 +60,7 @@ def test_a_plan_names_what_can_be_tested() -> None:
     assert large["at"][0]["power"] > 0.99
     assert made["all_families_pass"][0]["power"] == 0.0
     assert made["fewest_rows"][0]["rows"] == 73
-    assert PlannedSweep(methods=2, seeds=3, budgets=4).evaluations(100) == 2600
+    assert PlannedSweep(n_methods=2, n_seeds=3, n_budgets=4).evaluations(100) == 2600
 
 
 def test_a_plan_counts_recordings_as_the_certificate_does() -> None:

@@ -53,10 +53,10 @@ def units_of(group: IntArray, source: IntArray, place: IntArray, rule: Rule) -> 
     return Units(choose_test(len(rows), n, rule), "recordings", n, rows, recording, None)
 
 
-def choose_test(rows: int, recordings: int, rule: Rule) -> Test:
-    """Which test is that of a family, by its numbers of rows and recordings."""
-    if rows == recordings or rule.clustering == "ignore":
+def choose_test(n_rows: int, n_recordings: int, rule: Rule) -> Test:
+    """The test of a family, by its numbers of rows and recordings."""
+    if n_rows == n_recordings or rule.clustering == "ignore":
         return "exact"
     if rule.max_rows_per_recording is not None:
         return "bets"
-    return "one-row" if rule.clustering == "one-row" or rows <= MILD * recordings else "bets"
+    return "one-row" if rule.clustering == "one-row" or n_rows <= MILD * n_recordings else "bets"
