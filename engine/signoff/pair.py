@@ -24,7 +24,7 @@ from earmark.engine.outcomes import store
 from earmark.engine.outcomes.plan_file import PlanFile
 from earmark.engine.signoff import order, sources
 
-SELF_FULL = "self_full"  # the method's own budget 1 as the reference (SPEC 8)
+SELF_FULL = "self_full"  # the method's own budget 1 as the reference (method 8)
 Progress = Callable[[str, int, int], None]  # what, done, total
 
 
@@ -85,7 +85,7 @@ class Rows:
 
     @classmethod
     def of(cls, corpus: str, sample_id: pa.Array, source_id: pa.Array, query_family: Sequence[str]) -> "Rows":
-        """Rows with these names."""
+        """Rows with these names, sources coded and placed in the constant order."""
         encoded = pc.dictionary_encode(source_id)
         codes = encoded.indices.to_numpy().astype(np.int64)
         place = order.places(source_id.to_pylist(), sample_id.to_pylist())
@@ -93,6 +93,7 @@ class Rows:
 
     @property
     def n_sources(self) -> int:
+        """How many different recordings there are."""
         return int(self.source.max()) + 1
 
 
@@ -147,13 +148,13 @@ def pair(run: Path, rule: Rule, progress: Progress, plan: PlanFile | None = None
     inputs: list[store.InputFile] = []
     errors: list[CellErrors] = []
     plans: dict[CellKey, str | None] = {}
-    read = 0
+    n_read = 0
 
     def load(key: CellKey) -> store.Cell:
-        nonlocal read
+        nonlocal n_read
         cell = store.read_cell(run, key, cells[key])
-        read += 1
-        progress("reading cells", read, len(cells))
+        n_read += 1
+        progress("reading cells", n_read, len(cells))
         inputs.extend(cell.files)
         errors.extend(_errors(cell, rule))
         plans[key] = cell.plan
@@ -166,17 +167,17 @@ def pair(run: Path, rule: Rule, progress: Progress, plan: PlanFile | None = None
     for (answerer, corpus), keys in _by_answerer_and_corpus(cells).items():
         raws = {key.stream: _raw(UNCOMPRESSED, load(key), rule) for key in _references(keys)}
         silence = next((load(key) for key in _controls(keys)), None)
-        base: _Raw | None = raws.get(ANCHOR)  # what rows and families are told by
+        base: _Raw | None = raws.get(ANCHOR)  # the cell that rows and families are read from
         rows: Rows | None = None
         for curve_key, budgets in _anchors_first(_curves(keys)).items():
             loaded = {budget: load(key) for budget, key in budgets.items()}
             raw = _reference_of(curve_key, raws, loaded, rule)
             base = base or raw
             if rows is None:
-                found = sources.of_cell(base.cell, cells[base.cell.key], rule.source)
-                suspects += found.suspects
+                source_column = sources.of_cell(base.cell, cells[base.cell.key], rule.source)
+                suspects += source_column.suspects
                 families = base.cell.query_family.to_pylist()
-                rows = Rows.of(corpus, base.cell.sample_id, found.source_id, families)
+                rows = Rows.of(corpus, base.cell.sample_id, source_column.source_id, families)
                 controls[answerer, corpus] = _control(base.cell, silence)
             naive = is_naive(curve_key.stream)
             _check_same_samples(raw.cell, base.cell, naive=naive)
@@ -195,7 +196,7 @@ def pair(run: Path, rule: Rule, progress: Progress, plan: PlanFile | None = None
                 "add at least one beside raw audio",
             )
     return Paired(
-        tuple((rows, tuple(of_rows)) for rows, of_rows in curves.values()),
+        tuple((rows, tuple(row_curves)) for rows, row_curves in curves.values()),
         tuple(sorted(inputs)),
         tuple(errors),
         controls,
@@ -209,6 +210,7 @@ def pair(run: Path, rule: Rule, progress: Progress, plan: PlanFile | None = None
 
 
 def _by_answerer_and_corpus(cells: Mapping[CellKey, object]) -> dict[tuple[str, str], list[CellKey]]:
+    """Cells that can be paired with one another."""
     grouped: dict[tuple[str, str], list[CellKey]] = {}
     for key in cells:
         grouped.setdefault((key.answerer, key.corpus), []).append(key)
@@ -234,11 +236,12 @@ def _controls(keys: list[CellKey]) -> list[CellKey]:
 
 
 def _anchors_first(curves: dict[CurveKey, dict[float, CellKey]]) -> dict[CurveKey, dict[float, CellKey]]:
-    """Curves of the questions' own stream before permuted and naive ones, which are told by them."""
+    """Curves of the anchor before permuted and naive ones, which may take their reference from it."""
     return dict(sorted(curves.items(), key=lambda item: (item[0].stream != ANCHOR, item[0])))
 
 
 def _curves(keys: list[CellKey]) -> dict[CurveKey, dict[float, CellKey]]:
+    """The compressed cells of every curve, by budget."""
     curves: dict[CurveKey, dict[float, CellKey]] = {}
     for key in keys:
         if not (key.is_reference or key.is_control):
@@ -255,11 +258,12 @@ def _cell_key(curve: CurveKey, budget: float) -> CellKey:
 
 
 def _reference_of(key: CurveKey, raws: dict[str, _Raw], loaded: Mapping[float, store.Cell], rule: Rule) -> _Raw:
-    """The raw cell of the stream, else of the anchor, else the method's own budget 1 (`self_full`), there or here.
+    """The raw cell of the stream, else of the anchor, else the method's own budget 1 (`self_full`).
 
+    That own budget is the anchor's, or the stream's where the anchor has none; `raws` remembers it for later streams.
     A naive stream puts other questions to the answerer: it can only be compared with raw audio under the same ones.
     """
-    own_full = f"{key.method} {key.seed}"  # no stream is called like that
+    own_full = f"{key.method} {key.seed}"  # no stream has a blank in its name
     raw = raws.get(key.stream)
     if raw is None and not is_naive(key.stream):
         raw = raws.get(ANCHOR) or raws.get(own_full)
@@ -298,6 +302,7 @@ def _without_copy_of_raw(raw: _Raw, loaded: dict[float, store.Cell]) -> dict[flo
 
 
 def _control(raw: store.Cell, silence: store.Cell | None) -> Control:
+    """What raw audio and the silence cell show of an answerer."""
     loss = np.where(raw.ok, raw.loss, np.nan)
     if silence is None:
         return Control(loss, raw.n_options, raw.predicted_label, raw.correct_label)
@@ -337,7 +342,7 @@ def _loss(cell: store.Cell, rule: Rule, failed: float) -> FloatArray:
 
 
 def _missing(key: CurveKey, loaded: Collection[float], plan: PlanFile | None) -> tuple[float, ...]:
-    """Budgets that a plan declares for an anchor and that have no cell."""
+    """Budgets that a plan declares for a curve of the anchor and that have no cell."""
     if plan is None or key.answerer not in plan.answerers or key.corpus != plan.corpus.name:
         return ()
     if key.stream != ANCHOR or (key.method, key.seed, ANCHOR) not in plan.arms:
@@ -353,6 +358,7 @@ def _curve(
     rule: Rule,
     missing: tuple[float, ...],
 ) -> Curve:
+    """Pair the cells of a curve with its reference, which itself becomes budget 1 where no such cell was run."""
     naive = is_naive(key.stream)
     cells = dict(sorted(loaded.items()))
     implied = 1.0 not in cells
@@ -362,7 +368,7 @@ def _curve(
         cells[1.0] = raw.cell
     columns = [_column(cell, raw, None if naive else silence, rule) for cell in cells.values()]
     probability = [column.probability for column in columns if column.probability is not None]
-    every = _kept_chunks(raw.cell)
+    raw_chunks = _kept_chunks(raw.cell)
     return Curve(
         key=key,
         reference=raw.name,
@@ -379,12 +385,12 @@ def _curve(
         silent=np.array([column.silent for column in columns]),
         probability=np.stack(probability, axis=1) if len(probability) == len(columns) else None,
         kept_chunks=tuple(_kept_chunks(cell) for cell in cells.values()),
-        chunks=None if every is None else every.value_lengths().fill_null(0).to_numpy().astype(np.int64),
+        chunks=None if raw_chunks is None else raw_chunks.value_lengths().fill_null(0).to_numpy().astype(np.int64),
     )
 
 
 class _JoinedColumn(NamedTuple):
-    """What a cell says beside its raw reference; shares are NaN where they are not known."""
+    """One cell paired with its raw reference; shares are NaN where they are not known."""
 
     difference: FloatArray  # (n,)
     loss: float
@@ -396,7 +402,7 @@ class _JoinedColumn(NamedTuple):
 
 
 def _column(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule) -> _JoinedColumn:
-    """A row without an answer on either side is harm: raw taken as right, compressed as wrong."""
+    """Pair one cell; a row without an answer on either side is harm: raw taken as right, compressed as wrong."""
     both = cell.ok & raw.cell.ok
     loss = raw.loss if cell is raw.cell else np.where(both, _loss(cell, rule, failed=1.0), 1.0)
     difference = np.zeros_like(loss) if cell is raw.cell else np.where(both, loss - raw.loss, 1.0)
@@ -421,7 +427,7 @@ def _on_grid(difference: FloatArray) -> FloatArray:
 
 
 def _check_same_samples(cell: store.Cell, raw: store.Cell, *, naive: bool) -> None:
-    """The same ids, and the same source, family and right answer per id."""
+    """Refuse a cell whose ids, or their sources, families or right answers, are not those of its reference."""
     if cell is raw:
         return
     if not cell.sample_id.equals(raw.sample_id):
@@ -442,63 +448,72 @@ def _check_same_samples(cell: store.Cell, raw: store.Cell, *, naive: bool) -> No
             )
 
 
-def _refuse_unpaired(key: CellKey, ours: pa.Array, theirs: pa.Array, other: str) -> None:
+def _refuse_unpaired(key: CellKey, ours: pa.Array, theirs: pa.Array, reference: str) -> None:
+    """Raise InputError that names the ids which only one of two cells has."""
     extra = ours.filter(pc.invert(pc.is_in(ours, theirs))).to_pylist()
     lacking = theirs.filter(pc.invert(pc.is_in(theirs, ours))).to_pylist()
-    found = [
+    complaints = [
         f"{len(ids)} unpaired ids {what} (sample_id {first_few(ids)})"
-        for ids, what in ((lacking, f"of {other} are missing here"), (extra, f"are not in {other}"))
+        for ids, what in ((lacking, f"of {reference} are missing here"), (extra, f"are not in {reference}"))
         if ids
     ]
-    raise InputError(key, " and ".join(found), "evaluate both on the same samples")
+    raise InputError(key, " and ".join(complaints), "evaluate both on the same samples")
 
 
 def _fingerprint(rows: Rows) -> str:
+    """A hash that is equal for equal rows, whose curves then stand together."""
     names = "\x1f".join([rows.corpus, *rows.sample_id.to_pylist(), *rows.query_family])
     return hashlib.sha256(names.encode() + rows.source.tobytes()).hexdigest()
 
 
-# What else a cell tells -------------------------------------------------------------------------------------
+# What else a cell holds -------------------------------------------------------------------------------------
 
 
 def _mean_known(values: FloatArray) -> float:
+    """Mean of the values that are not NaN; NaN where all are."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _consistency(cell: store.Cell, other: store.Cell) -> float:
-    """Share of rows with the other's answer; no answer counts as an answer of its own, a failed row as another one."""
-    if cell.predicted_label.null_count == len(cell) or other.predicted_label.null_count == len(other):
+def _consistency(cell: store.Cell, reference: store.Cell) -> float:
+    """Share of rows with the reference's answer, NaN where a cell has no answers.
+
+    No parsed answer on both sides is the same answer; a failed row has another one.
+    """
+    if cell.predicted_label.null_count == len(cell) or reference.predicted_label.null_count == len(reference):
         return float("nan")
-    return 1.0 if cell is other else float(_same_answers(cell, other).mean())
+    return 1.0 if cell is reference else float(_same_answers(cell, reference).mean())
 
 
-def _same_answers(cell: store.Cell, other: store.Cell) -> BoolArray:
-    ours, theirs = cell.predicted_label, other.predicted_label
+def _same_answers(cell: store.Cell, reference: store.Cell) -> BoolArray:
+    """(n,) whether both cells have the same answer, or neither could be parsed; False where one failed."""
+    ours, theirs = cell.predicted_label, reference.predicted_label
     both_none = pc.and_(pc.is_null(ours), pc.is_null(theirs))
     same = np.asarray(pc.fill_null(pc.equal(ours, theirs), False)) | np.asarray(both_none)
-    return np.asarray(same & cell.ok & other.ok)
+    return np.asarray(same & cell.ok & reference.ok)
 
 
 def _copies(cell: store.Cell, raw: store.Cell) -> float:
-    """Share of rows that keep just what raw audio is."""
+    """Share of rows that keep all of raw audio, by the hashes of what was kept; NaN where these are not known."""
     if cell.kept_hash.null_count == len(cell) or raw.kept_hash.null_count == len(raw):
         return float("nan")
     return float(np.asarray(pc.fill_null(pc.equal(cell.kept_hash, raw.kept_hash), False)).mean())
 
 
 def _kept(cell: store.Cell) -> str | None:
+    """One hash of everything that the rows of a cell keep, None where it is not known."""
     if cell.kept_hash.null_count:
         return None
     return hashlib.sha256("\x1f".join(cell.kept_hash.to_pylist()).encode()).hexdigest()
 
 
 def _kept_chunks(cell: store.Cell) -> pa.Array | None:
+    """Lists of kept chunks per row, None where the cell has none."""
     return None if cell.kept_chunks.null_count == len(cell) else cell.kept_chunks
 
 
 def _errors(cell: store.Cell, rule: Rule) -> list[CellErrors]:
-    """The rows of a cell without an answer; refuses a cell in which more of those asked failed than was declared."""
+    """The rows of a cell without an answer, if any; refuses a cell whose rate of failures is above the declared one."""
     mask = pa.array(~cell.ok)
     ids, status = cell.sample_id.filter(mask).to_pylist(), cell.status.filter(mask).to_pylist()
     if not ids:
@@ -509,17 +524,17 @@ def _errors(cell: store.Cell, rule: Rule) -> list[CellErrors]:
             f"{len(ids)} rows without an answer have no nll",
             "run them again, or use --loss zero-one",
         )
-    not_asked, too_short = (sum(of.startswith(mark) for of in status) for mark in (NOT_ASKED, TOO_SHORT))
+    n_not_asked, n_too_short = (sum(words.startswith(mark) for words in status) for mark in (NOT_ASKED, TOO_SHORT))
     failed = [f"{i}: {s}" for i, s in zip(ids, status, strict=True) if not s.startswith((NOT_ASKED, TOO_SHORT))]
-    asked = len(cell) - not_asked
-    if len(failed) > rule.max_error_rate * asked + 1e-9:
-        share = math.ceil(1e4 * len(failed) / asked) / 1e4  # rounded up, so that declaring it is enough
+    n_asked = len(cell) - n_not_asked
+    if len(failed) > rule.max_error_rate * n_asked + 1e-9:
+        share = math.ceil(1e4 * len(failed) / n_asked) / 1e4  # rounded up, so that declaring it is enough
         raise UncertifiableError(
             cell.files[0].path,
-            f"{len(failed)} of {asked} rows that were asked have a status other than '{OK}' ({first_few(failed)})",
+            f"{len(failed)} of {n_asked} rows that were asked have a status other than '{OK}' ({first_few(failed)})",
             f"run them again, or declare --max-error-rate {share:g} and count them as harm"
             if share < 1
             else "run it again",
         )
     first = tuple(f"{i}: {s}" for i, s in zip(ids[:3], status[:3], strict=True))
-    return [CellErrors(cell.key, len(cell), len(failed), not_asked, too_short, first)]
+    return [CellErrors(cell.key, len(cell), len(failed), n_not_asked, n_too_short, first)]

@@ -1,6 +1,6 @@
 """Recomputes a certificate from its run folder and finds the first difference, if any.
 
-Knows how to read a certificate; `certificate` knows how to make one.
+Knows how to read a certificate; `certify` knows how to make one.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ def verify(path: Path, run: Path | None = None, progress: Progress = quiet) -> s
 
 
 def read(path: Path) -> Certificate:
-    """Parse a certificate file; refuses anything else."""
+    """A certificate from its file; raises InputError for anything else, and where main fields are missing."""
     try:
         certificate = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -65,6 +65,7 @@ def read(path: Path) -> Certificate:
 
 
 def _rule(stated: Certificate, path: Path) -> Rule:
+    """The rule that a certificate states; raises InputError where it cannot be read."""
     known = {field.name for field in fields(Rule)}
     declared = {name: value for name, value in stated["rule"].items() if name != "gamma"}  # follows from alpha
     unknown = sorted(declared.keys() - known)
@@ -80,7 +81,7 @@ def _rule(stated: Certificate, path: Path) -> Rule:
 
 
 def _followed(stated: Certificate, path: Path, run: Path) -> tuple[Follows | None, str | None]:
-    """The certificate that this one follows, or how it is not what it was."""
+    """What the certificate says of the one that it follows, or a sentence where that one is gone."""
     entry = stated.get("follows")
     if entry is None:
         return None, None
@@ -94,6 +95,7 @@ def _followed(stated: Certificate, path: Path, run: Path) -> tuple[Follows | Non
 
 
 def _changed_input(stated: Certificate, run: Path) -> str | None:
+    """The first input that is gone or has another hash, in a sentence."""
     for entry in stated["inputs"]:
         file = run / entry["path"]
         if not file.is_file():
@@ -110,25 +112,26 @@ def _changed_input(stated: Certificate, run: Path) -> str | None:
 
 
 def _compared(certificate: Certificate) -> Certificate:
+    """The part of a certificate that has to be the same wherever and by whatever version it is recomputed."""
     compared = {name: value for name, value in certificate.items() if name not in _NOT_COMPARED}
     if isinstance(compared.get("follows"), dict):  # wherever it lies; its hash is compared
         compared["follows"] = {name: value for name, value in compared["follows"].items() if name != "certificate"}
     return compared
 
 
-def _differences(stated: Any, found: Any, where: str) -> Iterator[str]:
+def _differences(stated: Any, recomputed: Any, where: str) -> Iterator[str]:
     """Every place where two JSON values differ, in reading order."""
-    if isinstance(stated, dict) and isinstance(found, dict):
-        for name in dict.fromkeys([*found, *stated]):
+    if isinstance(stated, dict) and isinstance(recomputed, dict):
+        for name in dict.fromkeys([*recomputed, *stated]):
             place = f"{where}.{name}" if where else name
-            if name not in stated or name not in found:
-                yield f"{place}: only in {'the files' if name in found else 'the certificate'}"
+            if name not in stated or name not in recomputed:
+                yield f"{place}: only in {'the files' if name in recomputed else 'the certificate'}"
             else:
-                yield from _differences(stated[name], found[name], place)
-    elif isinstance(stated, list) and isinstance(found, list):
-        if len(stated) != len(found):
-            yield f"{where}: the certificate has {len(stated)} entries, the files give {len(found)}"
-        for i, (one, other) in enumerate(zip(stated, found, strict=False)):
-            yield from _differences(one, other, f"{where}[{i}]")
-    elif stated != found or type(stated) is not type(found):
-        yield f"{where}: the certificate says {stated!r}, the files give {found!r}"
+                yield from _differences(stated[name], recomputed[name], place)
+    elif isinstance(stated, list) and isinstance(recomputed, list):
+        if len(stated) != len(recomputed):
+            yield f"{where}: the certificate has {len(stated)} entries, the files give {len(recomputed)}"
+        for i, (stated_item, recomputed_item) in enumerate(zip(stated, recomputed, strict=False)):
+            yield from _differences(stated_item, recomputed_item, f"{where}[{i}]")
+    elif stated != recomputed or type(stated) is not type(recomputed):
+        yield f"{where}: the certificate says {stated!r}, the files give {recomputed!r}"

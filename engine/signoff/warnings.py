@@ -26,20 +26,20 @@ Hearings = Mapping[tuple[str, str], Mapping[str, Sequence[FamilyHearing]]]  # by
 def warnings(
     results: Results, paired: Paired, hearing: Hearings, imported: ImportRecord | None, rule: Rule, claim: Claim
 ) -> list[str]:
-    """General first, then what these outcomes call for."""
+    """All sentences: those on the rule first, then those that these outcomes call for."""
     shared = any(rows.n_sources < len(rows.source) for rows, _ in paired.groups)
-    found = _of_the_papers_rule(results, shared) if rule.name == "paper" else []
-    found += _of_listening(hearing, paired, rule)
-    found += _of_copies(results)
-    found += [suspect.words for suspect in paired.suspects]
-    found += [
+    sentences = _of_the_papers_rule(results, shared) if rule.name == "paper" else []
+    sentences += _of_listening(hearing, paired, rule)
+    sentences += _of_copies(results)
+    sentences += [suspect.words for suspect in paired.suspects]
+    sentences += [
         f"From the import, of {doubt.cell}: {doubt.text}"
         for doubt in (imported.doubts if imported else ())
         if not (doubt.by_source and rule.source is not None)
     ]
-    arms = len({(entry["answerer"], entry["corpus"], entry["method"], entry["seed"]) for entry in results})
-    if arms > 1 and rule.name == "certified":
-        found.append(
+    n_arms = len({(entry["answerer"], entry["corpus"], entry["method"], entry["seed"]) for entry in results})
+    if n_arms > 1 and rule.name == "certified":
+        sentences.append(
             f"Verdicts of single methods and partitions hold at {rule.look_alpha:g} each, uncorrected for there being "
             f"several. The claim is the one guarantee over {_count(claim['k'], 'candidate')}: its tests have "
             f"{claim['level'] or claim['routing_level']:.2g} each."
@@ -50,52 +50,54 @@ def warnings(
         for key in incomplete(curves)
     )
     if unfinished:
-        found.append(
+        sentences.append(
             f"{len(unfinished)} permuted or naive curves lack budgets that their anchor has ({unfinished[0]}): the "
             "audits of the question leave them out. Finish the sweep."
         )
-    found += _unpaired([curve.key for _, curves in paired.groups for curve in curves])
+    sentences += _unpaired([curve.key for _, curves in paired.groups for curve in curves])
     recording = {
         family["family"] for entry in results for family in entry["families"] if family.get("estimand") == "recordings"
     }
     if recording:
-        found.append(
+        sentences.append(
             f"Rows share recordings in {_some(recording)}: what is tested there is the mean over recordings, each "
             "counting alike, not the mean over rows; both are shown."
         )
     if shared and rule.clustering == "ignore":
-        found.append("Rows share recordings and this was ignored (clustering = ignore): p and bounds are too good.")
+        sentences.append("Rows share recordings and this was ignored (clustering = ignore): p and bounds are too good.")
     if any(len(entry["budgets"][0]["families"]) == 1 for entry in results):
-        found.append("A partition has one family: its check repeats that of the average and can hide no damage.")
+        sentences.append("A partition has one family: its check repeats that of the average and can hide no damage.")
     if any(len(entry["budgets"][0]["families"]) >= _MANY_FAMILIES for entry in results):
-        found.append(
+        sentences.append(
             "With many families the interval of the interpolated worst-family frontier is biased upwards and covers "
             "the truth rarely: read it as a description, and the frontier of the average first."
         )
     hopeless = sorted({f"{entry['answerer']}/{entry['corpus']}" for entry in results if entry["raw_loss"] == 1})
     if hopeless and rule.loss == "zero-one":
-        found.append(
+        sentences.append(
             f"Not one raw answer is right for {', '.join(hopeless)}: nothing can get worse. Check the outcomes."
         )
     if any(entry["sources"] < family_minimum(rule) <= entry["n"] for entry in results):
-        found.append(f"There are fewer than {family_minimum(rule)} recordings: resampling them shows almost nothing.")
+        sentences.append(
+            f"There are fewer than {family_minimum(rule)} recordings: resampling them shows almost nothing."
+        )
     fallback = sorted(
         {f"{entry['answerer']}/{entry['corpus']}" for entry in results if entry["reference"] == SELF_FULL}
     )
     if fallback:
-        found.append(
+        sentences.append(
             f"No uncompressed cell for {', '.join(fallback)}: each method's own budget 1.0 stands in ({SELF_FULL})."
         )
-    return found + _of_failures(paired)
+    return sentences + _of_failures(paired)
 
 
 def _of_listening(hearing: Hearings, paired: Paired, rule: Rule) -> list[str]:
-    """Families whose answers may need no audio, and answerers that were never asked about silence."""
-    found = []
+    """Sentences on families whose answers may need no audio, and on answerers that were never asked about silence."""
+    sentences = []
     for (answerer, corpus), by_partition in hearing.items():
         where = f"{answerer} on {corpus}"
         if paired.controls[answerer, corpus].silence is None:
-            found.append(f"No silence control for {where}: nothing shows that its answers need the audio.")
+            sentences.append(f"No silence control for {where}: nothing shows that its answers need the audio.")
         for partition, families in by_partition.items():
             for verdict in (*DEAF, "not shown"):
                 named = [family for family in families if family.hearing == verdict]
@@ -103,12 +105,12 @@ def _of_listening(hearing: Hearings, paired: Paired, rule: Rule) -> list[str]:
                     allowed = all(family.family in rule.allow_vacuous for family in named)
                     more = f" and {len(named) - 1} more families" if len(named) > 1 else ""
                     declared = " This was declared (allow_vacuous)." if allowed else ""
-                    found.append(f"{where} ({partition}): {named[0].words}{more}.{declared}")
-    return found
+                    sentences.append(f"{where} ({partition}): {named[0].words}{more}.{declared}")
+    return sentences
 
 
 def _of_copies(results: Results) -> list[str]:
-    """Compressed cells that are raw audio, or as good as silence."""
+    """Sentences on compressed cells that are raw audio, or get the answers of silence."""
     copies: dict[str, list[str]] = {}
     deaf: dict[str, list[str]] = {}
     for entry in results:
@@ -133,8 +135,8 @@ def _of_copies(results: Results) -> list[str]:
 
 
 def _of_failures(paired: Paired) -> list[str]:
-    """Rows without an answer, which count as harm."""
-    found = []
+    """Sentences on rows without an answer, which count as harm."""
+    sentences = []
     for name, what in (
         ("errors", "failed rows"),
         ("not_asked", "rows that were not asked, because raw audio had failed,"),
@@ -142,18 +144,18 @@ def _of_failures(paired: Paired) -> list[str]:
     ):
         counts = [getattr(errors, name) for errors in paired.errors if getattr(errors, name)]
         if counts:
-            found.append(
+            sentences.append(
                 f"{sum(counts)} {what} in {len(counts)} cells count as harm: right on raw audio, wrong compressed."
             )
-    return found
+    return sentences
 
 
 def _unpaired(keys: Sequence[CurveKey]) -> list[str]:
-    """Curves whose partner is not in the run, so that nothing is said of them."""
-    found = []
+    """Sentences on curves whose anchor or agnostic partner is not in the run: no audit and no gain takes them."""
+    sentences = []
     alone = [key for key in keys if key.stream != ANCHOR and key._replace(stream=ANCHOR) not in keys]
     if alone:
-        found.append(f"{len(alone)} permuted or naive curves have no anchor ({_key(alone[0])}): they are left out.")
+        sentences.append(f"{len(alone)} permuted or naive curves have no anchor ({_key(alone[0])}): they are left out.")
     methods = {(key.answerer, key.corpus, key.method) for key in keys if key.stream == ANCHOR}
     for key in keys:
         partner = agnostic_partner(key.method)
@@ -161,8 +163,8 @@ def _unpaired(keys: Sequence[CurveKey]) -> list[str]:
             continue
         seeds = {k.seed for k in keys if k == key._replace(method=partner, seed=k.seed)}
         if (key.answerer, key.corpus, partner) in methods and key.seed not in seeds and len(seeds) > 1:
-            found.append(f"{_key(key)} has no {partner} with its seed: no gain is computed.")
-    return found
+            sentences.append(f"{_key(key)} has no {partner} with its seed: no gain is computed.")
+    return sentences
 
 
 def _key(key: CurveKey) -> str:
@@ -170,11 +172,12 @@ def _key(key: CurveKey) -> str:
 
 
 def _of_the_papers_rule(results: Results, shared: bool) -> list[str]:
-    found = [
+    """Sentences on what the paper's rule does not guarantee; `shared`: rows share recordings."""
+    sentences = [
         "The paper's rule looks for the smallest passing budget among several and has no guarantee over that search: "
         "its rate of false approvals can exceed alpha."
     ]
-    still = {
+    unmoved = {
         f["family"]
         for entry in results
         for budget in entry["budgets"]
@@ -182,26 +185,29 @@ def _of_the_papers_rule(results: Results, shared: bool) -> list[str]:
         for f in budget["families"]
         if f["plus"] + f["minus"] == 0
     }
-    if still:
-        found.append(
-            f"No answer changed in {len(still)} families at a budget it approves ({_some(still)}): their bootstrap "
+    if unmoved:
+        sentences.append(
+            f"No answer changed in {len(unmoved)} families at a budget it approves ({_some(unmoved)}): their bootstrap "
             "interval is a point, however few rows they have."
         )
-    tied = max((_tied_families(budget) for entry in results for budget in entry["budgets"]), default=0)
-    if tied >= _TIED_FAMILIES:
-        found.append(f"Up to {tied} families are nearly tied for the worst: their maximum is biased upwards.")
+    n_tied = max((_tied_families(budget) for entry in results for budget in entry["budgets"]), default=0)
+    if n_tied >= _TIED_FAMILIES:
+        sentences.append(f"Up to {n_tied} families are nearly tied for the worst: their maximum is biased upwards.")
     if shared:
-        found.append("Rows share recordings: the resampling of recordings is approximate when there are few of them.")
-    return found
+        sentences.append(
+            "Rows share recordings: the resampling of recordings is approximate when there are few of them."
+        )
+    return sentences
 
 
 def _tied_families(budget: dict[str, Any]) -> int:
-    """Families that could be the worst: their interval reaches the largest estimate."""
+    """How many families could be the worst: their interval reaches the largest estimate."""
     largest = budget["excess_family"]["estimate"]
     return sum(f["upper"] >= largest > 0 for f in budget["families"])
 
 
 def _some(names: set[str]) -> str:
+    """The first three names, quoted."""
     listed = sorted(names)
     return ", ".join(f"'{name}'" for name in listed[:3]) + (", ..." if len(listed) > 3 else "")
 

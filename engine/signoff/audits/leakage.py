@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from earmark.engine.compressors.card import Card, fingerprints
 from earmark.engine.design.keys import CellKey
 from earmark.engine.errors import EarmarkError, InputError
 from earmark.engine.outcomes import run_cards, store
@@ -100,7 +101,7 @@ def guard(run: Path, in_domain: Collection[str] = ()) -> Guarded:
     return Guarded(entries, tuple(run_card.file for run_card in cards), tuple(sorted(unknown)))
 
 
-def _overlaps(card: run_cards.Card, heard: dict[str, dict[str, set[str]]]) -> Iterable[Overlap]:
+def _overlaps(card: Card, heard: dict[str, dict[str, set[str]]]) -> Iterable[Overlap]:
     """The sources per corpus that trained a selector: by name under this corpus, or by a recording, under any."""
     recordings = {mark for entry in card["trained_on"] for mark in entry["recordings"]}
     for corpus, sources in heard.items():
@@ -121,9 +122,9 @@ def _sources(run: Path, cells: dict[CellKey, tuple[Path, ...]], corpus: str) -> 
         cell = store.read_cell(run, key, cells[key])
         whole = key.budget == 1
         for source, recording in zip(cell.source_id.to_pylist(), cell.kept_hash.to_pylist(), strict=True):
-            marks = marks_of.setdefault(run_cards.fingerprints([source])[0], set())
+            marks = marks_of.setdefault(fingerprints([source])[0], set())
             if whole and recording is not None:
-                marks |= set(run_cards.fingerprints([recording]))
+                marks |= set(fingerprints([recording]))
     return marks_of
 
 
