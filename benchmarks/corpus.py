@@ -24,8 +24,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES, chunk_count
 from earmark.engine.corpus.audio import FileAudio
+from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count
 from earmark.engine.corpus.example import SAMPLE_RATE, Example
 from earmark.engine.corpus.stream import header_seconds, hear, stream
 from earmark.engine.corpus.synthetic.splits import Split

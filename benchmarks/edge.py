@@ -24,11 +24,11 @@ import numpy as np
 import torch
 
 from earmark.engine.compressors.chunks import features as f
-from earmark.engine.compressors.chunks.budget import kept_chunks
+from earmark.engine.compressors.chunks.cutting import kept_chunks, top_chunks
 from earmark.engine.compressors.chunks.graph_selector import FEATURES_GRAPH, WAVEFORM_GRAPH, OnnxSelector
-from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES, top_chunks
 from earmark.engine.compressors.chunks.learned import ChunkScorer, LearnedSelector, score
 from earmark.engine.compressors.chunks.selector import LEARNED_TIE, SelectorInput
+from earmark.engine.corpus.clip import CHUNK_SAMPLES
 from earmark.engine.making.export import graphs
 
 CLIPS, SECONDS = 64, 10

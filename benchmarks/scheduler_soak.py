@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 import fakes
 import numpy as np
@@ -28,7 +28,7 @@ from earmark.engine.answerers import journal
 from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.answerers.shared.answer_all import answer_all
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
-from earmark.engine.compressors.chunks.keep import audio_hash
+from earmark.engine.compressors.chunks.cutting import audio_hash
 from earmark.engine.design.keys import OK
 
 OPTIONS = AnswerOptions(batch_tokens=2048, window_clips=8, ahead=4)

@@ -57,10 +57,10 @@ def score(
     Example:
       earmark score clips/*.wav --selector edge/waveform.onnx --budget 0.4 --out kept
     """
-    from earmark.engine.compressors.chunks.keep import clip
     from earmark.engine.compressors.chunks.selector import SelectorInput
     from earmark.engine.compressors.loading import load
     from earmark.engine.corpus import decode
+    from earmark.engine.corpus.clip import clip
     from earmark.engine.corpus.example import AudioError
     from earmark.engine.errors import InputError
 
@@ -97,8 +97,7 @@ def _said(
     path: Path, one: "SelectorInput", scores: "Scores", selector: "Selector", budget: float | None, out: Path | None
 ) -> dict[str, Any]:
     """What there is to say about a recording; also writes what is kept of it."""
-    from earmark.engine.compressors.chunks.budget import kept_chunks
-    from earmark.engine.compressors.chunks.keep import keep_chunks
+    from earmark.engine.compressors.chunks.cutting import keep_chunks, kept_chunks
 
     said: dict[str, Any] = {"audio": str(path), "chunks": len(scores), "scores": scores.tolist()}
     if budget is not None:

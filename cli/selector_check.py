@@ -96,14 +96,13 @@ def check(
     """
     from dataclasses import replace
 
-    from earmark.engine.answerers.shared.answer_all import stopping_on_signals
     from earmark.engine.answerers.shared.scheduler import AnswerOptions
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.design.rule import Rule
     from earmark.engine.making.release import check as engine
-    from earmark.engine.making.release.comparison import StoppedError
     from earmark.engine.making.release.device import thread_counts
     from earmark.engine.making.release.release_gate import AnswererInCheck, CheckMeans, Gate
+    from earmark.engine.progress import StoppedError, stopping_on_signals
 
     if reached["variant"] and answerer is None:
         raise click.UsageError("--variant is judged by its answers: give --answerer")
@@ -119,7 +118,7 @@ def check(
     corpus = open_corpus(place, kind, allow_outside=allow_outside)
     asked = None
     if answerer is not None:
-        from earmark.engine.answerers.answerer import load
+        from earmark.engine.answerers.loading import load
 
         options = AnswerOptions() if batch_tokens is None else replace(AnswerOptions(), batch_tokens=batch_tokens)
         asked = AnswererInCheck(load(answerer, device, dtype), options)

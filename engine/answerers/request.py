@@ -6,7 +6,7 @@ Knows no torch, no plan and no files: a recording is opened by its own `Audio`, 
 from dataclasses import dataclass
 
 from earmark.engine.answerers import prompt
-from earmark.engine.compressors.chunks.keep import Kept
+from earmark.engine.compressors.chunks.cutting import Kept
 from earmark.engine.corpus.example import Audio
 from earmark.engine.design.keys import OK
 

@@ -17,8 +17,8 @@ from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
 from earmark.engine.arrays import Waveform
-from earmark.engine.compressors.chunks.keep import clip
 from earmark.engine.corpus.audio import ParquetAudio, TarAudio
+from earmark.engine.corpus.clip import clip
 from earmark.engine.corpus.example import SAMPLE_RATE, Audio, AudioError, Example
 from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError
@@ -51,7 +51,7 @@ def stream(examples: Iterable[Example], *, workers: int | None = None, cache_mib
             waiting.append(list(group))
             yield audio
 
-    for audio, status in _outcomes(audios(), hear, _workers(workers), _Cache(cache_mib << 20)):
+    for audio, status in _outcomes(audios(), hear, _worker_count(workers), _Cache(cache_mib << 20)):
         for example in waiting.popleft():
             yield Clip(example, audio, status)
 
@@ -60,7 +60,7 @@ def durations(
     audios: Iterable[Audio], *, decode: bool = False, workers: int | None = None
 ) -> Iterator[tuple[float | None, str]]:
     """How many seconds each recording lasts (None where its status is not OK), by its header or by decoding it."""
-    return _outcomes(iter(audios), heard_seconds if decode else header_seconds, _workers(workers), _Cache(0))
+    return _outcomes(iter(audios), heard_seconds if decode else header_seconds, _worker_count(workers), _Cache(0))
 
 
 def hear(audio: Audio) -> Outcome:
@@ -71,11 +71,11 @@ def hear(audio: Audio) -> Outcome:
 def heard_seconds(audio: Audio) -> Outcome:
     """How long a recording is, if it can be decoded as far as anybody hears it."""
 
-    def both() -> float:
-        heard = len(audio.waveform()) / SAMPLE_RATE
-        return max(heard, _by_header(audio, heard))
+    def longest() -> float:
+        decoded_s = len(audio.waveform()) / SAMPLE_RATE
+        return max(decoded_s, _by_header(audio, decoded_s))
 
-    return _outcome(both)
+    return _outcome(longest)
 
 
 def header_seconds(audio: Audio) -> Outcome:
@@ -139,10 +139,10 @@ def _in_order(
         more = True
         while more or jobs:
             while more and len(jobs) < _JOBS_PER_WORKER * workers and _raw_bytes(jobs) < _MOST_RAW_BYTES:
-                coming = next(audios, None)
-                more = coming is not None
-                if coming is not None:
-                    jobs.append(pool.submit(coming, cache.get(coming)))
+                audio = next(audios, None)
+                more = audio is not None
+                if audio is not None:
+                    jobs.append(pool.submit(audio, cache.get(audio)))
             if jobs:
                 outcome = pool.finish(jobs)
                 cache.put(jobs.popleft().audio, outcome)
@@ -199,7 +199,7 @@ class _Pool:
         """A worker died, and with it everything that was under way: find out which recording it was."""
         self._reopen(1)
         for job in jobs:
-            if job.outcome is None and not _kept(job):
+            if job.outcome is None and not _is_done(job):
                 try:
                     job.outcome = self._executor.submit(self._work, _source(job)).result()
                 except BrokenProcessPool:
@@ -228,7 +228,7 @@ class _Pool:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _kept(job: _Job) -> bool:
+def _is_done(job: _Job) -> bool:
     """Whether a job was done before its worker's pool broke."""
     if job.future is not None and job.future.done() and not job.future.cancelled() and job.future.exception() is None:
         job.outcome = job.future.result()
@@ -239,8 +239,8 @@ def _source(job: _Job) -> Audio:
     return job.audio.fetched() if isinstance(job.audio, TarAudio | ParquetAudio) else job.audio
 
 
-def _workers(asked: int | None) -> int:
-    return min(4, os.cpu_count() or 1) if asked is None else asked
+def _worker_count(workers: int | None) -> int:
+    return min(4, os.cpu_count() or 1) if workers is None else workers
 
 
 def _start() -> None:

@@ -8,10 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from earmark.engine.compressors.card import CARD
 from earmark.engine.compressors.chunks.features import FEATURES, WIDTH
 from earmark.engine.compressors.chunks.graph_selector import FEATURES_GRAPH, WAVEFORM_GRAPH
-from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES
-from earmark.engine.compressors.chunks.learned import CARD, TOKENIZER, LearnedSelector
+from earmark.engine.compressors.chunks.learned import TOKENIZER, LearnedSelector
+from earmark.engine.corpus.clip import CHUNK_SAMPLES
 from earmark.engine.files import make_folder, write_file
 from earmark.engine.making import graph
 

@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from earmark.engine.compressors.chunks import features as f
-from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES
+from earmark.engine.corpus.clip import CHUNK_SAMPLES
 
 OPSET, IR = 18, 9  # what LayerNormalization and the axes of reductions need: any runtime since early 2023
 _MEL_BLOCKS = 6  # dense pieces of the filter bank, which is a band along its diagonal: 15% of the products

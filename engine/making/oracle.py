@@ -22,7 +22,8 @@ from earmark.engine.answerers.request import Answer, Excerpt, Progress, Request
 from earmark.engine.answerers.shared.answer_all import answer_all, identity
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.arrays import FloatArray, IntArray
-from earmark.engine.compressors.chunks.keep import audio_hash, chunk_count, keep_chunks
+from earmark.engine.compressors.chunks.cutting import audio_hash, keep_chunks
+from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.stream import Clip, stream

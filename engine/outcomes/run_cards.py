@@ -6,19 +6,16 @@ RUN/selectors/METHOD/seed=S.json is a copy of a selector's card.json. Knows no s
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from earmark.engine.compressors.card import SCHEMA, Card, names_sources
 from earmark.engine.errors import InputError
 from earmark.engine.files import write_file
 from earmark.engine.outcomes.store import InputFile
 
 FOLDER = "selectors"
-SCHEMA = "earmark.selector/1"
-
-Card = dict[str, Any]
 
 
 class RunCard(NamedTuple):
@@ -28,11 +25,6 @@ class RunCard(NamedTuple):
     seed: int
     card: Card
     file: InputFile
-
-
-def fingerprints(names: Iterable[str]) -> list[str]:
-    """BLAKE2b-64 of each name, sorted, each once: enough to recognise a source, too little to tell what it is."""
-    return sorted({hashlib.blake2b(name.encode(), digest_size=8).hexdigest() for name in names})
 
 
 def write_card(run: Path, method: str, seed: int, card: Card) -> Path:
@@ -52,20 +44,10 @@ def read_cards(run: Path) -> list[RunCard]:
             card = json.loads(data)
         except (OSError, ValueError):
             data, card = b"", None
-        if seed is None or not isinstance(card, dict) or card.get("schema") != SCHEMA or not _names_sources(card):
+        if seed is None or not isinstance(card, dict) or card.get("schema") != SCHEMA or not names_sources(card):
             raise InputError(
                 path, f"is no card of {SCHEMA} that names its training sources", "copy it from the selector again"
             )
         file = InputFile(path.relative_to(run).as_posix(), hashlib.sha256(data).hexdigest(), rows=1)
         found.append(RunCard(unquote(path.parent.name), int(seed[1]), card, file))
     return sorted(found, key=lambda one: (one.method, one.seed))
-
-
-def _names_sources(card: Card) -> bool:
-    trained_on = card.get("trained_on")
-    return isinstance(trained_on, list) and all(
-        isinstance(entry, dict)
-        and isinstance(entry.get("corpus"), str)
-        and all(isinstance(entry.get(key), list) for key in ("sources", "recordings"))
-        for entry in trained_on
-    )

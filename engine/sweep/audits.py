@@ -21,8 +21,9 @@ from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.answerers.shared.answer_all import flip_rate
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.arrays import Waveform
-from earmark.engine.compressors.chunks.keep import chunk_count, keep_chunks
+from earmark.engine.compressors.chunks.cutting import keep_chunks
 from earmark.engine.compressors.chunks.selector import SelectorInput
+from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.example import Audio, Example
 from earmark.engine.corpus.stream import hear
 from earmark.engine.sweep.blocks import in_order

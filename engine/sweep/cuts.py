@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from earmark.engine.answerers.request import Excerpt
 from earmark.engine.arrays import IntArray, Scores, Waveform
-from earmark.engine.compressors.chunks.budget import kept_chunks
-from earmark.engine.compressors.chunks.keep import chunk_count, keep_chunks
+from earmark.engine.compressors.chunks.cutting import keep_chunks, kept_chunks
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
 from earmark.engine.corpus import stream
+from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.example import Audio
 from earmark.engine.design.keys import NOT_ASKED, OK, SILENCE, UNCOMPRESSED
 from earmark.engine.design.steps import Arm, Step

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from earmark.engine.compressors import loading
+from earmark.engine.compressors.card import CARD
 from earmark.engine.design.sections import HEURISTICS
 from earmark.engine.design.spec import Spec
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.run_cards import write_card
-
-CARD = "card.json"
 
 
 def write(spec: Spec, run: Path) -> None:

@@ -11,7 +11,7 @@ from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.answerers.shared.answer_all import answer_all
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.answerers.tiny import FOLDERS
-from earmark.engine.compressors.chunks.keep import keep_chunks
+from earmark.engine.compressors.chunks.cutting import keep_chunks
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.corpus.synthetic.synthetic_corpus import examples
 

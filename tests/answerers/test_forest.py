@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.answerers.shared.forest import Forest, common_stem, make_forest, work_key
-from earmark.engine.compressors.chunks import keep
+from earmark.engine.compressors.chunks.cutting import keep_chunks
+from earmark.engine.corpus.clip import clip
 
 FAKE = fakes.FakeAnswerer()
 
@@ -21,7 +22,7 @@ def forest_of(requests: list[Request], **how: object) -> Forest:
 
 def heard(seed: int, chunks: list[int], seconds: float = 10.0) -> Excerpt:
     audio = fakes.Sound(seed, seconds)
-    return Excerpt.of(audio, keep.keep_chunks(keep.clip(audio.waveform()), np.array(chunks)))
+    return Excerpt.of(audio, keep_chunks(clip(audio.waveform()), np.array(chunks)))
 
 
 def request(name: str, what: Excerpt, question: str = "What?", choices: tuple[str, ...] = ("a", "b")) -> Request:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from transformers import WhisperFeatureExtractor
 
 from earmark.engine.answerers.qwen.mel import Mel
-from earmark.engine.compressors.chunks import keep
+from earmark.engine.compressors.chunks.cutting import keep_chunks
+from earmark.engine.corpus.clip import chunk_count, clip
 
 SHAPES = {
     "whisper": {"feature_size": 128, "hop_length": 160, "n_fft": 400, "chunk_length": 30},
@@ -39,10 +40,10 @@ def test_subsets_equal_the_padded_extractor(name: str, data: st.DataObject) -> N
     window_s = SHAPES[name]["chunk_length"]
     for seed in range(data.draw(st.integers(1, 3))):
         samples = data.draw(st.integers(1, window_s * 16_000) | st.sampled_from([window_s * 16_000, 16_000, 40_000]))
-        whole = keep.clip(fakes.sound(seed, samples / 16_000))
-        chunks = sorted(data.draw(st.sets(st.integers(0, keep.chunk_count(whole) - 1), min_size=1)))
+        whole = clip(fakes.sound(seed, samples / 16_000))
+        chunks = sorted(data.draw(st.sets(st.integers(0, chunk_count(whole) - 1), min_size=1)))
         heard.append((mel.clip(whole), chunks))
-        twins.append(padded(extractor, keep.keep_chunks(whole, np.array(chunks)).audio))
+        twins.append(padded(extractor, keep_chunks(whole, np.array(chunks)).audio))
     frames = min(max(valid for _, valid in twins) + 5, extractor.nb_max_frames)
     got = mel.subsets(heard, frames).numpy()
     for ours, (twin, valid) in zip(got, twins, strict=True):
@@ -57,8 +58,8 @@ def test_silence_and_full_windows(name: str) -> None:
     window = SHAPES[name]["chunk_length"]
     full = fakes.sound(5, float(window))
     for audio in (np.zeros(32_000, np.float32), full, full[:-7], full[:-200], full[:16_000]):
-        whole = keep.clip(audio)
-        got = mel.subsets([(mel.clip(whole), range(keep.chunk_count(whole)))], extractor.nb_max_frames)
+        whole = clip(audio)
+        got = mel.subsets([(mel.clip(whole), range(chunk_count(whole)))], extractor.nb_max_frames)
         np.testing.assert_allclose(got[0], padded(extractor, whole)[0], atol=2e-5)
 
 

@@ -16,7 +16,8 @@ from earmark.engine.answerers.shared.answer_all import answer_all
 from earmark.engine.answerers.shared.batches import Limits, make_batches
 from earmark.engine.answerers.shared.forest import make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler
-from earmark.engine.compressors.chunks import keep
+from earmark.engine.compressors.chunks.cutting import keep_chunks
+from earmark.engine.corpus.clip import chunk_count, clip
 
 QUESTIONS = ("Which sound is heard?", "Which is last?", "How many?", "Is there a very long and winding question here?")
 
@@ -28,11 +29,11 @@ def sweeps(draw: st.DrawFn, longest_s: float = 10.0, clips: int = 4) -> list[Req
     for seed in range(draw(st.integers(1, clips))):
         seconds = draw(st.sampled_from([0.3, 1.0, 1.5, 2.0, 3.7, 6.0, 9.99, longest_s]))
         audio = fakes.Sound(seed % 3, seconds)  # recordings 0 and 3 may be one and the same
-        whole = keep.clip(audio.waveform())
-        total = keep.chunk_count(whole)
+        whole = clip(audio.waveform())
+        total = chunk_count(whole)
         for _ in range(draw(st.integers(1, 4))):
             chunks = draw(st.sets(st.integers(0, total - 1), min_size=1))
-            heard = Excerpt.of(audio, keep.keep_chunks(whole, np.array(sorted(chunks))))
+            heard = Excerpt.of(audio, keep_chunks(whole, np.array(sorted(chunks))))
             for question in draw(st.lists(st.sampled_from(QUESTIONS), min_size=1, max_size=4)):
                 choices = draw(st.sampled_from([("dog", "cat"), tuple("abcd"), tuple("pqrstu")]))
                 answer = draw(st.integers(0, len(choices) - 1))
@@ -157,14 +158,14 @@ def some_requests(clips: int = 3, questions: int = 3, seed: int = 0) -> list[Req
     """A small sweep."""
     chance = random.Random(seed)
     requests = []
-    for clip in range(clips):
-        audio = fakes.Sound(clip, 10.0)
-        whole = keep.clip(audio.waveform())
+    for number in range(clips):
+        audio = fakes.Sound(number, 10.0)
+        whole = clip(audio.waveform())
         for subset in range(4):
             chunks = sorted(chance.sample(range(10), (1, 2, 5, 10)[subset]))
-            heard = Excerpt.of(audio, keep.keep_chunks(whole, np.array(chunks)))
+            heard = Excerpt.of(audio, keep_chunks(whole, np.array(chunks)))
             requests += [
-                Request(f"{clip}/{subset}/{i}", heard, QUESTIONS[i], ("a", "b", "c"), i % 3) for i in range(questions)
+                Request(f"{number}/{subset}/{i}", heard, QUESTIONS[i], ("a", "b", "c"), i % 3) for i in range(questions)
             ]
     return requests
 
@@ -221,8 +222,8 @@ def test_nan_logits_are_a_status() -> None:
 
 def test_a_clip_beyond_the_window_is_refused_unless_split() -> None:
     audio = fakes.Sound(0, 12.0)
-    whole = keep.clip(audio.waveform())
-    heard = Excerpt.of(audio, keep.keep_chunks(whole, np.arange(12)))
+    whole = clip(audio.waveform())
+    heard = Excerpt.of(audio, keep_chunks(whole, np.arange(12)))
     request = Request("long", heard, "What?", ("a", "b"), 0)
     (refused,) = answer_all(fakes.FakeAnswerer(), [request])
     assert refused.status == "too long: 12.0 s of audio, the answerer hears 10 s at once"

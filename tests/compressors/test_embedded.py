@@ -10,10 +10,10 @@ from two_factor import HEURISTICS, accuracy, sweep
 
 from earmark.engine.answerers.loading import load
 from earmark.engine.compressors import loading
+from earmark.engine.compressors.card import fingerprints
 from earmark.engine.compressors.chunks.selector import SelectorInput
 from earmark.engine.corpus.corpus import open_corpus
 from earmark.engine.corpus.synthetic.synthetic_corpus import relevant_slots
-from earmark.engine.outcomes.run_cards import fingerprints
 
 
 @pytest.mark.parametrize("name", loading.EMBEDDED)

@@ -9,9 +9,9 @@ from fakes import sound
 from tokenizers import Tokenizer
 
 from earmark.engine.answerers.tiny import TINY_A
+from earmark.engine.compressors.card import CARD, SCHEMA
 from earmark.engine.compressors.chunks.features import FEATURES, WIDTH, chunk_features
 from earmark.engine.compressors.chunks.learned import (
-    CARD,
     MOST_TOKENS,
     TOKENIZER,
     WEIGHTS,
@@ -25,7 +25,6 @@ from earmark.engine.compressors.chunks.learned import (
 from earmark.engine.compressors.chunks.selector import SelectorInput
 from earmark.engine.errors import InputError
 from earmark.engine.making.training.jobs import query_tokenizer
-from earmark.engine.outcomes.run_cards import SCHEMA
 
 
 def selector(conditioned, seed=0):

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 import small_selectors
 
-from earmark.engine.compressors.chunks.budget import kept_chunks
+from earmark.engine.compressors.chunks.cutting import kept_chunks
 from earmark.engine.compressors.chunks.graph_selector import (
     FEATURES_GRAPH,
     PROVIDERS,
@@ -21,10 +21,10 @@ from earmark.engine.compressors.chunks.graph_selector import (
     open_session,
     read_graph,
 )
-from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES, clip
 from earmark.engine.compressors.chunks.learned import LearnedSelector
 from earmark.engine.compressors.chunks.selector import LEARNED_TIE, Selector, SelectorInput
 from earmark.engine.compressors.loading import EMBEDDED
+from earmark.engine.corpus.clip import CHUNK_SAMPLES, clip
 from earmark.engine.errors import InputError
 from earmark.engine.making.export import export
 from earmark.kernels.neural.logmel import mel_products

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import encoded, pitch, tone
 
-from earmark.engine.compressors.chunks.keep import chunk_count
 from earmark.engine.corpus import decode
 from earmark.engine.corpus.audio import BytesAudio, FileAudio, ParquetAudio, TarAudio, ZipAudio
+from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.example import AudioError
 from earmark.engine.corpus.stream import header_seconds, hear
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from made import Made, asked
 
-from earmark.engine.compressors.chunks.keep import chunk_count
 from earmark.engine.corpus.audio import FileAudio
+from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.corpus import open_corpus
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.stream import durations, stream

@@ -14,10 +14,11 @@ from click.testing import CliRunner, Result
 from onnx import numpy_helper
 
 from earmark.cli.selector import selector as commands
-from earmark.engine.answerers.answerer import load
+from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
+from earmark.engine.compressors.card import CARD, fingerprints
 from earmark.engine.compressors.chunks.graph_selector import FEATURES_GRAPH, WAVEFORM_GRAPH, GraphError
-from earmark.engine.compressors.chunks.learned import CARD, TOKENIZER
+from earmark.engine.compressors.chunks.learned import TOKENIZER
 from earmark.engine.compressors.chunks.selector import SelectorInput
 from earmark.engine.compressors.loading import place
 from earmark.engine.corpus.corpus import Corpus, open_corpus
@@ -27,10 +28,9 @@ from earmark.engine.errors import EarmarkError, InputError
 from earmark.engine.making.export import export
 from earmark.engine.making.release import certified_answers
 from earmark.engine.making.release.check import check
-from earmark.engine.making.release.comparison import StoppedError
 from earmark.engine.making.release.device import measure
 from earmark.engine.making.release.release_gate import AnswererInCheck, CheckMeans, Gate
-from earmark.engine.outcomes.run_cards import fingerprints
+from earmark.engine.progress import StoppedError
 
 GRAPHS = (FEATURES_GRAPH, WAVEFORM_GRAPH)
 QUICK = CheckMeans(budgets=(0.2, 0.5), timed=0, rule=Rule(tolerances=(0.1,)))

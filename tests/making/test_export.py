@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from earmark.cli.selector import selector as commands
 from earmark.engine.compressors.chunks.features import FEATURES, WIDTH, chunks_of
 from earmark.engine.compressors.chunks.graph_selector import FEATURES_GRAPH, WAVEFORM_GRAPH, OnnxSelector
-from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES
 from earmark.engine.compressors.chunks.learned import LearnedSelector
 from earmark.engine.compressors.chunks.selector import SelectorInput
 from earmark.engine.compressors.loading import load
+from earmark.engine.corpus.clip import CHUNK_SAMPLES
 from earmark.engine.errors import InputError
 from earmark.engine.making.export import export
 from earmark.engine.making.graph import OPSET

@@ -8,11 +8,11 @@ import pytest
 from fakes import FakeAnswerer, Sound
 
 from earmark.engine.answerers import journal
-from earmark.engine.answerers.answerer import load
+from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.request import Answer, Excerpt, Request
 from earmark.engine.answerers.shared.answer_all import answer_all, identity
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
-from earmark.engine.compressors.chunks.keep import keep_chunks
+from earmark.engine.compressors.chunks.cutting import keep_chunks
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.synthetic.synthetic_corpus import relevant_slots

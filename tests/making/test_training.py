@@ -11,10 +11,11 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 from two_factor import HEURISTICS, SHUFFLED, accuracy, sweep
 
-from earmark.engine.answerers.answerer import load
+from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
+from earmark.engine.compressors.card import CARD, fingerprints
 from earmark.engine.compressors.chunks.features import WIDTH
-from earmark.engine.compressors.chunks.learned import AGNOSTIC, CARD, CONDITIONED, WEIGHTS, LearnedSelector
+from earmark.engine.compressors.chunks.learned import AGNOSTIC, CONDITIONED, WEIGHTS, LearnedSelector
 from earmark.engine.corpus.corpus import open_corpus
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
@@ -24,7 +25,6 @@ from earmark.engine.making.training import loss as teaching
 from earmark.engine.making.training.jobs import SEEDS, jobs, query_tokenizer, train_all
 from earmark.engine.making.training.lessons import Lessons, make_lessons
 from earmark.engine.making.training.train import Recipe, Vocabulary, train
-from earmark.engine.outcomes.run_cards import fingerprints
 from earmark.engine.signoff.certify import certify
 
 QUICK = Recipe(epochs=4, batch=8)

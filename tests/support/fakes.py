@@ -17,8 +17,8 @@ from earmark.engine.answerers import prompt
 from earmark.engine.answerers.answerer import OutOfMemoryError, Reply
 from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
-from earmark.engine.compressors.chunks.keep import audio_hash, keep, keep_chunks
-from earmark.engine.compressors.chunks.keep import clip as clip_of
+from earmark.engine.compressors.chunks.cutting import audio_hash, keep, keep_chunks
+from earmark.engine.corpus.clip import clip as clip_of
 from earmark.engine.corpus.example import AudioError
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]

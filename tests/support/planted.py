@@ -17,8 +17,8 @@ from page import Page
 from sweeps import EveryName
 
 from earmark.engine.compressors import loading
-from earmark.engine.compressors.chunks.keep import chunk_count
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
+from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.synthetic.questions import FAMILIES, WORDS, questions

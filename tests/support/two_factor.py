@@ -11,10 +11,10 @@ import numpy as np
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.request import Answer, Excerpt, Request
 from earmark.engine.answerers.shared.answer_all import answer_all
-from earmark.engine.compressors.chunks.budget import kept_chunks
+from earmark.engine.compressors.chunks.cutting import keep_chunks, kept_chunks
 from earmark.engine.compressors.chunks.heuristics import Energy, Random, Uniform
-from earmark.engine.compressors.chunks.keep import chunk_count, keep_chunks
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
+from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.example import Example
 from earmark.engine.design.keys import UNCOMPRESSED, CellKey
 from earmark.engine.outcomes.store import write_cell

@@ -80,9 +80,9 @@ def selectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from tokenizers import Tokenizer
 
+    from earmark.engine.compressors.card import SCHEMA
     from earmark.engine.compressors.chunks.features import FEATURES
     from earmark.engine.compressors.chunks.learned import ChunkScorer, LearnedSelector
-    from earmark.engine.outcomes.run_cards import SCHEMA
 
     folder = tmp_path_factory.mktemp("selectors")
     tokenizer = Tokenizer.from_file(str(TINY_A / "tokenizer.json"))

@@ -15,7 +15,7 @@ import pytest
 import sweeps
 
 from earmark.cli.status import table
-from earmark.engine.compressors.chunks.keep import audio_hash, keep
+from earmark.engine.compressors.chunks.cutting import audio_hash, keep
 from earmark.engine.design.keys import NOT_ASKED, TOO_SHORT, CellKey
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store

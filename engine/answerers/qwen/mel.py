@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from earmark.engine.arrays import Waveform
-from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES
+from earmark.engine.corpus.clip import CHUNK_SAMPLES
 
 SILENCE = -10.0  # log10 of the extractor's floor, 1e-10
 

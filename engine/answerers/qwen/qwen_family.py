@@ -20,7 +20,7 @@ from earmark.engine.answerers.qwen.kv import KV, Past
 from earmark.engine.answerers.qwen.mel import ClipFrames, Mel
 from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
 from earmark.engine.arrays import Waveform
-from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES, MOST_CHUNKS
+from earmark.engine.corpus.clip import CHUNK_SAMPLES, MOST_CHUNKS
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES
+from earmark.engine.corpus.clip import CHUNK_SAMPLES
 
 
 @dataclass(frozen=True, slots=True)

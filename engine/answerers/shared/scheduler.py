@@ -26,7 +26,7 @@ from earmark.engine.answerers.shared.batches import (
 from earmark.engine.answerers.shared.forest import Forest, Tree
 from earmark.engine.answerers.shared.memory import Store
 from earmark.engine.arrays import Waveform
-from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES, chunk_count, clip
+from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count, clip
 from earmark.engine.corpus.example import Audio, AudioError
 
 MIB = 1 << 20

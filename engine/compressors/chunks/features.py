@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.engine.arrays import FloatArray, Waveform
-from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES, audio_hash, chunk_count
+from earmark.engine.compressors.chunks.cutting import audio_hash
 from earmark.engine.compressors.chunks.selector import SelectorInput, check_finite
+from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count
 
 if TYPE_CHECKING:
     from earmark.kernels.neural.logmel import Tables

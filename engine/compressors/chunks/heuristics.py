@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from earmark.engine.arrays import IntArray, Scores, Waveform
-from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES, chunk_count, top_chunks
+from earmark.engine.compressors.chunks.cutting import top_chunks
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
+from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count
 
 
 class Uniform(Selector):

@@ -15,14 +15,14 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from earmark.engine.arrays import Scores
+from earmark.engine.compressors.card import CARD, SCHEMA, Card
 from earmark.engine.compressors.chunks.features import FEATURES, WIDTH, features_of
 from earmark.engine.compressors.chunks.selector import LEARNED_TIE, Selector, SelectorInput
 from earmark.engine.errors import InputError
 from earmark.engine.files import make_folder, write_file
-from earmark.engine.outcomes.run_cards import SCHEMA, Card
 
-AGNOSTIC, CONDITIONED = "learned_agnostic", "learned_conditioned"
-WEIGHTS, CARD, TOKENIZER = "selector.safetensors", "card.json", "tokenizer.json"
+AGNOSTIC, CONDITIONED = "learned_agnostic", "learned_conditioned"  # what trained methods are called
+WEIGHTS, TOKENIZER = "selector.safetensors", "tokenizer.json"
 EMBEDDED = 128
 MOST_TOKENS = 256  # of a question; what comes after is not read
 CLIPS_AT_ONCE = 64

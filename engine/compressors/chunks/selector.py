@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from earmark.engine.arrays import IntArray, Scores, Waveform
-from earmark.engine.compressors.chunks.keep import top_chunks
+from earmark.engine.compressors.chunks.cutting import top_chunks
 from earmark.engine.errors import InputError
 
 LEARNED_TIE = 2.0**-12  # far above what backends differ by (2e-5 at worst), far below what a learned score means

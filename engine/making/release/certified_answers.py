@@ -16,7 +16,8 @@ from earmark.engine.answerers.shared.answer_all import answer_all
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.design.keys import ANCHOR, OK
 from earmark.engine.design.rule import Rule
-from earmark.engine.making.release.comparison import Comparison, StoppedError
+from earmark.engine.making.release.comparison import Comparison
+from earmark.engine.progress import StoppedError
 from earmark.engine.signoff.excess import observe
 from earmark.engine.signoff.families import families_of
 from earmark.engine.signoff.pair import Curve, CurveKey, Rows

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from earmark.engine.compressors.card import fingerprints
 from earmark.engine.compressors.chunks.graph_selector import GraphError, OnnxSelector
 from earmark.engine.compressors.chunks.selector import Selector
 from earmark.engine.compressors.loading import load
@@ -23,9 +24,9 @@ from earmark.engine.design.keys import ALL
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.making.release import agreement, certified_answers, device
-from earmark.engine.making.release.comparison import Comparison, StoppedError, hear
+from earmark.engine.making.release.comparison import Comparison, hear
 from earmark.engine.making.release.release_gate import SCORE_TOLERANCE, AnswererInCheck, CheckFinding, CheckMeans, Gate
-from earmark.engine.outcomes.run_cards import fingerprints
+from earmark.engine.progress import StoppedError
 from earmark.engine.signoff.rules.group_tests import fewest_rows
 
 SCHEMA = "earmark.selector-check/1"

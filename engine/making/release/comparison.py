@@ -13,20 +13,16 @@ import numpy as np
 
 from earmark.engine.answerers.request import Excerpt
 from earmark.engine.arrays import IntArray, Scores
-from earmark.engine.compressors.chunks.budget import kept_chunks
+from earmark.engine.compressors.chunks.cutting import keep_chunks, kept_chunks
 from earmark.engine.compressors.chunks.graph_selector import GraphError, OnnxSelector
-from earmark.engine.compressors.chunks.keep import keep_chunks
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
 from earmark.engine.corpus import stream
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Example
 from earmark.engine.errors import InputError
+from earmark.engine.progress import StoppedError
 
 CLIPS_AT_ONCE = 64
-
-
-class StoppedError(Exception):
-    """Somebody asked to stop: there is no verdict."""
 
 
 class BothKept(NamedTuple):

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from earmark.engine.compressors.chunks.graph_selector import GraphError
-from earmark.engine.compressors.chunks.keep import CHUNK_SAMPLES
 from earmark.engine.compressors.chunks.selector import SelectorInput
+from earmark.engine.corpus.clip import CHUNK_SAMPLES
 
 _WORKER = "from earmark.engine.making.release.worker import main; main()"
 _POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from earmark.engine.compressors.chunks.budget import kept_chunks
+from earmark.engine.compressors.chunks.cutting import kept_chunks
 from earmark.engine.compressors.chunks.graph_selector import OnnxSelector
 from earmark.engine.compressors.chunks.selector import SelectorInput
 

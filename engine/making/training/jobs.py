@@ -15,10 +15,10 @@ import transformers
 from tokenizers import Tokenizer
 
 from earmark.engine.answerers.model_types import EMBEDDED
+from earmark.engine.compressors.card import CARD, SCHEMA, Card
 from earmark.engine.compressors.chunks.features import FEATURES
 from earmark.engine.compressors.chunks.learned import (
     AGNOSTIC,
-    CARD,
     CONDITIONED,
     ChunkScorer,
     LearnedSelector,
@@ -29,7 +29,6 @@ from earmark.engine.compressors.chunks.learned import (
 from earmark.engine.errors import InputError
 from earmark.engine.making.training.lessons import Lessons
 from earmark.engine.making.training.train import Epoch, Recipe, Run, Vocabulary, train
-from earmark.engine.outcomes.run_cards import SCHEMA, Card
 
 METHODS = {"agnostic": AGNOSTIC, "conditioned": CONDITIONED}
 SEEDS = (42, 123, 456)

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from earmark.engine.compressors.card import Card, fingerprints
+from earmark.engine.compressors.chunks.cutting import audio_hash
 from earmark.engine.compressors.chunks.features import FEATURES, WIDTH, chunk_features
-from earmark.engine.compressors.chunks.keep import audio_hash
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.stream import stream
 from earmark.engine.errors import InputError
 from earmark.engine.files import make_folder
 from earmark.engine.making.oracle import Oracle, Relevance, check_may_train, succeeded
-from earmark.engine.outcomes.run_cards import Card, fingerprints
 
 FloatArray = npt.NDArray[np.float32]
 Report = Callable[[str, int, int], None]

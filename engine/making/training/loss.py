@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from earmark.engine.compressors.chunks.budget import kept_chunks
+from earmark.engine.compressors.chunks.cutting import kept_chunks
 
 BUDGETS = (0.1, 0.2, 0.3, 0.4, 0.6)  # membership is taught at these, together
 MOST_NATS = 2.0  # a wrong answer may be sure of itself: beyond this, relevance says no more

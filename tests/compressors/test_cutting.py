@@ -3,16 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.engine.compressors.chunks.budget import kept_chunks
-from earmark.engine.compressors.chunks.keep import (
-    CHUNK_SAMPLES,
-    audio_hash,
-    chunk_count,
-    clip,
-    keep,
-    keep_chunks,
-    top_chunks,
-)
+from earmark.engine.compressors.chunks.cutting import audio_hash, keep, keep_chunks, kept_chunks, top_chunks
+from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count, clip
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,25 @@
-"""From scores to what the answerer may hear: the best chunks in the order of time, and the hash of their samples.
+"""From scores and a budget to what is left of a clip: the best chunks in the order of time, and the hash of them.
 
-A chunk is one second, the last one what is left; all of them together are the clip.
+The one place that knows how many chunks a budget keeps, and which of equal scores wins. Knows NumPy arrays only.
 """
 
 import hashlib
-import math
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
 from earmark.engine.arrays import IntArray, Scores, Waveform
-from earmark.engine.compressors.chunks.budget import kept_chunks
+from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count
 
-CHUNK_SAMPLES = 16_000  # one second at 16 kHz
-MOST_CHUNKS = 120  # a longer clip is cut
+
+def kept_chunks(budget: float, chunks: int) -> int:
+    """k = max(1, floor(budget x chunks)), in exact decimals: .29 of 100 chunks is 29."""
+    if not 0 < budget <= 1:
+        raise ValueError(f"budget {budget} is not in (0, 1]")
+    if chunks < 1:
+        raise ValueError(f"{chunks} chunks: a clip has at least one")
+    return max(1, int(Fraction(repr(float(budget))) * chunks))
 
 
 class Kept(NamedTuple):
@@ -22,17 +28,6 @@ class Kept(NamedTuple):
     chunks: IntArray  # (k,) indices, rising
     audio: Waveform  # (samples,)
     hash: str  # of the audio's bytes: equal audio is answered once
-
-
-def clip(waveform: Waveform) -> Waveform:
-    """A recording as every method hears it: padded to one chunk, cut after MOST_CHUNKS (SPEC 1)."""
-    audio = np.ascontiguousarray(waveform[: MOST_CHUNKS * CHUNK_SAMPLES], dtype=np.float32)
-    return np.pad(audio, (0, CHUNK_SAMPLES - len(audio))) if len(audio) < CHUNK_SAMPLES else audio
-
-
-def chunk_count(audio: Waveform) -> int:
-    """T: the whole seconds of a clip, and one more for a rest."""
-    return math.ceil(len(audio) / CHUNK_SAMPLES)
 
 
 def top_chunks(scores: Scores, k: int, tie: float = 0.0) -> IntArray:

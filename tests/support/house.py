@@ -1,0 +1,240 @@
+"""What must hold of the house itself: who imports whom, names that stand for one thing, code that somebody calls.
+
+Each check reads the sources of a root folder and returns what breaks it, as sentences; none imports them.
+"""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+# A room may import the rooms before it. `kernels` and `theory` import no room; the files beside the rooms, anybody may.
+ORDER = (
+    "kernels", "design", "corpus", "compressors", "answerers", "outcomes", "signoff", "report", "theory",
+    "making", "sweep", "cli",
+)  # fmt: skip
+IMPORTS_NO_ROOM = ("kernels", "theory", "design")
+OPTIONAL = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "onnx",
+    "onnxruntime",
+    "soundfile",
+    "soxr",
+    "httpx",
+    "ray",
+)
+WITHOUT = {  # rooms that must work where these are not installed
+    **dict.fromkeys(("design", "signoff", "report", "theory", "outcomes"), OPTIONAL),
+    "answerers": ("pyarrow", "soundfile", "soxr", "onnx", "onnxruntime"),
+    "corpus": ("torch", "onnx", "onnxruntime", "safetensors"),
+}
+KERNELS_KNOW = ("numpy", "numba", "llvmlite", "earmark")
+TORCH_IN_COMPRESSORS = 1  # files
+CALLED_FROM_OUTSIDE = {
+    "forward": "torch calls it",
+    "main": "a process of its own, or the script of pyproject.toml",
+    "__getattr__": "Python calls it",
+}
+PLACEHOLDERS = frozenset({"found", "made", "said", "one", "of", "how", "asked", "told"})
+
+
+@cache
+def sources(root: Path) -> dict[str, ast.Module]:
+    """The parsed files of the rooms, by path from the root."""
+    return {
+        path.relative_to(root).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for room in ("engine", "kernels", "cli")
+        for path in sorted((root / room).rglob("*.py"))
+    }
+
+
+def room_of(path: str) -> str:
+    """design for engine/design/spec.py; the file itself for engine/errors.py."""
+    parts = path.split("/")
+    if parts[0] != "engine":
+        return parts[0]
+    return parts[1] if len(parts) > 2 else "engine"
+
+
+def module_of(path: str) -> str:
+    """earmark.engine.design.spec for engine/design/spec.py."""
+    return "earmark." + path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def imported(tree: ast.Module, *, at_import_only: bool = False) -> Iterator[str]:
+    """The modules (or names in modules) that a file imports; `if TYPE_CHECKING` is left out."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        if at_import_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        waiting += ast.iter_child_nodes(node)
+
+
+def edges(root: Path, *, at_import_only: bool = False) -> dict[str, set[str]]:
+    """Which of our files each of our files imports."""
+    files = {module_of(path): path for path in sources(root)}
+    graph: dict[str, set[str]] = {path: set() for path in sources(root)}
+    for path, tree in sources(root).items():
+        for name in imported(tree, at_import_only=at_import_only):
+            target = files.get(name) or files.get(name.rpartition(".")[0])
+            if target and target != path:
+                graph[path].add(target)
+    return graph
+
+
+def rooms_out_of_order(root: Path) -> list[str]:
+    """Files that import a room which comes after theirs."""
+    broken = []
+    for path, targets in edges(root).items():
+        room = room_of(path)
+        for target in sorted(targets):
+            other = room_of(target)
+            if other in (room, "engine"):
+                continue
+            if room == "engine":
+                broken.append(f"{path} stands beside the rooms and imports {target}")
+            elif room in IMPORTS_NO_ROOM or other == "cli" or ORDER.index(other) > ORDER.index(room):
+                broken.append(f"{path} imports {target}")
+    return broken
+
+
+def circles(root: Path) -> list[str]:
+    """Files that import one another, however far round, by imports of whatever time."""
+    graph = edges(root)
+    state: dict[str, int] = {}
+    broken: list[str] = []
+
+    def visit(path: str, way: list[str]) -> None:
+        state[path] = 1
+        for target in sorted(graph[path]):
+            if state.get(target) == 1:
+                broken.append(" -> ".join([*way[way.index(target) :], target]))
+            elif target not in state:
+                visit(target, [*way, target])
+        state[path] = 2
+
+    for path in graph:
+        if path not in state:
+            visit(path, [path])
+    return broken
+
+
+def forbidden_packages(root: Path) -> list[str]:
+    """Files from which a package is reached that their room must do without, directly or through other files."""
+    graph = edges(root)
+    tops = {path: {name.partition(".")[0] for name in imported(tree)} for path, tree in sources(root).items()}
+    broken = []
+    for path in graph:
+        banned = WITHOUT.get(room_of(path), ())
+        reached, waiting = {path}, [path]
+        while waiting:
+            for target in graph[waiting.pop()] - reached:
+                reached.add(target)
+                waiting.append(target)
+        broken += [
+            f"{path} reaches {package} through {through}"
+            for through in sorted(reached)
+            for package in sorted(tops[through] & set(banned))
+        ]
+        if room_of(path) == "kernels":
+            standard = __import__("sys").stdlib_module_names
+            broken += [f"{path} imports {top}" for top in sorted(tops[path] - standard - set(KERNELS_KNOW))]
+    with_torch = [path for path in graph if room_of(path) == "compressors" and "torch" in tops[path]]
+    if len(with_torch) > TORCH_IN_COMPRESSORS:
+        broken.append(f"torch is imported in {', '.join(with_torch)}")
+    return broken
+
+
+def names_that_stand_twice(root: Path) -> list[str]:
+    """Classes of one name, and files of one name within engine/ (benchmark readers and __init__ apart)."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for path, tree in sources(root).items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places[f"class {node.name}"].append(path)
+        file = path.rpartition("/")[2]
+        if path.startswith("engine/") and not file.startswith("__"):
+            places[f"file {file}"].append(path)
+    return [f"{name}: {', '.join(paths)}" for name, paths in sorted(places.items()) if len(paths) > 1]
+
+
+def without_a_caller(root: Path, api: tuple[str, ...] = ()) -> list[str]:
+    """Functions and methods whose name nothing else in the rooms, their templates or the API mentions."""
+    mentioned: dict[str, int] = defaultdict(int)
+    for tree in sources(root).values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                mentioned[node.id] += 1
+            elif isinstance(node, ast.Attribute):
+                mentioned[node.attr] += 1
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 200:
+                for word in re.findall(r"\w+", node.value):
+                    mentioned[word] += 1
+    for template in (root / "engine").rglob("*.j2"):
+        for word in re.findall(r"\w+", template.read_text(encoding="utf-8")):
+            mentioned[word] += 1
+    broken = []
+    for path, tree in sources(root).items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.FunctionDef) or node.name in CALLED_FROM_OUTSIDE or node.name in api:
+                continue
+            dunder = node.name.startswith("__") and node.name.endswith("__")
+            if (not dunder and not node.decorator_list and not mentioned[node.name]) or (node.decorator_list and not mentioned[node.name] and _is_plain(node)):
+                broken.append(f"{path}: {node.name}")
+    return broken
+
+
+def _is_plain(node: ast.FunctionDef) -> bool:
+    """Whether its decorators register it nowhere: properties, class methods and the like."""
+    plain = {"property", "cached_property", "classmethod", "staticmethod", "cache", "lru_cache", "jit", "guarded"}
+    names = {ast.unparse(decorator).partition("(")[0].rpartition(".")[2] for decorator in node.decorator_list}
+    return names <= plain
+
+
+def sections_that_are_cited_in_vain(root: Path) -> list[str]:
+    """Sections of docs/method.md (`method 9.2`) and pages of docs/ that do not exist, and documents that are not here."""
+    headings = re.findall(
+        r"^#+ (\d+(?:\.\d+)*)", (root / "docs" / "method.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    broken = []
+    for path in sources(root):
+        text = (root / path).read_text(encoding="utf-8")
+        for cited in re.findall(r"\bmethod (\d+(?:\.\d+)*)", text):
+            if cited not in headings:
+                broken.append(f"{path} cites method {cited}")
+        for page in re.findall(r"\bdocs/([\w/-]+\.md)", text):
+            if not (root / "docs" / page).is_file():
+                broken.append(f"{path} cites docs/{page}")
+        broken += [
+            f"{path} cites {name}" for name in re.findall(r"\b(?:SPEC|STATISTICS|ARCHITECTURE) \d|\bseed 00\d", text)
+        ]
+    return broken
+
+
+def placeholders(root: Path) -> list[str]:
+    """Variables and parameters whose name says nothing of what they hold."""
+    broken = []
+    for path, tree in sources(root).items():
+        for node in ast.walk(tree):
+            name = (
+                node.id
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+                else node.arg
+                if isinstance(node, ast.arg)
+                else ""
+            )
+            if name in PLACEHOLDERS:
+                broken.append(f"{path}:{node.lineno} {name}")  # type: ignore[attr-defined]
+    return broken
