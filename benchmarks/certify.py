@@ -22,7 +22,8 @@ import pyarrow as pa
 from earmark.engine.design.keys import CellKey
 from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.store import write_cell, write_partitions
-from earmark.engine.signoff.certify import certify, quiet
+from earmark.engine.progress import silent as quiet
+from earmark.engine.signoff.certify import certify
 from earmark.engine.signoff.pair import pair
 
 ROWS = 19_480

@@ -20,25 +20,26 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
     from earmark.engine.errors import InputError
     from earmark.engine.files import write_file
     from earmark.engine.report.html import render
-    from earmark.engine.signoff import certify as signoff
-    from earmark.engine.signoff import policy
+    from earmark.engine.signoff.certificate import CERTIFICATE_FILE, read
+    from earmark.engine.signoff.certify import certify, write
     from earmark.engine.signoff.follow import follow
-    from earmark.engine.signoff.verify import read
+    from earmark.engine.signoff.policy import POLICY_FILE
 
-    if follows is not None and (out / signoff.FILE).exists() and follows.resolve() == (out / signoff.FILE).resolve():
+    target = out / CERTIFICATE_FILE
+    if follows is not None and target.exists() and follows.resolve() == target.resolve():
         raise InputError(
             follows, "would be replaced by the certificate that follows it", "name another folder with --out"
         )
     before = None if follows is None else follow(follows, read(follows), run, rule)
     with ProgressLine() as progress:
-        made = signoff.certify(run, rule, progress, before)
-    path = signoff.write(made, run, out)
-    write_file(out / REPORT, render(made).encode())
+        certificate = certify(run, rule, progress, before)
+    path = write(certificate, run, out)
+    write_file(out / REPORT, render(certificate).encode())
     if as_json:
-        click.echo(json.dumps(made, indent=1, ensure_ascii=False))
+        click.echo(json.dumps(certificate, indent=1, ensure_ascii=False))
     else:
-        click.echo(decision_table(made))
+        click.echo(decision_table(certificate))
         click.echo(f"\ncertificate  {path}\nreport       {out / REPORT}")
-        if made["claim"]["policies"]:
-            click.echo(f"policy       {out / policy.FILE}")
-    return bool(made["claim"]["approved"])
+        if certificate["claim"]["policies"]:
+            click.echo(f"policy       {out / POLICY_FILE}")
+    return bool(certificate["claim"]["approved"])

@@ -32,8 +32,8 @@ from earmark.engine.report.html_tables import HtmlTable
 from earmark.engine.report.meaning import ReaderQuestion
 from earmark.engine.report.numbers import Unit
 from earmark.engine.report.words import Json
+from earmark.engine.signoff.certificate import SCHEMA
 
-SCHEMA = "earmark.certificate/2"
 _FORBIDDEN = re.compile("[^\t\n -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

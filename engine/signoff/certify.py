@@ -24,6 +24,7 @@ from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.imports import doubts
 from earmark.engine.outcomes.plan_file import PLAN, read_plan
 from earmark.engine.outcomes.store import InputFile
+from earmark.engine.progress import silent
 from earmark.engine.signoff import declaration, follow, policy, preview
 from earmark.engine.signoff.audits import (
     beside,
@@ -38,6 +39,7 @@ from earmark.engine.signoff.audits import (
     selection,
 )
 from earmark.engine.signoff.audits.listening import FamilyHearing
+from earmark.engine.signoff.certificate import CERTIFICATE_FILE, SCHEMA, Certificate
 from earmark.engine.signoff.excess import Excess, Observed, observe, replicate
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.follow import Follows
@@ -50,17 +52,9 @@ from earmark.engine.signoff.rules.verdict import resamples_sources, result
 from earmark.engine.signoff.warnings import warnings
 from earmark.kernels.statistics.noise import Labels
 
-SCHEMA = "earmark.certificate/2"
-FILE = "certificate.json"
-
 _AS_IT_IS = {str, int, bool, type(None)}
 
-Certificate = dict[str, Any]
 Entries = list[dict[str, Any]]
-
-
-def quiet(what: str, done: int, total: int) -> None:
-    """A progress that shows nothing."""
 
 
 @dataclass
@@ -80,7 +74,7 @@ class _Sections:
     kept_chunks: Entries = field(default_factory=list)
 
     def add(self, signed: "_Signed") -> None:
-        """What was signed last comes last."""
+        """Append the entries of one subject."""
         self.results += signed.results
         self.chains += signed.chains
         self.overlaps += signed.overlaps
@@ -89,7 +83,7 @@ class _Sections:
 
 
 class _Subject(NamedTuple):
-    """One curve under one partition, and what the rows themselves say of it."""
+    """One curve under one partition, with everything that its verdict is computed from."""
 
     curve: Curve
     rows: Rows
@@ -111,12 +105,17 @@ class _Signed(NamedTuple):
     overlaps: Sequence[dict[str, Any]] = ()
     label_noise: Sequence[dict[str, Any]] = ()
     coarsening: Sequence[dict[str, Any]] = ()
+    judged: claim.Judged | None = None  # under the certified rule, for the claim
 
 
-def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows | None = None) -> Certificate:
-    """Everything the outcomes in `run` allow to say under `rule`."""
-    looked = preview.read(run)
-    plan = read_plan(run) if looked is None else None
+def certify(run: Path, rule: Rule, progress: Progress = silent, follows: Follows | None = None) -> Certificate:
+    """The certificate of the outcomes in `run` under `rule`; `follows` is the certificate before, if it continues one.
+
+    Raises InputError where files cannot be paired or do not fit the rule, and UncertifiableError where too many rows
+    failed.
+    """
+    mark = preview.read(run)
+    plan = read_plan(run) if mark is None else None
     guarded = leakage.guard(run, rule.in_domain)
     partitions = Partitions(run, rule.partitions)
     paired = pair(run, rule, progress, plan)
@@ -124,27 +123,30 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
     keys = _curve_keys(paired)
     reference_answerer = rule.reference_answerer or gain.default_reference_answerer(keys)
     gain.check_reference_answerer(reference_answerer, keys)
-    arms = {
+    candidate_curves = {
         claim.CandidateCurve(key.answerer, key.corpus, key.method, key.seed) for key in keys if key.stream == ANCHOR
     }
     if plan is not None:
-        arms |= {
+        candidate_curves |= {
             claim.CandidateCurve(a, plan.corpus.name, arm.method, arm.seed) for a in plan.answerers for arm in plan.arms
         }
-    candidates = claim.candidates(rule.candidates, arms)
+    candidates = claim.candidates(rule.candidates, candidate_curves)
     levels = claim.levels(rule, max(1, len(candidates)))
     claimed = claim.curve_keys(candidates, ANCHOR)
-    made = _Sections()
+    sections = _Sections()
     judged: dict[CurveKey, list[claim.Judged]] = {}
     hearing: dict[tuple[str, str], dict[str, list[FamilyHearing]]] = {}
     for rows, curves in paired.groups:
         families_of = partitions.of(rows, rule)
         noise_of = {partition: robustness.noisy(families, rule.seed) for partition, families in families_of.items()}
         observed = {
-            (curve.key, name): observe(curve, of_name) for curve in curves for name, of_name in families_of.items()
+            (curve.key, name): observe(curve, families) for curve in curves for name, families in families_of.items()
         }
         hearing |= {
-            at: {name: listening.listen(paired.controls[at], rows, of, rule) for name, of in families_of.items()}
+            at: {
+                name: listening.listen(paired.controls[at], rows, families, rule)
+                for name, families in families_of.items()
+            }
             for at in dict.fromkeys((curve.key.answerer, curve.key.corpus) for curve in curves)
         }
         anchors = [curve for curve in curves if curve.key.stream == ANCHOR]
@@ -170,23 +172,22 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
                 for partition, families in families_of.items()
             ]
             for subject, signed in zip(subjects, _sign_each(subjects, rule, levels), strict=True):
-                made.add(signed)
-                located |= {(subject.curve.key, subject.partition, t): found for t, found in signed.frontiers.items()}
-                if subject.curve.key in claimed and subject.tested is not None:
-                    one = claim.Judged(
-                        subject.curve, subject.partition, subject.families, subject.observed, subject.tested
-                    )
-                    judged.setdefault(subject.curve.key, []).append(one)
+                sections.add(signed)
+                located |= {
+                    (subject.curve.key, subject.partition, t): by_axis for t, by_axis in signed.frontiers.items()
+                }
+                if subject.curve.key in claimed and signed.judged is not None:
+                    judged.setdefault(subject.curve.key, []).append(signed.judged)
             done += len(chunk)
             progress("certifying curves", done, len(curves))
-        made.gains += gain.gains(located, reference_answerer, rule.alpha)
+        sections.gains += gain.gains(located, reference_answerer, rule.alpha)
         unfinished = query_use.incomplete(curves)
-        comparable = {key: found for key, found in located.items() if key[0] not in unfinished}
-        made.query_use += query_use.query_use(comparable)
-        made.contamination += query_use.contamination(comparable)
-        made.architecture_gap += robustness.architecture_gap(curves)
-        made.family_gains += _family_gains(anchors, families_of, observed, reference_answerer, rule)
-        made.kept_chunks += selection.overlaps(curves, families_of)
+        comparable = {key: by_axis for key, by_axis in located.items() if key[0] not in unfinished}
+        sections.query_use += query_use.query_use(comparable)
+        sections.contamination += query_use.contamination(comparable)
+        sections.architecture_gap += robustness.architecture_gap(curves)
+        sections.family_gains += _family_gains(anchors, families_of, observed, reference_answerer, rule)
+        sections.kept_chunks += selection.overlaps(curves, families_of)
     partitions.check_parents(rule.parents)
     listening.check_allowed(rule.allow_vacuous, hearing)
     score_shares, grids = beside.score_shares(run)
@@ -195,13 +196,13 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
     inputs += [] if plan is None else [InputFile(PLAN, _sha256(run / PLAN), len(plan.steps))]
     inputs += [] if imported is None else [imported.file]
     n_rows = {rows.corpus: len(rows.source) for rows, _ in paired.groups}
-    declared = declaration.compare(plan, rule, partitions, paired.plans if looked is None else {}, n_rows)
-    withheld = [*preview.warnings(looked), *declared.differences, *paired.unlike, *follow.doubts(follows)]
+    declared = declaration.compare(plan, rule, partitions, paired.plans if mark is None else {}, n_rows)
+    withheld = [*preview.warnings(mark), *declared.differences, *paired.unlike, *follow.doubts(follows)]
     if rule.name == "certified":
-        decided = [
+        all_decided = [
             claim.decide(
                 candidate,
-                [one for key in sorted(claim.curve_keys([candidate], ANCHOR)) for one in judged.get(key, [])],
+                [subject for key in sorted(claim.curve_keys([candidate], ANCHOR)) for subject in judged.get(key, [])],
                 hearing.get((candidate.answerer, candidate.corpus), {}),
                 rule,
                 levels,
@@ -209,16 +210,18 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
             for candidate in candidates
         ]
     else:
-        decided = [
-            claim.by_verdicts(candidate, made.results, hearing.get((candidate.answerer, candidate.corpus), {}), rule)
+        all_decided = [
+            claim.by_verdicts(
+                candidate, sections.results, hearing.get((candidate.answerer, candidate.corpus), {}), rule
+            )
             for candidate in candidates
         ]
     shared = any(rows.n_sources < len(rows.source) for rows, _ in paired.groups)
     guaranteed = rule.name == "certified" and not (shared and rule.clustering == "ignore")
-    stated = claim.entry(decided, rule, levels, withheld, guaranteed)
+    stated = claim.entry(all_decided, rule, levels, withheld, guaranteed)
     stated |= {"policies": policy.policies(stated, run)}
-    if looked is not None:
-        preview.withhold(made.results, looked)
+    if mark is not None:
+        preview.withhold(sections.results, mark)
     certificate: Certificate = _plain(
         {
             "schema": SCHEMA,
@@ -232,7 +235,7 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
                 "partitions": partitions.names,
                 "reference_answerer": reference_answerer,
             },
-            **({} if looked is None else {"preview": looked.entry()}),
+            **({} if mark is None else {"preview": mark.entry()}),
             "claim": stated,
             "declared": declared._asdict(),
             "follows": None if follows is None else follows._asdict(),
@@ -240,27 +243,27 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
                 *withheld,
                 *follow.warnings(follows, rule),
                 *leakage.warnings(guarded),
-                *warnings(made.results, paired, hearing, imported, rule, stated),
+                *warnings(sections.results, paired, hearing, imported, rule, stated),
             ],
             "inputs": [file._asdict() for file in sorted(inputs)],
             "selectors": [entry.entry() for entry in guarded.selectors],
             "errors": [
-                asdict(found.key) | {name: value for name, value in found._asdict().items() if name != "key"}
-                for found in paired.errors
+                asdict(errors.key) | {name: value for name, value in errors._asdict().items() if name != "key"}
+                for errors in paired.errors
             ],
-            "results": made.results,
-            "gains": _at_both([found._asdict() for found in made.gains], rule),
-            "chains": made.chains,
-            "overlaps": made.overlaps,
+            "results": sections.results,
+            "gains": _at_both([entry._asdict() for entry in sections.gains], rule),
+            "chains": sections.chains,
+            "overlaps": sections.overlaps,
             "audits": {
-                "seeds": _at_both(seeds.gains_over_seeds(made.gains), rule),
-                "query_use": _at_both(made.query_use, rule),
-                "contamination": _at_both(made.contamination, rule),
-                "label_noise": made.label_noise,
-                "coarsening": made.coarsening,
-                "architecture_gap": made.architecture_gap,
-                "family_gains": made.family_gains,
-                "kept_chunks": made.kept_chunks,
+                "seeds": _at_both(seeds.gains_over_seeds(sections.gains), rule),
+                "query_use": _at_both(sections.query_use, rule),
+                "contamination": _at_both(sections.contamination, rule),
+                "label_noise": sections.label_noise,
+                "coarsening": sections.coarsening,
+                "architecture_gap": sections.architecture_gap,
+                "family_gains": sections.family_gains,
+                "kept_chunks": sections.kept_chunks,
                 "score_shares": score_shares,
                 "flip_rates": flip_rates,
             },
@@ -270,7 +273,7 @@ def certify(run: Path, rule: Rule, progress: Progress = quiet, follows: Follows 
 
 
 def _at_both(entries: Entries, rule: Rule) -> Entries:
-    """Entries whose frontiers of the average are at another tolerance than those of the worst family."""
+    """The entries with the tolerance at which the frontiers of the average were located, beside the families' own."""
     return [entry | {"tolerance_average": rule.average_tolerance(entry["tolerance"])} for entry in entries]
 
 
@@ -309,6 +312,7 @@ def _sign(subject: _Subject, rule: Rule, levels: certified.Levels) -> _Signed:
     else:
         judgement = paper.judge_curve(curve, families, observed, resampled, rule)
     corrected = None if tested is None else claim.corrected(curve, families, observed, tested, rule, levels)
+    judged = None if tested is None else claim.Judged(curve, partition, families, tested, corrected)
     verdict = result(curve, rows, partition, families, observed, judgement, located, hearing, corrected, rule)
     key = {name: verdict[name] for name in ("answerer", "corpus", "method", "seed", "partition")}
     chains, overlaps = [], []
@@ -324,6 +328,7 @@ def _sign(subject: _Subject, rule: Rule, levels: certified.Levels) -> _Signed:
         overlaps,
         [key | entry for entry in robustness.label_noise(curve, families, observed, noise)],
         [key | entry for entry in robustness.coarsening(curve, families, observed)],
+        judged,
     )
 
 
@@ -386,10 +391,11 @@ def write(certificate: Certificate, run: Path, out: Path) -> Path:
     placed = certificate | {"run": _way(run, out)}
     if placed["follows"] is not None:
         placed["follows"] = placed["follows"] | {"certificate": _way(Path(placed["follows"]["certificate"]), out)}
-    path = out / FILE
+    path = out / CERTIFICATE_FILE
     files.write_file(path, (json.dumps(placed, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
     return path
 
 
 def _way(to: Path, start: Path) -> str:
+    """The relative path from one folder to another path, with forward slashes."""
     return Path(os.path.relpath(to.resolve(), start.resolve())).as_posix()

@@ -13,6 +13,7 @@ from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import store
 from earmark.engine.signoff import sources
+from earmark.engine.signoff.certificate import read
 
 _SAME_RULE = ("alpha", "tolerances", "tolerance_average", "claim", "candidates", "partitions", "looks")
 
@@ -59,7 +60,6 @@ def follow(path: Path, certificate: dict[str, Any], run: Path, rule: Rule) -> Fo
 
 def _chain(path: Path, certificate: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
     """A certificate and all those before it; raises InputError where one cannot be read or leads back."""
-    from earmark.engine.signoff.verify import read  # here, since verify imports this module
 
     seen: set[Path] = set()
     while True:

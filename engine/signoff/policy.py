@@ -12,10 +12,10 @@ from typing import Any
 from earmark.engine import files
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.recipes import read_recipes
+from earmark.engine.signoff.certificate import CERTIFICATE_FILE
 
-FILE = "policy.json"
+POLICY_FILE = "policy.json"
 SCHEMA = "earmark.policy/1"
-_CERTIFICATE = "certificate.json"
 
 
 def policies(claim: Mapping[str, Any], run: Path) -> list[dict[str, Any]]:
@@ -66,20 +66,22 @@ def content(certificate: Mapping[str, Any]) -> bytes | None:
 
 def difference(certificate: Mapping[str, Any], folder: Path) -> str | None:
     """How the policy.json beside a certificate differs from what the certificate states; None where it does not."""
-    path, wanted = folder / FILE, content(certificate)
+    path, wanted = folder / POLICY_FILE, content(certificate)
     if wanted is None:
-        return f"{FILE}: the certificate routes nothing" if path.exists() else None
+        return f"{POLICY_FILE}: the certificate routes nothing" if path.exists() else None
     if not path.is_file():
-        return f"{FILE}: the file is gone"
-    return None if path.read_bytes() == wanted else f"{FILE}: differs from the policies of the certificate"
+        return f"{POLICY_FILE}: the file is gone"
+    return None if path.read_bytes() == wanted else f"{POLICY_FILE}: differs from the policies of the certificate"
 
 
 def write(certificate: Mapping[str, Any], folder: Path) -> None:
     """Write policy.json beside a certificate, or remove one that is left over; refuses to replace a changed one."""
-    path, wanted = folder / FILE, content(certificate)
+    path, wanted = folder / POLICY_FILE, content(certificate)
     if path.exists() and not _is_ours(path, wanted):
         raise InputError(
-            path, f"is not what the {_CERTIFICATE} beside it made: it was changed", "move it away, and certify again"
+            path,
+            f"is not what the {CERTIFICATE_FILE} beside it made: it was changed",
+            "move it away, and certify again",
         )
     if wanted is not None:
         files.write_file(path, wanted)
@@ -93,6 +95,6 @@ def _is_ours(path: Path, wanted: bytes | None) -> bool:
         content_there = path.read_bytes()
         if content_there == wanted:
             return True
-        return content(json.loads((path.parent / _CERTIFICATE).read_bytes())) == content_there
+        return content(json.loads((path.parent / CERTIFICATE_FILE).read_bytes())) == content_there
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -1,27 +1,24 @@
 """Recomputes a certificate from its run folder and finds the first difference, if any.
 
-Knows how to read a certificate; `certify` knows how to make one.
+`certificate` knows how to read one and `certify` how to make one.
 """
 
 import hashlib
-import json
-import operator
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
+from earmark.engine.progress import Report, silent
 from earmark.engine.signoff import policy
-from earmark.engine.signoff.certify import SCHEMA, Certificate, certify, quiet
+from earmark.engine.signoff.certificate import Certificate, read, rule_of
+from earmark.engine.signoff.certify import certify
 from earmark.engine.signoff.follow import Follows, follow
-from earmark.engine.signoff.pair import Progress
 
 _NOT_COMPARED = ("made_by", "run")
 
 
-def verify(path: Path, run: Path | None = None, progress: Progress = quiet) -> str | None:
+def verify(path: Path, run: Path | None = None, progress: Report = silent) -> str | None:
     """The first difference between the certificate and what the files give, or None where it holds."""
     stated = read(path)
     run = run or path.parent / stated["run"]
@@ -33,51 +30,9 @@ def verify(path: Path, run: Path | None = None, progress: Progress = quiet) -> s
     follows, gone = _followed(stated, path, run)
     if gone is not None:
         return gone
-    recomputed = certify(run, _rule(stated, path), progress, follows)
+    recomputed = certify(run, rule_of(stated, path), progress, follows)
     difference = next(_differences(_compared(stated), _compared(recomputed), ""), None)
     return difference or policy.difference(recomputed, path.parent)
-
-
-def read(path: Path) -> Certificate:
-    """A certificate from its file; raises InputError for anything else, and where main fields are missing."""
-    try:
-        certificate = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(path, "there is no such file", "name a certificate.json") from None
-    except (ValueError, OSError, RecursionError) as error:
-        raise InputError(path, f"is not a certificate ({error})", "name a certificate.json") from None
-    if not isinstance(certificate, dict) or certificate.get("schema") != SCHEMA:
-        schema = certificate.get("schema") if isinstance(certificate, dict) else None
-        raise InputError(path, f"schema is {schema!r}", f"this Earmark reads {SCHEMA}")
-    missing = [name for name in ("run", "rule", "claim", "inputs", "results") if name not in certificate]
-    if missing:
-        raise InputError(path, f"lacks {', '.join(missing)}", "it was cut or edited: certify again")
-    inputs = certificate["inputs"]
-    well_formed = (
-        isinstance(certificate["run"], str)
-        and isinstance(certificate["rule"], dict)
-        and isinstance(inputs, list)
-        and all(isinstance(i, dict) and all(isinstance(i.get(k), str) for k in ("path", "sha256")) for i in inputs)
-    )
-    if not well_formed:
-        raise InputError(path, "run, rule or inputs cannot be read", "it was cut or edited: certify again")
-    return certificate
-
-
-def _rule(stated: Certificate, path: Path) -> Rule:
-    """The rule that a certificate states; raises InputError where it cannot be read."""
-    known = {field.name for field in fields(Rule)}
-    declared = {name: value for name, value in stated["rule"].items() if name != "gamma"}  # follows from alpha
-    unknown = sorted(declared.keys() - known)
-    if unknown:
-        raise InputError(path, f"rule has unknown fields {', '.join(unknown)}", "it was made by another version")
-    try:
-        for name in ("tolerances", "partitions", "in_domain", "candidates", "allow_vacuous"):
-            declared[name] = tuple(declared.get(name, ()))
-        whole = {name: operator.index(declared[name]) for name in ("replicates", "seed", "min_family", "looks")}
-        return Rule(**{**declared, **whole, "parents": dict(declared["parents"])})
-    except (TypeError, KeyError, ValueError) as error:
-        raise InputError(path, f"rule cannot be read ({error})", "it was cut or edited: certify again") from None
 
 
 def _followed(stated: Certificate, path: Path, run: Path) -> tuple[Follows | None, str | None]:
@@ -90,7 +45,7 @@ def _followed(stated: Certificate, path: Path, run: Path) -> tuple[Follows | Non
     before = path.parent / entry["certificate"]
     if not before.is_file():
         return None, f"follows: {entry['certificate']} is gone"
-    follows = follow(before, read(before), run, _rule(stated, path))
+    follows = follow(before, read(before), run, rule_of(stated, path))
     return follows._replace(checked=follows.checked or entry.get("checked") is True), None  # it was there then
 
 

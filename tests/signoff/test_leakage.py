@@ -6,10 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from earmark.cli.certify import certify as command
+from earmark.engine.compressors.card import fingerprints
 from earmark.engine.design.keys import CellKey
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.run_cards import fingerprints, read_cards, write_card
+from earmark.engine.outcomes.run_cards import read_cards, write_card
 from earmark.engine.outcomes.store import write_cell
 from earmark.engine.signoff.audits import leakage
 from earmark.engine.signoff.audits.leakage import LeakageError, Overlap, TrainedOn
