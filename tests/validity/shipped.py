@@ -138,7 +138,8 @@ def _claims(sets: Sequence[Set], of: Population, rule: Rule) -> Iterator[tuple[b
                 groups, {}, np.empty(0), np.empty(0), {}, by_budget.get((i, key, name)), routed.get((i, key, name))
             )
             families = one.families[name]
-            judged.setdefault(key, []).append(claim.Judged(curve, name, families, observe(curve, families), tests))
+            corrected = claim.corrected(curve, families, observe(curve, families), tests, rule, levels)
+            judged.setdefault(key, []).append(claim.Judged(curve, name, families, tests, corrected))
         hearing = {name: [] for name in one.families}
         false, budget, retained = False, 1.0, 1.0
         shipped = []

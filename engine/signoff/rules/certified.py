@@ -10,9 +10,8 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from earmark.engine.arrays import FloatArray
+from earmark.engine.arrays import BoolArray, FloatArray
 from earmark.engine.design.rule import Rule
 from earmark.engine.signoff import power
 from earmark.engine.signoff.excess import Observed
@@ -56,11 +55,27 @@ class Tested(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """How far the budgets pass, from the largest down."""
+    """The tests of G groups at B budgets, and how far they pass from the largest budget down."""
 
-    passes: npt.NDArray[np.bool_]  # (B,) this budget and every larger one
-    stopped: int | None  # at this budget, whose tests fail
-    missing: float | None  # or at this one, which was declared and has no cell
+    groups: Sequence[GroupTest]  # the families, and then all rows
+    budgets: FloatArray  # (B,)
+    p: FloatArray  # (G, B), 0 where a budget is the raw audio itself
+    tolerance: float
+    level: float
+    passes: BoolArray  # (B,) this budget and every larger one
+    stopped: int | None  # the index of the budget whose tests fail
+    missing: float | None  # or the budget that was declared and has no cell
+
+    @property
+    def stop(self) -> float:
+        """The budget at which the walk stopped."""
+        assert self.missing is not None or self.stopped is not None, "it stopped"
+        return float(self.budgets[self.stopped]) if self.missing is None else self.missing
+
+    @property
+    def smallest(self) -> float | None:
+        """The smallest budget that passes with all larger ones; None where not even the largest does."""
+        return min(self.budgets[self.passes].tolist(), default=None)
 
 
 # Testing -----------------------------------------------------------------------------------------------------
@@ -84,25 +99,25 @@ def run_tests(
     upper = _each(group_tests.upper_bounds, subjects, levels.look)
     lower: dict[Subject, FloatArray] = {}
     for name, families in families_of.items():
-        rejecting = len(families.names) + any(map(rule.tests_average, rule.tolerances))
-        of_partition = {subject: groups for subject, groups in subjects.items() if subject[1] == name}
-        lower |= _each(group_tests.lower_bounds, of_partition, levels.look / rejecting)
+        n_rejecting = len(families.names) + any(map(rule.tests_average, rule.tolerances))
+        partition_subjects = {subject: groups for subject, groups in subjects.items() if subject[1] == name}
+        lower |= _each(group_tests.lower_bounds, partition_subjects, levels.look / n_rejecting)
     p = {t: p_values(subjects, t, levels.look, rule) for t in rule.tolerances}
-    routes = {t: routed(subjects, t, levels.look) for t in rule.tolerances}
+    routed_tests = {t: routed(subjects, t, levels.look) for t in rule.tolerances}
     first = rule.tolerances[0]
-    of_claim = {subject: groups for subject, groups in subjects.items() if subject[0] in claimed}
-    by_budget = p_values(of_claim, first, levels.budget, rule) if levels.budget is not None else {}
-    to_route = {subject: groups for subject, groups in of_claim.items() if subject[1] == claimed_partition}
-    by_family = routed(to_route, first, levels.routing)
+    claimed_subjects = {subject: groups for subject, groups in subjects.items() if subject[0] in claimed}
+    claimed_p = p_values(claimed_subjects, first, levels.budget, rule) if levels.budget is not None else {}
+    to_route = {subject: groups for subject, groups in claimed_subjects.items() if subject[1] == claimed_partition}
+    claimed_routing = routed(to_route, first, levels.routing)
     return {
         subject: Tested(
             groups,
             {t: p[t][subject] for t in rule.tolerances},
             lower[subject],
             upper[subject],
-            {t: routes[t][subject] for t in rule.tolerances},
-            by_budget.get(subject),
-            by_family.get(subject),
+            {t: routed_tests[t][subject] for t in rule.tolerances},
+            claimed_p.get(subject),
+            claimed_routing.get(subject),
         )
         for subject, groups in subjects.items()
     }
@@ -118,14 +133,14 @@ def groups_of(
         members = [*(np.flatnonzero(families.code == f) for f in range(len(families.names))), everyone]
         units = [units_of(group, rows.source, rows.place, rule) for group in members]
         for curve in curves:
-            subjects[curve.key, name] = [group_tests.group_test(of_group, curve.difference) for of_group in units]
+            subjects[curve.key, name] = [group_tests.group_test(group_units, curve.difference) for group_units in units]
     return subjects
 
 
 def _each(bound: group_tests.Bound, subjects: Mapping[Key, Sequence[GroupTest]], level: float) -> dict[Key, FloatArray]:
-    """(G, B) of every subject; all groups at once, because the same counts come up at other seeds and partitions."""
-    found = iter(bound([group for groups in subjects.values() for group in groups], level))
-    return {subject: np.stack([next(found) for _ in groups]) for subject, groups in subjects.items()}
+    """(G, B) of every subject; all groups at once, because equal counts recur at other seeds and are computed once."""
+    bounds = iter(bound([group for groups in subjects.values() for group in groups], level))
+    return {subject: np.stack([next(bounds) for _ in groups]) for subject, groups in subjects.items()}
 
 
 def p_values(
@@ -133,27 +148,29 @@ def p_values(
 ) -> dict[Key, FloatArray]:
     """(G, B) of every subject; the average at its own tolerance, or 0 where its families imply it."""
     families = {subject: groups[:-1] for subject, groups in subjects.items()}
-    p = _each(lambda groups, alpha: group_tests.p_values(groups, tolerance, alpha), families, level)
-    average = {subject: np.zeros((1, of.shape[1])) for subject, of in p.items()}
+    family_p = _each(lambda groups, alpha: group_tests.p_values(groups, tolerance, alpha), families, level)
+    average_p = {subject: np.zeros((1, p.shape[1])) for subject, p in family_p.items()}
     if rule.tests_average(tolerance):
         limit = rule.average_tolerance(tolerance)
         everyone = {subject: groups[-1:] for subject, groups in subjects.items()}
-        average = _each(lambda groups, alpha: group_tests.p_values(groups, limit, alpha), everyone, level)
-    return {subject: np.concatenate([of, average[subject]]) for subject, of in p.items()}
+        average_p = _each(lambda groups, alpha: group_tests.p_values(groups, limit, alpha), everyone, level)
+    return {subject: np.concatenate([p, average_p[subject]]) for subject, p in family_p.items()}
 
 
 def routed(subjects: Mapping[Key, list[GroupTest]], tolerance: float, level: float) -> dict[Key, Routed]:
-    """Tests of every family at its share of a level."""
+    """The tests of every subject's families, each at its share of a level."""
     split = {subject: _shares(groups[:-1], tolerance, level) for subject, groups in subjects.items()}
-    found: dict[Key, Routed] = {}
-    for share in dict.fromkeys(of.each for of in split.values()):
+    routed_tests: dict[Key, Routed] = {}
+    for share in dict.fromkeys(shares.each for shares in split.values()):  # subjects of one share are tested at once
         families = {subject: groups[:-1] for subject, groups in subjects.items() if split[subject].each == share}
-        p = _each(lambda groups, alpha: group_tests.p_values(groups, tolerance, alpha), families, share)
-        found |= {subject: Routed(split[subject], of) for subject, of in p.items()}
-    return found
+        family_p = _each(lambda groups, alpha: group_tests.p_values(groups, tolerance, alpha), families, share)
+        routed_tests |= {subject: Routed(split[subject], p) for subject, p in family_p.items()}
+    return routed_tests
 
 
 def _shares(families: Sequence[GroupTest], tolerance: float, level: float) -> AlphaShares:
+    """How a level is split among families, by what each needs to pass."""
+
     def fewest(f: int, share: float) -> int:
         return families[f].fewest(tolerance, share)
 
@@ -163,24 +180,26 @@ def _shares(families: Sequence[GroupTest], tolerance: float, level: float) -> Al
 # Judging -----------------------------------------------------------------------------------------------------
 
 
-def walk(p: FloatArray, curve: Curve, level: float) -> Walk:
-    """From the largest budget down to the first at which some test fails, or that has no cell."""
+def walk_down(p: FloatArray, groups: Sequence[GroupTest], curve: Curve, tolerance: float, level: float) -> Walk:
+    """Walk from the largest budget to the first at which some test fails, or that has no cell; p (G, B)."""
     budgets, missing = curve.budgets, max(curve.missing, default=None)
+    p = np.where(is_raw(curve), 0.0, p)  # nothing was compared there: it passes by definition
     failing = np.flatnonzero((p > level).any(axis=0))
     stopped = int(failing[-1]) if len(failing) else None
     if missing is not None and (stopped is None or missing > budgets[stopped]):
-        return Walk(budgets > missing, None, missing)
-    return Walk(np.arange(len(budgets)) > (-1 if stopped is None else stopped), stopped, None)
+        return Walk(groups, budgets, p, tolerance, level, budgets > missing, None, missing)
+    passes = np.arange(len(budgets)) > (-1 if stopped is None else stopped)
+    return Walk(groups, budgets, p, tolerance, level, passes, stopped, None)
 
 
-def judge_curve(curve: Curve, families: Families, observed: Observed, found: Tested, rule: Rule) -> Judgement:
-    """Bounds of every family, and the walk over the budgets for every tolerance."""
+def judge_curve(curve: Curve, families: Families, observed: Observed, tested: Tested, rule: Rule) -> Judgement:
+    """What the rule says of a curve: bounds of every family, and verdicts from a walk for every tolerance."""
     raw = is_raw(curve)  # the difference is 0 there by definition
-    upper, lower = np.where(raw, 0.0, found.upper), np.where(raw, 0.0, found.lower)
+    upper, lower = np.where(raw, 0.0, tested.upper), np.where(raw, 0.0, tested.lower)
     point = np.vstack([observed.family, observed.average])
     by_group = [
-        [Interval(*ends) for ends in zip(*of_group, strict=True)]
-        for of_group in zip(point.tolist(), lower.tolist(), upper.tolist(), strict=True)
+        [Interval(*ends) for ends in zip(*columns, strict=True)]
+        for columns in zip(point.tolist(), lower.tolist(), upper.tolist(), strict=True)
     ]
     worst = [
         Interval(*map(float, ends))
@@ -190,26 +209,24 @@ def judge_curve(curve: Curve, families: Families, observed: Observed, found: Tes
     failures: dict[float, Failure | None] = {}
     kept = mean_kept(curve, families)
     for tolerance in rule.tolerances:
-        p = np.where(raw, 0.0, found.p[tolerance])
-        way = walk(p, curve, rule.look_alpha)
+        walk = walk_down(tested.p[tolerance], tested.groups, curve, tolerance, rule.look_alpha)
         verdicts[tolerance] = [
-            RAW_ITSELF if raw[b] else _verdict(b, p, way, by_group, curve, found.groups, families, tolerance, rule)
-            for b in range(len(curve.budgets))
+            RAW_ITSELF if raw[b] else _verdict(b, walk, by_group, families, rule) for b in range(len(curve.budgets))
         ]
-        p_of[tolerance] = p[:-1].tolist()
-        failures[tolerance] = failure(way, p, curve, families, observed, found.groups, tolerance, rule.look_alpha, rule)
+        p_of[tolerance] = walk.p[:-1].tolist()
+        failures[tolerance] = failure(walk, families, observed, rule)
         if len(families.names) > 1:
-            policies.append(policy(curve, families, found.routed[tolerance], kept, tolerance))
-    return Judgement(by_group[-1], worst, by_group[:-1], verdicts, p_of, failures, policies, found.groups)
+            policies.append(policy(curve, families, tested.routed[tolerance], kept, tolerance))
+    return Judgement(by_group[-1], worst, by_group[:-1], verdicts, p_of, failures, policies, tested.groups)
 
 
-def is_raw(curve: Curve) -> npt.NDArray[np.bool_]:
+def is_raw(curve: Curve) -> BoolArray:
     """(B,) which budgets are the reference itself."""
     return np.array([curve.is_raw(b) for b in range(len(curve.budgets))])
 
 
 def policy(curve: Curve, families: Families, routed: Routed, kept: FloatArray, tolerance: float) -> Policy:
-    """Where every family goes; a budget below one that is missing cannot be reached."""
+    """The budget of every family; none that is below a declared one without outcomes."""
     reachable = curve.budgets > max(curve.missing, default=0.0)
     p = np.where(is_raw(curve), 0.0, np.where(reachable, routed.p, 1.0))
     return routing.policy(p, curve.budgets.tolist(), kept, families, tolerance, routed.shares)
@@ -229,48 +246,46 @@ def mean_kept(curve: Curve, families: Families) -> FloatArray:
     )
 
 
-def failure(
-    way: Walk,
-    p: FloatArray,
-    curve: Curve,
-    families: Families,
-    observed: Observed,
-    groups: Sequence[GroupTest],
-    tolerance: float,
-    level: float,
-    rule: Rule,
-) -> Failure | None:
+def failure(walk: Walk, families: Families, observed: Observed, rule: Rule) -> Failure | None:
     """Where a walk stopped, and how many units like these would have been enough; None where it went to the end."""
-    if way.missing is not None:
-        return absent(way.missing)
-    if way.stopped is None:
+    if walk.missing is not None:
+        return absent(walk.missing)
+    if walk.stopped is None:
         return None
-    b = way.stopped
-    g = _binding(p, groups, b)
+    b = walk.stopped
+    g = _binding(walk, b)
+    group, p = walk.groups[g], float(walk.p[g, b])
     is_family = g < len(families.names)
-    plus, minus = (of[g, b] if is_family else of[:, b].sum() for of in (observed.plus, observed.minus))
-    limit = tolerance if is_family else rule.average_tolerance(tolerance)
+    plus, minus = (counts[g, b] if is_family else counts[:, b].sum() for counts in (observed.plus, observed.minus))
     return Failure(
-        budget=float(curve.budgets[b]),
+        budget=walk.stop,
         family=families.names[g] if is_family else None,
         n=int(families.size[g]) if is_family else len(families.code),
         plus=int(plus),
         minus=int(minus),
-        p=float(p[g, b]),
-        units=groups[g].n,
-        unit=groups[g].unit,
-        needed=power.needed(groups[g], b, limit, level),
-        reason=doubt(families.names[g] if is_family else None, groups[g], b, float(p[g, b]), limit, level),
+        p=p,
+        units=group.n,
+        unit=group.unit,
+        needed=power.needed(group, b, _limit(g, walk, families, rule), walk.level),
+        reason=_doubt(g, b, walk, families, rule),
     )
 
 
-def _binding(p: FloatArray, groups: Sequence[GroupTest], b: int) -> int:
-    """The group that is furthest from passing at a budget; among equal p the one that was seen to suffer most."""
-    return max(range(len(groups)), key=lambda g: (p[g, b], float(groups[g].observed[b])))
+def _binding(walk: Walk, b: int) -> int:
+    """The group that is furthest from passing at a budget; among equal p the one with the largest observed excess."""
+    return max(range(len(walk.groups)), key=lambda g: (walk.p[g, b], float(walk.groups[g].observed[b])))
+
+
+def _limit(g: int, walk: Walk, families: Families, rule: Rule) -> float:
+    """The tolerance of a group: the average, which is the last group, may have one of its own."""
+    return walk.tolerance if g < len(families.names) else rule.average_tolerance(walk.tolerance)
 
 
 def absent(budget: float, whose: str | None = None) -> Failure:
-    """A walk that stops where nothing was evaluated; `whose` lacks what others have, else it was declared."""
+    """The failure of a walk that stops where nothing was evaluated.
+
+    The budget was declared, or it is one that other seeds have and `whose` seed lacks.
+    """
     reason = f"{whose} has no outcomes there" if whose else f"budget {budget:g} was declared and has no outcomes"
     return Failure(budget, None, 0, 0, 0, 1.0, 0, "rows", None, reason, missing=True)
 
@@ -278,62 +293,46 @@ def absent(budget: float, whose: str | None = None) -> Failure:
 # Words -------------------------------------------------------------------------------------------------------
 
 
-def _verdict(
-    b: int,
-    p: FloatArray,
-    way: Walk,
-    intervals: list[list[Interval]],
-    curve: Curve,
-    groups: Sequence[GroupTest],
-    families: Families,
-    tolerance: float,
-    rule: Rule,
-) -> Verdict:
-    at_budget, adjusted = float(p[:, b].max()), float(p[:, b:].max())
-    if way.missing is not None and curve.budgets[b] < way.missing:
-        adjusted = 1.0
-    if way.passes[b]:
+def _verdict(b: int, walk: Walk, intervals: list[list[Interval]], families: Families, rule: Rule) -> Verdict:
+    """The decision at budget b, and why; `intervals` are by group and budget."""
+    at_budget, adjusted = float(walk.p[:, b].max()), float(walk.p[:, b:].max())
+    if walk.missing is not None and walk.budgets[b] < walk.missing:
+        adjusted = 1.0  # a budget on the way has no outcomes
+    if walk.passes[b]:
         reach = max(intervals[f][b].upper for f in range(len(families.names)))
         reason = (
             f"every test passes here and at every larger budget (p = {adjusted:.2g}, largest upper bound {reach:.4f})"
         )
         return Verdict("approve", reason, at_budget, adjusted)
-    for g, of_group in enumerate(intervals):
-        is_family = g < len(families.names)
-        if not is_family and not rule.tests_average(tolerance):
+    for g, group_intervals in enumerate(intervals):
+        if g == len(families.names) and not rule.tests_average(walk.tolerance):
             continue
-        limit = tolerance if is_family else rule.average_tolerance(tolerance)
-        if of_group[b].lower > limit:
-            reason = f"{_name(g, families)} is above {limit:g} (lower bound {of_group[b].lower:.4f})"
+        limit = _limit(g, walk, families, rule)
+        if group_intervals[b].lower > limit:
+            reason = f"{_name(g, families)} is above {limit:g} (lower bound {group_intervals[b].lower:.4f})"
             return Verdict("reject", reason, at_budget, adjusted)
-    if at_budget <= rule.look_alpha:
-        reason = f"passes by itself, but the walk from the largest budget stopped at {stop_of(way, curve):g}"
-        if way.missing is not None:
+    if at_budget <= walk.level:
+        reason = f"passes by itself, but the walk from the largest budget stopped at {walk.stop:g}"
+        if walk.missing is not None:
             reason += ", which was declared and has no outcomes"
         return Verdict("inconclusive", reason, at_budget, adjusted)
-    g = _binding(p, groups, b)
-    is_family = g < len(families.names)
-    limit = tolerance if is_family else rule.average_tolerance(tolerance)
-    why = doubt(families.names[g] if is_family else None, groups[g], b, float(p[g, b]), limit, rule.look_alpha)
-    return Verdict("inconclusive", f"{why}, upper bound {intervals[g][b].upper:.4f}", at_budget, adjusted)
+    g = _binding(walk, b)
+    reason = f"{_doubt(g, b, walk, families, rule)}, upper bound {intervals[g][b].upper:.4f}"
+    return Verdict("inconclusive", reason, at_budget, adjusted)
 
 
-def stop_of(way: Walk, curve: Curve) -> float:
-    """The budget at which a walk stopped."""
-    return float(curve.budgets[way.stopped]) if way.missing is None else way.missing
-
-
-def doubt(family: str | None, group: GroupTest, b: int, p: float, tolerance: float, level: float) -> str:
-    """Why a group of rows does not pass at a budget; `family` None: the average."""
-    name = f"'{family}'" if family is not None else "the average"
-    fewest = group.fewest(tolerance, level)
+def _doubt(g: int, b: int, walk: Walk, families: Families, rule: Rule) -> str:
+    """Why a group of rows does not pass at budget b."""
+    name, group, limit = _name(g, families), walk.groups[g], _limit(g, walk, families, rule)
+    fewest = group.fewest(limit, walk.level)
     if group.n < fewest:
         return f"{name} has {group.n} {group.unit}; {fewest} are needed even if no answer changes"
-    seen = max(float(group.by_row[b]), float(group.by_recording[b]))
-    if seen > tolerance:
-        return f"the excess of {name} that was seen is {seen:.4f}, above {tolerance:g}"
-    return f"{name} may be above {tolerance:g}: p = {p:.2g} at level {level:.2g}"
+    excess = max(float(group.by_row[b]), float(group.by_recording[b]))
+    if excess > limit:
+        return f"the excess of {name} that was seen is {excess:.4f}, above {limit:g}"
+    return f"{name} may be above {limit:g}: p = {walk.p[g, b]:.2g} at level {walk.level:.2g}"
 
 
 def _name(g: int, families: Families) -> str:
+    """What a group is called in a sentence."""
     return f"'{families.names[g]}'" if g < len(families.names) else "the average"

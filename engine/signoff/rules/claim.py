@@ -19,7 +19,7 @@ from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.pair import Curve, CurveKey
 from earmark.engine.signoff.rules import certified, routing
 from earmark.engine.signoff.rules.certified import Levels, Tested
-from earmark.engine.signoff.rules.judgement import Failure, Policy
+from earmark.engine.signoff.rules.judgement import Corrected, Failure, Policy
 from earmark.engine.signoff.rules.routing import AlphaShares
 
 BASELINES = ("uniform", "random")  # no candidates, unless they are declared or alone
@@ -77,13 +77,13 @@ class Decided:
 
 
 class Judged(NamedTuple):
-    """A curve under a partition, as the claim looks at it."""
+    """A curve under a partition: its tests, and its walk at the level of the claim."""
 
     curve: Curve
     partition: str
     families: Families
-    observed: Observed
     tested: Tested
+    corrected: Corrected | None  # None: no budget is claimed
 
 
 def candidates(declared: Sequence[str], arms: Collection[CandidateCurve]) -> tuple[Candidate, ...]:
@@ -98,16 +98,21 @@ def candidates(declared: Sequence[str], arms: Collection[CandidateCurve]) -> tup
     if not declared:
         chosen = [key for key in seeds if key[2] not in BASELINES] or list(seeds)
         return tuple(Candidate(_name(key, several), *key, tuple(seeds[key])) for key in chosen)
-    found: dict[tuple[tuple[str, str, str], tuple[int, ...]], Candidate] = {}
+    candidate_of: dict[tuple[tuple[str, str, str], tuple[int, ...]], Candidate] = {}
     for wanted in declared:
-        matching = [(key, which) for key, of in seeds.items() for name, which in _names(key, of) if name == wanted]
+        matching = [
+            (key, named_seeds)
+            for key, method_seeds in seeds.items()
+            for name, named_seeds in _names(key, method_seeds)
+            if name == wanted
+        ]
         if not matching:
             known = ", ".join(dict.fromkeys(key[2] for key in seeds))
             raise InputError(f"candidate {wanted}", "is no method of the run", f"choose from {known}")
-        for key, which in matching:
-            name = _name(key, several) + ("" if which == tuple(seeds[key]) else f"@{which[0]}")
-            found.setdefault((key, which), Candidate(name, *key, which))
-    return tuple(found.values())
+        for key, named_seeds in matching:
+            name = _name(key, several) + ("" if named_seeds == tuple(seeds[key]) else f"@{named_seeds[0]}")
+            candidate_of.setdefault((key, named_seeds), Candidate(name, *key, named_seeds))
+    return tuple(candidate_of.values())
 
 
 def _name(key: tuple[str, str, str], several: bool) -> str:
@@ -115,7 +120,7 @@ def _name(key: tuple[str, str, str], several: bool) -> str:
 
 
 def _names(key: tuple[str, str, str], seeds: Sequence[int]) -> list[tuple[str, tuple[int, ...]]]:
-    """What a method may be called, with the seeds that each name means."""
+    """All names that a declaration may use for a method, with the seeds that each of them means."""
     answerer, corpus, method = key
     names = (method, f"{answerer}/{method}", f"{answerer}/{corpus}/{method}")
     return [
@@ -125,7 +130,7 @@ def _names(key: tuple[str, str, str], seeds: Sequence[int]) -> list[tuple[str, t
 
 
 def levels(rule: Rule, k: int) -> Levels:
-    """What each test may spend; alternatives multiply, and so do the two kinds of claim where both are made."""
+    """What each test may spend: k candidates divide alpha, and so do the two kinds of claim where both are made."""
     each = rule.look_alpha / k / (2 if rule.claim == "both" else 1)
     return Levels(rule.look_alpha, each if rule.claim in ("budget", "both") else None, each)
 
@@ -138,83 +143,81 @@ def decide(
     judged: Sequence[Judged],
     hearing: Mapping[str, Sequence[FamilyHearing]],
     rule: Rule,
-    at: Levels,
+    levels: Levels,
 ) -> Decided:
     """What the tests show of a candidate; `judged` are its curves under every partition, `hearing` is by partition."""
     budget, retained, stop = None, None, None
-    if at.budget is not None:
-        stop = _stop(candidate, judged, rule, at.budget)
+    if levels.budget is not None:
+        stop = _stop(candidate, judged)
         budget = _smallest(judged, stop)
         retained = None if budget is None else _retained(judged, budget)
-    routable = [one for one in judged if one.tested.claimed_routing is not None]
+    routable = [subject for subject in judged if subject.tested.claimed_routing is not None]
     policy = _policy(candidate, routable, rule)
     partition = routable[0].partition if routable else None
     routed = policy if rule.claim in ("routing", "both") else None
-    unheard = frozenset(f.family for one in hearing.values() for f in one if f.hearing in DEAF)
-    deaf = _deaf(budget, dict.fromkeys(one.partition for one in judged), partition, routed, hearing, rule)
-    return Decided(candidate, budget, retained, stop, policy, partition, deaf, unheard)
+    would_be_deaf = frozenset(f.family for families in hearing.values() for f in families if f.hearing in DEAF)
+    deaf = _deaf(budget, dict.fromkeys(subject.partition for subject in judged), partition, routed, hearing, rule)
+    return Decided(candidate, budget, retained, stop, policy, partition, deaf, would_be_deaf)
 
 
 def _policy(candidate: Candidate, judged: Sequence[Judged], rule: Rule) -> Policy | None:
-    """A budget for every family at which all seeds pass."""
-    if {one.curve.key.seed for one in judged} != set(candidate.seeds) or len(judged[0].families.names) < 2:
+    """The smallest budget of every family that all seeds reach; None with one family, or where a seed is missing."""
+    if {subject.curve.key.seed for subject in judged} != set(candidate.seeds) or len(judged[0].families.names) < 2:
         return None
-    budgets = sorted(set.intersection(*(set(one.curve.budgets.tolist()) for one in judged)))
+    budgets = sorted(set.intersection(*(set(subject.curve.budgets.tolist()) for subject in judged)))
     barrier = max((stop.failure.budget for stop in _budgets_of_others(judged)), default=0.0)
-    barrier = max([barrier, *(budget for one in judged for budget in one.curve.missing)])
+    barrier = max([barrier, *(budget for subject in judged for budget in subject.curve.missing)])
     p, kept = [], []
-    for one in judged:
-        assert one.tested.claimed_routing is not None, "only these were chosen"
-        at = [one.curve.budgets.tolist().index(budget) for budget in budgets]
-        tested = np.where(certified.is_raw(one.curve), 0.0, one.tested.claimed_routing.p)[:, at]
-        p.append(np.where(np.array(budgets) > barrier, tested, 1.0))
-        kept.append(certified.mean_kept(one.curve, one.families)[:, at])
-    split = [one.tested.claimed_routing.shares for one in judged if one.tested.claimed_routing is not None]
-    least = AlphaShares(min(of.each for of in split), np.logical_and.reduce([of.tested for of in split]))
+    for subject in judged:
+        assert subject.tested.claimed_routing is not None, "only these were chosen"
+        columns = [subject.curve.budgets.tolist().index(budget) for budget in budgets]
+        p_there = np.where(certified.is_raw(subject.curve), 0.0, subject.tested.claimed_routing.p)[:, columns]
+        p.append(np.where(np.array(budgets) > barrier, p_there, 1.0))
+        kept.append(certified.mean_kept(subject.curve, subject.families)[:, columns])
+    splits = [subject.tested.claimed_routing.shares for subject in judged if subject.tested.claimed_routing is not None]
+    least = AlphaShares(
+        min(shares.each for shares in splits), np.logical_and.reduce([shares.tested for shares in splits])
+    )
     families = judged[0].families
     return routing.policy(np.max(p, axis=0), budgets, np.mean(kept, axis=0), families, rule.tolerances[0], least)
 
 
-def _stop(candidate: Candidate, judged: Sequence[Judged], rule: Rule, level: float) -> CandidateStop | None:
+def _stop(candidate: Candidate, judged: Sequence[Judged]) -> CandidateStop | None:
     """The largest budget at which any curve fails under any partition; None where all pass to the end."""
-    missing = [seed for seed in candidate.seeds if seed not in {one.curve.key.seed for one in judged}]
+    missing = [seed for seed in candidate.seeds if seed not in {subject.curve.key.seed for subject in judged}]
     if missing:
         return CandidateStop(missing[0], None, certified.absent(1.0, f"seed {missing[0]}"))
     stops = [*_budgets_of_others(judged)]
-    for one in judged:
-        assert one.tested.claimed is not None, "a candidate's curves are tested at the claim's level"
-        p = np.where(certified.is_raw(one.curve), 0.0, one.tested.claimed)
-        way = certified.walk(p, one.curve, level)
-        found = certified.failure(
-            way, p, one.curve, one.families, one.observed, one.tested.groups, rule.tolerances[0], level, rule
-        )
-        if found is not None:
-            stops.append(CandidateStop(one.curve.key.seed, None if found.missing else one.partition, found))
+    for subject in judged:
+        assert subject.corrected is not None, "a candidate's curves are tested at the claim's level"
+        failure = subject.corrected.first_failure
+        if failure is not None:
+            stops.append(CandidateStop(subject.curve.key.seed, None if failure.missing else subject.partition, failure))
     return max(stops, key=lambda stop: (stop.failure.budget, stop.failure.p), default=None)
 
 
 def _budgets_of_others(judged: Sequence[Judged]) -> list[CandidateStop]:
     """Budgets that one seed of a candidate has and another has not."""
-    every = {budget for one in judged for budget in one.curve.budgets.tolist()}
+    all_budgets = {budget for subject in judged for budget in subject.curve.budgets.tolist()}
     return [
-        CandidateStop(one.curve.key.seed, None, certified.absent(max(lacking), f"seed {one.curve.key.seed}"))
-        for one in judged
-        if (lacking := every - set(one.curve.budgets.tolist()))
+        CandidateStop(subject.curve.key.seed, None, certified.absent(max(lacking), f"seed {subject.curve.key.seed}"))
+        for subject in judged
+        if (lacking := all_budgets - set(subject.curve.budgets.tolist()))
     ]
 
 
 def _smallest(judged: Sequence[Judged], stop: CandidateStop | None) -> float | None:
-    """The smallest budget above a stop."""
+    """The smallest budget below 1 that is above the stop; None where there is none."""
     above = 0.0 if stop is None else stop.failure.budget
-    return min((b for one in judged for b in one.curve.budgets.tolist() if above < b < 1), default=None)
+    return min((b for subject in judged for b in subject.curve.budgets.tolist() if above < b < 1), default=None)
 
 
 def _retained(judged: Sequence[Judged], budget: float) -> float:
     """Mean share of a clip's chunks at a budget, over seeds."""
     shares = []
-    for one in judged:
-        b = one.curve.budgets.tolist().index(budget)
-        share = one.curve.kept_share(b)
+    for subject in judged:
+        b = subject.curve.budgets.tolist().index(budget)
+        share = subject.curve.kept_share(b)
         shares.append(budget if share is None else float(share.mean()))
     return float(np.mean(shares))
 
@@ -242,36 +245,29 @@ def shipped(decided: Decided, rule: Rule) -> list[Shipped]:
     """What is approved of a candidate, unless it rests on families that do not listen."""
     if decided.deaf:
         return []
-    found = []
+    approvals = []
     if decided.budget is not None and decided.retained is not None:
-        found.append(Shipped(decided.candidate.name, "budget", decided.budget, decided.retained))
+        approvals.append(Shipped(decided.candidate.name, "budget", decided.budget, decided.retained))
     policy = decided.policy
     if rule.claim != "budget" and policy is not None and any(route.budget < 1 for route in policy.families):
-        found.append(Shipped(decided.candidate.name, "routing", None, policy.retained))
-    return found
+        approvals.append(Shipped(decided.candidate.name, "routing", None, policy.retained))
+    return approvals
 
 
 def curve_keys(candidates: Sequence[Candidate], stream: str) -> set[CurveKey]:
-    """The curves that a claim is about."""
+    """The keys of the curves of all candidates, in one stream."""
     return {CurveKey(c.answerer, c.corpus, c.method, seed, stream) for c in candidates for seed in c.seeds}
 
 
 def corrected(
-    curve: Curve, families: Families, observed: Observed, tested: Tested, rule: Rule, at: Levels
-) -> dict[str, Any] | None:
+    curve: Curve, families: Families, observed: Observed, tested: Tested, rule: Rule, levels: Levels
+) -> Corrected | None:
     """A curve's own walk at the claim's level and first tolerance; None where it is no part of a claim of a budget."""
-    if at.budget is None or tested.claimed is None:
+    if levels.budget is None or tested.claimed is None:
         return None
-    p = np.where(certified.is_raw(curve), 0.0, tested.claimed)
-    way = certified.walk(p, curve, at.budget)
-    tolerance = rule.tolerances[0]
-    stopped = certified.failure(way, p, curve, families, observed, tested.groups, tolerance, at.budget, rule)
-    return {
-        "tolerance": tolerance,
-        "level": at.budget,
-        "budget": min(curve.budgets[way.passes].tolist(), default=None),
-        "first_failure": stopped,
-    }
+    walk = certified.walk_down(tested.claimed, tested.groups, curve, rule.tolerances[0], levels.budget)
+    first_failure = certified.failure(walk, families, observed, rule)
+    return Corrected(walk.tolerance, walk.level, walk.smallest, first_failure)
 
 
 def by_verdicts(
@@ -280,7 +276,10 @@ def by_verdicts(
     hearing: Mapping[str, Sequence[FamilyHearing]],
     rule: Rule,
 ) -> Decided:
-    """The same of the paper's rule, without a guarantee: the smallest budget that all of its verdicts approve."""
+    """What the verdicts of the paper's rule show of a candidate: the smallest budget that all of them approve.
+
+    `results` are entries of the certificate. It carries no guarantee.
+    """
     tolerance = rule.tolerances[0]
     mine = [
         result
@@ -306,34 +305,34 @@ def by_verdicts(
 
 
 def entry(
-    decided: Sequence[Decided], rule: Rule, at: Levels, withheld: Sequence[str], guaranteed: bool
+    all_decided: Sequence[Decided], rule: Rule, levels: Levels, withheld: Sequence[str], guaranteed: bool
 ) -> dict[str, Any]:
     """The `claim` of the certificate; `withheld` says why nothing is approved whatever the tests show."""
-    approved = [each for one in decided for each in shipped(one, rule)]
+    approvals = [approval for decided in all_decided for approval in shipped(decided, rule)]
     return {
         "kind": rule.claim,
         "tolerance": rule.tolerances[0],
         "tolerance_average": rule.average_tolerance(rule.tolerances[0]),
         "guaranteed": guaranteed,
         "alpha": rule.look_alpha,
-        "k": len(decided),
+        "k": len(all_decided),
         "declared": bool(rule.candidates),
-        "level": at.budget,
-        "routing_level": at.routing if rule.claim in ("routing", "both") else None,
-        "candidates": [_candidate(one, rule, at) for one in decided],
-        "approved": [] if withheld else [each._asdict() for each in approved],
+        "level": levels.budget,
+        "routing_level": levels.routing if rule.claim in ("routing", "both") else None,
+        "candidates": [_candidate(decided, rule, levels) for decided in all_decided],
+        "approved": [] if withheld else [approval._asdict() for approval in approvals],
         "withheld": list(withheld),
-        "not_made": [] if withheld else [_not_made(one) for one in decided if _would_route(one, rule)],
+        "not_made": [] if withheld else [_not_made(decided) for decided in all_decided if _would_route(decided, rule)],
     }
 
 
-def _candidate(decided: Decided, rule: Rule, at: Levels) -> dict[str, Any]:
+def _candidate(decided: Decided, rule: Rule, levels: Levels) -> dict[str, Any]:
     stop = decided.stop
     return {
         **decided.candidate._asdict(),
         "budget": decided.budget,
         "retained": decided.retained,
-        "reason": _reason(decided, rule, at),
+        "reason": _reason(decided, rule, levels),
         "stopped": None if stop is None else {"seed": stop.seed, "partition": stop.partition, **stop.failure._asdict()},
         "policy": None if decided.policy is None else _policy_entry(decided.policy, decided.partition),
         "deaf": [family.family for family in decided.deaf],
@@ -344,14 +343,15 @@ def _policy_entry(policy: Policy, partition: str | None) -> dict[str, Any]:
     return {"partition": partition} | policy._asdict() | {"families": [route._asdict() for route in policy.families]}
 
 
-def _reason(decided: Decided, rule: Rule, at: Levels) -> str:
+def _reason(decided: Decided, rule: Rule, levels: Levels) -> str:
+    """Why a candidate passes where it does, or why nothing of it is approved."""
     if decided.deaf:
         return "; ".join(family.words for family in decided.deaf)
     if decided.budget is not None:
         if rule.name == "paper":
             return f"every verdict approves {decided.budget:g}; no guarantee over the search for it"
-        return f"every family passes at {decided.budget:g} and every larger budget, at level {at.budget:.2g}"
-    if at.budget is None:
+        return f"every family passes at {decided.budget:g} and every larger budget, at level {levels.budget:.2g}"
+    if levels.budget is None:
         if decided.policy is None:
             return "there is one family only, or a seed has no outcomes: nothing can be routed"
         reached = decided.policy is not None and any(route.budget < 1 for route in decided.policy.families)
@@ -373,6 +373,7 @@ def _would_route(decided: Decided, rule: Rule) -> bool:
 
 
 def _not_made(decided: Decided) -> dict[str, Any]:
+    """The entry of a claim of routing that would have held and was not declared."""
     assert decided.policy is not None, "it would route"
     return {
         "candidate": decided.candidate.name,

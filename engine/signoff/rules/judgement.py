@@ -49,6 +49,15 @@ class Failure(NamedTuple):
     missing: bool = False  # the budget was declared and has no cell
 
 
+class Corrected(NamedTuple):
+    """A curve's own walk at the first tolerance and the level of the claim, which it is a part of."""
+
+    tolerance: float
+    level: float
+    budget: float | None  # the smallest that passes with all larger ones
+    first_failure: Failure | None
+
+
 class Route(NamedTuple):
     """Where one family goes: to a budget below 1, or to raw audio."""
 

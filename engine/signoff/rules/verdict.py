@@ -14,7 +14,7 @@ from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.frontier import VARIANTS, Frontiers
 from earmark.engine.signoff.pair import Curve, Rows
 from earmark.engine.signoff.rules import advice
-from earmark.engine.signoff.rules.judgement import Failure, Judgement
+from earmark.engine.signoff.rules.judgement import Corrected, Failure, Judgement
 from earmark.kernels.statistics.order_statistics import percentile_ends
 
 
@@ -27,7 +27,7 @@ def result(
     judgement: Judgement,
     frontiers: dict[float, Frontiers],
     hearing: Sequence[FamilyHearing],
-    corrected: dict[str, Any] | None,
+    corrected: Corrected | None,
     rule: Rule,
 ) -> dict[str, Any]:
     """Everything the certificate says of one (answerer, corpus, method, seed, partition)."""
@@ -43,7 +43,7 @@ def result(
         "sources": rows.n_sources,
         "resampling": "source" if resamples_sources(rows, rule) else "example",
         "raw_loss": curve.raw_loss,
-        "families": _families(hearing, judgement, rule, None if corrected is None else corrected["level"]),
+        "families": _families(hearing, judgement, rule, None if corrected is None else corrected.level),
         "average": _average(judgement, rule),
         "merged_families": [merge._asdict() for merge in families.merged],
         "rare_families": list(families.rare),
@@ -53,7 +53,7 @@ def result(
             _certified(tolerance, budgets, families, judgement, rule, corrected if t == 0 else None)
             for t, tolerance in enumerate(rule.tolerances)
         ],
-        "corrected": None if corrected is None else corrected | {"first_failure": _plain(corrected["first_failure"])},
+        "corrected": _corrected(corrected),
         "routing": [
             policy._asdict() | {"families": [route._asdict() for route in policy.families]}
             for policy in judgement.policies
@@ -100,8 +100,9 @@ def _average(judgement: Judgement, rule: Rule) -> dict[str, Any] | None:
 def _budgets(
     curve: Curve, families: Families, observed: Observed, judgement: Judgement, rule: Rule
 ) -> list[dict[str, Any]]:
+    """One entry per budget: counts, excess, what families suffer, and the decision at every tolerance."""
     paradox = excess.consistency_paradox(curve)
-    of_groups = judgement.groups
+    groups = judgement.groups
     ratios = [excess.probability_ratio(curve, families, b) for b in range(len(curve.budgets))]
     return [
         {
@@ -113,9 +114,9 @@ def _budgets(
             "mean_audio_tokens": float(curve.tokens[b]),
             "loss": float(curve.loss[b]),
             "excess_average": judgement.average[b]._asdict(),
-            "excess_average_recordings": float(of_groups[-1].by_recording[b]) if of_groups else None,
+            "excess_average_recordings": float(groups[-1].by_recording[b]) if groups else None,
             "excess_family": judgement.worst[b]._asdict(),
-            "excess_family_tested": max(float(group.observed[b]) for group in of_groups[:-1]) if of_groups else None,
+            "excess_family_tested": max(float(group.observed[b]) for group in groups[:-1]) if groups else None,
             "worst_family": excess.worst_family(observed.family[:, b], families),
             "hidden_damage": judgement.worst[b].estimate - judgement.average[b].estimate,
             "concentration_top2": excess.concentration_top2(observed.family[:, b], families),
@@ -130,7 +131,7 @@ def _budgets(
                     "plus": int(observed.plus[f, b]),
                     "minus": int(observed.minus[f, b]),
                     "excess": judgement.families[f][b].estimate,
-                    "excess_recordings": float(of_groups[f].by_recording[b]) if of_groups else None,
+                    "excess_recordings": float(groups[f].by_recording[b]) if groups else None,
                     "lower": judgement.families[f][b].lower,
                     "upper": judgement.families[f][b].upper,
                     "p": [judgement.p[tolerance][f][b] for tolerance in rule.tolerances] if judgement.p else None,
@@ -148,6 +149,7 @@ def _budgets(
 
 
 def _frontier(tolerance: float, frontiers: Frontiers, curve: Curve, rule: Rule) -> dict[str, Any]:
+    """The entry of the frontiers at one tolerance; only the interpolated ones have intervals."""
     entry: dict[str, Any] = {"tolerance": tolerance, "tolerance_average": rule.average_tolerance(tolerance)}
     for axis in ("grid", "interpolated", "tokens"):
         entry[axis] = {variant: frontiers[axis, variant].point for variant in VARIANTS}
@@ -170,7 +172,7 @@ def _certified(
     families: Families,
     judgement: Judgement,
     rule: Rule,
-    corrected: dict[str, Any] | None,
+    corrected: Corrected | None,
 ) -> dict[str, Any]:
     """A curve's own verdict; what to do next follows from its part in the claim, where it has one."""
     failure = judgement.failures.get(tolerance)
@@ -194,20 +196,29 @@ def _certified(
         "first_failure": _plain(failure),
         "next": advice.next_step(
             tolerance,
-            smallest if corrected is None else corrected["budget"],
+            smallest if corrected is None else corrected.budget,
             budgets,
             families,
             judgement.groups[:-1],
-            failure if corrected is None else corrected["first_failure"],
+            failure if corrected is None else corrected.first_failure,
             rule,
-            rule.look_alpha if corrected is None else corrected["level"],
+            rule.look_alpha if corrected is None else corrected.level,
         )._asdict(),
     }
 
 
+def _corrected(corrected: Corrected | None) -> dict[str, Any] | None:
+    """The walk at the level of the claim, as the certificate has it."""
+    if corrected is None:
+        return None
+    return corrected._asdict() | {"first_failure": _plain(corrected.first_failure)}
+
+
 def _decision(entry: dict[str, Any], tolerance: float) -> dict[str, Any]:
+    """The decision at a tolerance in the entry of a budget."""
     return next(d for d in entry["decisions"] if d["tolerance"] == tolerance)
 
 
 def _plain(failure: Failure | None) -> dict[str, Any] | None:
+    """A failure as the certificate has it."""
     return None if failure is None else failure._asdict()
