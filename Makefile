@@ -7,12 +7,13 @@ READY  := $(VENV)/.ready
 # Processes that run the tests; each takes up to 2 GB. `make test WORKERS=4` on a larger machine, 0 for a debugger.
 WORKERS ?= 2
 
-.PHONY: help setup demo test check validity bench clean
+.PHONY: help setup demo test check slim validity bench clean
 
 help:
 	@echo "make demo      the whole protocol on the embedded answerer, and where its report is"
 	@echo "make test      run the tests"
 	@echo "make check     ruff and mypy"
+	@echo "make slim      build, and try what is shipped in fresh environments: the base alone, from git, without links"
 	@echo "make validity  the long simulations of what a certificate promises"
 	@echo "make bench     the benchmarks, each ending with one JSON line"
 	@echo "make clean     remove the virtual environment and caches"
@@ -40,6 +41,9 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+slim: $(READY)
+	$(BIN)/python tests/house/slim.py
+
 validity: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) -m validity
 	$(BIN)/python tests/validity/table.py > .validity.md && mv .validity.md docs/validity.md
@@ -49,4 +53,4 @@ bench: $(READY)
 	@set -e; for script in benchmarks/bootstrap.py benchmarks/certify.py benchmarks/growth.py benchmarks/corpus.py benchmarks/edge.py benchmarks/selectors_quality.py benchmarks/scheduler.py benchmarks/scheduler_soak.py; do $(BIN)/python $$script; done
 
 clean:
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info src/*.egg-info build
