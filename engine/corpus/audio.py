@@ -1,6 +1,6 @@
-"""Where a recording is: a file, a member of an archive, a cell of a Parquet file, or bytes at hand.
+"""Where a recording is: a file, a member of an archive, a cell of a Parquet file, or bytes in memory.
 
-Each is a small value that pickles and knows how to be heard. `decode` knows how bytes become sound.
+Each is a small value that pickles and can decode itself; how bytes become sound is `decode`'s business.
 """
 
 import gzip
@@ -22,7 +22,7 @@ _ROWS_AT_A_TIME = 8
 
 @dataclass(frozen=True, slots=True)
 class FileAudio:
-    """A file."""
+    """A recording in a file of its own."""
 
     path: str
     name: str
@@ -36,7 +36,7 @@ class FileAudio:
 
 @dataclass(frozen=True, slots=True)
 class MissingAudio:
-    """A recording that is known to be nowhere."""
+    """A recording that cannot be anywhere; decoding it raises the reason."""
 
     name: str
     reason: str
@@ -50,7 +50,7 @@ class MissingAudio:
 
 @dataclass(frozen=True, slots=True)
 class BytesAudio:
-    """The bytes of a recording that have been read already."""
+    """A recording whose bytes have been read already."""
 
     data: bytes = field(repr=False)
     name: str
@@ -160,27 +160,28 @@ def is_gzip(path: str) -> bool:
 
 
 @contextmanager
-def _reading(what: str) -> Iterator[None]:
-    """Every way in which an archive can be broken, as one `AudioError`."""
+def _reading(container: str) -> Iterator[None]:
+    """While this context is open every error of a broken archive becomes an `AudioError`; messages name `container`."""
     try:
         yield
     except AudioError:
         raise
     except FileNotFoundError:
-        raise AudioError(f"the {what} is gone") from None
+        raise AudioError(f"the {container} is gone") from None
     except (OSError, EOFError, LookupError, ValueError, RuntimeError, zlib.error) as error:
-        raise AudioError(f"cannot be read from its {what} ({' '.join(str(error).split()) or 'cut off'})") from None
+        raise AudioError(f"cannot be read from its {container} ({' '.join(str(error).split()) or 'cut off'})") from None
     except zipfile.BadZipFile as error:
-        raise AudioError(f"cannot be read from its {what} ({error})") from None
+        raise AudioError(f"cannot be read from its {container} ({error})") from None
 
 
 def _version(path: str) -> tuple[int, int]:
-    """Changes when a file does, so that no stale handle is used."""
-    found = os.stat(path)
-    return found.st_mtime_ns, found.st_size
+    """Time and size of a file: they are part of a handle's key, so that no handle outlives a change of its file."""
+    status = os.stat(path)
+    return status.st_mtime_ns, status.st_size
 
 
 def _read_at(file: IO[bytes] | gzip.GzipFile, audio: TarAudio) -> bytes:
+    """The bytes of a member, from the unpacked archive."""
     file.seek(audio.offset)
     data = file.read(audio.size)
     if len(data) < audio.size:
@@ -217,6 +218,7 @@ class _ParquetColumn:
         self._batches: Iterator[Any] = iter(())
 
     def value(self, group: int, row: int) -> Any:
+        """The value at a row of a row group; only a step back opens the group again."""
         if group != self._group or row < self._first:
             self._group, self._first, self._batch = group, 0, []
             self._batches = self._file.iter_batches(

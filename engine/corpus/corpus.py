@@ -1,6 +1,6 @@
 """A benchmark's folder as a corpus: its examples, what was left out and why, and what its own families are called.
 
-Opens no recording. One screen: which kind, read its tables, keep what is unique.
+Opens no recording.
 """
 
 import re
@@ -14,7 +14,7 @@ from earmark.engine.corpus import manifest
 from earmark.engine.corpus.audio import TarAudio
 from earmark.engine.corpus.benchmarks.audiomarathon import AUDIOMARATHON
 from earmark.engine.corpus.benchmarks.audiomcq import AUDIOMCQ
-from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason
 from earmark.engine.corpus.benchmarks.big_bench_audio import BIG_BENCH_AUDIO
 from earmark.engine.corpus.benchmarks.clotho_aqa import CLOTHO_AQA
 from earmark.engine.corpus.benchmarks.dcase2025 import DCASE2025
@@ -68,10 +68,10 @@ class Corpus:
 
 
 def open_corpus(path: Path, kind: str | None = None, *, name: str | None = None, allow_outside: bool = False) -> Corpus:
-    """Read the tables of a folder, or a manifest by its own name; the kind is told from what is in there.
+    """The corpus in a folder, or of a manifest that is named itself; without a `kind` the folder's tables tell it.
 
     The path `synthetic:SPLIT:CLIPS` or `synthetic:SPLIT:CLIPS:SEED` is the synthetic corpus, made as it is read;
-    `synthetic-two-factor:...` asks about the two parts of each clip only.
+    `synthetic-two-factor:...` asks about the two parts of each clip only. `name` is what a run calls the corpus.
 
     Raises InputError where the kind cannot be told, a table cannot be read, a row leads outside the folder, or no
     question is left.
@@ -106,6 +106,7 @@ class _Synthetic:
 
 
 def _synthetic(path: str, name: str | None) -> Corpus:
+    """The synthetic corpus that a path such as `synthetic:certification:500` names."""
     form = re.fullmatch(r"(synthetic|synthetic-two-factor):(\w+):(\d{1,9})(?::(\d{1,9}))?", path)
     splits = {split.title: split for split in Split}
     if form is None or form[2] not in splits or int(form[3]) == 0:
@@ -117,30 +118,31 @@ def _synthetic(path: str, name: str | None) -> Corpus:
 
 
 def _benchmark(path: Path, kind: str | None, allow_outside: bool) -> tuple[Benchmark, Folder]:
+    """Which benchmark a path holds, and its folder; InputError where that is none or more than one."""
     if kind is not None and kind not in BENCHMARKS:
         raise InputError(f"kind {kind}", "there is no such kind", f"choose from {', '.join(BENCHMARKS)}")
     if path.is_file():
         if kind not in (None, "manifest") or path.suffix.lower() not in (".jsonl", ".csv", ".parquet"):
             raise InputError(path, "is a file, and no manifest (.jsonl, .csv, .parquet)", "name the folder it is in")
-        folder, own = Folder(path.parent, allow_outside=allow_outside), manifest.MANIFEST
-        read = partial(manifest.read_tables, paths=[folder.root / path.name])
-        return Benchmark(own.kind, own.tables, read, own.native, own.category), folder
+        folder, benchmark = Folder(path.parent, allow_outside=allow_outside), manifest.MANIFEST
+        read_manifest = partial(manifest.read_tables, paths=[folder.root / path.name])
+        return Benchmark(benchmark.kind, benchmark.tables, read_manifest, benchmark.native, benchmark.category), folder
     if not path.is_dir():
         raise InputError(path, "there is no such folder", "name the folder that a benchmark was downloaded to")
     folder = Folder(path, allow_outside=allow_outside)
-    found = [kind] if kind else [name for name, benchmark in BENCHMARKS.items() if benchmark.tables(folder)]
-    if not found and (pointer := _pointer(folder)):
+    kinds = [kind] if kind else [name for name, benchmark in BENCHMARKS.items() if benchmark.tables(folder)]
+    if not kinds and (pointer := _pointer(folder)):
         raise InputError(pointer, "is a Git LFS pointer, not the table", "download it with `git lfs pull`")
-    if len(found) != 1:
-        what = f"could be {' or '.join(found)}" if found else f"is none of {', '.join(BENCHMARKS)}"
-        raise InputError(path, what, "say which with --kind, or add a manifest.jsonl")
-    if not BENCHMARKS[found[0]].tables(folder):
-        raise InputError(path, f"has none of the tables of {found[0]}", "name the folder that holds them")
-    return BENCHMARKS[found[0]], folder
+    if len(kinds) != 1:
+        problem = f"could be {' or '.join(kinds)}" if kinds else f"is none of {', '.join(BENCHMARKS)}"
+        raise InputError(path, problem, "say which with --kind, or add a manifest.jsonl")
+    if not BENCHMARKS[kinds[0]].tables(folder):
+        raise InputError(path, f"has none of the tables of {kinds[0]}", "name the folder that holds them")
+    return BENCHMARKS[kinds[0]], folder
 
 
 def _pointer(folder: Folder) -> str | None:
-    """A table that was never downloaded, only its place: what a clone without Git LFS leaves."""
+    """The name of a table that is only a pointer of Git LFS, as a clone without Git LFS leaves it; None if none is."""
     for path in folder.files("**/*.parquet", "**/*.jsonl", "**/*.json", "**/*.csv"):
         with path.open("rb") as file:
             if file.read(len(LFS)) == LFS:
@@ -148,23 +150,25 @@ def _pointer(folder: Folder) -> str | None:
     return None
 
 
-def _unique(rows: Iterator[Found]) -> tuple[list[Example], list[LeftOut]]:
-    """The first example of each id; a later one is left out."""
+def _unique(examples_or_reasons: Iterator[ExampleOrReason]) -> tuple[list[Example], list[LeftOut]]:
+    """The examples, and what is left out: rows without one, and every example whose id an earlier one has."""
     examples: list[Example] = []
     left_out: list[LeftOut] = []
-    first: dict[str, str] = {}
-    for where, found in rows:
-        if isinstance(found, str):
-            left_out.append(LeftOut(where, found))
-        elif found.sample_id in first:
-            left_out.append(LeftOut(where, f"its id '{found.sample_id}' stands already at {first[found.sample_id]}"))
+    place_of: dict[str, str] = {}
+    for place, example in examples_or_reasons:
+        if isinstance(example, str):
+            left_out.append(LeftOut(place, example))
+        elif example.sample_id in place_of:
+            left_out.append(
+                LeftOut(place, f"its id '{example.sample_id}' stands already at {place_of[example.sample_id]}")
+            )
         else:
-            first[found.sample_id] = where
-            examples.append(found)
+            place_of[example.sample_id] = place
+            examples.append(example)
     return examples, left_out
 
 
 def _place(example: Example) -> tuple[str, int]:
-    """Archives from front to back, everything else before them and as it was."""
+    """Sort key: tar archives from front to back, everything else before them in its own order."""
     audio = example.audio
     return (audio.archive, audio.offset) if isinstance(audio, TarAudio) else ("", 0)

@@ -18,8 +18,8 @@ import soxr
 from earmark.engine.arrays import Waveform
 from earmark.engine.corpus.example import LFS, MOST_SECONDS, SAMPLE_RATE, AudioError
 
-_MARGIN_S = 1  # read beyond the cut, so that the resampler never feels the edge
-_SLACK_S = 0.05  # a header may promise that much too much
+_MARGIN_S = 1  # read beyond the cut, so that resampling is not disturbed by an edge there
+_SLACK_S = 0.05  # a recording may be this much shorter than its header says
 _RATES_HZ = range(1_000, 400_000)
 _BLOCK_SAMPLES = 1 << 22  # decoded at a time, all channels together
 _TAIL_BYTES = 1 << 17  # more than the largest OGG page
@@ -31,8 +31,8 @@ Source = str | bytes  # a path, or what is in the file
 
 
 def waveform(source: Source) -> Waveform:
-    """Decode, mix down and resample the first MOST_SECONDS; raises `AudioError`."""
-    with _opened(source) as sound:
+    """The first MOST_SECONDS of a recording, mixed down and resampled to 16 kHz; raises `AudioError`."""
+    with _open_sound(source) as sound:
         rate = sound.samplerate
         mono = _mono(sound, (MOST_SECONDS + _MARGIN_S) * rate)
         promised = min(sound.frames, MOST_SECONDS * rate)
@@ -42,18 +42,18 @@ def waveform(source: Source) -> Waveform:
         raise AudioError("has no samples")
     if not np.isfinite(mono).all():
         raise AudioError("holds samples that are NaN or infinite")
-    heard = mono if rate == SAMPLE_RATE else soxr.resample(mono, rate, SAMPLE_RATE)
-    heard = heard[: MOST_SECONDS * SAMPLE_RATE]
-    if not np.isfinite(heard).all():
+    samples = mono if rate == SAMPLE_RATE else soxr.resample(mono, rate, SAMPLE_RATE)
+    samples = samples[: MOST_SECONDS * SAMPLE_RATE]
+    if not np.isfinite(samples).all():
         raise AudioError("holds samples that are too large to be resampled")
-    if len(heard) == 0:
+    if len(samples) == 0:
         raise AudioError("is shorter than one sample at 16 kHz")
-    return np.ascontiguousarray(heard, dtype=np.float32)
+    return np.ascontiguousarray(samples, dtype=np.float32)
 
 
 def seconds(source: Source) -> float:
-    """How long it lasts, by its header alone where that says so; raises `AudioError`."""
-    with _opened(source) as sound:
+    """How many seconds a recording lasts, by its header, or by decoding it where that does not say; `AudioError`."""
+    with _open_sound(source) as sound:
         if sound.frames == 0:
             raise AudioError("has no samples")
         if sound.frames < _UNKNOWN_FRAMES:
@@ -61,24 +61,24 @@ def seconds(source: Source) -> float:
     return len(waveform(source)) / SAMPLE_RATE
 
 
-def _truncated(there_s: float, promised_s: float) -> AudioError:
-    return AudioError(f"is truncated: {there_s:.2f} of {promised_s:.2f} s are there")
+def _truncated(decoded_s: float, promised_s: float) -> AudioError:
+    return AudioError(f"is truncated: {decoded_s:.2f} of {promised_s:.2f} s are there")
 
 
 def _mono(sound: Any, most_frames: int) -> Waveform:
     """The mean of the channels, decoded block by block: a header that lies costs no memory."""
-    kind = "int16" if sound.subtype == "PCM_16" else "float32"  # 16 bits as they are: the same values, sooner
+    kind = "int16" if sound.subtype == "PCM_16" else "float32"  # 16 bits as integers: the same values, in less time
     blocks: list[Waveform] = []
-    left = min(most_frames, sound.frames)
-    size = max(1, _BLOCK_SAMPLES // sound.channels)
-    while left > 0:
-        wanted = min(size, left)
+    n_left = min(most_frames, sound.frames)
+    n_block = max(1, _BLOCK_SAMPLES // sound.channels)
+    while n_left > 0:
+        n_frames = min(n_block, n_left)
         try:
-            block = sound.read(wanted, dtype=kind, always_2d=True)
+            block = sound.read(n_frames, dtype=kind, always_2d=True)
         except (soundfile.SoundFileError, RuntimeError) as error:
-            raise AudioError(f"is damaged ({_said(error)})") from None
+            raise AudioError(f"is damaged ({_reason(error)})") from None
         blocks.append(_mean(block))
-        left = left - wanted if len(block) == wanted else 0
+        n_left = n_left - n_frames if len(block) == n_frames else 0
     return blocks[0] if len(blocks) == 1 else np.concatenate([np.zeros(0, dtype=np.float32), *blocks])
 
 
@@ -96,7 +96,7 @@ def _mean(block: npt.NDArray[np.float32 | np.int16]) -> Waveform:
 
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]
-    """Read from front to back: soundfile seeks after every block, which a FLAC of unknown length cannot."""
+    """A sound file without seeking: soundfile seeks after every block, which a FLAC of unknown length cannot."""
 
     def seekable(self) -> bool:
         return False
@@ -106,7 +106,7 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[Any]:
+def _open_sound(source: Source) -> Iterator[Any]:
     """An open soundfile.SoundFile whose bytes and header make sense."""
     with _bytes_of(source) as file:
         kind = _sniff(file.read(64))
@@ -116,10 +116,10 @@ def _opened(source: Source) -> Iterator[Any]:
             # A descriptor lets libsndfile read by itself, which is faster than calling back for every block.
             sound = _Forward(file.fileno() if isinstance(source, str) else file, closefd=False)
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
-            said = _said(error)
-            if "does not exist" in said:  # libsndfile's words for bytes that it cannot make sense of
+            reason = _reason(error)
+            if "does not exist" in reason:  # libsndfile's words for bytes that it cannot make sense of
                 raise AudioError(f"is damaged: it cannot be opened as {kind}") from None
-            raise AudioError(f"cannot be opened as {kind} ({said})") from None
+            raise AudioError(f"cannot be opened as {kind} ({reason})") from None
         with sound:
             if sound.channels < 1:
                 raise AudioError("has no channels")
@@ -130,6 +130,7 @@ def _opened(source: Source) -> Iterator[Any]:
 
 @contextmanager
 def _bytes_of(source: Source) -> Iterator[BinaryIO]:
+    """An open file of the recording's bytes; `AudioError` where there is none."""
     if isinstance(source, bytes):
         yield io.BytesIO(source)
         return
@@ -146,7 +147,7 @@ def _bytes_of(source: Source) -> Iterator[BinaryIO]:
 
 
 def _sniff(start: bytes) -> str:
-    """What the first bytes of a file say it is; refuses what is no WAV, FLAC, OGG or MP3."""
+    """The format that the first bytes of a file tell; AudioError where it is not WAV, FLAC, OGG or MP3."""
     if not start:
         raise AudioError("is empty")
     if start.startswith(LFS):
@@ -165,7 +166,7 @@ def _sniff(start: bytes) -> str:
 
 
 def _refuse_cut(kind: str, file: BinaryIO) -> None:
-    """Refuse what was cut off where libsndfile would be silent about it."""
+    """Raise AudioError for a recording that was cut off, in the formats where libsndfile would not say so."""
     size = file.seek(0, io.SEEK_END)
     if kind == "WAV":
         _refuse_cut_wav(file, size)
@@ -178,27 +179,27 @@ def _refuse_cut(kind: str, file: BinaryIO) -> None:
 
 
 def _refuse_cut_wav(file: BinaryIO, size: int) -> None:
-    """A WAV file says how many bytes of samples it has."""
-    at, bytes_per_s = 12, 0
+    """Raise AudioError where a WAV file has fewer bytes of samples than its header says."""
+    offset, bytes_per_s = 12, 0
     for _ in range(_MOST_CHUNKS):
-        if at + 8 > size:
+        if offset + 8 > size:
             return
-        file.seek(at)
+        file.seek(offset)
         chunk = file.read(8)
         name, length = chunk[:4], int.from_bytes(chunk[4:], "little")
         if name == b"fmt ":
             bytes_per_s = int.from_bytes(file.read(12)[8:12], "little")
         elif name == b"data":
             if bytes_per_s and length < _UNKNOWN_BYTES:
-                there_s, promised_s = (size - at - 8) / bytes_per_s, length / bytes_per_s
-                if there_s < min(promised_s, MOST_SECONDS) - _SLACK_S:
-                    raise _truncated(there_s, promised_s)
+                present_s, promised_s = (size - offset - 8) / bytes_per_s, length / bytes_per_s
+                if present_s < min(promised_s, MOST_SECONDS) - _SLACK_S:
+                    raise _truncated(present_s, promised_s)
             return
-        at += 8 + length + length % 2
+        offset += 8 + length + length % 2
 
 
-def _said(error: Exception) -> str:
-    """What libsndfile says, without its own words around it."""
+def _reason(error: Exception) -> str:
+    """The message of libsndfile, without the decoration around it."""
     words = str(error.args[-1] if error.args else error).rpartition(">: ")[2]
     words = getattr(error, "error_string", "") or words
     return " ".join(words.removeprefix("Error : ").split()).rstrip(".") or type(error).__name__

@@ -1,6 +1,6 @@
 """What is in a corpus: counts, durations, families and what was left out, as one JSON-able mapping.
 
-Knows no terminal; how many recordings a family needs is told by whoever judges.
+Knows no terminal, and no test: the caller says how many recordings a family needs.
 """
 
 import re
@@ -49,26 +49,26 @@ def listen(
 def describe(
     corpus: Corpus, partitions: Sequence[Partition], fewest: Fewest, lengths: Sequence[RecordingLength] | None
 ) -> dict[str, Any]:
-    """Everything that `earmark corpus` says.
+    """Everything that `earmark corpus` prints, as JSON.
 
-    Questions about one recording are not independent, so a family is as large as it has recordings.
+    Questions about one recording are not independent, so the size of a family is its number of recordings.
     """
     sources = [example.source_id for example in corpus.examples]
-    per_source = Counter(sources)
-    several = [times for times in per_source.values() if times > 1]
+    rows_of_source = Counter(sources)
+    several = [n_rows for n_rows in rows_of_source.values() if n_rows > 1]
     options = Counter(len(example.choices) for example in corpus.examples)
     return {
         "kind": corpus.kind,
         "name": corpus.name,
         "examples": len(sources),
-        "recordings": len(per_source),
+        "recordings": len(rows_of_source),
         "recordings_with_several": len(several),
-        "most_per_recording": max(per_source.values(), default=0),
-        "options": [{"options": n, "examples": times} for n, times in sorted(options.items())],
+        "most_per_recording": max(rows_of_source.values(), default=0),
+        "options": [{"options": n, "examples": n_rows} for n, n_rows in sorted(options.items())],
         "left_out": {
             "rows": len(corpus.left_out),
             "reasons": _grouped(corpus.left_out),
-            "all": [left._asdict() for left in corpus.left_out],
+            "all": [row._asdict() for row in corpus.left_out],
         },
         "audio": None if lengths is None else _audio(lengths),
         "fewest_rows": fewest(1, 1),  # of a family with one question about each recording
@@ -113,7 +113,10 @@ def _partition(partition: Partition, sources: Sequence[str], fewest: Fewest) -> 
 
 
 def _grouped(reasons: Iterable[tuple[str, str]]) -> list[Mapping[str, Any]]:
-    """Reasons that differ in what they quote are one; the most frequent first, with the first places."""
+    """The (place, reason) pairs by reason, the most frequent first, each with its first places.
+
+    Reasons that differ only in numbers or in what they quote count as one.
+    """
     places: dict[str, list[str]] = {}
     for where, reason in reasons:
         places.setdefault(re.sub(r"\d+\.\d+", "…", re.sub(r"'.*'", "'…'", reason)), []).append(where)

@@ -1,6 +1,6 @@
 """The noun every later room takes: one question about one recording, with its options and its right answer.
 
-Knows no benchmark and no file format: where the audio is, an `Audio` knows.
+Knows no benchmark and no file format: an `Audio` knows where the recording is and how to decode it.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Protocol
 from earmark.engine.arrays import Waveform
 
 SAMPLE_RATE = 16_000
-MOST_SECONDS = 120  # what a clip is cut to (SPEC 1): nothing behind it is decoded
+MOST_SECONDS = 120  # what a clip is cut to (method 1): nothing behind it is decoded
 LFS = b"version https://git-lfs"  # how a pointer of Git LFS starts, where a file was never downloaded
 
 

@@ -42,14 +42,14 @@ class Folder:
             return str(path)
 
     def files(self, *patterns: str) -> list[Path]:
-        """The files that match (`*` within a name, `**/` for any folders), sorted, hidden ones passed over."""
+        """The files that match a pattern (`*` within a name, `**/` for any folders), sorted, without hidden ones."""
         if self._listing is None:
             self._listing = sorted(_listing(self.root))
-        wanted = re.compile("|".join(map(_pattern, patterns)))
-        found = [self.root / path for path in self._listing if wanted.fullmatch(path)]
-        for path in found:
+        pattern = re.compile("|".join(map(_pattern, patterns)))
+        paths = [self.root / path for path in self._listing if pattern.fullmatch(path)]
+        for path in paths:
             self._confine(path, self.name(path))
-        return [path for path in found if path.is_file()]
+        return [path for path in paths if path.is_file()]
 
     def audio(
         self,
@@ -60,11 +60,11 @@ class Folder:
         under: Sequence[str] = (),
         archives: Sequence[Path] = (),
     ) -> Audio:
-        """The recording that a table refers to; what is nowhere is still an Audio, and hearing it says so.
+        """The recording that a table refers to; one that is nowhere is still an Audio, and decoding it raises why.
 
-        Looked for from the table's folder `beside` and from the root, as a file or through an archive that is part of
-        the path (`clips.zip/a.wav`); then in the benchmark's `archives`; and, where a benchmark is known to write paths
-        of another machine, by its mere name in the folders `under`.
+        It is looked for from the table's folder `beside` and from the root, as a file or through an archive that is
+        part of the path (`clips.zip/a.wav`); then in the benchmark's `archives`; and, where a benchmark is known to
+        write paths of another machine, by its mere name in the folders `under`. `where` is the row that errors name.
 
         Raises InputError for what leads outside the folder, Unusable for what is no path.
         """
@@ -76,21 +76,23 @@ class Folder:
             raise Unusable(f"its audio is a URL ({path}): download it and name the file")
         bases = dict.fromkeys((beside or self.root, self.root))
         places = [] if foreign and under else [place for base in bases if (place := self._place(base, path))]
-        named = [self.root / folder / PurePosixPath(path).name for folder in under]
-        if not places and not named:
+        by_name = [self.root / folder / PurePosixPath(path).name for folder in under]
+        if not places and not by_name:
             raise InputError(where, f"its audio '{path}' leads outside the folder", _ALLOW)
-        for candidates in (places, named):
-            there = [place for place in candidates if os.path.exists(place)]
-            if there and (len(there) == 1 or candidates is places):
-                self._confine(there[0], where)
-                return FileAudio(str(there[0]), self.name(there[0]))
-            if there:
-                raise Unusable(f"its audio '{PurePosixPath(path).name}' is in {len(there)} folders")
-        found = [self._through(place, where) for place in places] + [self._inside(path, archives)]
-        return next((audio for audio in found if audio), None) or self._missing((places + named)[0], where, archives)
+        for candidates in (places, by_name):
+            existing = [place for place in candidates if os.path.exists(place)]
+            if existing and (len(existing) == 1 or candidates is places):
+                self._confine(existing[0], where)
+                return FileAudio(str(existing[0]), self.name(existing[0]))
+            if existing:
+                raise Unusable(f"its audio '{PurePosixPath(path).name}' is in {len(existing)} folders")
+        members = [self._within_archive(place, where) for place in places] + [self._member_of(path, archives)]
+        return next((audio for audio in members if audio), None) or self._missing(
+            (places + by_name)[0], where, archives
+        )
 
     def _missing(self, place: Path, where: str, archives: Sequence[Path]) -> Audio:
-        """What is nowhere; it may appear later, so where it would lie is confined as well."""
+        """The Audio of a recording that is nowhere. A file may appear there later, so its place is confined as well."""
         self._confine(place, where)
         name = self.name(place)
         for parent in place.parents:
@@ -104,34 +106,35 @@ class Folder:
             )
         return FileAudio(str(place), name)
 
-    def _inside(self, path: str, archives: Sequence[Path]) -> Audio | None:
-        """The member with this path, or with one that ends like it."""
-        wanted = str(_normal(PurePosixPath(path)))
+    def _member_of(self, path: str, archives: Sequence[Path]) -> Audio | None:
+        """The member of the archives with this path, or the only one whose path ends like it or is the end of it."""
+        target = str(_normal(PurePosixPath(path)))
         for archive in archives:
             members = self._members(archive)
-            if wanted in members:
-                return members[wanted]
-            alike = self._alike(archive).get(wanted.rpartition("/")[2], [])
-            ends = [name for name in alike if name.endswith("/" + wanted) or wanted.endswith("/" + name)]
-            if len(ends) == 1:
-                return members[ends[0]]
+            if target in members:
+                return members[target]
+            namesakes = self._namesakes(archive).get(target.rpartition("/")[2], [])
+            matches = [name for name in namesakes if name.endswith("/" + target) or target.endswith("/" + name)]
+            if len(matches) == 1:
+                return members[matches[0]]
         return None
 
     def _place(self, base: Path, path: str) -> Path | None:
-        """Where a path leads, by its words alone; None where that is outside the folder."""
+        """The absolute path that a path from `base` spells, links not followed; None where it is outside the folder."""
         place = Path(os.path.abspath(base / path))
         inside = place.is_relative_to(self.root) and not _DRIVE.match(path)
         return place if inside or self._allow_outside else None
 
     def _confine(self, path: Path, where: str) -> None:
-        """Refuse a path that links lead out of the folder."""
+        """Raise InputError for a path that links lead out of the folder, unless that is allowed."""
         if self._allow_outside:
             return
         real = Path(os.path.realpath(path))
         if not any(real.is_relative_to(home) for home in self._homes):
             raise InputError(where, f"'{self.name(path)}' is a link that leads outside the folder", _ALLOW)
 
-    def _through(self, place: Path, where: str) -> Audio | None:
+    def _within_archive(self, place: Path, where: str) -> Audio | None:
+        """The member that a path through an archive (`clips.zip/a.wav`) leads to."""
         for archive in place.parents:
             if archive.name.endswith(_ARCHIVES) and os.path.isfile(archive):
                 self._confine(archive, where)
@@ -145,8 +148,8 @@ class Folder:
             self._archives[archive] = _members(archive, self.name(archive), self._allow_outside)
         return self._archives[archive]
 
-    def _alike(self, archive: Path) -> Mapping[str, list[str]]:
-        """The members of an archive by the last part of their paths."""
+    def _namesakes(self, archive: Path) -> Mapping[str, list[str]]:
+        """The paths of an archive's members by their last part: a look-up instead of a search per row."""
         if archive not in self._endings:
             endings: dict[str, list[str]] = {}
             for name in self._members(archive):
@@ -156,7 +159,7 @@ class Folder:
 
 
 def _listing(root: Path) -> Iterator[str]:
-    """Every file down to _DEEPEST folders, by its path from the root; hidden ones (a downloader's .cache) apart."""
+    """The paths, from the root, of all files down to _DEEPEST folders; hidden ones (a downloader's .cache) left out."""
     for folder, subfolders, names in os.walk(root):
         inside = PurePosixPath(os.path.relpath(folder, root))
         deep = len(inside.parts) >= _DEEPEST
@@ -165,7 +168,7 @@ def _listing(root: Path) -> Iterator[str]:
 
 
 def _within(file: Path) -> str:
-    """Why there is nothing below a file."""
+    """Why no recording can lie below a file."""
     if file.name.endswith(_ARCHIVES):
         return "its archive has no such member"
     if file.name.endswith(_OTHER_ARCHIVES):
@@ -174,6 +177,7 @@ def _within(file: Path) -> str:
 
 
 def _pattern(glob: str) -> str:
+    """A pattern of `Folder.files` as a regular expression."""
     return re.escape(glob).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*")
 
 
@@ -187,12 +191,12 @@ def _homes(root: Path) -> tuple[Path, ...]:
 def _members(archive: Path, name: str, allow_outside: bool) -> dict[str, Audio]:
     """The regular files of an archive by their paths in it. Nothing is ever unpacked."""
     try:
-        found = _zip_members(archive, name) if zipfile.is_zipfile(archive) else _tar_members(archive, name)
+        audio_of_member = _zip_members(archive, name) if zipfile.is_zipfile(archive) else _tar_members(archive, name)
     except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as error:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise InputError(name, f"is not a whole zip, tar or tar.gz archive ({reason})", "download it again") from None
     members: dict[str, Audio] = {}
-    for member, audio in found.items():
+    for member, audio in audio_of_member.items():
         path = PurePosixPath(member.replace("\\", "/"))
         if not allow_outside and (path.is_absolute() or ".." in path.parts):
             raise InputError(name, f"its member '{member}' leads outside the archive", _ALLOW)
@@ -210,14 +214,15 @@ def _zip_members(archive: Path, name: str) -> dict[str, Audio]:
 
 
 def _tar_members(archive: Path, name: str) -> dict[str, Audio]:
-    found: dict[str, Audio] = {}
+    members: dict[str, Audio] = {}
     mode = "r:gz" if is_gzip(str(archive)) else "r:"
     with tarfile.open(archive, mode) as file:  # type: ignore[call-overload]
         for info in file:
             if info.isreg():
-                found[info.name] = TarAudio(str(archive), info.offset_data, info.size, f"{name}/{info.name}")
-    return found
+                members[info.name] = TarAudio(str(archive), info.offset_data, info.size, f"{name}/{info.name}")
+    return members
 
 
 def _normal(path: PurePosixPath) -> PurePosixPath:
+    """A path without `.` and without a leading slash, as archives are searched for it."""
     return PurePosixPath(*(part for part in path.parts if part not in (".", "/")))

@@ -22,7 +22,10 @@ class Clusters(NamedTuple):
 
 
 def cosine_kmeans(points: npt.ArrayLike, weights: npt.ArrayLike, k: int, seed: int) -> Clusters:
-    """Cluster (n, d) points by direction, the best of RESTARTS starts; raises ValueError for n < k or a zero point."""
+    """k clusters of points (n, d) with weights (n,) by direction, the best of RESTARTS starts.
+
+    Raises ValueError for n < k, and for a point that is zero or not finite.
+    """
     x = np.array(points, dtype=np.float64)
     w = np.array(weights, dtype=np.float64)
     length = np.sqrt(np.einsum("nd,nd->n", x, x))
@@ -44,7 +47,7 @@ def cosine_kmeans(points: npt.ArrayLike, weights: npt.ArrayLike, k: int, seed: i
 
 
 def _start(x: FloatArray, w: FloatArray, k: int, rng: np.random.Generator) -> FloatArray:
-    """k-means++: each next centre drawn by its distance from those before."""
+    """k centres of k-means++: each is a point, drawn by its distance from the centres before it."""
     chosen = [_draw(w, rng)]
     distance = 1 - _similarity(x, x[chosen])[:, 0]
     while len(chosen) < k:
@@ -54,12 +57,16 @@ def _start(x: FloatArray, w: FloatArray, k: int, rng: np.random.Generator) -> Fl
 
 
 def _draw(weights: FloatArray, rng: np.random.Generator) -> int:
+    """An index, drawn with probabilities in proportion to the weights."""
     sums = np.cumsum(weights)
     return int(min(np.searchsorted(sums, rng.random() * sums[-1], side="right"), len(weights) - 1))
 
 
 def _refine(x: FloatArray, w: FloatArray, centres: FloatArray) -> FloatArray:
-    """Lloyd's rounds until nothing moves; an emptied cluster starts again at the point that fits worst."""
+    """Centres after Lloyd's rounds, until no point changes its cluster.
+
+    An emptied cluster starts again at the point that fits its own cluster worst.
+    """
     before = None
     for _ in range(ROUNDS):
         similarity = _similarity(x, centres)
@@ -80,11 +87,12 @@ def _refine(x: FloatArray, w: FloatArray, centres: FloatArray) -> FloatArray:
 
 def _similarity(x: FloatArray, centres: FloatArray) -> FloatArray:
     """(n, k) cosines of unit vectors."""
-    found: FloatArray = np.einsum("nd,kd->nk", x, centres)
-    return found
+    cosines: FloatArray = np.einsum("nd,kd->nk", x, centres)
+    return cosines
 
 
 def _by_weight(cluster: IntArray, w: FloatArray, centres: FloatArray) -> Clusters:
+    """The clusters, numbered from the heaviest on."""
     weight = np.bincount(cluster, weights=w, minlength=len(centres))
     order = np.argsort(-weight, kind="stable")
     rank = np.empty(len(order), dtype=np.int64)

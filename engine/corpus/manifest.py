@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from earmark.engine.corpus.audio import ParquetAudio
-from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
 from earmark.engine.corpus.example import Audio, Example
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
@@ -27,22 +27,23 @@ def _tables(folder: Folder) -> list[Path]:
     return folder.files(*_NAMES)
 
 
-def read_tables(folder: Folder, paths: list[Path]) -> Iterator[Found]:
-    """The examples of these tables."""
-
-    held = {path for path in paths if path.suffix.lower() == ".parquet" and "audio" in parquet_columns(path)}
+def read_tables(folder: Folder, paths: list[Path]) -> Iterator[ExampleOrReason]:
+    """The examples of these tables, or why a row has none."""
+    tables_with_audio = {
+        path for path in paths if path.suffix.lower() == ".parquet" and "audio" in parquet_columns(path)
+    }
 
     def example(path: Path, row: TableRow) -> Example:
         sample_id = row.text("sample_id")
-        among = options(*_choices(row))
-        audio, recording = _recording(folder, path, row, sample_id, held=path in held)
+        lettered = options(*_choices(row))
+        audio, recording = _recording(folder, path, row, sample_id, has_audio=path in tables_with_audio)
         return Example(
             sample_id=sample_id,
             source_id=row.optional("source_id") or recording,
             audio=audio,
             question=row.text("question"),
-            choices=among.texts,
-            answer=resolve(row.data.get("answer"), among),
+            choices=lettered.texts,
+            answer=resolve(row.data.get("answer"), lettered),
             labels={
                 name: text
                 for name, text in row.labels(name for name in row.data if name not in _OWN).items()
@@ -50,35 +51,38 @@ def read_tables(folder: Folder, paths: list[Path]) -> Iterator[Found]:
             },
         )
 
-    return each(folder, paths, example)
+    return read_examples(folder, paths, example)
 
 
 def _choices(row: TableRow) -> tuple[Any, list[str] | None]:
-    """A list, a JSON list in a cell of text, or columns choice_a, choice_b, ..., which declare their letters."""
-    found = row.data.get("choices")
-    if found is None or (isinstance(found, str) and not found.strip()):
+    """The options of a row, and the letters that its table declares for them (None where it declares none).
+
+    Options are a list, a JSON list in a cell of text, or the columns choice_a, choice_b, ..., which declare letters.
+    """
+    choices = row.data.get("choices")
+    if choices is None or (isinstance(choices, str) and not choices.strip()):
         columns = sorted(name for name in row.data if _OPTION.fullmatch(name))
         return [row.data[name] for name in columns] or None, [name[-1] for name in columns]
-    if isinstance(found, str):
+    if isinstance(choices, str):
         try:
-            return json.loads(found), None
+            return json.loads(choices), None
         except (ValueError, RecursionError):
             raise Unusable('its choices are not a JSON list: write ["a", "b"]') from None
-    return found, None
+    return choices, None
 
 
-def _recording(folder: Folder, path: Path, row: TableRow, sample_id: str, *, held: bool) -> tuple[Audio, str]:
-    """The audio of a row, and what to call the recording; `held` where its table has a column of audio."""
-    found = row.data.get("audio")
-    if held and (found is None or isinstance(found, dict)):
-        name = as_text(found.get("path")) if isinstance(found, dict) else None
+def _recording(folder: Folder, path: Path, row: TableRow, sample_id: str, *, has_audio: bool) -> tuple[Audio, str]:
+    """The audio of a row, and what to call the recording; `has_audio`: its table holds recordings themselves."""
+    cell = row.data.get("audio")
+    if has_audio and (cell is None or isinstance(cell, dict)):
+        name = as_text(cell.get("path")) if isinstance(cell, dict) else None
         name = name or sample_id
         return ParquetAudio(str(path), row.row_group, row.row, "audio", f"{folder.name(path)}/{name}"), name
     reference = row.text("audio")
     return folder.audio(reference, row.where, beside=path.parent), reference
 
 
-def _read(folder: Folder) -> Iterator[Found]:
+def _read(folder: Folder) -> Iterator[ExampleOrReason]:
     return read_tables(folder, _tables(folder))
 
 

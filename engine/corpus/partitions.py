@@ -22,7 +22,7 @@ from earmark.engine.outcomes.recipes import RECIPES_KEY, CorpusRecipes, read_rec
 UNLABELLED = "unlabelled"
 OTHER_RARE = "other_rare"
 GENERAL = "general"
-GROUPS = (  # SPEC 6: the first group with a keyword in the category wins
+GROUPS = (  # method 6: the first group with a keyword in the category wins
     ("speech_content", ("speech", "asr", "transcript", "spoken", "language", "word", "phrase")),
     ("paralinguistic", ("emotion", "speaker", "accent", "gender", "paralinguis", "prosody", "pitch")),
     ("sound_event", ("event", "detection", "sound_event", "source")),
@@ -36,8 +36,8 @@ class Partition(NamedTuple):
     """A family per example, and how it was made."""
 
     name: str
-    families: tuple[str, ...]  # as the corpus's examples
-    recipe: Mapping[str, Any]
+    families: tuple[str, ...]  # in the order of the corpus's examples
+    recipe: Mapping[str, Any]  # as `recipes.CorpusRecipes` describes it
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -46,13 +46,13 @@ class Partition(NamedTuple):
 
 
 def infer_family(category: str) -> str:
-    """The paper's classifier of a raw category string."""
+    """The family of a category by the paper's classifier: the first group with a keyword that is in it."""
     lowered = category.lower()
     return next((family for family, keywords in GROUPS if any(word in lowered for word in keywords)), GENERAL)
 
 
 def keyword(corpus: Corpus) -> Partition:
-    """The paper's classifier of the corpus's own category; `general` where it has none."""
+    """The partition by the paper's classifier of the corpus's own category; `general` where no keyword is in it."""
     families = (infer_family(category) for category in _joined(corpus, corpus.category, " "))
     recipe = {
         "rule": "keyword",
@@ -65,17 +65,17 @@ def keyword(corpus: Corpus) -> Partition:
 
 
 def native(corpus: Corpus) -> Partition:
-    """The benchmark's own labels."""
+    """The partition by the benchmark's own labels."""
     families = tuple(label or UNLABELLED for label in _joined(corpus, corpus.native, " / "))
     return Partition("native", families, {"rule": "native", "columns": list(corpus.native), "between": " / "})
 
 
 def by_label(corpus: Corpus, column: str) -> Partition:
-    """Any label column of the corpus."""
-    known = dict.fromkeys(name for example in corpus.examples for name in example.labels)
-    if column not in known:
+    """The partition by any label column of the corpus; InputError where no example has it."""
+    columns = dict.fromkeys(name for example in corpus.examples for name in example.labels)
+    if column not in columns:
         raise InputError(
-            f"partition {column}", "there is no such label", f"choose from keyword, native, {', '.join(known)}"
+            f"partition {column}", "there is no such label", f"choose from keyword, native, {', '.join(columns)}"
         )
     families = tuple(example.labels.get(column, UNLABELLED) for example in corpus.examples)
     return Partition(column, families, {"rule": "label", "columns": [column]})
@@ -95,7 +95,10 @@ _OWN = {"keyword": "category", "native": "native"}
 
 
 def side_file(corpus: Corpus, path: Path) -> list[Partition]:
-    """The columns of a table (CSV, JSON lines, Parquet) whose sample_id, or first column, names the samples."""
+    """A partition for each column of a table (CSV, JSON lines, Parquet) but the one that names the samples.
+
+    That one is sample_id, or else the first. Samples that the table does not name are `unlabelled`.
+    """
     if path.suffix.lower() not in (".csv", ".jsonl", ".parquet") or not path.is_file():
         raise InputError(path, "is no CSV, JSON lines or Parquet file", "name a table of sample_id and families")
     label_of: dict[str, Mapping[str, str]] = {}
@@ -113,19 +116,23 @@ def side_file(corpus: Corpus, path: Path) -> list[Partition]:
             raise InputError(row.where, f"sample '{sample_id}' has two families", "keep one row per sample")
         label_of[sample_id] = labels
         columns |= dict.fromkeys(names)
-    found = [label_of.get(example.sample_id) for example in corpus.examples]
-    if not any(found):
+    labels_by_example = [label_of.get(example.sample_id) for example in corpus.examples]
+    if not any(labels_by_example):
         ids = first_few(example.sample_id for example in corpus.examples)
         raise InputError(path, f"names no sample of the corpus (which has {ids})", "check its first column")
     recipe = {"rule": "side file", "file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     return [
-        Partition(column, tuple((of or {}).get(column, UNLABELLED) for of in found), {**recipe, "columns": [column]})
+        Partition(
+            column,
+            tuple((labels or {}).get(column, UNLABELLED) for labels in labels_by_example),
+            {**recipe, "columns": [column]},
+        )
         for column in columns
     ]
 
 
 def merge_rare(families: Sequence[str], least: int) -> tuple[str, ...]:
-    """Families with fewer than `least` examples, as one."""
+    """The families, with `other_rare` in the place of those that have fewer than `least` examples."""
     sizes = Counter(families)
     return tuple(family if sizes[family] >= least else OTHER_RARE for family in families)
 
@@ -134,7 +141,7 @@ def merge_rare(families: Sequence[str], least: int) -> tuple[str, ...]:
 
 
 def recipe_of(partitions: Sequence[Partition], corpus: Corpus) -> CorpusRecipes:
-    """How the partitions of a corpus were made, and a hash of that and of every label."""
+    """How the partitions of a corpus were made, with a hash of the recipes and of every label."""
     recipe = {partition.name: dict(partition.recipe) for partition in partitions}
     ids = [example.sample_id for example in corpus.examples]
     content = [recipe, ids, [partition.families for partition in partitions]]
@@ -169,24 +176,24 @@ def written(run: Path, corpus: Corpus) -> list[Partition]:
 
     Raises InputError where they lack samples of the corpus.
     """
-    found = store.read_partitions(run)
-    if found is None:
+    stored = store.read_partitions(run)
+    if stored is None:
         return []
-    table = found[0].filter(pc.equal(found[0]["corpus"], corpus.name))
+    table = stored[0].filter(pc.equal(stored[0]["corpus"], corpus.name))
     row_of = {sample_id: row for row, sample_id in enumerate(table["sample_id"].to_pylist())}
     names = [name for name in store.partition_names(table) if table[name].null_count < len(table)]
     lacking = [example.sample_id for example in corpus.examples if example.sample_id not in row_of] if names else []
     recipes = read_recipes(run).get(corpus.name)
-    made = []
+    partitions = []
     for name in names:
         labels = table[name].to_pylist()
         lacking = lacking or [sample_id for sample_id, row in row_of.items() if labels[row] is None]
         if lacking:
-            what = f"lacks a label of {name} for {len(lacking)} samples of {corpus.name} ({first_few(lacking)})"
-            raise InputError(run / store.PARTITIONS, what, "make it again with `earmark corpus --out`, or remove it")
+            problem = f"lacks a label of {name} for {len(lacking)} samples of {corpus.name} ({first_few(lacking)})"
+            raise InputError(run / store.PARTITIONS, problem, "make it again with `earmark corpus --out`, or remove it")
         families = tuple(labels[row_of[example.sample_id]] for example in corpus.examples)
-        made.append(Partition(name, families, recipes.partitions.get(name, {}) if recipes else {}))
-    return made
+        partitions.append(Partition(name, families, recipes.partitions.get(name, {}) if recipes else {}))
+    return partitions
 
 
 def prepend(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> Path:
@@ -210,7 +217,10 @@ def append(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> Path:
 
 
 def _others(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> list[Partition]:
-    """What is in a run folder beside these."""
+    """The partitions of a corpus in a run folder but those with a name of the given ones.
+
+    InputError where one of these is there with other labels.
+    """
     before = written(run, corpus)
     new = {partition.name: partition for partition in partitions}
     for partition in before:
@@ -224,7 +234,7 @@ def _others(run: Path, corpus: Corpus, partitions: Sequence[Partition]) -> list[
 
 
 def _joined(corpus: Corpus, columns: Sequence[str], between: str) -> list[str]:
-    """The labels of these columns as one text per example."""
+    """One text per example: its labels of these columns, with `between` between them."""
     return [
         between.join(example.labels[name] for name in columns if name in example.labels) for example in corpus.examples
     ]

@@ -25,10 +25,10 @@ class LetteredOptions(NamedTuple):
 
 
 def options(choices: Any, letters: Sequence[str] | None = None) -> LetteredOptions:
-    """What may be chosen, without the padding (null, empty) and without letters in front; raises Unusable.
+    """The options of a question without padding (null, empty) and without letters in front; raises Unusable.
 
     The letters are those that the table declares, else those in front of the options, else A, B, ... by their places:
-    padding may stand anywhere and takes its place with it. The text "None" is an option like any other.
+    padding may stand anywhere, and counts when places are counted. The text "None" is an option like any other.
     """
     if not isinstance(choices, Sequence) or isinstance(choices, str | bytes):
         raise Unusable("not multiple choice: it has no list of options")
@@ -36,13 +36,15 @@ def options(choices: Any, letters: Sequence[str] | None = None) -> LetteredOptio
         raise Unusable("an option is not a text")
     if len(choices) > len(ascii_uppercase):
         raise Unusable(f"{len(choices)} options, more than there are letters")
-    named = ascii_uppercase if letters is None else [letter.upper() for letter in letters]
-    found = [(letter, text) for letter, choice in zip(named, choices, strict=False) if (text := as_text(choice))]
-    if not found:
+    place_letters = ascii_uppercase if letters is None else [letter.upper() for letter in letters]
+    pairs = [
+        (letter, text) for letter, choice in zip(place_letters, choices, strict=False) if (text := as_text(choice))
+    ]
+    if not pairs:
         raise Unusable("not multiple choice: it has no options")
-    if len(found) < 2:
+    if len(pairs) < 2:
         raise Unusable("has one option only")
-    return _lettered([text for _, text in found], [letter for letter, _ in found], declared=letters is not None)
+    return _lettered([text for _, text in pairs], [letter for letter, _ in pairs], declared=letters is not None)
 
 
 def _lettered(texts: list[str], letters: list[str], *, declared: bool) -> LetteredOptions:
@@ -59,7 +61,7 @@ def _lettered(texts: list[str], letters: list[str], *, declared: bool) -> Letter
     return LetteredOptions(tuple(texts), tuple("" if unclear else letter for letter in letters))
 
 
-def resolve(answer: Any, among: LetteredOptions, *, texts_first: bool = False) -> int:
+def resolve(answer: Any, lettered: LetteredOptions, *, texts_first: bool = False) -> int:
     """The index of the option that an answer names; raises Unusable where that is none or more than one.
 
     An answer may be an option's text (exactly, or but for case and blanks), its letter, or a letter and a text that
@@ -68,47 +70,51 @@ def resolve(answer: Any, among: LetteredOptions, *, texts_first: bool = False) -
     """
     if isinstance(answer, list | dict):
         raise Unusable("the answer is not a text")
-    said = as_text(answer)
-    if said is None:
+    text = as_text(answer)
+    if text is None:
         raise Unusable("has no answer")
-    by_text, by_letter = _by_text(said, among), _by_letter(said, among)
-    if by_text is None and not any(among.letters) and _LETTER.fullmatch(said):
+    by_text, by_letter = _by_text(text, lettered), _by_letter(text, lettered)
+    if by_text is None and not any(lettered.letters) and _LETTER.fullmatch(text):
         raise Unusable(
-            f"answer '{_short(said)}' is a letter, and the options' own letters are not those of their places"
+            f"answer '{_short(text)}' is a letter, and the options' own letters are not those of their places"
         )
     if by_text is not None and by_letter not in (None, by_text) and not texts_first:
-        raise Unusable(f"answer '{_short(said)}' is the text of one option and the letter of another")
-    found = by_text if by_text is not None else by_letter if by_letter is not None else _by_both(said, among)
-    if found is None:
-        raise Unusable(f"answer '{_short(said)}' is none of the options")
-    return found
+        raise Unusable(f"answer '{_short(text)}' is the text of one option and the letter of another")
+    index = by_text if by_text is not None else by_letter if by_letter is not None else _by_both(text, lettered)
+    if index is None:
+        raise Unusable(f"answer '{_short(text)}' is none of the options")
+    return index
 
 
-def _by_text(said: str, among: LetteredOptions) -> int | None:
+def _by_text(answer: str, lettered: LetteredOptions) -> int | None:
+    """The option whose text the answer is: exactly, or else but for case and blanks; Unusable where there are two."""
     for form in (_plain, lambda text: _plain(text).casefold()):
-        found = [i for i, text in enumerate(among.texts) if form(text) == form(said)]
-        if len(found) > 1:
-            raise Unusable(f"answer '{_short(said)}' is the text of {len(found)} options")
-        if found:
-            return found[0]
+        places = [i for i, text in enumerate(lettered.texts) if form(text) == form(answer)]
+        if len(places) > 1:
+            raise Unusable(f"answer '{_short(answer)}' is the text of {len(places)} options")
+        if places:
+            return places[0]
     return None
 
 
-def _by_letter(said: str, among: LetteredOptions) -> int | None:
-    match = _LETTER.fullmatch(said)
+def _by_letter(answer: str, lettered: LetteredOptions) -> int | None:
+    """The option whose letter the answer is."""
+    match = _LETTER.fullmatch(answer)
     letter = match[1].upper() if match else ""
-    return among.letters.index(letter) if match and letter in among.letters else None
+    return lettered.letters.index(letter) if match and letter in lettered.letters else None
 
 
-def _by_both(said: str, among: LetteredOptions) -> int | None:
-    match = _LETTERED.fullmatch(said)
-    text = _by_text(match[2], among) if match else None
-    if match and text is not None and among.letters[text] != match[1].upper():
-        raise Unusable(f"answer '{_short(said)}' has the letter of one option and the text of another")
-    return text
+def _by_both(answer: str, lettered: LetteredOptions) -> int | None:
+    """The option whose letter and text the answer is; Unusable where they are those of two."""
+    match = _LETTERED.fullmatch(answer)
+    index = _by_text(match[2], lettered) if match else None
+    if match and index is not None and lettered.letters[index] != match[1].upper():
+        raise Unusable(f"answer '{_short(answer)}' has the letter of one option and the text of another")
+    return index
 
 
 def _plain(text: str) -> str:
+    """The text in one Unicode form, with single blanks."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 

@@ -1,4 +1,4 @@
-"""The semantic partition: questions clustered by the direction of their sentence embeddings (SPEC 6).
+"""The semantic partition: questions clustered by the direction of their sentence embeddings (method 6).
 
 The one place of the corpus that needs a model: any BERT-like encoder, from safetensors, never with code of its own.
 torch and transformers are imported when a partition is made, not before.
@@ -30,7 +30,7 @@ Report = Callable[[str, int, int], None]
 
 
 class Semantic(NamedTuple):
-    """The partition, and the question in the middle of each family."""
+    """The partition, and the question in the middle of each family (for `other_rare` how many clusters it holds)."""
 
     partition: Partition
     middle: dict[str, str]
@@ -46,17 +46,17 @@ def semantic(
     report: Report = lambda *_: None,
 ) -> Semantic:
     """Cluster a corpus's questions into k families; those with fewer than `least` examples become `other_rare`."""
-    times = Counter(example.question for example in corpus.examples)
-    questions = sorted(times)
+    n_examples_of = Counter(example.question for example in corpus.examples)
+    questions = sorted(n_examples_of)
     if not 2 <= k <= len(questions):
         raise InputError(
             f"{k} clusters", f"the corpus has {len(questions)} distinct questions", "declare 2 or more, but not more"
         )
     embeddings, model = embed(questions, encoder, report=report)
-    found = cosine_kmeans(embeddings, [times[question] for question in questions], k, seed)
-    cluster_of = {q: _cluster_name(c) for q, c in zip(questions, found.cluster.tolist(), strict=True)}
+    clusters = cosine_kmeans(embeddings, [n_examples_of[question] for question in questions], k, seed)
+    cluster_of = {q: _cluster_name(c) for q, c in zip(questions, clusters.cluster.tolist(), strict=True)}
     families = merge_rare([cluster_of[example.question] for example in corpus.examples], least)
-    closeness = np.einsum("nd,nd->n", embeddings.astype(np.float64), found.centres[found.cluster])
+    closeness = np.einsum("nd,nd->n", embeddings.astype(np.float64), clusters.centres[clusters.cluster])
     middle: dict[str, str] = {}
     for i in np.argsort(-closeness, kind="stable").tolist():
         middle.setdefault(cluster_of[questions[i]], questions[i])
@@ -75,14 +75,14 @@ def semantic(
                 "family": name if name in families else OTHER_RARE,
                 "centroid": [float(str(value)) for value in centre.astype(np.float32)],  # reads back as that float32
             }
-            for name, centre in ((_cluster_name(number), centre) for number, centre in enumerate(found.centres))
+            for name, centre in ((_cluster_name(number), centre) for number, centre in enumerate(clusters.centres))
         ],
     }
-    kept = {family: question for family, question in middle.items() if family in set(families)}
-    rare = sorted(set(middle) - set(kept))
+    middle_of_family = {family: question for family, question in middle.items() if family in set(families)}
+    rare = sorted(set(middle) - set(middle_of_family))
     if rare:
-        kept[OTHER_RARE] = f"({len(rare)} clusters with fewer than {least} questions)"
-    return Semantic(Partition("semantic", families, recipe), kept)
+        middle_of_family[OTHER_RARE] = f"({len(rare)} clusters with fewer than {least} questions)"
+    return Semantic(Partition("semantic", families, recipe), middle_of_family)
 
 
 def _cluster_name(number: int) -> str:
@@ -91,18 +91,21 @@ def _cluster_name(number: int) -> str:
 
 @needs_extra("semantic families", "run")
 def embed(
-    texts: Sequence[str], encoder: str = ENCODER, *, prefix: str = PREFIX, report: Report = lambda *_: None
+    texts: Sequence[str], encoder: str = ENCODER, *, report: Report = lambda *_: None
 ) -> tuple[Embeddings, dict[str, str]]:
-    """Unit vectors, the mean of the encoder's last states over a text's tokens; and which encoder that was."""
+    """Unit vectors (texts, d), the mean of the encoder's last states over a text's tokens; and the encoder's card.
+
+    The card has the encoder's `name` and the `sha256` of its weights.
+    """
     import torch
 
     tokenizer, model = _load(encoder)
     rows = np.zeros((len(texts), int(model.config.hidden_size)), dtype=np.float32)
-    order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))  # of like length, so that little is padding
+    order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))  # batches of like length: little padding
     for start in range(0, len(order), _BATCH):
         batch = order[start : start + _BATCH]
         tokens = tokenizer(
-            [prefix + texts[i] for i in batch],
+            [PREFIX + texts[i] for i in batch],
             padding=True,
             truncation=True,
             max_length=min(_MOST_TOKENS, int(model.config.max_position_embeddings)),
@@ -141,7 +144,7 @@ def _load(encoder: str) -> tuple[Any, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the progress bars that transformers draws while it loads."""
+    """While this context is open transformers draws no progress bars."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -154,11 +157,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _name(encoder: str) -> str:
-    """A folder by its last name: where it lies says nothing."""
+    """What a recipe calls the encoder: a folder by its last name, since its place differs between machines."""
     return Path(encoder).name if Path(encoder).is_dir() else encoder
 
 
 def _weights_hash(model: Any) -> str:
+    """SHA-256 of the weights in the order of their names."""
     digest = hashlib.sha256()
     for name, weight in sorted(model.state_dict().items()):
         digest.update(name.encode())

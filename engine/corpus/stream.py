@@ -1,4 +1,4 @@
-"""Recordings heard ahead of whoever needs them: decoded in worker processes, in order, in bounded memory.
+"""Recordings decoded ahead of their use: in worker processes, in order, in bounded memory.
 
 What cannot be heard has a status; nothing here ends a run, not even a decoder that dies. Knows no model.
 """
@@ -6,7 +6,7 @@ What cannot be heard has a status; nothing here ends a run, not even a decoder t
 import os
 import signal
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -38,11 +38,10 @@ class Clip(NamedTuple):
     status: str  # OK, or why there is no audio
 
 
-def stream(examples: Iterable[Example], *, workers: int | None = None, cache_mib: int = 0) -> Iterator[Clip]:
+def stream(examples: Iterable[Example], *, workers: int | None = None) -> Iterator[Clip]:
     """Every example with its clip, in order; questions in a row about one recording have it decoded once.
 
-    `workers` processes decode ahead (default: one per core, at most 4; 0 decodes here). A cache keeps that many MiB of
-    clips for questions about them that come later.
+    `workers` processes decode ahead (default: one per core, at most 4; 0 decodes here).
     """
     waiting: deque[list[Example]] = deque()
 
@@ -51,7 +50,7 @@ def stream(examples: Iterable[Example], *, workers: int | None = None, cache_mib
             waiting.append(list(group))
             yield audio
 
-    for audio, status in _outcomes(audios(), hear, _worker_count(workers), _Cache(cache_mib << 20)):
+    for audio, status in _outcomes(audios(), hear, _worker_count(workers)):
         for example in waiting.popleft():
             yield Clip(example, audio, status)
 
@@ -60,7 +59,7 @@ def durations(
     audios: Iterable[Audio], *, decode: bool = False, workers: int | None = None
 ) -> Iterator[tuple[float | None, str]]:
     """How many seconds each recording lasts (None where its status is not OK), by its header or by decoding it."""
-    return _outcomes(iter(audios), heard_seconds if decode else header_seconds, _worker_count(workers), _Cache(0))
+    return _outcomes(iter(audios), heard_seconds if decode else header_seconds, _worker_count(workers))
 
 
 def hear(audio: Audio) -> Outcome:
@@ -69,7 +68,7 @@ def hear(audio: Audio) -> Outcome:
 
 
 def heard_seconds(audio: Audio) -> Outcome:
-    """How long a recording is, if it can be decoded as far as anybody hears it."""
+    """How many seconds a recording lasts, by decoding it: its status is OK only if all that is ever heard decodes."""
 
     def longest() -> float:
         decoded_s = len(audio.waveform()) / SAMPLE_RATE
@@ -79,12 +78,15 @@ def heard_seconds(audio: Audio) -> Outcome:
 
 
 def header_seconds(audio: Audio) -> Outcome:
-    """How long a recording says it is."""
+    """How many seconds a recording lasts, by its header alone."""
     return _outcome(lambda: _by_header(audio, None))
 
 
 def _by_header(audio: Audio, otherwise: float | None) -> float:
-    """Made-up recordings have no header: they are heard."""
+    """The length in seconds that a recording's header gives.
+
+    Recordings that are made when they are heard have no header: theirs is `otherwise`, or they are heard.
+    """
     seconds: Callable[[], float] | None = getattr(audio, "seconds", None)
     if seconds is not None:
         return seconds()
@@ -92,6 +94,7 @@ def _by_header(audio: Audio, otherwise: float | None) -> float:
 
 
 def _outcome(work: Callable[[], Any]) -> Outcome:
+    """What the work returns and OK, or None and why it failed."""
     try:
         return work(), OK
     except AudioError as error:
@@ -109,29 +112,24 @@ def _outcome(work: Callable[[], Any]) -> Outcome:
 
 @dataclass(slots=True)
 class _Job:
+    """One recording that a worker is at, or that is done."""
+
     audio: Audio
-    raw_bytes: int = 0
+    raw_bytes: int = 0  # of it that lie in memory undecoded
     future: Future[Outcome] | None = None
     outcome: Outcome | None = None
 
 
-def _outcomes(
-    audios: Iterator[Audio], work: Callable[[Audio], Outcome], workers: int, cache: "_Cache"
-) -> Iterator[Outcome]:
+def _outcomes(audios: Iterator[Audio], work: Callable[[Audio], Outcome], workers: int) -> Iterator[Outcome]:
     """What `_in_order` yields, or one line where no decoder is installed."""
     with needs_extra("hearing recordings", "audio"):
-        yield from _in_order(audios, work, workers, cache)
+        yield from _in_order(audios, work, workers)
 
 
-def _in_order(
-    audios: Iterator[Audio], work: Callable[[Audio], Outcome], workers: int, cache: "_Cache"
-) -> Iterator[Outcome]:
-    """The outcome of every recording, in order: while one is taken, the next ones are worked on."""
+def _in_order(audios: Iterator[Audio], work: Callable[[Audio], Outcome], workers: int) -> Iterator[Outcome]:
+    """The outcome of every recording, in order; while the caller uses one, the next ones are worked on."""
     if workers == 0:
-        for audio in audios:
-            outcome = cache.get(audio) or work(audio)
-            cache.put(audio, outcome)
-            yield outcome
+        yield from map(work, audios)
         return
     pool = _Pool(workers, work)
     jobs: deque[_Job] = deque()  # oldest first: taken on the left, submitted on the right
@@ -142,10 +140,10 @@ def _in_order(
                 audio = next(audios, None)
                 more = audio is not None
                 if audio is not None:
-                    jobs.append(pool.submit(audio, cache.get(audio)))
+                    jobs.append(pool.submit(audio))
             if jobs:
                 outcome = pool.finish(jobs)
-                cache.put(jobs.popleft().audio, outcome)
+                jobs.popleft()
                 yield outcome
     finally:
         pool.close()
@@ -163,10 +161,8 @@ class _Pool:
         self._work = work
         self._open(workers)
 
-    def submit(self, audio: Audio, known: Outcome | None) -> _Job:
+    def submit(self, audio: Audio) -> _Job:
         """Start on a recording. What can only be read from front to back is read here, in order."""
-        if known is not None:
-            return _Job(audio, outcome=known)
         job = _Job(audio)
         source: Audio = audio
         if isinstance(audio, TarAudio | ParquetAudio):
@@ -182,7 +178,7 @@ class _Pool:
         return job
 
     def finish(self, jobs: deque[_Job]) -> Outcome:
-        """The outcome of the oldest job."""
+        """Wait for the outcome of the oldest job; where its worker died, all jobs are tried again one by one."""
         oldest = jobs[0]
         if oldest.outcome is None:
             try:
@@ -196,7 +192,7 @@ class _Pool:
         return oldest.outcome
 
     def _one_by_one(self, jobs: Iterable[_Job]) -> None:
-        """A worker died, and with it everything that was under way: find out which recording it was."""
+        """Do all jobs again that were under way when a worker died, to find out which recording killed it."""
         self._reopen(1)
         for job in jobs:
             if job.outcome is None and not _is_done(job):
@@ -224,27 +220,29 @@ class _Pool:
         self._open(workers)
 
     def close(self) -> None:
-        """Stop the workers; what they are at is dropped."""
+        """Stop the workers; jobs that are under way are dropped."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _is_done(job: _Job) -> bool:
-    """Whether a job was done before its worker's pool broke."""
+    """Whether a job was done before its pool broke; then its outcome is kept."""
     if job.future is not None and job.future.done() and not job.future.cancelled() and job.future.exception() is None:
         job.outcome = job.future.result()
     return job.outcome is not None
 
 
 def _source(job: _Job) -> Audio:
+    """What a worker can open: the recording itself, or its bytes."""
     return job.audio.fetched() if isinstance(job.audio, TarAudio | ParquetAudio) else job.audio
 
 
 def _worker_count(workers: int | None) -> int:
+    """As many processes as were asked for, else one per core and at most 4."""
     return min(4, os.cpu_count() or 1) if workers is None else workers
 
 
 def _start() -> None:
-    """In a worker: decoders write to stderr on their own, Ctrl-C is the parent's, and nobody outlives the parent."""
+    """Prepare a worker: decoders' own words on stderr are lost, Ctrl-C is its parent's, and it ends with that."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
@@ -255,30 +253,3 @@ def _leave_with_parent() -> None:
     assert parent is not None, "a worker has a parent"
     wait([parent.sentinel])
     os._exit(1)
-
-
-class _Cache:
-    """The clips heard last, as many as fit."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._bytes = 0
-        self._kept: OrderedDict[Audio, Outcome] = OrderedDict()
-
-    def get(self, audio: Audio) -> Outcome | None:
-        """What is known of a recording."""
-        if self._kept and audio in self._kept:
-            self._kept.move_to_end(audio)
-            return self._kept[audio]
-        return None
-
-    def put(self, audio: Audio, outcome: Outcome) -> None:
-        """Keep a clip, and drop those that nobody asked for longest."""
-        size = getattr(outcome[0], "nbytes", 0)
-        if not 0 < size <= self._most_bytes or audio in self._kept:
-            return
-        self._kept[audio] = outcome
-        self._bytes += size
-        while self._bytes > self._most_bytes:
-            _, (old, _) = self._kept.popitem(last=False)
-            self._bytes -= old.nbytes

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TextIO
 
 from earmark.engine.errors import InputError
 
-_LONGEST_CELL = 1 << 24  # of a CSV file; beyond that, a quote is missing
+_LONGEST_CELL = 1 << 24  # characters in a cell of a CSV file; where there are more, a closing quote is missing
 
 
 class Unusable(Exception):  # noqa: N818 - a reason, not an error: the row is listed and the run goes on
@@ -29,11 +29,11 @@ class TableRow(NamedTuple):
     row: int = 0  # within the row group
 
     def text(self, *names: str) -> str:
-        """The text of the first of these fields that is there; raises Unusable."""
+        """The text of the first of these fields that has one; raises Unusable where none has."""
         for name in names:
-            found = self.optional(name)
-            if found is not None:
-                return found
+            text = self.optional(name)
+            if text is not None:
+                return text
         raise Unusable(f"no {' or '.join(names)}")
 
     def optional(self, name: str) -> str | None:
@@ -41,12 +41,15 @@ class TableRow(NamedTuple):
         return as_text(self.data.get(name))
 
     def labels(self, names: Iterable[str]) -> dict[str, str]:
-        """Those of these fields that say something."""
+        """The texts of those of these fields that have one."""
         return {name: text for name in names if (text := self.optional(name)) is not None}
 
 
 def as_text(value: Any) -> str | None:
-    """Text, number or list of them as text without blanks around it; None for nothing, objects and broken Unicode."""
+    """A text, number or list of them as text without blanks around it; None for anything else and for empty text.
+
+    Raises Unusable for text that is not Unicode.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -63,11 +66,11 @@ def as_text(value: Any) -> str | None:
     return value.strip() or None
 
 
-def read(path: Path, name: str, without: Iterable[str] = ()) -> Iterator[TableRow | tuple[str, str]]:
-    """The rows of a table, or (where, reason) for those that cannot be read; `without` names columns to pass over."""
+def read(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
+    """The rows of a table, or (place, reason) for those that cannot be read; errors call the file `name`."""
     readers = {".jsonl": json_lines, ".json": json_list, ".csv": csv_rows}
     if path.suffix.lower() == ".parquet":
-        return parquet_rows(path, name, without)
+        return parquet_rows(path, name)
     return readers[path.suffix.lower()](path, name)
 
 
@@ -105,11 +108,11 @@ def json_list(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
         except RecursionError:
             raise InputError(name, "is nested too deeply", "name a folder of the declared kind") from None
     if isinstance(value, dict):
-        inner = [value[key] for key in ("tasks", "data") if isinstance(value.get(key), list)]
-        if not inner:
+        lists = [value[key] for key in ("tasks", "data") if isinstance(value.get(key), list)]
+        if not lists:
             yield TableRow(name, value)
             return
-        value = inner[0]
+        value = lists[0]
     if not isinstance(value, list):
         raise InputError(name, "holds no list of questions", "name a folder of the declared kind")
     for number, item in enumerate(value):
@@ -148,25 +151,25 @@ def csv_rows(path: Path, name: str, encoding: str = "utf-8-sig") -> Iterator[Tab
 
 def _cells(reader: Iterator[list[str]]) -> list[str] | None:
     """The next row, whose cells may be long; None at the end."""
-    usual = csv.field_size_limit(_LONGEST_CELL)
+    limit_before = csv.field_size_limit(_LONGEST_CELL)
     try:
         return next(reader, None)
     finally:
-        csv.field_size_limit(usual)
+        csv.field_size_limit(limit_before)
 
 
 def _is_unicode(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def parquet_rows(path: Path, name: str, without: Iterable[str] = ()) -> Iterator[TableRow]:
+def parquet_rows(path: Path, name: str) -> Iterator[TableRow]:
     """A Parquet file, one row group at a time; of an embedded recording only its name is read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         file = pq.ParquetFile(path)
-        columns = [name for name in _light_columns(file.schema_arrow) if name.partition(".")[0] not in without]
+        columns = list(_light_columns(file.schema_arrow))
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=columns, use_threads=False)
             for row, data in enumerate(table.to_pylist()):
@@ -202,15 +205,16 @@ def parquet_columns(path: Path) -> set[str]:
 
 
 def first_fields(path: Path) -> set[str]:
-    """The fields of the first row of a table of JSON: enough to tell whose table it is; none where it has none."""
+    """The fields of the first row of a JSON table, by which benchmarks tell theirs; empty where there is no row."""
     try:
-        found = next((row for row in read(path, path.name) if isinstance(row, TableRow)), None)
+        row = next((row for row in read(path, path.name) if isinstance(row, TableRow)), None)
     except (InputError, Unusable):
         return set()
-    return set(found.data) if found else set()
+    return set(row.data) if row else set()
 
 
 def _text(path: Path, name: str, newline: str = "\n", encoding: str = "utf-8-sig", errors: str = "strict") -> Any:
+    """An open text file as `_Lines`; InputError where it cannot be opened."""
     try:
         return _Lines(name, path.open(encoding=encoding, errors=errors, newline=newline))
     except OSError as error:

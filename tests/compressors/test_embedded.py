@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evidence import relevant_slots
 from two_factor import HEURISTICS, accuracy, sweep
 
 from earmark.engine.answerers.loading import load
@@ -13,7 +14,6 @@ from earmark.engine.compressors import loading
 from earmark.engine.compressors.card import fingerprints
 from earmark.engine.compressors.chunks.selector import SelectorInput
 from earmark.engine.corpus.corpus import open_corpus
-from earmark.engine.corpus.synthetic.synthetic_corpus import relevant_slots
 
 
 @pytest.mark.parametrize("name", loading.EMBEDDED)

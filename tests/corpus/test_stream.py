@@ -80,24 +80,6 @@ def test_questions_in_a_row_about_a_recording_decode_it_once(tmp_path: Path) -> 
     assert sorted((tmp_path / "log").read_text().split()) == ["1", "1", "2"]
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_cache_keeps_what_fits(workers: int, tmp_path: Path) -> None:
-    log = f"log {tmp_path / 'log'}"
-    clips = [Made(8, log, i) for i in range(4)]  # half a MiB each
-
-    def decoded(cache_mib: int, order: list[int]) -> list[int]:
-        (tmp_path / "log").write_text("")
-        list(stream(asked(*(clips[i] for i in order)), workers=workers, cache_mib=cache_mib))
-        return sorted(int(line) for line in (tmp_path / "log").read_text().split())
-
-    spread = [0, 1, 2, 3] + [2, 1] * 4  # far enough apart, whatever is decoded ahead
-    assert len(decoded(0, spread)) == 12
-    assert decoded(64, [0, 1] * 6)[:1] == [0]
-    assert len(decoded(64, spread)) <= 4 + 4 * (workers > 0)
-    if workers == 0:
-        assert decoded(1, [0, 1, 0, 2, 0, 1]) == [0, 1, 1, 2]  # two fit: 2 drops 1, which was asked for longest ago
-
-
 def test_it_works_ahead_of_its_consumer(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.touch()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evidence import relevant_slots
 from fakes import FakeAnswerer, Sound
 
 from earmark.engine.answerers import journal
@@ -15,7 +16,6 @@ from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.compressors.chunks.cutting import keep_chunks
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.example import Example
-from earmark.engine.corpus.synthetic.synthetic_corpus import relevant_slots
 from earmark.engine.errors import InputError
 from earmark.engine.making import oracle
 

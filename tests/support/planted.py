@@ -8,11 +8,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from evidence import relevant_slots
 from page import Page
 from sweeps import EveryName
 
@@ -23,7 +25,7 @@ from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.synthetic.questions import FAMILIES, WORDS, questions
 from earmark.engine.corpus.synthetic.splits import Split
-from earmark.engine.corpus.synthetic.synthetic_corpus import SyntheticAudio, examples, relevant_slots
+from earmark.engine.corpus.synthetic.synthetic_corpus import SyntheticAudio, examples
 from earmark.engine.design.spec import parse
 from earmark.engine.report.html import render
 from earmark.engine.signoff.certify import certify
@@ -78,7 +80,7 @@ class World:
         """Families one after the other, each clip asked once; `wording` is the question itself."""
         made: list[Example] = []
         for family, n in self.rows.items():
-            made += examples(Split.CERTIFICATION, n, families=(family,), first=len(made))
+            made += islice(examples(Split.CERTIFICATION, len(made) + n, families=(family,)), len(made), None)
         return tuple(replace(example, labels={**example.labels, "wording": example.question}) for example in made)
 
     @cached_property

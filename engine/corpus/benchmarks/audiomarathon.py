@@ -7,7 +7,7 @@ last up to 300 s and are cut like all others.
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
@@ -32,10 +32,10 @@ def _tables(folder: Folder) -> list[Path]:
     return folder.files(*(f"**/{name}" for name in TASKS))
 
 
-def _read(folder: Folder) -> Iterator[Found]:
+def _read(folder: Folder) -> Iterator[ExampleOrReason]:
     def example(path: Path, row: TableRow) -> Example:
         task = TASKS[path.name]
-        among = options(*_choices(row))
+        lettered = options(*_choices(row))
         answer = row.data.get("answer")
         audio = row.text("audio_path", "path")
         number = row.where.rpartition("[")[2].rstrip("]")
@@ -48,27 +48,30 @@ def _read(folder: Folder) -> Iterator[Found]:
             source_id=f"{task}/{source}",
             audio=folder.audio(audio, row.where, beside=path.parent),
             question=row.text("question"),
-            choices=among.texts,
-            answer=resolve(row.data.get("answer_gt") if answer is None else answer, among),
+            choices=lettered.texts,
+            answer=resolve(row.data.get("answer_gt") if answer is None else answer, lettered),
             labels={"task": task},
         )
 
-    yield from each(folder, _tables(folder), example)
+    yield from read_examples(folder, _tables(folder), example)
     yield from _authenticity(folder)
     for path in folder.files("**/*ibri*peech*/**/*.flac"):
         yield folder.name(path), "not multiple choice: it asks for a transcript"
 
 
 def _choices(row: TableRow) -> tuple[object, list[str] | None]:
-    """Options as a list, as {A: ..., B: ...}, whose keys are their letters, or in columns."""
-    found = row.data.get("options", row.data.get("choices"))
-    if isinstance(found, dict):
-        return [found[letter] for letter in sorted(found)], sorted(found)
-    return [row.data.get(name) for name in _CHOICES] if found is None else found, None
+    """The options of a row, and the letters that its table declares for them (None where it declares none).
+
+    Options are a list, a mapping {A: ..., B: ...} of their letters, or columns.
+    """
+    choices = row.data.get("options", row.data.get("choices"))
+    if isinstance(choices, dict):
+        return [choices[letter] for letter in sorted(choices)], sorted(choices)
+    return [row.data.get(name) for name in _CHOICES] if choices is None else choices, None
 
 
-def _authenticity(folder: Folder) -> Iterator[Found]:
-    """HAD has no table: a recording's folder is its answer."""
+def _authenticity(folder: Folder) -> Iterator[ExampleOrReason]:
+    """The examples of HAD, which has no table: a recording's folder is its answer."""
     kinds = ("real", "fake")
     for answer, kind in enumerate(kinds):
         for path in folder.files(*(f"**/*HAD*/**/{kind}/*.{ending}" for ending in _SOUNDS)):

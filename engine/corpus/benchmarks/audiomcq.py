@@ -6,7 +6,7 @@ Several questions share a clip: its path is the source. Ids are made unique by t
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
@@ -19,9 +19,9 @@ def _tables(folder: Folder) -> list[Path]:
     return [path for path in folder.files("*.jsonl") if first_fields(path) >= _FIELDS]
 
 
-def _read(folder: Folder) -> Iterator[Found]:
+def _read(folder: Folder) -> Iterator[ExampleOrReason]:
     def example(path: Path, row: TableRow) -> Example:
-        among = options(row.data.get("choices"))
+        lettered = options(row.data.get("choices"))
         audio = row.text("audio_path")
         dataset = row.text("source_dataset")
         return Example(
@@ -29,12 +29,12 @@ def _read(folder: Folder) -> Iterator[Found]:
             source_id=audio,
             audio=folder.audio(audio, row.where, beside=path.parent),
             question=row.text("question"),
-            choices=among.texts,
-            answer=resolve(row.data.get("answer"), among, texts_first=True),
+            choices=lettered.texts,
+            answer=resolve(row.data.get("answer"), lettered, texts_first=True),
             labels=row.labels(("question_type", "source_dataset")),
         )
 
-    return each(folder, _tables(folder), example)
+    return read_examples(folder, _tables(folder), example)
 
 
 AUDIOMCQ = Benchmark(

@@ -12,31 +12,38 @@ from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.table_files import TableRow, Unusable, read
 from earmark.engine.errors import InputError
 
-Found = tuple[str, Example | str]  # the place in the table, and the example or why there is none
+ExampleOrReason = tuple[str, Example | str]  # the place in a table, and its example or why it has none
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One benchmark: how to tell its folder, how to read it, and what its own families are."""
+    """One benchmark: how to tell its folder, how to read it, and what its own families are.
+
+    Another benchmark is a file beside this one that ends with such a constant, listed in `corpus.BENCHMARKS`:
+    MMAR = Benchmark("mmar", _tables, _read, native=("sub-category",), category=("modality", "category")), where
+    `_read` mostly returns `read_examples(folder, _tables(folder), example)`.
+    """
 
     kind: str
     tables: Callable[[Folder], list[Path]]  # what would be read; empty where the folder is another benchmark's
-    read: Callable[[Folder], Iterator[Found]]
+    read: Callable[[Folder], Iterator[ExampleOrReason]]
     native: tuple[str, ...]  # labels that together name the benchmark's own family
-    category: tuple[str, ...]  # labels that together are the category string of the keyword classifier (SPEC 6)
+    category: tuple[str, ...]  # labels that together are the category string of the keyword classifier (method 6)
 
 
-def each(
+def read_examples(
     folder: Folder,
     paths: Iterable[Path],
     example: Callable[[Path, TableRow], Example],
-    without: Iterable[str] = (),
     *,
     one_by_one: bool = False,
-) -> Iterator[Found]:
-    """One example per row, or the reason why a row has none; `one_by_one`, a broken table is a reason as well."""
+) -> Iterator[ExampleOrReason]:
+    """For each row of the tables its place, and what `example` makes of it or the reason of the Unusable it raises.
+
+    With `one_by_one` a table that cannot be read is such a reason too; without, it is an InputError.
+    """
     for path in paths:
-        for row in _rows(path, folder.name(path), without, one_by_one):
+        for row in _rows(path, folder.name(path), one_by_one):
             if not isinstance(row, TableRow):
                 yield row
                 continue
@@ -46,9 +53,9 @@ def each(
                 yield row.where, str(reason)
 
 
-def _rows(path: Path, name: str, without: Iterable[str], one_by_one: bool) -> Iterator[TableRow | tuple[str, str]]:
+def _rows(path: Path, name: str, one_by_one: bool) -> Iterator[TableRow | tuple[str, str]]:
     try:
-        yield from read(path, name, without)
+        yield from read(path, name)
     except InputError as error:
         if not one_by_one:
             raise

@@ -7,7 +7,7 @@ here.
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
@@ -26,24 +26,24 @@ def _tables(folder: Folder) -> list[Path]:
     return [path for path in folder.files("metadata.jsonl") if "official_answer" in first_fields(path)]
 
 
-def _read(folder: Folder) -> Iterator[Found]:
+def _read(folder: Folder) -> Iterator[ExampleOrReason]:
     def example(_path: Path, row: TableRow) -> Example:
         category = row.text("category")
         if category not in OPTIONS:
             raise Unusable(f"no options are declared for category '{category}'")
-        among = options(OPTIONS[category])
+        lettered = options(OPTIONS[category])
         file_name = row.text("file_name").replace("\\", "/")
         return Example(
             sample_id=row.text("id"),
             source_id=file_name,
             audio=folder.audio(file_name, row.where, under=("data",)),
             question=QUESTION,
-            choices=among.texts,
-            answer=resolve(row.data.get("official_answer"), among, texts_first=True),
+            choices=lettered.texts,
+            answer=resolve(row.data.get("official_answer"), lettered, texts_first=True),
             labels={"category": category},
         )
 
-    return each(folder, _tables(folder), example)
+    return read_examples(folder, _tables(folder), example)
 
 
 BIG_BENCH_AUDIO = Benchmark("big-bench-audio", _tables, _read, native=("category",), category=("category",))

@@ -7,7 +7,7 @@ others are left out.
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.table_files import TableRow, Unusable, csv_rows
@@ -20,22 +20,22 @@ def _tables(folder: Folder) -> list[Path]:
     return folder.files(*_TABLES)
 
 
-def _read(folder: Folder) -> Iterator[Found]:
+def _read(folder: Folder) -> Iterator[ExampleOrReason]:
     archives = folder.files("*.zip")
     for path in _tables(folder):
-        asked: dict[tuple[str, str], list[TableRow]] = {}
+        rows_of_question: dict[tuple[str, str], list[TableRow]] = {}
         for row in csv_rows(path, folder.name(path), _encoding(path)):
             if not isinstance(row, TableRow):
                 yield row
                 continue
             try:
-                asked.setdefault((row.text("file_name"), row.text("QuestionText")), []).append(row)
+                rows_of_question.setdefault((row.text("file_name"), row.text("QuestionText")), []).append(row)
             except Unusable as reason:
                 yield row.where, str(reason)
-        number: dict[str, int] = {}
-        for (file_name, question), rows in asked.items():
-            number[file_name] = number.get(file_name, 0) + 1
-            sample_id = f"{file_name}#{number[file_name]}"
+        n_questions: dict[str, int] = {}
+        for (file_name, question), rows in rows_of_question.items():
+            n_questions[file_name] = n_questions.get(file_name, 0) + 1
+            sample_id = f"{file_name}#{n_questions[file_name]}"
             try:
                 yield rows[0].where, _example(folder, path, rows, sample_id, file_name, question, archives)
             except Unusable as reason:
@@ -43,7 +43,7 @@ def _read(folder: Folder) -> Iterator[Found]:
 
 
 def _encoding(path: Path) -> str:
-    """Some copies of the tables were saved as Latin-1."""
+    """The encoding of a table: UTF-8, or Latin-1, as some copies were saved."""
     try:
         path.read_bytes().decode()
     except UnicodeDecodeError:

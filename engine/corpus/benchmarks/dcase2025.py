@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
@@ -17,30 +17,30 @@ _PARTS = {"bqa": "BQA", "tsqa": "TSQA", "cqa": "CQA", "part1": "BQA", "part2": "
 
 
 def _tables(folder: Folder) -> list[Path]:
-    found = folder.files("**/*.json")
-    return found if any({"audio_url", "question"} <= first_fields(path) for path in found) else []
+    paths = folder.files("**/*.json")
+    return paths if any({"audio_url", "question"} <= first_fields(path) for path in paths) else []
 
 
-def _read(folder: Folder) -> Iterator[Found]:
+def _read(folder: Folder) -> Iterator[ExampleOrReason]:
     sounds = [path.parent for path in folder.files("**/*.wav", "**/*.flac", "**/*.mp3")]
     under = sorted({folder.name(parent) for parent in sounds})
 
     def example(path: Path, row: TableRow) -> Example:
-        among = options(row.data.get("choice", row.data.get("choices")))
+        lettered = options(row.data.get("choice", row.data.get("choices")))
         audio = row.text("audio_url")
         part = _part(folder.name(path))
-        found = Example(
+        example = Example(
             sample_id=PurePosixPath(folder.name(path)).with_suffix("").as_posix() + row.where.rpartition(".json")[2],
             source_id=PurePosixPath(audio.replace("\\", "/")).name,
             audio=folder.audio(audio, row.where, beside=path.parent, under=under),
             question=row.text("question"),
-            choices=among.texts,
-            answer=resolve(row.data.get("answer"), among, texts_first=True),
+            choices=lettered.texts,
+            answer=resolve(row.data.get("answer"), lettered, texts_first=True),
             labels=row.labels(("question_type", "category")),
         )
-        return replace(found, labels={**found.labels, "part": part}) if part else found
+        return replace(example, labels={**example.labels, "part": part}) if part else example
 
-    return each(folder, _tables(folder), example, one_by_one=True)
+    return read_examples(folder, _tables(folder), example, one_by_one=True)
 
 
 def _part(path: str) -> str | None:

@@ -6,7 +6,7 @@ It has no families of its own: a side file (`content_taxonomy.csv`) brings them.
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
@@ -17,21 +17,21 @@ def _tables(folder: Folder) -> list[Path]:
     return [path for path in folder.files("*.jsonl") if {"question_text", "multi_choice"} <= first_fields(path)]
 
 
-def _read(folder: Folder) -> Iterator[Found]:
+def _read(folder: Folder) -> Iterator[ExampleOrReason]:
     def example(_path: Path, row: TableRow) -> Example:
-        among = options(row.data.get("multi_choice"))
+        lettered = options(row.data.get("multi_choice"))
         audio = row.text("audio_path")
         return Example(
             sample_id=row.text("id"),
             source_id=audio,
             audio=folder.audio(audio, row.where, under=("dev_audios",)),
             question=row.text("question_text"),
-            choices=among.texts,
-            answer=resolve(row.data.get("answer"), among, texts_first=True),
+            choices=lettered.texts,
+            answer=resolve(row.data.get("answer"), lettered, texts_first=True),
             labels=row.labels(("category",)),
         )
 
-    return each(folder, _tables(folder), example)
+    return read_examples(folder, _tables(folder), example)
 
 
 DCASE2026 = Benchmark("dcase2026", _tables, _read, native=(), category=("category",))

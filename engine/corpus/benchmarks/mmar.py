@@ -6,7 +6,7 @@ Several questions were cut from one video: its url is the source.
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
@@ -19,23 +19,23 @@ def _tables(folder: Folder) -> list[Path]:
     return folder.files("MMAR-meta.jsonl", "MMAR-meta.json")
 
 
-def _read(folder: Folder) -> Iterator[Found]:
+def _read(folder: Folder) -> Iterator[ExampleOrReason]:
     archives = folder.files("*.tar.gz", "*.zip")
 
     def example(_path: Path, row: TableRow) -> Example:
-        among = options(row.data.get("choices"))
+        lettered = options(row.data.get("choices"))
         path = row.text("audio_path")
         return Example(
             sample_id=row.text("id"),
             source_id=row.optional("url") or path,
             audio=folder.audio(path, row.where, archives=archives),
             question=row.text("question"),
-            choices=among.texts,
-            answer=resolve(row.data.get("answer"), among, texts_first=True),
+            choices=lettered.texts,
+            answer=resolve(row.data.get("answer"), lettered, texts_first=True),
             labels=row.labels(_LABELS),
         )
 
-    return each(folder, _tables(folder), example)
+    return read_examples(folder, _tables(folder), example)
 
 
 MMAR = Benchmark("mmar", _tables, _read, native=("sub-category",), category=("modality", "category"))

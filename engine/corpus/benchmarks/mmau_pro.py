@@ -6,7 +6,7 @@ Open-ended questions have no options, and a question about several clips has no 
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
@@ -21,33 +21,34 @@ def _tables(folder: Folder) -> list[Path]:
     return [path for path in folder.files("*.parquet", "data/*.parquet") if parquet_columns(path) >= _COLUMNS]
 
 
-def _read(folder: Folder) -> Iterator[Found]:
+def _read(folder: Folder) -> Iterator[ExampleOrReason]:
     archives = folder.files("*.zip")
 
     def example(_path: Path, row: TableRow) -> Example:
         category = row.optional("category")
         if category and category.lower() in _OPEN:
             raise Unusable(f"open-ended: its category is '{category}'")
-        among = options(row.data.get("choices"))
+        lettered = options(row.data.get("choices"))
         audio = _only(row.data.get("audio_path"))
         return Example(
             sample_id=row.text("id"),
             source_id=audio,
             audio=folder.audio(audio, row.where, archives=archives),
             question=row.text("question"),
-            choices=among.texts,
-            answer=resolve(row.data.get("answer"), among, texts_first=True),
+            choices=lettered.texts,
+            answer=resolve(row.data.get("answer"), lettered, texts_first=True),
             labels=row.labels(_LABELS),
         )
 
-    return each(folder, _tables(folder), example)
+    return read_examples(folder, _tables(folder), example)
 
 
-def _only(paths: object) -> str:
-    found = [text for path in (paths if isinstance(paths, list) else [paths]) if (text := as_text(path))]
-    if len(found) != 1:
-        raise Unusable("has no recording" if not found else f"is about {len(found)} recordings, not one")
-    return found[0]
+def _only(cell: object) -> str:
+    """The one recording that a question is about; raises Unusable for none or several."""
+    paths = [text for path in (cell if isinstance(cell, list) else [cell]) if (text := as_text(path))]
+    if len(paths) != 1:
+        raise Unusable("has no recording" if not paths else f"is about {len(paths)} recordings, not one")
+    return paths[0]
 
 
 MMAU_PRO = Benchmark("mmau-pro", _tables, _read, native=("category",), category=("category",))

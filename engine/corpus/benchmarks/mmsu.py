@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.engine.corpus.audio import ParquetAudio
-from earmark.engine.corpus.benchmarks.benchmark import Benchmark, Found, each
+from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
 from earmark.engine.corpus.example import Audio, Example
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
@@ -19,29 +19,30 @@ _CHOICES = ("choice_a", "choice_b", "choice_c", "choice_d")
 
 def _tables(folder: Folder) -> list[Path]:
     shards = folder.files("data/*.parquet", "*.parquet")
-    ours = [path for path in shards if {"task_name", "answer_gt", "audio"} <= parquet_columns(path)]
-    return ours or folder.files("question/mmsu.jsonl")
+    shards_of_mmsu = [path for path in shards if {"task_name", "answer_gt", "audio"} <= parquet_columns(path)]
+    return shards_of_mmsu or folder.files("question/mmsu.jsonl")
 
 
-def _read(folder: Folder) -> Iterator[Found]:
+def _read(folder: Folder) -> Iterator[ExampleOrReason]:
     def example(path: Path, row: TableRow) -> Example:
         sample_id = row.text("id")
-        among = options([row.data.get(choice) for choice in _CHOICES])
+        lettered = options([row.data.get(choice) for choice in _CHOICES])
         audio, source = _recording(folder, path, row, sample_id)
         return Example(
             sample_id=sample_id,
             source_id=source,
             audio=audio,
             question=row.text("question"),
-            choices=among.texts,
-            answer=resolve(row.data.get("answer_gt"), among, texts_first=True),
+            choices=lettered.texts,
+            answer=resolve(row.data.get("answer_gt"), lettered, texts_first=True),
             labels=row.labels(_LABELS),
         )
 
-    return each(folder, _tables(folder), example)
+    return read_examples(folder, _tables(folder), example)
 
 
 def _recording(folder: Folder, path: Path, row: TableRow, sample_id: str) -> tuple[Audio, str]:
+    """The audio of a row, in its Parquet cell or in a file, and what to call the recording."""
     if path.suffix == ".parquet":
         cell = row.data.get("audio")
         source = as_text(cell.get("path") if isinstance(cell, dict) else None) or sample_id

@@ -1,4 +1,4 @@
-"""A split's own sounds: what clips are mixed from. Made once on a machine, and shared by all its processes.
+"""A split's own sounds, which clips are mixed from. Made once on a machine, and shared by all its processes.
 
 Knows classes and splits, not clips. The samples lie in a cache folder named after the hash of what makes
 them, and are mapped into memory, so that workers hold one copy between them.
@@ -38,26 +38,26 @@ class Bank:
 def bank(split: Split) -> Bank:
     """The bank of a split, about 180 MB; the same on every machine."""
     waves, turns = _samples(split)
-    coming = iter(waves)
+    waves_left = iter(waves)
 
-    def classes(count: int, each: int) -> tuple[tuple[Waveform, ...], ...]:
-        return tuple(tuple(islice(coming, each)) for _ in range(count))
+    def classes(n_classes: int, n_per_class: int) -> tuple[tuple[Waveform, ...], ...]:
+        return tuple(tuple(islice(waves_left, n_per_class)) for _ in range(n_classes))
 
     events = classes(len(sounds.EVENTS), SOUNDS_PER_CLASS)
     tones = classes(len(sounds.TONES), SOUNDS_PER_CLASS)
-    turning = iter(turns)
+    turns_left = iter(turns)
     sweeps = classes(len(sounds.SWEEPS), SOUNDS_PER_CLASS)
     return Bank(
         split,
         events,
         tones,
-        tuple(tuple(sounds.SlidingTone(wave, next(turning)) for wave in of_class) for of_class in sweeps),
+        tuple(tuple(sounds.SlidingTone(wave, next(turns_left)) for wave in class_waves) for class_waves in sweeps),
         classes(len(sounds.BACKGROUNDS), BACKGROUNDS_PER_CLASS),
     )
 
 
-def _made(split: Split) -> Iterator[Waveform | sounds.SlidingTone]:
-    """Every sound, in the order of a bank."""
+def _generated(split: Split) -> Iterator[Waveform | sounds.SlidingTone]:
+    """Synthesise every sound of a split, in the order of a bank's fields."""
     rng = np.random.default_rng((20_261_121, split.value))
     for make in sounds.EVENTS.values():
         yield from (make(rng) for _ in range(SOUNDS_PER_CLASS))
@@ -70,7 +70,7 @@ def _made(split: Split) -> Iterator[Waveform | sounds.SlidingTone]:
 
 
 def _samples(split: Split) -> tuple[list[Waveform], list[int]]:
-    """The waves of a split and the turns of its sweeps, from the cache."""
+    """The waves of a split and the turns of its sweeps, from the cache, which is filled first where it is not yet."""
     folder = _cache_folder()
     samples, shape = folder / f"{split.title}.f32", folder / f"{split.title}.npy"
     try:
@@ -82,15 +82,22 @@ def _samples(split: Split) -> tuple[list[Waveform], list[int]]:
         _make(split, samples, shape)
         return _cut(samples, shape)
     except OSError:  # nowhere to write: every process has its own
-        made = list(_made(split))
-    return [_wave(sound) for sound in made], [sound.turn for sound in made if isinstance(sound, sounds.SlidingTone)]
+        generated = list(_generated(split))
+    return [_wave(sound) for sound in generated], [
+        sound.turn for sound in generated if isinstance(sound, sounds.SlidingTone)
+    ]
 
 
 def _wave(sound: Waveform | sounds.SlidingTone) -> Waveform:
+    """The samples of a sound, be it a sweep or not."""
     return sound.wave if isinstance(sound, sounds.SlidingTone) else sound
 
 
 def _cut(samples: Path, shape: Path) -> tuple[list[Waveform], list[int]]:
+    """Waves and turns from the two cache files; ValueError where they do not belong together.
+
+    `shape` holds the number of waves, the length of each, and the turns.
+    """
     flat, counts = np.memmap(samples, np.float32, "r"), np.load(shape)
     ends = np.concatenate([[0], np.cumsum(counts[1 : 1 + counts[0]])])
     if ends[-1] != len(flat):
@@ -99,12 +106,12 @@ def _cut(samples: Path, shape: Path) -> tuple[list[Waveform], list[int]]:
 
 
 def _make(split: Split, samples: Path, shape: Path) -> None:
-    """Sound by sound into files that appear whole: another process may be making the same."""
+    """Write the two cache files of a split, sound by sound; each appears whole, as another process may write it too."""
     with tempfile.TemporaryDirectory(dir=samples.parent) as name:
         part = Path(name) / "part"
         lengths, turns = [], []
         with part.open("wb") as file:
-            for sound in _made(split):
+            for sound in _generated(split):
                 file.write(_wave(sound).tobytes())
                 lengths.append(len(_wave(sound)))
                 turns += [sound.turn] if isinstance(sound, sounds.SlidingTone) else []
@@ -115,7 +122,7 @@ def _make(split: Split, samples: Path, shape: Path) -> None:
 
 
 def _cache_folder() -> Path:
-    """In EARMARK_CACHE_DIR, else in the user's cache folder."""
+    """The folder for these sounds, in EARMARK_CACHE_DIR or the user's cache folder, named after what makes them."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earmark"
     sources = b"".join(Path(file).read_bytes() for file in (__file__, sounds.__file__))
     recipe = hashlib.sha256(sources + np.__version__.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""One clip: what sounds when (drawn), and what that sounds like (mixed).
+"""One clip: which sounds it has where (`draw`), and its samples (`mix`).
 
 The answers are drawn first, each uniform and independent of the others, and the clip is built around them. Knows no
 questions.
@@ -38,7 +38,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class SyntheticClip:
-    """What sounds when."""
+    """The sounds of a clip and where each of them is, before anything is mixed."""
 
     split: Split
     seed: int
@@ -48,28 +48,28 @@ class SyntheticClip:
     background_variants: tuple[int, int]  # of the first class heard, and of the other
     background_db: float
 
-    def of(self, kind: str) -> tuple[Item, ...]:
+    def items_of(self, kind: str) -> tuple[Item, ...]:
         """The items of one kind, in the order of time."""
         return tuple(item for item in self.items if item.kind == kind)
 
 
 def draw(split: Split, seed: int, index: int) -> SyntheticClip:
-    """What sounds in clip `index` of a seed that belongs to the split."""
+    """Clip `index` of a seed that belongs to the split: the same for ever, and independent of all other clips."""
     check_seed(split, seed)
     rng = np.random.default_rng((seed, index))
-    count = int(rng.integers(1, MOST_TONES + 1))
+    n_tones = int(rng.integers(1, MOST_TONES + 1))
     highest = int(rng.integers(len(sounds.TONES)))
-    tones = [highest, *(int(t) for t in rng.integers(highest + 1, size=count - 1))]
+    tones = [highest, *(int(t) for t in rng.integers(highest + 1, size=n_tones - 1))]
     events = [int(e) for e in rng.permutation(len(sounds.EVENTS))[:EVENTS_PER_CLIP]]
-    spare = SLOTS - 2 - EVENTS_PER_CLIP - count  # slots without a sound of their own
-    if spare and rng.random() < 0.35:  # the same sound again: evidence that one slot alone does not hold
+    n_spare = SLOTS - 2 - EVENTS_PER_CLIP - n_tones  # slots without a sound of their own
+    if n_spare and rng.random() < 0.35:  # the same sound again: evidence that one slot alone does not hold
         events.append(events[int(rng.integers(EVENTS_PER_CLIP))])
-        spare -= 1
+        n_spare -= 1
     singles = [("event", e) for e in events] + [("tone", t) for t in tones]
-    crossing = set(rng.permutation(len(singles))[: rng.binomial(min(spare, 2), 0.4)].tolist())
-    spare -= len(crossing)
+    crossing = set(rng.permutation(len(singles))[: rng.binomial(min(n_spare, 2), 0.4)].tolist())
+    n_spare -= len(crossing)
     blocks = [(kind, which, 2 if i in crossing else 1) for i, (kind, which) in enumerate(singles)]
-    blocks += [("sweep", int(rng.integers(len(sounds.SWEEPS))), 2), *[("", 0, 1)] * spare]
+    blocks += [("sweep", int(rng.integers(len(sounds.SWEEPS))), 2), *[("", 0, 1)] * n_spare]
     items = []
     at = 0
     for block in rng.permutation(len(blocks)):
@@ -88,21 +88,21 @@ def draw(split: Split, seed: int, index: int) -> SyntheticClip:
 
 
 def _backgrounds(rng: np.random.Generator) -> tuple[int, ...]:
-    """Most slots of one class, the others of a second, in two or three stretches."""
-    most, other = (int(b) for b in rng.permutation(len(sounds.BACKGROUNDS))[:2])
-    most_slots = int(rng.integers(6, 8))
-    other_slots = SLOTS - most_slots
-    kind = int(rng.integers(4))
-    if kind == 0:
-        stretches = [(most, most_slots), (other, other_slots)]
-    elif kind == 1:
-        stretches = [(other, other_slots), (most, most_slots)]
-    elif kind == 2:
-        cut = int(rng.integers(2, most_slots - 1))
-        stretches = [(most, cut), (other, other_slots), (most, most_slots - cut)]
+    """The background class of each slot: most slots of one class, the others of a second, in two or three stretches."""
+    longer, shorter = (int(b) for b in rng.permutation(len(sounds.BACKGROUNDS))[:2])
+    n_longer = int(rng.integers(6, 8))
+    n_shorter = SLOTS - n_longer
+    layout = int(rng.integers(4))
+    if layout == 0:
+        stretches = [(longer, n_longer), (shorter, n_shorter)]
+    elif layout == 1:
+        stretches = [(shorter, n_shorter), (longer, n_longer)]
+    elif layout == 2:
+        cut = int(rng.integers(2, n_longer - 1))
+        stretches = [(longer, cut), (shorter, n_shorter), (longer, n_longer - cut)]
     else:
-        cut = int(rng.integers(1, other_slots))
-        stretches = [(other, cut), (most, most_slots), (other, other_slots - cut)]
+        cut = int(rng.integers(1, n_shorter))
+        stretches = [(shorter, cut), (longer, n_longer), (shorter, n_shorter - cut)]
     return tuple(which for which, slots in stretches for _ in range(slots))
 
 
@@ -126,7 +126,7 @@ def sound_of(item: Item, bank: Bank) -> Waveform:
 
 
 def mix(clip: SyntheticClip, bank: Bank) -> Waveform:
-    """What a clip sounds like: (SLOTS x 16000,) samples."""
+    """The samples (SLOTS x 16000,) of a clip; raises InputError for the bank of another split."""
     check_bank(clip.split, bank.split)
     mixed = _background(clip, bank)
     for item in clip.items:

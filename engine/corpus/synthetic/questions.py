@@ -1,7 +1,7 @@
 """Questions about a clip: words, options, the right answer, and which slots answer it.
 
-Options are drawn without a look at the answer, and classes are exchangeable, so that words alone never tell. Knows
-clips, not waveforms.
+Options are drawn independently of the answer and classes are exchangeable, so that the words alone say nothing about
+the answer. Knows clips, not waveforms.
 """
 
 from collections.abc import Collection
@@ -54,21 +54,21 @@ def questions(clip: SyntheticClip) -> tuple[SyntheticQuestion, ...]:
     return tuple(_question(clip, family, rng) for family in FAMILIES)
 
 
-def believed(clip: SyntheticClip, question: SyntheticQuestion, kept: Collection[int]) -> tuple[int, ...]:
+def believed(clip: SyntheticClip, question: SyntheticQuestion, kept_slots: Collection[int]) -> tuple[int, ...]:
     """The options that an ideal listener, who hears only the kept slots, finds equally likely."""
-    everything = tuple(range(len(question.which)))
+    all_options = tuple(range(len(question.which)))
     if question.family == "sweep":
-        return _sweeps_left(clip, question, kept)
+        return _sweeps_left(clip, question, kept_slots)
     if question.family == "scene":
-        heard = [clip.backgrounds[slot] for slot in kept]
-        longest = max((heard.count(which) for which in question.which), default=0)
-        return tuple(i for i in everything if heard.count(question.which[i]) == longest)
+        kept_backgrounds = [clip.backgrounds[slot] for slot in kept_slots]
+        longest = max((kept_backgrounds.count(which) for which in question.which), default=0)
+        return tuple(i for i in all_options if kept_backgrounds.count(question.which[i]) == longest)
     kind = "event" if question.family in ("event", "order") else "tone"
-    items = [item for item in clip.of(kind) if any(slot in kept for slot in item.slots)]
+    items = [item for item in clip.items_of(kind) if any(slot in kept_slots for slot in item.slots)]
     if kind == "event":
         items = [item for item in items if item.which in question.which]
     if not items:
-        return everything
+        return all_options
     if question.family == "count":
         return (question.which.index(len(items) - 1),)
     return (question.which.index(_decisive(question.asks, items)[0].which),)
@@ -77,7 +77,7 @@ def believed(clip: SyntheticClip, question: SyntheticQuestion, kept: Collection[
 def _question(clip: SyntheticClip, family: str, rng: np.random.Generator) -> SyntheticQuestion:
     asks = ("first", "last")[int(rng.integers(2))] if family == "order" else family
     text = WORDS[asks][int(rng.integers(2))]
-    names, which, answer, relevant = _ASKED[family](clip, asks, rng)
+    names, which, answer, relevant = _DRAFTERS[family](clip, asks, rng)
     options = tuple(int(w) for w in rng.permutation(which))
     choices = tuple(names[w] for w in options)
     return SyntheticQuestion(
@@ -85,21 +85,22 @@ def _question(clip: SyntheticClip, family: str, rng: np.random.Generator) -> Syn
     )
 
 
-Asked = tuple[tuple[str, ...], list[int], int, list[int]]  # names, classes offered, the right one, relevant slots
+# Names of the classes, classes that are offered, the right one, slots that hold evidence (those that decide first).
+Draft = tuple[tuple[str, ...], list[int], int, list[int]]
 
 
-def _event(clip: SyntheticClip, _asks: str, rng: np.random.Generator) -> Asked:
+def _event(clip: SyntheticClip, _asks: str, rng: np.random.Generator) -> Draft:
     """One sound of the clip among three that are not in it."""
-    present = sorted({item.which for item in clip.of("event")})
+    present = sorted({item.which for item in clip.items_of("event")})
     right = present[int(rng.integers(len(present)))]
     absent = [w for w in range(len(sounds.EVENTS)) if w not in present]
-    slots = [slot for item in clip.of("event") if item.which == right for slot in item.slots]
+    slots = [slot for item in clip.items_of("event") if item.which == right for slot in item.slots]
     return tuple(sounds.EVENTS), [right, *absent], right, slots
 
 
-def _order(clip: SyntheticClip, asks: str, rng: np.random.Generator) -> Asked:
+def _order(clip: SyntheticClip, asks: str, rng: np.random.Generator) -> Draft:
     """The three sounds of the clip and one that is not in it."""
-    items = clip.of("event")
+    items = clip.items_of("event")
     present = sorted({item.which for item in items})
     absent = [w for w in range(len(sounds.EVENTS)) if w not in present]
     deciding = _decisive(asks, items)
@@ -107,24 +108,24 @@ def _order(clip: SyntheticClip, asks: str, rng: np.random.Generator) -> Asked:
     return tuple(sounds.EVENTS), [*present, absent[int(rng.integers(len(absent)))]], deciding[0].which, slots
 
 
-def _count(clip: SyntheticClip, _asks: str, _rng: np.random.Generator) -> Asked:
-    tones = clip.of("tone")
+def _count(clip: SyntheticClip, _asks: str, _rng: np.random.Generator) -> Draft:
+    tones = clip.items_of("tone")
     return COUNTS, [*range(OPTIONS)], len(tones) - 1, [slot for item in tones for slot in item.slots]
 
 
-def _pitch(clip: SyntheticClip, asks: str, _rng: np.random.Generator) -> Asked:
-    tones = clip.of("tone")
+def _pitch(clip: SyntheticClip, asks: str, _rng: np.random.Generator) -> Draft:
+    tones = clip.items_of("tone")
     deciding = _decisive(asks, tones)
     slots = [slot for item in (*deciding, *tones) for slot in item.slots]
     return sounds.TONES, [*range(OPTIONS)], deciding[0].which, slots
 
 
-def _sweep(clip: SyntheticClip, _asks: str, _rng: np.random.Generator) -> Asked:
-    (item,) = clip.of("sweep")
+def _sweep(clip: SyntheticClip, _asks: str, _rng: np.random.Generator) -> Draft:
+    (item,) = clip.items_of("sweep")
     return tuple(sounds.SWEEPS), [*range(OPTIONS)], item.which, list(item.slots)
 
 
-def _scene(clip: SyntheticClip, _asks: str, rng: np.random.Generator) -> Asked:
+def _scene(clip: SyntheticClip, _asks: str, rng: np.random.Generator) -> Draft:
     """The two backgrounds of the clip and two that are not in it."""
     present = sorted(set(clip.backgrounds))
     absent = [w for w in range(len(sounds.BACKGROUNDS)) if w not in present]
@@ -134,25 +135,25 @@ def _scene(clip: SyntheticClip, _asks: str, rng: np.random.Generator) -> Asked:
     return tuple(sounds.BACKGROUNDS), [*present, *(w for w in absent if w != left_out)], longest, slots
 
 
-_ASKED = {"event": _event, "order": _order, "count": _count, "pitch": _pitch, "sweep": _sweep, "scene": _scene}
+_DRAFTERS = {"event": _event, "order": _order, "count": _count, "pitch": _pitch, "sweep": _sweep, "scene": _scene}
 
 
 def _decisive(asks: str, items: Collection[Item]) -> list[Item]:
-    """The items, each enough by itself, that decide a question of these words."""
-    ordered = list(items)
+    """The items that decide a question of these words; each of them alone is enough."""
+    in_order = list(items)
     if asks == "pitch":
-        highest = max(item.which for item in ordered)
-        return [item for item in ordered if item.which == highest]
+        highest = max(item.which for item in in_order)
+        return [item for item in in_order if item.which == highest]
     if asks == "last":
-        return ordered[-1:]
-    return ordered[:1]
+        return in_order[-1:]
+    return in_order[:1]
 
 
-def _sweeps_left(clip: SyntheticClip, question: SyntheticQuestion, kept: Collection[int]) -> tuple[int, ...]:
-    """Each half that is heard settles one of the two directions."""
-    (item,) = clip.of("sweep")
+def _sweeps_left(clip: SyntheticClip, question: SyntheticQuestion, kept_slots: Collection[int]) -> tuple[int, ...]:
+    """The options that the kept halves of the sweep leave open: each half settles one of the two directions."""
+    (item,) = clip.items_of("sweep")
     ways = tuple(sounds.SWEEPS.values())
-    heard = [half for half, slot in enumerate(item.slots) if slot in kept]
+    halves = [half for half, slot in enumerate(item.slots) if slot in kept_slots]
     return tuple(
-        i for i, w in enumerate(question.which) if all(ways[w][half] == ways[item.which][half] for half in heard)
+        i for i, w in enumerate(question.which) if all(ways[w][half] == ways[item.which][half] for half in halves)
     )

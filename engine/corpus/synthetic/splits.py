@@ -29,9 +29,9 @@ class Split(Enum):
 
 
 def check_seed(split: Split, seed: int) -> None:
-    """Refuse a seed of another split."""
+    """Raise InputError for a seed of another split."""
     if seed not in split.seeds:
-        owner = next((other.title for other in Split if seed in other.seeds), "no split")
+        owner = next((candidate.title for candidate in Split if seed in candidate.seeds), "no split")
         raise InputError(
             f"synthetic corpus, split {split.title}",
             f"seed {seed} belongs to {owner}",
@@ -40,7 +40,7 @@ def check_seed(split: Split, seed: int) -> None:
 
 
 def check_bank(split: Split, bank: Split) -> None:
-    """Refuse the sounds of another split."""
+    """Raise InputError for the sounds of another split."""
     if bank is not split:
         raise InputError(
             f"synthetic corpus, split {split.title}",

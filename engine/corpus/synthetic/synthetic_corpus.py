@@ -28,7 +28,7 @@ class SyntheticAudio:
         return f"{self.split.title}-{self.seed}-{self.index:06d}"
 
     def clip(self) -> SyntheticClip:
-        """What sounds when."""
+        """Its items and backgrounds, drawn anew."""
         return draw(self.split, self.seed, self.index)
 
     def seconds(self) -> float:
@@ -41,9 +41,9 @@ class SyntheticAudio:
 
 
 def examples(
-    split: Split, clips: int, seed: int | None = None, families: Sequence[str] = FAMILIES, first: int = 0
+    split: Split, n_clips: int, seed: int | None = None, families: Sequence[str] = FAMILIES
 ) -> Iterator[Example]:
-    """The questions of these families about clips `first` to `first + clips` of a seed (default: the split's first).
+    """The questions of these families about the first n_clips clips of a seed (default: the split's first seed).
 
     With `families=TWO_FACTOR` it is the two-factor corpus: the tone part and the event part of each clip, in turn.
     Raises InputError where the seed belongs to another split.
@@ -51,16 +51,11 @@ def examples(
     seed = split.seeds.start if seed is None else seed
     check_seed(split, seed)
     bank(split)  # made here where it is missing, not by every worker that opens a clip
-    for index in range(first, first + clips):
+    for index in range(n_clips):
         audio = SyntheticAudio(split, seed, index)
-        asked = {question.family: question for question in questions(audio.clip())}
+        question_of = {question.family: question for question in questions(audio.clip())}
         for family in families:
-            yield _example(audio, asked[family])
-
-
-def relevant_slots(example: Example) -> tuple[int, ...]:
-    """The slots that hold evidence for a synthetic example, those that decide first."""
-    return tuple(int(slot) for slot in example.labels["relevant"].split())
+            yield _example(audio, question_of[family])
 
 
 def _example(audio: SyntheticAudio, question: SyntheticQuestion) -> Example:

@@ -148,7 +148,7 @@ def _option_slots(clip: SyntheticClip, question: SyntheticQuestion, kept: Collec
     found = []
     for which in question.which:
         places = [
-            order[slot] for item in clip.of("event") if item.which == which for slot in item.slots if slot in order
+            order[slot] for item in clip.items_of("event") if item.which == which for slot in item.slots if slot in order
         ]
         found.append((min(places) if question.asks == "first" else max(places)) if places else SLOTS)
     return found
