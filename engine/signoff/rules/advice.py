@@ -37,7 +37,11 @@ def next_step(
     rule: Rule,
     level: float,
 ) -> Next:
-    """Ship; or finish what was declared; or make families testable; or route; or go on with new rows."""
+    """What to do about one curve at one tolerance.
+
+    `approved` is the budget that passes, `budgets` the entries of the certificate, `failure` where the walk at `level`
+    stopped. Ship; or make families testable; or finish what was declared; or route; or go on with new rows.
+    """
     if approved is not None and approved < 1:
         return Next("ship", [], f"alone it passes at budget {approved:g}: see the claim for what may be shipped")
     compressed = [entry for entry in budgets if entry["budget"] < 1]
@@ -74,7 +78,7 @@ def next_step(
 def _untestable(
     tolerance: float, families: Families, groups: Sequence[GroupTest], rule: Rule, level: float
 ) -> Next | None:
-    """Families that could not pass if nothing changed: no other advice helps them."""
+    """Advice on families that could not pass even if no answer changed, None without any: it comes before all other."""
     lacking = []
     for f, name in enumerate(families.names):
         if groups:
@@ -95,7 +99,7 @@ def _untestable(
 
 
 def _uncertain(budget: str, nearest: dict[str, Any], tolerance: float, failure: Failure | None) -> Next:
-    """Nothing looks unsafe, but the rows do not show it."""
+    """Advice where nothing looks unsafe, but too few rows show it."""
     doubt = f"the excess at {budget} is within tolerance but uncertain"
     if failure is None or failure.needed is None:
         wide = [f["family"] for f in nearest["families"] if f["upper"] > tolerance]

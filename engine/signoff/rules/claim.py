@@ -165,6 +165,7 @@ def _policy(candidate: Candidate, judged: Sequence[Judged], rule: Rule) -> Polic
     if {subject.curve.key.seed for subject in judged} != set(candidate.seeds) or len(judged[0].families.names) < 2:
         return None
     budgets = sorted(set.intersection(*(set(subject.curve.budgets.tolist()) for subject in judged)))
+    # No route goes below a budget that some seed lacks, or that was declared and has no outcomes.
     barrier = max((stop.failure.budget for stop in _budgets_of_others(judged)), default=0.0)
     barrier = max([barrier, *(budget for subject in judged for budget in subject.curve.missing)])
     p, kept = [], []
@@ -197,7 +198,7 @@ def _stop(candidate: Candidate, judged: Sequence[Judged]) -> CandidateStop | Non
 
 
 def _budgets_of_others(judged: Sequence[Judged]) -> list[CandidateStop]:
-    """Budgets that one seed of a candidate has and another has not."""
+    """A stop for each curve that lacks budgets which another seed of the candidate has."""
     all_budgets = {budget for subject in judged for budget in subject.curve.budgets.tolist()}
     return [
         CandidateStop(subject.curve.key.seed, None, certified.absent(max(lacking), f"seed {subject.curve.key.seed}"))
@@ -230,7 +231,7 @@ def _deaf(
     hearing: Mapping[str, Sequence[FamilyHearing]],
     rule: Rule,
 ) -> tuple[FamilyHearing, ...]:
-    """Families that do not listen and on whose word something would be approved."""
+    """Families that do not listen and are part of what would be approved, unless they were declared as such."""
     routed = {route.family for route in policy.families if route.budget < 1} if policy else set()
     by_name: dict[str, FamilyHearing] = {}
     for partition in partitions:

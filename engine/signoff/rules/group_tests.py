@@ -40,7 +40,7 @@ class GroupTest(NamedTuple):
         return self.by_row if self.estimand == "rows" else self.by_recording
 
     def fewest(self, tolerance: float, level: float) -> int:
-        """A smaller group cannot pass, even if no answer changes."""
+        """The fewest units of a group that can pass: those that do if no answer changes."""
         return fewest_units(self.test, tolerance, level)
 
 
@@ -51,14 +51,14 @@ def fewest_units(test: Test, tolerance: float, level: float) -> int:
 
 
 def fewest_rows(rule: Rule, tolerance: float) -> int:
-    """A family with fewer rows is not judged at this tolerance."""
+    """The fewest rows of a family that is judged at this tolerance."""
     if rule.name == "paper":
         return PAPER_MIN_FAMILY if rule.min_family is None else rule.min_family
     return exact.testable_size(tolerance, rule.look_alpha, rule.gamma)
 
 
 def family_minimum(rule: Rule) -> int:
-    """Families with fewer rows join their declared parent."""
+    """The fewest rows (or recordings) of a family of its own: a smaller one joins its declared parent."""
     return fewest_rows(rule, min(rule.tolerances)) if rule.min_family is None else rule.min_family
 
 
@@ -68,38 +68,38 @@ def _fewest_recordings(tolerance: float, level: float) -> int:
 
 
 def group_test(units: Units, difference: FloatArray) -> GroupTest:
-    """The test of a group, from the paired differences (all rows, B)."""
-    of_rows = difference[units.rows]
-    alone = units.n == len(units.rows)
-    unit: Unit = "rows" if alone else "recordings"
-    sums, drawn, sizes = of_rows, of_rows, np.ones(units.n)
-    if not alone:
+    """The test of a group, from the paired differences of all rows (n, B)."""
+    group_difference = difference[units.rows]
+    one_row_each = units.n == len(units.rows)
+    unit: Unit = "rows" if one_row_each else "recordings"
+    sums, tested_rows, sizes = group_difference, group_difference, np.ones(units.n)
+    if not one_row_each:
         sizes = np.bincount(units.recording).astype(np.float64)
-        firsts = (np.cumsum(sizes) - sizes).astype(np.int64)
-        sums, drawn = np.add.reduceat(of_rows, firsts, axis=0), of_rows[firsts]
-    means = sums / sizes[:, None] if not alone else of_rows
-    by_row = of_rows.mean(axis=0)
-    by_recording = means.mean(axis=0) if not alone else by_row
-    about = units.estimand, units.n, unit, by_row, by_recording
-    if units.test != "bets" and _are_whole(of_rows):
-        counts = np.count_nonzero(drawn > 0, axis=0), np.count_nonzero(drawn < 0, axis=0)
-        return GroupTest(units.test, *about, *counts, np.empty((0, difference.shape[1])), np.empty(0))
+        firsts = (np.cumsum(sizes) - sizes).astype(np.int64)  # rows of a recording follow one another
+        sums, tested_rows = np.add.reduceat(group_difference, firsts, axis=0), group_difference[firsts]
+    means = sums / sizes[:, None] if not one_row_each else group_difference
+    by_row = group_difference.mean(axis=0)
+    by_recording = means.mean(axis=0) if not one_row_each else by_row
+    shared = units.estimand, units.n, unit, by_row, by_recording
+    if units.test != "bets" and _are_whole(group_difference):
+        plus_minus = np.count_nonzero(tested_rows > 0, axis=0), np.count_nonzero(tested_rows < 0, axis=0)
+        return GroupTest(units.test, *shared, *plus_minus, np.empty((0, difference.shape[1])), np.empty(0))
     values, weights = means, np.ones(units.n)
     if units.most_rows is not None:
         values, weights = sums / units.most_rows, sizes / units.most_rows
     none = np.empty(0, dtype=np.int64)
-    return GroupTest("bets", *about, none, none, values, weights)
+    return GroupTest("bets", *shared, none, none, values, weights)
 
 
 def _are_whole(difference: FloatArray) -> bool:
-    """Whether all of these, which lie in [-1, 1], are -1, 0 or 1."""
+    """Whether all differences, which lie in [-1, 1], are -1, 0 or 1: only then their absolute sum is their count."""
     return bool(np.abs(difference).sum() == np.count_nonzero(difference))
 
 
 def p_values(groups: Sequence[GroupTest], tolerance: float, level: float) -> list[FloatArray]:
-    """(B,) of each: H0 is "the excess is at least the tolerance"; below `level` with probability at most `level`."""
+    """(B,) p of each group for "the excess is at least the tolerance": then at most `level` with that probability."""
     gamma = gamma_of(level)
-    found = _all_at_once(
+    p_of_groups = _all_at_once(
         groups,
         lambda n, plus, minus: exact.p_values(n, plus, minus, tolerance, gamma),
         lambda values, weights: betting.p_value(values, weights, tolerance),
@@ -108,25 +108,26 @@ def p_values(groups: Sequence[GroupTest], tolerance: float, level: float) -> lis
         np.ones_like(p)
         if group.n < group.fewest(tolerance, level)
         else np.where(np.maximum(group.by_row, group.by_recording) > tolerance + _SLACK, 1.0, p)
-        for group, p in zip(groups, found, strict=True)
+        for group, p in zip(groups, p_of_groups, strict=True)
     ]
 
 
 def upper_bounds(groups: Sequence[GroupTest], level: float) -> list[FloatArray]:
-    """(B,) of each: too low with probability at most `level`, and never below what was observed."""
+    """(B,) of each group: too low with probability at most `level`, and never below what was observed."""
     gamma = gamma_of(level)
-    found = _all_at_once(
+    bounds_of_groups = _all_at_once(
         groups,
         lambda n, plus, minus: bounds.upper_bounds(n, plus, minus, level, gamma),
         lambda values, weights: betting.upper_bound(values, weights, level),
     )
     return [
-        np.maximum(of, np.maximum(group.by_row, group.by_recording)) for group, of in zip(groups, found, strict=True)
+        np.maximum(bound, np.maximum(group.by_row, group.by_recording))
+        for group, bound in zip(groups, bounds_of_groups, strict=True)
     ]
 
 
 def lower_bounds(groups: Sequence[GroupTest], level: float) -> list[FloatArray]:
-    """(B,) of each: too high with probability at most `level`."""
+    """(B,) of each group: too high with probability at most `level`."""
     gamma = gamma_of(level)
     return _all_at_once(
         groups,
@@ -137,20 +138,20 @@ def lower_bounds(groups: Sequence[GroupTest], level: float) -> list[FloatArray]:
 
 def _all_at_once(
     groups: Sequence[GroupTest],
-    of_counts: Callable[[IntArray, IntArray, IntArray], FloatArray],
-    of_bets: Callable[[FloatArray, FloatArray], float],
+    exact_test: Callable[[IntArray, IntArray, IntArray], FloatArray],
+    bet: Callable[[FloatArray, FloatArray], float],
 ) -> list[FloatArray]:
-    """(B,) of each group; exact ones as if they were one, because the same counts come up again and again."""
-    found: list[FloatArray] = [np.empty(0)] * len(groups)
+    """(B,) of each group; exact tests of all groups in one call, where equal counts are computed once."""
+    columns_of_groups: list[FloatArray] = [np.empty(0)] * len(groups)
     by_counts = [g for g, group in enumerate(groups) if group.test != "bets"]
     for g, group in enumerate(groups):
         if group.test == "bets":
-            columns = np.ascontiguousarray(group.values.T)
-            found[g] = np.array([of_bets(column, group.weights) for column in columns])
+            values = np.ascontiguousarray(group.values.T)
+            columns_of_groups[g] = np.array([bet(column, group.weights) for column in values])
     if by_counts:
         n = np.concatenate([np.full(len(groups[g].plus), groups[g].n) for g in by_counts])
         plus, minus = (np.concatenate([getattr(groups[g], name) for g in by_counts]) for name in ("plus", "minus"))
         ends = np.cumsum([len(groups[g].plus) for g in by_counts])
-        for g, of_group in zip(by_counts, np.split(of_counts(n, plus, minus), ends[:-1]), strict=True):
-            found[g] = of_group
-    return found
+        for g, group_columns in zip(by_counts, np.split(exact_test(n, plus, minus), ends[:-1]), strict=True):
+            columns_of_groups[g] = group_columns
+    return columns_of_groups

@@ -1,4 +1,4 @@
-"""The paper's rule (SPEC 5): percentile intervals of the paired bootstrap, judged budget by budget.
+"""The paper's rule (method 5): percentile intervals of the paired bootstrap, judged budget by budget.
 
 Has no guarantee over the search for the smallest budget. Knows excess and families; no files.
 """
@@ -22,23 +22,23 @@ def judge_curve(curve: Curve, families: Families, observed: Observed, replicates
     average = _intervals(observed.average, replicates.average, rule)
     worst = _intervals(observed.worst, replicates.worst, rule)
     by_family = [
-        _listed(of_family, *ends)
-        for of_family, *ends in zip(observed.family, *family_ends(replicates.sums, rule.alpha), strict=True)
+        _listed(family_estimates, *ends)
+        for family_estimates, *ends in zip(observed.family, *family_ends(replicates.sums, rule.alpha), strict=True)
     ]
     testable = families.testable
     worst_testable: list[Interval | None] = [None] * len(curve.budgets)
     if testable.all():
         worst_testable = [*worst]
     elif testable.any():
-        only = replicates.only(testable)
-        worst_testable = [*_intervals(observed.family[testable].max(axis=0), only.worst, rule)]
+        testable_replicates = replicates.only(testable)
+        worst_testable = [*_intervals(observed.family[testable].max(axis=0), testable_replicates.worst, rule)]
     verdicts: dict[float, list[Verdict]] = {tolerance: [] for tolerance in rule.tolerances}
     for tolerance, b in ((t, b) for t in rule.tolerances for b in range(len(curve.budgets))):
-        of_family = {name: by_family[f][b] for f, name in enumerate(families.names)}
+        at_budget = {name: by_family[f][b] for f, name in enumerate(families.names)}
         verdicts[tolerance].append(
             RAW_ITSELF
             if curve.is_raw(b)
-            else judge(rule, tolerance, average[b], of_family, worst[b], worst_testable[b], families.rare)
+            else judge(rule, tolerance, average[b], at_budget, worst[b], worst_testable[b], families.rare)
         )
     return Judgement(average, worst, by_family, verdicts, {}, {})
 
@@ -89,4 +89,5 @@ def _intervals(point: FloatArray, replicates: FloatArray, rule: Rule) -> list[In
 
 
 def _listed(point: FloatArray, lower: FloatArray, upper: FloatArray) -> list[Interval]:
+    """One interval per entry of three arrays (B,)."""
     return [Interval(*ends) for ends in zip(point.tolist(), lower.tolist(), upper.tolist(), strict=True)]

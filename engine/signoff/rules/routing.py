@@ -23,25 +23,26 @@ class AlphaShares(NamedTuple):
     tested: BoolArray  # (F,)
 
 
-def shares(alpha: float, units: Sequence[int], fewest: Callable[[int, float], int]) -> AlphaShares:
-    """The most families that can all be tested at an equal share, the ones with most to spare; by sizes alone.
+def shares(alpha: float, n_units: Sequence[int], fewest: Callable[[int, float], int]) -> AlphaShares:
+    """Split alpha equally among as many families as can all pass at such a share, chosen by their sizes alone.
 
-    `units` are the independent units of each family, `fewest(f, level)` what family f needs to pass at a level.
+    `n_units` are the independent units of each family, `fewest(f, level)` is the number that family f needs to
+    pass at a level. Where more families could be tested than there are shares, those that exceed it most are.
     """
-    for m in range(len(units), 0, -1):
-        able = np.array([n >= fewest(f, alpha / m) for f, n in enumerate(units)])
+    for m in range(len(n_units), 0, -1):
+        able = np.array([n >= fewest(f, alpha / m) for f, n in enumerate(n_units)])
         if able.sum() >= m:
-            spare = [n / fewest(f, alpha / m) for f, n in enumerate(units)]
-            chosen = np.zeros(len(units), dtype=np.bool_)
-            chosen[sorted(range(len(units)), key=lambda f: (-spare[f], f))[:m]] = True
+            spare = [n / fewest(f, alpha / m) for f, n in enumerate(n_units)]
+            chosen = np.zeros(len(n_units), dtype=np.bool_)
+            chosen[sorted(range(len(n_units)), key=lambda f: (-spare[f], f))[:m]] = True
             return AlphaShares(alpha / m, chosen)
-    return AlphaShares(alpha, np.zeros(len(units), dtype=np.bool_))
+    return AlphaShares(alpha, np.zeros(len(n_units), dtype=np.bool_))
 
 
 def policy(
     p: FloatArray, budgets: Sequence[float], kept: FloatArray, families: Families, tolerance: float, split: AlphaShares
 ) -> Policy:
-    """Every family at the smallest budget that its walk reaches; p (F, B) of tests at `split.each`.
+    """Every family at the smallest budget that its walk reaches; p (F, B) are of tests at level `split.each`.
 
     `kept` (F, B) is the mean share of a clip's chunks that was kept.
     """
@@ -54,7 +55,7 @@ def policy(
 
 
 def _route(family: str, n: int, p: FloatArray | None, budgets: Sequence[float], alpha: float) -> Route:
-    """Down to the last budget that passes with all larger ones; budgets ascend."""
+    """The last budget below 1 that passes with all larger ones, else raw audio; budgets ascend, p None: untested."""
     route, worst = Route(family, n, 1.0, None, p is not None), 0.0
     if p is None:
         return route
