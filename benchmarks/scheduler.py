@@ -13,16 +13,21 @@ neighbours on a shared machine do not; kept audio and its hashes are given to ev
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
 import numpy as np
 import scheduler_sweep
 import torch
+from costs import least, with_padding
 from scheduler_sweep import Asked, sweep
 
 from earmark.engine.answerers import parse, prompt
@@ -30,7 +35,7 @@ from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.qwen.qwen_family import Qwen
 from earmark.engine.answerers.request import Answer, Request
 from earmark.engine.answerers.shared.answer_all import answer_all
-from earmark.engine.answerers.shared.batches import Limits, foreseen, make_batches
+from earmark.engine.answerers.shared.batches import Limits, make_batches
 from earmark.engine.answerers.shared.cost import Cost
 from earmark.engine.answerers.shared.forest import make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, heard_samples
@@ -154,8 +159,8 @@ def measure(
     people = HuggingFace(answerer)
 
     forest = make_forest(requests, answerer.template, answerer.shape, answerer.tokenize)
-    predicted, alone = forest.cost(), forest.cost_alone()
-    padded = foreseen(
+    predicted, alone = least(forest), forest.cost_alone()
+    padded = with_padding(
         forest, list(make_batches(forest, Limits(options.batch_tokens, options.kv_bytes, options.window_clips)))
     )
 

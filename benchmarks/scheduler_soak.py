@@ -125,7 +125,6 @@ def main() -> None:
     with journal.opened(path, "soak") as j:
         keys = [json.loads(line)["result"]["key"] for line in path.read_bytes().splitlines()[1:]]
         assert len(keys) == len(set(keys)) == len(j.results), "a piece of work has two lines"
-        assert j.damaged == 0
         idle = fakes.FakeAnswerer(most_rows=0)
         answers = list(answer_all(idle, requests(args.requests), OPTIONS, j))
         assert not idle.asked

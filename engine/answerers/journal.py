@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from earmark.engine.answerers.request import Result
-from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError
 
 FORMAT = "answers/1"
@@ -30,10 +29,9 @@ SYNC_EVERY_S = 1.0  # a crash of the machine, not of the process, may cost that 
 class Journal:
     """The results in one file, by key."""
 
-    def __init__(self, path: Path, descriptor: int, results: dict[str, Result], damaged: int) -> None:
+    def __init__(self, path: Path, descriptor: int, results: dict[str, Result]) -> None:
         self.path = path
         self.results = results
-        self.damaged = damaged  # lines that were skipped
         self._descriptor = descriptor
         self._synced = time.monotonic()
 
@@ -50,8 +48,8 @@ class Journal:
 
 
 @contextmanager
-def opened(path: Path, identity: str, retry_failed: bool = False) -> Iterator[Journal]:
-    """Open or begin a journal of the answerer with this identity; `retry_failed` forgets results that are not ok."""
+def opened(path: Path, identity: str) -> Iterator[Journal]:
+    """Open or begin a journal of the answerer with this identity."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         try:
@@ -66,9 +64,8 @@ def opened(path: Path, identity: str, retry_failed: bool = False) -> Iterator[Jo
             os.write(descriptor, (json.dumps({"earmark": FORMAT, "identity": identity}) + "\n").encode())
         else:
             _check_header(path, lines[0], identity)
-        found = [_result(line) for line in lines[1:]]
-        results = {r.key: r for r in found if r is not None and (r.status == OK or not retry_failed)}
-        yield Journal(path, descriptor, results, damaged=sum(r is None for r in found))
+        results = [_result(line) for line in lines[1:]]
+        yield Journal(path, descriptor, {result.key: result for result in results if result is not None})
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -92,6 +92,4 @@ class Progress:
     resumed: int
     failed: int
     evaluations_per_s: float
-    audio_hours_per_s: float  # of kept audio that was answered about
     share_saved: float  # of the FLOPs that answering one at a time would take
-    left_s: float | None

@@ -8,12 +8,13 @@ from typing import Any
 import fakes
 import pytest
 import torch
+from costs import least, with_padding
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, mm_flop
 
 from earmark.engine.answerers.qwen.compiled_encoder import CompiledConvolution
 from earmark.engine.answerers.shared.answer_all import answer_all
-from earmark.engine.answerers.shared.batches import Limits, foreseen, make_batches
+from earmark.engine.answerers.shared.batches import Limits, make_batches
 from earmark.engine.answerers.shared.cost import Cost
 from earmark.engine.answerers.shared.forest import make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
@@ -21,7 +22,7 @@ from earmark.kernels.neural import attention
 
 
 @pytest.mark.parametrize("questions", [2, 6])
-def test_what_was_foreseen_is_what_was_run(questions: int) -> None:
+def test_what_is_counted_is_what_arithmetic_says(questions: int) -> None:
     """Encoder frames, decoder tokens and FLOPs, padding included, to the last one; and what that saves."""
     answerer = fakes.qwen2_audio(tiny_mel=True)
     requests = fakes.paper_shaped(4, questions)
@@ -32,9 +33,9 @@ def test_what_was_foreseen_is_what_was_run(questions: int) -> None:
     before = answerer.counted
     assert len(list(answer_all(answerer, requests, options))) == len(requests) == 26 * 4 * questions
     counted = difference(answerer.counted, before)
-    assert counted == foreseen(forest, batches)
+    assert counted == with_padding(forest, batches)
 
-    planned, alone = forest.cost(), forest.cost_alone()
+    planned, alone = least(forest), forest.cost_alone()
     distinct = sum(1 for _ in forest.pieces())
     assert 0.5 < distinct / len(requests) < 0.62  # b = 1 is raw; .05 and .1 keep the same chunk
     for name, at_least in (("encoder_frames", {2: 7.5, 6: 15}), ("decoder_tokens", {2: 2.7, 6: 3.7})):
@@ -118,11 +119,11 @@ def test_batch_size_changes_padding_only() -> None:
     answerer = fakes.FakeAnswerer()
     requests = fakes.paper_shaped(3, 2)
     forest = make_forest(requests, answerer.template, answerer.shape, answerer.tokenize)
-    least = forest.cost()
+    cheapest = least(forest)
     wide = Limits(4096, 1 << 30, 64)
     for limits in (wide, replace(wide, tokens=1), replace(wide, window_clips=1)):
-        cost = foreseen(forest, list(make_batches(forest, limits)))
-        assert cost.decoder_tokens >= least.decoder_tokens
-        assert cost.encoder_frames >= least.encoder_frames
+        cost = with_padding(forest, list(make_batches(forest, limits)))
+        assert cost.decoder_tokens >= cheapest.decoder_tokens
+        assert cost.encoder_frames >= cheapest.encoder_frames
         if limits.tokens == 1:
-            assert cost == least
+            assert cost == cheapest

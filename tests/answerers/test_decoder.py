@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.engine.answerers.qwen import compiled_decoder, ops
+from earmark.engine.answerers.qwen.decoder_layers import fused
 from earmark.engine.answerers.qwen.kv import Past
+from earmark.engine.answerers.qwen.plain_decoder import PlainDecoder
 
 
 def plain(answerer: Any, ids: torch.Tensor) -> torch.Tensor:
@@ -57,7 +59,8 @@ def test_without_a_mask_padding_is_not_heard(monkeypatch: pytest.MonkeyPatch) ->
 
     And what is compiled equals what is not.
     """
-    decoder = fakes.qwen2_audio(tiny_mel=True).decoder
+    answerer = fakes.qwen2_audio(tiny_mel=True)
+    decoder = answerer.decoder
     ids = torch.randint(5, 200, (3, 30), generator=torch.Generator().manual_seed(1))
     lengths = torch.tensor([30, 12, 1])
 
@@ -66,9 +69,10 @@ def test_without_a_mask_padding_is_not_heard(monkeypatch: pytest.MonkeyPatch) ->
         return decoder.read(decoder.embed(ids), lengths, past)[0]
 
     compiled = read()
-    monkeypatch.setattr(decoder, "_run", decoder._run_plainly)
+    plain = PlainDecoder([fused(layer) for layer in answerer.model.model.language_model.layers], decoder.heads)
+    monkeypatch.setattr(decoder, "_layers", plain)
     masked = read()
-    monkeypatch.setattr(decoder, "_mask", lambda *_: None)
+    monkeypatch.setattr(plain, "_mask", lambda *_: None)
     torch.testing.assert_close(masked, compiled, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(read(), masked, atol=1e-4, rtol=1e-4)
 
@@ -104,6 +108,6 @@ def test_the_model_goes_on_working_on_shared_weights() -> None:
     """In bf16 the decoder's fused weights and the model's own are the same memory."""
     answerer = fakes.qwen2_audio("bfloat16", tiny_mel=True)
     layer = answerer.model.model.language_model.layers[0].self_attn
-    fused = answerer.decoder._layers[0].qkv
+    fused = answerer.decoder._layers._layers[0].qkv
     assert layer.q_proj.weight.data_ptr() == fused.data_ptr()
     assert layer.v_proj.weight.untyped_storage().data_ptr() == fused.untyped_storage().data_ptr()

@@ -38,7 +38,13 @@ TORCH_IN_COMPRESSORS = 1  # files
 CALLED_FROM_OUTSIDE = {
     "forward": "torch calls it",
     "main": "a process of its own, or the script of pyproject.toml",
-    "__getattr__": "Python calls it",
+    "on_start": "numba calls it",
+    "on_end": "numba calls it",
+    "seekable": "soundfile calls it",
+    "list_commands": "click calls it",
+    "get_command": "click calls it",
+    "format_commands": "click calls it",
+    "keys_table": "docs/run.md holds what it returns",
 }
 PLACEHOLDERS = frozenset({"found", "made", "said", "one", "of", "how", "asked", "told"})
 
@@ -171,29 +177,56 @@ def names_that_stand_twice(root: Path) -> list[str]:
 
 
 def without_a_caller(root: Path, api: tuple[str, ...] = ()) -> list[str]:
-    """Functions and methods whose name nothing else in the rooms, their templates or the API mentions."""
-    mentioned: dict[str, int] = defaultdict(int)
+    """Functions that no file of the rooms calls or imports, and methods whose name nothing mentions."""
+    attributes: set[str] = set()  # whatever is read of anything, and words in templates and short texts
     for tree in sources(root).values():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Name):
-                mentioned[node.id] += 1
-            elif isinstance(node, ast.Attribute):
-                mentioned[node.attr] += 1
+            if isinstance(node, ast.Attribute):
+                attributes.add(node.attr)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 200:
-                for word in re.findall(r"\w+", node.value):
-                    mentioned[word] += 1
+                attributes.update(re.findall(r"\w+", node.value))
     for template in (root / "engine").rglob("*.j2"):
-        for word in re.findall(r"\w+", template.read_text(encoding="utf-8")):
-            mentioned[word] += 1
+        attributes.update(re.findall(r"\w+", template.read_text(encoding="utf-8")))
+    taken = {name for tree in sources(root).values() for name in imported(tree)}
+    read = {name for tree in sources(root).values() for name in _attributes_of_modules(tree)}
     broken = []
     for path, tree in sources(root).items():
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.FunctionDef) or node.name in CALLED_FROM_OUTSIDE or node.name in api:
-                continue
+        loaded = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+        methods = [
+            node
+            for owner in ast.walk(tree)
+            if isinstance(owner, ast.ClassDef)
+            for node in owner.body
+            if isinstance(node, ast.FunctionDef)
+        ]
+        for node in functions:
+            whole = f"{module_of(path)}.{node.name}"
+            if not (node.name in loaded or whole in taken or whole in read or _may_stand(node, api)):
+                broken.append(f"{path}: {node.name}")
+        for node in methods:
             dunder = node.name.startswith("__") and node.name.endswith("__")
-            if (not dunder and not node.decorator_list and not mentioned[node.name]) or (node.decorator_list and not mentioned[node.name] and _is_plain(node)):
+            if not (dunder or node.name in attributes or _may_stand(node, api)):
                 broken.append(f"{path}: {node.name}")
     return broken
+
+
+def _attributes_of_modules(tree: ast.Module) -> Iterator[str]:
+    """What a file reads of the modules that it imports: earmark.engine.files.flush for `files.flush`."""
+    modules: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            modules.update({alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names})
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            yield f"{modules[node.value.id]}.{node.attr}"
+
+
+def _may_stand(node: ast.FunctionDef, api: tuple[str, ...]) -> bool:
+    """Whether somebody outside calls it: a framework, a decorator that registers it, or a user of the API."""
+    if node.name in CALLED_FROM_OUTSIDE or node.name in api:
+        return True
+    return bool(node.decorator_list) and not _is_plain(node)
 
 
 def _is_plain(node: ast.FunctionDef) -> bool:
@@ -203,20 +236,17 @@ def _is_plain(node: ast.FunctionDef) -> bool:
     return names <= plain
 
 
-def sections_that_are_cited_in_vain(root: Path) -> list[str]:
-    """Sections of docs/method.md (`method 9.2`) and pages of docs/ that do not exist, and documents that are not here."""
-    headings = re.findall(
-        r"^#+ (\d+(?:\.\d+)*)", (root / "docs" / "method.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
+def cited_in_vain(root: Path) -> list[str]:
+    """Sections (`method 9.2`) and pages of docs/ that do not exist, and documents that are not in the repository."""
+    page = (root / "docs" / "method.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (\d+(?:\.\d+)*)", page, re.MULTILINE)
     broken = []
     for path in sources(root):
         text = (root / path).read_text(encoding="utf-8")
-        for cited in re.findall(r"\bmethod (\d+(?:\.\d+)*)", text):
-            if cited not in headings:
-                broken.append(f"{path} cites method {cited}")
-        for page in re.findall(r"\bdocs/([\w/-]+\.md)", text):
-            if not (root / "docs" / page).is_file():
-                broken.append(f"{path} cites docs/{page}")
+        sections = re.findall(r"\bmethod (\d+(?:\.\d+)*)", text)
+        broken += [f"{path} cites method {section}" for section in sections if section not in headings]
+        pages = re.findall(r"\bdocs/([\w/-]+\.md)", text)
+        broken += [f"{path} cites docs/{name}" for name in pages if not (root / "docs" / name).is_file()]
         broken += [
             f"{path} cites {name}" for name in re.findall(r"\b(?:SPEC|STATISTICS|ARCHITECTURE) \d|\bseed 00\d", text)
         ]

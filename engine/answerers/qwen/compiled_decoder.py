@@ -5,12 +5,12 @@ come out of their product transposed, which is how attention reads them, and are
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from earmark.engine.answerers.qwen.decoder_layers import Heads, LayerWeights
 from earmark.engine.answerers.qwen.flat import NOTHING, flat, part, room, shaped
 from earmark.engine.answerers.qwen.kv import KV, Past, extended
 from earmark.kernels.neural import attention
@@ -22,51 +22,34 @@ Tensor = torch.Tensor
 TOKENS = 2048  # at a time, through all layers: it bounds the memory they work in; 512 were slower, 1,024 as fast
 
 
-@dataclass(frozen=True, slots=True)
-class DecoderWeights:
-    """A layer's, as a model has them."""
-
-    q: Tensor
-    k: Tensor
-    v: Tensor
-    bias: Tensor  # of q, k and v
-    o: Tensor
-    gate: Tensor
-    up: Tensor
-    down: Tensor
-    before: Tensor  # the norms'
-    between: Tensor
-
-
 class _CompiledDecoderLayer:
-    """The same, folded, fused and copied as products read them."""
+    """A layer's weights, folded and copied as products read them."""
 
-    def __init__(self, w: DecoderWeights) -> None:
-        self.q_size = len(w.q)
-        self.qv = torch.cat([w.q, w.v]) * w.before
-        self.k = w.k * w.before
-        self.bias = flat(w.bias)
+    def __init__(self, w: LayerWeights, kv_size: int) -> None:
+        q, k, v = w.qkv[: -2 * kv_size], w.qkv[-2 * kv_size : -kv_size], w.qkv[-kv_size:]
+        self.q_size = len(q)
+        self.qv = torch.cat([q, v]) * w.before
+        self.k = k * w.before
+        self.bias = flat(w.qkv_bias)
         self.o = w.o
         self.gate_up = torch.cat([w.gate, w.up]) * w.between
         self.down = w.down.t().contiguous()  # as the product reads it: some percent faster
 
 
 class CompiledDecoder:
-    """The decoder's layers, from embeddings to the last hidden state."""
+    """The layers, on copies of the weights that are rearranged for the kernels."""
 
-    def __init__(
-        self, weights: Sequence[DecoderWeights], heads: int, kv_heads: int, eps: float, frequencies: Tensor
-    ) -> None:
-        self._layers = [_CompiledDecoderLayer(w) for w in weights]
-        self._heads, self._kv_heads, self._size = heads, kv_heads, len(weights[0].q) // heads
-        self._eps = eps
-        self._frequencies = frequencies
+    def __init__(self, layers: Sequence[LayerWeights], heads: Heads) -> None:
+        self._layers = [_CompiledDecoderLayer(weights, heads.kv_heads * heads.size) for weights in layers]
+        self._heads, self._kv_heads, self._size = heads.heads, heads.kv_heads, heads.size
+        self._eps = heads.eps
+        self._frequencies = heads.frequencies
         self._rotation = attention.NO_ROTATION
 
     def run(
         self, x: Tensor, lengths: Tensor, past: Past | None, read: bool, keep: bool
     ) -> tuple[Tensor | None, KV | None]:
-        """The hidden state (rows, width) of the last valid positions where read; keys and values where kept."""
+        """As `DecoderLayers.run`."""
         rows, new, width = x.shape
         before = 0 if past is None else past.length
         final = torch.empty(rows, width) if read else None

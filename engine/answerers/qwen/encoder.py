@@ -3,9 +3,9 @@
 Knows mel frames in and states out: neither how a model cuts its audio into windows nor how it pads.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -22,24 +22,34 @@ class _EncoderLayer:
     module: Any
 
 
-class EncoderLayers:
+class EncoderLayers(Protocol):
     """The transformer layers of an audio tower."""
-
-    def __init__(self, tower: Any) -> None:
-        if tower.config.activation_function != "gelu":
-            raise ValueError(f"activation {tower.config.activation_function} is not supported")
-        self.heads = int(tower.config.encoder_attention_heads)
-        self._layers = [_fused(layer) for layer in tower.layers]
-        self._compiled: Any = None
-        if compilable(self._layers[0].qkv):
-            from earmark.engine.answerers.qwen.compiled_encoder import CompiledEncoder
-
-            self._compiled = CompiledEncoder([(w.qkv, w.qkv_bias, w.module) for w in self._layers], self.heads)
 
     def run(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
         """x (rows, length, width) -> the same shape; positions beyond a row's length are not looked at."""
-        if self._compiled is not None:
-            return self._compiled.run(x, lengths)  # type: ignore[no-any-return]
+
+
+def encoder_layers(tower: Any) -> EncoderLayers:
+    """The layers of a tower: compiled where kernels can do it, in torch elsewhere."""
+    if tower.config.activation_function != "gelu":
+        raise ValueError(f"activation {tower.config.activation_function} is not supported")
+    layers, heads = [_fused(layer) for layer in tower.layers], int(tower.config.encoder_attention_heads)
+    if not compilable(layers[0].qkv):
+        return PlainEncoder(layers, heads)
+    from earmark.engine.answerers.qwen.compiled_encoder import CompiledEncoder
+
+    return CompiledEncoder([(layer.qkv, layer.qkv_bias, layer.module) for layer in layers], heads)
+
+
+class PlainEncoder:
+    """The layers in torch, on any device and in any number format."""
+
+    def __init__(self, layers: Sequence[_EncoderLayer], heads: int) -> None:
+        self._layers = layers
+        self.heads = heads
+
+    def run(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
+        """x (rows, length, width) -> the same shape; positions beyond a row's length are not looked at."""
         rows, length, width = x.shape
         mask = key_mask(lengths, length, x.device)
         for layer in self._layers:
@@ -66,22 +76,24 @@ def key_mask(lengths: Iterable[int], length: int, device: torch.device) -> Tenso
     return (torch.arange(length)[None] < valid[:, None])[:, None, None].to(device)
 
 
-class Convolution:
-    """GELU of a 1-d convolution of width 3 over (rows, frames, channels), zeros at both ends, as one matrix product."""
+def convolution(module: Any) -> Callable[[Tensor], Tensor]:
+    """GELU of a convolution of width 3: x (rows, frames, in) -> (rows, states, out)."""
+    weight = module.weight.detach().transpose(1, 2).flatten(1).contiguous()  # (out, 3 x in)
+    bias, stride = module.bias.detach(), int(module.stride[0])
+    if not compilable(bias):
+        return PlainConvolution(weight, bias, stride)
+    from earmark.engine.answerers.qwen.compiled_encoder import CompiledConvolution
 
-    def __init__(self, module: Any) -> None:
-        self._weight = module.weight.detach().transpose(1, 2).flatten(1).contiguous()  # (out, 3 x in)
-        self._bias = module.bias.detach()
-        self._compiled: Any = None
-        if compilable(self._bias):
-            from earmark.engine.answerers.qwen.compiled_encoder import CompiledConvolution
+    return CompiledConvolution(weight, bias, stride)
 
-            self._compiled = CompiledConvolution(self._weight, self._bias, int(module.stride[0]))
-        self._stride = int(module.stride[0])
+
+class PlainConvolution:
+    """In torch: over (rows, frames, channels), zeros at both ends, as one matrix product."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, stride: int) -> None:
+        self._weight, self._bias, self._stride = weight, bias, stride
 
     def __call__(self, x: Tensor) -> Tensor:
-        if self._compiled is not None:
-            return self._compiled(x)  # type: ignore[no-any-return]
         rows, frames, channels = x.shape
         padded = F.pad(x, (0, 0, 1, 1))
         out = (frames - 1) // self._stride + 1

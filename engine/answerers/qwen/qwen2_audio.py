@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from earmark.engine.answerers import prompt
-from earmark.engine.answerers.qwen.encoder import Convolution, EncoderLayers
+from earmark.engine.answerers.qwen.encoder import convolution, encoder_layers
 from earmark.engine.answerers.qwen.model_parts import parts
 from earmark.engine.answerers.qwen.qwen_family import Qwen
 from earmark.engine.answerers.shared.cost import Cost, EncoderShape
@@ -27,8 +27,8 @@ class Qwen2Audio(Qwen):
         self, model: Any, tokenizer: Any, extractor: Any, name: str, template: prompt.Template = prompt.QWEN2_AUDIO
     ) -> None:
         self._tower = model.model.audio_tower
-        self._conv1, self._conv2 = Convolution(self._tower.conv1), Convolution(self._tower.conv2)
-        self._layers = EncoderLayers(self._tower)
+        self._conv1, self._conv2 = convolution(self._tower.conv1), convolution(self._tower.conv2)
+        self._layers = encoder_layers(self._tower)
         super().__init__(model, tokenizer, extractor, template, name)
 
     @classmethod

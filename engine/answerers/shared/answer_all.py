@@ -13,7 +13,6 @@ from earmark.engine.answerers.journal import Journal
 from earmark.engine.answerers.request import Answer, Progress, Request, Result
 from earmark.engine.answerers.shared.forest import Forest, make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler, answer_alone
-from earmark.engine.corpus.example import SAMPLE_RATE
 from earmark.engine.design.keys import OK
 from earmark.engine.progress import Stop, never
 
@@ -100,7 +99,6 @@ class _AnswerMeter:
         self._began = time.monotonic()
         self._flops_before = answerer.counted.flops
         self._alone_flops = 0
-        self._samples = 0
         self._total = self._resumed = self._answered = self._failed = 0
 
     def forest(self, forest: Forest) -> None:
@@ -120,9 +118,7 @@ class _AnswerMeter:
                 continue
             tree, piece = found
             self._alone_flops += len(piece.requests) * self._plan.alone(tree, piece).flops
-            self._samples += len(piece.requests) * tree.excerpt.samples
         seconds = max(time.monotonic() - self._began, 1e-9)
-        left = self._total - self._resumed - self._answered
         spent = self._answerer.counted.flops - self._flops_before
         return Progress(
             answered=self._resumed + self._answered,
@@ -130,7 +126,5 @@ class _AnswerMeter:
             resumed=self._resumed,
             failed=self._failed,
             evaluations_per_s=self._answered / seconds,
-            audio_hours_per_s=self._samples / SAMPLE_RATE / 3600 / seconds,
             share_saved=1 - spent / self._alone_flops if self._alone_flops else 0.0,
-            left_s=left * seconds / self._answered if self._answered else None,
         )

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeVar
 
-from earmark.engine.answerers.shared.cost import Cost, ModelShape
 from earmark.engine.answerers.shared.forest import Forest, Piece, Tree
 from earmark.engine.corpus.example import Audio
 
@@ -85,25 +84,6 @@ def piece_batches(forest: Forest, limits: Limits, group: Sequence[Tree]) -> Iter
     yield from _groups(sorted(asked, key=lambda a: (-rest(a), a.row)), rest, fits)
 
 
-def foreseen(forest: Forest, batches: Sequence[AudioBatch]) -> Cost:
-    """What running these batches will take, padding included, the prefix too."""
-    shape, decoder, prefix = forest.shape, forest.shape.decoder, forest.prefix_tokens
-    total = Cost(decoder_tokens=prefix, flops=decoder.flops(prefix, 0, 0)) if batches else Cost()
-    for batch in batches:
-        total += _encoding(shape, batch)
-        if batch.is_shared:
-            rows, length = len(batch.trees), max(_base(h) for h in batch.trees)
-            total += Cost(0, rows * length, rows * decoder.flops(length, prefix, 0))
-            past = prefix + length
-        for asked in batch.pieces:
-            if batch.is_shared:
-                tokens = max(len(a.piece.tokens) - batch.trees[a.row].stem for a in asked)
-            else:
-                tokens, past = max(_whole(batch.trees[a.row]) for a in asked), prefix
-            total += Cost(0, len(asked) * tokens, len(asked) * decoder.flops(tokens, past, 1))
-    return total
-
-
 def needed_bytes(forest: Forest, limits: Limits, tree: Tree) -> int:
     """Keys and values that one hearing by itself takes at its worst."""
     base = forest.prefix_tokens + _base(tree)
@@ -134,18 +114,6 @@ def _fits(forest: Forest, limits: Limits, rows: int, longest: int, held: bool) -
         return rows * (forest.prefix_tokens + longest) * _resident(forest, limits) <= limits.kv_bytes
     # half of the room is left to the questions
     return 2 * rows * (forest.prefix_tokens + longest) * forest.shape.decoder.kv_bytes <= limits.kv_bytes
-
-
-def _encoding(shape: ModelShape, batch: AudioBatch) -> Cost:
-    encoder = shape.encoder
-    pieces = [n for h in batch.trees for n in shape.pieces(h.excerpt.samples)]
-    if encoder.window_frames is not None:  # windows of one length, the last of each piece cut to the longest there is
-        window = encoder.window_frames
-        lengths = [min(window, f - i) for f in map(encoder.valid_frames, pieces) for i in range(0, f, window)]
-        longest = max(lengths) + max(lengths) % 2
-        return Cost(len(lengths) * longest, 0, len(lengths) * encoder.flops(longest))
-    longest = max(encoder.run_frames(encoder.valid_frames(n)) for n in pieces)
-    return Cost(len(pieces) * longest, 0, len(pieces) * encoder.flops(longest))
 
 
 def _groups(rows: Sequence[T], length: Callable[[T], int], fits: Callable[[int, int], bool]) -> Iterator[tuple[T, ...]]:

@@ -62,22 +62,6 @@ class Forest:
         for tree in self.trees:
             yield from tree.pieces
 
-    def cost(self) -> Cost:
-        """What the forest takes, each node once and without padding."""
-        encoder, decoder = self.shape, self.shape.decoder
-        prefix = self.prefix_tokens
-        total = Cost(decoder_tokens=prefix, flops=decoder.flops(prefix, 0, 0)) if self.trees else Cost()
-        for tree in self.trees:
-            total += encoder.encoding(tree.excerpt.samples)
-            base = tree.positions + tree.stem
-            if tree.is_shared:
-                total += Cost(0, base, decoder.flops(base, prefix, 0))
-            for piece in tree.pieces:
-                tokens = len(piece.tokens) - tree.stem + (0 if tree.is_shared else base)
-                past = prefix + (base if tree.is_shared else 0)
-                total += Cost(0, tokens, decoder.flops(tokens, past, 1))
-        return total
-
     def cost_alone(self) -> Cost:
         """What the same requests take one at a time through the plain model."""
         total = Cost()

@@ -27,7 +27,6 @@ class Store(Generic[V]):
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.held_bytes = 0
-        self.evicted = 0
         self._entries: dict[object, _Entry[V]] = {}
 
     def __len__(self) -> int:
@@ -57,7 +56,6 @@ class Store(Generic[V]):
             return
         while self.held_bytes + nbytes > self.budget:
             self._drop(later.pop())
-            self.evicted += 1
         self._entries[key] = _Entry(value, nbytes, next_use)
         self.held_bytes += nbytes
 

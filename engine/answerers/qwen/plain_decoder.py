@@ -1,0 +1,140 @@
+"""A Qwen2 decoder's layers in torch, on any device and in any number format. Knows no tokens."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from earmark.engine.answerers.qwen.decoder_layers import Heads, LayerWeights
+from earmark.engine.answerers.qwen.kv import KV, Past, extended
+from earmark.engine.answerers.qwen.ops import attend_causally, linear
+
+Tensor = torch.Tensor
+Rotation = tuple[Tensor, Tensor]  # cosine and sine
+
+
+class PlainDecoder:
+    """The layers: fused projections, and no masks where none are needed."""
+
+    def __init__(self, layers: Sequence[LayerWeights], heads: Heads) -> None:
+        self._layers = layers
+        self._heads = heads
+        self._device, self._dtype = layers[0].o.device, layers[0].o.dtype
+        self._rotations: Rotation | None = None
+
+    def run(
+        self, x: Tensor, lengths: Tensor, past: Past | None, read: bool, keep: bool
+    ) -> tuple[Tensor | None, KV | None]:
+        """As `DecoderLayers.run`; in the last layer only the rows that are read are computed whole."""
+        rows, length, width = x.shape
+        rotation = self._rotation(past, rows, length)
+        mask = self._mask(past, length, x)
+        last = (lengths - 1).to(self._device)
+        final: Tensor | None = None
+        keys: list[Tensor] = []
+        values: list[Tensor] = []
+        for index, layer in enumerate(self._layers):
+            at_end = index == len(self._layers) - 1
+            h = self._normed(x, layer.before)
+            q_size = self._heads.heads * self._heads.size
+            if at_end:  # keys and values of all positions, everything else of the last ones
+                kv = linear(h, layer.qkv[q_size:], layer.qkv_bias[q_size:])
+                k, v = torch.split(
+                    kv.view(rows, length, 2 * self._heads.kv_heads, self._heads.size), self._heads.kv_heads, dim=2
+                )
+                k = self._rotate(k, rotation)
+            else:
+                qkv = linear(h, layer.qkv, layer.qkv_bias).view(rows, length, -1, self._heads.size)
+                qk = self._rotate(qkv[:, :, : self._heads.heads + self._heads.kv_heads], rotation)
+                q, k = torch.split(qk, [self._heads.heads, self._heads.kv_heads], dim=2)
+                v = qkv[:, :, self._heads.heads + self._heads.kv_heads :]
+            k, v = k.transpose(1, 2), v.transpose(1, 2)
+            if past is not None:
+                k, v = past.before(past.kv.keys[index], k), past.before(past.kv.values[index], v)
+            if keep:
+                keys.append(k)
+                values.append(v)
+            if not at_end:
+                out = self._attend(q.transpose(1, 2), k, v, mask).transpose(1, 2).reshape(-1, q_size)
+                x = torch.addmm(x.view(-1, width), out, layer.o.t()).view(x.shape)
+                x = self._mlp(x.view(-1, width), layer).view(x.shape)
+            elif read:
+                every = torch.arange(rows, device=self._device)
+                cos, sin = (part.expand(rows, -1, -1, -1)[every, last][:, None] for part in rotation)
+                q = linear(h[every, last], layer.qkv[:q_size], layer.qkv_bias[:q_size])
+                q = self._rotate(q.view(rows, 1, self._heads.heads, self._heads.size), (cos, sin))
+                out = self._attend(q.transpose(1, 2), k, v, self._row_mask(mask, lengths, k))
+                final = x[every, last] + F.linear(out.reshape(rows, q_size), layer.o)
+                final = self._mlp(final, layer)
+        return final, KV(keys, values, *extended(past, lengths, length, self._device)) if keep else None
+
+    # The parts of a layer --------------------------------------------------------------------------------------
+
+    def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.rms_norm(x, (x.shape[-1],), weight, self._heads.eps)
+
+    def _mlp(self, x: Tensor, layer: LayerWeights) -> Tensor:
+        """x (n, width) and what the layer adds to it, written over x."""
+        h = self._normed(x, layer.between)
+        h = F.silu(F.linear(h, layer.gate), inplace=True).mul_(F.linear(h, layer.up))
+        return x.addmm_(h, layer.down.t())
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        if self._heads.kv_heads != self._heads.heads:
+            k = k.repeat_interleave(self._heads.heads // self._heads.kv_heads, dim=1)
+            v = v.repeat_interleave(self._heads.heads // self._heads.kv_heads, dim=1)
+        return attend_causally(q, k, v, mask)
+
+    # Masks and positions ---------------------------------------------------------------------------------------
+
+    def _mask(self, past: Past | None, length: int, x: Tensor) -> Tensor | None:
+        """(1 or rows, 1, length, past + length), added to the scores; None where nothing is hidden."""
+        before = 0 if past is None else past.length
+        valid = None if past is None else past.valid
+        if valid is None and (length == 1 or x.is_cuda):
+            return None  # on CUDA the kernel that needs no mask is the fast one
+        hidden = torch.ones(length, before + length, dtype=torch.bool, device=x.device).triu_(before + 1)[None, None]
+        if valid is not None:
+            hidden = hidden | F.pad(~valid, (0, length))[:, None, None, :]
+        return torch.zeros(hidden.shape, dtype=x.dtype, device=x.device).masked_fill_(hidden, -torch.inf)
+
+    def _row_mask(self, mask: Tensor | None, lengths: Tensor, keys: Tensor) -> Tensor | None:
+        """(rows, 1, 1, keys) for the last valid query of each row."""
+        length = int(lengths.max())
+        if mask is not None:
+            every = torch.arange(len(lengths), device=self._device)
+            last = (lengths - 1).to(self._device)
+            return mask.expand(len(lengths), -1, -1, -1)[every, 0, last][:, None, None, :]
+        if bool((lengths == length).all()):
+            return None
+        seen = keys.shape[2] - length + lengths.to(self._device)
+        hidden = torch.arange(keys.shape[2], device=self._device)[None] >= seen[:, None]
+        mask = torch.zeros(hidden.shape, dtype=keys.dtype, device=self._device).masked_fill_(hidden, -torch.inf)
+        return mask[:, None, None, :]
+
+    def _rotation(self, past: Past | None, rows: int, length: int) -> Rotation:
+        """The rotations of the new positions (1 or rows, length, 1, ...): each row goes on where its past ended."""
+        start = torch.zeros(1, dtype=torch.int64) if past is None else past.lengths
+        if bool((start == start[0]).all()):
+            start = start[:1]
+        assert len(start) in (1, rows)
+        at = (start[:, None] + torch.arange(length)[None]).to(self._device)
+        table = self._table(int(start.max()) + length)
+        cos, sin = (part[at][:, :, None] for part in table)
+        return cos, sin
+
+    def _rotate(self, x: Tensor, rotation: Rotation) -> Tensor:
+        """Rotary embedding of x (rows, length, heads, head)."""
+        cos, sin = rotation
+        first, second = x.chunk(2, dim=-1)
+        return x * cos + torch.cat((-second, first), dim=-1) * sin
+
+    def _table(self, positions: int) -> Rotation:
+        """One rotation a position, as many as are needed and some more."""
+        if self._rotations is None or len(self._rotations[0]) < positions:
+            angles = (
+                torch.arange(max(1024, 2 * positions), device=self._device)[:, None].float() * self._heads.frequencies
+            )
+            twice = torch.cat((angles, angles), dim=-1)
+            self._rotations = (twice.cos().to(self._dtype), twice.sin().to(self._dtype))
+        return self._rotations
