@@ -24,13 +24,13 @@ _KEYS = ("schema", "spec", "corpus", "window", "answerers", "selectors", "levels
 
 
 class PlannedCorpus(NamedTuple):
-    """What is asked: how much of it there is, and a fingerprint of every question and right answer."""
+    """The corpus of a sweep: its size, and a fingerprint of every question and right answer."""
 
     name: str
-    examples: int
-    recordings: int
-    windows: int
-    sha256: str
+    examples: int  # how many there are
+    recordings: int  # how many different ones
+    windows: int  # how many blocks of recordings are answered together
+    sha256: str  # of every question and right answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +44,19 @@ class PlanFile:
     corpus: PlannedCorpus
     window: int  # recordings that are answered together
     answerers: tuple[str, ...]
-    selectors: Mapping[str, str]  # METHOD/SEED -> hash of the weights
+    selectors: Mapping[str, str]  # hash of the weights by METHOD/SEED
     steps: tuple[Step, ...]  # in the order in which they are filled
     labels: Mapping[str, str]  # by partition, `labels_hash` of the family of every sample
     rule: Mapping[str, Any]  # the declared `signoff.rule.Rule`, as `rule_content` writes it
 
     @property
     def budgets(self) -> tuple[float, ...]:
-        """Those below 1 that verdicts are about, from the largest down."""
+        """The budgets below 1 that verdicts are about, from the largest down."""
         return tuple(step.budget for step in self.steps if step.compressed)
 
     @property
     def arms(self) -> tuple[Arm, ...]:
-        """Every method and seed that verdicts are about, each once."""
+        """Every method, seed and stream that verdicts are about, each once."""
         return tuple(dict.fromkeys(arm for step in self.steps if step.compressed for arm in step.arms))
 
     @property
@@ -81,18 +81,18 @@ def rule_content(rule: Rule, partitions: Sequence[str]) -> dict[str, Any]:
     return {**content, "partitions": list(partitions)}
 
 
-def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def differing(plan: Mapping[str, Any], other_plan: Mapping[str, Any]) -> list[str]:
     """The keys in which two plans differ, those of a section by their own names: corpus.sha256, rule.alpha."""
-    found: list[str] = []
-    for key in dict.fromkeys([*one, *other]):
-        ours, theirs = one.get(key), other.get(key)
+    keys: list[str] = []
+    for key in dict.fromkeys([*plan, *other_plan]):
+        ours, theirs = plan.get(key), other_plan.get(key)
         if ours == theirs:
             continue
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-            found += [f"{key}.{name}" for name in differing(ours, theirs)]
+            keys += [f"{key}.{name}" for name in differing(ours, theirs)]
         else:
-            found.append(key)
-    return found
+            keys.append(key)
+    return keys
 
 
 def read_plan(run: Path) -> PlanFile | None:
@@ -141,6 +141,7 @@ def parse_plan(path: Path, content: dict[str, Any]) -> PlanFile:
 
 
 def _steps(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
+    """The steps of a plan's `levels`; InputError for a name that its budget cannot have, and for anything twice."""
     steps: list[Step] = []
     for number, entry in enumerate(entries):
         where = f"levels[{number}]"
@@ -154,7 +155,7 @@ def _steps(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
         step = Step(kind, float(budget), arms) if kind in get_args(Kind) else None
         if step is None or step.name != name or not step.has_its_budget:
             raise _refusal(path, f"has in {where} the name {name!r} for budget {budget!r}, which no level has")
-        if name in {other.name for other in steps}:
+        if name in {earlier.name for earlier in steps}:
             raise _refusal(path, f"has the level {name} twice")
         try:
             distinct = len(set(step.keys("any", corpus).values()))
@@ -167,6 +168,7 @@ def _steps(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
 
 
 def _arm(path: Path, where: str, entry: Any) -> Arm:
+    """The arm of an entry [method, seed, stream]."""
     if not (
         isinstance(entry, list)
         and len(entry) == 3
@@ -181,6 +183,7 @@ def _arm(path: Path, where: str, entry: Any) -> Arm:
 
 
 def _rule(path: Path, rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The declared rule as it is: only its partitions are checked here, the rest by whoever compares it."""
     partitions = rule.get("partitions")
     if not (isinstance(partitions, list) and all(map(_is_name, partitions))):
         raise _refusal(path, "has no list of names in rule.partitions")
@@ -195,17 +198,17 @@ class _JsonObject:
         self._prefix = prefix
         self._values = values
 
-    def take(self, key: str, check: Callable[[Any], bool], wanted: str) -> Any:
+    def take(self, key: str, check: Callable[[Any], bool], expected: str) -> Any:
         """The value of a key; InputError where it is missing or `check` says no."""
         if key not in self._values:
             raise _refusal(self._path, f"lacks {self._prefix}{key}")
         if not check(self._values[key]):
-            raise _refusal(self._path, f"has in {self._prefix}{key} something else than {wanted}")
+            raise _refusal(self._path, f"has in {self._prefix}{key} something else than {expected}")
         return self._values[key]
 
 
-def _refusal(path: Path, what: str) -> InputError:
-    return InputError(path, what, "restore the plan.json that the sweep wrote, or begin in another folder")
+def _refusal(path: Path, problem: str) -> InputError:
+    return InputError(path, problem, "restore the plan.json that the sweep wrote, or begin in another folder")
 
 
 def _refuse_constant(name: str) -> NoReturn:

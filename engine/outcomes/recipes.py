@@ -32,26 +32,28 @@ class CorpusRecipes(NamedTuple):
 
 
 def read_recipes(run: Path) -> dict[str, CorpusRecipes]:
-    """By corpus; none where nothing says how the partitions were made."""
+    """The recipes of a run folder by corpus; empty where nothing says how its partitions were made."""
     path = run / PARTITIONS
     if not path.is_file():
         return {}
     try:
-        found = json.loads((pq.read_schema(path).metadata or {}).get(RECIPES_KEY, b"{}"))
+        entries = json.loads((pq.read_schema(path).metadata or {}).get(RECIPES_KEY, b"{}"))
     except (pa.ArrowException, OSError, ValueError):
         return {}  # whether it is a partitions file at all, its own reader says
-    made = {corpus: _recipes(entry) for corpus, entry in found.items()} if isinstance(found, dict) else {}
-    return {corpus: recipes for corpus, recipes in made.items() if recipes is not None}
+    recipes_or_none = (
+        {corpus: _recipes(entry) for corpus, entry in entries.items()} if isinstance(entries, dict) else {}
+    )
+    return {corpus: recipes for corpus, recipes in recipes_or_none.items() if recipes is not None}
 
 
 def recipes_content(recipes: Mapping[str, CorpusRecipes]) -> bytes:
-    """What stands under RECIPES_KEY."""
-    content = {corpus: of_corpus._asdict() for corpus, of_corpus in recipes.items()}
+    """The JSON that stands under RECIPES_KEY in the metadata of partitions.parquet."""
+    content = {corpus: corpus_recipes._asdict() for corpus, corpus_recipes in recipes.items()}
     return json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
 
 
 def _recipes(entry: Any) -> CorpusRecipes | None:
-    """None for what Earmark did not write: a recipe describes, and decides nothing."""
+    """The recipes of one corpus; None for what Earmark did not write: recipes describe and decide nothing."""
     if not isinstance(entry, dict) or not isinstance(entry.get("partitions"), dict):
         return None
     partitions = {name: recipe for name, recipe in entry["partitions"].items() if isinstance(recipe, dict)}

@@ -28,15 +28,15 @@ class RunCard(NamedTuple):
 
 
 def write_card(run: Path, method: str, seed: int, card: Card) -> Path:
-    """Put a selector's card beside the outcomes that it made."""
+    """Write a selector's card into the run folder whose outcomes it selected for; returns its path."""
     path = run / FOLDER / quote(method, safe="") / f"seed={seed}.json"
     write_file(path, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
     return path
 
 
 def read_cards(run: Path) -> list[RunCard]:
-    """Every card of a run folder, by method and seed; InputError where one cannot be read."""
-    found = []
+    """All cards of a run folder, ordered by method and seed; InputError where one cannot be read."""
+    cards = []
     for path in sorted((run / FOLDER).glob("*/seed=*.json")):
         seed = re.fullmatch(r"seed=(\d+)\.json", path.name)
         try:
@@ -49,5 +49,5 @@ def read_cards(run: Path) -> list[RunCard]:
                 path, f"is no card of {SCHEMA} that names its training sources", "copy it from the selector again"
             )
         file = InputFile(path.relative_to(run).as_posix(), hashlib.sha256(data).hexdigest(), rows=1)
-        found.append(RunCard(unquote(path.parent.name), int(seed[1]), card, file))
-    return sorted(found, key=lambda one: (one.method, one.seed))
+        cards.append(RunCard(unquote(path.parent.name), int(seed[1]), card, file))
+    return sorted(cards, key=lambda run_card: (run_card.method, run_card.seed))

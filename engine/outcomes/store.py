@@ -1,7 +1,7 @@
 """Reads and writes the cells and the partitions of a run folder, strictly.
 
 A cell is complete or absent, never half. Knows nothing of what the rows mean together (pairs, reference):
-that is `signoff.paired`.
+that is `signoff.pair`.
 """
 
 import hashlib
@@ -61,6 +61,7 @@ class Cell:
 
     @property
     def ok(self) -> BoolArray:
+        """The rows (n,) that have an outcome."""
         return np.asarray(pc.equal(self.status, OK).to_numpy(zero_copy_only=False), dtype=bool)
 
 
@@ -116,11 +117,11 @@ def write_partitions(
     path = run / PARTITIONS
     existing = read_partitions(run)
     if existing is not None:
-        kept = existing[0].filter(pc.field("corpus") != corpus)
-        names = [name for name in partition_names(kept) if kept[name].null_count < len(kept)]
-        ids = [name for name in IDS if name in kept.column_names]
-        kept = kept.select([*ids, *names])
-        table = pa.concat_tables([kept, table] if len(kept) else [table], promote_options="default")
+        other_rows = existing[0].filter(pc.field("corpus") != corpus)
+        names = [name for name in partition_names(other_rows) if other_rows[name].null_count < len(other_rows)]
+        ids = [name for name in IDS if name in other_rows.column_names]
+        other_rows = other_rows.select([*ids, *names])
+        table = pa.concat_tables([other_rows, table] if len(other_rows) else [table], promote_options="default")
     with files.staged(run) as staging:
         _write_parquet(table, staging / PARTITIONS, metadata or {})
         os.replace(staging / PARTITIONS, path)
@@ -129,6 +130,7 @@ def write_partitions(
 
 
 def _write_parquet(table: pa.Table, path: Path, metadata: Mapping[bytes, bytes]) -> None:
+    """Write a table, with the schema's version beside the metadata, and flush it to the disk."""
     stamped = table.replace_schema_metadata({SCHEMA_KEY: SCHEMA_VERSION.encode(), **metadata})
     pq.write_table(stamped, path, compression="zstd", write_page_checksum=True)
     files.flush(path)
@@ -138,35 +140,38 @@ def _write_parquet(table: pa.Table, path: Path, metadata: Mapping[bytes, bytes])
 
 
 def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
-    """Every complete cell of a run and its Parquet files, ordered by key; opens no file."""
+    """The Parquet files of every complete cell of a run, ordered by the cells' keys; opens no file.
+
+    InputError where there is no cell, a folder cannot be listed, or two folders are the same cell.
+    """
     root = run / CELLS
     if not run.is_dir():
         raise InputError(run, "there is no such folder", "name a run folder, one that holds cells/")
-    found: dict[CellKey, tuple[Path, ...]] = {}
+    files_of_cell: dict[CellKey, tuple[Path, ...]] = {}
     folder_of: dict[CellKey, Path] = {}
     by_folder: dict[Path, list[Path]] = {}
     walk = os.walk(root, followlinks=True, onerror=_refuse_folder) if root.exists() else ()
-    for folder_name, subfolders, names in walk:
+    for folder_name, subfolders, entry_names in walk:
         subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "_")))
-        files = [name for name in names if name.endswith(".parquet") and not name.startswith((".", "_"))]
-        if files:
-            by_folder[Path(folder_name)] = [Path(folder_name, name) for name in sorted(files)]
+        file_names = [name for name in entry_names if name.endswith(".parquet") and not name.startswith((".", "_"))]
+        if file_names:
+            by_folder[Path(folder_name)] = [Path(folder_name, name) for name in sorted(file_names)]
     for folder, paths in by_folder.items():
         key = CellKey.from_path(PurePosixPath(folder.relative_to(root)))
-        if key in found:
+        if key in files_of_cell:
             raise InputError(
                 folder.relative_to(run),
                 f"is the same cell as {folder_of[key].relative_to(run)}",
                 "keep one of the two",
             )
-        found[key], folder_of[key] = tuple(paths), folder
-    if not found:
+        files_of_cell[key], folder_of[key] = tuple(paths), folder
+    if not files_of_cell:
         raise InputError(
             run,
             "holds no outcomes (no cells/answerer=.../corpus=.../method=.../budget=.../part-*.parquet)",
             "run a sweep or `earmark import` first",
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(files_of_cell.items()))
 
 
 def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
@@ -214,14 +219,15 @@ def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
 
 
 def read_table(path: Path, name: str) -> tuple[pa.Table, InputFile]:
-    """Any other Parquet table of a run, as it is."""
+    """Another Parquet table of a run, unchecked, and what a certificate says of its file."""
     table, digest = _read_parquet(path, name)
     return table, InputFile(name, digest, len(table))
 
 
 def read_partitions(run: Path) -> tuple[pa.Table, InputFile] | None:
-    """`partitions.parquet`, or None where there is none: corpus, sample_id, perhaps source_id, and one column per
-    partition, all of them strings.
+    """`partitions.parquet` of a run and its file, or None where there is none.
+
+    The table has corpus, sample_id, perhaps source_id, and one column per partition, all of them strings.
     """
     path = run / PARTITIONS
     if not path.exists():
@@ -231,6 +237,7 @@ def read_partitions(run: Path) -> tuple[pa.Table, InputFile] | None:
 
 
 def _check_partitions(table: pa.Table) -> pa.Table:
+    """The table with strings in all columns; InputError where an id is missing or a sample stands twice."""
     for column in ("corpus", "sample_id"):
         if column not in table.column_names:
             raise InputError(PARTITIONS, f"no column {column}", "it has corpus, sample_id and one column per partition")
@@ -255,9 +262,9 @@ def _check_partitions(table: pa.Table) -> pa.Table:
 
 
 def _plan(table: pa.Table) -> str | None:
-    """The plan that a cell's file names."""
-    found = (table.schema.metadata or {}).get(PLAN_KEY)
-    return None if found is None else found.decode(errors="replace")
+    """The SHA-256 of the plan that a cell's file names, or None."""
+    plan = (table.schema.metadata or {}).get(PLAN_KEY)
+    return None if plan is None else plan.decode(errors="replace")
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -267,6 +274,7 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def _read_parquet(path: Path, name: str) -> tuple[pa.Table, str]:
+    """A whole, valid table of a known schema version, and the SHA-256 of its file."""
     try:
         data = path.read_bytes()  # hashed and parsed from the same bytes
         # One thread: Arrow's own would race with a process that leaves at once after an error.
@@ -285,7 +293,7 @@ def _read_parquet(path: Path, name: str) -> tuple[pa.Table, str]:
 
 
 def _typed(table: pa.Table, where: str) -> pa.Table:
-    """The columns of `ROW` in its types; optional ones are filled, others dropped."""
+    """The table with exactly the columns of `ROW` in its types: missing optional ones are filled, others dropped."""
     repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if repeated:
         raise InputError(where, f"column {repeated[0]} stands twice", "keep one")
@@ -313,6 +321,7 @@ def _typed(table: pa.Table, where: str) -> pa.Table:
 
 
 def _check_rows(table: pa.Table, where: str) -> None:
+    """InputError for rows that contradict the schema: no rows, an id twice, a value that cannot be."""
     if len(table) == 0:
         raise InputError(where, "has no rows", "a cell has one row per sample")
     _check_unique(table, where)
@@ -323,7 +332,7 @@ def _check_rows(table: pa.Table, where: str) -> None:
         _floats(_whole(table[name])) for name in ("loss", "nll", "num_audio_tokens", "n_options")
     )
     nll_is_null = np.asarray(pc.is_null(table["nll"]))
-    for column, bad, what in (
+    for column, bad, problem in (
         ("loss", ok & ~((loss >= 0) & (loss <= 1)), "null, NaN or outside [0, 1]"),
         ("nll", ok & ~nll_is_null & ~((nll >= -1e-6) & np.isfinite(nll)), "NaN, infinite or negative"),
         ("num_audio_tokens", tokens < 0, "negative"),
@@ -333,7 +342,7 @@ def _check_rows(table: pa.Table, where: str) -> None:
             ids = table["sample_id"].filter(pa.array(bad)).to_pylist()
             raise InputError(
                 where,
-                f"column {column} is {what} in {int(bad.sum())} rows (sample_id {first_few(ids)})",
+                f"column {column} is {problem} in {int(bad.sum())} rows (sample_id {first_few(ids)})",
                 "mend them, or give the rows a status",
             )
 
@@ -345,6 +354,7 @@ def _check_unique(table: pa.Table, where: str) -> None:
 
 
 def _repeated(values: pa.ChunkedArray) -> list[str]:
+    """The values that stand there more than once."""
     counts = pc.value_counts(values)
     return [str(v) for v in counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()]
 
@@ -355,6 +365,7 @@ def partition_names(table: pa.Table) -> list[str]:
 
 
 def _strings(values: pa.ChunkedArray, where: str, column: str) -> pa.ChunkedArray:
+    """A column of texts, whole numbers or booleans as strings; InputError for any other type."""
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     if (
         pa.types.is_null(kind)
@@ -368,7 +379,7 @@ def _strings(values: pa.ChunkedArray, where: str, column: str) -> pa.ChunkedArra
     raise InputError(where, f"column {column} has type {values.type}", "write text")
 
 
-def _numbers(values: pa.ChunkedArray, where: str, column: str, wanted: pa.DataType) -> pa.ChunkedArray:
+def _numbers(values: pa.ChunkedArray, where: str, column: str, target: pa.DataType) -> pa.ChunkedArray:
     kind = values.type
     if (
         pa.types.is_null(kind)
@@ -378,24 +389,25 @@ def _numbers(values: pa.ChunkedArray, where: str, column: str, wanted: pa.DataTy
         or pa.types.is_decimal(kind)
     ):
         try:
-            return (values.cast(pa.int8()) if pa.types.is_boolean(kind) else values).cast(wanted)
+            return (values.cast(pa.int8()) if pa.types.is_boolean(kind) else values).cast(target)
         except pa.ArrowInvalid as error:
             raise InputError(
                 where,
-                f"column {column} does not fit {wanted} ({str(error).splitlines()[0]})",
-                f"write {wanted}",
+                f"column {column} does not fit {target} ({str(error).splitlines()[0]})",
+                f"write {target}",
             ) from None
     raise InputError(where, f"column {column} has type {kind}", "write numbers")
 
 
-def _lists(values: pa.ChunkedArray, where: str, column: str, wanted: pa.DataType) -> pa.ChunkedArray:
+def _lists(values: pa.ChunkedArray, where: str, column: str, target: pa.DataType) -> pa.ChunkedArray:
     try:
-        return values.cast(wanted)
+        return values.cast(target)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise InputError(where, f"column {column} has type {values.type}", f"write {wanted}") from None
+        raise InputError(where, f"column {column} has type {values.type}", f"write {target}") from None
 
 
 def _whole(values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """A column in one piece."""
     return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 

@@ -1,5 +1,5 @@
-"""RUN/import.json: from which logs the cells of a run folder were imported, how their recordings were told, and the
-doubts that a certificate must repeat.
+"""RUN/import.json: from which logs the cells of a run folder were imported, how their recordings were told apart, and
+the doubts that a certificate must repeat.
 
 Writes and reads that file. Knows no kind of log; whoever signs off needs this module and none of the readers.
 """
@@ -21,8 +21,8 @@ from earmark.engine.outcomes.store import CELLS, InputFile
 FILE = "import.json"
 SCHEMA = "earmark.import/1"
 
-ASSUMED = "each row its own, assumed"  # nobody said so
-DECLARED = "each row its own, declared"  # --source none
+ASSUMED = "each row its own, assumed"  # nobody named the recordings
+DECLARED = "each row its own, declared"  # somebody declared it with --source none
 _FIELD, _COLUMN = "field ", "column "
 _BY_SOURCE = "--source"
 
@@ -34,7 +34,7 @@ class ImportedLog:
     cell: CellKey
     log: str  # its file name
     sha256: str  # of its bytes
-    source: str  # how recordings were told: "field PATH", "column NAME", DECLARED or ASSUMED
+    source: str  # how recordings were told apart: "field PATH", "column NAME", DECLARED or ASSUMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +50,28 @@ class Doubt:
 class ImportRecord:
     """A validated import.json; `logs` and `doubts` are ordered by cell."""
 
-    source: str  # how recordings were told; where that differs, each way once, sorted, between "; "
+    source: str  # how recordings were told apart; where that differs, each way once, sorted, joined by "; "
     doubts: tuple[Doubt, ...]
     logs: tuple[ImportedLog, ...]
     file: InputFile  # its rows are the logs
 
-    def source_of(self, answerer: str, corpus: str) -> str | None:
-        """How the recordings of a corpus were told, or None where no cell of it was imported for the answerer."""
-        return next((log.source for log in self.logs if _group(log.cell) == (answerer, corpus)), None)
-
 
 def by_field(path: str) -> str:
-    """Recordings were told by a field that a person named."""
+    """How recordings were told apart where a person named a field."""
     return _FIELD + path
 
 
 def by_column(name: str) -> str:
-    """Recordings were told by a column of the log's own layout."""
+    """How recordings were told apart where the log's own layout has a column for them."""
     return _COLUMN + name
 
 
 def add(run: Path, logs: Iterable[ImportedLog], doubts: Iterable[Doubt], new: Collection[CellKey]) -> None:
-    """Write what is now known of a run; the same imports give the same bytes in whatever order.
+    """Add logs and doubts to a run's import.json; the same imports give the same bytes in whatever order.
 
-    What stood there of the `new` cells, which this import is about to write, and of cells that are gone is dropped.
-    Cells of one answerer and corpus have the same recordings, so the firmest way in which these were told is that of
-    all, and once somebody settled it, the doubts about it are gone.
+    Older entries about the `new` cells, which this import is about to write, and about cells that no longer exist are
+    dropped. Cells of one answerer and corpus have the same recordings, so the firmest way in which these were told
+    apart counts for all of them, and once somebody has settled it, the doubts about it are dropped.
     """
     logs = list(logs)
     before = read(run)
@@ -89,7 +85,7 @@ def add(run: Path, logs: Iterable[ImportedLog], doubts: Iterable[Doubt], new: Co
     sources: dict[tuple[str, str], list[str]] = defaultdict(list)
     for log in every_log:
         sources[_group(log.cell)].append(log.source)
-    firmest = {group: min(of_group, key=_firmness) for group, of_group in sources.items()}
+    firmest = {group: min(group_sources, key=_firmness) for group, group_sources in sources.items()}
     data = _content(
         sorted({replace(log, source=firmest[_group(log.cell)]) for log in every_log}, key=_log_order),
         sorted(
@@ -102,7 +98,7 @@ def add(run: Path, logs: Iterable[ImportedLog], doubts: Iterable[Doubt], new: Co
 
 
 def read(run: Path) -> ImportRecord | None:
-    """What a run folder remembers of its import, or None where nothing was imported; InputError for anything wrong."""
+    """The import.json of a run folder, or None where nothing was imported; InputError for anything wrong in it."""
     path = run / FILE
     try:
         data = path.read_bytes()
@@ -117,13 +113,13 @@ def read(run: Path) -> ImportRecord | None:
     for key in ("doubts", "logs"):
         if not isinstance(content[key], list):
             raise _refusal(path, f"has in '{key}' no list")
-    own = any(isinstance(entry, dict) and "source" in entry for entry in content["logs"])
-    logs = [_log(path, f"logs[{i}]", entry, content["source"], own) for i, entry in enumerate(content["logs"])]
+    has_sources = any(isinstance(entry, dict) and "source" in entry for entry in content["logs"])
+    logs = [_log(path, f"logs[{i}]", entry, content["source"], has_sources) for i, entry in enumerate(content["logs"])]
     doubts = [_doubt(path, f"doubts[{i}]", entry) for i, entry in enumerate(content["doubts"])]
     for key, entries in (("logs", logs), ("doubts", doubts)):
         if len(set(entries)) < len(entries):
             raise _refusal(path, f"has an entry of '{key}' twice")
-    if content["source"] != _summary(logs) if own else not _is_source(content["source"]):
+    if content["source"] != _summary(logs) if has_sources else not _is_source(content["source"]):
         raise _refusal(path, "has in 'source' something else than how recordings were told")
     file = InputFile(FILE, hashlib.sha256(data).hexdigest(), len(logs))
     return ImportRecord(
@@ -135,11 +131,12 @@ def read(run: Path) -> ImportRecord | None:
 
 
 def _group(cell: CellKey) -> tuple[str, str]:
+    """What cells about the same recordings have in common."""
     return cell.answerer, cell.corpus
 
 
 def _firmness(source: str) -> tuple[bool, bool, str]:
-    """Something that was named comes before what was declared, and that before what was assumed."""
+    """Sort key: a named field or column first, then what was declared, then what was assumed."""
     return source == ASSUMED, source == DECLARED, source
 
 
@@ -175,12 +172,12 @@ def _content(logs: list[ImportedLog], doubts: list[Doubt]) -> bytes:
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _log(path: Path, where: str, entry: Any, source: Any, own: bool) -> ImportedLog:
-    _check_keys(path, entry, where, {"cell", "log", "sha256"} | ({"source"} if own else set()))
-    source = entry["source"] if own else source
+def _log(path: Path, where: str, entry: Any, source: Any, has_source: bool) -> ImportedLog:
+    _check_keys(path, entry, where, {"cell", "log", "sha256"} | ({"source"} if has_source else set()))
+    source = entry["source"] if has_source else source
     _check(path, f"{where}.log", entry["log"], _is_file_name, "the name of a file")
     _check(path, f"{where}.sha256", entry["sha256"], _is_hash, "a SHA-256")
-    _check(path, f"{where}.source" if own else "source", source, _is_source, "how recordings were told")
+    _check(path, f"{where}.source" if has_source else "source", source, _is_source, "how recordings were told")
     return ImportedLog(_cell(path, where, entry["cell"]), entry["log"], entry["sha256"], source)
 
 
@@ -203,9 +200,9 @@ def _cell(path: Path, where: str, name: Any) -> CellKey:
     return cell
 
 
-def _check(path: Path, where: str, value: Any, is_valid: Callable[[Any], bool], wanted: str) -> None:
+def _check(path: Path, where: str, value: Any, is_valid: Callable[[Any], bool], expected: str) -> None:
     if not is_valid(value):
-        raise _refusal(path, f"has in {where} something else than {wanted}")
+        raise _refusal(path, f"has in {where} something else than {expected}")
 
 
 def _check_keys(path: Path, entry: Any, where: str, keys: set[str], optional: Collection[str] = ()) -> None:
@@ -213,8 +210,8 @@ def _check_keys(path: Path, entry: Any, where: str, keys: set[str], optional: Co
         raise _refusal(path, f"has in {where} no table")
     lacking, unknown = keys - entry.keys(), entry.keys() - keys - set(optional)
     if lacking or unknown:
-        what = f"lacks '{min(lacking)}'" if lacking else f"has the unknown key '{min(unknown)}'"
-        raise _refusal(path, f"{what} in {where}")
+        problem = f"lacks '{min(lacking)}'" if lacking else f"has the unknown key '{min(unknown)}'"
+        raise _refusal(path, f"{problem} in {where}")
 
 
 def _is_source(text: Any) -> bool:
@@ -237,5 +234,5 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _refusal(path: Path, what: str) -> InputError:
-    return InputError(path, what, "restore the file that `earmark import` wrote, or import the logs again")
+def _refusal(path: Path, problem: str) -> InputError:
+    return InputError(path, problem, "restore the file that `earmark import` wrote, or import the logs again")

@@ -1,7 +1,7 @@
 """A log of inspect: a `.eval` file, which is a zip of header.json and one JSON file per sample and epoch.
 
 Reads it without inspect, zstd-compressed entries included (Python's zipfile learns those in 3.14). A sample that
-failed keeps its row, with an error status. Knows nothing of the other arm.
+failed keeps its row, with an error status. Knows nothing of the log that it is paired with.
 """
 
 import json
@@ -49,10 +49,10 @@ def read(path: Path, fields: Fields) -> Log:
     spec = spec if isinstance(spec, dict) else {}
     scorer = _scorer(path, records, fields.scorer)
     fields = replace(fields, scorer=scorer, metric=fields.metric or f"scores.{scorer}.value")
-    several = any(record.data.get("epoch") != 1 for record in records)
+    several_epochs = any(record.data.get("epoch") != 1 for record in records)
     return Log(
         path,
-        [_row(record, fields, several) for record in records],
+        [_row(record, fields, several_epochs) for record in records],
         fields,
         model=spec.get("model"),
         task=spec.get("task"),
@@ -85,7 +85,7 @@ def _row(record: Record, fields: Fields, several_epochs: bool) -> LogRow:
 
 
 def _failure(record: Record, value: Any) -> str | None:
-    """The status of a sample that has no outcome, or None."""
+    """The error status of a sample that has no outcome, or None where it has one."""
     error = record.get("error")
     if error is not None:
         message = str(error.get("message") if isinstance(error, Mapping) else error).strip()
@@ -97,15 +97,16 @@ def _failure(record: Record, value: Any) -> str | None:
 
 
 def _credit(record: Record, metric: str, value: Any) -> float:
+    """The share of a right answer that a score is worth: inspect's grades, or a number in [0, 1]."""
     grade = _GRADES.get(value) if isinstance(value, str) else None
     return record.share(metric, "--metric") if grade is None else grade
 
 
 def _prompt(record: Record) -> str | None:
     """The texts of the input, without the audio; None where some of them lie elsewhere in the log."""
-    given = record.get("input")
-    texts = [given] if isinstance(given, str) else []
-    for message in given if isinstance(given, list) else []:
+    sample_input = record.get("input")
+    texts = [sample_input] if isinstance(sample_input, str) else []
+    for message in sample_input if isinstance(sample_input, list) else []:
         content = message.get("content") if isinstance(message, Mapping) else None
         parts = [{"text": content}] if isinstance(content, str) else content if isinstance(content, list) else []
         texts += [part["text"] for part in parts if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
@@ -114,19 +115,19 @@ def _prompt(record: Record) -> str | None:
     return "\n".join(texts)
 
 
-def _scorer(path: Path, records: Sequence[Record], asked: str | None) -> str:
-    """The scorer to read: the one that was asked for, or the only one."""
+def _scorer(path: Path, records: Sequence[Record], scorer: str | None) -> str:
+    """The name of the scorer to read: the one that the user named, or the only one; InputError for anything else."""
     names = sorted({name for record in records for name in record.data.get("scores") or {}})
     if not names:
         failed = [status for record in records if (status := _failure(record, 0)) is not None]
         if len(failed) == len(records):
             raise InputError(path, f"every sample failed ({failed[0]})", "run the evaluation again")
         raise InputError(path, "no sample has a score", "score the log first (`inspect score`)")
-    if asked is not None and asked not in names:
-        raise InputError(path, f"no scorer '{asked}' (there are {first_few(names, 8)})", "name another --scorer")
-    if asked is None and len(names) > 1:
+    if scorer is not None and scorer not in names:
+        raise InputError(path, f"no scorer '{scorer}' (there are {first_few(names, 8)})", "name another --scorer")
+    if scorer is None and len(names) > 1:
         raise InputError(path, f"has {len(names)} scorers ({first_few(names, 8)})", "choose one with --scorer")
-    return asked or str(names[0])
+    return scorer or str(names[0])
 
 
 # The zip ---------------------------------------------------------------------------------------------------
@@ -159,6 +160,7 @@ def _entries(path: Path, archive: zipfile.ZipFile) -> tuple[Mapping[str, Any], l
 
 
 def _json(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:
+    """The JSON object in an entry of the zip."""
     where = f"{path}:{info.filename}"
     try:
         value = json.loads(_bytes(archive, info))
@@ -170,6 +172,7 @@ def _json(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[s
 
 
 def _bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The unpacked bytes of an entry; those that zipfile cannot unpack yet are located and unpacked here."""
     if info.compress_type != _ZSTD:
         return archive.read(info)
     assert archive.fp is not None

@@ -1,6 +1,7 @@
 """A log of lm-evaluation-harness (`--log_samples`): `<out>/<model>/samples_<task>_<date>.jsonl`.
 
-Its rows carry the whole doc, so that a family is a path such as `doc.category`. Knows nothing of the other arm.
+Its rows carry the whole doc, so that a family is a path such as `doc.category`. Knows nothing of the log that it is
+paired with.
 """
 
 import re
@@ -26,15 +27,15 @@ def read(path: Path, fields: Fields) -> Log:
     path = log_files.find_log(path, "samples_*.jsonl")
     log_files.expect(path, "lm-eval")
     records = log_files.json_lines(path)
-    chosen = _filter(path, records, fields.filter)
-    records = [record for record in records if record.get("filter") == chosen]
+    filter_name = _filter(path, records, fields.filter)
+    records = [record for record in records if record.get("filter") == filter_name]
     metric = fields.metric or only_metric(path, records, _NOT_METRICS)
     name = _NAME.fullmatch(path.name)
     model = log_files.model_beside(path, name and name["date"])
     return Log(
         path,
         [scored_row(record, fields, _OWN, metric, "prompt_hash") for record in records],
-        replace(fields, filter=chosen, metric=metric),
+        replace(fields, filter=filter_name, metric=metric),
         model=model.name,
         task=name and name["task"],
         unnamed=model.distrust,
@@ -42,15 +43,18 @@ def read(path: Path, fields: Fields) -> Log:
     ).unique()
 
 
-def _filter(path: Path, records: Sequence[Record], asked: str | None) -> str | None:
-    """The filter to read: the one that was asked for, or the only one (None in logs that do not name any)."""
+def _filter(path: Path, records: Sequence[Record], filter_name: str | None) -> str | None:
+    """The name of the filter to read: the one that the user named, or the only one; InputError for anything else.
+
+    None in logs that do not name any.
+    """
     names = list(dict.fromkeys(record.get("filter") for record in records))
-    if asked is not None and asked not in names:
+    if filter_name is not None and filter_name not in names:
         raise InputError(
-            path, f"no rows of filter '{asked}' (there are {first_few(names, 8)})", "name another --filter"
+            path, f"no rows of filter '{filter_name}' (there are {first_few(names, 8)})", "name another --filter"
         )
-    if asked is None and len(names) > 1:
+    if filter_name is None and len(names) > 1:
         raise InputError(
             path, f"every sample stands once per filter ({first_few(names, 8)})", "choose one with --filter"
         )
-    return asked if asked is not None else names[0]
+    return filter_name if filter_name is not None else names[0]

@@ -1,7 +1,7 @@
 """A log of lmms-eval (`--log_samples`): `<out>/<model>/<date>_samples_<task>.jsonl`.
 
 The doc is dropped from its rows, so that a family sits in what the task's metric returned
-(`mmar_accuracy.category`). Knows nothing of the other arm.
+(`mmar_accuracy.category`). Knows nothing of the log that it is paired with.
 """
 
 import re

@@ -49,21 +49,21 @@ def find_log(path: Path, pattern: str) -> Path:
     """The file itself, or the only file below a folder that matches the pattern."""
     if not path.is_dir():
         return path
-    found = sorted(path.rglob(pattern))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = first_few((file.relative_to(path) for file in found), 4)
-        raise InputError(path, f"holds {len(found)} logs {pattern} ({names})", "name one of the files")
+    logs = sorted(path.rglob(pattern))
+    if len(logs) == 1:
+        return logs[0]
+    if logs:
+        names = first_few((file.relative_to(path) for file in logs), 4)
+        raise InputError(path, f"holds {len(logs)} logs {pattern} ({names})", "name one of the files")
     others = first_few(sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file()), 4)
     raise InputError(path, f"holds no {pattern}" + (f" (but {others})" if others else ""), "name the log itself")
 
 
 class ModelName(NamedTuple):
-    """What the results file of a run calls its model, or why that is not believed; neither where it says nothing."""
+    """What the results file of a run calls its model; neither field is set where there is no such name."""
 
     name: str | None = None
-    distrust: str | None = None
+    distrust: str | None = None  # why a name that is there is not believed
 
 
 def model_beside(log: Path, date: str | None) -> ModelName:
@@ -88,17 +88,19 @@ def model_beside(log: Path, date: str | None) -> ModelName:
 
 def _in_model_args(name: str, config: Any) -> bool:
     """Whether a name, or the last part of its path, stands as a whole in the model_args: a text, or a mapping."""
-    given = config.get("model_args") if isinstance(config, Mapping) else None
-    text = ",".join(map(str, given.values())) if isinstance(given, Mapping) else str(given or "")
+    model_args = config.get("model_args") if isinstance(config, Mapping) else None
+    text = ",".join(map(str, model_args.values())) if isinstance(model_args, Mapping) else str(model_args or "")
     parts = {name, name.rstrip("/").rpartition("/")[2]} - {""}
     return any(re.search(rf"(?<![\w.-]){re.escape(part)}(?![\w.-])", text) for part in parts)
 
 
 def expect(path: Path, kind: str) -> None:
     """Raises InputError where a file cannot be opened, is empty, or is plainly another kind of log."""
-    found = _looks_like(path)
-    if found is not None and found != kind:
-        raise InputError(path, f"looks like {_CALLED[found]}, not {_CALLED[kind]}", f"import it as {found}")
+    apparent_kind = _looks_like(path)
+    if apparent_kind is not None and apparent_kind != kind:
+        raise InputError(
+            path, f"looks like {_CALLED[apparent_kind]}, not {_CALLED[kind]}", f"import it as {apparent_kind}"
+        )
 
 
 _CALLED = {
@@ -136,6 +138,7 @@ def _looks_like(path: Path) -> str | None:
 
 
 def _kind_of_row(row: Mapping[str, Any]) -> str | None:
+    """The kind of JSON lines that a first row plainly belongs to, or None."""
     if {"eval", "samples"} <= row.keys():
         return None  # inspect's JSON format, or a report of some other kind
     if {"doc_id", "filtered_resps"} <= row.keys():

@@ -1,4 +1,4 @@
-"""`earmark import` on one screen: read the raw log, read and pair each compressed one, then write their cells.
+"""`earmark import`: read the raw log, read and pair each compressed one, then write their cells.
 
 Nothing is written before everything is checked, and import.json, which keeps the doubts, before the cells that they
 are about. A cell that is already there with the same rows is left alone.
@@ -58,7 +58,7 @@ class ImportedCell(NamedTuple):
     rows: int
     families: int
     errors: int  # rows with an error status
-    unanswered: int  # rows without an answer, where the log tells answers at all
+    unanswered: int  # rows without an answer, where the log holds answers at all
     mean_loss: float | None  # over the rows without an error
     written: bool  # False: it was already there
 
@@ -67,7 +67,7 @@ class Imported(NamedTuple):
     """What an import did, and what a person should look at before believing it."""
 
     cells: tuple[ImportedCell, ...]
-    source: str  # how recordings were told, as import.json has it
+    source: str  # how recordings were told apart, as import.json has it
     doubts: tuple[str, ...]  # each begins with the log that it is about
 
 
@@ -116,7 +116,7 @@ def import_logs(
 
 
 def parse_arm(text: str) -> CompressedLog:
-    """`METHOD@BUDGET=LOG` or `METHOD@BUDGET@SEED=LOG`."""
+    """The log that `METHOD@BUDGET=LOG` or `METHOD@BUDGET@SEED=LOG` names."""
     name, equals, path = text.partition("=")
     method, *numbers = name.split("@")
     if not (equals and method and path and len(numbers) in (1, 2)):
@@ -133,6 +133,7 @@ def parse_arm(text: str) -> CompressedLog:
 
 
 def _check_options(kind: str, fields: Fields, out: Path) -> None:
+    """InputError for an option that belongs to another kind of log, and for an `out` that is a file."""
     for option, value, belongs in (("--filter", fields.filter, "lm-eval"), ("--scorer", fields.scorer, "inspect")):
         if value is not None and kind != belongs:
             raise InputError(option, f"belongs to {belongs} logs, not to {kind}", "drop it")
@@ -141,6 +142,7 @@ def _check_options(kind: str, fields: Fields, out: Path) -> None:
 
 
 def _read_raw(kind: str, path: Path, fields: Fields) -> Log:
+    """The log of raw audio; InputError where no answer is right, which a wrong metric looks like."""
     reference = _READERS[kind](path, fields)
     if all(row.loss in (1, None) for row in reference.rows):
         raise InputError(
@@ -151,15 +153,16 @@ def _read_raw(kind: str, path: Path, fields: Fields) -> Log:
     return reference
 
 
-def _named(log: Log, name: str | None, what: str, option: str) -> str:
+def _named(log: Log, name: str | None, noun: str, option: str) -> str:
+    """The name that a log has for its model or task; InputError where it has none, or none that is believed."""
     if not name:
-        why = f" ({log.unnamed})" if what == "model" and log.unnamed else ""
-        raise InputError(log.path, f"does not name its {what}{why}", f"name it with {option}")
+        distrust = f" ({log.unnamed})" if noun == "model" and log.unnamed else ""
+        raise InputError(log.path, f"does not name its {noun}{distrust}", f"name it with {option}")
     return name
 
 
 def _source(raw: Log) -> str:
-    """How the recordings of a log were told."""
+    """How the recordings of a log are told apart, in the words of import.json."""
     if raw.fields.source == EACH_ITS_OWN:
         return doubts.DECLARED
     if raw.fields.source is not None:
@@ -168,9 +171,12 @@ def _source(raw: Log) -> str:
 
 
 def _doubts(key: CellKey, log: Log, raw: Log, source: str, answerer: str | None) -> list[doubts.Doubt]:
-    """What to look at before believing a log that was paired with the raw one, or is the raw one."""
-    told = source not in (doubts.ASSUMED, doubts.DECLARED)
-    texts = plausible.doubts(log, raw=key.is_reference, source_told=told)
+    """All doubts about a log: about itself, about its pairing with the raw one, and about unnamed recordings.
+
+    The latter are looked for in the raw log alone, as all logs of an import have the same questions.
+    """
+    source_told = source not in (doubts.ASSUMED, doubts.DECLARED)
+    texts = plausible.doubts(log, raw=key.is_reference, source_told=source_told)
     if not key.is_reference:
         texts += pairs.doubts(raw, log, keeps_all=key.budget == 1, same_model=answerer is not None)
     doubtful = [doubts.Doubt(key, text) for text in texts]

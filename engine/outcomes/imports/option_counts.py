@@ -1,4 +1,4 @@
-"""How many answers a question has to choose from, by a value that a log holds.
+"""How many answers a question has to choose from, as a value in a log tells.
 
 Knows values; no paths and no harness.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def count_options(value: Any) -> float | None:
-    """A number as it is, else how many choices there are: of a list, a mapping, or a text with one on each line.
+    """The number of options that a value tells: a number itself, or the length of a list, a mapping or a text's lines.
 
     A mapping with a list `text` holds columns, as in {"text": ["dog", "cat"], "label": ["A", "B"]}. None for any other
     value, a text of a single line too: what separates its options cannot be told.
@@ -36,6 +36,7 @@ def count_choices(*values: Any) -> int | None:
 
 
 def _count_in_text(text: str) -> float | None:
+    """The number that a text spells, or how many lines it has, or how many choices its JSON has."""
     number = _number(text)
     if number is not None:
         return number

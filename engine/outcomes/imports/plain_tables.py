@@ -1,6 +1,6 @@
 """A plain table, one row per question: CSV, JSON lines or Parquet, by default with the column names of a cell.
 
-Knows nothing of any harness, nor of the other arm.
+Knows nothing of any harness, nor of the log that it is paired with.
 """
 
 import csv
@@ -86,12 +86,12 @@ def _check_header(path: Path, names: list[str]) -> None:
 
 def _log(path: Path, records: list[Record], fields: Fields) -> Log:
     _check_fields(records, fields)
-    told = any(record.get(_OWN.source or "") not in (None, "") for record in records)
+    names_recordings = any(record.get(_OWN.source or "") not in (None, "") for record in records)
     return Log(
         path,
         [_row(record, fields) for record in records],
         fields,
-        own_source=_OWN.source if told else None,
+        own_source=_OWN.source if names_recordings else None,
         records=records,
     ).unique()
 
@@ -113,10 +113,10 @@ def _check_fields(records: list[Record], fields: Fields) -> None:
         option: name for option, name in needed.items() if name and not any(record.has(name) for record in records)
     }
     if missing and records:
-        known = first_few((name for name, _ in leaves(records[0].data)), 12)
+        field_names = first_few((name for name, _ in leaves(records[0].data)), 12)
         raise InputError(
             records[0].where,
-            f"no field {first_few(missing.values(), len(missing))} (there are {known})",
+            f"no field {first_few(missing.values(), len(missing))} (there are {field_names})",
             f"name {'one' if len(missing) == 1 else 'others'} with {', '.join(missing)}",
         )
 

@@ -1,6 +1,6 @@
-"""What was answered, from the `filtered_resps` of an lm-eval or lmms-eval row: a text, or a likelihood per option.
+"""The answer in an lm-eval or lmms-eval row, whose `filtered_resps` hold a text or a likelihood per option.
 
-Also the row that both harnesses make of it. Knows nothing of files, filters or folders.
+Also the row that is made of it. Knows nothing of files, filters or folders.
 """
 
 import math
@@ -12,11 +12,11 @@ from earmark.engine.outcomes.imports.rows import Fields, LogRow, Record, as_numb
 
 
 class Response(NamedTuple):
-    """The answer ("" for none, None where the row does not tell), the NLL of the right one, how many were scored."""
+    """What a row says about the model's answer."""
 
-    answer: str | None
-    nll: float | None = None
-    n_options: int | None = None
+    answer: str | None  # "" where there was none, None where the row does not tell
+    nll: float | None = None  # of the right answer
+    n_options: int | None = None  # options that were scored
 
 
 def scored_row(record: Record, fields: Fields, own: Fields, metric: str, prompt: str) -> LogRow:
@@ -30,13 +30,13 @@ def scored_row(record: Record, fields: Fields, own: Fields, metric: str, prompt:
         answer=answer,
         nll=nll,
         n_options=n_options or count_choices(record.get("doc.choices"), record.get("doc.options")),
-        question={"prompt": record.said(prompt), "target": record.said("target")},
-        doc_hash=record.said("doc_hash"),
+        question={"prompt": record.own_text(prompt), "target": record.own_text("target")},
+        doc_hash=record.own_text("doc_hash"),
     )
 
 
 def response(row: Mapping[str, Any]) -> Response:
-    """What a row answers: the text it generated, or the place (0, 1, ...) of its most likely option."""
+    """The response of a row: the generated text, or the place (0, 1, ...) of the most likely option as a text."""
     answered = row.get("filtered_resps")
     likelihoods = _likelihoods(answered)
     if likelihoods is None:
@@ -58,12 +58,12 @@ def _likelihoods(answered: Any) -> list[float] | None:
     """The log-likelihoods of [[log-likelihood, is greedy], ...] (as numbers or texts), or None for anything else."""
     if not isinstance(answered, list) or len(answered) < 2:
         return None
-    found = []
+    likelihoods = []
     for option in answered:
         if not (isinstance(option, list) and len(option) == 2 and str(option[1]) in ("True", "False")):
             return None
         number = as_number(option[0])
         if number is None or math.isnan(number):
             return None
-        found.append(number)
-    return found
+        likelihoods.append(number)
+    return likelihoods

@@ -20,7 +20,7 @@ _MISSING = object()
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Where a row says what, as dotted paths (`doc.category`); None leaves it to the kind of log."""
+    """The fields of a row to read, as dotted paths (`doc.category`); None leaves it to the kind of log."""
 
     family: str | None = None
     id: str | None = None
@@ -37,7 +37,7 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """One question with its outcome, as one log tells it."""
+    """One question with its outcome in one log."""
 
     where: str  # the place in the log, for errors
     sample_id: str
@@ -51,14 +51,14 @@ class LogRow:
     n_options: int | None = None
     status: str = OK
     unparsed: bool = False  # the log says that there was no answer
-    source_told: bool = False  # else source_id is but the sample_id
+    source_told: bool = False  # whether the log names the recording; where not, source_id is the sample_id
     question: Mapping[str, str] = field(default_factory=dict)  # what must be the same on raw and compressed audio
-    doc_hash: str | None = None  # less telling: a doc may hold its audio, compressed or not
+    doc_hash: str | None = None  # weaker evidence than `question`: a doc may hold its audio, compressed or not
     extra: Mapping[str, Any] = field(default_factory=dict)  # further columns of a cell
 
 
 class Log(NamedTuple):
-    """A whole log: its rows, what it says of itself, and the fields that were used to read it."""
+    """A whole log: its rows, the names that it has for model and task, and the fields that were used to read it."""
 
     path: Path
     rows: Sequence[LogRow]
@@ -69,7 +69,7 @@ class Log(NamedTuple):
     own_source: str | None = None  # the column that the log's own layout has for the recording
     records: Sequence["Record"] = ()  # what the rows were read from, one each; only to look at
 
-    def unique(self, do: str = "keep one row per sample, or name another field with --id") -> "Log":
+    def unique(self, advice: str = "keep one row per sample, or name another field with --id") -> "Log":
         """The log itself; raises InputError where it is empty or a sample stands twice."""
         if not self.rows:
             raise InputError(self.path, "the log has no rows", "run the evaluation again")
@@ -77,7 +77,7 @@ class Log(NamedTuple):
         for row in self.rows:
             if row.sample_id in first:
                 raise InputError(
-                    row.where, f"sample '{row.sample_id}' stands already at {first[row.sample_id].where}", do
+                    row.where, f"sample '{row.sample_id}' stands already at {first[row.sample_id].where}", advice
                 )
             first[row.sample_id] = row
         return self
@@ -98,7 +98,7 @@ class Record(NamedTuple):
         """Whether there is anything at a path, null included."""
         return lookup(self.data, path) is not _MISSING
 
-    def said(self, key: str) -> str | None:
+    def own_text(self, key: str) -> str | None:
         """The text at a key of the log's own layout, or None."""
         value = self.data.get(key)
         return value if isinstance(value, str) and value else None
@@ -107,9 +107,9 @@ class Record(NamedTuple):
         """The value at a path, which must be there (it may be null)."""
         value = lookup(self.data, path)
         if value is _MISSING:
-            known = [name for name, _ in leaves(self.data)]
+            field_names = [name for name, _ in leaves(self.data)]
             raise InputError(
-                self.where, f"no field '{path}' (there are {first_few(known, 12)})", f"name one with {option}"
+                self.where, f"no field '{path}' (there are {first_few(field_names, 12)})", f"name one with {option}"
             )
         return value
 
@@ -120,26 +120,28 @@ class Record(NamedTuple):
             raise InputError(self.where, f"field '{path}' is empty", f"fill it, or name another one with {option}")
         return text
 
-    def optional_text(self, asked: str | None, own: str | None, option: str) -> str | None:
-        """The text at the field that was asked for, which must be there, or at the log's own, which may be missing."""
-        path, value = self._asked_or_own(asked, own, option)
+    def optional_text(self, user_field: str | None, own_field: str | None, option: str) -> str | None:
+        """The text at the field that the user named, which must be there, or at the log's own, which may be missing."""
+        path, value = self._value_at(user_field, own_field, option)
         return self._as_text(path, value, option)
 
-    def optional_number(self, asked: str | None, own: str | None, option: str) -> float | None:
-        """The number at the field that was asked for, or at the log's own; null is none."""
-        path, value = self._asked_or_own(asked, own, option)
+    def optional_number(self, user_field: str | None, own_field: str | None, option: str) -> float | None:
+        """The number at the field that the user named, or at the log's own; None for null."""
+        path, value = self._value_at(user_field, own_field, option)
         return None if _is_null(value) else self._as_number(path, value, option)
 
-    def optional_count(self, asked: str | None, own: str | None, option: str) -> int | None:
-        """The same, which must be 0, 1, 2, ..."""
-        number = self.optional_number(asked, own, option)
+    def optional_count(self, user_field: str | None, own_field: str | None, option: str) -> int | None:
+        """The whole number at the field that the user named, or at the log's own; InputError unless 0, 1, 2, ..."""
+        number = self.optional_number(user_field, own_field, option)
         if number is None or (number >= 0 and number.is_integer()):
             return None if number is None else int(number)
-        raise InputError(self.where, f"field '{asked or own}' is {number:g}, not a count", f"name one with {option}")
+        raise InputError(
+            self.where, f"field '{user_field or own_field}' is {number:g}, not a count", f"name one with {option}"
+        )
 
-    def optional_options(self, asked: str | None, own: str | None, option: str) -> int | None:
-        """How many options the field that was asked for, or the log's own, holds; null is unknown."""
-        path, value = self._asked_or_own(asked, own, option)
+    def optional_options(self, user_field: str | None, own_field: str | None, option: str) -> int | None:
+        """How many options the field that the user named, or the log's own, holds; None for null: unknown."""
+        path, value = self._value_at(user_field, own_field, option)
         if _is_null(value):
             return None
         number = count_options(value)
@@ -163,10 +165,11 @@ class Record(NamedTuple):
             )
         return number
 
-    def _asked_or_own(self, asked: str | None, own: str | None, option: str) -> tuple[str, Any]:
-        if asked is not None:
-            return asked, self.need(asked, option)
-        return own or "", self.get(own) if own else None
+    def _value_at(self, user_field: str | None, own_field: str | None, option: str) -> tuple[str, Any]:
+        """The path that is read, and the value there: the user's field must be there, the log's own may be missing."""
+        if user_field is not None:
+            return user_field, self.need(user_field, option)
+        return own_field or "", self.get(own_field) if own_field else None
 
     def _as_text(self, path: str, value: Any, option: str) -> str | None:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -193,7 +196,7 @@ def _is_null(value: Any) -> bool:
 
 
 def lookup(value: Any, path: str) -> Any:
-    """What a dotted path leads to; a step is a key (which may itself have dots) or a place in a list."""
+    """The value that a dotted path leads to; a step is a key (which may itself have dots) or a place in a list."""
     if isinstance(value, list):
         value = {str(place): item for place, item in enumerate(value)}
     if not isinstance(value, Mapping):
@@ -202,9 +205,9 @@ def lookup(value: Any, path: str) -> Any:
         return value[path]
     for dot in (place for place, letter in enumerate(path) if letter == "."):
         if path[:dot] in value:
-            found = lookup(value[path[:dot]], path[dot + 1 :])
-            if found is not _MISSING:
-                return found
+            inner = lookup(value[path[:dot]], path[dot + 1 :])
+            if inner is not _MISSING:
+                return inner
     return _MISSING
 
 
@@ -212,7 +215,7 @@ def leaves(data: Mapping[str, Any], depth: int = 2) -> Iterator[tuple[str, Any]]
     """Paths and values of a row, down to `depth` keys."""
     for key, value in data.items():
         if isinstance(value, Mapping) and depth > 1:
-            yield from ((f"{key}.{inner}", found) for inner, found in leaves(value, depth - 1))
+            yield from ((f"{key}.{inner}", leaf) for inner, leaf in leaves(value, depth - 1))
         else:
             yield str(key), value
 
@@ -240,16 +243,16 @@ def only_metric(path: Path, records: Sequence[Record], own: Iterable[str]) -> st
     def is_share(value: Any) -> bool:
         return isinstance(value, int | float) and 0 <= value <= 1
 
-    found = [
+    metrics = [
         name
         for name, _ in leaves({key: value for key, value in records[0].data.items() if key not in own})
         if all(is_share(record.get(name)) for record in records)
     ]
-    if len(found) != 1:
-        several = f"{len(found)} fields could be the metric ({first_few(found, 8)})"
+    if len(metrics) != 1:
+        several = f"{len(metrics)} fields could be the metric ({first_few(metrics, 8)})"
         none = "no field is a number in [0, 1] in every row, so there is no metric"
-        raise InputError(path, several if found else none, "name it with --metric")
-    return found[0]
+        raise InputError(path, several if metrics else none, "name it with --metric")
+    return metrics[0]
 
 
 def log_row(
@@ -265,7 +268,7 @@ def log_row(
     question: Mapping[str, str | None],
     doc_hash: str | None = None,
 ) -> LogRow:
-    """One row by the fields that were asked for, else by the log's `own`; the rest is what the kind of log knows.
+    """One row, read from the fields that the user named, else from the log's `own`; the kind of log gives the rest.
 
     `answer`: "" says that there was none (it is counted wrong), None that the log does not tell.
     """
@@ -303,6 +306,7 @@ def log_row(
 
 
 def _family_field(record: Record, fields: Fields, own: Fields) -> str:
+    """The path of the family; InputError, with the short texts of the row, where nobody named it."""
     path = fields.family or own.family
     if path is None:
         texts = [name for name, value in leaves(record.data) if isinstance(value, str) and len(value) < 60]

@@ -1,7 +1,7 @@
 """Which fields of a log look like the recording of a question and repeat, where nobody has named the recording.
 
-Questions about one recording are not independent, so a repeating one that is not named is a doubt. It only looks: no
-row is changed. Knows rows and the names that people give to recordings; no harness.
+Questions about one recording are not independent, so a recording that repeats and is not named is a doubt. No row is
+changed. Knows rows and the names that people give to recordings; no harness.
 """
 
 import re
@@ -12,8 +12,8 @@ from typing import Any
 from earmark.engine.outcomes.imports.rows import Log, LogRow
 
 _DEPTH = 5  # keys and places: input.0.content.1.audio of inspect
-_LIST_ITEMS = 8  # of a list, how many are looked at
-_OUTCOMES = (  # keys of the harnesses under which there are answers, not questions
+_LIST_ITEMS = 8  # as many items of a list are looked at
+_OUTCOMES = (  # keys of the harnesses that hold answers, not questions
     "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "scores", "output",
     "doc_hash", "prompt_hash", "target_hash", "token_counts",
 )  # fmt: skip
@@ -36,7 +36,9 @@ _AUDIO = re.compile(
 _PATH_LENGTH = 500  # a longer text is no path
 
 _ID = re.compile(r"(?P<recording>.+)[/#:|._-](?P<question>[^/#:|._-]+)")
-_QUESTIONS = 20  # of one recording, where there are fewer recordings than that
+_QUESTIONS = (
+    20  # most questions a recording may have for q1, q2, ... to be a doubt where recordings are fewer than those
+)
 _QUESTION = re.compile(r"(?:q|question|qa|turn)\d+", re.IGNORECASE)
 
 
@@ -68,7 +70,7 @@ def _fields(log: Log) -> Iterator[str]:
 
 
 def _texts(value: Any, path: str, keys: tuple[str, str], depth: int) -> Iterator[tuple[str, tuple[str, str], str]]:
-    """Path, last two keys and text of everything in a row that could name a recording."""
+    """Path, last two keys (parent, key) and text of everything in a row that could name a recording."""
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         value = ", ".join(value)  # as `Record.text` reads it
     if isinstance(value, str | int) and not isinstance(value, bool):
@@ -93,10 +95,10 @@ def _looks_like_recording(keys: tuple[str, str], texts: Collection[str]) -> bool
 
 
 def _says_something_else(texts: Sequence[str], rows: Sequence[LogRow]) -> bool:
-    """Whether a field is but the family, the right answer, or the answer."""
+    """Whether a field only repeats the family, the right answer or the answer."""
     return any(
-        all(text == other for text, other in zip(texts, others, strict=True))
-        for others in (
+        all(text == known for text, known in zip(texts, known_values, strict=True))
+        for known_values in (
             [row.family for row in rows],
             [row.correct for row in rows],
             [row.predicted for row in rows],
@@ -105,7 +107,7 @@ def _says_something_else(texts: Sequence[str], rows: Sequence[LogRow]) -> bool:
 
 
 def _ids(log: Log) -> Iterator[str]:
-    """Ids such as clip12/q3, whose beginning may be a recording."""
+    """A doubt where ids such as clip12/q3 may begin with the recording."""
     ids = sorted({row.source_id for row in log.rows})
     matches = [match for sample_id in ids if (match := _ID.fullmatch(sample_id)) is not None]
     if len(matches) < len(ids) or not ids:
