@@ -15,7 +15,7 @@ from earmark.engine.report.words import Json, where, who
 
 def tables(audits: Json, unit: Unit) -> list[HtmlTable]:
     """The tables of every audit that has entries."""
-    found = [
+    all_tables = [
         _seeds(audits["seeds"], unit),
         _query_use(audits["query_use"], unit),
         _contamination(audits["contamination"], unit),
@@ -28,7 +28,7 @@ def tables(audits: Json, unit: Unit) -> list[HtmlTable]:
         question_tables.shares(audits["score_shares"]),
         question_tables.flips(audits["flip_rates"]),
     ]
-    return [table for table in found if table.rows]
+    return [table for table in all_tables if table.rows]
 
 
 def _seeds(entries: Sequence[Json], unit: Unit) -> HtmlTable:
@@ -141,11 +141,12 @@ _OVER_SEEDS = numbers("Values per seed", "Mean", "sd")
 
 
 def _regime(a: Json, unit: Unit) -> tuple[Cell, ...]:
+    """The cells under `_REGIME`."""
     return _where(a), _pair(a), a["protocol"], a["regime"], unit.tolerance(a["tolerance"]), a["variant"]
 
 
 def _over_seeds(a: Json, unit: Unit) -> tuple[Cell, ...]:
-    """The value of each seed, their mean with its interval, and their standard deviation."""
+    """Three cells: the value of each seed, their mean with its interval, and their standard deviation."""
     values = Markup("<br/>").join(
         Markup("<span>seed {}: {}</span>").format(seed, unit.number(value, signed=True))
         for seed, value in zip(a["seeds"], a["values"], strict=True)
@@ -155,6 +156,7 @@ def _over_seeds(a: Json, unit: Unit) -> tuple[Cell, ...]:
 
 
 def _pair(a: Json) -> Markup:
+    """The two selectors of a gain."""
     return Markup("<code>{}</code> − <code>{}</code>").format(a["agnostic"], a["conditioned"])
 
 
@@ -163,5 +165,6 @@ def _where(a: Json) -> Markup:
 
 
 def _few(names: Sequence[str], limit: int = 4) -> str:
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+    """The first names, and how many more there are."""
+    n_rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {n_rest} more" if n_rest > 0 else "")

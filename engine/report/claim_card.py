@@ -1,6 +1,6 @@
 """The claim of a certificate for a reader: its headline, what is approved, what is not and why, what was not claimed.
 
-The claim alone approves anything; verdicts of single methods are told by `decisions`. Takes every number and reason as
+The claim alone approves anything; verdicts of single methods are in `decisions`. Takes every number and reason as
 the certificate has them, and decides nothing.
 """
 
@@ -50,7 +50,7 @@ class Refusal(NamedTuple):
 
 
 class NotMade(NamedTuple):
-    """What routing would have found, and nobody claimed beforehand."""
+    """A claim of routing that would have held, and that was not declared."""
 
     candidate: Json
     retained: str
@@ -58,7 +58,7 @@ class NotMade(NamedTuple):
     declare: str
 
 
-class Told(NamedTuple):
+class ClaimCard(NamedTuple):
     """Everything that the claim's card says."""
 
     headline: Markup
@@ -72,13 +72,13 @@ class Told(NamedTuple):
     not_made: list[NotMade]
 
 
-def told(certificate: Json, unit: Unit) -> Told:
-    """The claim of a certificate."""
+def card_of(certificate: Json, unit: Unit) -> ClaimCard:
+    """The card of a certificate's claim."""
     claim = certificate["claim"]
     by_name = {candidate["name"]: candidate for candidate in claim["candidates"]}
     approvals = [_approval(approved, by_name[approved["candidate"]], claim) for approved in claim["approved"]]
     shipped = {approval.candidate["name"] for approval in approvals}
-    return Told(
+    return ClaimCard(
         headline=headline(claim, unit),
         approvals=approvals,
         withheld=claim["withheld"],
@@ -107,6 +107,7 @@ def headline(claim: Json, unit: Unit) -> Markup:
 
 
 def _ships(approved: Json) -> Markup:
+    """What is shipped, and how much of the audio it keeps."""
     words = "<code>{}</code> at {} of the audio"
     share = approved["budget"]
     if approved["kind"] == "routing":
@@ -130,12 +131,12 @@ def candidate_words(candidate: Json) -> Markup:
 
 def _approval(approved: Json, candidate: Json, claim: Json) -> Approval:
     routed = approved["kind"] == "routing"
-    same = approved["budget"] is None or abs(approved["budget"] - approved["retained"]) < 1e-9
+    budget_says_it = approved["budget"] is None or abs(approved["budget"] - approved["retained"]) < 1e-9
     policy = next((p for p in claim["policies"] if routed and _is_of(p, candidate)), None)
     return Approval(
         candidate,
         _ships(approved),
-        "" if same else f"{percent(approved['retained'])} of the chunks are kept on average",
+        "" if budget_says_it else f"{percent(approved['retained'])} of the chunks are kept on average",
         stops(candidate["policy"]) if routed else [],
         policy["tell"].get("reason", "") if policy and not policy["deployable"] else "",
     )
@@ -150,8 +151,8 @@ def _refusal(candidate: Json) -> Refusal:
     passed = "" if candidate["budget"] is None else f"passes its tests at {percent(candidate['budget'])} of the audio"
     needed = ""
     if stop is not None and stop["needed"] is not None and candidate["budget"] is None:
-        of = f" of '{stop['family']}'" if stop["family"] else ""
-        needed = f"About {count(stop['needed'])} new {stop['unit']}{of}, certified alone, would pass with 90% power."
+        whose = f" of '{stop['family']}'" if stop["family"] else ""
+        needed = f"About {count(stop['needed'])} new {stop['unit']}{whose}, certified alone, would pass with 90% power."
     return Refusal(candidate, passed, sentence(candidate["reason"]), needed)
 
 
@@ -161,7 +162,7 @@ def _not_made(entry: Json, candidate: Json) -> NotMade:
 
 
 def stops(policy: Json) -> list[PolicyPlace]:
-    """The families by where they go, from the smallest budget up; raw audio is last."""
+    """The families of a policy by the place they go to, from the smallest budget up; raw audio is last."""
     places: dict[tuple[float, bool], list[str]] = {}
     for route in policy["families"]:
         places.setdefault((route["budget"], not route["tested"]), []).append(route["family"])
@@ -169,6 +170,7 @@ def stops(policy: Json) -> list[PolicyPlace]:
 
 
 def _place(budget: float, untested: bool) -> str:
+    """Where a family goes, in words."""
     if budget < 1:
         return percent(budget)
     return "raw, untested" if untested else "raw audio"
@@ -178,6 +180,7 @@ def _place(budget: float, untested: bool) -> str:
 
 
 def _facts(certificate: Json, unit: Unit) -> list[tuple[str, str, str]]:
+    """What the claim rests on: a term, its value, and small print."""
     claim = certificate["claim"]
     average = claim["tolerance_average"]
     apart = average != claim["tolerance"]
@@ -198,7 +201,7 @@ def _facts(certificate: Json, unit: Unit) -> list[tuple[str, str, str]]:
 
 
 def _levels(claim: Json) -> str:
-    """What each test may spend."""
+    """What each test may spend, in words."""
     each = " for each candidate" if claim["k"] > 1 else ""
     if claim["level"] is None:
         return f"{percent(claim['routing_level'])}{each}, shared by its families"
@@ -244,6 +247,7 @@ def candidates(claim: Json) -> HtmlTable | None:
 
 
 def _stopped(stop: Json | None) -> Sequence[str]:
+    """The nine cells on where a walk stopped."""
     if stop is None:
         return ("nowhere", *[NONE] * 8)
     place = under(f"seed {stop['seed']}", stop["partition"] or NONE)

@@ -16,23 +16,26 @@ _ARROW = {1: "▲", 0: "·", -1: "▼"}  # only where every interval is on one s
 
 
 def regime_map(certificate: Json, unit: Unit) -> HtmlTable | None:
-    """Where conditioning helps: answerer, corpus and partition by tolerance, over training seeds where there are."""
-    found = [g for g in certificate["gains"] if (g["axis"], g["variant"]) == ("interpolated", "family")]
+    """Where conditioning helps: a row per answerer, corpus, partition and selector, a column per tolerance.
+
+    A gain over several training seeds takes the place of that of one seed.
+    """
+    single_seeds = [g for g in certificate["gains"] if (g["axis"], g["variant"]) == ("interpolated", "family")]
     over_seeds = [a for a in certificate["audits"]["seeds"] if (a["axis"], a["variant"]) == ("interpolated", "family")]
     cells: dict[tuple[str, ...], dict[float, Cell]] = {}
     sign = meaning.signs(certificate)
     for g in [
-        *({"mean": g["point"], **g} for g in found),
+        *({"mean": g["point"], **g} for g in single_seeds),
         *over_seeds,
     ]:  # the seeds together say more than the last one
-        other = "" if g["kind"] == "same-backbone" else f" against {g['reference_answerer']}"
-        row = (f"{g['answerer']}{other}", g["corpus"], g["partition"], g["conditioned"])
+        against = "" if g["kind"] == "same-backbone" else f" against {g['reference_answerer']}"
+        row = (f"{g['answerer']}{against}", g["corpus"], g["partition"], g["conditioned"])
         ends = percents(g["lower"], g["upper"])
         cells.setdefault(row, {})[g["tolerance"]] = under(
             f"{_ARROW[sign[meaning.identity(g)]]} {percent(g['mean'])}", f"{ends}, {g['direction']}"
         )
-    tolerances = sorted({g["tolerance"] for g in found})
-    rows = [(*row, *(of.get(t, NONE) for t in tolerances)) for row, of in cells.items()]
+    tolerances = sorted({g["tolerance"] for g in single_seeds})
+    rows = [(*row, *(by_tolerance.get(t, NONE) for t in tolerances)) for row, by_tolerance in cells.items()]
     columns = [
         *text("Answerer", "Corpus", "Partition", "Conditioned"),
         *numbers(*(f"Within {unit.tolerance(t)}" for t in tolerances)),
@@ -42,6 +45,7 @@ def regime_map(certificate: Json, unit: Unit) -> HtmlTable | None:
 
 
 def gains(group: Group, unit: Unit) -> HtmlTable | None:
+    """Every gain of a group on every axis; None without gains."""
     rows = [
         (
             Markup("<code>{}</code> − <code>{}</code>").format(g["agnostic"], g["conditioned"]),
@@ -95,6 +99,7 @@ def chain(entry: Json, unit: Unit) -> HtmlTable:
 
 
 def overlaps(group: Group, unit: Unit) -> HtmlTable | None:
+    """Additivity ratios of pairs of families, summed up per method; None without pairs."""
     rows = [
         (
             who(o),

@@ -1,7 +1,7 @@
 """The verdicts of a certificate by (answerer, corpus, partition): what passes alone, uncorrected, and on what facts.
 
-Nothing here is an approval: only the claim approves, and `claim` tells it. Takes every number as the certificate has
-it; computes no statistics.
+Nothing here is an approval: only the claim approves, see `claim_card`. Takes every number as the certificate has it;
+computes no statistics.
 """
 
 from typing import NamedTuple
@@ -31,11 +31,12 @@ class Group(NamedTuple):
 
     @property
     def where(self) -> Markup:
+        """The names of the group, side by side."""
         return where(self.answerer, self.corpus, self.partition)
 
 
 class Decision(NamedTuple):
-    """What passes alone in a group at one tolerance, told by one of its results."""
+    """What passes alone in a group at one tolerance, shown by one of its results."""
 
     tolerance: float
     headline: Markup
@@ -44,11 +45,12 @@ class Decision(NamedTuple):
     evidence: Json | None  # the entry of `budgets` that the facts are taken from
     passes_at: str
     corrected: str  # the same at the level of the claim
-    teller: str  # why it is this result that tells
-    rivals: int  # methods and seeds that were tried
+    teller: str  # why it is shown by this result
+    rivals: int  # how many methods and seeds were tried
 
     @property
     def passes(self) -> bool:
+        """Whether the result passes alone below all of the audio."""
         return saves(self.certified["budget"])
 
     @property
@@ -115,10 +117,10 @@ def _decision(group: Group, i: int, tolerance: float, claim: Json) -> Decision:
         evidence = budget_at(result, certified["budget"])
     else:
         evidence = nearest(result)
-    passed = sum(saves(r["certified"][i]["budget"]) for r in group.results)
+    n_passed = sum(saves(r["certified"][i]["budget"]) for r in group.results)
     return Decision(
         tolerance=tolerance,
-        headline=_headline(group, result, certified["budget"], passed),
+        headline=_headline(group, result, certified["budget"], n_passed),
         result=result,
         certified=certified,
         evidence=evidence,
@@ -130,7 +132,10 @@ def _decision(group: Group, i: int, tolerance: float, claim: Json) -> Decision:
 
 
 def _teller(group: Group, i: int) -> Json:
-    """The seed that binds the approved candidate with the smallest budget; without one, what is nearest to passing."""
+    """The result that shows a decision.
+
+    Where something is approved, the worst seed of the method with the smallest budget; else what is nearest to passing.
+    """
     if group.approved:
         method = min((budget, arm) for arm, budget in group.approved.items())[1][0]
         seeds = [r for r in group.results if r["method"] == method and _arm(r) in group.approved]
@@ -146,7 +151,7 @@ def _teller(group: Group, i: int) -> Json:
 
 
 def _teller_words(group: Group, result: Json, passes: bool, claimed: bool) -> str:
-    """Why the decision is told by a result: what is approved comes first, else what does best by itself."""
+    """Why the decision is shown by a result: what is approved comes first, else what does best by itself."""
     if _arm(result) not in group.approved:
         return "Nearest to passing" if not passes else "Passes lowest"
     if not claimed:
@@ -155,15 +160,15 @@ def _teller_words(group: Group, result: Json, passes: bool, claimed: bool) -> st
     return "Approved, worst seed" if seeds > 1 else "Approved"
 
 
-def _headline(group: Group, result: Json, budget: float | None, passed: int) -> Markup:
+def _headline(group: Group, result: Json, budget: float | None, n_passed: int) -> Markup:
     """How many pass alone: which of them does best is no finding, since it was chosen on these answers."""
-    tried = len(group.results)
-    if tried == 1:
+    n_tried = len(group.results)
+    if n_tried == 1:
         if saves(budget):
             return Markup("<code>{}</code> passes alone at {} of the audio").format(result["method"], percent(budget))
         return Markup("<code>{}</code> does not pass alone below 100%").format(result["method"])
-    verb = "passes" if passed <= 1 else "pass"
-    return Markup("{} of {} methods and seeds {} alone below 100%").format(passed or "None", tried, verb)
+    verb = "passes" if n_passed <= 1 else "pass"
+    return Markup("{} of {} methods and seeds {} alone below 100%").format(n_passed or "None", n_tried, verb)
 
 
 def corrected_words(result: Json, tolerance: float, claim: Json) -> str:
@@ -181,7 +186,7 @@ def saves(budget: float | None) -> bool:
 
 
 def share_of(budget: float | None) -> str:
-    """The smallest budget that passes."""
+    """The smallest budget that passes, in words."""
     if budget is None:
         return "none"
     return percent(budget) if budget < 1 else "none below 1"
@@ -206,15 +211,16 @@ def _key(entry: Json) -> Place:
 
 
 def _order(budget: float | None) -> float:
-    """Budgets that save audio by size, all others behind them."""
+    """A key that sorts budgets below 1 by size, and all others behind them."""
     return budget if budget is not None and budget < 1 else 2.0
 
 
 def _harm(budget: Json | None) -> float:
+    """The worst family's excess at a budget, infinite where there is none."""
     return float("inf") if budget is None else float(budget["excess_family"]["estimate"])
 
 
 def _relevance(result: Json) -> tuple[float, float, str, int]:
-    """Smaller budgets first, then less harm, then by name."""
+    """A key that sorts results: smaller passing budgets first, then less harm, then by name."""
     passing = sum(_order(certified["budget"]) for certified in result["certified"])
     return passing, _harm(nearest(result)), result["method"], result["seed"]

@@ -15,14 +15,14 @@ _HASH = 12  # characters that are shown of one
 
 
 class TermLines(NamedTuple):
-    """A term and everything that is said of it."""
+    """A term and the lines below it."""
 
     term: str
     lines: list[Markup]
 
 
 def declared(certificate: Json) -> list[TermLines]:
-    """In the order of time: what was declared, what came before, what is done with it."""
+    """The plan, what departs from it, the certificate before and the routing policy, in the order of time."""
     return [
         TermLines("Plan", [_plan(certificate["declared"]["plan"])]),
         TermLines("Differences", _differences(certificate["declared"])),
@@ -49,9 +49,9 @@ def _differences(entry: Json) -> list[Markup]:
 def _follows(certificate: Json) -> list[Markup]:
     follows, looks, alpha = certificate["follows"], certificate["rule"]["looks"], certificate["claim"]["alpha"]
     look = 1 if follows is None else follows["look"]
-    of_looks = f" This is look {look} of {looks} that were declared, each at {percent(alpha)}." if looks > 1 else ""
+    look_words = f" This is look {look} of {looks} that were declared, each at {percent(alpha)}." if looks > 1 else ""
     if follows is None:
-        return [Markup("No other certificate.{}").format(of_looks)]
+        return [Markup("No other certificate.{}").format(look_words)]
     checked = (
         "Its run is here, so that its recordings could be compared with these."
         if follows["checked"]
@@ -59,7 +59,7 @@ def _follows(certificate: Json) -> list[Markup]:
     )
     return [
         Markup("<code>{}</code> (SHA-256 <code>{}</code>).{}").format(
-            follows["certificate"], _short(follows["sha256"]), of_looks
+            follows["certificate"], _short(follows["sha256"]), look_words
         ),
         Markup("Spent by the chain up to here: {} chance of a false approval in any of it.").format(
             percent(follows["alpha_spent"])
@@ -77,12 +77,12 @@ def _policies(claim: Json) -> list[Markup]:
 def _policy(policy: Json) -> Markup:
     tell = policy["tell"]
     if policy["deployable"]:
-        told = f"families are told from {tell['of']} ({tell['rule']})."
+        tell_words = f"families are told from {tell['of']} ({tell['rule']})."
     else:
-        told = f"⚠ families cannot be told from a question; {tell['reason']}."
+        tell_words = f"⚠ families cannot be told from a question; {tell['reason']}."
     of_unknown = f"a question of no known family gets {percent(policy['unknown'])} of the audio"
     return Markup("<code>{}</code> ({}), by <bdi>{}</bdi>: {} {}").format(
-        policy["method"], candidate_words(policy), policy["partition"], told, sentence(of_unknown)
+        policy["method"], candidate_words(policy), policy["partition"], tell_words, sentence(of_unknown)
     )
 
 

@@ -52,25 +52,27 @@ def not_listening(results: Sequence[Json]) -> NotListening | None:
         )
         for (answerer, corpus, partition, name), family in doubted.items()
     ]
-    deaf = sum(family["hearing"] in DEAF for family in doubted.values())
+    n_deaf = sum(family["hearing"] in DEAF for family in doubted.values())
     columns = [*text("Family"), *numbers("Raw audio", "By chance", "Silence")]
     caption = "Right answers in families that do not listen, or are not shown to"
     table = HtmlTable(caption, columns, rows, folded=len(rows) > _SHOWN)
-    return NotListening(_how_many(deaf, len(rows), len(seen)), table) if rows else None
+    return NotListening(_how_many(n_deaf, len(rows), len(seen)), table) if rows else None
 
 
-def _how_many(deaf: int, doubted: int, every: int) -> str:
-    counts = [(deaf, "does not listen" if deaf == 1 else "do not listen")]
-    counts.append((doubted - deaf, "is not shown to listen" if doubted - deaf == 1 else "are not shown to listen"))
-    found = [f"{n} {verb}" for n, verb in counts if n]
-    return f"Of {every} families {', and '.join(found)}."
+def _how_many(n_deaf: int, n_doubted: int, n_all: int) -> str:
+    counts = [(n_deaf, "does not listen" if n_deaf == 1 else "do not listen")]
+    counts.append(
+        (n_doubted - n_deaf, "is not shown to listen" if n_doubted - n_deaf == 1 else "are not shown to listen")
+    )
+    phrases = [f"{n} {verb}" for n, verb in counts if n]
+    return f"Of {n_all} families {', and '.join(phrases)}."
 
 
 # What is the same at every budget ---------------------------------------------------------------------------
 
 
 def of_partition(results: Sequence[Json], tolerances: Sequence[float], unit: Unit) -> list[HtmlTable]:
-    """Whether families listen, and how each is tested; methods for which all of that is equal share their tables."""
+    """Two tables: whether families listen, and how each is tested; methods for which these are equal share them."""
     shared: list[tuple[list[Json], list[Json]]] = []
     for result in results:
         alike = next((methods for families, methods in shared if families == result["families"]), None)
@@ -78,16 +80,16 @@ def of_partition(results: Sequence[Json], tolerances: Sequence[float], unit: Uni
             shared.append((result["families"], [result]))
         else:
             alike.append(result)
-    found = []
+    tables = []
     for families, methods in shared:
-        of = Markup(" ({})").format(Markup("; ").join(map(who, methods))) if len(shared) > 1 else Markup()
-        found.append(_listening(families, of, unit))
+        methods_words = Markup(" ({})").format(Markup("; ").join(map(who, methods))) if len(shared) > 1 else Markup()
+        tables.append(_listening(families, methods_words, unit))
         if all("test" in family for family in families):
-            found.append(_tested(families, of, tolerances, unit))
-    return found
+            tables.append(_tested(families, methods_words, tolerances, unit))
+    return tables
 
 
-def _listening(families: Sequence[Json], of: Markup, unit: Unit) -> HtmlTable:
+def _listening(families: Sequence[Json], methods_words: Markup, unit: Unit) -> HtmlTable:
     rows = [
         (
             family["family"],
@@ -107,11 +109,13 @@ def _listening(families: Sequence[Json], of: Markup, unit: Unit) -> HtmlTable:
         *numbers("Right on raw audio", "By chance", "p of guessing", "Right on silence", "Same without sound"),
         *numbers("p of silence", "Silence, lower bound"),
     ]
-    return folded_if_long(Markup("Families: does each listen?{}").format(of), columns, rows)
+    return folded_if_long(Markup("Families: does each listen?{}").format(methods_words), columns, rows)
 
 
-def _tested(families: Sequence[Json], of: Markup, tolerances: Sequence[float], unit: Unit) -> HtmlTable:
-    rows = [(family["family"], count(family["n"]), count(family["recordings"]), *_how(family)) for family in families]
+def _tested(families: Sequence[Json], methods_words: Markup, tolerances: Sequence[float], unit: Unit) -> HtmlTable:
+    rows = [
+        (family["family"], count(family["n"]), count(family["recordings"]), *_test_cells(family)) for family in families
+    ]
     columns = [
         *text("Family"),
         *numbers("Rows", "Recordings"),
@@ -122,14 +126,14 @@ def _tested(families: Sequence[Json], of: Markup, tolerances: Sequence[float], u
     return folded_if_long(
         Markup(
             "Families: how is each tested?{} (the fewest units that pass if no answer changes, alone and for the claim)"
-        ).format(of),
+        ).format(methods_words),
         columns,
         rows,
     )
 
 
-def _how(family: Json) -> tuple[Cell, ...]:
-    """The test, and how many units it has and needs: a family with fewer cannot pass, even alone."""
+def _test_cells(family: Json) -> tuple[Cell, ...]:
+    """The test of a family, and how many units it has and needs: with fewer it cannot pass, even alone."""
     word = unit_word(family)
     return (
         _TEST[family["test"]],
@@ -144,7 +148,7 @@ def _how(family: Json) -> tuple[Cell, ...]:
 
 
 def unit_word(family: Json) -> str:
-    """What is independent of what: rows, or recordings."""
+    """What the independent units of a family are: rows, or recordings."""
     return str(family["unit"])
 
 
@@ -188,7 +192,7 @@ def probability_ratios(results: Sequence[Json]) -> HtmlTable | None:
 
 
 def _entries(result: Json) -> list[tuple[str, list[Json | None]]]:
-    """Every family with what became of it at each budget."""
+    """Every family with its entry at each budget, None where it has none."""
     cells = {(f["family"], i): f for i, b in enumerate(result["budgets"]) for f in b["families"]}
     names = dict.fromkeys(name for name, _ in cells)
     return [(name, [cells.get((name, i)) for i in range(len(result["budgets"]))]) for name in names]

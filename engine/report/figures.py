@@ -29,7 +29,7 @@ class FigureSet(NamedTuple):
 def of_group(group: Group, rule: Json, unit: Unit) -> list[FigureSet]:
     """Every figure of the group that has data."""
     sets = [_curves(group, rule, unit), _heat_maps(group, rule, unit), _gains(group, unit), _chains(group, unit)]
-    return [s for s in sets if s.shown]
+    return [figure_set for figure_set in sets if figure_set.shown]
 
 
 def _name(entry: Json) -> str:
@@ -121,7 +121,10 @@ def _cells_of(unit: Unit) -> str:
 
 
 def _heat_map_of(result: Json, tolerance: float, unit: Unit) -> Markup:
-    """The shades end at the largest excess, or at the tolerance: what is harmless stays pale."""
+    """The heat map of one result.
+
+    The deepest shade is the largest excess, but never below the tolerance: what is harmless stays pale.
+    """
     budgets = result["budgets"]
     cells = {(f["family"], i): f for i, b in enumerate(budgets) for f in b["families"]}
     rows = []
@@ -186,7 +189,7 @@ def _gains(group: Group, unit: Unit) -> FigureSet:
 
 
 def _gain_rows(gains: Iterable[Json]) -> list[intervals.IntervalRow]:
-    """A heading per compared pair, then one row per seed with a mark per variant."""
+    """Rows of gains: a heading per compared pair, then one row per seed with a mark per variant."""
     pairs: dict[str, dict[int, dict[str, intervals.Mark]]] = {}
     for g in gains:
         pair = f"{g['agnostic']} − {g['conditioned']}"

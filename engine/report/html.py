@@ -67,7 +67,7 @@ def render(certificate: Json) -> str:
         unit=unit,
         confidence=numbers.percent(1 - 2 * certificate["claim"]["alpha"]),
         confidence_bootstrap=numbers.percent(1 - 2 * certificate["rule"]["alpha"]),
-        told=claim_card.told(certificate, unit),
+        card=claim_card.card_of(certificate, unit),
         candidates=claim_card.candidates(certificate["claim"]),
         declared=declared_list.declared(certificate),
         sections=sections,
@@ -84,7 +84,7 @@ def render(certificate: Json) -> str:
 
 
 def _section(ident: str, group: Group, certificate: Json, unit: Unit) -> Section:
-    every = [
+    optional_tables = [
         result_tables.frontiers(group, unit),
         comparison_tables.gains(group, unit),
         comparison_tables.overlaps(group, unit),
@@ -107,13 +107,13 @@ def _section(ident: str, group: Group, certificate: Json, unit: Unit) -> Section
         figures=figures.of_group(group, certificate["rule"], unit),
         families=family_tables.of_partition(group.results, certificate["rule"]["tolerances"], unit),
         results=[(words.who(result), _of_result(result, unit)) for result in group.results],
-        tables=[table for table in every if table is not None],
-        folds=[(label, found) for label, found in folds if found],
+        tables=[table for table in optional_tables if table is not None],
+        folds=[(label, tables) for label, tables in folds if tables],
     )
 
 
 def _meaning(decision: Decision, group: Group, certificate: Json, unit: Unit) -> list[ReaderQuestion]:
-    """After what to do: is harm local, does the question help, is it used."""
+    """What stands around the next step of a decision: is harm local, does the question help, is it used."""
     harm = meaning.harm(decision, certificate["rule"]["tolerance_average"], unit)
     return [
         *([harm] if harm else []),
@@ -123,17 +123,19 @@ def _meaning(decision: Decision, group: Group, certificate: Json, unit: Unit) ->
 
 
 def _of_result(result: Json, unit: Unit) -> list[HtmlTable]:
-    every = [
+    """The tables of one method, seed and partition."""
+    optional_tables = [
         result_tables.budgets(result, unit),
         family_tables.by_budget(result, unit),
         result_tables.reasons(result, unit),
         result_tables.merged(result),
         result_tables.routing(result, unit),
     ]
-    return [table for table in every if table is not None]
+    return [table for table in optional_tables if table is not None]
 
 
 def _environment() -> Environment:
+    """Templates that escape, refuse names that they were not given, and know how to write numbers."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

@@ -31,14 +31,17 @@ class HtmlTable(NamedTuple):
 
 
 def folded_if_long(caption: Cell, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> HtmlTable:
+    """A table, behind its caption where it has many rows."""
     return HtmlTable(caption, columns, rows, folded=len(rows) > _LONG)
 
 
 def text(*heads: str) -> list[Column]:
+    """Columns of text."""
     return [Column(head, text=True) for head in heads]
 
 
 def numbers(*heads: str) -> list[Column]:
+    """Columns of numbers."""
     return [Column(head) for head in heads]
 
 

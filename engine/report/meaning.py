@@ -22,7 +22,7 @@ _NAMED = 5  # families
 class ReaderQuestion(NamedTuple):
     """A question of the reader and its answer."""
 
-    asked: str
+    title: str  # without its question mark
     answer: Markup
 
 
@@ -31,31 +31,40 @@ class ReaderQuestion(NamedTuple):
 
 def harm(decision: Decision, average: float | None, unit: Unit) -> ReaderQuestion | None:
     """Whether harm is local or diffuse, at the budget that the decision's facts are taken from."""
-    e = decision.evidence
-    if e is None:
+    evidence = decision.evidence
+    if evidence is None:
         return None
     allowed = unit.tolerance(decision.tolerance)
-    at, n = percent(e["budget"]), len(e["families"])
-    failing = [f for f in e["families"] if f["excess"] > decision.tolerance]
+    at_budget, n_families = percent(evidence["budget"]), len(evidence["families"])
+    failing = [f for f in evidence["families"] if f["excess"] > decision.tolerance]
     if not failing:
-        return ReaderQuestion("Harm", _none_above(e["families"], at, decision.tolerance, unit))
-    spread = "Diffuse" if 2 * len(failing) >= n else "Large"
-    start = {"route": "Local", "raise": spread}.get(decision.certified["next"]["action"], "Found")
-    too_much = e["excess_average"]["estimate"] > (decision.tolerance if average is None else average)
+        return ReaderQuestion("Harm", _none_above(evidence["families"], at_budget, decision.tolerance, unit))
+    spread = "Diffuse" if 2 * len(failing) >= n_families else "Large"
+    extent = {"route": "Local", "raise": spread}.get(decision.certified["next"]["action"], "Found")
+    too_much = evidence["excess_average"]["estimate"] > (decision.tolerance if average is None else average)
     mean = "; the average is above its tolerance too" if too_much else ""
     verb = "is" if len(failing) == 1 else "are"
-    share = e["concentration_top2"]
-    of_two = "" if share is None or n < 3 else f"; the two worst hold {percent(share)} of all harm"
+    share = evidence["concentration_top2"]
+    concentration = "" if share is None or n_families < 3 else f"; the two worst hold {percent(share)} of all harm"
     ordered = sorted(failing, key=lambda f: -float(f["excess"]))
     return ReaderQuestion(
         "Harm",
         Markup("{}: {} of {} families {} above {} at {} ({}){}{}.").format(
-            start, len(failing), n, verb, allowed, at, listed([f["family"] for f in ordered], _NAMED), of_two, mean
+            extent,
+            len(failing),
+            n_families,
+            verb,
+            allowed,
+            at_budget,
+            listed([f["family"] for f in ordered], _NAMED),
+            concentration,
+            mean,
         ),
     )
 
 
 def _none_above(families: Sequence[Json], at: str, tolerance: float, unit: Unit) -> Markup:
+    """That no family is above tolerance, and how far the upper bounds reach."""
     allowed = unit.tolerance(tolerance)
     known = [f for f in families if f["upper"] is not None]
     if not known:
@@ -72,20 +81,20 @@ def _none_above(families: Sequence[Json], at: str, tolerance: float, unit: Unit)
 
 def conditioning(certificate: Json, group: Group, tolerance: float) -> list[ReaderQuestion]:
     """Whether hearing the question saves audio in the worst family, one answer per pair of selectors."""
-    found: dict[tuple[object, ...], list[Json]] = {}
+    gains_of: dict[tuple[object, ...], list[Json]] = {}
     for g in group.gains:
         if (g["axis"], g["variant"], g["tolerance"]) == ("interpolated", "family", tolerance):
-            found.setdefault(identity(g), []).append(g)
+            gains_of.setdefault(identity(g), []).append(g)
     over_seeds = {identity(a): a for a in certificate["audits"]["seeds"]}
     return [
-        ReaderQuestion("Does conditioning help", _gain(gains, over_seeds.get(about)))
-        for about, gains in found.items()
-        if gains[0]["kind"] == "same-backbone"
+        ReaderQuestion("Does conditioning help", _gain(pair_gains, over_seeds.get(pair)))
+        for pair, pair_gains in gains_of.items()
+        if pair_gains[0]["kind"] == "same-backbone"
     ]
 
 
 def identity(entry: Json) -> tuple[object, ...]:
-    """What a gain, or one over seeds, is about."""
+    """What a gain is about, whatever its seed."""
     return tuple(entry[name] for name in _IDENTITY)
 
 
@@ -96,15 +105,18 @@ def sign(gains: Sequence[Json], over_seeds: Json | None) -> int:
 
 
 def signs(certificate: Json) -> dict[tuple[object, ...], int]:
-    """`sign` of every gain of the certificate."""
-    of: dict[tuple[object, ...], list[Json]] = {}
+    """The sign of every gain of the certificate, by its identity."""
+    entries_of: dict[tuple[object, ...], list[Json]] = {}
     for g in certificate["gains"]:
-        of.setdefault(identity(g), []).append(g)
+        entries_of.setdefault(identity(g), []).append(g)
     over_seeds = {identity(a): a for a in certificate["audits"]["seeds"]}
-    return {about: sign(entries, over_seeds.get(about)) for about, entries in of.items()}
+    return {
+        gain_identity: sign(entries, over_seeds.get(gain_identity)) for gain_identity, entries in entries_of.items()
+    }
 
 
 def _gain(gains: Sequence[Json], over_seeds: Json | None) -> Markup:
+    """The answer for one pair of selectors; `over_seeds` sums up its gains where there are several seeds."""
     entry = over_seeds or gains[0]
     value = entry["mean"] if over_seeds else entry["point"]
     held = f"over {len(gains)} training seeds" if over_seeds else f"seed {entry['seed']}"
@@ -123,6 +135,7 @@ def _gain(gains: Sequence[Json], over_seeds: Json | None) -> Markup:
 
 
 def _side(entry: Json) -> int:
+    """The side of 0 that an interval is on; 0 where it holds 0, or where there is none."""
     if entry["lower"] is None:
         return 0
     return int(entry["lower"] > 0) - int(entry["upper"] < 0)
@@ -131,47 +144,55 @@ def _side(entry: Json) -> int:
 def question(certificate: Json, group: Group, tolerance: float) -> list[ReaderQuestion]:
     """Whether another question in the selector's ear costs budget, and changes what it keeps."""
     where = (group.answerer, group.corpus, group.partition)
-    found = [
-        a
-        for a in certificate["audits"]["query_use"]
-        if (a["answerer"], a["corpus"], a["partition"]) == where
-        and (a["tolerance"], a["variant"], a["protocol"]) == (tolerance, "family", "decoupled")
+    audits = [
+        audit
+        for audit in certificate["audits"]["query_use"]
+        if (audit["answerer"], audit["corpus"], audit["partition"]) == where
+        and (audit["tolerance"], audit["variant"], audit["protocol"]) == (tolerance, "family", "decoupled")
     ]
     return [
-        ReaderQuestion("Does the selector use the question", _use(a, certificate["audits"]["kept_chunks"]))
-        for a in found
+        ReaderQuestion("Does the selector use the question", _use(audit, certificate["audits"]["kept_chunks"]))
+        for audit in audits
     ]
 
 
-def _use(a: Json, kept: Sequence[Json]) -> Markup:
-    """The band speaks of the mean; a yes needs the interval over training seeds too."""
-    known = a["lower"] is not None
-    if a["band"] == "PHI1":
+def _use(audit: Json, kept: Sequence[Json]) -> Markup:
+    """The answer of one audit: its band speaks of the mean, a yes needs the interval over training seeds too."""
+    known = audit["lower"] is not None
+    if audit["band"] == "PHI1":
         start = "No sign of it"
     elif not known:
         start = "Not shown by one training seed"
-    elif _side(a) == 0:
+    elif _side(audit) == 0:
         start = "Not shown"
     else:
-        start = ("Yes" if a["band"] == "PHI3" else "A little") if a["mean"] > 0 else "Yes, to its harm"
-    ends = f" ({POINTS.interval(a['lower'], a['upper'], signed=True)} over {len(a['seeds'])} seeds)" if known else ""
-    where = "of any family" if a["regime"] == "global" else "of the same family"
+        start = ("Yes" if audit["band"] == "PHI3" else "A little") if audit["mean"] > 0 else "Yes, to its harm"
+    ends = (
+        f" ({POINTS.interval(audit['lower'], audit['upper'], signed=True)} over {len(audit['seeds'])} seeds)"
+        if known
+        else ""
+    )
+    where = "of any family" if audit["regime"] == "global" else "of the same family"
     return Markup("{}: with another question ({}) <code>{}</code> loses {} of its gain{}, band {}{}.").format(
-        start, where, a["conditioned"], POINTS.words(a["mean"]), ends, a["band"], _overlap(a, kept)
+        start, where, audit["conditioned"], POINTS.words(audit["mean"]), ends, audit["band"], _overlap(audit, kept)
     )
 
 
-def _overlap(a: Json, kept: Sequence[Json]) -> str:
-    """What stays of the kept chunks at the smallest budget, and what would by chance; seeds as a range."""
-    same = ("answerer", "corpus", "partition", "regime")
-    found = [k for k in kept if k["method"] == a["conditioned"] and all(k[name] == a[name] for name in same)]
-    if not found:
+def _overlap(audit: Json, kept: Sequence[Json]) -> str:
+    """How far the kept chunks stay the same at the smallest budget, over seeds, and how far by chance; else empty."""
+    shared_fields = ("answerer", "corpus", "partition", "regime")
+    entries = [
+        entry
+        for entry in kept
+        if entry["method"] == audit["conditioned"] and all(entry[name] == audit[name] for name in shared_fields)
+    ]
+    if not entries:
         return ""
-    least = min(k["budget"] for k in found)
-    values = [k["jaccard"] for k in found if k["budget"] == least]
+    smallest = min(entry["budget"] for entry in entries)
+    values = [entry["jaccard"] for entry in entries if entry["budget"] == smallest]
     shared = " to ".join(dict.fromkeys(RATIO.number(value) for value in (min(values), max(values))))
-    chance = RATIO.number(next(k["random"] for k in found if k["budget"] == least))
-    return f"; at {percent(least)} the kept chunks overlap by {shared} (random sets: {chance})"
+    chance = RATIO.number(next(entry["random"] for entry in entries if entry["budget"] == smallest))
+    return f"; at {percent(smallest)} the kept chunks overlap by {shared} (random sets: {chance})"
 
 
 # Assumptions ----------------------------------------------------------------------------------------------
@@ -196,14 +217,14 @@ def assumed(certificate: Json) -> list[str]:
 
 
 def _independent(rule: Json, shared: bool) -> str:
-    """What is taken as independent of what."""
+    """What is taken as independent: questions, or recordings."""
     if not shared:
         return "Questions"
     return "Questions, also those about one recording," if rule["clustering"] == "ignore" else "Recordings"
 
 
 def _of_recordings(certificate: Json) -> list[str]:
-    """Which mean is tested where rows share recordings."""
+    """A sentence on the mean that is tested where rows share recordings."""
     estimands = {family.get("estimand") for result in certificate["results"] for family in result["families"]}
     most = certificate["rule"]["max_rows_per_recording"]
     if "recordings" in estimands:
@@ -215,6 +236,7 @@ def _of_recordings(certificate: Json) -> list[str]:
 
 
 def _of_error(claim: Json, follows: Json | None) -> list[str]:
+    """A sentence on the probability of a false approval."""
     if not claim["guaranteed"]:
         return ["Percentile bootstrap intervals are taken at their word, and nothing pays for the search over budgets."]
     over = f", over {claim['k']} candidates together" if claim["k"] > 1 else ""

@@ -29,7 +29,7 @@ class Unit(NamedTuple):
         return between(lower, upper, lambda value: self.number(value, signed))
 
     def tick(self, value: float) -> str:
-        """The number at a tick of an axis, no longer than it must be."""
+        """The number at a tick of an axis, without superfluous zeros."""
         return significant(self.factor * value)
 
     def tolerance(self, value: float) -> str:

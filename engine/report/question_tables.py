@@ -74,7 +74,7 @@ def kept(entries: Sequence[Json]) -> HtmlTable:
 
 
 def shares(entries: Sequence[Json]) -> HtmlTable:
-    """What the scores vary with."""
+    """Shares of the variance of each selector's scores."""
     rows = [
         (
             Markup("<code>{}</code>, seed {}").format(a["method"], a["seed"]),
@@ -92,7 +92,7 @@ def shares(entries: Sequence[Json]) -> HtmlTable:
 
 
 def flips(entries: Sequence[Json]) -> HtmlTable:
-    """The noise of the answerer itself."""
+    """How many raw answers change when they are asked again: the noise of the answerer itself."""
     rows = [(a["answerer"], count(a["compared"]), count(a["changed"]), percent(a["share"])) for a in entries]
     columns = [*text("Answerer"), *numbers("Raw questions asked twice", "Other answer", "Share")]
     return folded_if_long("Raw against raw: answers that change by themselves, in other batches", columns, rows)

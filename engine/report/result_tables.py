@@ -69,8 +69,8 @@ def routing(result: Json, unit: Unit) -> HtmlTable | None:
     if not policies:
         return None
     heads = [f"Within {unit.tolerance(policy['tolerance'])}" for policy in policies]
-    every = ("all, on average", sum(f["n"] for f in policies[0]["families"]))
-    rows = [(every[0], count(every[1]), *(percent(policy["retained"]) for policy in policies))]
+    all_families = ("all, on average", sum(f["n"] for f in policies[0]["families"]))
+    rows = [(all_families[0], count(all_families[1]), *(percent(policy["retained"]) for policy in policies))]
     rows += [
         (routes[0]["family"], count(routes[0]["n"]), *(_routed(route) for route in routes))
         for routes in zip(*(policy["families"] for policy in policies), strict=True)
@@ -174,12 +174,12 @@ def _worst(b: Json, unit: Unit) -> Cell:
     return _estimate(b["excess_family"], b["excess_family_tested"], "as tested", unit)
 
 
-def _estimate(entry: Json, other: float | None, word: str, unit: Unit) -> Cell:
-    """An estimate with its interval, and the same counted otherwise where that is another number."""
+def _estimate(entry: Json, recounted: float | None, how_recounted: str, unit: Unit) -> Cell:
+    """An estimate with its interval, and the same excess counted otherwise where that is another number."""
     value, interval = unit.number(entry["estimate"]), unit.interval(entry["lower"], entry["upper"])
-    if other is None or unit.number(other) == value:
+    if recounted is None or unit.number(recounted) == value:
         return under(value, interval)
-    return Markup("{}<small>{}<br/>{}: {}</small>").format(value, interval, word, unit.number(other))
+    return Markup("{}<small>{}<br/>{}: {}</small>").format(value, interval, how_recounted, unit.number(recounted))
 
 
 def _flagged(share: float | None, flagged: bool, flag: str) -> Cell:

@@ -49,7 +49,7 @@ def selectors(entries: Sequence[Json]) -> HtmlTable | None:
     rows = [
         (
             who(e),
-            ", ".join(f"{count(of['sources'])} sources of {of['corpus']}" for of in e["trained_on"]),
+            ", ".join(f"{count(t['sources'])} sources of {t['corpus']}" for t in e["trained_on"]),
             ", ".join(f"{count(o['sources'])} of {count(o['of'])} sources of {o['corpus']}" for o in e["overlap"])
             or "none",
             Markup("<code>{}</code>").format(plain(e["hash"])[:16]),
@@ -105,6 +105,7 @@ def results(groups: Iterable[Group], unit: Unit) -> HtmlTable:
 
 
 def inputs(entries: Sequence[Json]) -> HtmlTable:
+    """The files that the certificate was made from."""
     rows = [
         (Markup("<code>{}</code>").format(i["path"]), count(i["rows"]), Markup("<code>{}</code>").format(i["sha256"]))
         for i in entries

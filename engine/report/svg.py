@@ -23,6 +23,7 @@ class Axis(NamedTuple):
     end: float
 
     def at(self, value: float) -> float:
+        """The px of a value."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
 
@@ -47,12 +48,12 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 def spread(wanted: Sequence[float], gap: float, highest: float) -> list[float]:
     """Positions near the `wanted` ones, at least `gap` apart, none above (below in px) `highest`."""
-    order = sorted(range(len(wanted)), key=lambda i: -wanted[i])
+    order = sorted(range(len(wanted)), key=lambda i: -wanted[i])  # from the lowest on the page, whose y is the largest
     placed = list(wanted)
-    for before, this in pairwise(order):
-        placed[this] = min(placed[this], placed[before] - gap)
-    for this, above in zip(reversed(order), [None, *reversed(order)], strict=False):
-        placed[this] = max(placed[this], highest if above is None else placed[above] + gap)
+    for lower, i in pairwise(order):
+        placed[i] = min(placed[i], placed[lower] - gap)
+    for i, above in zip(reversed(order), [None, *reversed(order)], strict=False):
+        placed[i] = max(placed[i], highest if above is None else placed[above] + gap)
     return placed
 
 
@@ -66,19 +67,23 @@ def px(value: float) -> str:
 
 
 def path(data: str, kind: str) -> str:
+    """A path of class `kind`; nothing without data."""
     return f'<path class="{kind}" d="{data}"/>' if data else ""
 
 
 def line(places: Sequence[Place]) -> str:
+    """Path data that join the places."""
     return "M" + "L".join(f"{px(x)} {px(y)}" for x, y in places) if len(places) > 1 else ""
 
 
 def circles(places: Iterable[Place], r: float = 3.5) -> str:
+    """Path data of a circle around each place."""
     d = px(2 * r)
     return "".join(f"M{px(x - r)} {px(y)}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z" for x, y in places)
 
 
 def diamonds(places: Iterable[Place], r: float = 4.6) -> str:
+    """Path data of a diamond around each place."""
     return "".join(f"M{px(x)} {px(y - r)}l{r} {r}-{r} {r}-{r}-{r}z" for x, y in places)
 
 

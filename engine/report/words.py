@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 
 def who(result: Json) -> Markup:
-    """Method and seed."""
+    """Method and seed of an entry of the certificate."""
     return Markup("<code>{}</code>, seed {}").format(result["method"], result["seed"])
 
 
@@ -25,8 +25,8 @@ def where(*names: str) -> Markup:
 def listed(names: list[str], limit: int) -> Markup:
     """The first names, each isolated, and how many more there are."""
     shown = Markup(", ").join(Markup("<bdi>{}</bdi>").format(name) for name in names[:limit])
-    rest = len(names) - limit
-    return shown + (f" and {rest} more" if rest > 0 else "")
+    n_rest = len(names) - limit
+    return shown + (f" and {n_rest} more" if n_rest > 0 else "")
 
 
 def sentence(words: str) -> str:
