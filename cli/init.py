@@ -67,10 +67,10 @@ def init(
     if out.exists() and not force:
         raise InputError(out, "is there already", "name another file with --out, or use --force")
     with ProgressLine():
-        found = open_corpus(corpus, kind, name=name)
-        said = describe.describe(found, partitions.declared(found), fewest_recordings(rule), None)
+        opened = open_corpus(corpus, kind, name=name)
+        description = describe.describe(opened, partitions.declared(opened), fewest_recordings(rule), None)
         text = draft(
-            said,
+            description,
             file=str(out),
             path=str(corpus),
             kind=kind,
@@ -87,17 +87,17 @@ def init(
     measured = foreseen.seconds is not None
     words = foreseen.words if measured else f"{foreseen.words}; no estimate of the time: {_how(answerer, here)}"
     write_file(out, f"# When this was written: {words}\n{text}".encode())
-    click.echo(f"{found.name}: {said['examples']:,} questions about {said['recordings']:,} recordings")
-    for partition in said["partitions"]:
+    click.echo(f"{opened.name}: {description['examples']:,} questions about {description['recordings']:,} recordings")
+    for partition in description["partitions"]:
         able = sum(family["testable"] for family in partition["families"])
         click.echo(f"  {partition['name']}: {able} of {len(partition['families'])} families can be tested")
     click.echo(words)
-    click.echo(f"wrote {out}\n{_next(said, corpus, out)}")
+    click.echo(f"wrote {out}\n{_next(description, corpus, out)}")
 
 
-def _next(said: Mapping[str, Any], corpus: Path, out: Path) -> str:
+def _next(description: Mapping[str, Any], corpus: Path, out: Path) -> str:
     """What to type or to do, in one line or two."""
-    families = [family for partition in said["partitions"] for family in partition["families"]]
+    families = [family for partition in description["partitions"] for family in partition["families"]]
     if any(family["testable"] for family in families):
         return f"next: earmark run {out} --limit 64"
     if not families:

@@ -76,14 +76,14 @@ def run(
     if limit is not None and shard_text is not None:
         raise click.UsageError("--limit is a look at the beginning and --shard a share of the whole: use one")
     shard = WHOLE if shard_text is None else _shard(shard_text)
-    asked = specs.read(spec)
+    declared_spec = specs.read(spec)
     if max_error_rate is not None:
-        asked = replace(asked, rule=replace(asked.rule, max_error_rate=max_error_rate))
+        declared_spec = replace(declared_spec, rule=replace(declared_spec.rule, max_error_rate=max_error_rate))
     folder = out or Path("runs") / spec.stem
     again = ["earmark", "run", str(spec)] + ([] if out is None else ["--out", str(out)])
     again += [] if max_error_rate is None else ["--max-error-rate", str(max_error_rate)]
     with ProgressLine() as progress, stopping_on_signals() as stop:
-        swept = sweep.run(asked, folder, limit=limit, shard=shard, report=progress, stop=stop)
+        swept = sweep.run(declared_spec, folder, limit=limit, shard=shard, report=progress, stop=stop)
     if swept.stopped:
         resume = [*again, *_options(limit, shard_text)]
         click.echo(f"stopped: what is done is in {folder}; resume with: {shlex.join(resume)}", err=True)
@@ -92,7 +92,7 @@ def run(
         click.echo(f"shard {shard_text} is done: {folder}\nnext: earmark merge RUN {folder} OTHER-SHARDS...")
         return
     signed = swept.preview or folder
-    approved = sign(signed, asked.rule, signed, as_json, follows)
+    approved = sign(signed, declared_spec.rule, signed, as_json, follows)
     if not as_json:
         following = shlex.join(again) if swept.preview else f"earmark verify {folder / 'certificate.json'}"
         click.echo(f"next: {following}")

@@ -88,24 +88,24 @@ def score(
                 except AudioError as error:
                     raise InputError(path, str(error), "leave it out, or repair it") from None
             scores = selector.scores(clips)
-            for path, one, scored in zip(audio[first:], clips, scores, strict=False):
-                said = _said(path, one, scored, selector, budget, out)
-                click.echo(json.dumps(said, ensure_ascii=False) if as_json else _line(said))
+            for path, recording, scored in zip(audio[first:], clips, scores, strict=False):
+                line = _line_of(path, recording, scored, selector, budget, out)
+                click.echo(json.dumps(line, ensure_ascii=False) if as_json else _line(line))
 
 
-def _said(
-    path: Path, one: "SelectorInput", scores: "Scores", selector: "Selector", budget: float | None, out: Path | None
+def _line_of(
+    path: Path, clip: "SelectorInput", scores: "Scores", selector: "Selector", budget: float | None, out: Path | None
 ) -> dict[str, Any]:
     """What there is to say about a recording; also writes what is kept of it."""
     from earmark.engine.compressors.chunks.cutting import keep_chunks, kept_chunks
 
-    said: dict[str, Any] = {"audio": str(path), "chunks": len(scores), "scores": scores.tolist()}
+    line: dict[str, Any] = {"audio": str(path), "chunks": len(scores), "scores": scores.tolist()}
     if budget is not None:
-        kept = keep_chunks(one.audio, selector.keep(scores, kept_chunks(budget, len(scores))))
-        said |= {"kept": kept.chunks.tolist(), "kept_hash": kept.hash}
+        kept = keep_chunks(clip.audio, selector.keep(scores, kept_chunks(budget, len(scores))))
+        line |= {"kept": kept.chunks.tolist(), "kept_hash": kept.hash}
         if out is not None:
-            said["wav"] = str(_write(_kept(out, path), kept.audio))
-    return said
+            line["wav"] = str(_write(_kept(out, path), kept.audio))
+    return line
 
 
 def _kept(out: Path, path: Path) -> Path:
@@ -125,7 +125,7 @@ def _write(path: Path, audio: Any) -> Path:
     return path
 
 
-def _line(said: dict[str, Any]) -> str:
-    scores = " ".join(f"{value:.3f}" for value in said["scores"])
-    kept = f"  keeps {' '.join(map(str, said['kept']))} of {said['chunks']}" if "kept" in said else ""
-    return f"{said['audio']}  scores {scores}{kept}" + (f"  -> {said['wav']}" if "wav" in said else "")
+def _line(line: dict[str, Any]) -> str:
+    scores = " ".join(f"{value:.3f}" for value in line["scores"])
+    kept = f"  keeps {' '.join(map(str, line['kept']))} of {line['chunks']}" if "kept" in line else ""
+    return f"{line['audio']}  scores {scores}{kept}" + (f"  -> {line['wav']}" if "wav" in line else "")

@@ -30,14 +30,14 @@ def letter(text: str, letters: str, choices: Sequence[str] = ()) -> str | None:
     if cue and cue[1] in letters and not _ARTICLE.match(text, cue.start(1)):
         return str(cue[1])
     alone = {
-        str(found[0])
-        for found in re.finditer(r"(?<!\w)[A-Z](?!\w)", text)
-        if found[0] in letters and not _ARTICLE.match(text, found.start())
+        str(capital[0])
+        for capital in re.finditer(r"(?<!\w)[A-Z](?!\w)", text)
+        if capital[0] in letters and not _ARTICLE.match(text, capital.start())
     }
     if len(alone) == 1:
         return alone.pop()
-    said = _plain(text)
-    same = [name for name, choice in zip(letters, choices, strict=False) if said and _plain(choice) == said]
+    word = _plain(text)
+    same = [name for name, choice in zip(letters, choices, strict=False) if word and _plain(choice) == word]
     return same[0] if len(same) == 1 else None
 
 

@@ -35,8 +35,8 @@ class Template:
 
     def prompt(self, question: str, choices: Sequence[str]) -> Prompt:
         """The prompt of a multiple-choice question."""
-        asked = question_text(question, choices)
-        return Prompt(self.prefix, self.before_question + asked + self.after_question)
+        question = question_text(question, choices)
+        return Prompt(self.prefix, self.before_question + question + self.after_question)
 
 
 QWEN2_AUDIO = Template(

@@ -114,7 +114,7 @@ class CellKey:
     @classmethod
     def from_path(cls, folder: PurePosixPath) -> "CellKey":
         """The key that the `level=value` parts of a cell's folder spell, in any order."""
-        found: dict[str, str] = {}
+        parts: dict[str, str] = {}
         for part in folder.parts:
             level, equals, value = part.partition("=")
             if not equals or level not in _LEVELS:
@@ -123,20 +123,20 @@ class CellKey:
                     f"'{part}' is not a level of a cell",
                     f"name folders level=value, with levels {', '.join(_LEVELS)}",
                 )
-            if level in found:
+            if level in parts:
                 raise InputError(f"cells/{folder}", f"the level {level} stands twice", "give each level once")
-            found[level] = unquote(value)
-        found = _LEVEL_DEFAULTS | found
-        missing = [level for level in _LEVELS if level not in found]
+            parts[level] = unquote(value)
+        parts = _LEVEL_DEFAULTS | parts
+        missing = [level for level in _LEVELS if level not in parts]
         if missing:
             raise InputError(f"cells/{folder}", f"no level {', '.join(missing)}", f"put it under {missing[0]}=.../")
         return cls(
-            answerer=found["answerer"],
-            corpus=found["corpus"],
-            method=found["method"],
-            seed=int(_number(folder, "seed", found["seed"], whole=True)),
-            stream=found["stream"],
-            budget=_number(folder, "budget", found["budget"]),
+            answerer=parts["answerer"],
+            corpus=parts["corpus"],
+            method=parts["method"],
+            seed=int(_number(folder, "seed", parts["seed"], whole=True)),
+            stream=parts["stream"],
+            budget=_number(folder, "budget", parts["budget"]),
         )
 
 

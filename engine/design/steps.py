@@ -65,12 +65,12 @@ class Step:
 
 def steps_of(spec: Spec, asking: Collection[str]) -> tuple[Step, ...]:
     """All steps of an answerer; `asking` are the methods whose selector reads the question."""
-    made = [
+    steps = [
         Step("raw", 1.0, (Arm(UNCOMPRESSED, 0, ANCHOR),)),
         Step("silence", 1.0, (Arm(SILENCE, 0, ANCHOR),)),
     ]
     anchors = tuple(Arm(method.name, seed, ANCHOR) for method in spec.methods for seed in method.seeds)
-    made += [Step("anchor", budget, anchors) for budget in spec.budgets]
+    steps += [Step("anchor", budget, anchors) for budget in spec.budgets]
     naive = naive_streams(spec)
     with_partners = {*asking, *map(agnostic_partner, asking)}
     others = [
@@ -81,15 +81,15 @@ def steps_of(spec: Spec, asking: Collection[str]) -> tuple[Step, ...]:
         if method.name in (with_partners if stream in naive else asking)
     ]
     if naive and others:  # the answerer gets other questions there: they have a raw reference of their own
-        made.append(Step("streams", 1.0, tuple(Arm(UNCOMPRESSED, 0, stream) for stream in naive)))
+        steps.append(Step("streams", 1.0, tuple(Arm(UNCOMPRESSED, 0, stream) for stream in naive)))
     if others:
-        made += [Step("streams", budget, tuple(others)) for budget in spec.budgets]
-    return tuple(made)
+        steps += [Step("streams", budget, tuple(others)) for budget in spec.budgets]
+    return tuple(steps)
 
 
 def references(steps: Sequence[Step], step: Step) -> dict[Arm, tuple[Step, Arm]]:
     """With which raw reference each arm of a step is compared: that of its own stream, or the anchor's."""
-    raw = {arm.stream: (of, arm) for of in steps for arm in of.arms if arm.method == UNCOMPRESSED}
+    raw = {arm.stream: (owner, arm) for owner in steps for arm in owner.arms if arm.method == UNCOMPRESSED}
     return {arm: raw.get(arm.stream, raw[ANCHOR]) for arm in step.arms if arm.method != UNCOMPRESSED}
 
 

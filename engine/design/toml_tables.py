@@ -75,9 +75,9 @@ class TomlTable:
         """An error at a key (`budgets[2]` is one too), with its value."""
         shown = "" if key is None else f" {key}"
         name = (key or "").partition("[")[0]
-        found = self.values.get(name) if value is None else value
-        if found is not None and not isinstance(found, Mapping):
-            shown += f" = {_written(found)}"
+        written = self.values.get(name) if value is None else value
+        if written is not None and not isinstance(written, Mapping):
+            shown += f" = {_written(written)}"
         return InputError(self.where(name or None) + shown, what, do)
 
     def where(self, key: str | None) -> str:
@@ -163,8 +163,8 @@ def _places(text: str) -> dict[tuple[str, int], tuple[int, dict[str, int]]]:
 
 
 def _line_of(text: str, key: str) -> int:
-    found = re.search(rf"^\s*\[*\s*{re.escape(key)}\b", text, re.MULTILINE)
-    return text.count("\n", 0, found.end()) + 1 if found else 1
+    place = re.search(rf"^\s*\[*\s*{re.escape(key)}\b", text, re.MULTILINE)
+    return text.count("\n", 0, place.end()) + 1 if place else 1
 
 
 def _inline(text: str, section: str, line: int, key: str, number: int) -> int:
@@ -174,8 +174,8 @@ def _inline(text: str, section: str, line: int, key: str, number: int) -> int:
     if dotted:
         return text.count("\n", 0, dotted.end()) + 1
     start = sum(map(len, text.splitlines(keepends=True)[: line - 1]))
-    found = [match.end() for match in re.finditer(rf"(?<![\w-]){name}", text[start:])]
-    return line + text.count("\n", start, start + found[number]) if number < len(found) else line
+    places = [match.end() for match in re.finditer(rf"(?<![\w-]){name}", text[start:])]
+    return line + text.count("\n", start, start + places[number]) if number < len(places) else line
 
 
 def _written(value: object) -> str:

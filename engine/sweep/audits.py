@@ -55,8 +55,8 @@ def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer, options:
             whole = keep_chunks(audio, np.arange(chunk_count(audio), dtype=np.int64))
             heard = Excerpt.of(example.audio, whole)
             requests.append(Request(example.sample_id, heard, example.question, example.choices, example.answer))
-    found = flip_rate(answerer, requests, options)
-    content = {"asked": len(requests), "compared": found.compared, "changed": found.changed}
+    rate = flip_rate(answerer, requests, options)
+    content = {"asked": len(requests), "compared": rate.compared, "changed": rate.changed}
     files.write_file(_flips(run, name), (json.dumps(content) + "\n").encode())
 
 
@@ -70,12 +70,12 @@ def grids(run: Path, prepared: Prepared) -> None:
     missing = [key for key, path in path_of.items() if not path.exists()]
     if not missing:
         return
-    heard, asked = _sample(prepared)
+    heard, selectors = _sample(prepared)
     for key in missing:
         rows = []
         for example, audio in heard:
-            clips = [SelectorInput(example.sample_id, audio, other.question) for other in asked]
-            for other, scores in zip(asked, asking[key].scores(clips), strict=True):
+            clips = [SelectorInput(example.sample_id, audio, other.question) for other in selectors]
+            for other, scores in zip(selectors, asking[key].scores(clips), strict=True):
                 rows.append({"audio": example.sample_id, "question": other.sample_id, "scores": scores})
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(rows, schema=GRID_ROW), sink, compression="zstd")

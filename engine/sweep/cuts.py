@@ -78,9 +78,9 @@ class Clips:
         self.block = block
         self.heard = heard
         opened: dict[Audio, OpenedClip] = {}
-        for one in heard:
-            if one.audio is not None and one.example.audio not in opened:
-                opened[one.example.audio] = OpenedClip(one.example.audio.name, len(opened), one.audio)
+        for clip in heard:
+            if clip.audio is not None and clip.example.audio not in opened:
+                opened[clip.example.audio] = OpenedClip(clip.example.audio.name, len(opened), clip.audio)
         self._opened = opened
         self._made: dict[tuple[int, bytes], Excerpt] = {}
         self._silence: dict[int, Excerpt] = {}
@@ -110,24 +110,24 @@ def choose(
 ) -> dict[tuple[Arm, int], Cut]:
     """What each curve keeps of each example of a window at the level's budget."""
     scores = _scores(folder, step, clips, selectors, streams)
-    found: dict[tuple[Arm, int], Cut] = {}
+    cuts: dict[tuple[Arm, int], Cut] = {}
     for arm in step.arms:
-        for number, one in enumerate(clips.heard):
-            if one.audio is None:
-                found[arm, number] = Cut(None, 0, f"audio: {one.status}")
+        for number, clip in enumerate(clips.heard):
+            if clip.audio is None:
+                cuts[arm, number] = Cut(None, 0, f"audio: {clip.status}")
                 continue
-            total = chunk_count(one.audio)
+            total = chunk_count(clip.audio)
             if arm.method == SILENCE:
-                found[arm, number] = Cut(clips.silent(number), total, OK)
+                cuts[arm, number] = Cut(clips.silent(number), total, OK)
                 continue
             k = kept_chunks(step.budget, total)
             if arm.method == UNCOMPRESSED:
                 chunks = np.arange(total, dtype=np.int64)
             else:
-                of_clip = scores[arm, one.example.sample_id]
+                of_clip = scores[arm, clip.example.sample_id]
                 chunks = selectors[arm.method, arm.seed].keep(of_clip, k)
-            found[arm, number] = Cut(clips.kept(number, chunks), total, OK)
-    return found
+            cuts[arm, number] = Cut(clips.kept(number, chunks), total, OK)
+    return cuts
 
 
 def without_failed(
@@ -136,12 +136,12 @@ def without_failed(
     """What is asked about: not the examples whose raw answer failed. `failed` has their statuses, by the curve that is
     compared with them and by sample.
     """
-    found = dict(chosen)
+    cuts = dict(chosen)
     for (arm, number), kept in chosen.items():
         raw = failed.get(arm, {}).get(clips.heard[number].example.sample_id)
         if raw is not None:
-            found[arm, number] = Cut(None, kept.total, f"{NOT_ASKED}{raw}")
-    return found
+            cuts[arm, number] = Cut(None, kept.total, f"{NOT_ASKED}{raw}")
+    return cuts
 
 
 def _scores(
@@ -169,10 +169,12 @@ def _asked(arms: Sequence[Arm], clips: Clips, selectors: Selectors, streams: Str
     for arm in arms:
         selector = selectors[arm.method, arm.seed]
         shown = []
-        for number, one in enumerate(clips.heard):
-            if one.audio is not None:
-                question = streams.selectors(arm.stream, clips.block.first + number, Question.of(one.example))
-                shown.append(SelectorInput(one.example.sample_id, one.audio, question.text if selector.asks else None))
+        for number, heard in enumerate(clips.heard):
+            if heard.audio is not None:
+                question = streams.selectors(arm.stream, clips.block.first + number, Question.of(heard.example))
+                shown.append(
+                    SelectorInput(heard.example.sample_id, heard.audio, question.text if selector.asks else None)
+                )
         for clip, scores in zip(shown, selector.scores(shown), strict=True):
             rows.append({**arm._asdict(), "sample_id": clip.sample_id, "scores": scores})
     return pa.Table.from_pylist(rows, schema=SCORES_ROW)

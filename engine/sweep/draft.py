@@ -68,7 +68,7 @@ clip_mib = {clip_mib}
 
 
 def draft(
-    said: Mapping[str, Any],
+    corpus: Mapping[str, Any],
     *,
     file: str,
     path: str,
@@ -84,20 +84,20 @@ def draft(
     large = device != "cpu"
     return _TEMPLATE.format(
         file=file,
-        examples=said["examples"],
-        recordings=said["recordings"],
+        examples=corpus["examples"],
+        recordings=corpus["recordings"],
         path=_toml(path),
         kind=f"kind = {_toml(kind)}\n" if kind else "",
-        name=_toml(said["name"]),
+        name=_toml(corpus["name"]),
         model=_toml(model),
         dtype=dtype,
         generate=5 if large else 0,
         main=budgets,
-        partitions=_partitions(said),
+        partitions=_partitions(corpus),
         tolerance=tolerance,
         alpha=alpha,
         candidates=", ".join(map(_toml, _CANDIDATES)),
-        parents=_parents(said),
+        parents=_parents(corpus),
         device=device,
         batch_tokens=16384 if large else 8192,
         kv_mib=32768 if large else 512,
@@ -105,16 +105,16 @@ def draft(
     )
 
 
-def _partitions(said: Mapping[str, Any]) -> str:
+def _partitions(corpus: Mapping[str, Any]) -> str:
     """The names that have words for families, and as comments which families are large enough."""
     lines = []
-    for partition in said["partitions"]:
+    for partition in corpus["partitions"]:
         families = partition["families"]
         testable = [f"{f['family']} ({f['recordings']})" for f in families if f["testable"]]
         small = [f"{f['family']} ({f['recordings']} of {f['fewest']})" for f in families if not f["testable"]]
         lines.append(f"# {partition['name']}: {len(testable)} of {len(families)} families can be tested")
         lines += _wrapped("recordings", testable) + _wrapped("too few recordings", small)
-    names = [partition["name"] for partition in said["partitions"]]
+    names = [partition["name"] for partition in corpus["partitions"]]
     if not names:
         lines.append("# the corpus brings no families: add a side file or semantic clusters")
         lines += ['# side = "families.csv"', "# semantic = 12"]
@@ -123,9 +123,9 @@ def _partitions(said: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _parents(said: Mapping[str, Any]) -> str:
+def _parents(corpus: Mapping[str, Any]) -> str:
     """As a comment, where a family goes that is too small; nothing where none is."""
-    small = [f["family"] for partition in said["partitions"] for f in partition["families"] if not f["testable"]]
+    small = [f["family"] for partition in corpus["partitions"] for f in partition["families"] if not f["testable"]]
     if not small:
         return ""
     return (

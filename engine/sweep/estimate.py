@@ -59,15 +59,17 @@ def measure(spec: Spec, load: Load = load) -> Estimate:
         clips = Clips(block, list(stream(block.examples, workers=0)))
         decoding = _decoding(block)  # the second time: the first one imports decoders
         took = spent = alone = 0.0
-        for asked in spec.answerers:
-            answerer, how = load(asked, spec.machine), options(asked, spec.machine)
+        for answerer_spec in spec.answerers:
+            answerer, answer_options = load(answerer_spec, spec.machine), options(answerer_spec, spec.machine)
             before, began = answerer.counted.flops, time.monotonic()
             for step in prepared.steps:
                 chosen = choose(folder, step, clips, prepared.selectors, prepared.streams)
                 requests = list(work.requests(step, clips, chosen, prepared.streams))
-                with folder.answers(asked.name, 0) as results:
-                    work.answer(answerer, how, requests, results, lambda _: None, lambda: False)
-                plan = make_forest(requests, answerer.template, answerer.shape, answerer.tokenize, (), how.split)
+                with folder.answers(answerer.name, 0) as results:
+                    work.answer(answerer, answer_options, requests, results, lambda _: None, lambda: False)
+                plan = make_forest(
+                    requests, answerer.template, answerer.shape, answerer.tokenize, (), answer_options.split
+                )
                 alone += plan.cost_alone().flops
             took += time.monotonic() - began
             spent += answerer.counted.flops - before

@@ -41,14 +41,14 @@ def make(folder: SweepFolder, prepared: Prepared, first: int) -> Path:
         elif (folder.run / name).exists():
             shutil.copyfile(folder.run / name, out / name)
     wanted = pa.array(ids)
-    for asked in prepared.spec.answerers:
+    for answerer in prepared.spec.answerers:
         for step in prepared.steps:
-            for arm, key in step.keys(asked.name, prepared.corpus.name).items():
+            for arm, key in step.keys(answerer.name, prepared.corpus.name).items():
                 if (folder.run / str(key)).exists():
                     (part,) = (folder.run / str(key)).glob("*.parquet")
                     whole = pq.ParquetFile(part).read()
                     rows = whole.filter(pc.is_in(whole["sample_id"], wanted))
                 else:
-                    rows = folder.rows(asked.name, step, arm, range(first))
+                    rows = folder.rows(answerer.name, step, arm, range(first))
                 folder.write_cell(key, rows, out)
     return out

@@ -23,9 +23,9 @@ def merge(run: Path, shards: Sequence[Path]) -> Status:
     folder = SweepFolder(run)
     plan = folder.plan()
     for shard in shards:
-        found = status(shard).plan
-        plan = plan or found
-        differs = differing(plan.content, found.content)
+        plan_there = status(shard).plan
+        plan = plan or plan_there
+        differs = differing(plan.content, plan_there.content)
         if differs:
             what = f"is a shard of another sweep (it differs in {', '.join(differs)})"
             raise InputError(shard, what, "merge shards of one spec and corpus")

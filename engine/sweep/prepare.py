@@ -67,8 +67,10 @@ def _content(
 
 def prepare(spec: Spec, run: Path, shares: int = 1) -> Prepared:
     """Open what the spec names, and begin its folder or find it begun alike; `shares` is the number of shards."""
-    asked = spec.corpus
-    corpus = open_corpus(Path(asked.path), asked.kind, name=asked.name, allow_outside=asked.allow_outside)
+    corpus_spec = spec.corpus
+    corpus = open_corpus(
+        Path(corpus_spec.path), corpus_spec.kind, name=corpus_spec.name, allow_outside=corpus_spec.allow_outside
+    )
     selectors = {(m.name, seed): load(m.place(seed), seed) for m in spec.methods for seed in m.seeds}
     asking = {name for (name, _), selector in selectors.items() if selector.asks}
     if spec.streams.any and not asking:
@@ -103,13 +105,13 @@ def _check_candidates(spec: Spec, corpus: str) -> None:
             raise InputError(f'[rule] candidates "{candidate}"', what, "name a method, or ANSWERER/CORPUS/METHOD")
 
 
-def _check_shares(found: Survey, block: int, shares: int) -> None:
+def _check_shares(counted: Survey, block: int, shares: int) -> None:
     """InputError where some shard would have nothing to do."""
-    if shares > found.blocks:
-        smaller = min(found.recordings // shares, block - 1)
+    if shares > counted.blocks:
+        smaller = min(counted.recordings // shares, block - 1)
         do = f"set window = {smaller} in [sweep], or use" if smaller else "use"
-        what = f"is more shards than there are windows ({found.blocks}, of {block} recordings each)"
-        raise InputError(f"--shard I/{shares}", what, f"{do} at most {found.blocks}")
+        what = f"is more shards than there are windows ({counted.blocks}, of {block} recordings each)"
+        raise InputError(f"--shard I/{shares}", what, f"{do} at most {counted.blocks}")
 
 
 class _Families(dict[str, str]):
@@ -124,36 +126,44 @@ def _families(spec: Spec, corpus: Corpus, run: Path, plan: PlanFile | None) -> d
 
     What `earmark corpus --out` wrote there stays, behind the partitions of the spec.
     """
-    found = {partition.name: partition for partition in partitions.written(run, corpus)}
-    if plan is None or any(name not in found for name in plan.partitions):
-        made = declared(spec.partitions, corpus)
-        if made:
-            partitions.prepend(run, corpus, made)
-        found = {partition.name: partition for partition in partitions.written(run, corpus)}
+    partitions_by_name = {partition.name: partition for partition in partitions.written(run, corpus)}
+    if plan is None or any(name not in partitions_by_name for name in plan.partitions):
+        fresh = declared(spec.partitions, corpus)
+        if fresh:
+            partitions.prepend(run, corpus, fresh)
+        partitions_by_name = {partition.name: partition for partition in partitions.written(run, corpus)}
     begun = plan.partitions if plan is not None else ()
-    lost = [name for name in begun if name not in found]
+    lost = [name for name in begun if name not in partitions_by_name]
     if lost:
         what = f"lacks the partition {lost[0]} that the sweep was begun with"
         raise InputError(run / PARTITIONS, what, "make it again with `earmark corpus --out`")
-    found = {name: found[name] for name in dict.fromkeys([*begun, *found])}
+    partitions_by_name = {name: partitions_by_name[name] for name in dict.fromkeys([*begun, *partitions_by_name])}
     wanted = spec.streams.family
-    if found and wanted is not None and wanted not in found:
+    if partitions_by_name and wanted is not None and wanted not in partitions_by_name:
         raise InputError(
-            f'[streams] family = "{wanted}"', "is no partition of this spec", f"choose from {', '.join(found)}"
+            f'[streams] family = "{wanted}"',
+            "is no partition of this spec",
+            f"choose from {', '.join(partitions_by_name)}",
         )
-    ids = [example.sample_id for example in corpus.examples] if found else []
-    return {name: dict(zip(ids, partition.families, strict=True)) for name, partition in found.items()}
+    ids = [example.sample_id for example in corpus.examples] if partitions_by_name else []
+    return {name: dict(zip(ids, partition.families, strict=True)) for name, partition in partitions_by_name.items()}
 
 
-def declared(asked: PartitionsSpec, corpus: Corpus) -> list[Partition]:
+def declared(partitions_spec: PartitionsSpec, corpus: Corpus) -> list[Partition]:
     """The partitions that a spec declares, or those that the corpus brings."""
-    made = [partitions.named(corpus, name) for name in asked.names] or partitions.declared(corpus)
-    if asked.side is not None:
-        made += partitions.side_file(corpus, Path(asked.side))
-    if asked.semantic is not None:
+    made_partitions = [partitions.named(corpus, name) for name in partitions_spec.names] or partitions.declared(corpus)
+    if partitions_spec.side is not None:
+        made_partitions += partitions.side_file(corpus, Path(partitions_spec.side))
+    if partitions_spec.semantic is not None:
         from earmark.engine.corpus.semantic import ENCODER, semantic
 
-        encoder: Any = asked.encoder or ENCODER
-        clustered = semantic(corpus, asked.semantic, encoder=encoder, least=asked.min_family, seed=asked.seed)
-        made.append(clustered.partition)
-    return made
+        encoder: Any = partitions_spec.encoder or ENCODER
+        clustered = semantic(
+            corpus,
+            partitions_spec.semantic,
+            encoder=encoder,
+            least=partitions_spec.min_family,
+            seed=partitions_spec.seed,
+        )
+        made_partitions.append(clustered.partition)
+    return made_partitions

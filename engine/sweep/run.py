@@ -37,16 +37,16 @@ class Swept(NamedTuple):
     preview: Path | None = None  # where it was limited: the run folder of the examples so far
 
 
-def load(asked: AnswererSpec, machine: MachineSpec) -> Answerer:
+def load(answerer: AnswererSpec, machine: MachineSpec) -> Answerer:
     """The answerer of a spec."""
-    return load_answerer(asked.model, machine.device, asked.dtype)
+    return load_answerer(answerer.model, machine.device, answerer.dtype)
 
 
-def options(asked: AnswererSpec, machine: MachineSpec) -> AnswerOptions:
+def options(answerer: AnswererSpec, machine: MachineSpec) -> AnswerOptions:
     """How it answers, and within what memory."""
     return AnswerOptions(
-        generate=asked.generate,
-        split=asked.split,
+        generate=answerer.generate,
+        split=answerer.split,
         batch_tokens=machine.batch_tokens,
         kv_bytes=machine.kv_mib * MIB,
         clip_bytes=machine.clip_mib * MIB,
@@ -82,27 +82,27 @@ def run(
     ours = [number for number in range(first) if shard.has(number)]
     meter = _SweepMeter(prepared, ours, report)
     loaded = _Loaded(load, spec.machine)
-    for asked, steps in _turns(prepared):
-        if audited and audits.flips_missing(out, prepared, asked.name):
-            audits.flips(out, prepared, asked.name, loaded.of(asked), options(asked, spec.machine))
-        tasks = [(step, number) for step in steps for number in _missing(folder, prepared, asked.name, step, ours)]
-        meter.found(asked.name, steps, tasks)
+    for answerer, steps in _turns(prepared):
+        if audited and audits.flips_missing(out, prepared, answerer.name):
+            audits.flips(out, prepared, answerer.name, loaded.of(answerer), options(answerer, spec.machine))
+        tasks = [(step, number) for step in steps for number in _missing(folder, prepared, answerer.name, step, ours)]
+        meter.found(answerer.name, steps, tasks)
         for step, block, clips in _heard(prepared, tasks):
             if stop():  # a window of one batch is whole before anybody could stop it
                 return Swept(stopped=True, complete=False)
             chosen = choose(folder, step, clips, prepared.selectors, prepared.streams)
-            chosen = without_failed(chosen, clips, _failed(folder, prepared, asked.name, step, block))
+            chosen = without_failed(chosen, clips, _failed(folder, prepared, answerer.name, step, block))
             requests = list(work.requests(step, clips, chosen, prepared.streams))
-            how = options(asked, spec.machine)
+            answer_options = options(answerer, spec.machine)
             try:
-                with folder.answers(asked.name, block.number) as results:
-                    answers = work.answer(loaded.of(asked), how, requests, results, meter.batch, stop)
+                with folder.answers(answerer.name, block.number) as results:
+                    answers = work.answer(loaded.of(answerer), answer_options, requests, results, meter.batch, stop)
             except StoppedError:
                 return Swept(stopped=True, complete=False)
-            made = work.rows(step, clips, chosen, prepared.streams, answers, prepared.family_of)
-            folder.write_block(asked.name, step, block.number, made)
+            rows = work.rows(step, clips, chosen, prepared.streams, answers, prepared.family_of)
+            folder.write_block(answerer.name, step, block.number, rows)
             meter.block(step, block)
-            folder.complete(asked.name, prepared.corpus.name, step, total)
+            folder.complete(answerer.name, prepared.corpus.name, step, total)
     complete = finish(folder, prepared)
     if audited:
         audits.grids(out, prepared)
@@ -113,10 +113,10 @@ def run(
 def _turns(prepared: Prepared) -> Iterator[tuple[AnswererSpec, list[Step]]]:
     """What verdicts need for all answerers, then permuted questions, from the answerer on that is loaded already."""
     answerers = prepared.spec.answerers
-    for asked in answerers:
-        yield asked, [step for step in prepared.steps if not step.permuted]
-    for asked in reversed(answerers):
-        yield asked, [step for step in prepared.steps if step.permuted]
+    for answerer in answerers:
+        yield answerer, [step for step in prepared.steps if not step.permuted]
+    for answerer in reversed(answerers):
+        yield answerer, [step for step in prepared.steps if step.permuted]
 
 
 class _Loaded:
@@ -128,24 +128,25 @@ class _Loaded:
         self._asked: AnswererSpec | None = None
         self._answerer: Answerer | None = None
 
-    def of(self, asked: AnswererSpec) -> Answerer:
+    def of(self, answerer_spec: AnswererSpec) -> Answerer:
         """That of a spec."""
-        if self._answerer is None or self._asked != asked:
+        if self._answerer is None or self._asked != answerer_spec:
             self._answerer = None  # there may not be memory for two
-            self._answerer, self._asked = self._load(asked, self._machine), asked
+            self._answerer, self._asked = self._load(answerer_spec, self._machine), answerer_spec
         return self._answerer
 
 
 def finish(folder: SweepFolder, prepared: Prepared) -> bool:
     """Turn what is done into cells; whether every cell of the spec is complete."""
     complete = True
-    for asked in prepared.spec.answerers:
+    for answerer in prepared.spec.answerers:
         cells = [
-            folder.complete(asked.name, prepared.corpus.name, step, prepared.survey.blocks) for step in prepared.steps
+            folder.complete(answerer.name, prepared.corpus.name, step, prepared.survey.blocks)
+            for step in prepared.steps
         ]
         complete &= all(cells)
         if all(cells):
-            folder.forget(asked.name)
+            folder.forget(answerer.name)
     return complete
 
 
@@ -174,7 +175,7 @@ def _heard(prepared: Prepared, tasks: list[tuple[Step, int]]) -> Iterator[tuple[
 
     def each() -> Iterator[tuple[Step, Block]]:
         for step in prepared.steps:
-            wanted = {number for of, number in tasks if of is step}
+            wanted = {number for owner, number in tasks if owner is step}
             if wanted:
                 of_step = islice(blocks(prepared.corpus, prepared.spec.window), max(wanted) + 1)
                 yield from ((step, block) for block in of_step if block.number in wanted)

@@ -65,10 +65,10 @@ def status(run: Path) -> Status:
         raise InputError(run, "is the preview of a sweep", f"name the sweep's folder, {run.parent}")
     folder = SweepFolder(run)
     plan = folder.planned()
-    found = []
+    steps: list[StepStatus] = []
     for answerer in plan.answerers:
         for step in plan.steps:
             complete = folder.has(step.keys(answerer, plan.corpus.name))
             done = plan.corpus.windows if complete else len(folder.blocks(answerer, step))
-            found.append(StepStatus(answerer, step, done, plan.corpus.windows, complete))
-    return Status(run, plan, tuple(found))
+            steps.append(StepStatus(answerer, step, done, plan.corpus.windows, complete))
+    return Status(run, plan, tuple(steps))

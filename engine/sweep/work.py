@@ -28,11 +28,11 @@ Choices = Mapping[tuple[Arm, int], Cut]
 def requests(step: Step, clips: Clips, chosen: Choices, streams: Streams) -> Iterator[Request]:
     """What is asked about a window at a level: a request per curve and example that can be heard."""
     for place, arm in enumerate(step.arms):
-        for number, one in enumerate(clips.heard):
+        for number, clip in enumerate(clips.heard):
             heard = chosen[arm, number].excerpt
             if heard is not None:
-                asked = streams.answerers(arm.stream, clips.block.first + number, Question.of(one.example))
-                yield Request(_id(place, number), heard, asked.text, asked.choices, asked.answer)
+                question = streams.answerers(arm.stream, clips.block.first + number, Question.of(clip.example))
+                yield Request(_id(place, number), heard, question.text, question.choices, question.answer)
 
 
 def answer(
@@ -60,29 +60,29 @@ def rows(
     family_of: Mapping[str, str],
 ) -> pa.Table:
     """A row per curve and example, whatever came of it."""
-    made = []
+    row_dicts = []
     for place, arm in enumerate(step.arms):
-        for number, one in enumerate(clips.heard):
-            example, kept = one.example, chosen[arm, number]
-            asked = streams.answerers(arm.stream, clips.block.first + number, Question.of(example))
-            said = answers.get(_id(place, number))
-            status = kept.status if said is None else said.status
-            label = said.predicted_label if said is not None and status == OK else None
-            right = letters(len(asked.choices))[asked.answer]
+        for number, clip in enumerate(clips.heard):
+            example, kept = clip.example, chosen[arm, number]
+            question = streams.answerers(arm.stream, clips.block.first + number, Question.of(example))
+            answer_ = answers.get(_id(place, number))
+            status = kept.status if answer_ is None else answer_.status
+            label = answer_.predicted_label if answer_ is not None and status == OK else None
+            right = letters(len(question.choices))[question.answer]
             excerpt = kept.excerpt
             chunks = None if excerpt is None else () if arm.method == SILENCE else excerpt.chunks  # none of the clip's
-            made.append(
+            row_dicts.append(
                 {
                     **arm._asdict(),
                     "sample_id": example.sample_id,
                     "source_id": example.source_id,
                     "query_family": family_of[example.sample_id],
                     "loss": float(label != right) if status == OK else None,
-                    "nll": said.nll if said is not None else None,
-                    "num_audio_tokens": said.num_audio_tokens if said is not None else None,
+                    "nll": answer_.nll if answer_ is not None else None,
+                    "num_audio_tokens": answer_.num_audio_tokens if answer_ is not None else None,
                     "predicted_label": label,
                     "correct_label": right,
-                    "n_options": len(asked.choices),
+                    "n_options": len(question.choices),
                     "chunks_total": kept.total if excerpt is not None else None,
                     "chunks_kept": len(chunks) if chunks is not None else None,
                     "kept_chunks": chunks or None,
@@ -90,7 +90,7 @@ def rows(
                     "status": status,
                 }
             )
-    return pa.Table.from_pylist(made, schema=PENDING_ROW)
+    return pa.Table.from_pylist(row_dicts, schema=PENDING_ROW)
 
 
 def _id(arm: int, example: int) -> str:

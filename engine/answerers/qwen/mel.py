@@ -113,15 +113,15 @@ class _KeptFrames:
         hop, half, samples = self._hop, self._half, self._samples
         # the last frame that hears any of it; the extractor drops the one that begins where the window ends
         heard = min(frames, (samples + half - 1) // hop + 1, self._window // hop)
-        found: set[int] = set(range(-(-samples // hop), heard))
+        stale: set[int] = set(range(-(-samples // hop), heard))
         for at, _, _ in self._runs[1:]:
-            found.update(range((at - half) // hop + 1, (at + half - 1) // hop + 1))
+            stale.update(range((at - half) // hop + 1, (at + half - 1) // hop + 1))
         if self._runs[0][2] != 0:
-            found.update(range((half - 1) // hop + 1))
+            stale.update(range((half - 1) // hop + 1))
         at, end, clip = self._runs[-1]
         edge = self._window if clip + end - at == len(self._clip) else samples
-        found.update(range(max(0, (edge - half) // hop + 1), heard))
-        return sorted(t for t in found if 0 <= t < heard)
+        stale.update(range(max(0, (edge - half) // hop + 1), heard))
+        return sorted(t for t in stale if 0 <= t < heard)
 
     def window(self, frame: int) -> Waveform:
         """The samples that a frame hears: mirrored before the start and beyond the window, silent after the end."""

@@ -242,8 +242,8 @@ class Qwen:
         ends = getattr(config, "eos_token_id", None)
         if ends is None:
             ends = self.tokenizer.eos_token_id
-        found = {ends} if isinstance(ends, int) else set(ends or ())
-        return frozenset(found | set(self.tokenizer.convert_tokens_to_ids(["<|im_end|>"])))
+        tokens = {ends} if isinstance(ends, int) else set(ends or ())
+        return frozenset(tokens | set(self.tokenizer.convert_tokens_to_ids(["<|im_end|>"])))
 
     def _pieces(self, chunks: Sequence[int]) -> list[Sequence[int]]:
         """Whole seconds that fit the window, one piece after the other."""
@@ -314,10 +314,10 @@ class Qwen:
 
     def _letter_tokens(self, options: int) -> torch.Tensor:
         if self._letters is None or len(self._letters) < options:
-            found = self.tokenize(list(prompt.letters(options)))
-            if any(len(tokens) != 1 for tokens in found):
+            tokens = self.tokenize(list(prompt.letters(options)))
+            if any(len(tokens) != 1 for tokens in tokens):
                 raise ValueError("the tokenizer has no single token for every option letter")
-            self._letters = torch.tensor([tokens[0] for tokens in found], device=self.device)
+            self._letters = torch.tensor([tokens[0] for tokens in tokens], device=self.device)
         return self._letters[:options]
 
     def _count(self, x: torch.Tensor, past: Past | None, read: bool) -> None:

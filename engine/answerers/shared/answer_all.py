@@ -112,11 +112,11 @@ class _AnswerMeter:
         """A batch was answered."""
         self._answered += answers
         for result in results:
-            found = self._hearing_of.get(result.key)
-            if found is None or result.status != OK:
-                self._failed += 1 if found is None else len(found[1].requests)
+            place = self._hearing_of.get(result.key)
+            if place is None or result.status != OK:
+                self._failed += 1 if place is None else len(place[1].requests)
                 continue
-            tree, piece = found
+            tree, piece = place
             self._alone_flops += len(piece.requests) * self._plan.alone(tree, piece).flops
         seconds = max(time.monotonic() - self._began, 1e-9)
         spent = self._answerer.counted.flops - self._flops_before

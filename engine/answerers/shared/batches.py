@@ -74,14 +74,14 @@ def piece_batches(forest: Forest, limits: Limits, group: Sequence[Tree]) -> Iter
     kv = forest.shape.decoder.kv_bytes
     free = limits.kv_bytes - len(group) * longest * kv
 
-    def rest(asked: PieceOnRow) -> int:
-        return len(asked.piece.tokens) - group[asked.row].stem
+    def rest(placed: PieceOnRow) -> int:
+        return len(placed.piece.tokens) - group[placed.row].stem
 
     def fits(n: int, tokens: int) -> bool:
         return n * tokens <= limits.tokens and n * (longest + tokens) * _resident(forest, limits) <= free
 
-    asked = [PieceOnRow(row, piece) for row, tree in enumerate(group) for piece in tree.pieces]
-    yield from _groups(sorted(asked, key=lambda a: (-rest(a), a.row)), rest, fits)
+    rows = [PieceOnRow(row, piece) for row, tree in enumerate(group) for piece in tree.pieces]
+    yield from _groups(sorted(rows, key=lambda a: (-rest(a), a.row)), rest, fits)
 
 
 def needed_bytes(forest: Forest, limits: Limits, tree: Tree) -> int:

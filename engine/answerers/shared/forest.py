@@ -86,8 +86,10 @@ def make_forest(
     """Plan requests; `known` keys are answered already; a clip beyond the window is refused, or split into several
     audios.
     """
-    asked = dict.fromkeys((r.question, r.choices) for r in requests)
-    text_of = {(question, choices): template.prompt(question, choices).question for question, choices in asked}
+    distinct_questions = dict.fromkeys((r.question, r.choices) for r in requests)
+    text_of = {
+        (question, choices): template.prompt(question, choices).question for question, choices in distinct_questions
+    }
     distinct = list(dict.fromkeys(text_of.values()))
     tokens = dict(zip(distinct, tokenize(distinct), strict=True))
     prefix = len(tokenize([template.prefix])[0])

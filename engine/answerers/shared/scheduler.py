@@ -135,7 +135,7 @@ class Scheduler:
                 yield from self._hear(opened[:half], None)
                 yield from self._hear(opened[half:], None)
             else:
-                yield [self._failed(trees[0], asked, why) for asked in trees[0].pieces]
+                yield [self._failed(trees[0], piece, why) for piece in trees[0].pieces]
             return
         if shared:
             self.kv_bytes = context.nbytes
@@ -145,8 +145,8 @@ class Scheduler:
                 if shared
                 else [[PieceOnRow(row, h.pieces[0]) for row, h in enumerate(trees)]]
             )
-        for asked in pieces:
-            yield from self._ask(context, trees, asked)
+        for rows in pieces:
+            yield from self._ask(context, trees, rows)
         self.kv_bytes = 0
 
     def _context(self, opened: Sequence[tuple[Tree, Any]]) -> Any:
@@ -155,25 +155,25 @@ class Scheduler:
             return encoded
         return self._answerer.prefill(encoded, [h.pieces[0].tokens[: h.stem] for h, _ in opened])
 
-    def _ask(self, context: Any, trees: Sequence[Tree], asked: Sequence[PieceOnRow]) -> Iterator[list[Result]]:
+    def _ask(self, context: Any, trees: Sequence[Tree], rows: Sequence[PieceOnRow]) -> Iterator[list[Result]]:
         """Questions on a context; halve on failure."""
-        said, why = self._tried(lambda: self._said(context, trees, asked), alone=len(asked) == 1)
+        replies, why = self._tried(lambda: self._replies(context, trees, rows), alone=len(rows) == 1)
         if why is None:
-            yield [self._result(trees[a.row], a, s) for a, s in zip(asked, said, strict=True)]
-        elif len(asked) > 1:
-            half = len(asked) // 2
-            yield from self._ask(context, trees, asked[:half])
-            yield from self._ask(context, trees, asked[half:])
+            yield [self._result(trees[a.row], a, s) for a, s in zip(rows, replies, strict=True)]
+        elif len(rows) > 1:
+            half = len(rows) // 2
+            yield from self._ask(context, trees, rows[:half])
+            yield from self._ask(context, trees, rows[half:])
         else:
-            yield [self._failed(trees[asked[0].row], asked[0].piece, why)]
+            yield [self._failed(trees[rows[0].row], rows[0].piece, why)]
 
-    def _said(self, context: Any, trees: Sequence[Tree], asked: Sequence[PieceOnRow]) -> list[Reply]:
-        rows = [a.row for a in asked]
-        rests = [a.piece.tokens[trees[a.row].stem :] for a in asked]
-        options = [a.piece.options for a in asked]
+    def _replies(self, context: Any, trees: Sequence[Tree], rows: Sequence[PieceOnRow]) -> list[Reply]:
+        places = [row.row for row in rows]
+        rests = [row.piece.tokens[trees[row.row].stem :] for row in rows]
+        options = [row.piece.options for row in rows]
         if self.options.generate:
-            return self._answerer.generate(context, rows, rests, options, self.options.generate)
-        return self._answerer.score(context, rows, rests, options)
+            return self._answerer.generate(context, places, rests, options, self.options.generate)
+        return self._answerer.score(context, places, rests, options)
 
     def _tried(self, run: Callable[[], Any], alone: bool) -> tuple[Any, str | None]:
         """What `run` returns, or why it failed; a request by itself is tried twice."""
@@ -200,26 +200,26 @@ class Scheduler:
 
     # Results ---------------------------------------------------------------------------------------------------
 
-    def _result(self, tree: Tree, asked: PieceOnRow, said: Reply) -> Result:
-        piece = asked.piece
+    def _result(self, tree: Tree, row: PieceOnRow, reply: Reply) -> Result:
+        piece = row.piece
         choices = self.forest.requests[piece.requests[0]].choices
-        return result_of(piece.key, tree.audio_tokens, choices, said)
+        return result_of(piece.key, tree.audio_tokens, choices, reply)
 
     def _failed(self, tree: Tree, piece: Any, why: str) -> Result:
         return Result(piece.key, audio_tokens=tree.audio_tokens, status=why)
 
 
-def result_of(key: str, audio_tokens: int, choices: Sequence[str], said: Reply) -> Result:
+def result_of(key: str, audio_tokens: int, choices: Sequence[str], reply: Reply) -> Result:
     """What was said, as a result: the letter that was written, or the likeliest one where nothing was generated."""
-    nll = tuple(float(x) for x in said.option_nll)
+    nll = tuple(float(x) for x in reply.option_nll)
     letters = prompt.letters(len(choices))
     if not all(math.isfinite(x) for x in nll):
-        return Result(key, audio_tokens=audio_tokens, text=said.text, status=NOT_FINITE)
-    if said.text is None:
+        return Result(key, audio_tokens=audio_tokens, text=reply.text, status=NOT_FINITE)
+    if reply.text is None:
         label: str | None = letters[min(range(len(nll)), key=nll.__getitem__)]
     else:
-        label = parse.letter(said.text, letters, choices)
-    return Result(key, label, nll, audio_tokens, said.text)
+        label = parse.letter(reply.text, letters, choices)
+    return Result(key, label, nll, audio_tokens, reply.text)
 
 
 def answer_alone(answerer: Answerer, forest: Forest, options: AnswerOptions) -> Iterator[list[Result]]:
@@ -230,9 +230,9 @@ def answer_alone(answerer: Answerer, forest: Forest, options: AnswerOptions) -> 
         whole = clip(tree.excerpt.audio.waveform())
         kept = heard_samples(whole, tree.excerpt.chunks)
         for piece in tree.pieces:
-            said = answerer.alone(kept, answerer.template.prefix, piece.text, piece.options, options.generate)
+            reply = answerer.alone(kept, answerer.template.prefix, piece.text, piece.options, options.generate)
             choices = forest.requests[piece.requests[0]].choices
-            yield [result_of(piece.key, tree.audio_tokens, choices, said)]
+            yield [result_of(piece.key, tree.audio_tokens, choices, reply)]
 
 
 def heard_samples(whole: Waveform, chunks: Sequence[int]) -> Waveform:

@@ -56,13 +56,13 @@ def features_of(
     known: dict[Any, Float32Array] = {} if cache is None else {n: cache[n] for n in names if n in cache}
     new = {n: clip.audio for n, clip in zip(names, clips, strict=True) if n not in known}
     try:
-        made = dict(zip(new, batch_features(list(new.values()), threads), strict=True))
+        fresh = dict(zip(new, batch_features(list(new.values()), threads), strict=True))
     except ValueError:  # of the kernel, which knows no names and has looked at every sample
         check_finite(clips)
         raise
     if cache is not None:
-        cache.update(made)
-    return [made[n] if n in made else known[n] for n in names]
+        cache.update(fresh)
+    return [fresh[n] if n in fresh else known[n] for n in names]
 
 
 def batch_features(clips: Sequence[Waveform], threads: int | None = None) -> list[Float32Array]:

@@ -81,7 +81,7 @@ class OnnxSelector(Selector):
     ) -> list[Scores]:
         """What the graph says of clips, given as chunks (T, 16000) or features (T, 768)."""
         counts = [len(clip) for clip in read]
-        found: list[Scores] = [np.empty(count, np.float32) for count in counts]
+        scores: list[Scores] = [np.empty(count, np.float32) for count in counts]
         for rows, start, stop in _calls(counts, _CHUNKS_A_CALL[self.graph.reads]):
             place = np.arange(start, stop, dtype=np.float32) / np.float32(max(counts[rows[0]] - 1, 1))
             feed = {
@@ -91,8 +91,8 @@ class OnnxSelector(Selector):
             if tokens is not None:
                 feed["tokens"], feed["token_mask"] = _padded([tokens[row] for row in rows])
             for row, scored in zip(rows, self._run(feed, (len(rows), stop - start)), strict=True):
-                found[row][start:stop] = scored
-        return found
+                scores[row][start:stop] = scored
+        return scores
 
     def _run(self, feed: dict[str, Any], shape: tuple[int, int]) -> Scores:
         try:
@@ -158,9 +158,9 @@ def _providers(provider: str) -> list[Any]:
 
 def read_graph(session: Any, path: Path) -> Graph:
     """The metadata of a graph; GraphError where it is none of ours, of other features, or has other inputs."""
-    said = session.get_modelmeta().custom_metadata_map
+    metadata = session.get_modelmeta().custom_metadata_map
     try:
-        graph = Graph(**{name: said[f"earmark.{name}"] for name in Graph.__slots__})
+        graph = Graph(**{name: metadata[f"earmark.{name}"] for name in Graph.__slots__})
     except KeyError:
         raise GraphError(path, "is no selector's graph", "name one that `earmark selector export` wrote") from None
     if graph.features != FEATURES:
@@ -168,11 +168,11 @@ def read_graph(session: Any, path: Path) -> Graph:
     if graph.reads not in _CHUNKS_A_CALL:
         known = " or ".join(_CHUNKS_A_CALL)
         raise GraphError(path, f"reads {graph.reads}, which is not {known}", "export the selector again")
-    inputs = {one.name for one in session.get_inputs()}
+    inputs = {node.name for node in session.get_inputs()}
     expected = {graph.reads, "place"} | ({"tokens", "token_mask"} if graph.tokenizer else set())
     if inputs != expected:
-        found, wanted = (", ".join(sorted(names)) for names in (inputs, expected))
-        raise GraphError(path, f"has inputs {found}, its metadata wants {wanted}", "export the selector again")
+        named, wanted = (", ".join(sorted(names)) for names in (inputs, expected))
+        raise GraphError(path, f"has inputs {named}, its metadata wants {wanted}", "export the selector again")
     return graph
 
 

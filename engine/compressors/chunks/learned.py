@@ -75,8 +75,8 @@ class ChunkScorer(nn.Module):
         """
         embedded = self.chunk((features - self.mean) / self.deviation)
         if self.query is not None:
-            asked = self.query(tokens, token_mask).unsqueeze(1).expand(-1, embedded.shape[1], -1)
-            embedded = torch.cat([embedded, asked], dim=-1)
+            question = self.query(tokens, token_mask).unsqueeze(1).expand(-1, embedded.shape[1], -1)
+            embedded = torch.cat([embedded, question], dim=-1)
         place = torch.arange(embedded.shape[1], device=features.device) / (lengths.unsqueeze(1) - 1).clamp(min=1)
         scores: Tensor = self.head(embedded).squeeze(-1) + self.pos_scale * place
         return scores
@@ -100,13 +100,13 @@ class LearnedSelector(Selector):
 
     def scores(self, clips: Sequence[SelectorInput]) -> list[Scores]:
         """Scores (T,) of each clip, whatever clips are beside it."""
-        found: list[Scores] = []
+        scores: list[Scores] = []
         for first in range(0, len(clips), CLIPS_AT_ONCE):
             batch = clips[first : first + CLIPS_AT_ONCE]
             features = features_of(batch)
             tokens = [self._tokens(clip) for clip in batch] if self.asks else None
-            found += score(self.scorer, features, tokens)
-        return found
+            scores += score(self.scorer, features, tokens)
+        return scores
 
     def _tokens(self, clip: SelectorInput) -> list[int]:
         if clip.question is None:
@@ -156,8 +156,8 @@ def read_card(folder: Path) -> Card:
     if not isinstance(card, dict) or card.get("schema") != SCHEMA:
         raise InputError(folder / CARD, f"is no card of {SCHEMA}", "train the selector with this version")
     if card.get("features") != FEATURES:
-        found = card.get("features")
-        raise InputError(folder / CARD, f"wants features {found}, this is {FEATURES}", "train the selector again")
+        version = card.get("features")
+        raise InputError(folder / CARD, f"wants features {version}, this is {FEATURES}", "train the selector again")
     return card
 
 
@@ -169,11 +169,11 @@ def score(
 
     One clip after the other: in a larger product a row's last bit depends on the rows beside it.
     """
-    found: list[Scores] = []
+    scores: list[Scores] = []
     for i, clip in enumerate(features):
-        asked = (None, None) if tokens is None else pad_tokens(tokens[i : i + 1])
-        found.append(scorer(*pad_features([clip]), *asked)[0].numpy())
-    return found
+        question = (None, None) if tokens is None else pad_tokens(tokens[i : i + 1])
+        scores.append(scorer(*pad_features([clip]), *question)[0].numpy())
+    return scores
 
 
 def pad_features(features: Sequence[Scores]) -> tuple[Tensor, Tensor]:
