@@ -37,12 +37,12 @@ class NotListening(NamedTuple):
 
 def not_listening(results: Sequence[Json]) -> NotListening | None:
     """The families on whose word nothing, or little, can be believed; None where there are none."""
-    seen = {
+    family_of = {
         (r["answerer"], r["corpus"], r["partition"], family["family"]): family
         for r in results
         for family in r["families"]
     }
-    doubted = {key: family for key, family in seen.items() if family["hearing"] in _DOUBTED}
+    doubted = {key: family for key, family in family_of.items() if family["hearing"] in _DOUBTED}
     rows = [
         (
             under(name, Markup("{}<br/>{}").format(HEARING[family["hearing"]], where(answerer, corpus, partition))),
@@ -56,7 +56,7 @@ def not_listening(results: Sequence[Json]) -> NotListening | None:
     columns = [*text("Family"), *numbers("Raw audio", "By chance", "Silence")]
     caption = "Right answers in families that do not listen, or are not shown to"
     table = HtmlTable(caption, columns, rows, folded=len(rows) > _SHOWN)
-    return NotListening(_how_many(n_deaf, len(rows), len(seen)), table) if rows else None
+    return NotListening(_how_many(n_deaf, len(rows), len(family_of)), table) if rows else None
 
 
 def _how_many(n_deaf: int, n_doubted: int, n_all: int) -> str:
@@ -75,11 +75,11 @@ def of_partition(results: Sequence[Json], tolerances: Sequence[float], unit: Uni
     """Two tables: whether families listen, and how each is tested; methods for which these are equal share them."""
     shared: list[tuple[list[Json], list[Json]]] = []
     for result in results:
-        alike = next((methods for families, methods in shared if families == result["families"]), None)
-        if alike is None:
+        sharing = next((methods for families, methods in shared if families == result["families"]), None)
+        if sharing is None:
             shared.append((result["families"], [result]))
         else:
-            alike.append(result)
+            sharing.append(result)
     tables = []
     for families, methods in shared:
         methods_words = Markup(" ({})").format(Markup("; ").join(map(who, methods))) if len(shared) > 1 else Markup()
@@ -157,12 +157,12 @@ def unit_word(family: Json) -> str:
 
 def by_budget(result: Json, unit: Unit) -> HtmlTable:
     """Families by budgets: excess, its bounds, and the rows that got worse and better."""
-    known = {family["family"]: family for family in result["families"]}
+    family_of = {family["family"]: family for family in result["families"]}
     rows = [
         (
-            under(name, _notes(known.get(name), entries)),
+            under(name, _notes(family_of.get(name), entries)),
             count(next(e["n"] for e in entries if e is not None)),
-            *(_cell(entry, known.get(name), unit) for entry in entries),
+            *(_cell(entry, family_of.get(name), unit) for entry in entries),
         )
         for name, entries in _entries(result)
     ]
@@ -177,8 +177,8 @@ def probability_ratios(results: Sequence[Json]) -> HtmlTable | None:
     """What a loss of probability would save in questions, over methods and budgets; None without likelihoods."""
     ratios: dict[str, list[float]] = {}
     for family in (family for result in results for b in result["budgets"] for family in b["families"]):
-        known = [] if family["probability_loss_ratio"] is None else [family["probability_loss_ratio"]]
-        ratios.setdefault(family["family"], []).extend(known)
+        known_ratios = [] if family["probability_loss_ratio"] is None else [family["probability_loss_ratio"]]
+        ratios.setdefault(family["family"], []).extend(known_ratios)
     if not any(ratios.values()):
         return None
     rows = [

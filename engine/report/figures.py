@@ -40,15 +40,15 @@ def _name(entry: Json) -> str:
 
 
 def _curves(group: Group, rule: Json, unit: Unit) -> FigureSet:
-    drawn = [_panel_of(result, group, unit) for result in group.results]
-    shared = [v for c in drawn for v in curves.values(c)]
+    panel_curves = [_panel_of(result, group, unit) for result in group.results]
+    shared = [v for c in panel_curves for v in curves.values(c)]
     tolerances = [curves.Tolerance(t, unit.tick(t)) for t in sorted(rule["tolerances"])]
     if rule["tolerance_average"] is not None:
         value = rule["tolerance_average"]
         tolerances.append(curves.Tolerance(value, f"avg {unit.tick(value)}"))
     panels = [
         curves.panel(c, tolerances, shared, unit, _panel_words(result, group, unit))
-        for c, result in zip(drawn, group.results, strict=True)
+        for c, result in zip(panel_curves, group.results, strict=True)
     ]
     return FigureSet(
         "Excess against budget",
@@ -67,9 +67,9 @@ def _panel_of(result: Json, group: Group, unit: Unit) -> curves.Curves:
         ]
 
     passing = [c for c in result["certified"] if saves(c["budget"])]
-    alone = [f"{percent(c['budget'])} ({unit.tolerance(c['tolerance'])})" for c in passing]
+    passing_words = [f"{percent(c['budget'])} ({unit.tolerance(c['tolerance'])})" for c in passing]
     approved = group.approved.get((result["method"], result["seed"]))
-    note = "uncorrected: " + (", ".join(alone) if alone else "none below 100%")
+    note = "uncorrected: " + (", ".join(passing_words) if passing_words else "none below 100%")
     return curves.Curves(
         _name(result),
         note if approved is None else f"approved: {percent(approved)} · {note}",

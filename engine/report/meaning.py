@@ -63,17 +63,17 @@ def harm(decision: Decision, average: float | None, unit: Unit) -> ReaderQuestio
     )
 
 
-def _none_above(families: Sequence[Json], at: str, tolerance: float, unit: Unit) -> Markup:
+def _none_above(families: Sequence[Json], at_budget: str, tolerance: float, unit: Unit) -> Markup:
     """That no family is above tolerance, and how far the upper bounds reach."""
     allowed = unit.tolerance(tolerance)
-    known = [f for f in families if f["upper"] is not None]
-    if not known:
-        return Markup("No family is above {} at {}.").format(allowed, at)
-    top = max(known, key=lambda f: float(f["upper"]))
+    bounded = [f for f in families if f["upper"] is not None]
+    if not bounded:
+        return Markup("No family is above {} at {}.").format(allowed, at_budget)
+    top = max(bounded, key=lambda f: float(f["upper"]))
     words = "No family is above {} at {}; the highest upper bound is {} (<bdi>{}</bdi>)."
     if top["upper"] > tolerance:
         words = "No family is seen above {} at {}, but the upper bounds reach {} (<bdi>{}</bdi>)."
-    return Markup(words).format(allowed, at, unit.words(top["upper"]), top["family"])
+    return Markup(words).format(allowed, at_budget, unit.words(top["upper"]), top["family"])
 
 
 # The question ---------------------------------------------------------------------------------------------

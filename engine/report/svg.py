@@ -29,8 +29,8 @@ class Axis(NamedTuple):
 
 def axis(values: Iterable[float], start: float, end: float) -> Axis:
     """An axis over all `values` and 0, widened a little, never empty."""
-    known = [0.0, *values]
-    low, high = min(known), max(known)
+    all_values = [0.0, *values]
+    low, high = min(all_values), max(all_values)
     pad = 0.06 * (high - low)
     if pad == 0:
         return Axis(-0.01, 0.01, start, end)

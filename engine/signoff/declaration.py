@@ -40,8 +40,8 @@ def compare(
     corpus.
     """
     if plan is None:
-        gone = ["The cells were written under a plan.json that is not here: nobody can tell what was declared."]
-        return Declared(None, tuple(gone if any(plans.values()) else []))
+        sentences = ["The cells were written under a plan.json that is not here: nobody can tell what was declared."]
+        return Declared(None, tuple(sentences if any(plans.values()) else []))
     differences = [*_rule(plan, rule, partitions.names), *_labels(plan, partitions), *_cells(plan, rule, plans)]
     corpus = plan.corpus
     n = n_rows.get(corpus.name, 0)
@@ -72,14 +72,18 @@ def _cells(plan: PlanFile, rule: Rule, plans: Mapping[CellKey, str | None]) -> l
             f"{len(foreign)} of {len(plans)} cells were not written under this plan.json ({foreign[0]}): "
             "it was changed afterwards, or they are of another run."
         )
-    begun = {key.answerer for key in plans}
+    begun_answerers = {key.answerer for key in plans}
     steps = [step for step in plan.steps if not step.permuted and (rule.name == "paper" or not step.compressed)]
-    wanted = [
-        key for a in plan.answerers if a in begun for step in steps for key in step.keys(a, plan.corpus.name).values()
+    declared_keys = [
+        key
+        for a in plan.answerers
+        if a in begun_answerers
+        for step in steps
+        for key in step.keys(a, plan.corpus.name).values()
     ]
-    gone = [str(key) for key in wanted if key not in plans]
-    if gone:
-        sentences.append(f"{len(gone)} cells that the plan declared are not here ({gone[0]}).")
+    missing = [str(key) for key in declared_keys if key not in plans]
+    if missing:
+        sentences.append(f"{len(missing)} cells that the plan declared are not here ({missing[0]}).")
     return sentences
 
 
@@ -114,9 +118,9 @@ def _shown(value: Any) -> str:
 
 def declared_rule(plan: PlanFile) -> Rule:
     """The rule that a plan declares; raises InputError where it cannot be read."""
-    known = {field.name for field in fields(Rule)}
+    field_names = {field.name for field in fields(Rule)}
     content = dict(plan.rule)
-    unknown = sorted(content.keys() - known)
+    unknown = sorted(content.keys() - field_names)
     if unknown:
         raise InputError(plan.path, f"declares {', '.join(unknown)}, which no rule has", "restore the file")
     try:

@@ -34,27 +34,27 @@ def follow(path: Path, certificate: dict[str, Any], run: Path, rule: Rule) -> Fo
     Raises InputError where rows are judged again, unless that look was declared by the same rule.
     """
     chain = list(_chain(path, certificate))
-    stated, before = certificate["rule"], certificate.get("follows")
+    stated, followed = certificate["rule"], certificate.get("follows")
     declared = rule.looks > 1 and stated.get("looks") == rule.looks
     look = 1
     if declared:
-        look = 1 + (before["look"] if before else 1)
+        look = 1 + (followed["look"] if followed else 1)
         _check_declared(path, stated, rule, look)
-    now = _recordings(run, rule.source)
+    recordings = _recordings(run, rule.source)
     checked = True
-    for place, content in chain:
-        earlier = place.parent / str(content["run"])
-        if not (earlier / store.CELLS).is_dir():
+    for earlier_path, earlier_certificate in chain:
+        earlier_run = earlier_path.parent / str(earlier_certificate["run"])
+        if not (earlier_run / store.CELLS).is_dir():
             checked = False
             continue
-        seen = _recordings(earlier, content["rule"].get("source"))
-        if declared and place == path and not seen <= now:
+        earlier_recordings = _recordings(earlier_run, earlier_certificate["rule"].get("source"))
+        if declared and earlier_path == path and not earlier_recordings <= recordings:
             raise InputError(
                 path, "judged recordings that are not here", "a look that was declared adds rows to the first"
             )
         if not declared:
-            _refuse_shared(path, seen, now)
-    spent = sum(_alone(content["rule"]) for _, content in chain) + rule.look_alpha
+            _refuse_shared(path, earlier_recordings, recordings)
+    spent = sum(_alone(earlier_certificate["rule"]) for _, earlier_certificate in chain) + rule.look_alpha
     return Follows(str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest(), look, spent, checked)
 
 
@@ -68,22 +68,22 @@ def _chain(path: Path, certificate: dict[str, Any]) -> Iterator[tuple[Path, dict
             raise InputError(path, "follows itself", "name the certificate before with --follows")
         seen.add(path.resolve())
         yield path, certificate
-        before = certificate.get("follows")
-        if before is None:
+        followed = certificate.get("follows")
+        if followed is None:
             return
-        path = path.parent / before["certificate"]
+        path = path.parent / followed["certificate"]
         certificate = read(path)
 
 
 def _check_form(path: Path, certificate: dict[str, Any]) -> None:
     """Raise InputError where a certificate lacks what a chain is computed from."""
-    rule, before = certificate["rule"], certificate.get("follows")
+    rule, followed = certificate["rule"], certificate.get("follows")
     numbers = isinstance(rule.get("alpha"), float) and isinstance(rule.get("looks"), int) and rule["looks"] >= 1
-    chained = before is None or (
-        isinstance(before, dict)
-        and isinstance(before.get("certificate"), str)
-        and isinstance(before.get("look"), int)
-        and isinstance(before.get("alpha_spent"), float)
+    chained = followed is None or (
+        isinstance(followed, dict)
+        and isinstance(followed.get("certificate"), str)
+        and isinstance(followed.get("look"), int)
+        and isinstance(followed.get("alpha_spent"), float)
     )
     if not (numbers and chained):
         raise InputError(path, "rule or follows cannot be read", "it was cut or edited: certify again")
@@ -92,8 +92,8 @@ def _check_form(path: Path, certificate: dict[str, Any]) -> None:
 def _check_declared(path: Path, stated: dict[str, Any], rule: Rule, look: int) -> None:
     """Refuse a look by another rule than the look before, or beyond the declared number of looks."""
     if look > rule.looks:
-        what = f"was look {look - 1} of {rule.looks} that were declared"
-        raise InputError(path, what, "certify new rows alone, under a new plan")
+        reason = f"was look {look - 1} of {rule.looks} that were declared"
+        raise InputError(path, reason, "certify new rows alone, under a new plan")
     for name in _SAME_RULE:
         value = getattr(rule, name)
         if name != "partitions" and stated.get(name) != (list(value) if isinstance(value, tuple) else value):
@@ -105,13 +105,13 @@ def _alone(rule: dict[str, Any]) -> float:
     return float(rule["alpha"] / rule["looks"])
 
 
-def _refuse_shared(path: Path, before: set[str], now: set[str]) -> None:
+def _refuse_shared(path: Path, earlier: set[str], recordings: set[str]) -> None:
     """Raise InputError where recordings were judged before."""
-    shared = sorted(now & before)
+    shared = sorted(recordings & earlier)
     if shared:
         raise InputError(
             path,
-            f"was made of {len(shared)} of the {len(now)} recordings ({first_few(shared)})",
+            f"was made of {len(shared)} of the {len(recordings)} recordings ({first_few(shared)})",
             "certify new rows alone; rows may only be added where the plan declares looks = 2",
         )
 

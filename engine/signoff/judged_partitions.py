@@ -74,9 +74,9 @@ class Partitions:
 
     def check_parents(self, parents: Mapping[str, str]) -> None:
         """Refuse a parent declared for a family that no certified partition has."""
-        known = self._labels_seen | set(parents.values())
+        known_families = self._labels_seen | set(parents.values())
         for family in parents:
-            if family not in known:
+            if family not in known_families:
                 raise InputError(f"parent {family}", "is declared for no family of the run", "mend the name")
 
     def _exists(self, name: str, corpus: str) -> bool:

@@ -68,8 +68,8 @@ class Curve:
         lists = self.kept_chunks[b] if self.kept_chunks else None
         if lists is None or self.chunks is None:
             return None
-        kept = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-        share: FloatArray = np.where(kept > 0, kept / np.maximum(self.chunks, 1), self.budgets[b])
+        n_kept = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        share: FloatArray = np.where(n_kept > 0, n_kept / np.maximum(self.chunks, 1), self.budgets[b])
         return share
 
 
@@ -143,7 +143,7 @@ class _Raw:
 
 
 def pair(run: Path, rule: Rule, progress: Progress, plan: PlanFile | None = None) -> Paired:
-    """Read every cell of the run and pair it with its raw reference; `plan` says which budgets there should be."""
+    """Read every cell of the run and pair it with its raw reference; `plan` tells which budgets are missing."""
     cells = store.find_cells(run)
     inputs: list[store.InputFile] = []
     errors: list[CellErrors] = []
@@ -218,17 +218,21 @@ def _by_answerer_and_corpus(cells: Mapping[CellKey, object]) -> dict[tuple[str, 
 
 
 def _references(keys: list[CellKey]) -> list[CellKey]:
-    """The uncompressed cell of each stream; two of them would make the baseline a matter of choice."""
+    """The uncompressed cell of each stream; raises InputError for two, which would make the baseline a choice."""
     references = [key for key in keys if key.is_reference]
     for stream in {key.stream for key in references}:
-        same = [key for key in references if key.stream == stream]
-        if len(same) > 1:
-            raise InputError(same[1], f"a second raw reference beside {same[0]}", "keep one uncompressed cell")
+        stream_references = [key for key in references if key.stream == stream]
+        if len(stream_references) > 1:
+            raise InputError(
+                stream_references[1],
+                f"a second raw reference beside {stream_references[0]}",
+                "keep one uncompressed cell",
+            )
     return references
 
 
 def _controls(keys: list[CellKey]) -> list[CellKey]:
-    """The silence cell, where there is one; two of them would make the control a matter of choice."""
+    """The silence cell, where there is one; raises InputError for two, which would make the control a choice."""
     controls = [key for key in keys if key.is_control]
     if len(controls) > 1:
         raise InputError(controls[1], f"a second silence control beside {controls[0]}", "keep one")
@@ -406,7 +410,7 @@ def _column(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule)
     both = cell.ok & raw.cell.ok
     loss = raw.loss if cell is raw.cell else np.where(both, _loss(cell, rule, failed=1.0), 1.0)
     difference = np.zeros_like(loss) if cell is raw.cell else np.where(both, loss - raw.loss, 1.0)
-    known = not (np.isnan(cell.nll[both]).any() or np.isnan(raw.cell.nll[both]).any())
+    nll_known = not (np.isnan(cell.nll[both]).any() or np.isnan(raw.cell.nll[both]).any())
     return _JoinedColumn(
         difference,
         float(loss.mean()),
@@ -414,7 +418,7 @@ def _column(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule)
         _consistency(cell, raw.cell),
         _copies(cell, raw.cell),
         float("nan") if silence is None else _consistency(cell, silence),
-        np.where(both, np.exp(-raw.cell.nll) - np.exp(-cell.nll), difference).astype(np.float32) if known else None,
+        np.where(both, np.exp(-raw.cell.nll) - np.exp(-cell.nll), difference).astype(np.float32) if nll_known else None,
     )
 
 

@@ -148,14 +148,14 @@ def _fewest(power: Callable[[int], float], least: int, most: int, guess: float, 
         return round(_scaled(n, power_of[n], level))
     best = min(enough)
     if power_of[best] > _LATTICE[1]:  # a jump: power just before it may be nearer to TARGET
-        tried = {m: power(m) for m in np.unique(np.linspace(max(least, best // 2), best, 48).astype(int)).tolist()}
-        near = [m for m, reached in tried.items() if _LATTICE[0] <= reached <= _LATTICE[1]]
-        best = min(near, key=lambda m: abs(tried[m] - TARGET), default=best)
+        power_near = {m: power(m) for m in np.unique(np.linspace(max(least, best // 2), best, 48).astype(int)).tolist()}
+        near = [m for m, reached in power_near.items() if _LATTICE[0] <= reached <= _LATTICE[1]]
+        best = min(near, key=lambda m: abs(power_near[m] - TARGET), default=best)
     return best
 
 
 def _scaled(n: int, reached: float, level: float) -> float:
     """The number of units for TARGET by the normal approximation, from the power that n units reach."""
     score = float(ndtri(1 - level))
-    shown = max(0.3, score + float(ndtri(min(max(reached, 1e-4), 1 - 1e-4))))
-    return n * ((score + float(ndtri(TARGET))) / shown) ** 2
+    total_score = max(0.3, score + float(ndtri(min(max(reached, 1e-4), 1 - 1e-4))))
+    return n * ((score + float(ndtri(TARGET))) / total_score) ** 2

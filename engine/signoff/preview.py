@@ -47,7 +47,7 @@ def warnings(preview: Preview | None) -> list[str]:
 
 
 def withhold(results: Iterable[dict[str, Any]], preview: Preview) -> None:
-    """Take back every approval of a budget below 1, in place."""
+    """Turn every approval of a budget below 1 into an inconclusive verdict, in `results` themselves."""
     for result in results:
         result["routing"] = []
         for entry in result["budgets"]:

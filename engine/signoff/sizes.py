@@ -35,7 +35,7 @@ class Guess(NamedTuple):
     icc: float = 0.5  # chance that two questions about a recording share their fate, where recordings are bet on
 
     def check(self) -> None:
-        """Refuse rates that cannot be."""
+        """Raise InputError for rates that contradict one another."""
         if not (0 < self.flips <= 1 and -self.flips <= self.excess <= self.flips):
             raise InputError(
                 f"excess {self.excess:g}, flips {self.flips:g}",
@@ -94,10 +94,12 @@ def family_sizes(path: Path, partitions: Sequence[str] = (), source: str | None 
             sources[corpus] = [recording for recording, _ in rows.values()]
         if not labels:
             raise InputError(path, "has no raw reference and no partitions.parquet", "run the raw reference first")
-    known = dict.fromkeys(name for _, name in labels)
+    partition_names = dict.fromkeys(name for _, name in labels)
     for name in partitions:
-        if name not in known:
-            raise InputError(f"partition {name}", "there is no such partition", f"choose from {', '.join(known)}")
+        if name not in partition_names:
+            raise InputError(
+                f"partition {name}", "there is no such partition", f"choose from {', '.join(partition_names)}"
+            )
     return {
         (corpus, name): _families(row_labels, sources[corpus])
         for (corpus, name), row_labels in labels.items()
@@ -120,7 +122,7 @@ def _raw_rows(run: Path, source: str | None) -> dict[str, dict[str, tuple[str, s
 
 
 def _sources(table: pa.Table, raw: dict[str, tuple[str, str]] | None, source: str | None) -> list[str] | None:
-    """The recording of every row of a corpus's partitions; None where nobody wrote them down."""
+    """The recording of every row of a corpus's partitions; None where they are not known."""
     ids = table["sample_id"].to_pylist()
     if source == sources.NONE:
         return list(ids)

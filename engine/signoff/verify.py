@@ -24,12 +24,12 @@ def verify(path: Path, run: Path | None = None, progress: Report = silent) -> st
     run = run or path.parent / stated["run"]
     if not run.is_dir():
         raise InputError(run, "there is no such run folder", "name it with --run")
-    changed = _changed_input(stated, run)
-    if changed:
-        return changed
-    follows, gone = _followed(stated, path, run)
-    if gone is not None:
-        return gone
+    change = _changed_input(stated, run)
+    if change:
+        return change
+    follows, gap = _followed(stated, path, run)
+    if gap is not None:
+        return gap
     recomputed = certify(run, rule_of(stated, path), progress, follows)
     difference = next(_differences(_compared(stated), _compared(recomputed), ""), None)
     return difference or policy.difference(recomputed, path.parent)
@@ -42,10 +42,10 @@ def _followed(stated: Certificate, path: Path, run: Path) -> tuple[Follows | Non
         return None, None
     if not isinstance(entry, dict) or not isinstance(entry.get("certificate"), str):
         raise InputError(path, "follows cannot be read", "it was cut or edited: certify again")
-    before = path.parent / entry["certificate"]
-    if not before.is_file():
+    followed_path = path.parent / entry["certificate"]
+    if not followed_path.is_file():
         return None, f"follows: {entry['certificate']} is gone"
-    follows = follow(before, read(before), run, rule_of(stated, path))
+    follows = follow(followed_path, read(followed_path), run, rule_of(stated, path))
     return follows._replace(checked=follows.checked or entry.get("checked") is True), None  # it was there then
 
 

@@ -115,14 +115,14 @@ def _of_copies(results: Results) -> list[str]:
     deaf: dict[str, list[str]] = {}
     for entry in results:
         arm = f"{entry['answerer']}/{entry['corpus']}/{entry['method']} seed {entry['seed']}"
-        raw = entry["budgets"][-1]["answers_of_silence"]
+        raw_share = entry["budgets"][-1]["answers_of_silence"]
         for budget in entry["budgets"]:
             if budget["budget"] == 1:
                 continue
             if budget["copies_of_raw"] == 1:
                 copies.setdefault(arm, []).append(f"{budget['budget']:g}")
-            same = budget["answers_of_silence"]
-            if same is not None and raw is not None and same >= _LIKE_SILENCE > raw:
+            share = budget["answers_of_silence"]
+            if share is not None and raw_share is not None and share >= _LIKE_SILENCE > raw_share:
                 deaf.setdefault(arm, []).append(f"{budget['budget']:g}")
     return [
         f"{arm} is a copy of raw audio at {', '.join(dict.fromkeys(budgets))} (every kept_hash is raw's): it "
@@ -153,9 +153,11 @@ def _of_failures(paired: Paired) -> list[str]:
 def _unpaired(keys: Sequence[CurveKey]) -> list[str]:
     """Sentences on curves whose anchor or agnostic partner is not in the run: no audit and no gain takes them."""
     sentences = []
-    alone = [key for key in keys if key.stream != ANCHOR and key._replace(stream=ANCHOR) not in keys]
-    if alone:
-        sentences.append(f"{len(alone)} permuted or naive curves have no anchor ({_key(alone[0])}): they are left out.")
+    orphans = [key for key in keys if key.stream != ANCHOR and key._replace(stream=ANCHOR) not in keys]
+    if orphans:
+        sentences.append(
+            f"{len(orphans)} permuted or naive curves have no anchor ({_key(orphans[0])}): they are left out."
+        )
     methods = {(key.answerer, key.corpus, key.method) for key in keys if key.stream == ANCHOR}
     for key in keys:
         partner = agnostic_partner(key.method)

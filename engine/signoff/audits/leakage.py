@@ -15,7 +15,7 @@ from earmark.engine.outcomes import run_cards, store
 
 
 class LeakageError(EarmarkError):
-    """A selector would be certified on sources that trained it, and nobody said so."""
+    """A selector would be certified on sources that trained it, and this was not declared."""
 
 
 class TrainedOn(NamedTuple):
@@ -69,22 +69,22 @@ def guard(run: Path, in_domain: Collection[str] = ()) -> Guarded:
     Raises LeakageError where they share sources and the method is neither declared in-domain here nor in its card.
     """
     cards = run_cards.read_cards(run)
-    known = {run_card.method for run_card in cards}
+    carded_methods = {run_card.method for run_card in cards}
     for method in in_domain:
-        if method not in known:
+        if method not in carded_methods:
             raise InputError(f"--in-domain {method}", "there is no card of such a method", "see RUN/selectors/")
     if not cards:
         return Guarded([], ())
     cells = store.find_cells(run)
-    heard: dict[str, dict[str, set[str]]] = {}  # by corpus and fingerprint of a source: those of its recordings
+    sources_of: dict[str, dict[str, set[str]]] = {}  # by corpus and fingerprint of a source: those of its recordings
     entries = []
     for run_card in cards:
         corpora = sorted({key.corpus for key in cells if key.method == run_card.method and key.seed == run_card.seed})
         for corpus in corpora:
-            if corpus not in heard:
-                heard[corpus] = _sources(run, cells, corpus)
+            if corpus not in sources_of:
+                sources_of[corpus] = _sources(run, cells, corpus)
         declared = run_card.method in in_domain or run_card.card.get("in_domain") is True
-        overlap = tuple(_overlaps(run_card.card, {corpus: heard[corpus] for corpus in corpora}))
+        overlap = tuple(_overlaps(run_card.card, {corpus: sources_of[corpus] for corpus in corpora}))
         if overlap and not declared:
             shared = ", ".join(f"{o.n_shared} of {o.n_sources} sources of {o.corpus}" for o in overlap)
             raise LeakageError(
@@ -97,14 +97,14 @@ def guard(run: Path, in_domain: Collection[str] = ()) -> Guarded:
             SelectorCard(run_card.method, run_card.seed, run_card.card.get("weights"), trained_on, declared, overlap)
         )
     carded = {(run_card.method, run_card.seed) for run_card in cards}
-    unknown = {(key.method, key.seed) for key in cells if key.method in known} - carded
+    unknown = {(key.method, key.seed) for key in cells if key.method in carded_methods} - carded
     return Guarded(entries, tuple(run_card.file for run_card in cards), tuple(sorted(unknown)))
 
 
-def _overlaps(card: Card, heard: dict[str, dict[str, set[str]]]) -> Iterable[Overlap]:
+def _overlaps(card: Card, sources_of: dict[str, dict[str, set[str]]]) -> Iterable[Overlap]:
     """The sources per corpus that trained a selector: by name under this corpus, or by a recording, under any."""
     recordings = {mark for entry in card["trained_on"] for mark in entry["recordings"]}
-    for corpus, sources in heard.items():
+    for corpus, sources in sources_of.items():
         names = {mark for entry in card["trained_on"] if entry["corpus"] == corpus for mark in entry["sources"]}
         shared = sum(source in names or not recordings.isdisjoint(marks) for source, marks in sources.items())
         if shared:

@@ -53,7 +53,7 @@ class FamilyHearing(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The verdict with its figures."""
+        """The verdict in words, with its figures."""
         chance = "chance unknown" if self.chance is None else f"chance {self.chance:.0%}"
         right = "no raw answer" if self.raw_accuracy is None else f"{self.raw_accuracy:.0%} right on raw audio"
         return f"'{self.family}' ({right}, {chance}) is {WORDS[self.hearing]}"
@@ -154,11 +154,11 @@ def check_allowed(
     allowed: Sequence[str], hearing: Mapping[tuple[str, str], Mapping[str, Sequence[FamilyHearing]]]
 ) -> None:
     """Refuse an `allow_vacuous` that names a family of no partition; raises InputError."""
-    known = {
+    names = {
         family.family for by_partition in hearing.values() for families in by_partition.values() for family in families
     }
     for name in allowed:
-        if name not in known:
+        if name not in names:
             raise InputError(
-                f"allow-vacuous {name}", "is no family of the run", f"choose from {first_few(sorted(known))}"
+                f"allow-vacuous {name}", "is no family of the run", f"choose from {first_few(sorted(names))}"
             )

@@ -98,10 +98,10 @@ def _gaps(key: CurveKey, curve: Curve, second: Curve) -> list[tuple[str, dict[st
     """(interface, cell) at every budget that both ran; clean: both answerers heard the same chunks."""
     gaps = []
     for b, budget in enumerate(curve.budgets):
-        same = np.flatnonzero(second.budgets == budget)
-        if not len(same) or (budget == 1 and (curve.implied or second.implied)):
+        matches = np.flatnonzero(second.budgets == budget)
+        if not len(matches) or (budget == 1 and (curve.implied or second.implied)):
             continue
-        b_second = int(same[0])
+        b_second = int(matches[0])
         clean = curve.kept[b] is not None and curve.kept[b] == second.kept[b_second]
         gap = float(second.loss[b_second] - curve.loss[b])
         cell = {"method": key.method, "seed": key.seed, "budget": float(budget), "gap": gap}

@@ -42,7 +42,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def direction_of(values: Sequence[float]) -> Direction:
-    """Whether all seeds agree on a sign."""
+    """The sign that all seeds agree on, or that they do not."""
     if all(abs(value) <= _ZERO for value in values):
         return "ZERO"
     if all(value > _ZERO for value in values):

@@ -118,8 +118,8 @@ def _mean(values: FloatArray | None, rows: npt.NDArray[np.bool_] | None = None) 
     """Mean of the values that are not NaN, in `rows` only; NaN where there are none."""
     if values is None:
         return float("nan")
-    wanted = values if rows is None else values[rows]
-    known = wanted[~np.isnan(wanted)]
+    chosen = values if rows is None else values[rows]
+    known = chosen[~np.isnan(chosen)]
     return float(known.mean()) if len(known) else float("nan")
 
 

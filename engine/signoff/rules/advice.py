@@ -90,11 +90,11 @@ def _untestable(
             lacking.append((name, f"'{name}' ({n} of {fewest} {unit})"))
     if not lacking:
         return None
-    shown = ", ".join(text for _, text in lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
+    named = ", ".join(text for _, text in lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
     return Next(
         "collect",
         [name for name, _ in lacking],
-        f"untestable whatever the answers: {shown}: certify new rows with more of them, or declare a parent beforehand",
+        f"untestable whatever the answers: {named}: certify new rows with more of them, or declare a parent beforehand",
     )
 
 

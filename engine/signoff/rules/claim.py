@@ -131,8 +131,8 @@ def _names(key: tuple[str, str, str], seeds: Sequence[int]) -> list[tuple[str, t
 
 def levels(rule: Rule, k: int) -> Levels:
     """What each test may spend: k candidates divide alpha, and so do the two kinds of claim where both are made."""
-    each = rule.look_alpha / k / (2 if rule.claim == "both" else 1)
-    return Levels(rule.look_alpha, each if rule.claim in ("budget", "both") else None, each)
+    share = rule.look_alpha / k / (2 if rule.claim == "both" else 1)
+    return Levels(rule.look_alpha, share if rule.claim in ("budget", "both") else None, share)
 
 
 # Deciding ----------------------------------------------------------------------------------------------------
