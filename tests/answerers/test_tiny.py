@@ -16,7 +16,7 @@ from earmark.engine.corpus.synthetic.questions import FAMILIES
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.corpus.synthetic.synthetic_corpus import examples
 from earmark.engine.making.tiny.evaluate import held_out, parts
-from earmark.engine.making.tiny.judge import listen, say
+from earmark.engine.making.tiny.judge import answer_options, embed_audio
 from earmark.engine.making.tiny.state import Learner
 
 ALONE = """
@@ -51,7 +51,7 @@ def learner(folder):
 
 
 def test_plain_transformers_answers_a_wav_file_without_earmark(folder, tmp_path):
-    rows = list(examples(Split.CERTIFICATION, 1, first=4_321))
+    rows = list(examples(Split.CERTIFICATION, 1, seed=Split.CERTIFICATION.seeds.start + 4))
     soundfile.write(tmp_path / "clip.wav", rows[0].audio.waveform(), 16_000, subtype="PCM_16")
     asked = [QWEN2_AUDIO.prompt(row.question, row.choices).question for row in rows]
     asked = [text.removeprefix("<|audio_eos|>\n").split("<|im_end|>")[0] for text in asked]
@@ -74,7 +74,7 @@ def test_the_folder_is_complete_and_small(folder):
 
 
 def test_it_hears_what_it_never_met(learner):
-    rates = held_out(learner, clips=50)
+    rates = held_out(learner, n_clips=50)
     for family in FAMILIES:
         assert rates["raw", family].share >= 0.90, family
     for condition in ("silence", "noise", "no audio", "another clip"):
@@ -86,8 +86,8 @@ def test_processor_with_forward_generate_and_the_packed_forward_agree(folder, le
     processor = AutoProcessor.from_pretrained(folder)
     model = Qwen2AudioForConditionalGeneration.from_pretrained(folder)
     (part,) = parts(4, first=200)
-    packed = say(learner, listen(learner, part.waves), part.asked)
-    for wave, asked, ours in zip(part.waves, part.asked, packed, strict=True):
+    packed = answer_options(learner, embed_audio(learner, part.waves), part.questions)
+    for wave, asked, ours in zip(part.waves, part.questions, packed, strict=True):
         texts = [QWEN2_AUDIO.prompt(question.text, question.choices).text() for question in asked]
         inputs = processor(
             text=texts, audio=[wave] * len(texts), sampling_rate=16_000, padding=True, return_tensors="pt"
