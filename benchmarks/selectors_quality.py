@@ -86,7 +86,7 @@ def experiment(folder: Path, clips: int, held_out: int, seconds: dict[str, float
     lessons = timed("features", lambda: make_lessons(table, corpus, folder, lambda *_: None))
     asked = jobs(folder, [AGNOSTIC, CONDITIONED], [Recipe().alpha], SEEDS)
     tokenizer = query_tokenizer("tiny")
-    trained = timed("training", lambda: train_all(asked, lessons, Recipe(), table.made, tokenizer))
+    trained = timed("training", lambda: train_all(asked, lessons, Recipe(), table.origin, tokenizer))
     selectors = {(name, 0, "anchor"): heuristic for name, heuristic in HEURISTICS.items()}
     for job, _ in trained:
         own = LearnedSelector.load(job.folder)

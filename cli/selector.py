@@ -180,9 +180,9 @@ def train(
     for alpha in alphas:
         replace(recipe, alpha=alpha)  # refuses what is no share
     found = oracle_tables.read(table)
-    opened = open_corpus(place or Path(found.made["path"]), kind or found.made["kind"], allow_outside=allow_outside)
+    opened = open_corpus(place or Path(found.origin["path"]), kind or found.origin["kind"], allow_outside=allow_outside)
     reads = CONDITIONED in names
-    tokenizer = training.query_tokenizer(answerer or found.made["answerer"]) if reads else None
+    tokenizer = training.query_tokenizer(answerer or found.origin["answerer"]) if reads else None
     with ProgressLine() as progress, stopping_on_signals() as stop:
         lessons = make_lessons(found, opened, out, progress)
 
@@ -193,7 +193,7 @@ def train(
                 recipe.epochs,
             )
 
-        trained = training.train_all(asked, lessons, recipe, found.made, tokenizer, report, stop)
+        trained = training.train_all(asked, lessons, recipe, found.origin, tokenizer, report, stop)
     if trained is None:
         click.echo("interrupted: the same command goes on from here", err=True)
         sys.exit(exits.INTERRUPTED)

@@ -1,8 +1,8 @@
-"""Leave-one-out relevance: how much worse the right answer becomes when a chunk is removed (docs/selectors.md).
+"""Leave-one-out relevance: how much worse the right answer becomes without a chunk (docs/selectors.md, Relevance).
 
-One whole and T shortened hearings of each clip go through the scheduler, which shares what they share; a journal makes
-it resumable. Where no chunk is missed, because what one tells another tells too, each is heard alone instead. Writes a
-table without answers or labels. Knows no selector.
+Each clip is asked about once whole and T times with a chunk left out; the scheduler computes once what these hearings
+share, and a journal makes them resumable. Where no chunk is missed, because another one tells the same, each chunk is
+heard alone instead. Writes a table without answers or labels. Knows no selector.
 """
 
 import hashlib
@@ -32,12 +32,12 @@ from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError
 from earmark.engine.files import write_file
 
-Hearings = Callable[[int], list[IntArray]]  # so many chunks -> the subsets of them that are heard
+ChunkSubsets = Callable[[int], list[IntArray]]  # number of chunks of a clip -> the subsets of them that are heard
 
 SCHEMA = "earmark.oracle/1"
 _KEY = b"earmark.oracle"
-UNMISSED = 0.1  # nats: where no chunk is worth as much, the others told the same
-_PLANNED_AT_ONCE = 20_000  # requests: what is hashed before the first answer
+UNMISSED = 0.1  # nats: where no chunk is worth that much without it, other chunks tell the same
+_PLANNED_AT_ONCE = 20_000  # requests that are hashed and planned together, before the first of them is answered
 _ROW = pa.schema(
     [
         pa.field("sample_id", pa.string(), nullable=False),
@@ -66,10 +66,10 @@ class Relevance(NamedTuple):
 
 
 class Oracle(NamedTuple):
-    """A table of relevance and how it was made."""
+    """A table of relevance and where it comes from."""
 
     rows: list[Relevance]
-    made: dict[str, Any]  # answerer, identity, corpus, path, kind
+    origin: dict[str, Any]  # what `description` returns: answerer, identity, corpus, path, kind
     hash: str  # of the file
 
 
@@ -84,40 +84,43 @@ def measure(
 ) -> list[Relevance] | None:
     """The relevance of every example, in the corpus's order; None where `stop` ended it before that."""
 
-    def heard(examples: Iterable[Example], hearings: Hearings) -> list[_Shortened] | None:
-        found: list[_Shortened] = []
-        requests = _requests(stream(examples, workers=workers), corpus.name, hearings, found)
+    def hear(examples: Iterable[Example], subsets: ChunkSubsets) -> list[_Hearings] | None:
+        """Every example with all of its hearings answered, or None."""
+        measured: list[_Hearings] = []
+        requests = _requests(stream(examples, workers=workers), corpus.name, subsets, measured)
         for answer in answer_all(answerer, requests, options, journal, report, stop, _PLANNED_AT_ONCE):
-            row, place = (int(part) for part in answer.id.split("/"))
-            found[row].note(place, answer)
-        whole = next(requests, None) is None and all(one.complete for one in found)
-        return found if whole else None
+            row_number, place = (int(part) for part in answer.id.split("/"))
+            measured[row_number].note(place, answer)
+        complete = next(requests, None) is None and all(hearings.complete for hearings in measured)
+        return measured if complete else None
 
-    without = heard(corpus.examples, _without_each)
-    if without is None:
+    without_chunk = hear(corpus.examples, _without_each)
+    if without_chunk is None:
         return None
-    rows = [one.relevance(one.nll[1:] - one.nll[:1]) for one in without]
+    rows = [hearings.relevance(hearings.nll[1:] - hearings.nll[:1]) for hearings in without_chunk]
     unmissed = [i for i, row in enumerate(rows) if row.relevance and max(row.relevance) < UNMISSED and row.chunks > 1]
-    wanted = set(unmissed)
-    alone = heard((example for i, example in enumerate(corpus.examples) if i in wanted), _each_alone)
+    unmissed_rows = set(unmissed)
+    alone = hear((example for i, example in enumerate(corpus.examples) if i in unmissed_rows), _each_alone)
     if alone is None:
         return None
-    for i, one in zip(unmissed, alone, strict=True):
-        rows[i] = one.relevance(one.nll.mean() - one.nll)
+    for i, hearings in zip(unmissed, alone, strict=True):
+        rows[i] = hearings.relevance(hearings.nll.mean() - hearings.nll)
     return rows
 
 
-def _without_each(chunks: int) -> list[IntArray]:
-    everything = np.arange(chunks)
+def _without_each(n_chunks: int) -> list[IntArray]:
+    """All chunks, then all but the first, all but the second, ..."""
+    everything = np.arange(n_chunks)
     return [everything, *(np.delete(everything, t) for t in everything)]
 
 
-def _each_alone(chunks: int) -> list[IntArray]:
-    return list(np.arange(chunks)[:, None])
+def _each_alone(n_chunks: int) -> list[IntArray]:
+    """The first chunk alone, the second alone, ..."""
+    return list(np.arange(n_chunks)[:, None])
 
 
 @dataclass(slots=True)
-class _Shortened:
+class _Hearings:
     """An example and the right answer's NLL in each of its hearings, as they come."""
 
     row: Relevance
@@ -125,39 +128,49 @@ class _Shortened:
 
     @property
     def complete(self) -> bool:
+        """Whether every hearing has an answer, or the example has failed."""
         return self.row.status != OK or not np.isnan(self.nll).any()
 
     def note(self, place: int, answer: Answer) -> None:
+        """Take down the answer to hearing `place`; the first failure becomes the status of the row."""
         if answer.nll is not None:
             self.nll[place] = answer.nll
         elif self.row.status == OK:
             self.row = self.row._replace(status=answer.status)
 
-    def relevance(self, found: FloatArray) -> Relevance:
-        return self.row._replace(relevance=found.tolist()) if self.row.status == OK else self.row
+    def relevance(self, values: FloatArray) -> Relevance:
+        """The row with these values (chunks,), or without where it has failed."""
+        return self.row._replace(relevance=values.tolist()) if self.row.status == OK else self.row
 
 
-def _requests(clips: Iterable[Clip], corpus: str, hearings: Hearings, found: list[_Shortened]) -> Iterator[Request]:
-    """The hearings of each example; its place in `found` and the hearing's number are the request's id."""
+def _requests(
+    clips: Iterable[Clip], corpus: str, subsets_of: ChunkSubsets, measured: list[_Hearings]
+) -> Iterator[Request]:
+    """The requests for all hearings of the examples, whose `_Hearings` are appended to `measured` on the way.
+
+    The id of a request is the example's place in `measured` and the number of the hearing.
+    """
     for example, audio, status in clips:
         check_may_train(example)
-        chunks = 0 if audio is None else chunk_count(audio)
+        n_chunks = 0 if audio is None else chunk_count(audio)
         recording = None if audio is None else audio_hash(audio)
-        wanted = hearings(chunks) if chunks else []
-        row = Relevance(example.sample_id, example.source_id, corpus, example.question, recording, chunks, None, status)
-        found.append(_Shortened(row, np.full(len(wanted), np.nan)))
-        if chunks == 1:  # nothing is left without it, and nothing to choose
-            found[-1].nll[:] = 0.0
+        subsets = subsets_of(n_chunks) if n_chunks else []
+        row = Relevance(
+            example.sample_id, example.source_id, corpus, example.question, recording, n_chunks, None, status
+        )
+        measured.append(_Hearings(row, np.full(len(subsets), np.nan)))
+        if n_chunks == 1:  # without its only chunk nothing would be left to hear
+            measured[-1].nll[:] = 0.0
             continue
-        at = len(found) - 1
-        for place, chosen in enumerate(wanted):
+        row_number = len(measured) - 1
+        for place, chosen in enumerate(subsets):
             assert audio is not None
-            kept = Excerpt.of(example.audio, keep_chunks(audio, chosen))
-            yield Request(f"{at}/{place}", kept, example.question, example.choices, example.answer)
+            excerpt = Excerpt.of(example.audio, keep_chunks(audio, chosen))
+            yield Request(f"{row_number}/{place}", excerpt, example.question, example.choices, example.answer)
 
 
 def check_may_train(example: Example) -> None:
-    """Refuse what is set apart to certify with."""
+    """Raise InputError for an example of the certification split: nothing may be trained on it."""
     if example.labels.get("split") == Split.CERTIFICATION.title:
         raise InputError(
             f"sample {example.sample_id}",
@@ -169,31 +182,31 @@ def check_may_train(example: Example) -> None:
 # The table -------------------------------------------------------------------------------------------------
 
 
-def write(rows: Iterable[Relevance], made: dict[str, Any], path: Path) -> None:
-    """Write the table in one step."""
+def write(rows: Iterable[Relevance], origin: dict[str, Any], path: Path) -> None:
+    """Write a table with its origin; the file appears whole or not at all."""
     table = pa.Table.from_pylist([row._asdict() for row in rows], schema=_ROW)
-    table = table.replace_schema_metadata({_KEY: json.dumps({"schema": SCHEMA} | made, sort_keys=True)})
+    table = table.replace_schema_metadata({_KEY: json.dumps({"schema": SCHEMA} | origin, sort_keys=True)})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     write_file(path, sink.getvalue().to_pybytes())
 
 
 def read(path: Path) -> Oracle:
-    """Read a table; InputError where it is none."""
+    """The table in a file; InputError where it is none."""
     try:
         data = path.read_bytes()
         table = pq.read_table(pa.BufferReader(data))
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(path, f"cannot be read ({str(error).splitlines()[0]})", "name what `oracle` wrote") from None
-    described = (table.schema.metadata or {}).get(_KEY)
-    made = json.loads(described) if described else {}
-    if made.get("schema") != SCHEMA or not table.schema.equals(_ROW):
+    metadata = (table.schema.metadata or {}).get(_KEY)
+    origin = json.loads(metadata) if metadata else {}
+    if origin.get("schema") != SCHEMA or not table.schema.equals(_ROW):
         raise InputError(path, f"is no table of {SCHEMA}", "name what `earmark selector oracle` wrote")
-    return Oracle([Relevance(**row) for row in table.to_pylist()], made, hashlib.sha256(data).hexdigest())
+    return Oracle([Relevance(**row) for row in table.to_pylist()], origin, hashlib.sha256(data).hexdigest())
 
 
 def description(corpus: Corpus, path: str, answerer: Answerer, options: AnswerOptions) -> dict[str, Any]:
-    """How a table is made, for its metadata."""
+    """Where a table comes from, for its metadata; `path` is how the user named the corpus."""
     return {
         "answerer": answerer.name,
         "identity": identity(answerer, options),
@@ -206,5 +219,5 @@ def description(corpus: Corpus, path: str, answerer: Answerer, options: AnswerOp
 
 
 def succeeded(row: Relevance) -> bool:
-    """Whether a row has its relevance."""
+    """Whether a row has a relevance; the others have only the status that says why not."""
     return row.status == OK

@@ -97,8 +97,8 @@ def test_the_table_holds_rows_and_how_they_were_made_but_no_answers(tmp_path):
     path = tmp_path / "oracle.parquet"
     oracle.write(rows, oracle.description(asked, "somewhere", FakeAnswerer(), OPTIONS), path)
     found = oracle.read(path)
-    assert found.made["identity"] == identity(FakeAnswerer(), OPTIONS)
-    assert found.made["path"] == "somewhere"
+    assert found.origin["identity"] == identity(FakeAnswerer(), OPTIONS)
+    assert found.origin["path"] == "somewhere"
     assert [row.status for row in found.rows] == [row.status for row in rows]
     np.testing.assert_allclose(found.rows[0].relevance, rows[0].relevance, rtol=1e-6)
     assert not {"answer", "choices", "labels", "family"} & set(oracle.Relevance._fields)

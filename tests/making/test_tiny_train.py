@@ -17,7 +17,7 @@ from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.making.tiny import model_card, stages
 from earmark.engine.making.tiny.__main__ import main
 from earmark.engine.making.tiny.architecture import make_model, make_processor, save
-from earmark.engine.making.tiny.judge import say, whole_batch
+from earmark.engine.making.tiny.judge import answer_options, whole_batch
 from earmark.engine.making.tiny.network import decode, encode, gather, token_tensors
 from earmark.engine.making.tiny.stages import STAGES, batch_of, fit_projector
 from earmark.engine.making.tiny.state import Learner
@@ -43,7 +43,9 @@ def learner():
 def toy(*numbers, steps=2, at_least=-1.0):
     """Some of the stages, shortened, with gates on a few clips."""
     return [
-        replace(STAGES[n], steps=steps * bool(STAGES[n].steps), clips=2, gate=lambda _: {"all": 0.5}, at_least=at_least)
+        replace(
+            STAGES[n], steps=steps * bool(STAGES[n].steps), n_clips=2, gate=lambda _: {"all": 0.5}, at_least=at_least
+        )
         for n in numbers
     ]
 
@@ -78,10 +80,10 @@ def test_frames_and_answers_are_those_of_the_processor_and_the_model(learner, sl
     frames = learner.ear.frames(torch.from_numpy(waves))
     with torch.inference_mode():
         audio = learner.model.model.multi_modal_projector(encode(learner.model, frames))
-        packed = learner.asker.pack(batch.asked, batch.answers)
+        packed = learner.asker.pack(batch.questions, batch.answers)
         thought = decode(learner.model, learner.asker, audio, packed)
         ours = learner.model.lm_head(gather(thought.final, packed.answer_at)).log_softmax(-1)
-    for b, asked in enumerate(batch.asked):
+    for b, asked in enumerate(batch.questions):
         for q, question in enumerate(asked):
             text = QWEN2_AUDIO.prompt(question.text, question.choices).text()
             inputs = learner.processor(text=text, audio=[waves[b]], sampling_rate=16_000, return_tensors="pt")
@@ -122,8 +124,8 @@ def test_targets_are_what_an_ideal_listener_believes():
         assert (batch.likely[silent] == 1 / OPTIONS).all()
         if batch.waves.shape[1] == SLOTS * 16_000:
             for b in np.flatnonzero(~silent):
-                assert [q.answer for q in batch.asked[b]] == batch.answers[b].tolist()
-                for question in batch.asked[b]:
+                assert [q.answer for q in batch.questions[b]] == batch.answers[b].tolist()
+                for question in batch.questions[b]:
                     assert len(believed(draw(SPLIT, SPLIT.seeds.start, number * 3 + b), question, range(SLOTS))) == 1
 
 
@@ -131,16 +133,16 @@ def test_a_batch_is_a_function_of_its_seed_and_number():
     one, again = (training_batch(bank(SPLIT), 5, 7, 2) for _ in range(2))
     np.testing.assert_array_equal(one.waves, again.waves)
     np.testing.assert_array_equal(one.likely, again.likely)
-    assert one.asked == again.asked
+    assert one.questions == again.questions
     other = training_batch(bank(SPLIT), 5, 8, 2)
-    assert other.asked != one.asked
+    assert other.questions != one.questions
 
 
 def test_stages_and_gates_never_share_a_clip(learner):
     learning, judging = stages.seeds_of(learner.seed)
     assert learning != judging
     assert {learning, judging} <= set(SPLIT.seeds)
-    asked = [batch_of(learner, stage, 0, 2, False).asked for stage in range(len(STAGES))]
+    asked = [batch_of(learner, stage, 0, 2, False).questions for stage in range(len(STAGES))]
     assert len({repr(questions_) for questions_ in asked}) == len(STAGES)
 
 
@@ -174,7 +176,7 @@ def test_a_stage_learns(tmp_path):
 
 def test_the_ridge_leaves_less_than_no_fit():
     learner = Learner.new(0)
-    error = fit_projector(learner, batches=2)
+    error = fit_projector(learner, n_batches=2)
     assert 0 < error < 1
     batch = whole_batch(SPLIT, SPLIT.seeds.start + 9, 0, 4)
     states = encode(learner.model, learner.ear.frames(torch.from_numpy(batch.waves)))
@@ -270,7 +272,7 @@ def test_the_card_is_measured(tmp_path):
     assert "n = 4 questions in each cell, 24 in a row" in text
     assert all(f"| {family} |" in text for family in FAMILIES)
     batch = whole_batch(Split.CERTIFICATION, Split.CERTIFICATION.seeds.start, 0, 4)
-    said = say(Learner.opened(tmp_path / "m"), torch.zeros(4, 0, 128), batch.asked)
+    said = answer_options(Learner.opened(tmp_path / "m"), torch.zeros(4, 0, 128), batch.questions)
     counts = (said == batch.answers).sum(axis=0)
     row = next(line for line in text.splitlines() if line.startswith("| no audio |"))
     assert row.split("|")[2:8] == [f" {25.0 * n:.1f} " for n in counts]

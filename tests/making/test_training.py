@@ -82,7 +82,7 @@ def test_the_loss_is_its_three_parts_and_padding_changes_nothing(alpha):
     padded = [functional.pad(each, (0, 2), value=0.0)[None] for each in (share, member)]
     inside = torch.tensor([[True, True, True, False, False]])
     scores = functional.pad(scores, (0, 2), value=7.0)[None].requires_grad_()
-    found = teaching.loss(scores, teaching.Taught(*padded, inside), alpha, 0.1)
+    found = teaching.loss(scores, teaching.Targets(*padded, inside), alpha, 0.1)
     assert float(found.detach()) == pytest.approx(float(expected), rel=1e-5)
     found.backward()
     assert torch.isfinite(scores.grad).all()
@@ -228,7 +228,7 @@ def world(tmp_path_factory):
     table = oracle.read(folder / "oracle.parquet")
     made = make_lessons(table, corpus, folder, lambda *_: None)
     asked = jobs(folder / "selectors", [AGNOSTIC, CONDITIONED], [0.5], SEEDS)
-    trained = train_all(asked, made, Recipe(epochs=16), table.made, query_tokenizer("tiny"))
+    trained = train_all(asked, made, Recipe(epochs=16), table.origin, query_tokenizer("tiny"))
     selectors = {(name, 0, "anchor"): heuristic for name, heuristic in HEURISTICS.items()}
     for job, _ in trained:
         own = LearnedSelector.load(job.folder)
@@ -266,7 +266,7 @@ def test_features_are_computed_once(world, monkeypatch):
     folder, trained, *_ = world
     monkeypatch.delattr("earmark.engine.making.training.lessons.chunk_features")
     table = oracle.read(folder / "oracle.parquet")
-    again = make_lessons(table, open_corpus(Path(table.made["path"])), folder, lambda *_: None)
+    again = make_lessons(table, open_corpus(Path(table.origin["path"])), folder, lambda *_: None)
     assert again.hash == trained[0].card["data"]
 
 

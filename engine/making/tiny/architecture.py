@@ -39,7 +39,7 @@ _hf: Any = transformers  # its constructors are untyped
 
 def make_tokenizer() -> Qwen2Tokenizer:
     """Byte-level BPE in which every word of the templates is one token; any other text falls into pieces."""
-    asked = [
+    prompts = [
         QWEN2_AUDIO.prompt(text, choices).text()
         for text in chain.from_iterable(WORDS.values())
         for choices in (tuple(sounds.EVENTS), sounds.TONES, tuple(sounds.SWEEPS), tuple(sounds.BACKGROUNDS), COUNTS)
@@ -55,9 +55,9 @@ def make_tokenizer() -> Qwen2Tokenizer:
     trained.pre_tokenizer = pre_tokenizer
     trained.decoder = decoders.ByteLevel()
     for token in SPECIAL:
-        asked = [text.replace(token, "\n") for text in asked]
+        prompts = [text.replace(token, "\n") for text in prompts]
     trained.train_from_iterator(
-        asked,
+        prompts,
         trainers.BpeTrainer(
             vocab_size=2_000, min_frequency=1, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
         ),

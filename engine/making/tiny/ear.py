@@ -13,7 +13,7 @@ from earmark.engine.making.tiny.architecture import FRAMES, HOP, N_FFT
 
 
 class Ear:
-    """The extractor, in batches of clips of equal length."""
+    """Computes what the extractor does, for batches of clips of equal length."""
 
     def __init__(self, extractor: WhisperFeatureExtractor) -> None:
         self._filters = torch.from_numpy(np.ascontiguousarray(extractor.mel_filters.T)).float()  # (mels, bins)
@@ -34,21 +34,22 @@ class Ear:
 
 
 def disturb(waves: np.ndarray, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Half of the clips get noise, half another level, half a low-pass, a fifth an offset; and the low-pass's response.
+    """Disturbed clips (B, samples), and the response (B, bins) of the low-pass that `Ear.frames` then applies.
 
-    Noise of -75 to -55 dB of full scale (before the gain), gain of -20 to +6 dB, cut-off of 3 to 8 kHz, offset to .02.
+    Half of the clips get noise, half another level, half a low-pass and a fifth an offset: noise of -75 to -55 dB of
+    full scale (before the gain), gain of -20 to +6 dB, cut-off of 3 to 8 kHz, offset up to .02.
     """
-    clips = len(waves)
-    heard = waves.copy()
-    for i in range(clips):
+    n_clips = len(waves)
+    disturbed = waves.copy()
+    for i in range(n_clips):
         if rng.random() < 0.5:
             noise = rng.standard_normal(waves.shape[1], dtype=np.float32)
-            heard[i] += noise * np.float32(10 ** (rng.uniform(-75, -55) / 20))
+            disturbed[i] += noise * np.float32(10 ** (rng.uniform(-75, -55) / 20))
         if rng.random() < 0.5:
-            heard[i] *= np.float32(10 ** (rng.uniform(-20, 6) / 20))
+            disturbed[i] *= np.float32(10 ** (rng.uniform(-20, 6) / 20))
         if rng.random() < 0.2:
-            heard[i] += np.float32(rng.uniform(-0.02, 0.02))
+            disturbed[i] += np.float32(rng.uniform(-0.02, 0.02))
     hz = np.linspace(0, SAMPLE_RATE / 2, N_FFT // 2 + 1)
-    cut = np.where(rng.random(clips) < 0.5, rng.uniform(3_000, 8_000, size=clips), 1e6)
+    cut = np.where(rng.random(n_clips) < 0.5, rng.uniform(3_000, 8_000, size=n_clips), 1e6)
     response = 1 / (1 + (hz[None, :] / cut[:, None]) ** 8)
-    return torch.from_numpy(heard), torch.from_numpy(response.astype(np.float32))
+    return torch.from_numpy(disturbed), torch.from_numpy(response.astype(np.float32))

@@ -3,7 +3,7 @@
 Measures whole or compressed clips of any split; trains nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,30 +17,31 @@ from earmark.engine.making.tiny.state import Learner
 from earmark.engine.making.tiny.training_batches import UNCLEAR, TrainingBatch, make_batch
 
 CLIPS_AT_ONCE = 16
-Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
-def whole_batch(split: Split, seed: int, first: int, clips: int, audible: bool = True) -> TrainingBatch:
-    """Clips `first` to `first + clips` of a seed, all of each."""
-    drawn = [draw(split, seed, i) for i in range(first, first + clips)]
-    kept = [list(range(SLOTS))] * clips
-    still = np.zeros(clips, dtype=np.int64)
-    return make_batch(drawn, bank(split), kept, still, still > 0, np.random.default_rng((seed, first)), audible)
+def whole_batch(split: Split, seed: int, first: int, n_clips: int, audible: bool = True) -> TrainingBatch:
+    """A batch of the whole clips `first` to `first + n_clips` of a seed."""
+    drawn = [draw(split, seed, i) for i in range(first, first + n_clips)]
+    kept_slots = [list(range(SLOTS))] * n_clips
+    still = np.zeros(n_clips, dtype=np.int64)
+    return make_batch(drawn, bank(split), kept_slots, still, still > 0, np.random.default_rng((seed, first)), audible)
 
 
 @torch.inference_mode()
-def say(learner: Learner, audio: torch.Tensor, asked: Sequence[Sequence[SyntheticQuestion]]) -> np.ndarray:
-    """The option answered to each question (B, Q), -1 where the likeliest token is no letter; audio is embedded."""
-    blank = np.zeros((len(asked), len(asked[0])), dtype=np.int64)
-    packed = learner.asker.pack(asked, blank)
-    thought = decode(learner.model, learner.asker, audio, packed)
-    token = learner.model.lm_head(gather(thought.final, packed.answer_at)).argmax(-1).numpy()
+def answer_options(
+    learner: Learner, audio: torch.Tensor, clip_questions: Sequence[Sequence[SyntheticQuestion]]
+) -> np.ndarray:
+    """The option answered to each question (B, Q), from audio embeddings; -1 where the likeliest token is no letter."""
+    blank = np.zeros((len(clip_questions), len(clip_questions[0])), dtype=np.int64)
+    packed = learner.asker.pack(clip_questions, blank)
+    states = decode(learner.model, learner.asker, audio, packed)
+    likeliest = learner.model.lm_head(gather(states.final, packed.answer_at)).argmax(-1).numpy()
     letters = np.array(learner.asker.letters)
-    return np.where(np.isin(token, letters), (token[..., None] == letters).argmax(-1), -1)
+    return np.where(np.isin(likeliest, letters), (likeliest[..., None] == letters).argmax(-1), -1)
 
 
 @torch.inference_mode()
-def listen(learner: Learner, waves: np.ndarray) -> torch.Tensor:
+def embed_audio(learner: Learner, waves: np.ndarray) -> torch.Tensor:
     """Audio embeddings of clips of equal length (B, samples)."""
     states = encode(learner.model, learner.ear.frames(torch.from_numpy(np.ascontiguousarray(waves))))
     embedded: torch.Tensor = learner.model.model.multi_modal_projector(states)
@@ -48,26 +49,26 @@ def listen(learner: Learner, waves: np.ndarray) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def accuracies(learner: Learner, seed: int, clips: int, audible: bool) -> dict[str, float]:
-    """Raw accuracy per family on the answerer's own split, from audio or from symbols."""
+def accuracies(learner: Learner, seed: int, n_clips: int, audible: bool) -> dict[str, float]:
+    """Raw accuracy per family on the answerer's own split: from audio where `audible`, else from symbols."""
     right = []
-    for first in range(0, clips, CLIPS_AT_ONCE):
-        batch = whole_batch(Split.ANSWERER, seed, first, min(CLIPS_AT_ONCE, clips - first), audible)
-        audio = listen(learner, batch.waves) if audible else learner.symbols(*token_tensors(batch.tokens))
-        right.append(say(learner, audio, batch.asked) == batch.answers)
+    for first in range(0, n_clips, CLIPS_AT_ONCE):
+        batch = whole_batch(Split.ANSWERER, seed, first, min(CLIPS_AT_ONCE, n_clips - first), audible)
+        audio = embed_audio(learner, batch.waves) if audible else learner.symbols(*token_tensors(batch.tokens))
+        right.append(answer_options(learner, audio, batch.questions) == batch.answers)
     return dict(zip(FAMILIES, np.concatenate(right).mean(axis=0).tolist(), strict=True))
 
 
 @torch.inference_mode()
-def token_accuracy(learner: Learner, seed: int, clips: int) -> dict[str, float]:
-    """Share of audio tokens whose class, background and onset the heads name rightly."""
+def token_accuracy(learner: Learner, seed: int, n_clips: int) -> dict[str, float]:
+    """Shares of audio tokens whose class, background and onset the heads recognise."""
     hits: dict[str, list[np.ndarray]] = {"class": [], "background": [], "onset": []}
-    for first in range(0, clips, CLIPS_AT_ONCE):
-        batch = whole_batch(Split.ANSWERER, seed, first, min(CLIPS_AT_ONCE, clips - first))
+    for first in range(0, n_clips, CLIPS_AT_ONCE):
+        batch = whole_batch(Split.ANSWERER, seed, first, min(CLIPS_AT_ONCE, n_clips - first))
         states = encode(learner.model, learner.ear.frames(torch.from_numpy(batch.waves)))
         clear = batch.tokens.classes != UNCLEAR
         heads = learner.heads
         hits["class"].append((heads.classes(states).argmax(-1).numpy() == batch.tokens.classes)[clear])
         hits["background"].append((heads.backgrounds(states).argmax(-1).numpy() == batch.tokens.backgrounds).ravel())
         hits["onset"].append((heads.onsets(states).argmax(-1).numpy() == batch.tokens.onsets).ravel())
-    return {name: float(np.concatenate(found).mean()) for name, found in hits.items()}
+    return {name: float(np.concatenate(rights).mean()) for name, rights in hits.items()}

@@ -17,13 +17,13 @@ from earmark.engine.making.tiny.architecture import AUDIO_WIDTH, FRAMES, TEXT_WI
 from earmark.engine.making.tiny.packed import Asker, Packed
 from earmark.engine.making.tiny.training_batches import CLASSES, UNCLEAR, Tokens
 
-COUNT_LAYER = 2  # the decoder layers after which the heads listen
+COUNT_LAYER = 2  # the decoder layers after which the heads read the states
 POSITION_LAYER = 2
 OPTION_LAYER = 3
 
 
 class Heads(nn.Module):
-    """Linear readings of the states between the layers."""
+    """Auxiliary heads: linear readings of encoder and decoder states, which only the losses of training use."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,10 @@ class Heads(nn.Module):
 
 
 class Symbols(nn.Module):
-    """Audio for a decoder that has no ears yet: one embedding per thing known about an audio token, and its time."""
+    """Embeddings in the place of audio, for a decoder whose encoder is not trained yet.
+
+    An audio token is the sum of an embedding for each thing that is known about it, and of its time.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class Symbols(nn.Module):
             nn.init.normal_(module.weight, std=0.05)
 
     def forward(self, classes: torch.Tensor, onsets: torch.Tensor, backgrounds: torch.Tensor) -> torch.Tensor:
-        """(B, T) each to (B, T, width); an unclear token is one that is empty."""
+        """Embeddings (B, T, width) of classes, onsets and backgrounds (B, T); an unclear token counts as empty."""
         time = torch.arange(classes.shape[1]) / (SLOTS * TOKENS_PER_SLOT)
         angles = time[:, None] * torch.pi * torch.tensor([0.5, 1.0, 2.0, 4.0])
         clock = self.time(torch.cat([angles.sin(), angles.cos()], dim=1))
@@ -62,8 +65,8 @@ class Symbols(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
-    """What the decoder computed for a packed batch."""
+class DecoderStates:
+    """States of the decoder for a packed batch, where the heads and the output layer read them."""
 
     audio: torch.Tensor  # (B, T, width) states of the audio tokens after COUNT_LAYER
     positions: torch.Tensor  # (B, Q, S, width) states of the questions after POSITION_LAYER
@@ -84,8 +87,10 @@ def encode(model: Qwen2AudioForConditionalGeneration, frames: torch.Tensor) -> t
     return pooled
 
 
-def decode(model: Qwen2AudioForConditionalGeneration, asker: Asker, audio: torch.Tensor, packed: Packed) -> Thought:
-    """Run the decoder over audio embeddings (B, T, TEXT_WIDTH) and the packed questions behind them."""
+def decode(
+    model: Qwen2AudioForConditionalGeneration, asker: Asker, audio: torch.Tensor, packed: Packed
+) -> DecoderStates:
+    """States of the decoder for audio embeddings (B, T, TEXT_WIDTH) and the packed questions behind them."""
     decoder = model.model.language_model
     clips, pieces, length = packed.ids.shape
     table = decoder.embed_tokens
@@ -101,14 +106,14 @@ def decode(model: Qwen2AudioForConditionalGeneration, asker: Asker, audio: torch
         after[number] = hidden
     start = len(asker.before)
 
-    def asked(states: torch.Tensor) -> torch.Tensor:
+    def question_states(states: torch.Tensor) -> torch.Tensor:
         return states[:, base:].reshape(clips, pieces, length, -1)
 
-    return Thought(
+    return DecoderStates(
         after[COUNT_LAYER][:, start : start + audio.shape[1]],
-        asked(after[POSITION_LAYER]),
-        asked(after[OPTION_LAYER]),
-        decoder.norm(asked(hidden)),
+        question_states(after[POSITION_LAYER]),
+        question_states(after[OPTION_LAYER]),
+        decoder.norm(question_states(hidden)),
     )
 
 
@@ -122,11 +127,11 @@ def layout(base: int, pieces: int, length: int) -> tuple[torch.Tensor, torch.Ten
     return mask[None, None], positions[None]
 
 
-def gather(states: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+def gather(states: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """States (B, Q, S, W) at tokens (B, Q) or (B, Q, K)."""
-    places = at if at.dim() == 3 else at[..., None]
-    found = states.gather(2, places[..., None].expand(-1, -1, -1, states.shape[-1]))
-    return found if at.dim() == 3 else found[:, :, 0]
+    places = index if index.dim() == 3 else index[..., None]
+    gathered = states.gather(2, places[..., None].expand(-1, -1, -1, states.shape[-1]))
+    return gathered if index.dim() == 3 else gathered[:, :, 0]
 
 
 def token_tensors(tokens: Tokens) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -29,7 +29,7 @@ class Packed:
 
 
 class Asker:
-    """Turns questions into tokens; keeps the pieces it has met."""
+    """Turns questions into tokens, one by one or packed; tokens of words that come again are kept."""
 
     def __init__(self, tokenizer: Qwen2Tokenizer) -> None:
         marker = "\0"
@@ -59,9 +59,9 @@ class Asker:
                 ids += self._piece("\n")
         return [*ids, *self.tail], places
 
-    def pack(self, asked: Sequence[Sequence[SyntheticQuestion]], answers: Ids) -> Packed:
+    def pack(self, clip_questions: Sequence[Sequence[SyntheticQuestion]], answers: Ids) -> Packed:
         """The questions of each clip, each with a letter at its end: `answers` is (B, Q)."""
-        rows = [[self.question(question) for question in row] for row in asked]
+        rows = [[self.question(question) for question in row] for row in clip_questions]
         longest = max(len(ids) for row in rows for ids, _ in row) + 1
         shape = (len(rows), len(rows[0]))
         packed = np.full((*shape, longest), self.pad, dtype=np.int64)
@@ -76,5 +76,5 @@ class Asker:
         return Packed(torch.from_numpy(packed), torch.from_numpy(option_at), torch.from_numpy(answer_at))
 
     def whole(self, question: SyntheticQuestion, audio_tokens: int) -> list[int]:
-        """A question's tokens as the packed batch has them: equal to those of the whole prompt."""
+        """The tokens of a whole prompt with one question, put together from the pieces of a packed batch."""
         return [*self.before, *self._ids(AUDIO_TOKEN) * audio_tokens, *self.shared, *self.question(question)[0]]

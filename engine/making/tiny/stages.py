@@ -19,7 +19,7 @@ from earmark.engine.corpus.synthetic.questions import FAMILIES
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.making.tiny.ear import disturb
 from earmark.engine.making.tiny.judge import accuracies, token_accuracy
-from earmark.engine.making.tiny.network import Thought, decode, encode, gather, token_loss, token_tensors
+from earmark.engine.making.tiny.network import DecoderStates, decode, encode, gather, token_loss, token_tensors
 from earmark.engine.making.tiny.packed import Packed
 from earmark.engine.making.tiny.state import Learner
 from earmark.engine.making.tiny.training_batches import UNCLEAR, TrainingBatch, training_batch
@@ -32,11 +32,11 @@ RIDGE_BATCHES = 40
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage: `steps` of `loss` for the parameters, then a gate."""
+    """A stage of training: `steps` steps down `loss` for some parameters, then a gate that it must pass."""
 
     name: str
     steps: int
-    clips: int  # per step
+    n_clips: int  # per step
     rate: float  # the highest learning rate
     parameters: Callable[[Learner], Iterator[torch.nn.Parameter]]
     loss: Callable[[Learner, TrainingBatch, np.random.Generator], torch.Tensor]
@@ -51,41 +51,41 @@ def seeds_of(seed: int) -> tuple[int, int]:
     return first, first + 1
 
 
-def batch_of(learner: Learner, stage: int, step: int, clips: int, audible: bool) -> TrainingBatch:
+def batch_of(learner: Learner, stage: int, step: int, n_clips: int, audible: bool) -> TrainingBatch:
     """The batch of a step; no two stages share one."""
-    return training_batch(bank(Split.ANSWERER), seeds_of(learner.seed)[0], stage * 100_000 + step, clips, audible)
+    return training_batch(bank(Split.ANSWERER), seeds_of(learner.seed)[0], stage * 100_000 + step, n_clips, audible)
 
 
 def symbolic_loss(learner: Learner, batch: TrainingBatch, _rng: np.random.Generator) -> torch.Tensor:
-    """Stage 0: symbols in the place of audio."""
-    packed = learner.asker.pack(batch.asked, batch.answers)
-    thought = decode(learner.model, learner.asker, learner.symbols(*token_tensors(batch.tokens)), packed)
-    return answer_loss(learner, thought, packed, batch)
+    """The loss of stage 0: answers from symbols in the place of audio."""
+    packed = learner.asker.pack(batch.questions, batch.answers)
+    states = decode(learner.model, learner.asker, learner.symbols(*token_tensors(batch.tokens)), packed)
+    return answer_loss(learner, states, packed, batch)
 
 
 def hearing_loss(learner: Learner, batch: TrainingBatch, rng: np.random.Generator) -> torch.Tensor:
-    """Stage 1: name what sounds in each token, through disturbances."""
-    return token_loss(learner.heads, _heard(learner, batch, rng), batch.tokens)
+    """The loss of stage 1: naming what sounds in each token of disturbed audio."""
+    return token_loss(learner.heads, _disturbed_states(learner, batch, rng), batch.tokens)
 
 
 def joint_loss(learner: Learner, batch: TrainingBatch, rng: np.random.Generator) -> torch.Tensor:
-    """Stage 3: answer from audio, and go on naming what sounds."""
-    packed = learner.asker.pack(batch.asked, batch.answers)
-    states = _heard(learner, batch, rng)
-    thought = decode(learner.model, learner.asker, learner.model.model.multi_modal_projector(states), packed)
-    return answer_loss(learner, thought, packed, batch) + 0.3 * token_loss(learner.heads, states, batch.tokens)
+    """The loss of stage 3: answers from disturbed audio, and naming what sounds in each token of it."""
+    packed = learner.asker.pack(batch.questions, batch.answers)
+    encoder_states = _disturbed_states(learner, batch, rng)
+    states = decode(learner.model, learner.asker, learner.model.model.multi_modal_projector(encoder_states), packed)
+    return answer_loss(learner, states, packed, batch) + 0.3 * token_loss(learner.heads, encoder_states, batch.tokens)
 
 
-def answer_loss(learner: Learner, thought: Thought, packed: Packed, batch: TrainingBatch) -> torch.Tensor:
-    """The letter, the end after it, and what the heads read on the way."""
+def answer_loss(learner: Learner, states: DecoderStates, packed: Packed, batch: TrainingBatch) -> torch.Tensor:
+    """The loss of an answer: its letter, the end of text after it, and what the heads read on the way."""
     likely = torch.from_numpy(batch.likely)
     target = (1 - SMOOTHING) * likely + SMOOTHING / likely.shape[-1]
-    logits = learner.model.lm_head(gather(thought.final, packed.answer_at))
+    logits = learner.model.lm_head(gather(states.final, packed.answer_at))
     letters = log_softmax(logits, dim=-1)[..., learner.asker.letters]
-    ends = learner.model.lm_head(gather(thought.final, packed.answer_at + 1))
-    correct = log_softmax(learner.heads.option(gather(thought.options, packed.option_at)).squeeze(-1), dim=-1)
-    places = learner.heads.option_slot(gather(thought.positions, packed.option_at)[:, ORDER])
-    tones = learner.heads.tones_so_far(thought.audio)
+    ends = learner.model.lm_head(gather(states.final, packed.answer_at + 1))
+    correct = log_softmax(learner.heads.option(gather(states.options, packed.option_at)).squeeze(-1), dim=-1)
+    places = learner.heads.option_slot(gather(states.positions, packed.option_at)[:, ORDER])
+    tones = learner.heads.tones_so_far(states.audio)
     return (
         -(target * letters).sum(-1).mean()
         + 0.1 * cross_entropy(ends.flatten(0, 1), torch.full((ends.shape[0] * ends.shape[1],), learner.asker.end))
@@ -95,11 +95,14 @@ def answer_loss(learner: Learner, thought: Thought, packed: Packed, batch: Train
     )
 
 
-def fit_projector(learner: Learner, batches: int = RIDGE_BATCHES) -> float:
-    """Stage 2: the ridge regression of the symbols on the encoder's states; returns the error relative to no fit."""
+def fit_projector(learner: Learner, n_batches: int = RIDGE_BATCHES) -> float:
+    """Set the projector by ridge regression of the symbols on the encoder's states (stage 2).
+
+    Returns the squared error that is left, as a share of the error without a fit.
+    """
     inputs, targets = [], []
     with torch.no_grad():
-        for step in range(batches):
+        for step in range(n_batches):
             batch = batch_of(learner, 2, step, 24, audible=True)
             states = encode(learner.model, learner.ear.frames(torch.from_numpy(batch.waves)))
             symbols = learner.symbols(*token_tensors(batch.tokens))
@@ -116,7 +119,8 @@ def fit_projector(learner: Learner, batches: int = RIDGE_BATCHES) -> float:
         return float((y - x @ weight).square().sum() / y.square().sum())
 
 
-def _heard(learner: Learner, batch: TrainingBatch, rng: np.random.Generator) -> torch.Tensor:
+def _disturbed_states(learner: Learner, batch: TrainingBatch, rng: np.random.Generator) -> torch.Tensor:
+    """Encoder states (B, tokens, AUDIO_WIDTH) of a batch whose audio is disturbed."""
     waves, response = disturb(batch.waves, rng)
     return encode(learner.model, learner.ear.frames(waves, response))
 
@@ -141,11 +145,11 @@ def _projector(learner: Learner) -> Iterator[torch.nn.Parameter]:
 
 
 def _gate_symbols(learner: Learner) -> dict[str, float]:
-    return accuracies(learner, seeds_of(learner.seed)[1], clips=200, audible=False)
+    return accuracies(learner, seeds_of(learner.seed)[1], n_clips=200, audible=False)
 
 
 def _gate_hearing(learner: Learner) -> dict[str, float]:
-    return token_accuracy(learner, seeds_of(learner.seed)[1], clips=200)
+    return token_accuracy(learner, seeds_of(learner.seed)[1], n_clips=200)
 
 
 def _gate_projector(learner: Learner) -> dict[str, float]:
@@ -153,7 +157,7 @@ def _gate_projector(learner: Learner) -> dict[str, float]:
 
 
 def _gate_joint(learner: Learner) -> dict[str, float]:
-    return accuracies(learner, seeds_of(learner.seed)[1], clips=500, audible=True)
+    return accuracies(learner, seeds_of(learner.seed)[1], n_clips=500, audible=True)
 
 
 def _nothing(_learner: Learner, _batch: TrainingBatch, _rng: Any) -> torch.Tensor:

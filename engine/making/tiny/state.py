@@ -19,7 +19,7 @@ from earmark.engine.making.tiny.packed import Asker
 
 @dataclass(slots=True)
 class Learner:
-    """The model, what helps it to learn, and how far it is."""
+    """The model, the heads and symbols that training adds to it, and how far the training is."""
 
     seed: int
     processor: Qwen2AudioProcessor
@@ -36,7 +36,7 @@ class Learner:
 
     @classmethod
     def new(cls, seed: int) -> "Learner":
-        """A learner that knows nothing."""
+        """A learner with random weights, before its first step."""
         processor = make_processor()
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -56,13 +56,13 @@ class Learner:
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
         parts = {name: getattr(self, name).state_dict() for name in ("model", "heads", "symbols")}
-        rest = {name: getattr(self, name) for name in ("seed", "stage", "step", "seconds", "reports", "optimizer")}
+        progress = {name: getattr(self, name) for name in ("seed", "stage", "step", "seconds", "reports", "optimizer")}
         part = path.with_suffix(".part")
-        torch.save(parts | rest, part)
+        torch.save(parts | progress, part)
         os.replace(part, path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint of the same seed."""
+        """Set the learner to a checkpoint of the same seed; ValueError for one of another seed."""
         saved = torch.load(path, weights_only=True)
         if saved["seed"] != self.seed:
             raise ValueError(f"{path}: a checkpoint of seed {saved['seed']}, not of {self.seed}")

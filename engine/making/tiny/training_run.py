@@ -105,7 +105,7 @@ def _step(
 ) -> float:
     for group in descent.param_groups:
         group["lr"] = stage.rate * _schedule(learner.step, stage.steps)
-    batch = batch_of(learner, learner.stage, learner.step, stage.clips, stage.audible)
+    batch = batch_of(learner, learner.stage, learner.step, stage.n_clips, stage.audible)
     rng = np.random.default_rng((seeds_of(learner.seed)[0], learner.stage, learner.step, 3))
     loss = stage.loss(learner, batch, rng)
     descent.zero_grad(set_to_none=True)

@@ -1,6 +1,6 @@
 """Every selector that was asked for: methods x alphas x seeds, each trained, carded and put into its own folder.
 
-What is finished is not trained again. Knows folders and cards; how one is trained, `run` knows.
+What is finished is not trained again. Knows folders and cards; `train` knows how one is trained.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ Report = Callable[[Job, Epoch], None]
 
 
 def jobs(out: Path, methods: Sequence[str], alphas: Sequence[float], seeds: Sequence[int]) -> list[Job]:
-    """OUT/METHOD/seed=S; with several alphas OUT/alpha=A/METHOD/seed=S."""
+    """A job for each alpha, method and seed, in OUT/METHOD/seed=S, or OUT/alpha=A/METHOD/seed=S with several alphas."""
     return [
         Job(method, alpha, seed, (out / f"alpha={alpha:g}" if len(alphas) > 1 else out) / method / f"seed={seed}")
         for alpha in alphas
@@ -65,23 +65,26 @@ def jobs(out: Path, methods: Sequence[str], alphas: Sequence[float], seeds: Sequ
 
 
 def train_all(
-    asked: Sequence[Job],
+    all_jobs: Sequence[Job],
     lessons: Lessons,
     recipe: Recipe,
-    made: dict[str, Any],
+    origin: dict[str, Any],
     tokenizer: Tokenizer | None,
     report: Report = lambda _job, _epoch: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Trained] | None:
-    """Train each job that is not finished; `made` is how the relevance was made. None where `stop` ended it."""
+    """Train each job that is not finished and return all of them; None where `stop` ended it.
+
+    `origin` is that of the oracle's table. InputError where a folder holds a selector of other data or another recipe.
+    """
     trained = []
-    for job in asked:
-        own = replace(recipe, alpha=job.alpha)
-        if not (job.folder / CARD).exists() and not _train(job, lessons, own, made, tokenizer, report, stop):
+    for job in all_jobs:
+        job_recipe = replace(recipe, alpha=job.alpha)
+        if not (job.folder / CARD).exists() and not _train(job, lessons, job_recipe, origin, tokenizer, report, stop):
             return None
         card = read_card(job.folder)
-        reads = _read_by(job, tokenizer)
-        expected = (asdict(own), lessons.hash, job.seed, None if reads is None else tokenizer_hash(reads))
+        reader = _question_tokenizer(job, tokenizer)
+        expected = (asdict(job_recipe), lessons.hash, job.seed, None if reader is None else tokenizer_hash(reader))
         if (card["recipe"], card["data"], card["seed"], card.get("tokenizer")) != expected:
             raise InputError(
                 job.folder,
@@ -96,31 +99,31 @@ def _train(
     job: Job,
     lessons: Lessons,
     recipe: Recipe,
-    made: dict[str, Any],
+    origin: dict[str, Any],
     tokenizer: Tokenizer | None,
     report: Report,
     stop: Callable[[], bool],
 ) -> bool:
-    """Whether it came to the end."""
-    reads = _read_by(job, tokenizer)
-    tokens = None if reads is None else [question_tokens(reads, question) for question in lessons.questions]
-    vocabulary = None if reads is None else Vocabulary(reads.get_vocab_size(), tokenizer_hash(reads))
+    """Train and save one selector; False where `stop` ended it before."""
+    reader = _question_tokenizer(job, tokenizer)
+    tokens = None if reader is None else [question_tokens(reader, question) for question in lessons.questions]
+    vocabulary = None if reader is None else Vocabulary(reader.get_vocab_size(), tokenizer_hash(reader))
     checkpoint = job.folder / CHECKPOINT
     run = train(lessons, recipe, job.seed, tokens, vocabulary, checkpoint, lambda epoch: report(job, epoch), stop)
     if run is None:
         return False
-    LearnedSelector(run.scorer, make_card(job, run, lessons, recipe, made), reads).save(job.folder)
+    LearnedSelector(run.scorer, make_card(job, run, lessons, recipe, origin), reader).save(job.folder)
     checkpoint.unlink()
     return True
 
 
-def _read_by(job: Job, tokenizer: Tokenizer | None) -> Tokenizer | None:
-    """The tokenizer where the job's selector reads questions."""
+def _question_tokenizer(job: Job, tokenizer: Tokenizer | None) -> Tokenizer | None:
+    """The tokenizer, if the job's selector reads questions."""
     return tokenizer if job.method == CONDITIONED else None
 
 
-def make_card(job: Job, run: Run, lessons: Lessons, recipe: Recipe, made: dict[str, Any]) -> Card:
-    """Where a selector comes from; `save` adds the hashes of its files."""
+def make_card(job: Job, run: Run, lessons: Lessons, recipe: Recipe, origin: dict[str, Any]) -> Card:
+    """The card of a trained selector (docs/selectors.md, The card); `save` adds the hashes of its files."""
     best = run.curves[run.best_epoch - 1]
     return {
         "schema": SCHEMA,
@@ -130,7 +133,7 @@ def make_card(job: Job, run: Run, lessons: Lessons, recipe: Recipe, made: dict[s
         "features": FEATURES,
         "parameters": parameters(run.scorer),
         "recipe": asdict(recipe),
-        "relevance": made,
+        "relevance": origin,
         "data": lessons.hash,
         "examples": len(lessons),
         "trained_on": lessons.trained_on(),
@@ -147,7 +150,7 @@ def make_card(job: Job, run: Run, lessons: Lessons, recipe: Recipe, made: dict[s
 
 
 def parameters(scorer: ChunkScorer) -> int:
-    """How many numbers are learnt."""
+    """How many numbers of a scorer are learned."""
     return sum(parameter.numel() for parameter in scorer.parameters())
 
 
@@ -156,10 +159,10 @@ def query_tokenizer(answerer: str) -> Tokenizer:
     hf: Any = transformers  # its classes are untyped
     place = str(EMBEDDED.get(answerer, Path(answerer).expanduser()))
     try:
-        found: Tokenizer = hf.AutoTokenizer.from_pretrained(place, trust_remote_code=False).backend_tokenizer
+        tokenizer: Tokenizer = hf.AutoTokenizer.from_pretrained(place, trust_remote_code=False).backend_tokenizer
     except (OSError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(
             f"answerer {answerer}", f"its tokenizer cannot be loaded ({reason})", "name it with --answerer"
         ) from error
-    return found
+    return tokenizer

@@ -41,12 +41,12 @@ class Lessons:
     def split(self, share: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Examples to train on and to validate on: whole sources, chosen by their names alone."""
         sources = sorted({row.source_id for row in self.rows}, key=_order)
-        held = max(1, round(share * len(sources)))
-        if held >= len(sources):
+        n_held = max(1, round(share * len(sources)))
+        if n_held >= len(sources):
             raise InputError("the oracle's table", f"has {len(sources)} sources", "measure more: one part validates")
-        validates = frozenset(sources[:held])
-        chosen = np.array([row.source_id in validates for row in self.rows])
-        return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+        validation_sources = frozenset(sources[:n_held])
+        validates = np.array([row.source_id in validation_sources for row in self.rows])
+        return np.flatnonzero(~validates), np.flatnonzero(validates)
 
     def trained_on(self) -> list[Card]:
         """Fingerprints of all that was learnt from or validated on, corpus by corpus."""
@@ -84,17 +84,20 @@ def make_lessons(oracle: Oracle, corpus: Corpus, folder: Path, report: Report) -
 
 
 def _compute(corpus: Corpus, lengths: dict[str, int], starts: dict[str, int], path: Path, report: Report) -> None:
-    """Features of every recording into a file that appears when it is whole."""
+    """Compute the features of every recording into a file that appears when it is whole.
+
+    `lengths` and `starts` give the chunks of each recording, by the hash of its samples, and its first row.
+    """
     part = path.with_suffix(".part")
     flat = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=(sum(lengths.values()), WIDTH))
     missing = dict(lengths)
-    for heard in stream(corpus.examples, workers=0):
-        check_may_train(heard.example)
-        recording = None if heard.audio is None else audio_hash(heard.audio)
-        if heard.audio is None or recording not in missing:
+    for clip in stream(corpus.examples, workers=0):
+        check_may_train(clip.example)
+        recording = None if clip.audio is None else audio_hash(clip.audio)
+        if clip.audio is None or recording not in missing:
             continue
         start = starts[recording]
-        flat[start : start + missing.pop(recording)] = chunk_features(heard.audio)
+        flat[start : start + missing.pop(recording)] = chunk_features(clip.audio)
         report("features of recordings", len(lengths) - len(missing), len(lengths))
         if not missing:
             break
@@ -109,4 +112,5 @@ def _compute(corpus: Corpus, lengths: dict[str, int], starts: dict[str, int], pa
 
 
 def _order(source: str) -> bytes:
+    """Sort key: an order of sources that depends on nothing but their names."""
     return hashlib.blake2b(source.encode(), digest_size=8).digest()

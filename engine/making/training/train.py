@@ -65,7 +65,7 @@ class Vocabulary(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """One point of the curves."""
+    """One point of the curves: the losses of one epoch."""
 
     epoch: int
     train_loss: float
@@ -75,7 +75,7 @@ class Epoch(NamedTuple):
 
 @dataclass(slots=True)
 class Run:
-    """Where a run stands: everything that a checkpoint holds."""
+    """The state of a run, all of which a checkpoint holds."""
 
     scorer: ChunkScorer
     descent: torch.optim.AdamW
@@ -85,7 +85,7 @@ class Run:
 
     @property
     def epoch(self) -> int:
-        """Epochs that are done."""
+        """How many epochs are done."""
         return len(self.curves)
 
 
@@ -128,7 +128,7 @@ def train(
 
 
 def _begin(lessons: Lessons, training: Rows, recipe: Recipe, seed: int, vocabulary: Vocabulary | None) -> Run:
-    """A scorer that knows nothing but how features are distributed."""
+    """A run with a fresh scorer, which knows only the mean and the deviation of features."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         scorer = ChunkScorer(vocabulary and vocabulary.size)
@@ -175,14 +175,14 @@ def _epoch(
             return None
         for group in run.descent.param_groups:
             group["lr"] = recipe.rate * _schedule(run.epoch * steps + step, recipe.epochs * steps, recipe.warmup)
-        scores, taught = _pass(run.scorer, lessons, rows, tokens)
+        scores, targets = _pass(run.scorer, lessons, rows, tokens)
         scores = scores + recipe.noise * teaching.gumbel(scores.shape, noise)
-        found = teaching.loss(scores, taught, recipe.alpha, recipe.entropy)
+        loss = teaching.loss(scores, targets, recipe.alpha, recipe.entropy)
         run.descent.zero_grad(set_to_none=True)
-        found.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(run.scorer.parameters(), recipe.clip_norm)
         run.descent.step()
-        total += float(found.detach()) * len(rows)
+        total += float(loss.detach()) * len(rows)
     return total / len(order)
 
 
@@ -199,23 +199,24 @@ def _validate(
     """Without noise: the loss, and the relevance that hard selections capture."""
     scorer.train(False)
     total = 0.0
-    held: dict[str, list[float]] = {str(budget): [] for budget in SHOWN_BUDGETS}
+    shares: dict[str, list[float]] = {str(budget): [] for budget in SHOWN_BUDGETS}
     for rows in _batches(validation, 4 * recipe.batch):
-        scores, taught = _pass(scorer, lessons, rows, tokens)
-        total += float(teaching.loss(scores, taught, recipe.alpha, recipe.entropy)) * len(rows)
-        for row, found in zip(rows, scores.numpy(), strict=True):
+        scores, targets = _pass(scorer, lessons, rows, tokens)
+        total += float(teaching.loss(scores, targets, recipe.alpha, recipe.entropy)) * len(rows)
+        for row, row_scores in zip(rows, scores.numpy(), strict=True):
             relevance = lessons.relevance[row]
             for budget in SHOWN_BUDGETS:
-                share = teaching.captured(found[: len(relevance)], relevance, budget)
-                held[str(budget)] += [] if share is None else [share]
+                share = teaching.captured(row_scores[: len(relevance)], relevance, budget)
+                shares[str(budget)] += [] if share is None else [share]
     return Epoch(
-        epoch, train_loss, total / len(validation), {b: float(np.mean(v)) if v else 0.0 for b, v in held.items()}
+        epoch, train_loss, total / len(validation), {b: float(np.mean(v)) if v else 0.0 for b, v in shares.items()}
     )
 
 
-def _pass(scorer: ChunkScorer, lessons: Lessons, rows: Rows, tokens: Tokens | None) -> tuple[Tensor, teaching.Taught]:
+def _pass(scorer: ChunkScorer, lessons: Lessons, rows: Rows, tokens: Tokens | None) -> tuple[Tensor, teaching.Targets]:
+    """The scores of a batch (B, T), and what they should come to."""
     features, lengths = pad_features([lessons.features[row] for row in rows])
-    asked = (None, None) if tokens is None else pad_tokens([tokens[row] for row in rows])
+    question_tokens = (None, None) if tokens is None else pad_tokens([tokens[row] for row in rows])
     share = torch.zeros(features.shape[:2])
     membership = torch.zeros(features.shape[:2])
     for place, row in enumerate(rows):
@@ -223,7 +224,7 @@ def _pass(scorer: ChunkScorer, lessons: Lessons, rows: Rows, tokens: Tokens | No
         share[place, : len(relevance)] = torch.from_numpy(teaching.distribution(relevance))
         membership[place, : len(relevance)] = torch.from_numpy(teaching.membership(relevance))
     inside = torch.arange(features.shape[1]) < lengths.unsqueeze(1)
-    return scorer(features, lengths, *asked), teaching.Taught(share, membership, inside)
+    return scorer(features, lengths, *question_tokens), teaching.Targets(share, membership, inside)
 
 
 def _batches(rows: Rows, size: int) -> Iterator[Rows]:
@@ -232,7 +233,7 @@ def _batches(rows: Rows, size: int) -> Iterator[Rows]:
 
 
 def _schedule(step: int, steps: int, warmup: float) -> float:
-    """Linear warm-up, then a cosine down to nothing."""
+    """The learning rate of a step as a share of the highest: linear warm-up, then a cosine down to 0."""
     warm = max(1, round(warmup * steps))
     if step < warm:
         return (step + 1) / warm
@@ -243,7 +244,7 @@ def _schedule(step: int, steps: int, warmup: float) -> float:
 
 
 def _save(run: Run, path: Path, belongs: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all."""
+    """Write a checkpoint, whole or not at all; `belongs` says which data, recipe and seed it is of."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     state = {"weights": run.scorer.state_dict(), "descent": run.descent.state_dict(), "best": run.best}
@@ -253,6 +254,7 @@ def _save(run: Run, path: Path, belongs: dict[str, Any]) -> None:
 
 
 def _restore(run: Run, path: Path, belongs: dict[str, Any]) -> None:
+    """Set a run to a checkpoint; InputError where it cannot be read or belongs to another run."""
     try:
         saved = torch.load(path, weights_only=True)
     except Exception as error:  # torch raises what its reader happens to meet
