@@ -142,6 +142,34 @@ def test_a_command_without_half_its_extra_names_what_brings_the_other_half(tmp_p
     refused(graph, missing("earmark score", "onnxruntime", "edge") + twin)
 
 
+FROM_PYTHON = """
+from earmark.engine.answerers.loading import load
+from earmark.engine.compressors import loading
+from earmark.engine.corpus.audio import FileAudio
+from earmark.engine.corpus.stream import durations
+from earmark.engine.errors import InputError
+calls = [
+    lambda: load("tiny"),
+    lambda: loading.load("tiny-agnostic"),
+    lambda: list(durations([FileAudio("/x.wav", "x.wav")], workers=0)),
+]
+for call in calls:
+    try:
+        call()
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_from_python_it_is_the_same_line() -> None:
+    ended = base.python("-c", FROM_PYTHON)
+    assert ended.stdout.splitlines() == [
+        missing("an answerer", "transformers", "run"),
+        missing("a trained selector", "torch", "run"),
+        missing("hearing recordings", "soundfile", "audio"),
+    ], ended.stderr
+
+
 def test_the_outermost_task_speaks() -> None:
     def raised(name: str) -> str:
         with (

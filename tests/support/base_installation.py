@@ -36,11 +36,15 @@ def base_modules() -> set[str]:
     return {module for module, names in owners.items() if {name.lower() for name in names} & packages}
 
 
-def earmark(*arguments: object, only: set[str] | None = None, without: str = "") -> subprocess.CompletedProcess[str]:
-    """`earmark ARGUMENTS` where only these modules can be imported (default: the base's), or all but these."""
-    refused = {"EARMARK_TEST_WITHOUT": without} if without else {}
+def python(*arguments: object, only: set[str] | None = None, without: str = "") -> subprocess.CompletedProcess[str]:
+    """`python ARGUMENTS` where only these modules can be imported (default: the base's), or all but one."""
     modules = {"earmark", *(base_modules() if only is None else only)}
-    kept = {} if without else {"EARMARK_TEST_ONLY": ",".join(sorted(modules))}
-    command = [sys.executable, "-m", "earmark.cli.main", *map(str, arguments)]
-    environment = {**os.environ, **refused, **kept, "PYTHONPATH": str(_REFUSING)}
+    imports = {"EARMARK_TEST_WITHOUT": without} if without else {"EARMARK_TEST_ONLY": ",".join(sorted(modules))}
+    command = [sys.executable, *map(str, arguments)]
+    environment = {**os.environ, **imports, "PYTHONPATH": str(_REFUSING)}
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env=environment)
+
+
+def earmark(*arguments: object, only: set[str] | None = None, without: str = "") -> subprocess.CompletedProcess[str]:
+    """`earmark ARGUMENTS`, there."""
+    return python("-m", "earmark.cli.main", *arguments, only=only, without=without)
