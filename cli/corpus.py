@@ -11,7 +11,7 @@ from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
     from earmark.engine.corpus.corpus import Corpus
-    from earmark.engine.corpus.partitions import Partition
+    from earmark.engine.corpus.partition import Partition
 
 
 @click.command()
@@ -84,9 +84,10 @@ def corpus(
     """
     from earmark.cli.corpus_table import corpus_table
     from earmark.cli.testable import fewest_recordings
-    from earmark.engine.corpus import describe, partitions
+    from earmark.engine.corpus import describe
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.design.rule import Rule
+    from earmark.engine.outcomes import partition_file
     from earmark.engine.outcomes.plan_file import PLAN
 
     rule = Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
@@ -107,7 +108,7 @@ def corpus(
             made, middle = [*made, clustered.partition], clustered.middle
         written = None
         if out is not None:  # a sweep that was begun there keeps the partitions that it declared
-            write = partitions.append if (out / PLAN).exists() else partitions.write
+            write = partition_file.append if (out / PLAN).exists() else partition_file.write
             written = write(out, found, made)
         lengths = None
         if audio != "none":
@@ -120,6 +121,7 @@ def corpus(
 
 def _partitions(found: "Corpus", names: tuple[str, ...], side: Path | None) -> "list[Partition]":
     from earmark.engine.corpus import partitions
+    from earmark.engine.corpus.side_files import side_file
 
     made = [partitions.named(found, name) for name in dict.fromkeys(names)] or partitions.declared(found)
-    return made + (partitions.side_file(found, side) if side is not None else [])
+    return made + (side_file(found, side) if side is not None else [])

@@ -13,7 +13,7 @@ import numpy as np
 
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import MOST_SECONDS
-from earmark.engine.corpus.partitions import Partition, recipe_of
+from earmark.engine.corpus.partition import Partition, recipe_of
 from earmark.engine.corpus.stream import durations
 
 EDGES_S = (0, 1, 2, 5, 10, 20, 30, 60, MOST_SECONDS, float("inf"))

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.kmeans import RESTARTS, cosine_kmeans
-from earmark.engine.corpus.partitions import OTHER_RARE, Partition, merge_rare
+from earmark.engine.corpus.partition import Partition
+from earmark.engine.corpus.partitions import OTHER_RARE, merge_rare
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
 

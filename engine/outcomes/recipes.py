@@ -6,29 +6,15 @@ Knows Parquet metadata and JSON; no corpus and no model. `engine.corpus.partitio
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from earmark.engine.corpus.partition import CorpusRecipes
 from earmark.engine.outcomes.store import PARTITIONS
 
 RECIPES_KEY = b"earmark.partitions"
-
-
-class CorpusRecipes(NamedTuple):
-    """How the partitions of one corpus were made.
-
-    A recipe has `rule`: keyword (with `columns` that are read, joined by `between`, `groups` of a family and its
-    keywords, the first with one of them in the lower-cased text wins, and the family `otherwise`), native and label
-    (with `columns`), side file (with `file`, its `sha256` and `columns`), or semantic (with `encoder`, `prefix`,
-    `pooling` and `clusters`: of each its name, the family it is in, and the unit vector `centroid`; a question is in
-    the cluster whose centroid has the largest cosine with its embedding).
-    """
-
-    kind: str  # of the corpus
-    partitions: Mapping[str, Mapping[str, Any]]  # recipe by the name of the partition
-    sha256: str  # of the recipes and of every label
 
 
 def read_recipes(run: Path) -> dict[str, CorpusRecipes]:

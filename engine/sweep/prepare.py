@@ -11,12 +11,14 @@ from typing import Any
 from earmark.engine.compressors.loading import load
 from earmark.engine.corpus import partitions
 from earmark.engine.corpus.corpus import Corpus, open_corpus
-from earmark.engine.corpus.partitions import Partition
+from earmark.engine.corpus.partition import Partition
+from earmark.engine.corpus.side_files import side_file
 from earmark.engine.design.keys import ALL
 from earmark.engine.design.sections import PartitionsSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step, steps_of
 from earmark.engine.errors import InputError
+from earmark.engine.outcomes import partition_file
 from earmark.engine.outcomes.plan_file import SCHEMA, PlanFile, labels_hash, rule_content
 from earmark.engine.outcomes.store import PARTITIONS
 from earmark.engine.sweep.blocks import Survey, in_order, survey
@@ -126,12 +128,12 @@ def _families(spec: Spec, corpus: Corpus, run: Path, plan: PlanFile | None) -> d
 
     What `earmark corpus --out` wrote there stays, behind the partitions of the spec.
     """
-    partitions_by_name = {partition.name: partition for partition in partitions.written(run, corpus)}
+    partitions_by_name = {partition.name: partition for partition in partition_file.written(run, corpus)}
     if plan is None or any(name not in partitions_by_name for name in plan.partitions):
         fresh = declared(spec.partitions, corpus)
         if fresh:
-            partitions.prepend(run, corpus, fresh)
-        partitions_by_name = {partition.name: partition for partition in partitions.written(run, corpus)}
+            partition_file.prepend(run, corpus, fresh)
+        partitions_by_name = {partition.name: partition for partition in partition_file.written(run, corpus)}
     begun = plan.partitions if plan is not None else ()
     lost = [name for name in begun if name not in partitions_by_name]
     if lost:
@@ -153,7 +155,7 @@ def declared(partitions_spec: PartitionsSpec, corpus: Corpus) -> list[Partition]
     """The partitions that a spec declares, or those that the corpus brings."""
     made_partitions = [partitions.named(corpus, name) for name in partitions_spec.names] or partitions.declared(corpus)
     if partitions_spec.side is not None:
-        made_partitions += partitions.side_file(corpus, Path(partitions_spec.side))
+        made_partitions += side_file(corpus, Path(partitions_spec.side))
     if partitions_spec.semantic is not None:
         from earmark.engine.corpus.semantic import ENCODER, semantic
 

@@ -10,9 +10,11 @@ import pytest
 from earmark.engine.corpus import partitions
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.example import Example
-from earmark.engine.corpus.partitions import infer_family
+from earmark.engine.corpus.keyword_families import GROUPS, infer_family
+from earmark.engine.corpus.partition import Partition, recipe_of
+from earmark.engine.corpus.side_files import side_file
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes import store
+from earmark.engine.outcomes import partition_file, store
 from earmark.engine.outcomes.recipes import RECIPES_KEY, read_recipes
 from earmark.engine.signoff.sizes import family_sizes
 
@@ -125,7 +127,7 @@ def test_infer_family(category: str, family: str) -> None:
 
 
 def test_every_keyword_leads_to_its_own_group() -> None:
-    for family, keywords in partitions.GROUPS:
+    for family, keywords in GROUPS:
         for word in keywords:
             assert infer_family(f"xx{word.upper()}xx") == family
 
@@ -169,14 +171,14 @@ def test_a_side_file_brings_families(tmp_path: Path) -> None:
     corpus = open_corpus(layouts.dcase2026(tmp_path / "c"))
     side = tmp_path / "content_taxonomy.csv"
     side.write_text("id,cluster,fine\ndev_0000,meaning,a\ndev_0002,speaker,b\nelsewhere,x,y\n")
-    cluster, fine = partitions.side_file(corpus, side)
+    cluster, fine = side_file(corpus, side)
     assert (cluster.name, cluster.families) == ("cluster", ("meaning", "unlabelled", "speaker"))
     assert fine.families == ("a", "unlabelled", "b")
     assert cluster.recipe["file"] == "content_taxonomy.csv"
     assert len(cluster.recipe["sha256"]) == 64
     lines = tmp_path / "side.jsonl"
     lines.write_text('{"cluster": "m", "sample_id": "dev_0001"}\n')
-    assert partitions.side_file(corpus, lines)[0].families == ("unlabelled", "m", "unlabelled")
+    assert side_file(corpus, lines)[0].families == ("unlabelled", "m", "unlabelled")
 
 
 @pytest.mark.parametrize(
@@ -196,9 +198,9 @@ def test_side_files_that_say_nothing_are_refused(name: str, content: str, reason
     corpus = open_corpus(layouts.dcase2026(tmp_path / "c"))
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=reason):
-        partitions.side_file(corpus, tmp_path / name)
+        side_file(corpus, tmp_path / name)
     with pytest.raises(InputError, match="is no CSV"):
-        partitions.side_file(corpus, tmp_path / "nowhere.csv")
+        side_file(corpus, tmp_path / "nowhere.csv")
 
 
 def test_rare_families_share_one() -> None:
@@ -210,7 +212,7 @@ def test_rare_families_share_one() -> None:
 # In a run folder -----------------------------------------------------------------------------------------
 
 
-def small(name: str, families: str) -> tuple[Corpus, partitions.Partition]:
+def small(name: str, families: str) -> tuple[Corpus, Partition]:
     examples = tuple(
         Example(f"s{i}", f"r{i // 2}", None, "?", ("a", "b"), 0, {"of": f}) for i, f in enumerate(families)
     )  # type: ignore[arg-type]
@@ -220,7 +222,7 @@ def small(name: str, families: str) -> tuple[Corpus, partitions.Partition]:
 
 def test_written_partitions_are_those_that_certify_and_plan_read(tmp_path: Path) -> None:
     corpus, made = small("one", "aabb")
-    path = partitions.write(tmp_path / "run", corpus, [made])
+    path = partition_file.write(tmp_path / "run", corpus, [made])
     table = store.read_partitions(tmp_path / "run")[0]  # type: ignore[index]
     assert table.to_pydict() == {
         "corpus": ["one"] * 4,
@@ -232,19 +234,19 @@ def test_written_partitions_are_those_that_certify_and_plan_read(tmp_path: Path)
     assert {key: set(of) for key, of in family_sizes(tmp_path / "run").items()} == {("one", "of"): {"a", "b"}}
     recipe = json.loads(pq.read_schema(path).metadata[RECIPES_KEY])["one"]
     assert recipe["partitions"] == {"of": {"rule": "label", "columns": ["of"]}}
-    assert recipe == partitions.recipe_of([made], corpus)._asdict()
-    assert read_recipes(tmp_path / "run") == {"one": partitions.recipe_of([made], corpus)}
+    assert recipe == recipe_of([made], corpus)._asdict()
+    assert read_recipes(tmp_path / "run") == {"one": recipe_of([made], corpus)}
     before = path.read_bytes()
-    assert partitions.write(tmp_path / "run", corpus, [made]).read_bytes() == before, "the same bytes again"
+    assert partition_file.write(tmp_path / "run", corpus, [made]).read_bytes() == before, "the same bytes again"
 
 
 def test_the_hash_changes_with_the_recipe_and_with_any_label() -> None:
     corpus, made = small("one", "aabb")
     other, changed = small("one", "aaba")
     hashes = {
-        partitions.recipe_of([made], corpus).sha256,
-        partitions.recipe_of([changed], other).sha256,
-        partitions.recipe_of([made._replace(recipe={"rule": "another"})], corpus).sha256,
+        recipe_of([made], corpus).sha256,
+        recipe_of([changed], other).sha256,
+        recipe_of([made._replace(recipe={"rule": "another"})], corpus).sha256,
     }
     assert len(hashes) == 3
 
@@ -252,7 +254,7 @@ def test_the_hash_changes_with_the_recipe_and_with_any_label() -> None:
 def test_other_corpora_and_their_recipes_stay(tmp_path: Path) -> None:
     for name, families in (("one", "aabb"), ("two", "xxyy"), ("one", "abab")):
         corpus, made = small(name, families)
-        partitions.write(tmp_path, corpus, [made])
+        partition_file.write(tmp_path, corpus, [made])
     assert set(read_recipes(tmp_path)) == {"one", "two"}
     assert set(family_sizes(tmp_path)[("two", "of")]) == {"x", "y"}
 
@@ -260,52 +262,52 @@ def test_other_corpora_and_their_recipes_stay(tmp_path: Path) -> None:
 def test_nothing_to_write_and_names_that_clash_are_refused(tmp_path: Path) -> None:
     corpus, made = small("one", "aabb")
     with pytest.raises(InputError, match="there is no partition to write"):
-        partitions.write(tmp_path, corpus, [])
+        partition_file.write(tmp_path, corpus, [])
     with pytest.raises(InputError, match="'of' stands twice"):
-        partitions.write(tmp_path, corpus, [made, made])
+        partition_file.write(tmp_path, corpus, [made, made])
     with pytest.raises(InputError, match="'source_id' is the name of an id; rename the column"):
-        partitions.write(tmp_path, corpus, [made._replace(name="source_id")])
+        partition_file.write(tmp_path, corpus, [made._replace(name="source_id")])
     (tmp_path / "partitions.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="is not a readable Parquet file"):
-        partitions.write(tmp_path, corpus, [made])
+        partition_file.write(tmp_path, corpus, [made])
 
 
 def test_partitions_are_added_to_those_that_are_there(tmp_path: Path) -> None:
     corpus, made = small("one", "aabb")
     room = made._replace(name="room", families=tuple("xyxy"), recipe={"rule": "label", "columns": ["room"]})
     other, of_other = small("two", "cd")
-    partitions.write(tmp_path, other, [of_other])
-    partitions.write(tmp_path, corpus, [room])
-    partitions.prepend(tmp_path, corpus, [made])
-    assert partitions.written(tmp_path, corpus) == [made, room]
-    assert read_recipes(tmp_path)["one"] == partitions.recipe_of([made, room], corpus)
+    partition_file.write(tmp_path, other, [of_other])
+    partition_file.write(tmp_path, corpus, [room])
+    partition_file.prepend(tmp_path, corpus, [made])
+    assert partition_file.written(tmp_path, corpus) == [made, room]
+    assert read_recipes(tmp_path)["one"] == recipe_of([made, room], corpus)
     before = (tmp_path / "partitions.parquet").read_bytes()
-    partitions.prepend(tmp_path, corpus, [made])
+    partition_file.prepend(tmp_path, corpus, [made])
     assert (tmp_path / "partitions.parquet").read_bytes() == before
     assert set(family_sizes(tmp_path)[("two", "of")]) == {"c", "d"}
     with pytest.raises(InputError, match="has the partition of with other labels than those that are declared now"):
-        partitions.prepend(tmp_path, corpus, [made._replace(families=tuple("abab"))])
+        partition_file.prepend(tmp_path, corpus, [made._replace(families=tuple("abab"))])
     with pytest.raises(InputError, match="has the partition room with other labels"):
-        partitions.append(tmp_path, corpus, [room._replace(families=tuple("xxyy"))])
+        partition_file.append(tmp_path, corpus, [room._replace(families=tuple("xxyy"))])
     last = room._replace(name="last")
-    partitions.append(tmp_path, corpus, [last, made])
-    assert partitions.written(tmp_path, corpus) == [made, room, last]
+    partition_file.append(tmp_path, corpus, [last, made])
+    assert partition_file.written(tmp_path, corpus) == [made, room, last]
     more, _ = small("one", "aabbb")
     with pytest.raises(InputError, match=r"lacks a label of of for 1 samples of one \('s4'\); make it again"):
-        partitions.prepend(tmp_path, more, [made])
+        partition_file.prepend(tmp_path, more, [made])
 
 
 def test_what_a_corpus_had_alone_goes_when_it_is_written_anew(tmp_path: Path) -> None:
     corpus, made = small("one", "aabb")
-    partitions.write(tmp_path, corpus, [made])
-    partitions.write(tmp_path, corpus, [made._replace(name="room")])
-    assert [partition.name for partition in partitions.written(tmp_path, corpus)] == ["room"]
+    partition_file.write(tmp_path, corpus, [made])
+    partition_file.write(tmp_path, corpus, [made._replace(name="room")])
+    assert [partition.name for partition in partition_file.written(tmp_path, corpus)] == ["room"]
     assert store.partition_names(store.read_partitions(tmp_path)[0]) == ["room"]  # type: ignore[index]
 
 
 def test_recipes_that_nobody_can_read_say_nothing(tmp_path: Path) -> None:
     corpus, made = small("one", "aabb")
-    path = partitions.write(tmp_path, corpus, [made])
+    path = partition_file.write(tmp_path, corpus, [made])
     table = pq.read_table(path)
     for content in (b"{", b"[]", b'{"one": 3}', b'{"one": {"partitions": 3}}'):
         pq.write_table(table.replace_schema_metadata({RECIPES_KEY: content}), path)

@@ -1,4 +1,4 @@
-"""What answering a forest takes by arithmetic: each node once, and batch by batch with padding. Twins of what is run."""
+"""What answering a forest takes by arithmetic: each node once, and batch by batch with padding."""
 
 from collections.abc import Sequence
 

@@ -18,7 +18,7 @@ from earmark.cli.status import table
 from earmark.engine.compressors.chunks.cutting import audio_hash, keep
 from earmark.engine.design.keys import NOT_ASKED, TOO_SHORT, CellKey
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes import store
+from earmark.engine.outcomes import partition_file, store
 from earmark.engine.outcomes.plan_file import rule_content
 from earmark.engine.signoff.certify import certify
 from earmark.engine.sweep.blocks import Shard, in_order
@@ -342,19 +342,19 @@ def test_partitions_that_were_made_before_stay_behind_those_of_the_spec(smaller:
 
     corpus = open_corpus(Path("synthetic:certification:5"))
     by_family = partitions.by_label(corpus, "family")
-    partitions.write(tmp_path, corpus, [by_family])
+    partition_file.write(tmp_path, corpus, [by_family])
     assert sweep(tmp_path).complete
-    assert [partition.name for partition in partitions.written(tmp_path, corpus)] == ["native", "need", "family"]
+    assert [partition.name for partition in partition_file.written(tmp_path, corpus)] == ["native", "need", "family"]
     assert status(tmp_path).plan.partitions == ("native", "need", "family")
     assert sweep(tmp_path).complete
-    partitions.write(tmp_path, corpus, [by_family])  # `earmark corpus --out` once more
+    partition_file.write(tmp_path, corpus, [by_family])  # `earmark corpus --out` once more
     assert sweep(tmp_path).complete
-    assert [partition.name for partition in partitions.written(tmp_path, corpus)] == ["native", "need", "family"]
+    assert [partition.name for partition in partition_file.written(tmp_path, corpus)] == ["native", "need", "family"]
     (tmp_path / "partitions.parquet").unlink()
     with pytest.raises(InputError, match=r"lacks the partition family that the sweep was begun with; make it again"):
         sweep(tmp_path)
     other = tmp_path / "other"
-    partitions.write(other, corpus, [by_family._replace(name="need")])
+    partition_file.write(other, corpus, [by_family._replace(name="need")])
     with pytest.raises(InputError, match="has the partition need with other labels than those that are declared now"):
         sweep(other)
     table = store.read_partitions(smaller)[0]  # type: ignore[index]

@@ -74,13 +74,15 @@ def kept(task: tuple[str, str, int]) -> dict[str, Any]:
     return content
 
 
-DECIDING = ("order", "units", "group_tests", "certified", "claim", "routing", "families", "paired", "rule", "power")
+DECIDING = (  # files of engine/ by their names
+    "order", "units", "group_tests", "certified", "claim", "routing", "families", "pair", "rule", "judgement", "power",
+)  # fmt: skip
 
 
 def _sources() -> str:
     """A hash of the code that decides, and of the populations."""
-    paths = [ROOT / "engine" / "signoff" / f"{name}.py" for name in DECIDING]
-    paths += sorted(path for path in (ROOT / "kernels").glob("*.py"))
+    paths = sorted(path for path in (ROOT / "engine").rglob("*.py") if path.stem in DECIDING)
+    paths += sorted(path for path in (ROOT / "kernels").rglob("*.py"))
     paths += sorted(
         path for path in Path(__file__).parent.glob("*.py") if path.name not in ("table.py", "test_validity.py")
     )

@@ -1,0 +1,101 @@
+"""The partitions of a corpus in a run folder: written to partitions.parquet with their recipes, and read back."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from earmark.engine import files
+from earmark.engine.corpus.partition import Partition, recipe_of
+from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes import store
+from earmark.engine.outcomes.recipes import RECIPES_KEY, read_recipes, recipes_content
+
+if TYPE_CHECKING:
+    from earmark.engine.corpus.corpus import Corpus
+
+
+def write(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> Path:
+    """Write `partitions.parquet` of a run folder with the recipes in its metadata, keeping those of other corpora."""
+    if not partitions:
+        raise InputError(run, "there is no partition to write", "name one with --by, --semantic or --side")
+    twice = [name for name, times in Counter(partition.name for partition in partitions).items() if times > 1]
+    if twice:
+        raise InputError("partitions", f"{first_few(twice)} stands twice", "rename the column of the side file")
+    taken = [partition.name for partition in partitions if partition.name in store.IDS]
+    if taken:
+        raise InputError("partitions", f"{first_few(taken)} is the name of an id", "rename the column")
+    files.make_folder(run)
+    recipes = read_recipes(run) | {corpus.name: recipe_of(partitions, corpus)}
+    return store.write_partitions(
+        run,
+        corpus.name,
+        [example.sample_id for example in corpus.examples],
+        {partition.name: partition.families for partition in partitions},
+        [example.source_id for example in corpus.examples],
+        {RECIPES_KEY: recipes_content(recipes)},
+    )
+
+
+def written(run: Path, corpus: "Corpus") -> list[Partition]:
+    """The partitions of a corpus that are in a run folder, in their order there.
+
+    Raises InputError where they lack samples of the corpus.
+    """
+    stored = store.read_partitions(run)
+    if stored is None:
+        return []
+    table = stored[0].filter(pc.equal(stored[0]["corpus"], corpus.name))
+    row_of = {sample_id: row for row, sample_id in enumerate(table["sample_id"].to_pylist())}
+    names = [name for name in store.partition_names(table) if table[name].null_count < len(table)]
+    lacking = [example.sample_id for example in corpus.examples if example.sample_id not in row_of] if names else []
+    recipes = read_recipes(run).get(corpus.name)
+    partitions = []
+    for name in names:
+        labels = table[name].to_pylist()
+        lacking = lacking or [sample_id for sample_id, row in row_of.items() if labels[row] is None]
+        if lacking:
+            problem = f"lacks a label of {name} for {len(lacking)} samples of {corpus.name} ({first_few(lacking)})"
+            raise InputError(run / store.PARTITIONS, problem, "make it again with `earmark corpus --out`, or remove it")
+        families = tuple(labels[row_of[example.sample_id]] for example in corpus.examples)
+        partitions.append(Partition(name, families, recipes.partitions.get(name, {}) if recipes else {}))
+    return partitions
+
+
+def prepend(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> Path:
+    """Put partitions in front of those of a corpus that are in a run folder.
+
+    Raises InputError where one is there already with other labels.
+    """
+    others = _others(run, corpus, partitions)
+    return write(run, corpus, [*partitions, *others])
+
+
+def append(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> Path:
+    """Put partitions behind those of a corpus that are in a run folder.
+
+    Raises InputError where one is there already with other labels.
+    """
+    _others(run, corpus, partitions)
+    before = written(run, corpus)
+    names = [partition.name for partition in before]
+    return write(run, corpus, [*before, *(partition for partition in partitions if partition.name not in names)])
+
+
+def _others(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> list[Partition]:
+    """The partitions of a corpus in a run folder but those with a name of the given ones.
+
+    InputError where one of these is there with other labels.
+    """
+    before = written(run, corpus)
+    new = {partition.name: partition for partition in partitions}
+    for partition in before:
+        if partition.name in new and partition.families != new[partition.name].families:
+            raise InputError(
+                run / store.PARTITIONS,
+                f"has the partition {partition.name} with other labels than those that are declared now",
+                "remove the file, or name another folder with --out",
+            )
+    return [partition for partition in before if partition.name not in new]
