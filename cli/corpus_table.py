@@ -6,35 +6,36 @@ from typing import Any
 _BAR = 40  # characters of the longest bar
 
 
-def corpus_table(said: Mapping[str, Any], *, everything: bool) -> str:
-    """Plain text of what `describe` says."""
-    lines = [_first_line(said), _options(said), *_left_out(said["left_out"], everything)]
-    if said["audio"] is not None:
-        lines += ["", *_audio(said["audio"], everything)]
-    for partition in said["partitions"]:
-        lines += ["", *_partition(partition, said)]
-    if not said["partitions"]:
+def corpus_table(description: Mapping[str, Any], *, everything: bool) -> str:
+    """What `describe.describe` returns, as plain text; with `everything` all rows left out, not some of each reason."""
+    lines = [_first_line(description), _options(description), *_left_out(description["left_out"], everything)]
+    if description["audio"] is not None:
+        lines += ["", *_audio(description["audio"], everything)]
+    for partition in description["partitions"]:
+        lines += ["", *_partition(partition, description)]
+    if not description["partitions"]:
         lines += [
             "",
             "no families of its own: name a label with --by, bring a --side file, or cluster with --semantic K",
         ]
-    if said["written"]:
-        lines += ["", f"partitions  {said['written']} (recipe {said['recipe']['sha256'][:12]})"]
+    if description["written"]:
+        lines += ["", f"partitions  {description['written']} (recipe {description['recipe']['sha256'][:12]})"]
     return "\n".join(lines)
 
 
-def _first_line(said: Mapping[str, Any]) -> str:
+def _first_line(description: Mapping[str, Any]) -> str:
     several = ""
-    if said["recordings_with_several"]:
-        several = f" ({said['recordings_with_several']} of them with several, up to {said['most_per_recording']})"
-    kind = "" if said["name"] == said["kind"] else f" ({said['kind']})"
-    questions, recordings = _count(said["examples"], "question"), _count(said["recordings"], "recording")
-    return f"{said['name']}{kind}: {questions} about {recordings}{several}"
+    if description["recordings_with_several"]:
+        most = description["most_per_recording"]
+        several = f" ({description['recordings_with_several']} of them with several, up to {most})"
+    kind = "" if description["name"] == description["kind"] else f" ({description['kind']})"
+    questions, recordings = _count(description["examples"], "question"), _count(description["recordings"], "recording")
+    return f"{description['name']}{kind}: {questions} about {recordings}{several}"
 
 
-def _options(said: Mapping[str, Any]) -> str:
+def _options(description: Mapping[str, Any]) -> str:
     return "  options: " + ", ".join(
-        f"{of['options']} in {_count(of['examples'], 'question')}" for of in said["options"]
+        f"{options['options']} in {_count(options['examples'], 'question')}" for options in description["options"]
     )
 
 
@@ -44,13 +45,13 @@ def _left_out(left_out: Mapping[str, Any], everything: bool) -> list[str]:
     return [f"  left out: {_count(left_out['rows'], 'row')}", *_reasons(left_out, everything)]
 
 
-def _reasons(of: Mapping[str, Any], everything: bool) -> list[str]:
+def _reasons(listing: Mapping[str, Any], everything: bool) -> list[str]:
     if everything:
-        return [f"    {row['where']}: {row['reason']}" for row in of["all"]]
+        return [f"    {row['where']}: {row['reason']}" for row in listing["all"]]
     return [
         f"    {group['rows']:>6}  {group['reason']} ({', '.join(group['first'])}"
         + (", ...)" if group["rows"] > len(group["first"]) else ")")
-        for group in of["reasons"]
+        for group in listing["reasons"]
     ]
 
 
@@ -71,16 +72,16 @@ def _audio(audio: Mapping[str, Any], everything: bool) -> list[str]:
     return lines
 
 
-def _partition(partition: Mapping[str, Any], said: Mapping[str, Any]) -> list[str]:
+def _partition(partition: Mapping[str, Any], description: Mapping[str, Any]) -> list[str]:
     families = partition["families"]
     small = [family["fewest"] for family in families if not family["testable"]]
     lines = [f"{partition['name']}: {_count(len(families), 'family', 'families')}"]
     if small:
-        few = f"{min(small)}" if min(small) == max(small) else f"{min(small)} to {max(small)}"
-        lines[0] += f", {len(small)} too small (fewer than {few} recordings)"
+        fewest = f"{min(small)}" if min(small) == max(small) else f"{min(small)} to {max(small)}"
+        lines[0] += f", {len(small)} too small (fewer than {fewest} recordings)"
     if len(families) == 1:
         lines[0] += ": no family can be the worst"
-    middle = said["middle_questions"] if partition["name"] == "semantic" else {}
+    middle = description["middle_questions"] if partition["name"] == "semantic" else {}
     return lines + _bars((family["family"], family["n"], _remark(family, middle)) for family in families)
 
 
@@ -94,7 +95,7 @@ def _remark(family: Mapping[str, Any], middle: Mapping[str, str]) -> str:
 
 
 def _bars(rows: Iterable[tuple[str, int, str]]) -> list[str]:
-    """Names, counts and bars; a bar is never shorter than one mark where there is something."""
+    """A line with name, count, bar and remark for each row; where a count is not 0 its bar has one mark at least."""
     table = list(rows)
     most = max((count for _, count, _ in table), default=0) or 1
     width = max((len(name) for name, _, _ in table), default=0)
@@ -106,13 +107,13 @@ def _bars(rows: Iterable[tuple[str, int, str]]) -> list[str]:
 
 
 def _trimmed(histogram: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Without the empty bins at either end."""
+    """A histogram without the empty bins at either end."""
     filled = [i for i, bin_ in enumerate(histogram) if bin_["clips"]]
     return histogram[filled[0] : filled[-1] + 1] if filled else []
 
 
-def _count(n: int, what: str, several: str = "") -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {several or what + 's'}"
+def _count(n: int, noun: str, plural: str = "") -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {plural or noun + 's'}"
 
 
 def _range(bin_: Mapping[str, Any]) -> str:

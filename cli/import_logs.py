@@ -107,17 +107,17 @@ def import_logs(
     from earmark.engine.outcomes.imports.rows import Fields
 
     arms = [parse_arm(text) for text in compressed]
-    done = import_logs(kind, raw, arms, Fields(**fields), out, answerer=answerer, corpus=corpus)
-    for doubt in done.doubts:
+    imported = import_logs(kind, raw, arms, Fields(**fields), out, answerer=answerer, corpus=corpus)
+    for doubt in imported.doubts:
         click.echo(f"look at this: {doubt}", err=True)
     if as_json:
-        cells = [_as_json(cell) for cell in done.cells]
-        content = {"run": str(out), "source": done.source, "cells": cells, "doubts": done.doubts}
+        cells = [_as_json(cell) for cell in imported.cells]
+        content = {"run": str(out), "source": imported.source, "cells": cells, "doubts": imported.doubts}
         click.echo(json.dumps(content, indent=2))
         return
-    for cell in done.cells:
+    for cell in imported.cells:
         click.echo(_as_line(cell))
-    click.echo(f"recordings: {done.source}")
+    click.echo(f"recordings: {imported.source}")
     click.echo(f"next: earmark certify {out}")
 
 

@@ -23,7 +23,7 @@ def rule_options(*keys: str) -> Callable[[Command], Command]:
 
 
 def given(declared: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a rule that were typed, of those that `rule_options` took."""
+    """Of the options that `rule_options` added, those that were typed, as fields of a rule."""
     context = click.get_current_context()
     default = click.core.ParameterSource.DEFAULT
     typed = {k: v for k, v in declared.items() if context.get_parameter_source(k) not in (None, default)}
@@ -31,6 +31,7 @@ def given(declared: dict[str, Any]) -> dict[str, Any]:
 
 
 def _option(key: str, entry: Field) -> Callable[[Command], Command]:
+    """The click option of a key of the rule, its help made from the key's description."""
     many = entry.many or isinstance(entry.check, Texts)
     help_ = entry.about[0].upper() + entry.about[1:] + ("; repeat for several." if many else ".")
     settings: dict[str, Any] = {"multiple": True} if many else {}
@@ -52,6 +53,7 @@ def _type_of(check: Check) -> Any:
 
 
 def _parents(options: tuple[str, ...]) -> dict[str, str]:
+    """The parents by family that options FAMILY=PARENT declare."""
     parents: dict[str, str] = {}
     for option in options:
         family, equals, parent = option.partition("=")

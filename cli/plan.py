@@ -70,14 +70,16 @@ def plan(
     sweep = planning.PlannedSweep(methods, seeds, budgets)
     if min(*sweep, candidates) < 1:
         raise click.UsageError("--methods, --seeds, --budgets and --candidates are at least 1")
-    made = []
+    entries = []
     with ProgressLine() as progress:
         of_partition = planning.family_sizes(source, partitions, column)
-        for done, ((corpus, name), sizes) in enumerate(of_partition.items(), 1):
-            found = planning.plan(sizes, rule, candidates, planning.Guess(excess, flips, icc))
-            made.append({"corpus": corpus, "partition": name, "evaluations": sweep.evaluations(found["n"]), **found})
-            progress("planning partitions", done, len(of_partition))
-    click.echo(json.dumps(made, indent=1) if as_json else "\n\n".join(_table(entry) for entry in made))
+        for n_done, ((corpus, name), sizes) in enumerate(of_partition.items(), 1):
+            planned = planning.plan(sizes, rule, candidates, planning.Guess(excess, flips, icc))
+            entries.append(
+                {"corpus": corpus, "partition": name, "evaluations": sweep.evaluations(planned["n"]), **planned}
+            )
+            progress("planning partitions", n_done, len(of_partition))
+    click.echo(json.dumps(entries, indent=1) if as_json else "\n\n".join(_table(entry) for entry in entries))
 
 
 def _table(entry: dict[str, Any]) -> str:
@@ -87,30 +89,30 @@ def _table(entry: dict[str, Any]) -> str:
         *_notes(entry),
         f"  {'family':<24}{'rows':>8}"
         + (f"{'recordings':>12}{'test':>10}" if shared else "")
-        + "".join(f"{f'power at {t:g}':>16}{'fewest':>8}{'for 90%':>10}" for t in _tolerances(entry)),
+        + "".join(f"{f'power at {tolerance:g}':>16}{'fewest':>8}{'for 90%':>10}" for tolerance in _tolerances(entry)),
     ]
     for family in entry["families"]:
         cells = "".join(
-            f"{_percent(at['power']) if at['testable'] else 'untestable':>16}"
-            f"{at['fewest'] or 'raw':>8}{_enough(at):>10}"
-            for at in family["at"]
+            f"{_percent(test['power']) if test['testable'] else 'untestable':>16}"
+            f"{test['fewest'] or 'raw':>8}{_enough(test):>10}"
+            for test in family["at"]
         )
         recordings = f"{family['recordings'] or '?':>12}{family['test']:>10}" if shared else ""
         lines.append(f"  {family['family']:<24}{family['n']:>8}{recordings}{cells}")
     if entry["claim"] != "routing":
         blank = " " * 22 if shared else ""
-        together = "".join(f"{_percent(at['power']):>16}{'':>18}" for at in entry["all_families_pass"])
+        together = "".join(f"{_percent(test['power']):>16}{'':>18}" for test in entry["all_families_pass"])
         lines.append(f"  {'all of them':<24}{entry['n']:>8}{blank}{together}".rstrip())
     return "\n".join(lines)
 
 
-def _enough(at: dict[str, Any]) -> str:
-    """How many give 90%; nothing is known of a family that routing sends to raw audio."""
-    return "-" if at["fewest"] is None else str(at["for_90"] or "never")
+def _enough(test: dict[str, Any]) -> str:
+    """How many rows or recordings give 90% power; "-" for a family that routing sends to raw audio."""
+    return "-" if test["fewest"] is None else str(test["for_90"] or "never")
 
 
 def _notes(entry: dict[str, Any]) -> list[str]:
-    """What the figures rest on."""
+    """Remarks under the headline: the level of each candidate, and whether recordings are known and shared."""
     notes = []
     if entry["candidates"] > 1 or entry["claim"] != "budget":
         notes.append(f"  each of {entry['candidates']} candidates is tested at {entry['level']:.2g}")

@@ -9,7 +9,10 @@ _EVERY_S = 0.1
 
 
 class ProgressLine:
-    """Call it with (what, done, total) inside a `with`; it rewrites one line, only where a person is watching."""
+    """A line of progress on stderr: inside a `with`, call it with (step, done, total) and it rewrites the line.
+
+    Nothing is written where stderr is no terminal.
+    """
 
     def __init__(self) -> None:
         self._watched = sys.stderr.isatty()
@@ -29,25 +32,25 @@ class ProgressLine:
         self.clear()
         self._announced.__exit__(kind, error, trace)
 
-    def __call__(self, what: str, done: int, total: int) -> None:
+    def __call__(self, step: str, n_done: int, n_total: int) -> None:
         now = time.monotonic()
-        if not self._watched or (now - self._shown < _EVERY_S and done < total):
+        if not self._watched or (now - self._shown < _EVERY_S and n_done < n_total):
             return
         self._shown = now
-        line = f"{what} {done}/{total}"
+        line = f"{step} {n_done}/{n_total}"
         sys.stderr.write("\r" + line.ljust(self._width))
         sys.stderr.flush()
         self._width = len(line)
 
     def say(self, line: str) -> None:
-        """One line that stays: for what happens once and takes long."""
+        """Print a line that stays, about something that happens once and takes long."""
         if self._watched:
             self.clear()
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
 
     def clear(self) -> None:
-        """Wipe the line of progress."""
+        """Erase the line of progress."""
         if self._width:
             sys.stderr.write("\r" + " " * self._width + "\r")
             sys.stderr.flush()

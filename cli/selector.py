@@ -88,14 +88,14 @@ def oracle(
     make_folder(out.parent)
     with (
         ProgressLine() as progress,
-        journal.opened(out.with_name(f"{out.name}.answers.jsonl"), identity(model, options)) as done,
+        journal.opened(out.with_name(f"{out.name}.answers.jsonl"), identity(model, options)) as answers_journal,
         stopping_on_signals() as stop,
     ):
         rows = engine.measure(
             opened,
             model,
             options,
-            done,
+            answers_journal,
             lambda now: progress("hearings", now.answered, now.total),
             stop,
             workers,
@@ -176,15 +176,17 @@ def train(
     recipe = Recipe() if epochs is None else replace(Recipe(), epochs=epochs)
     alphas = alphas or (recipe.alpha,)
     names = [training.METHODS[method] for method in methods or tuple(training.METHODS)]
-    asked = training.jobs(out, names, alphas, seeds or training.SEEDS)
+    jobs = training.jobs(out, names, alphas, seeds or training.SEEDS)
     for alpha in alphas:
         replace(recipe, alpha=alpha)  # refuses what is no share
-    found = oracle_tables.read(table)
-    opened = open_corpus(place or Path(found.origin["path"]), kind or found.origin["kind"], allow_outside=allow_outside)
-    reads = CONDITIONED in names
-    tokenizer = training.query_tokenizer(answerer or found.origin["answerer"]) if reads else None
+    relevance = oracle_tables.read(table)
+    opened = open_corpus(
+        place or Path(relevance.origin["path"]), kind or relevance.origin["kind"], allow_outside=allow_outside
+    )
+    reads_questions = CONDITIONED in names
+    tokenizer = training.query_tokenizer(answerer or relevance.origin["answerer"]) if reads_questions else None
     with ProgressLine() as progress, stopping_on_signals() as stop:
-        lessons = make_lessons(found, opened, out, progress)
+        lessons = make_lessons(relevance, opened, out, progress)
 
         def report(job: "Job", epoch: "Epoch") -> None:
             progress(
@@ -193,7 +195,7 @@ def train(
                 recipe.epochs,
             )
 
-        trained = training.train_all(asked, lessons, recipe, found.origin, tokenizer, report, stop)
+        trained = training.train_all(jobs, lessons, recipe, relevance.origin, tokenizer, report, stop)
     if trained is None:
         click.echo("interrupted: the same command goes on from here", err=True)
         sys.exit(exits.INTERRUPTED)
@@ -232,10 +234,10 @@ def _summary(trained: "list[Trained]") -> str:
 
     heads = ("loss", "kept at 0.2", "kept at 0.4")
     lines = [f"{'method':20} {'alpha':>5} {'seeds':>5} " + " ".join(f"{head:>15}" for head in heads)]
-    for method, alpha in dict.fromkeys((one.job.method, one.job.alpha) for one in trained):
-        best = [one.card["best"] for one in trained if (one.job.method, one.job.alpha) == (method, alpha)]
-        cells = [over_seeds([each["loss"] for each in best])]
-        cells += [over_seeds([each["captured"][budget] for each in best]) for budget in ("0.2", "0.4")]
+    for method, alpha in dict.fromkeys((entry.job.method, entry.job.alpha) for entry in trained):
+        best = [entry.card["best"] for entry in trained if (entry.job.method, entry.job.alpha) == (method, alpha)]
+        cells = [over_seeds([epoch["loss"] for epoch in best])]
+        cells += [over_seeds([epoch["captured"][budget] for epoch in best]) for budget in ("0.2", "0.4")]
         lines.append(f"{method:20} {alpha:5g} {len(best):5} " + " ".join(f"{cell:>15}" for cell in cells))
     return "\n".join(
         [*lines, "", "kept: of the relevance in held-out sources, the share in the chunks that a budget keeps"]

@@ -15,7 +15,10 @@ REPORT = "report.html"
 
 
 def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None = None) -> bool:
-    """Sign a run folder off into `out` and print what came of it; whether the claim approves anything."""
+    """Certify a run folder, write certificate and report into `out` and print either the table or the JSON.
+
+    Returns whether the claim approves anything. `follows` is the certificate before, where this one follows it.
+    """
     from earmark.cli.table import decision_table
     from earmark.engine.errors import InputError
     from earmark.engine.files import write_file

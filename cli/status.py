@@ -22,7 +22,7 @@ def status(run: Path, as_json: bool) -> None:
     """
     from earmark.engine.sweep import status as sweep
 
-    found = sweep.status(run)
+    sweep_status = sweep.status(run)
     if as_json:
         steps = [
             {
@@ -34,30 +34,35 @@ def status(run: Path, as_json: bool) -> None:
                 "done": entry.done,
                 "complete": entry.complete,
             }
-            for entry in found.steps
+            for entry in sweep_status.steps
         ]
-        said = {"complete": found.complete, "answers": found.answers, "of": found.answers_in_all, "levels": steps}
-        click.echo(json.dumps(said, indent=1))
+        content = {
+            "complete": sweep_status.complete,
+            "answers": sweep_status.answers,
+            "of": sweep_status.answers_in_all,
+            "levels": steps,
+        }
+        click.echo(json.dumps(content, indent=1))
     else:
-        click.echo(table(found))
+        click.echo(table(sweep_status))
 
 
-def table(found: "Status") -> str:
-    """Plain text: a line per step, and the next command."""
-    lines = [f"{found.run}: {found.answers:,} of {found.answers_in_all:,} answers"]
-    names = [f"{entry.answerer}, {_words(entry.step.name)}" for entry in found.steps]
+def table(sweep_status: "Status") -> str:
+    """How far a sweep is, as plain text: a line per step, and the next command to type."""
+    lines = [f"{sweep_status.run}: {sweep_status.answers:,} of {sweep_status.answers_in_all:,} answers"]
+    names = [f"{entry.answerer}, {_words(entry.step.name)}" for entry in sweep_status.steps]
     width = max(map(len, names))
-    for name, entry in zip(names, found.steps, strict=True):
+    for name, entry in zip(names, sweep_status.steps, strict=True):
         cells = len(entry.step.arms)
         state = "complete" if entry.complete else f"{entry.done} of {entry.blocks} windows" if entry.done else "to do"
         lines.append(f"  {name.ljust(width)}  {cells:>4} cell{'s' * (cells > 1)}{' ' * (cells == 1)}  {state}")
-    if found.complete or found.can_be_certified:
-        which = "" if found.complete else "   (the budgets that are complete)"
-        lines.append(f"next: earmark certify {found.run}{which}")
-    elif found.references_alone:
-        lines.append(f"earmark certify has to wait for a budget of {', '.join(found.references_alone)}")
-    if not found.complete:
-        lines.append(f"next: earmark run {found.run / 'spec.toml'} --out {found.run}")
+    if sweep_status.complete or sweep_status.can_be_certified:
+        note = "" if sweep_status.complete else "   (the budgets that are complete)"
+        lines.append(f"next: earmark certify {sweep_status.run}{note}")
+    elif sweep_status.references_alone:
+        lines.append(f"earmark certify has to wait for a budget of {', '.join(sweep_status.references_alone)}")
+    if not sweep_status.complete:
+        lines.append(f"next: earmark run {sweep_status.run / 'spec.toml'} --out {sweep_status.run}")
     return "\n".join(lines)
 
 

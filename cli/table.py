@@ -33,17 +33,17 @@ def decision_table(certificate: dict[str, Any]) -> str:
 
 
 def _claim(certificate: dict[str, Any]) -> list[str]:
-    """What is guaranteed, or why nothing is; what stands in the way comes first."""
+    """The lines of the claim: why nothing is approved, what is, how every other candidate did, and the guarantee."""
     claim = certificate["claim"]
     lines = [f"nothing is approved: {reason}" for reason in claim["withheld"]]
     lines += [_approval(approved, certificate) for approved in claim["approved"]]
     for candidate in claim["candidates"]:
         if candidate["name"] not in {approved["candidate"] for approved in claim["approved"]}:
             lines.append(f"{'passes' if _passed(candidate) else 'refused'}: {candidate['name']}: {_why(candidate)}")
-    for other in claim["not_made"]:
+    for route in claim["not_made"]:
         lines.append(
-            f"not claimed: {other['candidate']} routed by family would keep {other['retained']:.0%} of the audio; "
-            f"declare {other['declare']}"
+            f"not claimed: {route['candidate']} routed by family would keep {route['retained']:.0%} of the audio; "
+            f"declare {route['declare']}"
         )
     if claim["guaranteed"]:
         among = f" among {claim['k']} candidates" if claim["k"] > 1 else ""
@@ -54,18 +54,18 @@ def _claim(certificate: dict[str, Any]) -> list[str]:
 
 
 def _approval(approved: dict[str, Any], certificate: dict[str, Any]) -> str:
-    """What may be shipped, and how sure that is."""
+    """The line of an approved candidate: its budget or its routing, and within which tolerance."""
     claim = certificate["claim"]
     tolerance = f"every family within {claim['tolerance']:g}" + ("" if claim["guaranteed"] else " (no guarantee)")
     if approved["kind"] == "routing":
         (policy,) = (c["policy"] for c in claim["candidates"] if c["name"] == approved["candidate"])
-        kept = f"{approved['retained']:.0%} of the audio"
-        return f"approved: {approved['candidate']}, routed by {policy['partition']}, keeps {kept}; {tolerance}"
+        share = f"{approved['retained']:.0%} of the audio"
+        return f"approved: {approved['candidate']}, routed by {policy['partition']}, keeps {share}; {tolerance}"
     return f"approved: {approved['candidate']} at budget {approved['budget']:g}; {tolerance}"
 
 
 def _why(candidate: dict[str, Any]) -> str:
-    """The reason, and how many new units would be enough for the claim."""
+    """Why a candidate is refused, and how many new rows or recordings would probably be enough for the claim."""
     stopped = candidate["stopped"]
     if candidate["deaf"] or stopped is None or not stopped["needed"] or _passed(candidate):
         return str(candidate["reason"])
@@ -86,7 +86,7 @@ def _alpha(certificate: dict[str, Any]) -> float:
 
 
 def _chance(result: dict[str, Any]) -> str:
-    """What guessing would get, where the number of options is known of all families."""
+    """The error of guessing, in parentheses; nothing where the number of options is not known for every family."""
     chances = [(family["chance"], family["n"]) for family in result["families"]]
     if any(chance is None for chance, _ in chances):
         return ""
@@ -149,10 +149,10 @@ def _name(result: dict[str, Any]) -> str:
 
 
 def _entry(result: dict[str, Any], budget: float | None) -> dict[str, Any]:
-    """The budget whose figures are shown: the approved one, else the largest compressed one."""
+    """The entry of the budget whose figures are shown: the approved one, else the largest compressed one."""
     compressed = [entry for entry in result["budgets"] if entry["budget"] < 1] or result["budgets"]
-    found: dict[str, Any] = next((entry for entry in compressed if entry["budget"] == budget), compressed[-1])
-    return found
+    shown: dict[str, Any] = next((entry for entry in compressed if entry["budget"] == budget), compressed[-1])
+    return shown
 
 
 def aligned(rows: list[tuple[str, ...]]) -> list[str]:

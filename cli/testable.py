@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def fewest_recordings(rule: "Rule") -> Callable[[int, int], int]:
-    """Rows and recordings of a family -> the recordings it needs to pass if no answer changes.
+    """A function from the rows and recordings of a family to the recordings it needs to pass if no answer changes.
 
     One candidate is assumed, and the smallest tolerance of the rule.
     """

@@ -23,19 +23,19 @@ def theory(as_json: bool) -> None:
     """
     from earmark.engine.theory.statements import STATEMENTS, verify
 
-    found = []
+    results = []
     with ProgressLine() as progress:
-        for done, statement in enumerate(STATEMENTS):
-            progress("checking statements", done, len(STATEMENTS))
-            found.append(verify(statement))
+        for n_done, statement in enumerate(STATEMENTS):
+            progress("checking statements", n_done, len(STATEMENTS))
+            results.append(verify(statement))
     if as_json:
-        click.echo(json.dumps([finding._asdict() for finding in found], indent=1))
+        click.echo(json.dumps([result._asdict() for result in results], indent=1))
     else:
-        width = max(len(finding.claim) for finding in found)
+        width = max(len(result.claim) for result in results)
         click.echo(f"{'where':<18}{'claim':<{width + 2}}{'cells':>5}  {'worst':>7}  {'allowed':>7}")
-        for finding in found:
-            worst = "none" if finding.worst is None else f"{finding.worst:.0e}"
-            claim = f"{finding.where:<18}{finding.claim:<{width + 2}}{finding.cells:>5}"
-            verdict = "" if finding.holds else f"  DOES NOT HOLD: {finding.reason}"
-            click.echo(f"{claim}  {worst:>7}  {finding.tolerance:7.0e}{verdict}")
-    sys.exit(0 if all(finding.holds for finding in found) else exits.DIFFERS)
+        for result in results:
+            worst = "none" if result.worst is None else f"{result.worst:.0e}"
+            claim = f"{result.where:<18}{result.claim:<{width + 2}}{result.cells:>5}"
+            verdict = "" if result.holds else f"  DOES NOT HOLD: {result.reason}"
+            click.echo(f"{claim}  {worst:>7}  {result.tolerance:7.0e}{verdict}")
+    sys.exit(0 if all(result.holds for result in results) else exits.DIFFERS)
