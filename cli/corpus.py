@@ -96,32 +96,37 @@ def corpus(
     if encoder is not None and clusters is None:
         raise click.UsageError("--encoder needs --semantic K")
     with ProgressLine() as progress:
-        found = open_corpus(path, kind, name=name, allow_outside=allow_outside)
-        made = _partitions(found, names, side)
+        opened = open_corpus(path, kind, name=name, allow_outside=allow_outside)
+        all_partitions = _partitions(opened, names, side)
         middle: dict[str, str] = {}
         if clusters is not None:
             from earmark.engine.corpus.semantic import ENCODER, semantic
 
-            clustered = semantic(
-                found, clusters, encoder=encoder or ENCODER, least=min_family, seed=seed, report=progress
+            semantic_families = semantic(
+                opened, clusters, encoder=encoder or ENCODER, least=min_family, seed=seed, report=progress
             )
-            made, middle = [*made, clustered.partition], clustered.middle
-        written = None
+            all_partitions, middle = [*all_partitions, semantic_families.partition], semantic_families.middle
+        path_written = None
         if out is not None:  # a sweep that was begun there keeps the partitions that it declared
             write = partition_file.append if (out / PLAN).exists() else partition_file.write
-            written = write(out, found, made)
+            path_written = write(out, opened, all_partitions)
         lengths = None
         if audio != "none":
             with needs_extra(f"earmark corpus --audio {audio}", "audio", ", or look at none with --audio none"):
-                lengths = describe.listen(found, decode=audio == "decode", workers=workers, report=progress)
-        said = describe.describe(found, made, fewest_recordings(rule), lengths)
-        said |= {"path": str(path), "middle_questions": middle, "written": written and str(written)}
-    click.echo(json.dumps(said, indent=1, ensure_ascii=False) if as_json else corpus_table(said, everything=everything))
+                lengths = describe.listen(opened, decode=audio == "decode", workers=workers, report=progress)
+        description = describe.describe(opened, all_partitions, fewest_recordings(rule), lengths)
+        description |= {"path": str(path), "middle_questions": middle, "written": path_written and str(path_written)}
+    click.echo(
+        json.dumps(description, indent=1, ensure_ascii=False)
+        if as_json
+        else corpus_table(description, everything=everything)
+    )
 
 
-def _partitions(found: "Corpus", names: tuple[str, ...], side: Path | None) -> "list[Partition]":
+def _partitions(opened: "Corpus", names: tuple[str, ...], side: Path | None) -> "list[Partition]":
+    """The partitions that were named, else those that the corpus brings, and behind them those of the side file."""
     from earmark.engine.corpus import partitions
     from earmark.engine.corpus.side_files import side_file
 
-    made = [partitions.named(found, name) for name in dict.fromkeys(names)] or partitions.declared(found)
-    return made + (side_file(found, side) if side is not None else [])
+    own = [partitions.named(opened, name) for name in dict.fromkeys(names)] or partitions.declared(opened)
+    return own + (side_file(opened, side) if side is not None else [])

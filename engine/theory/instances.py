@@ -8,6 +8,8 @@ from earmark.engine.theory.tasks import Query, Task, make_task, reduced_distorti
 
 Random = np.random.Generator
 
+_MESSAGES = 3  # of a random channel
+
 
 def random_task(rng: Random, n_queries: int | None = None, most_symbols: int = 4) -> Task:
     """A task with 2 to `most_symbols` symbols of audio and, unless n_queries is given, two or three queries.
@@ -29,11 +31,11 @@ def random_task(rng: Random, n_queries: int | None = None, most_symbols: int = 4
     )
 
 
-def random_channel(rng: Random, task: Task, n_messages: int = 3) -> FloatArray:
-    """A channel p(z | x) (X, Z), from nearly deterministic to noisy; sometimes some message z is never sent."""
-    channel = rng.dirichlet(np.full(n_messages, rng.choice([0.1, 1.0])), len(task.audio))
+def random_channel(rng: Random, task: Task) -> FloatArray:
+    """A channel p(z | x) (X, 3), from nearly deterministic to noisy; sometimes some message z is never sent."""
+    channel = rng.dirichlet(np.full(_MESSAGES, rng.choice([0.1, 1.0])), len(task.audio))
     if rng.random() < 0.2:
-        channel = np.eye(n_messages)[rng.integers(0, n_messages, len(task.audio))]
+        channel = np.eye(_MESSAGES)[rng.integers(0, _MESSAGES, len(task.audio))]
     return np.asarray(channel, dtype=np.float64)
 
 
