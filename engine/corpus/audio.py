@@ -16,8 +16,8 @@ from typing import IO, Any
 from earmark.engine.arrays import Waveform
 from earmark.engine.corpus.example import AudioError
 
-_MOST_BYTES = 1 << 30  # of a compressed recording in an archive: beyond that it is a bomb, not a clip
-_ROWS_AT_A_TIME = 8
+_MOST_BYTES = 1 << 30  # the largest recording that is read from an archive: a larger one is a bomb, not a clip
+_ROWS_AT_A_TIME = 8  # of a Parquet file: a row may hold a recording of many MB
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _BLOCK_SAMPLES = 1 << 22  # decoded at a time, all channels together
 _TAIL_BYTES = 1 << 17  # more than the largest OGG page
 _UNKNOWN_BYTES = 0x7FFF_0000  # what writers into a pipe claim when they do not know the length
 _UNKNOWN_FRAMES = 1 << 40
-_MOST_CHUNKS = 1_000  # of a WAV file, before its samples
+_MOST_CHUNKS = 1_000  # chunks of a WAV file that are looked at to find its samples
 
 Source = str | bytes  # a path, or what is in the file
 

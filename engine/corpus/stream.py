@@ -25,7 +25,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
 
 _JOBS_PER_WORKER = 4
-_MOST_RAW_BYTES = 128 << 20  # of undecoded recordings on their way to a worker
+_MOST_RAW_BYTES = 128 << 20  # undecoded recordings that may be on their way to workers
 
 Outcome = tuple[Any, str]  # what came of a recording (None unless OK), and its status
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.engine.answerers.prompt import QWEN2_AUDIO
+from earmark.engine.answerers.prompt import AUDIO_TOKEN, QWEN2_AUDIO
 from earmark.engine.corpus.synthetic.bank import bank
 from earmark.engine.corpus.synthetic.clips import SLOTS, draw
 from earmark.engine.corpus.synthetic.questions import FAMILIES, OPTIONS, believed, questions
@@ -63,7 +63,9 @@ def test_pieces_tokenise_to_the_whole_prompt(learner):
     for index in range(40):
         for question in questions(draw(SPLIT, SPLIT.seeds.start, index)):
             whole = QWEN2_AUDIO.prompt(question.text, question.choices).text(30)
-            assert learner.asker.whole(question, 30) == tokenizer(whole)["input_ids"]
+            asker, audio = learner.asker, tokenizer(AUDIO_TOKEN)["input_ids"] * 30
+            pieces = [*asker.before, *audio, *asker.shared, *asker.question(question)[0]]
+            assert pieces == tokenizer(whole)["input_ids"]
     words = tokenizer.tokenize("Question: Which background lasts longest?\n\nA. crickets")
     assert words == ["Question", ":", "ĠWhich", "Ġbackground", "Ġlasts", "Ġlongest", "?ĊĊ", "A", ".", "Ġcrickets"]
 

@@ -15,7 +15,7 @@ from earmark.engine.corpus.synthetic import sounds
 from earmark.engine.corpus.synthetic.bank import BACKGROUNDS_PER_CLASS, SOUNDS_PER_CLASS, Bank
 from earmark.engine.corpus.synthetic.splits import Split, check_bank, check_seed
 
-SLOTS = 10  # of one second: the chunks of the clip
+SLOTS = 10  # of one second each: they are the chunks of a clip
 EVENTS_PER_CLIP = 3
 MOST_TONES = 4
 LEVEL_DB = {"event": (-25.0, -17.0), "sweep": (-31.0, -21.0), "tone": (-39.0, -24.0)}  # RMS while it sounds

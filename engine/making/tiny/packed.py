@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from transformers import Qwen2Tokenizer
 
-from earmark.engine.answerers.prompt import AUDIO_TOKEN, QWEN2_AUDIO, letters
+from earmark.engine.answerers.prompt import QWEN2_AUDIO, letters
 from earmark.engine.corpus.synthetic.questions import OPTIONS, SyntheticQuestion
 
 Ids = npt.NDArray[np.int64]
@@ -75,6 +75,3 @@ class Asker:
                 answer_at[b, q] = len(ids) - 1
         return Packed(torch.from_numpy(packed), torch.from_numpy(option_at), torch.from_numpy(answer_at))
 
-    def whole(self, question: SyntheticQuestion, audio_tokens: int) -> list[int]:
-        """The tokens of a whole prompt with one question, put together from the pieces of a packed batch."""
-        return [*self.before, *self._ids(AUDIO_TOKEN) * audio_tokens, *self.shared, *self.question(question)[0]]

@@ -24,10 +24,10 @@ from earmark.engine.making.tiny.packed import Packed
 from earmark.engine.making.tiny.state import Learner
 from earmark.engine.making.tiny.training_batches import UNCLEAR, TrainingBatch, training_batch
 
-SMOOTHING = 0.05  # of the answer, over the letters
+SMOOTHING = 0.05  # share of an answer's target that is spread over all letters
 ORDER = FAMILIES.index("order")
-RIDGE = 1e-2
-RIDGE_BATCHES = 40
+RIDGE = 1e-2  # penalty of the projector's regression, times the number of tokens
+RIDGE_BATCHES = 40  # that the regression is made from
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ UP = FIRST_TONE + len(sounds.TONES)
 CLASSES = UP + 2
 UNCLEAR = -100  # a token that a sound fills by less than half: the loss leaves it out
 LATEST_SHIFT = SAMPLE_RATE // 20
-FULL_SHARE = 0.6  # of batches that hear whole clips
-SILENT_SHARE = 0.03  # of clips that are replaced by silence
+FULL_SHARE = 0.6  # share of batches that hear whole clips
+SILENT_SHARE = 0.03  # share of clips that are replaced by silence
 
 
 @dataclass(frozen=True, slots=True)

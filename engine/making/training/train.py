@@ -23,7 +23,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.making.training import loss as teaching
 from earmark.engine.making.training.lessons import Lessons
 
-SHOWN_BUDGETS = (0.2, 0.4)  # at which validation says how much relevance is captured
+SHOWN_BUDGETS = (0.2, 0.4)  # validation reports the captured relevance at these
 
 Tokens = list[list[int]]
 Rows = npt.NDArray[np.int64]
