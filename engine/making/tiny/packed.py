@@ -74,4 +74,3 @@ class Asker:
                 option_at[b, q] = places
                 answer_at[b, q] = len(ids) - 1
         return Packed(torch.from_numpy(packed), torch.from_numpy(option_at), torch.from_numpy(answer_at))
-
