@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from cut import keep
 
 from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.arrays import Waveform
-from earmark.engine.compressors.chunks.cutting import Kept, keep, keep_chunks
+from earmark.engine.compressors.chunks.cutting import Kept, keep_chunks
 from earmark.engine.corpus.clip import chunk_count
 
 BUDGETS = (0.05, 0.1, 0.2, 0.4, 1.0)

@@ -31,12 +31,6 @@ def p_value(values: npt.ArrayLike, weights: npt.ArrayLike, eps: float) -> float:
     return float(_p_value(y, w, _open("eps", eps, -1.0, 1.0)))
 
 
-def harm_p_value(values: npt.ArrayLike, weights: npt.ArrayLike, eps: float) -> float:
-    """`p_value` mirrored: p of H0: excess <= eps against a larger excess."""
-    y, w = _recordings(values, weights)
-    return float(_p_value(-y, w, -_open("eps", eps, -1.0, 1.0)))
-
-
 def upper_bound(values: npt.ArrayLike, weights: npt.ArrayLike, alpha: float) -> float:
     """The smallest e with p(e) <= alpha, at most 1e-7 above it; 1.0 where no e below 1 passes."""
     y, w = _recordings(values, weights)

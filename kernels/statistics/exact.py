@@ -15,20 +15,12 @@ from earmark.kernels._jit import jit, parallel_jit
 from earmark.kernels.statistics.binomial import clopper_pearson, normal_score
 from earmark.kernels.statistics.collapse import FloatArray, IntArray
 from earmark.kernels.statistics.nuisance import FINE, supremum
-from earmark.kernels.statistics.region import TIE, Region, region_of, score, scores
+from earmark.kernels.statistics.region import TIE, Region, region_of, score
 
 NO_EVIDENCE = -0.5  # from this score upwards p is 1
 EVERYTHING = 8.6  # standard deviations of the number of flips: the probability beyond them is below 1e-16
 FEW = 32  # fewer tests than this are not worth waking other threads for
 STRANDS = 64  # interleaved parts, each with tests of all sizes, so that threads have equally much to do
-
-
-def tango_z(n: npt.ArrayLike, a: npt.ArrayLike, c: npt.ArrayLike, eps: npt.ArrayLike) -> FloatArray:
-    """Tango's score of the excess (a - c) / n against eps in (-1, 1), broadcast; raises ValueError."""
-    rows, plus, minus = _counts(n, a, c)
-    rows, plus, minus, excess = np.broadcast_arrays(rows, plus, minus, _finite("eps", eps, -1.0, 1.0))
-    z = scores(rows.ravel(), plus.ravel(), minus.ravel(), excess.ravel())
-    return z.reshape(rows.shape)
 
 
 def p_values(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, eps: float, gamma: float) -> FloatArray:
@@ -44,11 +36,6 @@ def p_values(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, eps: f
     fill = _fill_p if len(different) < FEW else _fill_p_in_parallel
     fill(different, excess, level, p)
     return np.asarray(p[place])
-
-
-def harm_p_values(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, eps: float, gamma: float) -> FloatArray:
-    """`p_values` mirrored: p of H0: excess <= eps against a larger excess."""
-    return p_values(n, minus, plus, -float(_finite("eps", eps, -1.0, 1.0)), gamma)
 
 
 def testable_size(eps: float, alpha: float, gamma: float) -> int:

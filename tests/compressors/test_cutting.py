@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from cut import keep
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.engine.compressors.chunks.cutting import audio_hash, keep, keep_chunks, kept_chunks, top_chunks
+from earmark.engine.compressors.chunks.cutting import audio_hash, keep_chunks, kept_chunks, top_chunks
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count, clip
 
 

@@ -34,7 +34,11 @@ def test_a_graph_says_what_it_is(tmp_path: Path, conditioned: bool) -> None:
     folder = small_selectors.saved(tmp_path / "selector", conditioned)
     written = export(folder, tmp_path / "edge")
     beside = ["card.json", *(["tokenizer.json"] if conditioned else [])]
-    assert sorted(path.name for path in written) == sorted([*beside, FEATURES_GRAPH, WAVEFORM_GRAPH])
+    names = [str(path.relative_to(tmp_path / "edge")) for path in written]
+    assert {*beside, FEATURES_GRAPH, WAVEFORM_GRAPH, "keep.py", "vectors.json"} < set(names)
+    assert names[-1] == "edge.json"
+    hashes = {name: sha256(tmp_path / "edge" / name) for name in names[:-1]}
+    assert json.loads(written[-1].read_text())["files"] == hashes
     for name in beside:
         assert sha256(tmp_path / "edge" / name) == sha256(folder / name)
     for name, reads, width in ((FEATURES_GRAPH, "features", WIDTH), (WAVEFORM_GRAPH, "chunks", CHUNK_SAMPLES)):
@@ -72,18 +76,19 @@ def test_onnxruntime_alone_takes_any_number_of_clips_and_chunks(tmp_path: Path) 
 
 def test_the_card_and_the_folder_stay_as_they_are(tmp_path: Path) -> None:
     folder = small_selectors.saved(tmp_path, conditioned=True)
-    before = {path.name: sha256(path) for path in folder.iterdir()}
-    export(folder)
-    assert {name: sha256(folder / name) for name in before} == before
-    assert sorted(path.name for path in folder.iterdir()) == sorted([*before, FEATURES_GRAPH, WAVEFORM_GRAPH])
+    before = {path.name: (sha256(path), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    written = export(folder)
+    assert {name: (sha256(folder / name), (folder / name).stat().st_mtime_ns) for name in before} == before
+    exported = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert exported == before.keys() | {str(path.relative_to(folder)) for path in written}
 
 
 def test_the_same_selector_gives_the_same_bytes(tmp_path: Path) -> None:
     folder = small_selectors.saved(tmp_path / "selector")
     for name in ("one", "other"):
         export(folder, tmp_path / name)
-    for name in (FEATURES_GRAPH, WAVEFORM_GRAPH):
-        assert sha256(tmp_path / "one" / name) == sha256(tmp_path / "other" / name)
+    for path in export(folder, tmp_path / "one"):
+        assert sha256(path) == sha256(tmp_path / "other" / path.relative_to(tmp_path / "one"))
 
 
 def test_a_selector_has_many_names(tmp_path: Path) -> None:
@@ -101,14 +106,25 @@ def test_a_selector_has_many_names(tmp_path: Path) -> None:
         load("loudest")
 
 
-def test_the_command_writes_both_graphs_and_says_how_large_they_are(tmp_path: Path) -> None:
-    folder = small_selectors.saved(tmp_path / "selector")
+def test_the_command_writes_a_folder_and_says_how_large_its_parts_are(tmp_path: Path) -> None:
+    folder = small_selectors.saved(tmp_path / "selector", conditioned=True)
     done = CliRunner().invoke(commands, ["export", str(folder), "--out", str(tmp_path / "edge")])
     assert done.exit_code == 0, done.output
-    assert [line.split()[-1] for line in done.output.splitlines()] == [
-        str(tmp_path / "edge" / name) for name in (FEATURES_GRAPH, WAVEFORM_GRAPH, "card.json")
+    assert [line.partition(" MB  ")[2] for line in done.stdout.splitlines()] == [
+        str(tmp_path / "edge" / name)
+        for name in (
+            FEATURES_GRAPH,
+            WAVEFORM_GRAPH,
+            "card.json",
+            "tokenizer.json",
+            "keep.py",
+            "earmark_edge",
+            "vectors",
+            "vectors.json",
+            "edge.json",
+        )
     ]
-    assert "MB" in done.output
+    assert done.stderr == "keep.py does not know this tokenizer: it takes questions as ids, with --tokens\n"
     assert json.loads((tmp_path / "edge" / "card.json").read_text())["features"] == FEATURES
     refused = CliRunner().invoke(commands, ["export", str(tmp_path / "edge" / "none")])
     assert isinstance(refused.exception, InputError)

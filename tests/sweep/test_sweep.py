@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import sweeps
+from cut import keep
 
 from earmark.cli.status import table
-from earmark.engine.compressors.chunks.cutting import audio_hash, keep
+from earmark.engine.compressors.chunks.cutting import audio_hash
 from earmark.engine.design.keys import NOT_ASKED, TOO_SHORT, CellKey
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import partition_file, store

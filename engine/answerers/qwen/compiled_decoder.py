@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from earmark.engine.answerers.qwen.decoder_layers import Heads, LayerWeights
+from earmark.engine.answerers.qwen.decoder_layers import AttentionHeads, LayerWeights
 from earmark.engine.answerers.qwen.flat import NOTHING, flat, part, room, shaped
 from earmark.engine.answerers.qwen.kv import KV, Past, extended
 from earmark.kernels.neural import attention
@@ -39,7 +39,7 @@ class _CompiledDecoderLayer:
 class CompiledDecoder:
     """The layers, on copies of the weights that are rearranged for the kernels."""
 
-    def __init__(self, layers: Sequence[LayerWeights], heads: Heads) -> None:
+    def __init__(self, layers: Sequence[LayerWeights], heads: AttentionHeads) -> None:
         self._layers = [_CompiledDecoderLayer(weights, heads.kv_heads * heads.size) for weights in layers]
         self._heads, self._kv_heads, self._size = heads.heads, heads.kv_heads, heads.size
         self._eps = heads.eps

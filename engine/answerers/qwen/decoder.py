@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from earmark.engine.answerers.qwen.decoder_layers import DecoderLayers, Heads, fused
+from earmark.engine.answerers.qwen.decoder_layers import AttentionHeads, DecoderLayers, fused
 from earmark.engine.answerers.qwen.kv import KV, Past
 from earmark.engine.answerers.qwen.ops import compilable
 from earmark.engine.answerers.qwen.plain_decoder import PlainDecoder
@@ -25,7 +25,7 @@ class Decoder:
         config = model.config
         if getattr(config, "use_sliding_window", False) or model.rotary_emb.rope_type != "default":
             raise ValueError("sliding windows and scaled rotary embeddings are not supported")
-        self.heads = Heads(
+        self.heads = AttentionHeads(
             heads=int(config.num_attention_heads),
             kv_heads=int(config.num_key_value_heads),
             size=int(getattr(config, "head_dim", None) or config.hidden_size // int(config.num_attention_heads)),

@@ -31,7 +31,7 @@ class LayerWeights:
 
 
 @dataclass(frozen=True, slots=True)
-class Heads:
+class AttentionHeads:
     """How attention is divided, and what else all layers share."""
 
     heads: int

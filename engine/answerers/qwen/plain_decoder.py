@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from earmark.engine.answerers.qwen.decoder_layers import Heads, LayerWeights
+from earmark.engine.answerers.qwen.decoder_layers import AttentionHeads, LayerWeights
 from earmark.engine.answerers.qwen.kv import KV, Past, extended
 from earmark.engine.answerers.qwen.ops import attend_causally, linear
 
@@ -16,7 +16,7 @@ Rotation = tuple[Tensor, Tensor]  # cosine and sine
 class PlainDecoder:
     """The layers: fused projections, and no masks where none are needed."""
 
-    def __init__(self, layers: Sequence[LayerWeights], heads: Heads) -> None:
+    def __init__(self, layers: Sequence[LayerWeights], heads: AttentionHeads) -> None:
         self._layers = layers
         self._heads = heads
         self._device, self._dtype = layers[0].o.device, layers[0].o.dtype

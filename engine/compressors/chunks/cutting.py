@@ -45,14 +45,6 @@ def top_chunks(scores: Scores, k: int, tie: float = 0.0) -> IntArray:
     return np.sort(np.argsort(rank, kind="stable")[:k]).astype(np.int64)
 
 
-def keep(audio: Waveform, scores: Scores, budget: float) -> Kept:
-    """Keep the best chunks of a clip (T scores) that the budget pays for."""
-    chunks = chunk_count(audio)
-    if scores.shape != (chunks,):
-        raise ValueError(f"scores of shape {scores.shape} for {chunks} chunks")
-    return keep_chunks(audio, top_chunks(scores, kept_chunks(budget, chunks)))
-
-
 def keep_chunks(audio: Waveform, chunks: IntArray) -> Kept:
     """Keep these chunks (rising) of a clip."""
     if len(chunks) == chunk_count(audio):

@@ -1,4 +1,4 @@
-"""Selectors that learn nothing: evenly spaced, random and loudest chunks (SPEC 7).
+"""Selectors that learn nothing: evenly spaced, random and loudest chunks (method 7).
 
 Know waveforms and names, no questions.
 """
