@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from earmark.engine.design.rule import Rule
 from earmark.engine.design.spec import read
 from earmark.engine.signoff.certify import certify
 from earmark.engine.sweep.run import run
@@ -45,7 +46,7 @@ def before(name: str) -> dict[str, Any]:
 
 def test_the_example_is_signed_off_as_before(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples" / "sounds", tmp_path / "sounds")
-    now = json.loads(json.dumps(certify(tmp_path / "sounds")))
+    now = json.loads(json.dumps(certify(tmp_path / "sounds", Rule())))
     assert list(differences(before("sounds"), now, 1e-9)) == []
 
 
