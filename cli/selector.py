@@ -208,20 +208,32 @@ def train(
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to write.  [default: SELECTOR]")
 @needs_extra("earmark selector export", "export")
 def export(folder: Path, out: Path | None) -> None:
-    """Write a trained selector as ONNX: waveform.onnx, which needs nothing but onnxruntime, and features.onnx.
+    """Write a trained selector as a folder that runs by itself, where there is Python, NumPy and onnxruntime.
 
     waveform.onnx computes the features inside the graph; features.onnx takes them from the compiled kernel, which is
-    quicker where there is much audio. The card and the tokenizer of the questions belong beside them.
+    quicker where there is much audio. keep.py keeps chunks with the first, and `keep.py --check` says whether a device
+    does what the selector did here, and what it takes there.
 
     \b
     Example:
       earmark selector export selectors/learned_conditioned/seed=42 --out edge
       earmark score clip.wav --selector edge/waveform.onnx --question "Who speaks first?" --budget 0.4
+      python edge/keep.py clip.wav --question "Who speaks first?" --budget 0.4 --out kept.wav
     """
-    from earmark.engine.making.export import export as export_graphs
+    from earmark.engine.making.edge.edge_folder import read_manifest
+    from earmark.engine.making.export import export as export_folder
 
-    for path in export_graphs(folder, out):
-        click.echo(f"{path.stat().st_size / 1e6:8.2f} MB  {path}")
+    written = export_folder(folder, out)
+    root = written[-1].parent
+    sizes: dict[Path, int] = {}
+    for path in written:
+        inside = root / path.relative_to(root).parts[0]
+        sizes[inside] = sizes.get(inside, 0) + path.stat().st_size
+    for path, size in sizes.items():
+        click.echo(f"{size / 1e6:8.2f} MB  {path}")
+    manifest = read_manifest(root)
+    if manifest.reads_question and not manifest.reads_text:
+        click.echo("keep.py does not know this tokenizer: it takes questions as ids, with --tokens", err=True)
 
 
 def _summary(trained: "list[Trained]") -> str:

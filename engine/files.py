@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -33,14 +33,26 @@ def staged(root: Path) -> Iterator[Path]:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write or replace one file in one step."""
-    make_folder(path.parent)
+    write_files(path.parent, {path.name: data})
+
+
+def write_files(root: Path, files: Mapping[str, bytes]) -> None:
+    """Write or replace files by their paths inside `root`: each in one step, in their order, once all are on disk."""
+    make_folder(root)
+    path = root
     try:
-        with staged(path.parent) as folder:
-            temporary = folder / path.name
-            temporary.write_bytes(data)
-            flush(temporary)
-            os.replace(temporary, path)
-        flush(path.parent)
+        with staged(root) as folder:
+            for name, data in files.items():
+                path, temporary = root / name, folder / name
+                temporary.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_bytes(data)
+                flush(temporary)
+            for name in files:
+                path = root / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(folder / name, path)
+        for parent in {(root / name).parent for name in files}:
+            flush(parent)
     except OSError as error:
         raise InputError(path, f"cannot be written ({error.strerror})", "choose another place, or make room") from error
 
