@@ -30,14 +30,6 @@ class Region(NamedTuple):
 
 
 @jit
-def scores(n: IntArray, a: IntArray, c: IntArray, eps: FloatArray) -> FloatArray:
-    z = np.empty(len(n))
-    for i in range(len(n)):
-        z[i] = score(int(n[i]), int(a[i]), int(c[i]), float(eps[i]))
-    return z
-
-
-@jit
 def score(n: int, a: int, c: int, eps: float) -> float:
     """z(a, c) of method 9.2, step 1; 0 where it is 0/0 (no flip, eps = 0). Negative eps swaps the signs of the rows."""
     sign = 1.0

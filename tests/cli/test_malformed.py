@@ -177,7 +177,7 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
     "parent without a name": (["--parent", "prosody"], ["FAMILY=PARENT"]),
     "parents in a circle": (["--parent", "a=b", "--parent", "b=a"], ["circle"]),
     "nll without a column": (["--loss", "nll", "--rule", "paper"], ["nll", "zero-one"]),
-    "nll under the certified rule": (["--loss", "nll"], ["loss nll", "--rule paper"]),
+    "nll under the certified rule": (["--loss", "nll"], ["loss nll", "use the paper's rule"]),
     "no tolerance at all": (["--tolerance", "0"], ["tolerance 0"]),
     "unknown rule": (["--rule", "hope"], ["hope"]),
     "error rate of 1": (["--max-error-rate", "1"], ["max-error-rate"]),

@@ -34,3 +34,10 @@ def test_links_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_hop_of_the_tour_is_a_function_that_is_there() -> None:
+    hops = re.findall(r"^\| \d+ \| `([\w/.]+)` `(\w+)`", (ROOT / "docs" / "tour.md").read_text(), re.MULTILINE)
+    assert 10 <= len(hops) <= 15
+    for path, function in hops:
+        assert re.search(rf"^ *def {function}\(", (ROOT / path).read_text(), re.MULTILINE), f"{path}: {function}"

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.kernels.statistics import betting, exact
-from earmark.kernels.statistics.region import scores
+from earmark.kernels.statistics.region import score
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -12,9 +12,9 @@ FloatArray = npt.NDArray[np.float64]
 def tango_z(n: npt.ArrayLike, a: npt.ArrayLike, c: npt.ArrayLike, eps: npt.ArrayLike) -> FloatArray:
     """Tango's score of the excess (a - c) / n against eps in (-1, 1), broadcast."""
     arrays = np.broadcast_arrays(*(np.asarray(x) for x in (n, a, c)), np.asarray(eps, dtype=np.float64))
-    rows, plus, minus, excess = arrays
-    flat = [np.ascontiguousarray(x.ravel(), dtype=np.int64) for x in (rows, plus, minus)]
-    return np.asarray(scores(*flat, np.ascontiguousarray(excess.ravel()))).reshape(rows.shape)
+    cases = zip(*map(np.ravel, arrays), strict=True)
+    z = [score(int(rows), int(plus), int(minus), float(excess)) for rows, plus, minus, excess in cases]
+    return np.array(z).reshape(arrays[0].shape)
 
 
 def harm_p_values(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, eps: float, gamma: float) -> FloatArray:
