@@ -46,7 +46,7 @@ from earmark.engine.extras import needs_extra
     help="Share of each family's questions that must keep equal chunks.  [default: 1; none for a variant]",
 )
 @click.option("--answerer", metavar="NAME", help="Certify its answers too: tiny, a folder, or a name on the hub.")
-@click.option("--device", default="cpu", show_default=True, help="Where the answerer runs, e.g. cuda.")
+@click.option("--answerer-device", default="cpu", show_default=True, help="Where the answerer runs, e.g. cuda.")
 @click.option("--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16.")
 @click.option("--batch-tokens", type=click.IntRange(min=1), metavar="N", help="Tokens of one of its batches.")
 @click.option("--tolerance", default=0.05, show_default=True, metavar="E", help="Allowed excess error of a family.")
@@ -54,6 +54,12 @@ from earmark.engine.extras import needs_extra
 @click.option("--provider", default="cpu", show_default=True, help="What runs the model: cpu, cuda or tensorrt.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Timed with 1 and with N.  [default: cores]")
 @click.option("--clips", default=50, show_default=True, type=click.IntRange(min=0), help="Clips to time; 0: none.")
+@click.option(
+    "--device",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Judge the machine of a device.json, which keep.py --check wrote there, instead of this one.",
+)
 @click.option("--max-p95-ms", type=float, metavar="X", help="Fail above that time for a clip.")
 @click.option("--max-cold-start-s", type=float, metavar="X", help="Fail above that time to the first clip's chunks.")
 @click.option("--max-memory-mib", type=float, metavar="X", help="Fail above that peak of memory.")
@@ -70,7 +76,7 @@ def check(
     workers: int | None,
     budgets: str,
     answerer: str | None,
-    device: str,
+    answerer_device: str,
     dtype: str,
     batch_tokens: int | None,
     tolerance: float,
@@ -78,13 +84,15 @@ def check(
     provider: str,
     threads: int | None,
     clips: int,
+    device: Path | None,
     as_json: bool,
     **reached: Any,
 ) -> None:
     """Check an exported selector before it ships: does it do what SELECTOR does, and what does it take here?
 
     Both hear the corpus: scores, kept chunks by budget and family, ties. Fresh processes tell time and memory, with one
-    thread and with many. With an answerer, answers on MODEL's chunks are certified against those on SELECTOR's.
+    thread and with many; or the report of a device does. With an answerer, answers on MODEL's chunks are certified
+    against those on SELECTOR's.
 
     Exit code: 0 when MODEL passes, 3 when it does not, 2 for bad input, 130 when interrupted.
 
@@ -92,7 +100,9 @@ def check(
     Example:
       earmark selector check edge/waveform.onnx --against selectors/learned_conditioned/seed=42 --corpus data/MMSU
       earmark selector check edge/int8.onnx --variant --against edge/features.onnx --corpus data/MMSU \\
-        --answerer Qwen/Qwen2-Audio-7B-Instruct --device cuda --dtype bfloat16
+        --answerer Qwen/Qwen2-Audio-7B-Instruct --answerer-device cuda --dtype bfloat16
+      earmark selector check edge/waveform.onnx --against edge/features.onnx --corpus data/MMSU \\
+        --device device.json --max-p95-ms 50
     """
     from dataclasses import replace
 
@@ -106,25 +116,26 @@ def check(
 
     if reached["variant"] and answerer is None:
         raise click.UsageError("--variant is judged by its answers: give --answerer")
-    how = CheckMeans(
+    means = CheckMeans(
         budgets=_budgets(budgets),
         provider=provider,
         threads=thread_counts(threads),
         timed=clips,
+        device=device,
         partition=partition,
         workers=workers,
         rule=Rule(tolerances=(tolerance,), alpha=alpha),
     )
     corpus = open_corpus(place, kind, allow_outside=allow_outside)
-    asked = None
+    answering = None
     if answerer is not None:
         from earmark.engine.answerers.loading import load
 
         options = AnswerOptions() if batch_tokens is None else replace(AnswerOptions(), batch_tokens=batch_tokens)
-        asked = AnswererInCheck(load(answerer, device, dtype), options)
+        answering = AnswererInCheck(load(answerer, answerer_device, dtype), options)
     try:
         with ProgressLine() as progress, stopping_on_signals() as stop:
-            verdict = engine.check(model, against, corpus, Gate(**reached), how, asked, progress, stop)
+            verdict = engine.check(model, against, corpus, Gate(**reached), means, answering, progress, stop)
     except StoppedError:
         click.echo("interrupted: there is no verdict", err=True)
         sys.exit(exits.INTERRUPTED)
@@ -134,16 +145,18 @@ def check(
 
 def _budgets(text: str) -> tuple[float, ...]:
     try:
-        found = tuple(float(part) for part in text.split(","))
+        budgets = tuple(float(part) for part in text.split(","))
     except ValueError:
-        found = ()
-    if not found or len(set(found)) < len(found) or not all(0 < budget <= 1 for budget in found):
+        budgets = ()
+    if not budgets or len(set(budgets)) < len(budgets) or not all(0 < budget <= 1 for budget in budgets):
         raise click.BadParameter(f"'{text}' is no list of different shares, like 0.1,0.4", param_hint="--budgets")
-    return found
+    return budgets
 
 
 def _table(verdict: dict[str, Any]) -> str:
     """What was measured, then the verdict with its reasons."""
+    from earmark.engine.making.edge.machine import described
+
     lines = [
         f"{verdict['model']['path']} ({verdict['model']['bytes'] / 1e6:.2f} MB) against {verdict['against']['path']}"
     ]
@@ -162,8 +175,10 @@ def _table(verdict: dict[str, Any]) -> str:
             ),
         ]
     if "device" in verdict:
+        device = verdict["device"]
+        lines += ["", f"{'here' if device['report'] is None else device['report']}: {described(device['machine'])}"]
         head = ("threads", "clips", "median clip", "cold start", "p50", "p95", "memory")
-        lines += ["", *aligned([head, *map(_device, verdict["device"])])]
+        lines += aligned([head, *map(_run, device["runs"])])
     if "answers" in verdict:
         answers = verdict["answers"]
         lines += ["", f"answers of {answers['answerer']}, excess of at most {answers['tolerance']:g} in every family"]
@@ -173,24 +188,27 @@ def _table(verdict: dict[str, Any]) -> str:
     return "\n".join([*lines, "pass" if verdict["passes"] else "fail"])
 
 
-def _agreement(one: dict[str, Any]) -> tuple[str, ...]:
-    name = "(all)" if one["family"] is None else one["family"]
-    return f"{one['budget']:g}", name, str(one["n"]), f"{one['share']:.1%}", f"{one['overlap']:.1%}"
+def _agreement(entry: dict[str, Any]) -> tuple[str, ...]:
+    name = "(all)" if entry["family"] is None else entry["family"]
+    return f"{entry['budget']:g}", name, str(entry["n"]), f"{entry['share']:.1%}", f"{entry['overlap']:.1%}"
 
 
-def _ties(one: dict[str, Any]) -> tuple[str, ...]:
-    return f"{one['budget']:g}", *(str(one[of]) for of in ("original", "model", "differently", "differently_kept"))
-
-
-def _device(one: dict[str, Any]) -> tuple[str, ...]:
-    times = (
-        f"{one['clip_s']:.1f} s",
-        f"{one['cold_start_s']:.2f} s",
-        f"{one['p50_ms']:.2f} ms",
-        f"{one['p95_ms']:.2f} ms",
+def _ties(entry: dict[str, Any]) -> tuple[str, ...]:
+    return f"{entry['budget']:g}", *(
+        str(entry[key]) for key in ("original", "model", "differently", "differently_kept")
     )
-    return str(one["threads"]), str(one["clips"]), *times, f"{one['peak_mib']:.0f} MiB"
 
 
-def _answers(one: dict[str, Any]) -> tuple[str, ...]:
-    return f"{one['budget']:g}", str(one["asked"]), str(one["changed"]), str(one["failed"]), one["reason"]
+def _run(run: dict[str, Any]) -> tuple[str, ...]:
+    times = (
+        f"{run['clip_s']:.1f} s",
+        f"{run['cold_start_s']:.2f} s",
+        f"{run['p50_ms']:.2f} ms",
+        f"{run['p95_ms']:.2f} ms",
+    )
+    memory = "unknown" if run["peak_mib"] is None else f"{run['peak_mib']:.0f} MiB"
+    return str(run["threads"]), str(run["clips"]), *times, memory
+
+
+def _answers(entry: dict[str, Any]) -> tuple[str, ...]:
+    return f"{entry['budget']:g}", str(entry["asked"]), str(entry["changed"]), str(entry["failed"]), entry["reason"]

@@ -25,8 +25,9 @@ from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.example import AudioError
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import EarmarkError, InputError
+from earmark.engine.making.edge import device_check
 from earmark.engine.making.export import export
-from earmark.engine.making.release import certified_answers
+from earmark.engine.making.release import certified_answers, device
 from earmark.engine.making.release.check import check
 from earmark.engine.making.release.device import measure
 from earmark.engine.making.release.release_gate import AnswererInCheck, CheckMeans, Gate
@@ -110,8 +111,10 @@ def test_a_process_of_its_own_tells_time_and_memory(exported: Path, small: Corpu
     how = replace(QUICK, timed=3, threads=(1, 2))
     gate = Gate(max_p95_ms=0, max_cold_start_s=1e6, max_memory_mib=1, max_size_mb=0.1)
     verdict = check(exported / WAVEFORM_GRAPH, str(exported), small, gate, how)
-    assert [one["threads"] for one in verdict["device"]] == [1, 2]
-    for one in verdict["device"]:
+    assert verdict["device"]["report"] is None
+    assert verdict["device"]["machine"]["provider"] == "CPUExecutionProvider"
+    assert [one["threads"] for one in verdict["device"]["runs"]] == [1, 2]
+    for one in verdict["device"]["runs"]:
         assert (one["clips"], one["clip_s"]) == (3, 10.0)
         assert 0 < one["p50_ms"] <= one["p95_ms"]
         assert one["cold_start_s"] > 0
@@ -309,6 +312,106 @@ def rounded(values: np.ndarray, top: int) -> np.ndarray:
     return (np.round(values / step) * step).astype(np.float32)
 
 
+# Another device ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def measured(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a device that has the original's graph, with its own time and memory."""
+    path = tmp_path_factory.mktemp("device") / "device.json"
+    device_check.check(exported, (1, 2), path)
+    return path
+
+
+def edited(report: Path, folder: Path, edit: Callable[[dict], object]) -> Path:
+    """A copy of a report that says something else."""
+    content = json.loads(report.read_text())
+    edit(content)
+    (folder / "edited.json").write_text(json.dumps(content))
+    return folder / "edited.json"
+
+
+def test_the_figures_of_a_device_are_judged_instead_of_this_machines(
+    exported: Path, small: Corpus, measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "measure", None)  # nobody may call it
+    model, how = exported / WAVEFORM_GRAPH, replace(QUICK, device=measured, timed=3)
+    verdict = check(model, str(exported), small, Gate(max_p95_ms=1e4, max_cold_start_s=1e3, max_memory_mib=1e3), how)
+    assert (verdict["passes"], verdict["findings"]) == (True, [])
+    assert verdict["device"]["report"] == str(measured)
+    assert verdict["device"]["machine"] == json.loads(measured.read_text())["machine"]
+    assert [one["threads"] for one in verdict["device"]["runs"]] == [1, 2]
+
+    def slow(content: dict) -> None:
+        content["runs"][1] |= {"p95_ms": 80.5, "peak_mib": None, "cold_start_s": 9}
+
+    how = replace(how, device=edited(measured, tmp_path, slow))
+    verdict = check(model, str(exported), small, Gate(max_p95_ms=80, max_memory_mib=1e3, max_cold_start_s=8), how)
+    assert [reason for _, reason in reasons(verdict)] == [
+        "p95 with 2 threads is 80.5 ms, 80 ms is allowed",
+        "cold start with 2 threads is 9 s, 8 s is allowed",
+        "memory with 2 threads is not known, 1000 MiB is allowed",
+    ]
+
+
+def test_other_scores_on_a_device_fail_the_model(exported: Path, small: Corpus, measured: Path, tmp_path: Path) -> None:
+    def raised(content: dict) -> None:
+        content["runs"][0]["scores"][3][1] += 0.01
+
+    how = replace(QUICK, device=edited(measured, tmp_path, raised))
+    verdict = check(exported / WAVEFORM_GRAPH, str(exported), small, Gate(), how)
+    assert reasons(verdict) == [("device", "scores with 1 thread differ by up to 0.01 from those here")]
+
+    def failed(content: dict) -> None:
+        content |= {"passes": False, "failure": "with 1 thread: vector fraction keeps [0]"}
+
+    how = replace(QUICK, device=edited(measured, tmp_path, failed))
+    verdict = check(exported / WAVEFORM_GRAPH, str(exported), small, Gate(), how)
+    assert reasons(verdict) == [("device", "its own check failed there: with 1 thread: vector fraction keeps [0]")]
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda content: content.update(schema="earmark.device/0"), "is no earmark.device/1"),
+        (lambda content: content.pop("runs"), "is not whole"),
+        (lambda content: content.update(runs=[]), "is not whole"),
+        (lambda content: content.update(extra=1), "is not whole"),
+        (lambda content: content["runs"][0].pop("p95_ms"), "is not whole"),
+        (lambda content: content["runs"][0].update(p95_ms="few"), "is not whole"),
+        (lambda content: content["runs"][0].update(p95_ms=float("nan")), "is not whole"),
+        (lambda content: content["runs"][0].update(scores=3), "is not whole"),
+        (lambda content: content.update(passes=False), "is not whole"),
+        (lambda content: content.update(graph="0" * 64), "is about graph 000000000000, not about "),
+        (lambda content: content.update(vectors="0" * 64), "is about other vectors than "),
+        (lambda content: content["runs"][1]["scores"].pop(), "has not one score for each chunk of the vectors"),
+        (lambda content: content["runs"][1]["scores"][0].pop(), "has not one score for each chunk of the vectors"),
+    ],
+)
+def test_a_report_of_something_else_is_refused(
+    exported: Path, small: Corpus, measured: Path, tmp_path: Path, edit: Callable[[dict], object], message: str
+) -> None:
+    how = replace(QUICK, device=edited(measured, tmp_path, edit))
+    with pytest.raises(InputError, match=f"edited.json: {message}"):
+        check(exported / WAVEFORM_GRAPH, str(exported), small, Gate(), how)
+
+
+def test_a_report_needs_its_graph_and_vectors(
+    exported: Path, shipped: Path, small: Corpus, measured: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.json").write_text("{")
+    for model, report, message in (
+        (exported / FEATURES_GRAPH, measured, f"device.json: is about graph .*, not about .*{FEATURES_GRAPH}"),
+        (exported / WAVEFORM_GRAPH, tmp_path / "text.json", "text.json: is not JSON"),
+        (exported / WAVEFORM_GRAPH, tmp_path / "none.json", "none.json: cannot be read"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check(model, str(exported), small, Gate(), replace(QUICK, device=report))
+    (shipped / "vectors" / "alike.wav").unlink()
+    with pytest.raises(InputError, match="edge: has no vectors to compare a device by"):
+        check(shipped / WAVEFORM_GRAPH, str(exported), small, Gate(), replace(QUICK, device=measured))
+
+
 # The command -------------------------------------------------------------------------------------------------
 
 
@@ -331,7 +434,13 @@ def test_the_command_gates_a_release(shipped: Path, exported: Path) -> None:
     reads_something_else(shipped.parent / shutil.copytree(exported, shipped.parent / "strange"))
     assert run(shipped.parent / "strange" / FEATURES_GRAPH, *asked).exit_code == 3
     verdict = json.loads(run(shipped / FEATURES_GRAPH, *asked, "--json").stdout)
-    assert (verdict["schema"], verdict["passes"]) == ("earmark.selector-check/1", False)
+    assert (verdict["schema"], verdict["passes"]) == ("earmark.selector-check/2", False)
+    device_json = shipped.parent / "device.json"
+    device_check.check(exported, (1,), device_json)
+    on_device = run(exported / WAVEFORM_GRAPH, *asked, "--device", device_json, "--max-p95-ms", 0)
+    assert on_device.exit_code == 3
+    assert f"\n{device_json}: " in on_device.output
+    assert "device: p95 with 1 thread is " in on_device.output
     for wrong in (["--variant"], ["--budgets", "0.2,0.2"], ["--budgets", "0,1"], ["--budgets", "few"]):
         assert run(shipped / WAVEFORM_GRAPH, *asked, *wrong).exit_code == 2
     nothing = run(shipped / "none.onnx", *asked)

@@ -30,8 +30,8 @@ def machine() -> dict[str, Any]:
 
 def described(machine: dict[str, Any]) -> str:
     """The same in a line."""
-    versions = ", ".join(f"{name} {machine[name]}" for name in ("python", "numpy", "onnxruntime"))
-    return f"{machine['machine']}, {machine['processor']}, {machine['cores']} cores; {versions}"
+    versions = ", ".join(f"{name} {machine.get(name, 'unknown')}" for name in ("python", "numpy", "onnxruntime"))
+    return f"{machine.get('machine')}, {machine.get('processor')}, {machine.get('cores')} cores; {versions}"
 
 
 def cores() -> int:

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from earmark.engine.arrays import Scores
 from earmark.engine.compressors.card import fingerprints
+from earmark.engine.compressors.chunks.cutting import kept_chunks
 from earmark.engine.compressors.chunks.graph_selector import GraphError, OnnxSelector
 from earmark.engine.compressors.chunks.selector import Selector
 from earmark.engine.compressors.loading import load
@@ -23,13 +25,15 @@ from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.design.keys import ALL
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
-from earmark.engine.making.release import agreement, certified_answers, device
+from earmark.engine.making.edge.measure import counted
+from earmark.engine.making.release import agreement, certified_answers, device, device_report
 from earmark.engine.making.release.comparison import Comparison, hear
+from earmark.engine.making.release.device import DeviceFigures
 from earmark.engine.making.release.release_gate import SCORE_TOLERANCE, AnswererInCheck, CheckFinding, CheckMeans, Gate
 from earmark.engine.progress import StoppedError
 from earmark.engine.signoff.rules.group_tests import fewest_rows
 
-SCHEMA = "earmark.selector-check/1"
+SCHEMA = "earmark.selector-check/2"
 Report = Callable[[str, int, int], None]
 
 
@@ -38,8 +42,8 @@ def check(
     against: str,
     corpus: Corpus,
     gate: Gate,
-    how: CheckMeans,
-    asked: AnswererInCheck | None = None,
+    means: CheckMeans,
+    answering: AnswererInCheck | None = None,
     report: Report = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -47,19 +51,21 @@ def check(
 
     A model that cannot be run, or is not of this original, is not measured any further.
     """
-    if gate.variant and asked is None:
+    if gate.variant and answering is None:
         raise InputError("a variant", "is judged by its answers", "name an answerer")
     if not model.is_file():
         raise InputError(model, "there is no such file", "name a graph that `earmark selector export` wrote")
     original = load(against)
     identity = _identity(original, against)
-    families, partition = _families(corpus, how.partition)
+    families, partition = _families(corpus, means.partition)
     data = model.read_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
+    reported = None if means.device is None else device_report.reported(means.device, model, sha256)
     verdict: dict[str, Any] = {
         "schema": SCHEMA,
         "passes": False,
         "findings": [],
-        "model": {"path": str(model), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)},
+        "model": {"path": str(model), "sha256": sha256, "bytes": len(data)},
         "against": {"path": against, **identity},
         "corpus": {"name": corpus.name, "kind": corpus.kind, "partition": partition},
         "gate": asdict(gate) | {"score_tolerance": gate.scores_within, "agreement": gate.agreeing},
@@ -68,20 +74,28 @@ def check(
     }
     findings: list[CheckFinding] = []
     try:
-        candidate = OnnxSelector(model, how.provider)
-        said = {name: getattr(candidate.graph, name) for name in candidate.graph.__slots__}
-        verdict["model"] |= said
-        findings += _of_another(said, identity, gate)
+        candidate = OnnxSelector(model, means.provider)
+        metadata = {name: getattr(candidate.graph, name) for name in candidate.graph.__slots__}
+        verdict["model"] |= metadata
+        findings += _of_another(metadata, identity, gate)
         if not findings:
-            heard = hear(corpus, families, original, candidate, how.budgets, how.timed, how.workers, report, stop)
+            timed = means.timed if reported is None else 0
+            heard = hear(corpus, families, original, candidate, means.budgets, timed, means.workers, report, stop)
             verdict["corpus"] |= {"questions": len(heard.pairs), "unheard": heard.unheard}
             verdict["warnings"] = _warnings(original, corpus, heard)
             findings += _compared(heard, gate, verdict)
-            findings += _on_device(model, heard, gate, how, candidate, verdict)
-            if asked is not None:
-                findings += _answered(heard, corpus, how.rule, asked, verdict, report, stop)
+            findings += _beyond("", ("size", "MB", len(data) / 1e6, gate.max_size_mb))
+            if reported is not None:
+                if reported.failure is not None:
+                    findings.append(CheckFinding("device", f"its own check failed there: {reported.failure}"))
+                findings += _on_device(reported.figures, candidate, heard, gate, verdict)
+            elif heard.timed:
+                figures = device.measure(model, heard.timed, heard.budgets[-1], means.provider, means.threads)
+                findings += _on_device(figures, candidate, heard, gate, verdict)
+            if answering is not None:
+                findings += _answered(heard, corpus, means.rule, answering, verdict, report, stop)
             if gate.variant:
-                verdict["warnings"] += _unproven(heard, verdict["answers"]["budgets"], how.rule)
+                verdict["warnings"] += _unproven(heard, verdict["answers"]["budgets"], means.rule)
     except GraphError as error:
         if stop():  # the process that was timed got the signal too
             raise StoppedError from None
@@ -105,45 +119,49 @@ def _identity(original: Selector, name: str) -> dict[str, str]:
     return {"selector": card["weights"], "features": card["features"], "tokenizer": card.get("tokenizer", "")}
 
 
-def _of_another(said: dict[str, str], identity: dict[str, str], gate: Gate) -> list[CheckFinding]:
+def _of_another(metadata: dict[str, str], identity: dict[str, str], gate: Gate) -> list[CheckFinding]:
     """Whether the model was made from another selector; a variant may have other weights, never another tokenizer."""
-    found = []
-    if said["tokenizer"] != identity["tokenizer"]:
+    findings = []
+    if metadata["tokenizer"] != identity["tokenizer"]:
         what = (
             "was made with another tokenizer than"
-            if said["tokenizer"] and identity["tokenizer"]
-            else ("reads the question, unlike" if said["tokenizer"] else "does not read the question, unlike")
+            if metadata["tokenizer"] and identity["tokenizer"]
+            else ("reads the question, unlike" if metadata["tokenizer"] else "does not read the question, unlike")
         )
-        found.append(CheckFinding("identity", f"the model {what} the original: export it from the original"))
-    if said["selector"] != identity["selector"] and not gate.variant:
-        found.append(
+        findings.append(CheckFinding("identity", f"the model {what} the original: export it from the original"))
+    if metadata["selector"] != identity["selector"] and not gate.variant:
+        findings.append(
             CheckFinding(
                 "identity",
-                f"the model was made from weights {said['selector'][:12] or 'unknown'}, the original has "
+                f"the model was made from weights {metadata['selector'][:12] or 'unknown'}, the original has "
                 f"{identity['selector'][:12]}: export it again, or declare it a variant",
             )
         )
-    return found
+    return findings
 
 
 def _families(corpus: Corpus, name: str | None) -> tuple[tuple[str, ...], str]:
-    found = [partitions.named(corpus, name)] if name else partitions.declared(corpus)
-    if found:
-        return found[0].families, found[0].name
+    available = [partitions.named(corpus, name)] if name else partitions.declared(corpus)
+    if available:
+        return available[0].families, available[0].name
     return tuple(ALL for _ in corpus.examples), ALL
 
 
 def _warnings(original: Selector, corpus: Corpus, heard: Comparison) -> list[str]:
     """What a reader must know of the corpus."""
-    found = []
+    warnings = []
     if heard.unheard:
-        found.append(f"{heard.unheard} questions have a recording that cannot be read; they were left out")
+        warnings.append(f"{heard.unheard} questions have a recording that cannot be read; they were left out")
     card = getattr(original, "card", {})
-    trained = {mark for of in card.get("trained_on", ()) if of["corpus"] == corpus.name for mark in of["sources"]}
+    trained = {
+        mark for entry in card.get("trained_on", ()) if entry["corpus"] == corpus.name for mark in entry["sources"]
+    }
     sources = set(fingerprints(pair.example.source_id for pair in heard.pairs))
     if shared := len(sources & trained):
-        found.append(f"the original was trained on {shared} of {len(sources)} sources; elsewhere they may differ more")
-    return found
+        warnings.append(
+            f"the original was trained on {shared} of {len(sources)} sources; elsewhere they may differ more"
+        )
+    return warnings
 
 
 # What it does ------------------------------------------------------------------------------------------------
@@ -153,11 +171,11 @@ def _compared(heard: Comparison, gate: Gate, verdict: dict[str, Any]) -> list[Ch
     """Scores and chunks."""
     scores, sets = agreement.parity(heard), agreement.agreement(heard)
     verdict["scores"] = scores._asdict()
-    verdict["agreement"] = [one._asdict() | {"share": one.share} for one in sets]
-    verdict["ties"] = [one._asdict() for one in agreement.ties(heard)]
-    found = []
+    verdict["agreement"] = [entry._asdict() | {"share": entry.share} for entry in sets]
+    verdict["ties"] = [ties._asdict() for ties in agreement.ties(heard)]
+    findings = []
     if gate.scores_within is not None and scores.relative > gate.scores_within:
-        found.append(
+        findings.append(
             CheckFinding(
                 "scores",
                 f"scores differ by up to {scores.relative:.2g} of their spread (sample {scores.worst_sample}), "
@@ -165,48 +183,64 @@ def _compared(heard: Comparison, gate: Gate, verdict: dict[str, Any]) -> list[Ch
             )
         )
     if gate.agreeing is not None:
-        found += [
+        findings += [
             CheckFinding(
                 "agreement",
-                f"budget {one.budget:g}, family '{one.family}': other chunks in {one.n - one.same} of {one.n} "
-                f"questions ({one.share:.1%} agree, {gate.agreeing:.1%} must)",
+                f"budget {entry.budget:g}, family '{entry.family}': other chunks in {entry.n - entry.same} of "
+                f"{entry.n} questions ({entry.share:.1%} agree, {gate.agreeing:.1%} must)",
             )
-            for one in sets
-            if one.family is not None and one.share < gate.agreeing
+            for entry in sets
+            if entry.family is not None and entry.share < gate.agreeing
         ]
-    return found
+    return findings
 
 
 def _on_device(
-    model: Path, heard: Comparison, gate: Gate, how: CheckMeans, candidate: OnnxSelector, verdict: dict[str, Any]
+    figures: DeviceFigures, candidate: OnnxSelector, heard: Comparison, gate: Gate, verdict: dict[str, Any]
 ) -> list[CheckFinding]:
-    """Size, time and memory, and whether a process of its own has the same scores with any number of threads."""
-    megabytes = verdict["model"]["bytes"] / 1e6
-    found = _beyond("", ("size", "MB", megabytes, gate.max_size_mb))
-    if not heard.timed:
-        return found
-    timed = device.measure(model, heard.timed, heard.budgets[-1], how.provider, how.threads)
-    verdict["device"] = [{name: value for name, value in one._asdict().items() if name != "scores"} for one in timed]
-    here = candidate.scores(heard.timed)
-    for one in timed:
-        where = f" with {one.threads} thread{'s' * (one.threads > 1)}"
-        found += _beyond(
+    """Time and memory of a machine, and whether it has the model's scores and chunks with any number of threads."""
+    verdict["device"] = {
+        "report": figures.report,
+        "machine": figures.machine,
+        "runs": [{name: value for name, value in run._asdict().items() if name != "scores"} for run in figures.runs],
+    }
+    findings = []
+    clip_scores = candidate.scores(figures.clips)
+    for run in figures.runs:
+        where = f" with {counted(run.threads)}"
+        findings += _beyond(
             where,
-            ("p95", "ms", one.p95_ms, gate.max_p95_ms),
-            ("cold start", "s", one.cold_start_s, gate.max_cold_start_s),
-            ("memory", "MiB", one.peak_mib, gate.max_memory_mib),
+            ("p95", "ms", run.p95_ms, gate.max_p95_ms),
+            ("cold start", "s", run.cold_start_s, gate.max_cold_start_s),
+            ("memory", "MiB", run.peak_mib, gate.max_memory_mib),
         )
-        apart = max(float(np.abs(a - np.array(b)).max()) for a, b in zip(here, one.scores, strict=True))
+        pairs = [(here, np.array(there)) for here, there in zip(clip_scores, run.scores, strict=True)]
+        apart = max(float(np.abs(here - there).max()) for here, there in pairs)
         if apart > SCORE_TOLERANCE * verdict["scores"]["spread"]:
-            found.append(CheckFinding("device", f"scores{where} differ by up to {apart:.2g} from those of one thread"))
-    return found
+            findings.append(CheckFinding("device", f"scores{where} differ by up to {apart:.2g} from those here"))
+            continue
+        for budget in heard.budgets:
+            changed = sum(not _same_chunks(candidate, here, there, budget) for here, there in pairs)
+            if changed:
+                which = f"{changed} of {len(pairs)} clips keep other chunks than here at budget {budget:g}"
+                findings.append(CheckFinding("device", f"{which}{where}"))
+    return findings
 
 
-def _beyond(where: str, *limits: tuple[str, str, float, float | None]) -> list[CheckFinding]:
+def _same_chunks(candidate: OnnxSelector, here: Scores, there: Scores, budget: float) -> bool:
+    k = kept_chunks(budget, len(here))
+    return np.array_equal(candidate.keep(here, k), candidate.keep(there, k))
+
+
+def _beyond(where: str, *limits: tuple[str, str, float | None, float | None]) -> list[CheckFinding]:
+    """What is above its limit, or is not known though it has one."""
     return [
-        CheckFinding("device", f"{what}{where} is {value:.3g} {unit}, {limit:g} is allowed")
+        CheckFinding(
+            "device",
+            f"{what}{where} is {'not known' if value is None else f'{value:.3g} {unit}'}, {limit:g} {unit} is allowed",
+        )
         for what, unit, value, limit in limits
-        if limit is not None and value > limit
+        if limit is not None and (value is None or value > limit)
     ]
 
 
@@ -214,33 +248,33 @@ def _answered(
     heard: Comparison,
     corpus: Corpus,
     rule: Rule,
-    asked: AnswererInCheck,
+    answering: AnswererInCheck,
     verdict: dict[str, Any],
     report: Report,
     stop: Callable[[], bool],
 ) -> list[CheckFinding]:
     """The certified test of the answers."""
-    found = certified_answers.certify(
+    certified = certified_answers.certify(
         heard,
         corpus.name,
-        asked.answerer,
-        asked.options,
+        answering.answerer,
+        answering.options,
         rule,
         lambda now: report("answers", now.answered, now.total),
         stop,
     )
     verdict["answers"] = {
-        "answerer": asked.answerer.name,
-        "identity": asked.answerer.identity,
+        "answerer": answering.answerer.name,
+        "identity": answering.answerer.identity,
         "tolerance": rule.tolerances[0],
         "alpha": rule.alpha,
         "clustering": rule.clustering,
-        "budgets": [one._asdict() for one in found],
+        "budgets": [entry._asdict() for entry in certified],
     }
     return [
-        CheckFinding("answers", f"budget {one.budget:g} is not certified: {one.reason}")
-        for one in found
-        if not one.passes
+        CheckFinding("answers", f"budget {entry.budget:g} is not certified: {entry.reason}")
+        for entry in certified
+        if not entry.passes
     ]
 
 
@@ -248,7 +282,7 @@ def _unproven(heard: Comparison, budgets: list[dict[str, Any]], rule: Rule) -> l
     """Where a variant passes by construction on families that are too small to say anything about other questions."""
     fewest = fewest_rows(rule, rule.tolerances[0])
     sizes = Counter(pair.family for pair in heard.pairs)
-    alike = ", ".join(f"{one['budget']:g}" for one in budgets if one["asked"] == 0)
+    alike = ", ".join(f"{entry['budget']:g}" for entry in budgets if entry["asked"] == 0)
     return [
         f"budget {alike} passes by construction, but family '{family}' has {n} questions, and {fewest} are needed "
         "to say anything about others"

@@ -1,4 +1,4 @@
-"""What a model takes on this device: cold start, time for a clip, memory; in fresh processes, so that nothing is warm.
+"""What a model takes on this machine: cold start, time for a clip, memory; in fresh processes, so that nothing is warm.
 
 Knows clips and the worker that times itself; which figures are good enough, `check` decides.
 """
@@ -15,48 +15,46 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from earmark.engine.compressors.chunks.graph_selector import GraphError
+from earmark.engine.compressors.chunks.graph_selector import PROVIDERS, GraphError
 from earmark.engine.compressors.chunks.selector import SelectorInput
 from earmark.engine.corpus.clip import CHUNK_SAMPLES
+from earmark.engine.making.edge.machine import cores, machine
+from earmark.engine.making.edge.measure import Timed
 
 _WORKER = "from earmark.engine.making.release.worker import main; main()"
 _POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-class Timed(NamedTuple):
-    """One run of a model by itself."""
+class DeviceFigures(NamedTuple):
+    """What a model takes, and its scores, on this machine or on the one that a report tells of."""
 
-    threads: int
-    clips: int
-    clip_s: float  # how long the median clip lasts
-    cold_start_s: float  # from the start of the process to the first clip's chunks
-    p50_ms: float  # from a clip in memory to its kept chunks, one clip at a time
-    p95_ms: float
-    peak_mib: float
-    scores: list[list[float]]  # of the clips
+    report: str | None  # the path of device.json; None where it is this machine
+    machine: dict[str, Any]  # as `edge.machine` tells it
+    clips: list[SelectorInput]
+    runs: list[Timed]  # one for each number of threads, with the scores of the clips
 
 
 def thread_counts(most: int | None = None) -> tuple[int, ...]:
     """One, and `most` or as many as there are cores for this process."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return tuple(dict.fromkeys((1, most or cores)))
+    return tuple(dict.fromkeys((1, most or cores())))
 
 
 def measure(
-    model: Path, clips: Sequence[SelectorInput], budget: float, provider: str, threads: Sequence[int]
-) -> list[Timed]:
-    """Once for each number of threads; GraphError where the model does not run by itself."""
+    model: Path, clips: list[SelectorInput], budget: float, provider: str, threads: Sequence[int]
+) -> DeviceFigures:
+    """This machine's figures, by the number of threads; GraphError where the model does not run by itself."""
     with tempfile.TemporaryDirectory(prefix="earmark-") as folder:
-        held = Path(folder) / "clips.npz"
-        np.savez(held, **{str(i): clip.audio for i, clip in enumerate(clips)})  # type: ignore[arg-type]
+        archive = Path(folder) / "clips.npz"
+        np.savez(archive, **{str(i): clip.audio for i, clip in enumerate(clips)})  # type: ignore[arg-type]
         task = {
             "model": str(model.absolute()),
-            "clips": str(held),
+            "clips": str(archive),
             "questions": [clip.question for clip in clips],
             "budget": budget,
             "provider": provider,
         }
-        return [_timed(Path(folder), task | {"threads": count}, clips, count) for count in threads]
+        runs = [_timed(Path(folder), task | {"threads": count}, clips, count) for count in threads]
+    return DeviceFigures(None, machine() | {"provider": PROVIDERS[provider]}, clips, runs)
 
 
 def _timed(folder: Path, task: dict[str, Any], clips: Sequence[SelectorInput], threads: int) -> Timed:
@@ -71,18 +69,18 @@ def _timed(folder: Path, task: dict[str, Any], clips: Sequence[SelectorInput], t
             assert process.stdout is not None
             process.stdout.readline()
             cold_start_s = time.perf_counter() - began
-            said = process.stdout.read()
+            result = process.stdout.read()
     if process.returncode:
         last = (errors.read_text(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"])[-1]
         raise GraphError(task["model"], f"does not run in a process of its own ({last})", "run `earmark score` with it")
-    found = json.loads(said)
+    worked = json.loads(result)
     return Timed(
         threads,
         len(clips),
         float(np.median([len(clip.audio) for clip in clips])) / CHUNK_SAMPLES,
         cold_start_s,
-        float(np.percentile(found["ms"], 50)),
-        float(np.percentile(found["ms"], 95)),
-        found["peak_mib"],
-        found["scores"],
+        float(np.percentile(worked["ms"], 50)),
+        float(np.percentile(worked["ms"], 95)),
+        worked["peak_mib"],
+        worked["scores"],
     )

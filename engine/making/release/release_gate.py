@@ -4,6 +4,7 @@ Values only: how they are measured and judged, `check` knows.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from earmark.engine.answerers.answerer import Answerer
@@ -21,7 +22,7 @@ class Gate:
     variant: bool = False  # it is meant to differ (quantised, pruned, retrained): its answers carry the verdict
     score_tolerance: float | None = None  # None: SCORE_TOLERANCE, except for a variant
     agreement: float | None = None  # share of a family's questions with equal chunks; None: all, except for a variant
-    max_p95_ms: float | None = None  # these four hold for each number of threads
+    max_p95_ms: float | None = None  # these three hold for each number of threads, here or where a report is from
     max_cold_start_s: float | None = None
     max_memory_mib: float | None = None
     max_size_mb: float | None = None
@@ -42,7 +43,8 @@ class CheckMeans:
     budgets: tuple[float, ...]
     provider: str = "cpu"
     threads: tuple[int, ...] = (1,)
-    timed: int = 50  # clips; 0: the device is not measured
+    timed: int = 50  # clips; 0: this machine is not measured
+    device: Path | None = None  # device.json of the machine that is judged instead of this one
     partition: str | None = None  # None: the first that the corpus declares
     workers: int | None = 0
     rule: Rule = Rule()  # noqa: RUF009 (frozen)

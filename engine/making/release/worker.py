@@ -15,6 +15,7 @@ import numpy as np
 from earmark.engine.compressors.chunks.cutting import kept_chunks
 from earmark.engine.compressors.chunks.graph_selector import OnnxSelector
 from earmark.engine.compressors.chunks.selector import SelectorInput
+from earmark.engine.making.edge.machine import peak_mib
 
 _WARM_UP = 2  # clips
 
@@ -31,22 +32,10 @@ def main() -> None:
             _timed(model, _clip(held, i, task), task)
         milliseconds = [_timed(model, first, task)[1]]
         for i in range(1, len(task["questions"])):
-            found, taken = _timed(model, _clip(held, i, task), task)
-            scores.append(found)
+            clip_scores, taken = _timed(model, _clip(held, i, task), task)
+            scores.append(clip_scores)
             milliseconds.append(taken)
     print(json.dumps({"ms": milliseconds, "peak_mib": peak_mib(), "scores": scores}))
-
-
-def peak_mib() -> float:
-    """The most memory that this process has held."""
-    try:
-        status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-    except (OSError, IndexError):  # no Linux; there, the figure below would include the parent's
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def _clip(held: Any, i: int, task: dict[str, Any]) -> SelectorInput:
