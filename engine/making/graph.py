@@ -117,11 +117,11 @@ def _outer_transform() -> Array:
 def _bins() -> Array:
     """The bin (10, 20) of each row of the inner transform's power. Bin 200 shares bin 0's: neither is in any band."""
     k = np.arange(20)
-    found = [np.concatenate([20 * np.arange(10), 20 * np.arange(10) + 10])]
+    bins = [np.concatenate([20 * np.arange(10), 20 * np.arange(10) + 10])]
     for low in range(1, 10):
         raw = low + 20 * k
-        found.append(np.where(raw <= 200, raw, 400 - raw))
-    return np.array(found)
+        bins.append(np.where(raw <= 200, raw, 400 - raw))
+    return np.array(bins)
 
 
 def _inner_transform() -> tuple[Array, Array]:
@@ -191,9 +191,9 @@ def scorer(nodes: Nodes, features: str, weights: Weights, place: str, question: 
     hidden_width = len(w["head.0.bias"])
     shape = nodes.add("Shape", place)
     if question is not None:  # the head reads chunk and question: a sum of two products
-        asked = nodes.add("MatMul", _query(nodes, *question, w), nodes.floats(w["head.0.weight"][:, width:].T))
+        from_question = nodes.add("MatMul", _query(nodes, *question, w), nodes.floats(w["head.0.weight"][:, width:].T))
         by_clip = nodes.add("Reshape", hidden, nodes.add("Concat", shape, nodes.whole([hidden_width]), axis=0))
-        hidden = nodes.add("Add", by_clip, nodes.add("Unsqueeze", asked, nodes.whole([1])))
+        hidden = nodes.add("Add", by_clip, nodes.add("Unsqueeze", from_question, nodes.whole([1])))
     out = nodes.add("MatMul", nodes.add("Relu", hidden), nodes.floats(w["head.2.weight"].T))
     out = nodes.add("Add", nodes.add("Reshape", out, shape), nodes.floats(w["head.2.bias"]))
     return nodes.add("Add", out, nodes.add("Mul", place, nodes.floats(w["pos_scale"])))

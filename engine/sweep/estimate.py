@@ -32,12 +32,12 @@ class Estimate(NamedTuple):
     @property
     def words(self) -> str:
         """In one line."""
-        said = f"{self.evaluations:,} evaluations"
+        evaluations = f"{self.evaluations:,} evaluations"
         if self.seconds is None or self.saved is None:
-            return said
+            return evaluations
         hours = self.seconds / 3600
         time = f"{self.seconds / 60:.1f} minutes" if hours < 2 else f"{hours:.1f} hours"
-        return f"{said}, {self.saved:.0%} of the computation saved, about {time} here"
+        return f"{evaluations}, {self.saved:.0%} of the computation saved, about {time} here"
 
 
 def count(spec: Spec) -> Estimate:

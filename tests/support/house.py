@@ -258,17 +258,23 @@ def cited_in_vain(root: Path) -> list[str]:
 
 
 def placeholders(root: Path) -> list[str]:
-    """Variables and parameters whose name says nothing of what they hold."""
+    """Variables and parameters whose name says nothing of what they hold; fields may be named by a file's format."""
     broken = []
     for path, tree in sources(root).items():
+        fields = {
+            id(node.target)
+            for owner in ast.walk(tree)
+            if isinstance(owner, ast.ClassDef)
+            for node in owner.body
+            if isinstance(node, ast.AnnAssign)
+        }
         for node in ast.walk(tree):
-            name = (
-                node.id
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-                else node.arg
-                if isinstance(node, ast.arg)
-                else ""
-            )
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and id(node) not in fields:
+                name = node.id
+            elif isinstance(node, ast.arg):
+                name = node.arg
+            else:
+                continue
             if name in PLACEHOLDERS:
-                broken.append(f"{path}:{node.lineno} {name}")  # type: ignore[attr-defined]
+                broken.append(f"{path}:{node.lineno} {name}")
     return broken

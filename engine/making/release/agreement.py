@@ -68,25 +68,25 @@ def parity(heard: Comparison) -> Parity:
 def agreement(heard: Comparison) -> list[Agreement]:
     """Of every budget: all questions, then each family by name."""
     families = sorted({pair.family for pair in heard.pairs})
-    found = []
+    agreements = []
     for b, budget in enumerate(heard.budgets):
-        found.append(_agreement(budget, None, [pair.kept[b] for pair in heard.pairs]))
-        found += [
+        agreements.append(_agreement(budget, None, [pair.kept[b] for pair in heard.pairs]))
+        agreements += [
             _agreement(budget, family, [pair.kept[b] for pair in heard.pairs if pair.family == family])
             for family in families
         ]
-    return found
+    return agreements
 
 
 def ties(heard: Comparison) -> list[Ties]:
     """Of every budget."""
-    found = []
+    ties_by_budget = []
     for b, budget in enumerate(heard.budgets):
         kept = [pair.kept[b] for pair in heard.pairs]
         apart = [both for both in kept if both.tied[0] != both.tied[1]]
         original, model = (sum(both.tied[i] for both in kept) for i in range(2))
-        found.append(Ties(budget, original, model, len(apart), sum(not both.same for both in apart)))
-    return found
+        ties_by_budget.append(Ties(budget, original, model, len(apart), sum(not both.same for both in apart)))
+    return ties_by_budget
 
 
 def _agreement(budget: float, family: str | None, kept: Sequence[BothKept]) -> Agreement:

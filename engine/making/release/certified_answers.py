@@ -81,13 +81,13 @@ def _tested(
     """The budgets that have something to test, rising, by the paired protocol of a certificate."""
     budgets = np.array([heard.budgets[b] for b in differing])
     difference = np.zeros((len(heard.pairs), len(differing)))
-    asked, changed, failed = (np.zeros(len(differing), np.int64) for _ in range(3))
+    n_asked, changed, failed = (np.zeros(len(differing), np.int64) for _ in range(3))
     for row, pair in enumerate(heard.pairs):
         for column, b in enumerate(differing):
             if b in pair.excerpts:
                 original, model = (answers[f"{row}/{b}/{side}"] for side in range(2))
                 difference[row, column] = _rise(original, model)
-                asked[column] += 1
+                n_asked[column] += 1
                 changed[column] += original.predicted_label != model.predicted_label
                 failed[column] += original.status != OK or model.status != OK
     key = CurveKey(answerer, corpus, "model", 0, ANCHOR)
@@ -120,7 +120,7 @@ def _tested(
             float(budgets[column]),
             verdict.decision == "approve",
             verdict.reason,
-            int(asked[column]),
+            int(n_asked[column]),
             int(changed[column]),
             int(failed[column]),
             verdict.p,

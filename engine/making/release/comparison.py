@@ -75,16 +75,16 @@ def hear(
     Raises GraphError where the model cannot score, InputError where the original cannot or nothing can be heard, and
     StoppedError.
     """
-    found = Comparison(tuple(sorted(budgets)))
+    comparison = Comparison(tuple(sorted(budgets)))
     draw = random.Random(0)
     for batch in _batches(zip(stream.stream(corpus.examples, workers=workers), families, strict=True)):
         heard = [(example, audio, family) for (example, audio, _), family in batch if audio is not None]
-        found.unheard += len(batch) - len(heard)
+        comparison.unheard += len(batch) - len(heard)
         clips = [SelectorInput(example.sample_id, audio, example.question) for example, audio, _ in heard]
         ours, theirs = _reference(original, clips), model.scores(clips)
-        for (example, _, family), clip, one, other in zip(heard, clips, ours, theirs, strict=True):
-            _check_finite(one, other, clip, model)
-            kept = tuple(_both(original, model, one, other, budget) for budget in found.budgets)
+        for (example, _, family), clip, scores, other in zip(heard, clips, ours, theirs, strict=True):
+            _check_finite(scores, other, clip, model)
+            kept = tuple(_both(original, model, scores, other, budget) for budget in comparison.budgets)
             differing = {
                 b: (
                     Excerpt.of(example.audio, keep_chunks(clip.audio, both.original)),
@@ -93,14 +93,14 @@ def hear(
                 for b, both in enumerate(kept)
                 if not both.same
             }
-            found.pairs.append(ScoredPair(example, family, one, other, kept, differing))
-            _maybe_time(found.timed, clip, len(found.pairs), timed, draw)
-        report("questions scored", len(found.pairs) + found.unheard, len(families))
+            comparison.pairs.append(ScoredPair(example, family, scores, other, kept, differing))
+            _maybe_time(comparison.timed, clip, len(comparison.pairs), timed, draw)
+        report("questions scored", len(comparison.pairs) + comparison.unheard, len(families))
         if stop():
             raise StoppedError
-    if not found.pairs:
+    if not comparison.pairs:
         raise InputError(corpus.name, "has no recording that can be heard", "see `earmark corpus`")
-    return found
+    return comparison
 
 
 def _batches(rows: Iterator[tuple[stream.Clip, str]]) -> Iterator[list[tuple[stream.Clip, str]]]:
@@ -115,18 +115,18 @@ def _reference(original: Selector, clips: Sequence[SelectorInput]) -> list[Score
         raise InputError("the original", f"cannot score ({error})", "check against a sound selector") from None
 
 
-def _check_finite(original: Scores, model: Scores, clip: SelectorInput, of: OnnxSelector) -> None:
+def _check_finite(original: Scores, scores: Scores, clip: SelectorInput, model: OnnxSelector) -> None:
     where = f"sample {clip.sample_id}"
     if not np.isfinite(original).all():
         raise InputError(where, "has scores of the original that are not finite", "check against a sound selector")
-    if not np.isfinite(model).all():
-        raise GraphError(of.path, f"has scores that are not finite ({where})", "export the selector again")
+    if not np.isfinite(scores).all():
+        raise GraphError(model.path, f"has scores that are not finite ({where})", "export the selector again")
 
 
-def _both(original: Selector, model: Selector, one: Scores, other: Scores, budget: float) -> BothKept:
-    k = kept_chunks(budget, len(one))
-    tied = is_tied(one, k, original.tie), is_tied(other, k, model.tie)
-    return BothKept(original.keep(one, k), model.keep(other, k), tied)
+def _both(original: Selector, model: Selector, scores: Scores, other: Scores, budget: float) -> BothKept:
+    k = kept_chunks(budget, len(scores))
+    tied = is_tied(scores, k, original.tie), is_tied(other, k, model.tie)
+    return BothKept(original.keep(scores, k), model.keep(other, k), tied)
 
 
 def is_tied(scores: Scores, k: int, tie: float) -> bool:
