@@ -85,7 +85,7 @@ def _manifest(selector: LearnedSelector, files: dict[str, bytes]) -> bytes:
         reads_question=selector.asks,
         reads_text=selector.asks and _reads_text(selector, files[TOKENIZER]),
         tie=selector.tie,
-        made_with={name: version(name) for name in ("earmark", "torch", "numpy", "soundfile")},
+        made_with={name: version(name) for name in ("earmark", "torch", "numpy")},
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
     return (json.dumps(manifest._asdict(), indent=1) + "\n").encode()

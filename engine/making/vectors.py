@@ -1,7 +1,7 @@
 """The test vectors of an export: a few made-up recordings, and what the selector that was trained does with them.
 
-Scores come from torch, and samples from libsndfile, so that a device is compared with neither its own runtime nor its
-own reader of WAV. Knows no file names but those of the vectors.
+Scores come from torch, so that a device is compared with no runtime of its own kind. Knows no file names but those of
+the vectors.
 """
 
 import json
@@ -14,7 +14,6 @@ from earmark.engine.arrays import FloatArray, Scores
 from earmark.engine.compressors.chunks.cutting import kept_chunks, top_chunks
 from earmark.engine.compressors.chunks.learned import LearnedSelector, question_tokens
 from earmark.engine.compressors.chunks.selector import SelectorInput
-from earmark.engine.corpus import decode
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, clip
 from earmark.engine.making.edge.edge_folder import VECTORS, VECTORS_SCHEMA, Vector, Vectors
 from earmark.engine.making.edge.wav import WavRecording, wav_bytes
@@ -53,25 +52,26 @@ _SOUNDS = (
 def vector_files(selector: LearnedSelector) -> dict[str, bytes]:
     """The recordings and vectors.json of a selector, by their paths in the exported folder."""
     rng = np.random.default_rng(0)
-    recordings = {f"vectors/{sound.name}.wav": wav_bytes(_recording(sound, rng)) for sound in _SOUNDS}
+    recordings = [_recording(sound, rng) for sound in _SOUNDS]
     vectors = [
-        _vector(selector, sound.name, path, data, question if selector.asks else None)
-        for sound, question, (path, data) in zip(_SOUNDS, QUESTIONS, recordings.items(), strict=True)
+        _vector(selector, sound.name, recording, question if selector.asks else None)
+        for sound, recording, question in zip(_SOUNDS, recordings, QUESTIONS, strict=True)
     ]
     content = Vectors(VECTORS_SCHEMA, list(BUDGETS), vectors)._asdict()
     content["vectors"] = [vector._asdict() for vector in vectors]
-    return recordings | {VECTORS: (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()}
+    files = {vector.wav: wav_bytes(recording) for vector, recording in zip(vectors, recordings, strict=True)}
+    return files | {VECTORS: (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()}
 
 
-def _vector(selector: LearnedSelector, name: str, path: str, data: bytes, question: str | None) -> Vector:
-    """What the selector does with a recording, which is read as Earmark reads any."""
-    (scores,) = selector.scores([SelectorInput(name, clip(decode.waveform(data)), question)])
+def _vector(selector: LearnedSelector, name: str, recording: WavRecording, question: str | None) -> Vector:
+    """What the selector does with a recording."""
+    (scores,) = selector.scores([SelectorInput(name, clip(recording.waveform), question)])
     tokens = None
     if question is not None:
         assert selector.tokenizer is not None
         tokens = question_tokens(selector.tokenizer, question)
     kept = [_decided(scores, budget, selector.tie) for budget in BUDGETS]
-    return Vector(name, path, question, tokens, scores.tolist(), kept)
+    return Vector(name, f"vectors/{name}.wav", question, tokens, scores.tolist(), kept)
 
 
 def _decided(scores: Scores, budget: float, tie: float) -> list[int] | None:
