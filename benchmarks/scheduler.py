@@ -62,7 +62,7 @@ def make_requests(questions: int, clips: int) -> list[Request]:
     for example in examples(Split.CERTIFICATION, clips, families=families):
         if example.source_id not in scheduler_sweep.CLIPS:
             scheduler_sweep.CLIPS[example.source_id] = example.audio.waveform()
-        asked.append(Asked(example.source_id, example.question, example.choices, example.answer))
+        asked.append(Asked(example.source_id, *example.question))
     return sweep(asked)
 
 
@@ -81,7 +81,7 @@ class HuggingFace:
         self.letters = answerer._letter_tokens(26).tolist()
 
     def inputs(self, requests: Sequence[Request]) -> Any:
-        texts = [self.template.prompt(r.question, r.choices).text() for r in requests]
+        texts = [self.template.prompt(r.question.text, r.question.choices).text() for r in requests]
         audio = [heard_samples(r.excerpt.audio.waveform(), r.excerpt.chunks) for r in requests]
         return self.processor(
             text=texts, audio=audio, sampling_rate=16_000, return_tensors="pt", padding=True, padding_side="right"
@@ -95,9 +95,9 @@ class HuggingFace:
             inputs = self.inputs([request])
             out = self.model.generate(**inputs, max_new_tokens=5, do_sample=False)
             text = self.processor.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-            label = parse.letter(text, prompt.letters(len(request.choices)), request.choices)
+            label = parse.letter(text, prompt.letters(len(request.question.choices)), request.question.choices)
             nll = self._nll(self.model(**inputs).logits[:, -1], [request])[0]
-            replies.append(Reply(label, float(nll[request.answer])))
+            replies.append(Reply(label, float(nll[request.question.answer])))
         return replies
 
     @torch.inference_mode()
@@ -110,12 +110,12 @@ class HuggingFace:
             last = inputs["attention_mask"].sum(-1) - 1
             logits = self.model(**inputs).logits[torch.arange(len(batch)), last]
             for request, nll in zip(batch, self._nll(logits, batch), strict=True):
-                replies.append(Reply(prompt.letters(len(nll))[int(nll.argmin())], float(nll[request.answer])))
+                replies.append(Reply(prompt.letters(len(nll))[int(nll.argmin())], float(nll[request.question.answer])))
         return replies
 
     def _nll(self, logits: torch.Tensor, requests: Sequence[Request]) -> list[Any]:
         nll = -torch.log_softmax(logits.float(), dim=-1)[:, self.letters].numpy()
-        return [row[: len(r.choices)] for row, r in zip(nll, requests, strict=True)]
+        return [row[: len(r.question.choices)] for row, r in zip(nll, requests, strict=True)]
 
 
 # Measuring -------------------------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ def timed(run: Callable[[], Any]) -> tuple[float, float, Any]:
 
 def distinct(requests: Sequence[Request]) -> list[Request]:
     """The first of each set of equal requests."""
-    return list({(r.excerpt.hash, r.question, r.choices): r for r in reversed(requests)}.values())[::-1]
+    return list({(r.excerpt.hash, *r.question[:2]): r for r in reversed(requests)}.values())[::-1]
 
 
 def compare(answers: dict[str, Answer], requests: Sequence[Request], replies: Sequence[Reply], labels: bool) -> float:

@@ -180,10 +180,10 @@ class HuggingFace:
         a = self.answerer
         out = []
         for r in requests:
-            prompt = a.template.prompt(r.question, r.choices)
+            prompt = a.template.prompt(*r.question[:2])
             audio = heard_samples(r.excerpt.audio.waveform(), r.excerpt.chunks)
-            said = a.alone(audio, prompt.prefix, prompt.question, len(r.choices), generate=5)
-            out.append(float(said.option_nll[r.answer]))
+            said = a.alone(audio, prompt.prefix, prompt.question, len(r.question.choices), generate=5)
+            out.append(float(said.option_nll[r.question.answer]))
         return out
 
     @torch.inference_mode()
@@ -198,7 +198,7 @@ class HuggingFace:
             )
             rows = []
             for r, samples in zip(batch, audio, strict=True):
-                prompt = a.template.prompt(r.question, r.choices)
+                prompt = a.template.prompt(*r.question[:2])
                 rows.append(torch.tensor(a.tokenize([prompt.text(a.shape.audio_tokens(len(samples)))])[0]))
             lengths = torch.tensor([len(row) for row in rows])
             ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=5)
@@ -207,7 +207,7 @@ class HuggingFace:
             hidden = a.model.model(**inputs, **a._plain_audio(dict(features))).last_hidden_state
             logits = a.model.lm_head(hidden[torch.arange(len(batch)), lengths - 1]).float()
             nll = torch.logsumexp(logits, -1, keepdim=True) - logits[:, a._letter_tokens(4)]
-            out += [float(row[r.answer]) for row, r in zip(nll.cpu(), batch, strict=True)]
+            out += [float(row[r.question.answer]) for row, r in zip(nll.cpu(), batch, strict=True)]
         return out
 
 

@@ -29,6 +29,7 @@ from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.answerers.shared.answer_all import answer_all
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.compressors.chunks.cutting import audio_hash
+from earmark.engine.corpus.example import Question
 from earmark.engine.design.keys import OK
 
 OPTIONS = AnswerOptions(batch_tokens=2048, window_clips=8, ahead=4)
@@ -55,7 +56,9 @@ def requests(n: int) -> Iterator[Request]:
         kept = np.concatenate([np.full(16_000, (seed + 1) * (c + 1), np.float32) for c in chunks])
         digest = f"broken {seed} {chunks}" if audio.broken else audio_hash(kept)
         question = "Is it poison?" if number % 500 == 17 else f"What number {i % 5}?"
-        yield Request(str(number), Excerpt(audio, chunks, len(kept), digest), question, ("a", "b", "c"), i % 3)
+        yield Request(
+            str(number), Excerpt(audio, chunks, len(kept), digest), Question(question, ("a", "b", "c"), i % 3)
+        )
 
 
 def work(path: Path, n: int, seed: int) -> None:

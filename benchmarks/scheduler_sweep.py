@@ -16,6 +16,7 @@ from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.arrays import Waveform
 from earmark.engine.compressors.chunks.cutting import Kept, keep_chunks
 from earmark.engine.corpus.clip import chunk_count
+from earmark.engine.corpus.example import Question
 
 BUDGETS = (0.05, 0.1, 0.2, 0.4, 1.0)
 AGNOSTIC = ("uniform", "random", "energy", "learned_agnostic")
@@ -60,7 +61,7 @@ def sweep(asked: Sequence[Asked], seed: int = 0) -> list[Request]:
                 chosen = keep(clip, conditioned[i] if method == CONDITIONED else scores[a.clip, method], budget)
             chosen = kept.setdefault((a.clip, chosen.chunks.tobytes()), chosen)
             heard = Excerpt.of(InMemory(a.clip), chosen)
-            requests.append(Request(f"{method}/{budget:g}/{i}", heard, a.question, a.choices, a.answer))
+            requests.append(Request(f"{method}/{budget:g}/{i}", heard, Question(a.question, a.choices, a.answer)))
     return requests
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from earmark.engine.answerers import prompt
 from earmark.engine.compressors.chunks.cutting import Kept
-from earmark.engine.corpus.example import Audio
+from earmark.engine.corpus.example import Audio, Question
 from earmark.engine.design.keys import OK
 
 
@@ -28,17 +28,16 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One multiple-choice question about what is heard; the id is the caller's."""
+    """One multiple-choice question about an excerpt; the id is the caller's."""
 
     id: str
     excerpt: Excerpt
-    question: str
-    choices: tuple[str, ...]
-    answer: int  # index of the right choice
+    question: Question
 
     def __post_init__(self) -> None:
-        if not 0 <= self.answer < len(self.choices):
-            raise ValueError(f"request {self.id}: answer {self.answer} of {len(self.choices)} choices")
+        n_choices = len(self.question.choices)
+        if not 0 <= self.question.answer < n_choices:
+            raise ValueError(f"request {self.id}: answer {self.question.answer} of {n_choices} choices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,8 @@ class Answer:
         return cls(
             id=request.id,
             predicted_label=result.label,
-            correct_label=prompt.letters(len(request.choices))[request.answer],
-            nll=max(0.0, result.option_nll[request.answer]) if result.status == OK else None,
+            correct_label=prompt.letters(len(request.question.choices))[request.question.answer],
+            nll=max(0.0, result.option_nll[request.question.answer]) if result.status == OK else None,
             num_audio_tokens=result.audio_tokens,
             kept_hash=request.excerpt.hash,
             status=result.status,

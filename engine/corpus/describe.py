@@ -56,7 +56,7 @@ def describe(
     sources = [example.source_id for example in corpus.examples]
     rows_of_source = Counter(sources)
     several = [n_rows for n_rows in rows_of_source.values() if n_rows > 1]
-    options = Counter(len(example.choices) for example in corpus.examples)
+    options = Counter(len(example.question.choices) for example in corpus.examples)
     return {
         "kind": corpus.kind,
         "name": corpus.name,

@@ -5,7 +5,7 @@ Knows no benchmark and no file format: an `Audio` knows where the recording is a
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from earmark.engine.arrays import Waveform
 
@@ -29,6 +29,14 @@ class AudioError(Exception):
     """A recording that cannot be heard: its message is the status of the row, never the end of a run."""
 
 
+class Question(NamedTuple):
+    """What can be asked about any recording: a text, its options in order, and which of them is right."""
+
+    text: str
+    choices: tuple[str, ...]
+    answer: int  # index of the right choice
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """One multiple-choice question about one recording."""
@@ -36,7 +44,5 @@ class Example:
     sample_id: str
     source_id: str  # the recording it was cut from: rows that share it are not independent
     audio: Audio
-    question: str
-    choices: tuple[str, ...]
-    answer: int  # index of the right choice
+    question: Question
     labels: Mapping[str, str] = field(default_factory=dict)  # the benchmark's own columns a partition may use

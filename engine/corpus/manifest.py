@@ -12,7 +12,7 @@ from typing import Any
 
 from earmark.engine.corpus.audio import ParquetAudio
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
-from earmark.engine.corpus.example import Audio, Example
+from earmark.engine.corpus.example import Audio, Example, Question
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
 from earmark.engine.corpus.table_files import TableRow, Unusable, as_text, parquet_columns
@@ -41,9 +41,7 @@ def read_tables(folder: Folder, paths: list[Path]) -> Iterator[ExampleOrReason]:
             sample_id=sample_id,
             source_id=row.optional("source_id") or recording,
             audio=audio,
-            question=row.text("question"),
-            choices=lettered.texts,
-            answer=resolve(row.data.get("answer"), lettered),
+            question=Question(row.text("question"), lettered.texts, resolve(row.data.get("answer"), lettered)),
             labels={
                 name: text
                 for name, text in row.labels(name for name in row.data if name not in _OWN).items()

@@ -47,7 +47,7 @@ def semantic(
     report: Report = lambda *_: None,
 ) -> Semantic:
     """Cluster a corpus's questions into k families; those with fewer than `least` examples become `other_rare`."""
-    n_examples_of = Counter(example.question for example in corpus.examples)
+    n_examples_of = Counter(example.question.text for example in corpus.examples)
     questions = sorted(n_examples_of)
     if not 2 <= k <= len(questions):
         raise InputError(
@@ -56,7 +56,7 @@ def semantic(
     embeddings, model = embed(questions, encoder, report=report)
     clusters = cosine_kmeans(embeddings, [n_examples_of[question] for question in questions], k, seed)
     cluster_of = {q: _cluster_name(c) for q, c in zip(questions, clusters.cluster.tolist(), strict=True)}
-    families = merge_rare([cluster_of[example.question] for example in corpus.examples], least)
+    families = merge_rare([cluster_of[example.question.text] for example in corpus.examples], least)
     closeness = np.einsum("nd,nd->n", embeddings.astype(np.float64), clusters.centres[clusters.cluster])
     middle: dict[str, str] = {}
     for i in np.argsort(-closeness, kind="stable").tolist():

@@ -156,7 +156,7 @@ def _requests(
         recording = None if audio is None else audio_hash(audio)
         subsets = subsets_of(n_chunks) if n_chunks else []
         row = Relevance(
-            example.sample_id, example.source_id, corpus, example.question, recording, n_chunks, None, status
+            example.sample_id, example.source_id, corpus, example.question.text, recording, n_chunks, None, status
         )
         measured.append(_Hearings(row, np.full(len(subsets), np.nan)))
         if n_chunks == 1:  # without its only chunk nothing would be left to hear
@@ -166,7 +166,7 @@ def _requests(
         for place, chosen in enumerate(subsets):
             assert audio is not None
             excerpt = Excerpt.of(example.audio, keep_chunks(audio, chosen))
-            yield Request(f"{row_number}/{place}", excerpt, example.question, example.choices, example.answer)
+            yield Request(f"{row_number}/{place}", excerpt, example.question)
 
 
 def check_may_train(example: Example) -> None:

@@ -54,7 +54,7 @@ def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer, options:
         if audio is not None and len(requests) < wanted:
             whole = keep_chunks(audio, np.arange(chunk_count(audio), dtype=np.int64))
             heard = Excerpt.of(example.audio, whole)
-            requests.append(Request(example.sample_id, heard, example.question, example.choices, example.answer))
+            requests.append(Request(example.sample_id, heard, example.question))
     rate = flip_rate(answerer, requests, options)
     content = {"asked": len(requests), "compared": rate.compared, "changed": rate.changed}
     files.write_file(_flips(run, name), (json.dumps(content) + "\n").encode())
@@ -74,7 +74,7 @@ def grids(run: Path, prepared: Prepared) -> None:
     for key in missing:
         rows = []
         for example, audio in heard:
-            clips = [SelectorInput(example.sample_id, audio, other.question) for other in selectors]
+            clips = [SelectorInput(example.sample_id, audio, other.question.text) for other in selectors]
             for other, scores in zip(selectors, asking[key].scores(clips), strict=True):
                 rows.append({"audio": example.sample_id, "question": other.sample_id, "scores": scores})
         sink = pa.BufferOutputStream()
@@ -95,7 +95,7 @@ def _sample(prepared: Prepared) -> tuple[list[tuple[Example, Waveform]], list[Ex
     by_audio: dict[Audio, Example] = {}
     for example in drawn:
         if example is not None:
-            by_question.setdefault(example.question, example)
+            by_question.setdefault(example.question.text, example)
             by_audio.setdefault(example.audio, example)
     opened = ((example, hear(example.audio)[0]) for example in by_audio.values())
     heard = ((example, audio) for example, audio in opened if audio is not None)

@@ -96,6 +96,6 @@ def survey(corpus: Corpus, size: int) -> Survey:
         sizes.append(len(block.examples))
         recordings += _recordings(block.examples)
         for example in block.examples:
-            content = [example.sample_id, example.source_id, example.question, example.choices, example.answer]
+            content = [example.sample_id, example.source_id, *example.question]
             digest.update(json.dumps(content, ensure_ascii=False).encode())
     return Survey(sum(sizes), recordings, tuple(sizes), digest.hexdigest())

@@ -20,7 +20,7 @@ from earmark.engine.corpus.example import Audio
 from earmark.engine.design.keys import NOT_ASKED, OK, SILENCE, UNCOMPRESSED
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.sweep.blocks import Block
-from earmark.engine.sweep.streams import Question, Streams
+from earmark.engine.sweep.streams import Streams
 from earmark.engine.sweep.sweep_folder import SweepFolder
 
 SCORES_ROW = pa.schema(
@@ -171,7 +171,7 @@ def _asked(arms: Sequence[Arm], clips: Clips, selectors: Selectors, streams: Str
         shown = []
         for number, heard in enumerate(clips.heard):
             if heard.audio is not None:
-                question = streams.selectors(arm.stream, clips.block.first + number, Question.of(heard.example))
+                question = streams.selectors(arm.stream, clips.block.first + number, heard.example.question)
                 shown.append(
                     SelectorInput(heard.example.sample_id, heard.audio, question.text if selector.asks else None)
                 )

@@ -23,7 +23,7 @@ from earmark.engine.outcomes.plan_file import SCHEMA, PlanFile, labels_hash, rul
 from earmark.engine.outcomes.store import PARTITIONS
 from earmark.engine.sweep.blocks import Survey, in_order, survey
 from earmark.engine.sweep.cuts import Selectors
-from earmark.engine.sweep.streams import Question, Streams
+from earmark.engine.sweep.streams import Streams
 from earmark.engine.sweep.sweep_folder import SweepFolder
 
 
@@ -94,9 +94,7 @@ def _streams(spec: Spec, corpus: Corpus, families: Mapping[str, Mapping[str, str
     """Who gets whose question."""
     within = families[spec.streams.family or next(iter(families))] if families else {}
     examples = list(in_order(corpus)) if spec.streams.any else []
-    return Streams(
-        [Question.of(e) for e in examples], [within.get(e.sample_id, ALL) for e in examples], spec.streams.seed
-    )
+    return Streams([e.question for e in examples], [within.get(e.sample_id, ALL) for e in examples], spec.streams.seed)
 
 
 def _check_candidates(spec: Spec, corpus: str) -> None:

@@ -6,26 +6,12 @@ seed, the regime and its number alone: a permuted and a naive stream of one numb
 
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from earmark.engine.arrays import IntArray
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import Question
 from earmark.engine.design.keys import ANCHOR, is_naive, stream_of
-
-
-class Question(NamedTuple):
-    """What can be asked about any recording."""
-
-    text: str
-    choices: tuple[str, ...]
-    answer: int
-
-    @classmethod
-    def of(cls, example: Example) -> "Question":
-        """An example's own."""
-        return cls(example.question, example.choices, example.answer)
 
 
 class Streams:

@@ -19,7 +19,7 @@ from earmark.engine.design.keys import OK, SILENCE
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.progress import Stop, StoppedError
 from earmark.engine.sweep.cuts import Clips, Cut
-from earmark.engine.sweep.streams import Question, Streams
+from earmark.engine.sweep.streams import Streams
 from earmark.engine.sweep.sweep_folder import PENDING_ROW
 
 Choices = Mapping[tuple[Arm, int], Cut]
@@ -31,8 +31,8 @@ def requests(step: Step, clips: Clips, chosen: Choices, streams: Streams) -> Ite
         for number, clip in enumerate(clips.heard):
             heard = chosen[arm, number].excerpt
             if heard is not None:
-                question = streams.answerers(arm.stream, clips.block.first + number, Question.of(clip.example))
-                yield Request(_id(place, number), heard, question.text, question.choices, question.answer)
+                question = streams.answerers(arm.stream, clips.block.first + number, clip.example.question)
+                yield Request(_id(place, number), heard, question)
 
 
 def answer(
@@ -64,7 +64,7 @@ def rows(
     for place, arm in enumerate(step.arms):
         for number, clip in enumerate(clips.heard):
             example, kept = clip.example, chosen[arm, number]
-            question = streams.answerers(arm.stream, clips.block.first + number, Question.of(example))
+            question = streams.answerers(arm.stream, clips.block.first + number, example.question)
             answer_ = answers.get(_id(place, number))
             status = kept.status if answer_ is None else answer_.status
             label = answer_.predicted_label if answer_ is not None and status == OK else None

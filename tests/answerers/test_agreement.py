@@ -25,7 +25,7 @@ def test_questions_get_the_same_letter_and_likelihood(name: str, questions: int)
     asked = list(examples(Split.CERTIFICATION, 84, seed=Split.CERTIFICATION.seeds.start + 7))[:questions]
     kept = [keep_chunks(row.audio.waveform(), np.sort(rng.permutation(10)[: rng.choice([1, 3, 10])])) for row in asked]
     requests = [
-        Request(row.sample_id, Excerpt.of(row.audio, heard), row.question, row.choices, row.answer)
+        Request(row.sample_id, Excerpt.of(row.audio, heard), row.question)
         for row, heard in zip(asked, kept, strict=True)
     ]
     answers = {answer.id: answer for answer in answer_all(load(name), requests, AnswerOptions())}
@@ -33,13 +33,13 @@ def test_questions_get_the_same_letter_and_likelihood(name: str, questions: int)
     processor = AutoProcessor.from_pretrained(FOLDERS[name])
     model = Qwen2AudioForConditionalGeneration.from_pretrained(FOLDERS[name]).eval()
     for row, heard in zip(asked, kept, strict=True):
-        text = QWEN2_AUDIO.prompt(row.question, row.choices).text()
+        text = QWEN2_AUDIO.prompt(row.question.text, row.question.choices).text()
         inputs = processor(text=text, audio=[heard.audio], sampling_rate=16_000, return_tensors="pt")
         with torch.inference_mode():
             scores = model(**inputs).logits[0, -1].log_softmax(-1)
             written = model.generate(**inputs, max_new_tokens=5, do_sample=False)[:, inputs["input_ids"].shape[1] :]
         ours = answers[row.sample_id]
-        letter = letters(len(row.choices))[row.answer]
+        letter = letters(len(row.question.choices))[row.question.answer]
         nll = -float(scores[processor.tokenizer.convert_tokens_to_ids(letter)])
         assert ours.status == "ok"
         assert abs(ours.nll - nll) < 1e-3

@@ -13,6 +13,7 @@ from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.answerers.shared.forest import Forest, common_stem, make_forest, work_key
 from earmark.engine.compressors.chunks.cutting import keep_chunks
 from earmark.engine.corpus.clip import clip
+from earmark.engine.corpus.example import Question
 
 FAKE = fakes.FakeAnswerer()
 
@@ -27,7 +28,7 @@ def heard(seed: int, chunks: list[int], seconds: float = 10.0) -> Excerpt:
 
 
 def request(name: str, what: Excerpt, question: str = "What?", choices: tuple[str, ...] = ("a", "b")) -> Request:
-    return Request(name, what, question, choices, 0)
+    return Request(name, what, Question(question, choices, 0))
 
 
 def test_equal_audio_is_one_hearing_whatever_recording_it_comes_from() -> None:
@@ -47,7 +48,7 @@ def test_other_audio_or_another_question_is_other_work() -> None:
         request("asked otherwise", same, "Why?"),
         request("other options", same, "What?", ("b", "a")),
         request("more options", same, "What?", ("a", "b", "c")),
-        replace(request("another right answer", same), answer=1),
+        Request("another right answer", same, Question("What?", ("a", "b"), 1)),
     ]
     keys = [q.key for q in forest_of(requests).pieces()]
     assert len(set(keys)) == 5  # the right answer is no part of the work
@@ -103,4 +104,4 @@ def test_one_at_a_time_costs_what_the_requests_cost() -> None:
 
 def test_an_answer_that_is_no_choice_is_refused() -> None:
     with pytest.raises(ValueError, match="answer 2 of 2"):
-        Request("x", heard(0, [1]), "What?", ("a", "b"), 2)
+        Request("x", heard(0, [1]), Question("What?", ("a", "b"), 2))

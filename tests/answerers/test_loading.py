@@ -17,6 +17,7 @@ from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.answerers.tiny import FOLDERS
 from earmark.engine.compressors.chunks.cutting import keep_chunks
 from earmark.engine.corpus.clip import clip
+from earmark.engine.corpus.example import Question
 from earmark.engine.errors import InputError
 
 
@@ -97,7 +98,7 @@ def test_audio_tokens_reach_the_model() -> None:
     requests = []
     for sound in audio:
         heard = Excerpt.of(sound, keep_chunks(clip(sound.waveform()), np.arange(4)))
-        requests.append(Request(sound.name, heard, "Which sound is heard?", ("a", "b", "c"), 0))
+        requests.append(Request(sound.name, heard, Question("Which sound is heard?", ("a", "b", "c"), 0)))
     for options in (AnswerOptions(), AnswerOptions(reuse=False)):
         answers = list(answer_all(answerer, requests, options))
         assert {a.num_audio_tokens for a in answers} == {40}

@@ -18,6 +18,7 @@ from earmark.engine.answerers.shared.forest import make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler
 from earmark.engine.compressors.chunks.cutting import keep_chunks
 from earmark.engine.corpus.clip import chunk_count, clip
+from earmark.engine.corpus.example import Question
 
 QUESTIONS = ("Which sound is heard?", "Which is last?", "How many?", "Is there a very long and winding question here?")
 
@@ -37,7 +38,7 @@ def sweeps(draw: st.DrawFn, longest_s: float = 10.0, clips: int = 4) -> list[Req
             for question in draw(st.lists(st.sampled_from(QUESTIONS), min_size=1, max_size=4)):
                 choices = draw(st.sampled_from([("dog", "cat"), tuple("abcd"), tuple("pqrstu")]))
                 answer = draw(st.integers(0, len(choices) - 1))
-                requests.append(Request(str(len(requests)), heard, question, choices, answer))
+                requests.append(Request(str(len(requests)), heard, Question(question, choices, answer)))
     return draw(st.permutations(requests))
 
 
@@ -165,7 +166,8 @@ def some_requests(clips: int = 3, questions: int = 3, seed: int = 0) -> list[Req
             chunks = sorted(chance.sample(range(10), (1, 2, 5, 10)[subset]))
             heard = Excerpt.of(audio, keep_chunks(whole, np.array(chunks)))
             requests += [
-                Request(f"{number}/{subset}/{i}", heard, QUESTIONS[i], ("a", "b", "c"), i % 3) for i in range(questions)
+                Request(f"{number}/{subset}/{i}", heard, Question(QUESTIONS[i], ("a", "b", "c"), i % 3))
+                for i in range(questions)
             ]
     return requests
 
@@ -196,7 +198,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
 
 def test_one_poisoned_request_does_not_take_its_batch_with_it() -> None:
     requests = some_requests()
-    bad = Request("bad", requests[5].excerpt, "Is this poison or not?", ("yes", "no"), 0)
+    bad = Request("bad", requests[5].excerpt, Question("Is this poison or not?", ("yes", "no"), 0))
     answers = {a.id: a for a in answer_all(fakes.FakeAnswerer(), [*requests, bad])}
     assert answers.pop("bad").status == "failed: RuntimeError: poison"
     same(list(answers.values()), list(answer_all(fakes.FakeAnswerer(), requests)))
@@ -206,7 +208,7 @@ def test_a_recording_that_cannot_be_opened_is_a_status_on_its_rows_only() -> Non
     requests = some_requests()
     heard = requests[0].excerpt
     broken = Excerpt(fakes.Sound(99, 10.0, broken=True), heard.chunks, heard.samples, "0" * 32)
-    bad = [Request(f"bad-{i}", broken, QUESTIONS[i], ("a", "b"), 0) for i in range(2)]
+    bad = [Request(f"bad-{i}", broken, Question(QUESTIONS[i], ("a", "b"), 0)) for i in range(2)]
     answers = {a.id: a for a in answer_all(fakes.FakeAnswerer(), [*bad, *requests])}
     assert [answers.pop(f"bad-{i}").status for i in range(2)] == ["audio: not a recording"] * 2
     assert all(a.status == "ok" for a in answers.values())
@@ -224,7 +226,7 @@ def test_a_clip_beyond_the_window_is_refused_unless_split() -> None:
     audio = fakes.Sound(0, 12.0)
     whole = clip(audio.waveform())
     heard = Excerpt.of(audio, keep_chunks(whole, np.arange(12)))
-    request = Request("long", heard, "What?", ("a", "b"), 0)
+    request = Request("long", heard, Question("What?", ("a", "b"), 0))
     (refused,) = answer_all(fakes.FakeAnswerer(), [request])
     assert refused.status == "too long: 12.0 s of audio, the answerer hears 10 s at once"
     (split,) = answer_all(fakes.FakeAnswerer(), [request], AnswerOptions(split=True))

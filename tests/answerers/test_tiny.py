@@ -53,7 +53,7 @@ def learner(folder):
 def test_plain_transformers_answers_a_wav_file_without_earmark(folder, tmp_path):
     rows = list(examples(Split.CERTIFICATION, 1, seed=Split.CERTIFICATION.seeds.start + 4))
     soundfile.write(tmp_path / "clip.wav", rows[0].audio.waveform(), 16_000, subtype="PCM_16")
-    asked = [QWEN2_AUDIO.prompt(row.question, row.choices).question for row in rows]
+    asked = [QWEN2_AUDIO.prompt(row.question.text, row.question.choices).question for row in rows]
     asked = [text.removeprefix("<|audio_eos|>\n").split("<|im_end|>")[0] for text in asked]
     done = subprocess.run(
         [sys.executable, "-c", ALONE, str(folder), str(tmp_path / "clip.wav"), json.dumps(asked)],
@@ -61,7 +61,7 @@ def test_plain_transformers_answers_a_wav_file_without_earmark(folder, tmp_path)
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["ABCD"[row.answer] for row in rows]
+    assert done.stdout.split() == ["ABCD"[row.question.answer] for row in rows]
 
 
 def test_the_folder_is_complete_and_small(folder):

@@ -27,7 +27,7 @@ def test_they_are_whole_and_say_what_trained_them(name: str) -> None:
 
 def test_the_conditioned_one_finds_what_a_question_needs() -> None:
     examples = list(open_corpus(Path("synthetic:certification:20")).examples)
-    clips = [SelectorInput(one.sample_id, one.audio.waveform(), one.question) for one in examples]
+    clips = [SelectorInput(one.sample_id, one.audio.waveform(), one.question.text) for one in examples]
 
     def found(name: str) -> float:
         """How often the best chunk holds evidence."""

@@ -45,13 +45,13 @@ def reasons(corpus: Corpus) -> list[str]:
 def test_every_layout_is_told_and_read(name: str, tmp_path: Path) -> None:
     kind, make, expected, left_out = LAYOUTS[name]
     corpus = open_corpus(make(tmp_path / "c"))
-    got = [(e.sample_id, e.choices, e.answer) for e in corpus.examples]
+    got = [(e.sample_id, e.question.choices, e.question.answer) for e in corpus.examples]
     assert corpus.kind == kind
     assert got == [each[:3] for each in expected]
     assert len(corpus.left_out) == left_out, corpus.left_out
     for example, (*_, hz) in zip(corpus.examples, expected, strict=True):
         assert layouts.pitch(example.audio.waveform()) == pytest.approx(hz, abs=4), example.audio.name
-        assert example.question
+        assert example.question.text
         assert all(example.labels.values())
     assert examples(corpus) == examples(corpus), "it can be read again"
 
@@ -96,7 +96,7 @@ def test_mmar_questions_share_the_url_they_were_cut_from(tmp_path: Path) -> None
 
 def test_big_bench_questions_are_spoken(tmp_path: Path) -> None:
     corpus = open_corpus(layouts.big_bench_audio(tmp_path))
-    assert {e.question for e in corpus.examples} == {
+    assert {e.question.text for e in corpus.examples} == {
         "Listen to the recording and answer the question that is asked in it."
     }
     assert native(corpus).families == tuple(row["category"] for row in layouts.BIG_BENCH_ROWS[:5])
@@ -168,7 +168,7 @@ def test_audiomarathon_keys_are_letters_and_a_null_answer_is_none(tmp_path: Path
     task = {"path": "d.wav", "question": "?", "choices": {"B": "dog", "C": "cat"}, "answer": None, "answer_gt": "B"}
     layouts.write_json(tmp_path / "desed_sound_event_detection_task.json", {"tasks": [task]})
     (example,) = open_corpus(tmp_path).examples
-    assert (example.choices, example.answer) == (("dog", "cat"), 0)
+    assert example.question[1:] == (("dog", "cat"), 0)
 
 
 def test_clotho_as_it_is_published(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_clotho_as_it_is_published(tmp_path: Path) -> None:
     layouts.write_zip(tmp_path / "audio_files.zip", {"audio_files/caf\xe9.wav": layouts.encoded(400)})
     corpus = open_corpus(tmp_path)
     (example,) = corpus.examples
-    assert (example.question, corpus.left_out) == ("Is it a caf\xe9?", ())
+    assert (example.question.text, corpus.left_out) == ("Is it a caf\xe9?", ())
     assert layouts.pitch(example.audio.waveform()) == pytest.approx(400, abs=4)
 
 
@@ -233,7 +233,7 @@ def test_manifest_columns_of_options_declare_their_letters(tmp_path: Path) -> No
         b"1,a.wav,q,,x,y,z,easy,B\n2,a.wav,q, ,,y,z,easy,D\n",
     )
     found = examples(open_corpus(tmp_path))
-    assert [(e.choices, e.answer) for e in found] == [(("x", "y", "z"), 0), (("y", "z"), 1)]
+    assert [e.question[1:] for e in found] == [(("x", "y", "z"), 0), (("y", "z"), 1)]
     assert dict(found[0].labels) == {"choice_set": "easy"}
 
 

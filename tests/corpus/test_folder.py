@@ -256,7 +256,7 @@ def test_a_bad_byte_costs_a_row_not_the_table(folder: Path) -> None:
 def test_a_long_cell_is_a_cell(folder: Path) -> None:
     csv = f"sample_id,audio,question,choice_a,choice_b,answer\na,a.wav,{'q' * 200_000},x,y,x\nb,a.wav,?,x,y,x\n"
     (folder / "manifest.csv").write_text(csv)
-    assert [len(example.question) for example in open_corpus(folder).examples] == [200_000, 1]
+    assert [len(example.question.text) for example in open_corpus(folder).examples] == [200_000, 1]
 
 
 ODD_PATHS = {

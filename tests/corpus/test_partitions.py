@@ -9,7 +9,7 @@ import pytest
 
 from earmark.engine.corpus import partitions
 from earmark.engine.corpus.corpus import Corpus, open_corpus
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import Example, Question
 from earmark.engine.corpus.keyword_families import GROUPS, infer_family
 from earmark.engine.corpus.partition import Partition, recipe_of
 from earmark.engine.corpus.side_files import side_file
@@ -214,7 +214,7 @@ def test_rare_families_share_one() -> None:
 
 def small(name: str, families: str) -> tuple[Corpus, Partition]:
     examples = tuple(
-        Example(f"s{i}", f"r{i // 2}", None, "?", ("a", "b"), 0, {"of": f}) for i, f in enumerate(families)
+        Example(f"s{i}", f"r{i // 2}", None, Question("?", ("a", "b"), 0), {"of": f}) for i, f in enumerate(families)
     )  # type: ignore[arg-type]
     corpus = Corpus("manifest", name, examples)
     return corpus, partitions.by_label(corpus, "of")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.engine.corpus.corpus import Corpus, open_corpus
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import Example, Question
 from earmark.engine.corpus.kmeans import cosine_kmeans
 from earmark.engine.corpus.semantic import PREFIX, embed, semantic
 from earmark.engine.errors import InputError
@@ -53,7 +53,7 @@ def asked(questions: list[str]) -> Corpus:
     return Corpus(
         "manifest",
         "c",
-        tuple(Example(f"s{i}", f"s{i}", None, q, ("a", "b"), 0) for i, q in enumerate(questions)),  # type: ignore[arg-type]
+        tuple(Example(f"s{i}", f"s{i}", None, Question(q, ("a", "b"), 0)) for i, q in enumerate(questions)),  # type: ignore[arg-type]
     )
 
 
@@ -89,7 +89,7 @@ def test_clusters_are_the_same_again_and_named_by_size(encoder: Path) -> None:
     assert [entry["cluster"] for entry in recipe["clusters"]] == ["cluster-00", "cluster-01", "cluster-02"]
     assert {entry["family"] for entry in recipe["clusters"]} == set(made.partition.families)
     centroids = np.array([entry["centroid"] for entry in recipe["clusters"]], dtype=np.float32)
-    questions = [example.question for example in corpus.examples]
+    questions = [example.question.text for example in corpus.examples]
     embeddings, _ = embed(questions, str(encoder))
     told = [recipe["clusters"][nearest]["family"] for nearest in (embeddings @ centroids.T).argmax(axis=1)]
     assert told == list(made.partition.families), "the centroids alone tell the family of a question"

@@ -18,7 +18,7 @@ from made import Made, asked
 from earmark.engine.corpus.audio import FileAudio
 from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.corpus import open_corpus
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import Example, Question
 from earmark.engine.corpus.stream import durations, stream
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -155,7 +155,12 @@ def test_embedded_audio_is_read_forward_in_flat_memory(tmp_path: Path) -> None:
         pa.table({"audio": pa.array([data] * rows, pa.binary())}), tmp_path / "a.parquet", use_dictionary=False
     )
     examples = [
-        Example(str(i), str(i), ParquetAudio(str(tmp_path / "a.parquet"), 0, i, "audio", str(i)), "?", ("a", "b"), 0)
+        Example(
+            str(i),
+            str(i),
+            ParquetAudio(str(tmp_path / "a.parquet"), 0, i, "audio", str(i)),
+            Question("?", ("a", "b"), 0),
+        )
         for i in range(rows)
     ]
     forget_the_peak()

@@ -75,7 +75,7 @@ def test_an_example_says_what_it_is():
         assert row.labels["family"] in FAMILIES
         assert row.labels["need"] == NEEDS[row.labels["family"]]
         assert row.labels["split"] == "certification"
-        assert len(set(row.choices)) == OPTIONS
+        assert len(set(row.question.choices)) == OPTIONS
         assert set(relevant_slots(row)) <= set(range(SLOTS))
 
 
@@ -138,11 +138,11 @@ def guesses(rows, key):
         half = len(of_family) // 2
         seen = defaultdict(Counter)
         for row in of_family[:half]:
-            seen[key(row)][row.choices[row.answer]] += 1
+            seen[key(row)][row.question.choices[row.question.answer]] += 1
         for row in of_family[half:]:
             counts = seen[key(row)]
-            guess = max(row.choices, key=lambda choice: counts[choice])
-            right[family] += guess == row.choices[row.answer]
+            guess = max(row.question.choices, key=lambda choice: counts[choice])
+            right[family] += guess == row.question.choices[row.question.answer]
             asked[family] += 1
     return {family: right[family] / asked[family] for family in FAMILIES}
 
@@ -151,12 +151,12 @@ def guesses(rows, key):
     "key",
     [
         lambda row: row.labels["family"],
-        lambda row: row.question,
-        lambda row: tuple(sorted(row.choices)),
-        lambda row: (row.question, tuple(sorted(row.choices))),
-        lambda row: (row.question, row.choices[0]),
-        lambda row: (row.question, row.choices[-1]),
-        lambda row: row.choices,
+        lambda row: row.question.text,
+        lambda row: tuple(sorted(row.question.choices)),
+        lambda row: (row.question.text, tuple(sorted(row.question.choices))),
+        lambda row: (row.question.text, row.question.choices[0]),
+        lambda row: (row.question.text, row.question.choices[-1]),
+        lambda row: row.question.choices,
     ],
     ids=["answer", "question", "options", "both", "first option", "last option", "options in order"],
 )
@@ -167,14 +167,14 @@ def test_the_best_text_only_guess_is_near_chance(rows, key):
 
 def test_the_letter_says_nothing(rows):
     for family in FAMILIES:
-        letters = Counter(row.answer for row in rows if row.labels["family"] == family)
+        letters = Counter(row.question.answer for row in rows if row.labels["family"] == family)
         assert max(letters.values()) <= 0.28 * sum(letters.values()), family
 
 
 def test_what_the_other_questions_of_a_clip_ask_says_nothing(rows):
     answers = defaultdict(dict)
     for row in rows:
-        answers[row.source_id][row.labels["family"]] = row.choices[row.answer]
+        answers[row.source_id][row.labels["family"]] = row.question.choices[row.question.answer]
     for one, other in itertools.combinations(("count", "pitch", "sweep", "scene"), 2):
         pairs = Counter((clip[one], clip[other]) for clip in answers.values())
         expected = len(answers) / len({a for a, _ in pairs}) / len({b for _, b in pairs})

@@ -7,7 +7,7 @@ import pytest
 
 from earmark.engine.answerers.request import Answer
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import Example, Question
 from earmark.engine.design.keys import OK
 from earmark.engine.design.rule import Rule
 from earmark.engine.making.release import agreement, certified_answers
@@ -21,7 +21,7 @@ def hearing(changed: int, n: int) -> Comparison:
     scores = np.zeros(2, np.float32)
     found = Comparison((0.5,))
     for i in range(n):
-        example = Example(f"s{i}", f"r{i}", None, "?", ("yes", "no"), 0)
+        example = Example(f"s{i}", f"r{i}", None, Question("?", ("yes", "no"), 0))
         differs = i < changed
         heard = {0: (None, None)} if differs else {}
         found.pairs.append(ScoredPair(example, "a", scores, scores, (other if differs else kept,), heard))

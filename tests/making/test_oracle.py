@@ -15,7 +15,7 @@ from earmark.engine.answerers.shared.answer_all import answer_all, identity
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.compressors.chunks.cutting import keep_chunks
 from earmark.engine.corpus.corpus import Corpus, open_corpus
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import Example, Question
 from earmark.engine.errors import InputError
 from earmark.engine.making import oracle
 
@@ -24,7 +24,7 @@ OPTIONS = AnswerOptions()
 
 def example(i, seconds=3.0, broken=False, audio=None, **labels):
     audio = audio or Sound(i, seconds, broken)
-    return Example(f"s{i}", f"r{i // 2}", audio, f"Question {i}?", ("a", "b", "c"), i % 3, labels)
+    return Example(f"s{i}", f"r{i // 2}", audio, Question(f"Question {i}?", ("a", "b", "c"), i % 3), labels)
 
 
 def corpus(*examples):
@@ -50,7 +50,7 @@ def test_relevance_is_the_rise_of_the_right_answers_nll(i):
 
     def nll(chunks):
         heard = Excerpt.of(one.audio, keep_chunks(audio, np.array(chunks)))
-        (answer,) = answer_all(answerer, [Request("x", heard, one.question, one.choices, one.answer)])
+        (answer,) = answer_all(answerer, [Request("x", heard, one.question)])
         return answer.nll
 
     expected = [nll([c for c in range(4) if c != t]) - nll([0, 1, 2, 3]) for t in range(4)]

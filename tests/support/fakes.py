@@ -20,7 +20,7 @@ from earmark.engine.answerers.request import Excerpt, Request
 from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
 from earmark.engine.compressors.chunks.cutting import audio_hash, keep_chunks
 from earmark.engine.corpus.clip import clip as clip_of
-from earmark.engine.corpus.example import AudioError
+from earmark.engine.corpus.example import AudioError, Question
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]
 
@@ -285,6 +285,6 @@ def paper_shaped(clips: int, questions: int) -> list[Request]:
                 for budget in (1.0,) if method == 0 else BUDGETS:
                     heard = Excerpt.of(audio, keep(whole, scores, budget))
                     name = f"{number}/{method}/{budget}/{question}"
-                    requests.append(Request(name, heard, QUESTIONS[question], ("a", "b", "c", "d"), 0))
+                    requests.append(Request(name, heard, Question(QUESTIONS[question], ("a", "b", "c", "d"), 0)))
     random.Random(0).shuffle(requests)
     return requests

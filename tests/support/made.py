@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from earmark.engine.arrays import Waveform
-from earmark.engine.corpus.example import AudioError, Example
+from earmark.engine.corpus.example import AudioError, Example, Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +43,4 @@ class Made:
 
 
 def asked(*audios: Made) -> list[Example]:
-    return [Example(f"s{i}", audio.name, audio, "?", ("a", "b"), 0) for i, audio in enumerate(audios)]
+    return [Example(f"s{i}", audio.name, audio, Question("?", ("a", "b"), 0)) for i, audio in enumerate(audios)]

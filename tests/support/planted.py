@@ -81,7 +81,7 @@ class World:
         made: list[Example] = []
         for family, n in self.rows.items():
             made += islice(examples(Split.CERTIFICATION, len(made) + n, families=(family,)), len(made), None)
-        return tuple(replace(example, labels={**example.labels, "wording": example.question}) for example in made)
+        return tuple(replace(example, labels={**example.labels, "wording": example.question.text}) for example in made)
 
     @cached_property
     def evidence(self) -> dict[str, dict[str, tuple[int, ...]]]:

@@ -46,7 +46,7 @@ def sweep(
 
     def ask(key: CellKey, example: Example, chunks: np.ndarray) -> None:
         heard = Excerpt.of(example.audio, keep_chunks(audio[example.audio], chunks))
-        requests.append(Request(str(len(requests)), heard, example.question, example.choices, example.answer))
+        requests.append(Request(str(len(requests)), heard, example.question))
         cell_of.append(key)
 
     for example in examples:
@@ -55,7 +55,7 @@ def sweep(
     for (method, seed, stream), selector in selectors.items():
         asked = [examples[i] for i in elsewhere] if stream == SHUFFLED else examples
         clips = [
-            SelectorInput(example.sample_id, audio[example.audio], other.question)
+            SelectorInput(example.sample_id, audio[example.audio], other.question.text)
             for example, other in zip(examples, asked, strict=True)
         ]
         for example, scores in zip(examples, selector.scores(clips), strict=True):

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.engine.corpus.corpus import Corpus, open_corpus
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import Example, Question
 from earmark.engine.sweep.blocks import Shard, blocks, in_order, survey
-from earmark.engine.sweep.streams import Question, Streams, cycle
+from earmark.engine.sweep.streams import Streams, cycle
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=40), st.booleans(), st.integers(0, 9))
@@ -47,7 +47,7 @@ def corpus(recordings: list[int]) -> Corpus:
     from made import Made
 
     examples = tuple(
-        Example(f"s{i}", f"r{number}", Made(1.0, number=number), "?", ("a", "b"), 0)
+        Example(f"s{i}", f"r{number}", Made(1.0, number=number), Question("?", ("a", "b"), 0))
         for i, number in enumerate(recordings)
     )
     return Corpus("manifest", "made", examples)
@@ -78,7 +78,7 @@ def test_a_source_with_several_clips_is_in_one_window(clips: list[tuple[int, int
     from made import Made
 
     examples = tuple(
-        Example(f"s{i}", f"r{source}", Made(1.0, number=10 * source + clip), "?", ("a", "b"), 0)
+        Example(f"s{i}", f"r{source}", Made(1.0, number=10 * source + clip), Question("?", ("a", "b"), 0))
         for i, (source, clip) in enumerate(clips)
     )
     made = Corpus("manifest", "made", examples)

@@ -26,7 +26,7 @@ from earmark.engine.sweep.blocks import Shard, in_order
 from earmark.engine.sweep.merge import merge
 from earmark.engine.sweep.run import Swept, run
 from earmark.engine.sweep.status import status
-from earmark.engine.sweep.streams import Question, Streams
+from earmark.engine.sweep.streams import Streams
 from earmark.engine.sweep.sweep_folder import SweepFolder
 
 
@@ -83,14 +83,14 @@ def test_rows_say_what_was_kept_and_asked(whole: Path) -> None:
 
     corpus = open_corpus(Path("synthetic:certification:5"))
     examples = list(in_order(corpus))
-    streams = Streams([Question.of(e) for e in examples], [e.labels["family"] for e in examples], 0)
+    streams = Streams([e.question for e in examples], [e.labels["family"] for e in examples], 0)
     for stream in ("anchor", "permuted-global-2", "permuted-family-1", "naive-global-1"):
         key = CellKey("two", "synthetic", "fake_conditioned", 3, stream, 0.3)
         cell = store.read_cell(whole, key, store.find_cells(whole)[key])
         at = {sample_id: row for row, sample_id in enumerate(cell.sample_id.to_pylist())}
         for number, example in enumerate(examples[::5]):
             number, row = 5 * number, at[example.sample_id]
-            own = Question.of(example)
+            own = example.question
             audio = example.audio.waveform()
             shown = streams.selectors(stream, number, own)
             (scores,) = sweeps.ByHash(3, True).scores([sweeps.SelectorInput(example.sample_id, audio, shown.text)])

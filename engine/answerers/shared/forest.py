@@ -86,10 +86,8 @@ def make_forest(
     """Plan requests; `known` keys are answered already; a clip beyond the window is refused, or split into several
     audios.
     """
-    distinct_questions = dict.fromkeys((r.question, r.choices) for r in requests)
-    text_of = {
-        (question, choices): template.prompt(question, choices).question for question, choices in distinct_questions
-    }
+    texts = dict.fromkeys((request.question.text, request.question.choices) for request in requests)
+    text_of = {(text, choices): template.prompt(text, choices).question for text, choices in texts}
     distinct = list(dict.fromkeys(text_of.values()))
     tokens = dict(zip(distinct, tokenize(distinct), strict=True))
     prefix = len(tokenize([template.prefix])[0])
@@ -99,7 +97,7 @@ def make_forest(
     refused: dict[str, tuple[Result, list[int]]] = {}
     answered: list[tuple[str, int]] = []
     for number, request in enumerate(requests):
-        excerpt, text = request.excerpt, text_of[request.question, request.choices]
+        excerpt, text = request.excerpt, text_of[request.question.text, request.question.choices]
         key = work_key(excerpt.hash, text)
         if key in known:
             answered.append((key, number))
@@ -113,7 +111,7 @@ def make_forest(
             if tree is None:
                 tree = Tree(excerpt, shape.audio_tokens(excerpt.samples), shape.positions(excerpt.samples))
                 trees[excerpt.hash] = tree
-            pieces[key] = Piece(key, tokens[text], len(request.choices), text)
+            pieces[key] = Piece(key, tokens[text], len(request.question.choices), text)
             tree.pieces.append(pieces[key])
         pieces[key].requests.append(number)
     for tree in trees.values():

@@ -202,7 +202,7 @@ class Scheduler:
 
     def _result(self, tree: Tree, row: PieceOnRow, reply: Reply) -> Result:
         piece = row.piece
-        choices = self.forest.requests[piece.requests[0]].choices
+        choices = self.forest.requests[piece.requests[0]].question.choices
         return result_of(piece.key, tree.audio_tokens, choices, reply)
 
     def _failed(self, tree: Tree, piece: Any, why: str) -> Result:
@@ -231,7 +231,7 @@ def answer_alone(answerer: Answerer, forest: Forest, options: AnswerOptions) -> 
         kept = heard_samples(whole, tree.excerpt.chunks)
         for piece in tree.pieces:
             reply = answerer.alone(kept, answerer.template.prefix, piece.text, piece.options, options.generate)
-            choices = forest.requests[piece.requests[0]].choices
+            choices = forest.requests[piece.requests[0]].question.choices
             yield [result_of(piece.key, tree.audio_tokens, choices, reply)]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import Example, Question
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
 from earmark.engine.corpus.table_files import TableRow
@@ -47,9 +47,11 @@ def _read(folder: Folder) -> Iterator[ExampleOrReason]:
             sample_id=f"{task}/{sample}",
             source_id=f"{task}/{source}",
             audio=folder.audio(audio, row.where, beside=path.parent),
-            question=row.text("question"),
-            choices=lettered.texts,
-            answer=resolve(row.data.get("answer_gt") if answer is None else answer, lettered),
+            question=Question(
+                row.text("question"),
+                lettered.texts,
+                resolve(row.data.get("answer_gt") if answer is None else answer, lettered),
+            ),
             labels={"task": task},
         )
 
@@ -77,7 +79,12 @@ def _authenticity(folder: Folder) -> Iterator[ExampleOrReason]:
         for path in folder.files(*(f"**/*HAD*/**/{kind}/*.{ending}" for ending in _SOUNDS)):
             name = folder.name(path)
             audio = folder.audio(name, name)
-            yield name, Example(f"had/{kind}/{path.name}", name, audio, _AUTHENTICITY, kinds, answer, {"task": "had"})
+            yield (
+                name,
+                Example(
+                    f"had/{kind}/{path.name}", name, audio, Question(_AUTHENTICITY, kinds, answer), {"task": "had"}
+                ),
+            )
 
 
 AUDIOMARATHON = Benchmark("audiomarathon", _tables, _read, native=("task",), category=("task",))

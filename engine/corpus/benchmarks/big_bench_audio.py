@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import Example, Question
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
 from earmark.engine.corpus.table_files import TableRow, Unusable, first_fields
@@ -37,9 +37,9 @@ def _read(folder: Folder) -> Iterator[ExampleOrReason]:
             sample_id=row.text("id"),
             source_id=file_name,
             audio=folder.audio(file_name, row.where, under=("data",)),
-            question=QUESTION,
-            choices=lettered.texts,
-            answer=resolve(row.data.get("official_answer"), lettered, texts_first=True),
+            question=Question(
+                QUESTION, lettered.texts, resolve(row.data.get("official_answer"), lettered, texts_first=True)
+            ),
             labels={"category": category},
         )
 

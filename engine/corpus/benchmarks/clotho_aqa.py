@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import Example, Question
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.table_files import TableRow, Unusable, csv_rows
 
@@ -69,9 +69,7 @@ def _example(
         sample_id=sample_id,
         source_id=file_name,
         audio=folder.audio(file_name, rows[0].where, under=("audio_files",), archives=archives),
-        question=question,
-        choices=_OPTIONS,
-        answer=_OPTIONS.index(answers[0]),
+        question=Question(question, _OPTIONS, _OPTIONS.index(answers[0])),
         labels={"split": path.stem.removeprefix("clotho_aqa_")},
     )
 

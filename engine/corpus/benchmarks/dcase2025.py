@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import Example, Question
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
 from earmark.engine.corpus.table_files import TableRow, first_fields
@@ -33,9 +33,9 @@ def _read(folder: Folder) -> Iterator[ExampleOrReason]:
             sample_id=PurePosixPath(folder.name(path)).with_suffix("").as_posix() + row.where.rpartition(".json")[2],
             source_id=PurePosixPath(audio.replace("\\", "/")).name,
             audio=folder.audio(audio, row.where, beside=path.parent, under=under),
-            question=row.text("question"),
-            choices=lettered.texts,
-            answer=resolve(row.data.get("answer"), lettered, texts_first=True),
+            question=Question(
+                row.text("question"), lettered.texts, resolve(row.data.get("answer"), lettered, texts_first=True)
+            ),
             labels=row.labels(("question_type", "category")),
         )
         return replace(example, labels={**example.labels, "part": part}) if part else example

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import Example, Question
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
 from earmark.engine.corpus.table_files import TableRow
@@ -29,9 +29,9 @@ def _read(folder: Folder) -> Iterator[ExampleOrReason]:
             sample_id=row.text("id"),
             source_id=row.optional("url") or path,
             audio=folder.audio(path, row.where, archives=archives),
-            question=row.text("question"),
-            choices=lettered.texts,
-            answer=resolve(row.data.get("answer"), lettered, texts_first=True),
+            question=Question(
+                row.text("question"), lettered.texts, resolve(row.data.get("answer"), lettered, texts_first=True)
+            ),
             labels=row.labels(_LABELS),
         )
 

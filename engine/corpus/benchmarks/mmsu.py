@@ -8,7 +8,7 @@ from pathlib import Path
 
 from earmark.engine.corpus.audio import ParquetAudio
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
-from earmark.engine.corpus.example import Audio, Example
+from earmark.engine.corpus.example import Audio, Example, Question
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
 from earmark.engine.corpus.table_files import TableRow, as_text, parquet_columns
@@ -32,9 +32,9 @@ def _read(folder: Folder) -> Iterator[ExampleOrReason]:
             sample_id=sample_id,
             source_id=source,
             audio=audio,
-            question=row.text("question"),
-            choices=lettered.texts,
-            answer=resolve(row.data.get("answer_gt"), lettered, texts_first=True),
+            question=Question(
+                row.text("question"), lettered.texts, resolve(row.data.get("answer_gt"), lettered, texts_first=True)
+            ),
             labels=row.labels(_LABELS),
         )
 

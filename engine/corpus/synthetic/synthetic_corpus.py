@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from earmark.engine.arrays import Waveform
-from earmark.engine.corpus.example import Example
+from earmark.engine.corpus.example import Example, Question
 from earmark.engine.corpus.synthetic.bank import bank
 from earmark.engine.corpus.synthetic.clips import SLOTS, SyntheticClip, draw, mix
 from earmark.engine.corpus.synthetic.questions import FAMILIES, NEEDS, SyntheticQuestion, questions
@@ -66,4 +66,6 @@ def _example(audio: SyntheticAudio, question: SyntheticQuestion) -> Example:
         "relevant": " ".join(str(slot) for slot in question.relevant),
     }
     name = audio.name
-    return Example(f"{name}-{question.family}", name, audio, question.text, question.choices, question.answer, labels)
+    return Example(
+        f"{name}-{question.family}", name, audio, Question(question.text, question.choices, question.answer), labels
+    )

@@ -72,7 +72,7 @@ def _requests(heard: Comparison) -> Iterator[Request]:
         for b, sides in pair.excerpts.items():
             for side, kept in enumerate(sides):
                 example = pair.example
-                yield Request(f"{row}/{b}/{side}", kept, example.question, example.choices, example.answer)
+                yield Request(f"{row}/{b}/{side}", kept, example.question)
 
 
 def _tested(

@@ -80,7 +80,7 @@ def hear(
     for batch in _batches(zip(stream.stream(corpus.examples, workers=workers), families, strict=True)):
         heard = [(example, audio, family) for (example, audio, _), family in batch if audio is not None]
         comparison.unheard += len(batch) - len(heard)
-        clips = [SelectorInput(example.sample_id, audio, example.question) for example, audio, _ in heard]
+        clips = [SelectorInput(example.sample_id, audio, example.question.text) for example, audio, _ in heard]
         ours, theirs = _reference(original, clips), model.scores(clips)
         for (example, _, family), clip, scores, other in zip(heard, clips, ours, theirs, strict=True):
             _check_finite(scores, other, clip, model)
