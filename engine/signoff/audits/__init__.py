@@ -1,4 +1,4 @@
-"""The audits: what is said beside a verdict, on gains, questions, families, seeds, leakage and noise (method 4, 8 and 10).
+"""The audits: what is said beside a verdict, on gains, questions, families, seeds, leakage and noise (method 4 and 10).
 
 Nothing here approves anything.
 """
