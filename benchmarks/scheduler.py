@@ -27,14 +27,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 import numpy as np
 import scheduler_sweep
 import torch
+from answering import answer_all
 from costs import least, with_padding
 from scheduler_sweep import Asked, sweep
 
 from earmark.engine.answerers import parse, prompt
-from earmark.engine.answerers.loading import load
+from earmark.engine.answerers.loading import load_model
 from earmark.engine.answerers.qwen.qwen_family import Qwen
 from earmark.engine.answerers.request import Answer, Request
-from earmark.engine.answerers.shared.answer_all import answer_all
 from earmark.engine.answerers.shared.batches import Limits, make_batches
 from earmark.engine.answerers.shared.cost import Cost
 from earmark.engine.answerers.shared.forest import make_forest
@@ -210,7 +210,7 @@ def measure(
 def make_answerer(name: str) -> Any:
     """`tiny`, a folder, or `random`: the embedded answerer's dimensions and tokenizer with random weights."""
     if name != "random":
-        return load(name)
+        return load_model(name)
     from earmark.engine.answerers.qwen.qwen2_audio import Qwen2Audio
     from earmark.engine.making.tiny.architecture import make_model, make_processor
 

@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 import numpy as np
 import scheduler_sweep
 import torch
+from answering import answer_all, flip_rate
 from costs import least
 from scheduler_sweep import Asked, sweep
 
@@ -39,7 +40,6 @@ from earmark.engine.answerers.qwen.qwen2_audio import Qwen2Audio
 from earmark.engine.answerers.qwen.qwen25_omni import Qwen25Omni
 from earmark.engine.answerers.qwen.qwen_family import Qwen
 from earmark.engine.answerers.request import Answer, Request
-from earmark.engine.answerers.shared.answer_all import answer_all, flip_rate
 from earmark.engine.answerers.shared.cost import Cost
 from earmark.engine.answerers.shared.forest import make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, heard_samples

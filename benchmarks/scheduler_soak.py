@@ -23,16 +23,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 import fakes
 import numpy as np
+from answering import answer_all
 
 from earmark.engine.answerers import journal
 from earmark.engine.answerers.request import Excerpt, Request
-from earmark.engine.answerers.shared.answer_all import answer_all
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.compressors.chunks.cutting import audio_hash
 from earmark.engine.corpus.example import Question
 from earmark.engine.design.keys import OK
 
-OPTIONS = AnswerOptions(batch_tokens=2048, window_clips=8, ahead=4)
+OPTIONS = AnswerOptions(planned_at_once=4_000, batch_tokens=2048, window_clips=8, ahead=4)
 GROWTH = 1.25
 
 
@@ -65,7 +65,7 @@ def work(path: Path, n: int, seed: int) -> None:
     """One life of the worker."""
     answerer = fakes.FakeAnswerer(seed, most_rows=40, stall_s=0.02)
     with journal.opened(path, "soak") as j:
-        for _ in answer_all(answerer, requests(n), OPTIONS, j, planned_at_once=4_000):
+        for _ in answer_all(answerer, requests(n), OPTIONS, j):
             pass
 
 
@@ -79,7 +79,7 @@ def memory(path: Path, n: int) -> tuple[float, float]:
     answerer = fakes.FakeAnswerer(7, most_rows=40)
     early = 0.0
     with journal.opened(path, "soak") as j:
-        for count, _ in enumerate(answer_all(answerer, requests(n), OPTIONS, j, planned_at_once=4_000)):
+        for count, _ in enumerate(answer_all(answerer, requests(n), OPTIONS, j)):
             answerer.asked.clear()
             if count == n // 10:
                 early = resident_mib()

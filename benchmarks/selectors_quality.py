@@ -23,10 +23,10 @@ import torch
 from two_factor import HEURISTICS, SHUFFLED, accuracy, sweep
 
 from earmark.engine.answerers.loading import load
-from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.compressors.chunks.learned import AGNOSTIC, CONDITIONED, LearnedSelector
 from earmark.engine.corpus.corpus import open_corpus
 from earmark.engine.design.rule import Rule
+from earmark.engine.design.sections import AnswererSpec
 from earmark.engine.making import oracle
 from earmark.engine.making.training.jobs import SEEDS, jobs, query_tokenizer, train_all
 from earmark.engine.making.training.lessons import make_lessons
@@ -79,9 +79,9 @@ def experiment(folder: Path, clips: int, held_out: int, seconds: dict[str, float
         return found
 
     place = f"synthetic-two-factor:selector:{clips}"
-    corpus, answerer = open_corpus(Path(place)), load("tiny")
+    corpus, answerer = open_corpus(Path(place)), load(AnswererSpec("tiny"))
     rows = timed("oracle", lambda: oracle.measure(corpus, answerer))
-    oracle.write(rows, oracle.description(corpus, place, answerer, AnswerOptions()), folder / "oracle.parquet")
+    oracle.write(rows, oracle.description(corpus, place, answerer), folder / "oracle.parquet")
     table = oracle.read(folder / "oracle.parquet")
     lessons = timed("features", lambda: make_lessons(table, corpus, folder, lambda *_: None))
     asked = jobs(folder, [AGNOSTIC, CONDITIONED], [Recipe().alpha], SEEDS)

@@ -70,31 +70,27 @@ def oracle(
       earmark selector oracle data/AudioMCQ --answerer Qwen/Qwen2-Audio-7B-Instruct --device cuda --dtype bfloat16 \\
         --out oracle.parquet
     """
-    from dataclasses import replace
-
     from earmark.engine.answerers import journal
     from earmark.engine.answerers.loading import load
-    from earmark.engine.answerers.shared.answer_all import identity
-    from earmark.engine.answerers.shared.scheduler import AnswerOptions
     from earmark.engine.corpus.corpus import open_corpus
+    from earmark.engine.design.sections import AnswererSpec, MachineSpec
     from earmark.engine.files import make_folder
     from earmark.engine.making import oracle as engine
     from earmark.engine.progress import stopping_on_signals
 
     opened = open_corpus(corpus, kind, name=name, allow_outside=allow_outside)
     engine.check_may_train(next(iter(opened.examples)))
-    model = load(answerer, device, dtype)
-    options = AnswerOptions() if batch_tokens is None else replace(AnswerOptions(), batch_tokens=batch_tokens)
+    memory = {} if batch_tokens is None else {"batch_tokens": batch_tokens}
+    model = load(AnswererSpec(answerer, dtype=dtype), MachineSpec(device=device, **memory))
     make_folder(out.parent)
     with (
         ProgressLine() as progress,
-        journal.opened(out.with_name(f"{out.name}.answers.jsonl"), identity(model, options)) as answers_journal,
+        journal.opened(out.with_name(f"{out.name}.answers.jsonl"), model.identity) as answers_journal,
         stopping_on_signals() as stop,
     ):
         rows = engine.measure(
             opened,
             model,
-            options,
             answers_journal,
             lambda now: progress("hearings", now.answered, now.total),
             stop,
@@ -103,7 +99,7 @@ def oracle(
     if rows is None:
         click.echo("interrupted: the same command goes on from here", err=True)
         sys.exit(exits.INTERRUPTED)
-    engine.write(rows, engine.description(opened, str(corpus), model, options), out)
+    engine.write(rows, engine.description(opened, str(corpus), model), out)
     failed = sum(not engine.succeeded(row) for row in rows)
     click.echo(f"{len(rows) - failed} examples with relevance, {failed} without\noracle  {out}")
 

@@ -104,14 +104,11 @@ def check(
       earmark selector check edge/waveform.onnx --against edge/features.onnx --corpus data/MMSU \\
         --device device.json --max-p95-ms 50
     """
-    from dataclasses import replace
-
-    from earmark.engine.answerers.shared.scheduler import AnswerOptions
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.design.rule import Rule
     from earmark.engine.making.release import check as engine
     from earmark.engine.making.release.device import thread_counts
-    from earmark.engine.making.release.release_gate import AnswererInCheck, CheckMeans, Gate
+    from earmark.engine.making.release.release_gate import CheckMeans, Gate
     from earmark.engine.progress import StoppedError, stopping_on_signals
 
     if reached["variant"] and answerer is None:
@@ -130,9 +127,10 @@ def check(
     answering = None
     if answerer is not None:
         from earmark.engine.answerers.loading import load
+        from earmark.engine.design.sections import AnswererSpec, MachineSpec
 
-        options = AnswerOptions() if batch_tokens is None else replace(AnswerOptions(), batch_tokens=batch_tokens)
-        answering = AnswererInCheck(load(answerer, answerer_device, dtype), options)
+        memory = {} if batch_tokens is None else {"batch_tokens": batch_tokens}
+        answering = load(AnswererSpec(answerer, dtype=dtype), MachineSpec(device=answerer_device, **memory))
     try:
         with ProgressLine() as progress, stopping_on_signals() as stop:
             verdict = engine.check(model, against, corpus, Gate(**reached), means, answering, progress, stop)

@@ -1,80 +1,48 @@
-"""What an answerer can do, and how one is loaded.
+"""What an answerer is to everybody who asks: excerpts and questions in, results out. Knows no model and no batches."""
 
-The scheduler knows answerers by this protocol only; a deterministic fake drives it in the tests. A context is what a
-question comes after: audio that was encoded, or encoded and prefilled (the keys and values that its questions share).
-"""
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
 
-from collections.abc import Sequence
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
-
-from earmark.engine.answerers.prompt import Template
-from earmark.engine.answerers.shared.cost import Cost, ModelShape
-from earmark.engine.arrays import Waveform
-
-Tokens = tuple[int, ...]
-
-
-class OutOfMemoryError(Exception):
-    """The device had no room for this batch; a smaller one may fit."""
+from earmark.engine.answerers.request import Progress, Request, Result
+from earmark.engine.progress import Stop, never
 
 
 class LostError(Exception):
     """The answerer cannot go on at all (a device that failed); what was answered before stands."""
 
 
-class Held(Protocol):
-    """Something that takes memory as long as it is referred to."""
-
-    @property
-    def nbytes(self) -> int: ...
-
-
-class Reply:
-    """What came after one question."""
-
-    __slots__ = ("option_nll", "text")
-
-    def __init__(self, option_nll: npt.NDArray[np.float64], text: str | None = None) -> None:
-        self.option_nll = option_nll  # (options,) minus log-probability of each letter, over the whole vocabulary
-        self.text = text  # what was generated; None where nothing was
+def unheard(_: Progress) -> None:
+    """A `report` that nobody listens to."""
 
 
 class Answerer(Protocol):
-    """An audio language model, as the scheduler uses it."""
+    """An audio language model, whatever stands behind it: one in this process, or a server.
+
+    To bring one: give it a name and an identity, and write `answer`. A fake of thirty lines in `tests/support/seams.py`
+    runs a sweep. Work that was done before comes in `known`, by the key that the answerer itself gave its results;
+    equal requests may share a result, and a request that cannot be answered has one with a status.
+    """
 
     name: str
-    template: Template
-    shape: ModelShape
-    counted: Cost  # what was run since it was loaded
+    window_s: float  # the longest audio that it hears at once
+    hears: frozenset[str]  # of wave, tokens, layers, cache: what may be reduced; anything else is refused by name
+    likelihoods: bool  # whether results have option_nll
 
     @property
     def identity(self) -> str:
-        """What its answers depend on: weights, number format, prompts. Equal identities answer alike."""
+        """What its results depend on: weights, number format, prompts, way of answering. Equal ones answer alike."""
 
-    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
-        """Tokens of parts of prompts, special tokens included."""
+    def answer(
+        self,
+        requests: Iterable[Request],
+        known: Mapping[str, Result],
+        report: Callable[[Progress], None] = unheard,
+        stop: Stop = never,
+    ) -> Iterator[tuple[Request, Result]]:
+        """Every request once, in no particular order; known results at once. `stop` is asked now and then."""
 
-    def open(self, waveform: Waveform) -> Held:
-        """A whole clip, ready for any subset of its seconds to be encoded."""
+    def in_other_batches(self) -> "Answerer":
+        """The same answerer, which works in other batches: what then changes is noise. Itself where nothing differs."""
 
-    def encode(self, clips: Sequence[Any], chunks: Sequence[Sequence[int]]) -> Held:
-        """The audio tokens of these chunks of these opened clips."""
-
-    def prefill(self, encoded: Any, stems: Sequence[Tokens]) -> Held:
-        """Keys and values after the prefix, each encoded audio and the stem its questions share."""
-
-    def score(
-        self, context: Any, rows: Sequence[int], questions: Sequence[Tokens], options: Sequence[int]
-    ) -> list[Reply]:
-        """How likely each letter is to come next after context row `rows[i]` and question i (one token or more)."""
-
-    def generate(
-        self, context: Any, rows: Sequence[int], questions: Sequence[Tokens], options: Sequence[int], limit: int
-    ) -> list[Reply]:
-        """The same, and at most `limit` greedy tokens as text; stops early only where the letter cannot change."""
-
-    def alone(self, waveform: Waveform, prefix: str, question: str, options: int, generate: int = 0) -> Reply:
-        """The slow twin: one request through the plain model, nothing shared, nothing trimmed."""
+    def close(self) -> None:
+        """Give up what it holds; it is not asked again."""

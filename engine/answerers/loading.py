@@ -1,11 +1,32 @@
-"""An answerer by its name. torch and transformers are imported only when one is loaded."""
+"""An answerer as a spec describes it. torch and transformers are imported only when one is loaded."""
 
 from earmark.engine.answerers.answerer import Answerer
+from earmark.engine.answerers.shared.audio_lm import AudioLM
+from earmark.engine.answerers.shared.scheduler import MIB, AnswerOptions
+from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
+from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.extras import needs_extra
 
 
+def load(answerer: AnswererSpec, machine: MachineSpec = MachineSpec()) -> Answerer:  # noqa: B008 (frozen)
+    """The answerer of a spec, within its machine's memory."""
+    model = load_model(answerer.model, machine.device, answerer.dtype)
+    return SharedAnswerer(model, options_of(answerer, machine))
+
+
+def options_of(answerer: AnswererSpec, machine: MachineSpec) -> AnswerOptions:
+    """How it is asked, and within what memory."""
+    return AnswerOptions(
+        generate=answerer.generate,
+        split=answerer.split,
+        batch_tokens=machine.batch_tokens,
+        kv_bytes=machine.kv_mib * MIB,
+        clip_bytes=machine.clip_mib * MIB,
+    )
+
+
 @needs_extra("an answerer", "run")
-def load(name: str, device: str = "cpu", dtype: str = "float32") -> Answerer:
+def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> AudioLM:
     """`tiny`, a folder, or a name on the Hugging Face hub: safetensors weights only, and no code but ours."""
     from earmark.engine.answerers import model_types
 

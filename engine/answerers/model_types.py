@@ -8,9 +8,9 @@ from typing import Any
 
 import transformers
 
-from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.qwen.qwen2_audio import Qwen2Audio
 from earmark.engine.answerers.qwen.qwen25_omni import Qwen25Omni
+from earmark.engine.answerers.shared.audio_lm import AudioLM
 from earmark.engine.answerers.tiny import FOLDERS
 from earmark.engine.design.keys import DTYPES
 from earmark.engine.errors import InputError
@@ -26,7 +26,7 @@ WHAT_IT_TAKES = "name a folder with config.json, *.safetensors, a tokenizer and 
 _hf: Any = transformers  # its classes are untyped
 
 
-def load(name: str, device: str, dtype: str) -> Answerer:
+def load(name: str, device: str, dtype: str) -> AudioLM:
     """An embedded answerer, a folder, or a name on the Hugging Face hub."""
     where = f"answerer {name}"
     if dtype not in DTYPES:

@@ -4,6 +4,7 @@ Knows no torch, no plan and no files: a recording is opened by its own `Audio`, 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from earmark.engine.answerers import prompt
 from earmark.engine.compressors.chunks.cutting import Kept
@@ -82,6 +83,21 @@ class Answer:
         )
 
 
+class Saving(NamedTuple):
+    """What answering took, and what answering one request at a time would have taken, in operations."""
+
+    spent: int = 0
+    alone: int = 0
+
+    @property
+    def share(self) -> float:
+        """Of the work that sharing saved."""
+        return 1 - self.spent / self.alone if self.alone else 0.0
+
+    def plus(self, other: "Saving") -> "Saving":
+        return Saving(self.spent + other.spent, self.alone + other.alone)
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where a run stands."""
@@ -91,4 +107,4 @@ class Progress:
     resumed: int
     failed: int
     evaluations_per_s: float
-    share_saved: float  # of the FLOPs that answering one at a time would take
+    saving: Saving

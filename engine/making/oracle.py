@@ -16,11 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from earmark.engine.answerers.answerer import Answerer
+from earmark.engine.answerers.answer_all import answer_all
+from earmark.engine.answerers.answerer import Answerer, unheard
 from earmark.engine.answerers.journal import Journal
 from earmark.engine.answerers.request import Answer, Excerpt, Progress, Request
-from earmark.engine.answerers.shared.answer_all import answer_all, identity
-from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.compressors.chunks.cutting import audio_hash, keep_chunks
 from earmark.engine.corpus.clip import chunk_count
@@ -37,7 +36,6 @@ ChunkSubsets = Callable[[int], list[IntArray]]  # number of chunks of a clip -> 
 SCHEMA = "earmark.oracle/1"
 _KEY = b"earmark.oracle"
 UNMISSED = 0.1  # nats: where no chunk is worth that much without it, other chunks tell the same
-_PLANNED_AT_ONCE = 20_000  # requests that are hashed and planned together, before the first of them is answered
 _ROW = pa.schema(
     [
         pa.field("sample_id", pa.string(), nullable=False),
@@ -76,9 +74,8 @@ class Oracle(NamedTuple):
 def measure(
     corpus: Corpus,
     answerer: Answerer,
-    options: AnswerOptions = AnswerOptions(),  # noqa: B008 (frozen)
     journal: Journal | None = None,
-    report: Callable[[Progress], None] | None = None,
+    report: Callable[[Progress], None] = unheard,
     stop: Callable[[], bool] = lambda: False,
     workers: int | None = 0,
 ) -> list[Relevance] | None:
@@ -88,7 +85,7 @@ def measure(
         """Every example with all of its hearings answered, or None."""
         measured: list[_Hearings] = []
         requests = _requests(stream(examples, workers=workers), corpus.name, subsets, measured)
-        for answer in answer_all(answerer, requests, options, journal, report, stop, _PLANNED_AT_ONCE):
+        for answer in answer_all(answerer, requests, journal, report, stop):
             row_number, place = (int(part) for part in answer.id.split("/"))
             measured[row_number].note(place, answer)
         complete = next(requests, None) is None and all(hearings.complete for hearings in measured)
@@ -205,11 +202,11 @@ def read(path: Path) -> Oracle:
     return Oracle([Relevance(**row) for row in table.to_pylist()], origin, hashlib.sha256(data).hexdigest())
 
 
-def description(corpus: Corpus, path: str, answerer: Answerer, options: AnswerOptions) -> dict[str, Any]:
+def description(corpus: Corpus, path: str, answerer: Answerer) -> dict[str, Any]:
     """Where a table comes from, for its metadata; `path` is how the user named the corpus."""
     return {
         "answerer": answerer.name,
-        "identity": identity(answerer, options),
+        "identity": answerer.identity,
         "corpus": corpus.name,
         "kind": corpus.kind,
         "path": path,

@@ -16,10 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from earmark.engine import files
+from earmark.engine.answerers.answer_all import flip_rate
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.request import Excerpt, Request
-from earmark.engine.answerers.shared.answer_all import flip_rate
-from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.arrays import Waveform
 from earmark.engine.compressors.chunks.cutting import keep_chunks
 from earmark.engine.compressors.chunks.selector import SelectorInput
@@ -45,7 +44,7 @@ def _flips(run: Path, name: str) -> Path:
     return run / FLIPS / f"answerer={quote(name, safe='')}.json"
 
 
-def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer, options: AnswerOptions) -> None:
+def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer) -> None:
     """Answer raw questions, spread over the corpus, twice."""
     wanted, n = prepared.spec.audits.flip_rate, prepared.survey.examples
     requests: list[Request] = []
@@ -55,7 +54,7 @@ def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer, options:
             whole = keep_chunks(audio, np.arange(chunk_count(audio), dtype=np.int64))
             heard = Excerpt.of(example.audio, whole)
             requests.append(Request(example.sample_id, heard, example.question))
-    rate = flip_rate(answerer, requests, options)
+    rate = flip_rate(answerer, requests)
     content = {"asked": len(requests), "compared": rate.compared, "changed": rate.changed}
     files.write_file(_flips(run, name), (json.dumps(content) + "\n").encode())
 

@@ -9,14 +9,16 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from earmark.engine.answerers.shared.forest import make_forest
+from earmark.engine.answerers.loading import load
+from earmark.engine.answerers.request import Progress, Saving
 from earmark.engine.corpus.stream import stream
 from earmark.engine.design.spec import Spec
+from earmark.engine.progress import never
 from earmark.engine.sweep import work
 from earmark.engine.sweep.blocks import Block, blocks
 from earmark.engine.sweep.cuts import Clips, choose
 from earmark.engine.sweep.prepare import Prepared, prepare
-from earmark.engine.sweep.run import Load, decoders, load, options
+from earmark.engine.sweep.run import Load, decoders
 from earmark.engine.sweep.sweep_folder import SweepFolder
 
 RECORDINGS = 6
@@ -58,25 +60,21 @@ def measure(spec: Spec, load: Load = load) -> Estimate:
         (block,) = islice(blocks(prepared.corpus, RECORDINGS), 1)
         clips = Clips(block, list(stream(block.examples, workers=0)))
         decoding = _decoding(block)  # the second time: the first one imports decoders
-        took = spent = alone = 0.0
+        took, saving = 0.0, Saving()
         for answerer_spec in spec.answerers:
-            answerer, answer_options = load(answerer_spec, spec.machine), options(answerer_spec, spec.machine)
-            before, began = answerer.counted.flops, time.monotonic()
+            answerer, began = load(answerer_spec, spec.machine), time.monotonic()
             for step in prepared.steps:
                 chosen = choose(folder, step, clips, prepared.selectors, prepared.streams)
                 requests = list(work.requests(step, clips, chosen, prepared.streams))
+                reports: list[Progress] = []
                 with folder.answers(answerer.name, 0) as results:
-                    work.answer(answerer, answer_options, requests, results, lambda _: None, lambda: False)
-                plan = make_forest(
-                    requests, answerer.template, answerer.shape, answerer.tokenize, (), answer_options.split
-                )
-                alone += plan.cost_alone().flops
+                    work.answer(answerer, requests, results, reports.append, never)
+                saving = saving.plus(reports[-1].saving) if reports else saving
             took += time.monotonic() - began
-            spent += answerer.counted.flops - before
         passes = len(prepared.steps) * len(spec.answerers)  # the audio is decoded anew at every level
         took += passes * decoding / max(1, decoders(spec.machine))
         scale = prepared.survey.examples / len(block.examples)
-        return Estimate(_evaluations(prepared), 1 - spent / alone if alone else 0.0, took * scale)
+        return Estimate(_evaluations(prepared), saving.share, took * scale)
 
 
 def _decoding(block: Block) -> float:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from earmark.engine.answerers.answerer import Answerer
-from earmark.engine.answerers.loading import load as load_answerer
+from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.request import Progress
-from earmark.engine.answerers.shared.scheduler import MIB, AnswerOptions
 from earmark.engine.corpus.stream import stream
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
@@ -35,22 +34,6 @@ class Swept(NamedTuple):
     stopped: bool  # before everything that was asked of it was done
     complete: bool  # every cell of the spec is
     preview: Path | None = None  # where it was limited: the run folder of the examples so far
-
-
-def load(answerer: AnswererSpec, machine: MachineSpec) -> Answerer:
-    """The answerer of a spec."""
-    return load_answerer(answerer.model, machine.device, answerer.dtype)
-
-
-def options(answerer: AnswererSpec, machine: MachineSpec) -> AnswerOptions:
-    """How it answers, and within what memory."""
-    return AnswerOptions(
-        generate=answerer.generate,
-        split=answerer.split,
-        batch_tokens=machine.batch_tokens,
-        kv_bytes=machine.kv_mib * MIB,
-        clip_bytes=machine.clip_mib * MIB,
-    )
 
 
 def decoders(machine: MachineSpec) -> int:
@@ -84,7 +67,7 @@ def run(
     loaded = _Loaded(load, spec.machine)
     for answerer, steps in _turns(prepared):
         if audited and audits.flips_missing(out, prepared, answerer.name):
-            audits.flips(out, prepared, answerer.name, loaded.of(answerer), options(answerer, spec.machine))
+            audits.flips(out, prepared, answerer.name, loaded.of(answerer))
         tasks = [(step, number) for step in steps for number in _missing(folder, prepared, answerer.name, step, ours)]
         meter.found(answerer.name, steps, tasks)
         for step, block, clips in _heard(prepared, tasks):
@@ -93,10 +76,9 @@ def run(
             chosen = choose(folder, step, clips, prepared.selectors, prepared.streams)
             chosen = without_failed(chosen, clips, _failed(folder, prepared, answerer.name, step, block))
             requests = list(work.requests(step, clips, chosen, prepared.streams))
-            answer_options = options(answerer, spec.machine)
             try:
                 with folder.answers(answerer.name, block.number) as results:
-                    answers = work.answer(loaded.of(answerer), answer_options, requests, results, meter.batch, stop)
+                    answers = work.answer(loaded.of(answerer), requests, results, meter.batch, stop)
             except StoppedError:
                 return Swept(stopped=True, complete=False)
             rows = work.rows(step, clips, chosen, prepared.streams, answers, prepared.family_of)
@@ -131,7 +113,9 @@ class _Loaded:
     def of(self, answerer_spec: AnswererSpec) -> Answerer:
         """That of a spec."""
         if self._answerer is None or self._asked != answerer_spec:
-            self._answerer = None  # there may not be memory for two
+            if self._answerer is not None:
+                self._answerer.close()  # there may not be memory for two
+            self._answerer = None
             self._answerer, self._asked = self._load(answerer_spec, self._machine), answerer_spec
         return self._answerer
 
@@ -213,7 +197,7 @@ class _SweepMeter:
         done = self._done + progress.answered
         rate = (self._fresh + progress.answered) / max(1e-9, now - self._began)
         left = _duration((self._total - done) / rate) if rate else "?"
-        saved = f"{progress.share_saved:.0%} of the work saved"
+        saved = f"{progress.saving.share:.0%} of the work saved"
         self._report(f"{self._name}: {rate:,.0f} answers/s, {saved}, {left} left:", done, self._total)
 
     def block(self, step: Step, block: Block) -> None:

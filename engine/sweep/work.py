@@ -10,11 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from earmark.engine.answerers import journal
+from earmark.engine.answerers.answer_all import answer_all
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.prompt import letters
 from earmark.engine.answerers.request import Answer, Progress, Request
-from earmark.engine.answerers.shared.answer_all import answer_all, identity
-from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.design.keys import OK, SILENCE
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.progress import Stop, StoppedError
@@ -36,16 +35,11 @@ def requests(step: Step, clips: Clips, chosen: Choices, streams: Streams) -> Ite
 
 
 def answer(
-    answerer: Answerer,
-    options: AnswerOptions,
-    requests: Sequence[Request],
-    results: Path,
-    report: Callable[[Progress], None],
-    stop: Stop,
+    answerer: Answerer, requests: Sequence[Request], results: Path, report: Callable[[Progress], None], stop: Stop
 ) -> dict[str, Answer]:
-    """The answers of a window by request, or StoppedError. `results` holds those of earlier levels."""
-    with journal.opened(results, identity(answerer, options)) as known:
-        answers = {a.id: a for a in answer_all(answerer, requests, options, known, report, stop)}
+    """The answers of a block by request, or StoppedError. `results` holds those of earlier steps."""
+    with journal.opened(results, answerer.identity) as known:
+        answers = {answer.id: answer for answer in answer_all(answerer, requests, known, report, stop)}
     if len(answers) < len(requests):
         raise StoppedError
     return answers

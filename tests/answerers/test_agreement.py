@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from answering import answer_all
 from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
-from earmark.engine.answerers.loading import load
+from earmark.engine.answerers.loading import load_model
 from earmark.engine.answerers.prompt import QWEN2_AUDIO, letters
 from earmark.engine.answerers.request import Excerpt, Request
-from earmark.engine.answerers.shared.answer_all import answer_all
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.answerers.tiny import FOLDERS
 from earmark.engine.compressors.chunks.cutting import keep_chunks
@@ -28,7 +28,7 @@ def test_questions_get_the_same_letter_and_likelihood(name: str, questions: int)
         Request(row.sample_id, Excerpt.of(row.audio, heard), row.question)
         for row, heard in zip(asked, kept, strict=True)
     ]
-    answers = {answer.id: answer for answer in answer_all(load(name), requests, AnswerOptions())}
+    answers = {answer.id: answer for answer in answer_all(load_model(name), requests, AnswerOptions())}
 
     processor = AutoProcessor.from_pretrained(FOLDERS[name])
     model = Qwen2AudioForConditionalGeneration.from_pretrained(FOLDERS[name]).eval()

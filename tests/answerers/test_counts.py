@@ -8,12 +8,12 @@ from typing import Any
 import fakes
 import pytest
 import torch
+from answering import answer_all
 from costs import least, with_padding
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, mm_flop
 
 from earmark.engine.answerers.qwen.compiled_encoder import CompiledConvolution
-from earmark.engine.answerers.shared.answer_all import answer_all
 from earmark.engine.answerers.shared.batches import Limits, make_batches
 from earmark.engine.answerers.shared.cost import Cost
 from earmark.engine.answerers.shared.forest import make_forest

@@ -9,10 +9,10 @@ from typing import Any
 import fakes
 import numpy as np
 import pytest
+from answering import answer_all
 
-from earmark.engine.answerers.loading import load
+from earmark.engine.answerers.loading import load_model
 from earmark.engine.answerers.request import Request
-from earmark.engine.answerers.shared.answer_all import answer_all
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.answerers.tiny import FOLDERS
 from earmark.engine.compressors.chunks.cutting import keep_chunks
@@ -33,7 +33,7 @@ def saved(answerer: Any, folder: Path) -> Path:
 def test_a_folder_answers_as_the_model_that_was_saved(tmp_path: Path, tiny_mel: bool) -> None:
     """Window, hop and mels come from the folder's own extractor."""
     answerer = fakes.qwen2_audio(tiny_mel=tiny_mel)
-    loaded: Any = load(str(saved(answerer, tmp_path)))
+    loaded: Any = load_model(str(saved(answerer, tmp_path)))
     assert loaded.shape == answerer.shape
     assert loaded.identity == answerer.identity
     requests = fakes.paper_shaped(1, 2)[:12]
@@ -45,7 +45,7 @@ def test_a_folder_answers_as_the_model_that_was_saved(tmp_path: Path, tiny_mel: 
 @pytest.mark.skipif(not (FOLDERS["tiny-a"] / "model.safetensors").exists(), reason="the weights are not there")
 @pytest.mark.parametrize("generate", [0, 5])
 def test_the_embedded_answerer_answers_as_its_twin(generate: int) -> None:
-    answerer = load("tiny")
+    answerer = load_model("tiny")
     requests = fakes.paper_shaped(1, 2)[:20]
     twin = {a.id: a for a in answer_all(answerer, requests, AnswerOptions(generate, reuse=False))}
     for got in answer_all(answerer, requests, AnswerOptions(generate)):
@@ -66,22 +66,22 @@ def test_other_weights_or_another_format_is_another_identity() -> None:
 
 def test_what_cannot_be_loaded_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no folder"):
-        load(str(tmp_path / "nowhere"))
+        load_model(str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="number format 'int8' is unknown"):
-        load("tiny", dtype="int8")
+        load_model("tiny", dtype="int8")
     with pytest.raises(InputError, match="cannot be loaded"):
-        load(str(tmp_path))
+        load_model(str(tmp_path))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "whisper"}))
     with pytest.raises(InputError, match="model type 'whisper' is unknown"):
-        load(str(tmp_path))
+        load_model(str(tmp_path))
     folder = saved(fakes.qwen2_audio(tiny_mel=True), tmp_path / "pickled")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(InputError, match="cannot be loaded"):
-        load(str(folder))
+        load_model(str(folder))
 
 
 def test_flips_are_none_in_fp32_and_counted_in_bf16() -> None:
-    from earmark.engine.answerers.shared.answer_all import flip_rate
+    from answering import flip_rate
 
     raw = [r for r in fakes.paper_shaped(2, 4) if "/0/" in r.id]
     assert flip_rate(fakes.qwen2_audio(tiny_mel=True), raw, AnswerOptions(batch_tokens=900)).share == 0
@@ -111,7 +111,7 @@ def test_neither_pyarrow_nor_soundfile_is_needed() -> None:
 import sys
 for name in ("pyarrow", "soundfile", "soxr", "numba", "scipy", "click", "jinja2"):
     sys.modules[name] = None
-import earmark.engine.answerers.shared.answer_all
+import earmark.engine.answerers.shared.shared_answerer
 assert "torch" not in sys.modules
 import earmark.engine.answerers.model_types
 import torch

@@ -7,16 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import fakes
 import pytest
+from answering import answer_all, flip_rate, identity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.engine.answerers import journal
+from earmark.engine.answerers.answer_all import FlipRate
 from earmark.engine.answerers.request import Progress, Result
-from earmark.engine.answerers.shared.answer_all import FlipRate, answer_all, flip_rate, identity
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError
@@ -52,7 +54,7 @@ def test_work_is_merged_across_plans() -> None:
     requests = fakes.paper_shaped(2, 2)
     at_once, by_parts = fakes.FakeAnswerer(), fakes.FakeAnswerer()
     expected = {a.id: a for a in answer_all(at_once, requests, SMALL)}
-    got = {a.id: a for a in answer_all(by_parts, iter(requests), SMALL, planned_at_once=7)}
+    got = {a.id: a for a in answer_all(by_parts, iter(requests), replace(SMALL, planned_at_once=7))}
     assert got == expected
     assert sorted(by_parts.asked) == sorted(at_once.asked)
 
@@ -130,7 +132,7 @@ def test_progress_adds_up() -> None:
     last = seen[-1]
     assert (last.answered, last.total, last.resumed, last.failed) == (len(requests), len(requests), 0, 0)
     assert last.evaluations_per_s > 0
-    assert last.share_saved == 1.0  # the fake spends nothing
+    assert last.saving.share == 1.0  # the fake spends nothing
 
 
 def test_a_fake_never_flips_and_an_unsteady_one_does() -> None:

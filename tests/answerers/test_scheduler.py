@@ -7,12 +7,13 @@ import random
 import fakes
 import numpy as np
 import pytest
+from answering import answer_all
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.engine.answerers.answerer import LostError, Reply
+from earmark.engine.answerers.answerer import LostError
 from earmark.engine.answerers.request import Answer, Excerpt, Request
-from earmark.engine.answerers.shared.answer_all import answer_all
+from earmark.engine.answerers.shared.audio_lm import Reply
 from earmark.engine.answerers.shared.batches import Limits, make_batches
 from earmark.engine.answerers.shared.forest import make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler

@@ -14,6 +14,7 @@ from earmark.engine.compressors import loading
 from earmark.engine.compressors.card import fingerprints
 from earmark.engine.compressors.chunks.selector import SelectorInput
 from earmark.engine.corpus.corpus import open_corpus
+from earmark.engine.design.sections import AnswererSpec
 
 
 @pytest.mark.parametrize("name", loading.EMBEDDED)
@@ -47,6 +48,6 @@ def test_the_conditioned_one_keeps_more_answers_right_than_any_heuristic(tmp_pat
     assert trained.isdisjoint(fingerprints(example.source_id for example in examples))
     selectors = HEURISTICS | {"tiny-conditioned": loading.load("tiny-conditioned")}
     asked = {(name, 0, "anchor"): selector for name, selector in selectors.items()}
-    cells = sweep(examples, load("tiny"), asked, tmp_path, budgets=(0.4,))
+    cells = sweep(examples, load(AnswererSpec("tiny")), asked, tmp_path, budgets=(0.4,))
     right = {name: accuracy(cells, name, 0.4) for name in selectors}
     assert right.pop("tiny-conditioned") > max(right.values()) + 0.1, right

@@ -143,13 +143,13 @@ def test_a_command_without_half_its_extra_names_what_brings_the_other_half(tmp_p
 
 
 FROM_PYTHON = """
-from earmark.engine.answerers.loading import load
+from earmark.engine.answerers.loading import load_model
 from earmark.engine.compressors import loading
 from earmark.engine.corpus.audio import FileAudio
 from earmark.engine.corpus.stream import durations
 from earmark.engine.errors import InputError
 calls = [
-    lambda: load("tiny"),
+    lambda: load_model("tiny"),
     lambda: loading.load("tiny-agnostic"),
     lambda: list(durations([FileAudio("/x.wav", "x.wav")], workers=0)),
 ]

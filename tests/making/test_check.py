@@ -15,7 +15,6 @@ from onnx import numpy_helper
 
 from earmark.cli.selector import selector as commands
 from earmark.engine.answerers.loading import load
-from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.compressors.card import CARD, fingerprints
 from earmark.engine.compressors.chunks.graph_selector import FEATURES_GRAPH, WAVEFORM_GRAPH, GraphError
 from earmark.engine.compressors.chunks.learned import TOKENIZER
@@ -24,13 +23,14 @@ from earmark.engine.compressors.loading import place
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.example import AudioError
 from earmark.engine.design.rule import Rule
+from earmark.engine.design.sections import AnswererSpec
 from earmark.engine.errors import EarmarkError, InputError
 from earmark.engine.making.edge import device_check
 from earmark.engine.making.export import export
 from earmark.engine.making.release import certified_answers, device
 from earmark.engine.making.release.check import check
 from earmark.engine.making.release.device import measure
-from earmark.engine.making.release.release_gate import AnswererInCheck, CheckMeans, Gate
+from earmark.engine.making.release.release_gate import CheckMeans, Gate
 from earmark.engine.progress import StoppedError
 
 GRAPHS = (FEATURES_GRAPH, WAVEFORM_GRAPH)
@@ -91,7 +91,7 @@ def reasons(verdict: dict) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_an_export_passes_and_its_answers_by_construction(exported: Path, small: Corpus, graph: str) -> None:
-    asked = AnswererInCheck(load("tiny"), AnswerOptions())
+    asked = load(AnswererSpec("tiny"))
     verdict = check(exported / graph, str(exported), small, Gate(), QUICK, asked)
     assert (verdict["passes"], verdict["findings"]) == (True, [])
     assert verdict["scores"]["relative"] < 1e-4
@@ -262,14 +262,14 @@ def test_what_a_reader_must_know_is_a_warning(shipped: Path, small: Corpus) -> N
 
 
 def test_whoever_stops_it_gets_no_verdict(exported: Path, small: Corpus) -> None:
-    asked = AnswererInCheck(load("tiny"), AnswerOptions())
+    asked = load(AnswererSpec("tiny"))
     with pytest.raises(StoppedError):
         check(exported / FEATURES_GRAPH, str(exported), small, Gate(), QUICK, asked, stop=lambda: True)
 
 
 def test_a_variant_that_keeps_all_chunks_of_a_few_questions_has_shown_little(shipped: Path, small: Corpus) -> None:
     of_other_weights(shipped)
-    asked = AnswererInCheck(load("tiny"), AnswerOptions())
+    asked = load(AnswererSpec("tiny"))
     verdict = check(shipped / FEATURES_GRAPH, str(shipped), small, Gate(variant=True), QUICK, asked)
     assert verdict["passes"]
     event, pitch = verdict["warnings"]
@@ -282,7 +282,7 @@ def test_a_variant_that_keeps_all_chunks_of_a_few_questions_has_shown_little(shi
 
 def test_a_quantised_model_ships_if_no_family_changes_its_answers(tmp_path: Path) -> None:
     """At 4 bits some chunks change and answers stay; at 2 bits a family is lost, which only the answers tell."""
-    corpus, asked = held("synthetic-two-factor:certification:80"), AnswererInCheck(load("tiny"), AnswerOptions())
+    corpus, asked = held("synthetic-two-factor:certification:80"), load(AnswererSpec("tiny"))
     how = replace(QUICK, budgets=(0.4,))
     export(place("tiny-conditioned"), tmp_path)
     found = {}

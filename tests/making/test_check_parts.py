@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from earmark.engine.answerers.request import Answer
-from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.corpus.example import Example, Question
 from earmark.engine.design.keys import OK
 from earmark.engine.design.rule import Rule
@@ -50,7 +49,7 @@ def test_differences_are_charged_to_the_model(monkeypatch: pytest.MonkeyPatch) -
     class Somebody:
         name = "somebody"
 
-    (found,) = certified_answers.certify(hearing(len(cases), 100), "c", Somebody(), AnswerOptions(), Rule())
+    (found,) = certified_answers.certify(hearing(len(cases), 100), "c", Somebody(), Rule())
     (family,) = found.families
     assert (found.asked, found.changed, found.failed) == (len(cases), 5, 3)
     assert (family["plus"], family["minus"]) == (sum(d > 0 for d in cases.values()), sum(d < 0 for d in cases.values()))
@@ -65,10 +64,10 @@ def test_a_small_family_is_not_certified_by_luck(monkeypatch: pytest.MonkeyPatch
     class Somebody:
         name = "somebody"
 
-    (one,) = certified_answers.certify(hearing(1, 20), "c", Somebody(), AnswerOptions(), Rule())
+    (one,) = certified_answers.certify(hearing(1, 20), "c", Somebody(), Rule())
     assert not one.passes
     assert "'a' has 20 rows" in one.reason
-    (none,) = certified_answers.certify(hearing(0, 20), "c", Somebody(), AnswerOptions(), Rule())
+    (none,) = certified_answers.certify(hearing(0, 20), "c", Somebody(), Rule())
     assert (none.passes, none.reason, none.p) == (True, certified_answers.ALIKE, None)
 
 

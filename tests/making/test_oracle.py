@@ -5,17 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from answering import answer_all, identity
 from evidence import relevant_slots
 from fakes import FakeAnswerer, Sound
 
 from earmark.engine.answerers import journal
 from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.request import Answer, Excerpt, Request
-from earmark.engine.answerers.shared.answer_all import answer_all, identity
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
+from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
 from earmark.engine.compressors.chunks.cutting import keep_chunks
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.example import Example, Question
+from earmark.engine.design.sections import AnswererSpec
 from earmark.engine.errors import InputError
 from earmark.engine.making import oracle
 
@@ -45,7 +47,7 @@ class Stopped:
 @pytest.mark.parametrize("i", range(6))
 def test_relevance_is_the_rise_of_the_right_answers_nll(i):
     answerer, one = FakeAnswerer(), example(i, 4.0)
-    (row,) = oracle.measure(corpus(one), answerer)
+    (row,) = oracle.measure(corpus(one), SharedAnswerer(answerer))
     audio = one.audio.waveform()
 
     def nll(chunks):
@@ -62,12 +64,14 @@ def test_relevance_is_the_rise_of_the_right_answers_nll(i):
 
 
 def test_a_single_chunk_is_worth_nothing_against_others():
-    (row,) = oracle.measure(corpus(example(0, 0.4)), FakeAnswerer())
+    (row,) = oracle.measure(corpus(example(0, 0.4)), SharedAnswerer(FakeAnswerer()))
     assert row.relevance == [0.0]
 
 
 def test_what_cannot_be_heard_has_a_status_and_no_relevance():
-    first, broken, last = oracle.measure(corpus(example(0), example(1, broken=True), example(2)), FakeAnswerer())
+    first, broken, last = oracle.measure(
+        corpus(example(0), example(1, broken=True), example(2)), SharedAnswerer(FakeAnswerer())
+    )
     assert first.status == last.status == "ok"
     assert broken.relevance is None
     assert broken.status != "ok"
@@ -76,13 +80,13 @@ def test_what_cannot_be_heard_has_a_status_and_no_relevance():
 def test_it_goes_on_where_it_was_stopped(tmp_path):
     asked = corpus(*(example(i) for i in range(12)))
     options = replace(OPTIONS, batch_tokens=120)
-    whole = oracle.measure(asked, FakeAnswerer(), options)
+    whole = oracle.measure(asked, SharedAnswerer(FakeAnswerer(), options))
     path, name = tmp_path / "answers.jsonl", identity(FakeAnswerer(), options)
     attempts = 0
     found = None
     while found is None:
         with journal.opened(path, name) as done:
-            found = oracle.measure(asked, FakeAnswerer(), options, done, stop=Stopped(2))
+            found = oracle.measure(asked, SharedAnswerer(FakeAnswerer(), options), done, stop=Stopped(2))
         attempts += 1
         assert attempts < 100
     assert attempts > 2
@@ -93,9 +97,9 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
 
 def test_the_table_holds_rows_and_how_they_were_made_but_no_answers(tmp_path):
     asked = corpus(example(0), example(1, broken=True))
-    rows = oracle.measure(asked, FakeAnswerer())
+    rows = oracle.measure(asked, SharedAnswerer(FakeAnswerer()))
     path = tmp_path / "oracle.parquet"
-    oracle.write(rows, oracle.description(asked, "somewhere", FakeAnswerer(), OPTIONS), path)
+    oracle.write(rows, oracle.description(asked, "somewhere", SharedAnswerer(FakeAnswerer(), OPTIONS)), path)
     found = oracle.read(path)
     assert found.origin["identity"] == identity(FakeAnswerer(), OPTIONS)
     assert found.origin["path"] == "somewhere"
@@ -115,9 +119,9 @@ def test_another_parquet_file_is_refused(tmp_path):
 
 def test_the_certification_split_is_refused():
     with pytest.raises(InputError, match="nothing is trained"):
-        oracle.measure(corpus(example(0, split="certification")), FakeAnswerer())
+        oracle.measure(corpus(example(0, split="certification")), SharedAnswerer(FakeAnswerer()))
     with pytest.raises(InputError, match="nothing is trained"):
-        oracle.measure(open_corpus(Path("synthetic:certification:1")), FakeAnswerer())
+        oracle.measure(open_corpus(Path("synthetic:certification:1")), SharedAnswerer(FakeAnswerer()))
 
 
 def test_what_one_chunk_tells_as_well_as_another_is_heard_alone(monkeypatch):
@@ -127,14 +131,14 @@ def test_what_one_chunk_tells_as_well_as_another_is_heard_alone(monkeypatch):
             yield Answer(request.id, "A", "A", nll, 1, request.excerpt.hash, "ok")
 
     monkeypatch.setattr(oracle, "answer_all", answers)
-    (row,) = oracle.measure(corpus(example(0, 4.0)), FakeAnswerer())
+    (row,) = oracle.measure(corpus(example(0, 4.0)), SharedAnswerer(FakeAnswerer()))
     np.testing.assert_allclose(row.relevance, [0.995, 0.995, -0.995, -0.995], atol=1e-6)
 
 
 def test_the_truly_relevant_slot_comes_first_for_the_embedded_answerer():
     """Also where a sound is heard twice, so that leaving one of them out changes nothing."""
     asked = open_corpus(Path("synthetic:selector:24:1900000"))
-    rows = oracle.measure(asked, load("tiny"))
+    rows = oracle.measure(asked, load(AnswererSpec("tiny")))
     hits: dict[str, list[bool]] = {}
     for one, row in zip(asked.examples, rows, strict=True):
         top = int(np.argmax(row.relevance))

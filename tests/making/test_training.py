@@ -12,12 +12,12 @@ from torch.nn import functional
 from two_factor import HEURISTICS, SHUFFLED, accuracy, sweep
 
 from earmark.engine.answerers.loading import load
-from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.compressors.card import CARD, fingerprints
 from earmark.engine.compressors.chunks.features import WIDTH
 from earmark.engine.compressors.chunks.learned import AGNOSTIC, CONDITIONED, WEIGHTS, LearnedSelector
 from earmark.engine.corpus.corpus import open_corpus
 from earmark.engine.design.rule import Rule
+from earmark.engine.design.sections import AnswererSpec
 from earmark.engine.errors import InputError
 from earmark.engine.making import oracle
 from earmark.engine.making.oracle import Relevance
@@ -222,9 +222,9 @@ def world(tmp_path_factory):
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("two-factor")
     place = "synthetic-two-factor:selector:80"
-    corpus, answerer = open_corpus(Path(place)), load("tiny")
+    corpus, answerer = open_corpus(Path(place)), load(AnswererSpec("tiny"))
     rows = oracle.measure(corpus, answerer)
-    oracle.write(rows, oracle.description(corpus, place, answerer, AnswerOptions()), folder / "oracle.parquet")
+    oracle.write(rows, oracle.description(corpus, place, answerer), folder / "oracle.parquet")
     table = oracle.read(folder / "oracle.parquet")
     made = make_lessons(table, corpus, folder, lambda *_: None)
     asked = jobs(folder / "selectors", [AGNOSTIC, CONDITIONED], [0.5], SEEDS)

@@ -15,8 +15,8 @@ import numpy as np
 from cut import keep
 
 from earmark.engine.answerers import prompt
-from earmark.engine.answerers.answerer import OutOfMemoryError, Reply
 from earmark.engine.answerers.request import Excerpt, Request
+from earmark.engine.answerers.shared.audio_lm import OutOfMemoryError, Reply
 from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
 from earmark.engine.compressors.chunks.cutting import audio_hash, keep_chunks
 from earmark.engine.corpus.clip import clip as clip_of

@@ -8,7 +8,9 @@ from typing import Any
 import fakes
 import numpy as np
 
-from earmark.engine.answerers.answerer import Reply
+from earmark.engine.answerers.loading import options_of
+from earmark.engine.answerers.shared.audio_lm import Reply
+from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
 from earmark.engine.compressors import loading
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
@@ -81,12 +83,12 @@ class InCompany(fakes.FakeAnswerer):
 def answerers(made: list[Any] | None = None) -> Any:
     """A `load` for sweeps."""
 
-    def load(asked: AnswererSpec, _: MachineSpec) -> Any:
-        answerer = InCompany()
-        answerer.identity = asked.name
+    def load(answerer: AnswererSpec, machine: MachineSpec) -> Any:
+        model = InCompany()
+        model.identity = answerer.name
         if made is not None:
-            made.append(answerer)
-        return answerer
+            made.append(model)
+        return SharedAnswerer(model, options_of(answerer, machine))
 
     return load
 

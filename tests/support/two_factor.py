@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from earmark.engine.answerers.answer_all import answer_all
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.request import Answer, Excerpt, Request
-from earmark.engine.answerers.shared.answer_all import answer_all
 from earmark.engine.compressors.chunks.cutting import keep_chunks, kept_chunks
 from earmark.engine.compressors.chunks.heuristics import Energy, Random, Uniform
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput

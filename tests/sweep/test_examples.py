@@ -61,8 +61,8 @@ def test_it_runs_on_every_benchmark_of_the_paper(
         audits=replace(spec.audits, flip_rate=2),
     )
 
-    def loaded(asked: AnswererSpec, _: MachineSpec) -> Any:
-        return load(str(models[asked.model]), "cpu", "float32")
+    def loaded(answerer: AnswererSpec, machine: MachineSpec) -> Any:
+        return load(replace(answerer, model=str(models[answerer.model]), dtype="float32"), machine)
 
     here = replace(here, machine=replace(here.machine, device="cpu"))
     assert run(here, tmp_path / "run", load=loaded).complete

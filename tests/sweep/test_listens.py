@@ -7,7 +7,9 @@ from zlib import crc32
 import fakes
 import pytest
 
-from earmark.engine.answerers.answerer import Reply
+from earmark.engine.answerers.loading import options_of
+from earmark.engine.answerers.shared.audio_lm import Reply
+from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
 from earmark.engine.design.spec import parse
 from earmark.engine.signoff.certify import certify
 from earmark.engine.sweep.run import run
@@ -47,8 +49,8 @@ class OfText(fakes.FakeAnswerer):
     ("ignores", "expected"), [(100, {"vacuous"}), (80, {"vacuous", "text"}), (0, {"vacuous", "guesses"})]
 )
 def test_what_ignores_the_audio_is_named(tmp_path: Path, ignores: int, expected: set[str]) -> None:
-    def load(*_: Any) -> OfText:
-        return OfText(ignores)
+    def load(*asked: Any) -> SharedAnswerer:
+        return SharedAnswerer(OfText(ignores), options_of(*asked))
 
     spec = parse(SPEC)
     assert run(spec, tmp_path, load=load).complete

@@ -16,6 +16,8 @@ import sweeps
 from cut import keep
 
 from earmark.cli.status import table
+from earmark.engine.answerers.loading import options_of
+from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
 from earmark.engine.compressors.chunks.cutting import audio_hash
 from earmark.engine.design.keys import NOT_ASKED, TOO_SHORT, CellKey
 from earmark.engine.errors import InputError
@@ -133,9 +135,9 @@ def test_silence_costs_one_hearing_of_each_length(tmp_path: Path) -> None:
             hearings.append(sum(not clip.value.any() for clip in clips))
             return super().encode(clips, chunks)
 
-    def load(*_: Any) -> Any:
+    def load(*asked: Any) -> Any:
         made.append(Counting())
-        return made[-1]
+        return SharedAnswerer(made[-1], options_of(*asked))
 
     run(sweeps.spec(sweeps.SMALLER, {"flip_rate = 6": "flip_rate = 0"}), tmp_path, load=load)
     assert sum(hearings) == status(tmp_path).plan.corpus.windows == 3
@@ -403,11 +405,16 @@ def test_what_failed_on_raw_audio_is_not_asked_again(tmp_path: Path) -> None:
     runs = 0
     swept = Swept(stopped=True, complete=False)
     while swept.stopped:  # in between, the raw windows are pending, and then a cell
-        swept = run(spec, tmp_path, load=lambda *_: Deaf(deaf_to, asked), stop=after(6 + runs))
+        swept = run(
+            spec,
+            tmp_path,
+            load=lambda *spec: SharedAnswerer(Deaf(deaf_to, asked), options_of(*spec)),
+            stop=after(6 + runs),
+        )
         runs += 1
     cells = {key: store.read_cell(tmp_path, key, paths) for key, paths in store.find_cells(tmp_path).items()}
     whole = tmp_path / "whole"
-    assert run(spec, whole, load=lambda *_: Deaf(deaf_to, [])).complete
+    assert run(spec, whole, load=lambda *spec: SharedAnswerer(Deaf(deaf_to, []), options_of(*spec))).complete
     assert {n: data for n, data in sweeps.contents(tmp_path).items() if not n.startswith("whole/")} == (
         sweeps.contents(whole)
     )

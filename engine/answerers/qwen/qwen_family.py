@@ -14,10 +14,11 @@ import numpy.typing as npt
 import torch
 
 from earmark.engine.answerers import parse, prompt
-from earmark.engine.answerers.answerer import LostError, OutOfMemoryError, Reply, Tokens
+from earmark.engine.answerers.answerer import LostError
 from earmark.engine.answerers.qwen.decoder import Decoder
 from earmark.engine.answerers.qwen.kv import KV, Past
 from earmark.engine.answerers.qwen.mel import ClipFrames, Mel
+from earmark.engine.answerers.shared.audio_lm import OutOfMemoryError, Reply, Tokens
 from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
 from earmark.engine.arrays import Waveform
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, MOST_CHUNKS

@@ -54,6 +54,7 @@ class Forest:
     trees: list[Tree]
     refused: list[tuple[Result, list[int]]]  # beyond what the answerer can hear, and whose requests those are
     known: list[tuple[str, int]]  # key and request of what was answered before
+    known_alone: int  # operations that those would take one at a time
     prefix_tokens: int
     shape: ModelShape
 
@@ -96,11 +97,13 @@ def make_forest(
     pieces: dict[str, Piece] = {}
     refused: dict[str, tuple[Result, list[int]]] = {}
     answered: list[tuple[str, int]] = []
+    answered_alone = 0
     for number, request in enumerate(requests):
         excerpt, text = request.excerpt, text_of[request.question.text, request.question.choices]
         key = work_key(excerpt.hash, text)
         if key in known:
             answered.append((key, number))
+            answered_alone += shape.alone(excerpt.samples, prefix + len(tokens[text])).flops
             continue
         why = refusal(excerpt, shape, split)
         if why:
@@ -116,7 +119,7 @@ def make_forest(
         pieces[key].requests.append(number)
     for tree in trees.values():
         tree.stem = common_stem([q.tokens for q in tree.pieces]) if tree.is_shared else 0
-    return Forest(requests, list(trees.values()), list(refused.values()), answered, prefix, shape)
+    return Forest(requests, list(trees.values()), list(refused.values()), answered, answered_alone, prefix, shape)
 
 
 def work_key(excerpt_hash: str, question: str) -> str:

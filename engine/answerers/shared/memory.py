@@ -6,7 +6,7 @@ Keys are compared by value. Knows neither what it holds nor how to make it again
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from earmark.engine.answerers.answerer import Held
+from earmark.engine.answerers.shared.audio_lm import Held
 
 V = TypeVar("V", bound=Held)
 

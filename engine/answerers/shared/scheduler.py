@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from earmark.engine.answerers import parse, prompt
-from earmark.engine.answerers.answerer import Answerer, Held, LostError, OutOfMemoryError, Reply
+from earmark.engine.answerers.answerer import LostError
 from earmark.engine.answerers.request import Result
+from earmark.engine.answerers.shared.audio_lm import AudioLM, Held, OutOfMemoryError, Reply
 from earmark.engine.answerers.shared.batches import (
     AudioBatch,
     Limits,
@@ -45,13 +46,14 @@ class AnswerOptions:
     clip_bytes: int = 512 * MIB  # opened clips
     window_clips: int = 64
     ahead: int = 8  # clips decoded before their turn
+    planned_at_once: int = 20_000  # requests: what is planned before the first answer; work is merged across plans too
     reuse: bool = True  # False: the slow twin, one request at a time through the plain model
 
 
 class Scheduler:
     """One plan, being answered."""
 
-    def __init__(self, answerer: Answerer, forest: Forest, options: AnswerOptions) -> None:
+    def __init__(self, answerer: AudioLM, forest: Forest, options: AnswerOptions) -> None:
         self.forest = forest
         self.options = options
         self.limits = Limits(options.batch_tokens, options.kv_bytes, options.window_clips, options.generate > 0)
@@ -222,7 +224,7 @@ def result_of(key: str, audio_tokens: int, choices: Sequence[str], reply: Reply)
     return Result(key, label, nll, audio_tokens, reply.text)
 
 
-def answer_alone(answerer: Answerer, forest: Forest, options: AnswerOptions) -> Iterator[list[Result]]:
+def answer_alone(answerer: AudioLM, forest: Forest, options: AnswerOptions) -> Iterator[list[Result]]:
     """The slow twin of a scheduler: every piece of work by itself through the plain model."""
     if forest.refused:
         yield [result for result, _ in forest.refused]

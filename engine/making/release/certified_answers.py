@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from earmark.engine.answerers.answer_all import answer_all
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.request import Answer, Progress, Request
-from earmark.engine.answerers.shared.answer_all import answer_all
-from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.design.keys import ANCHOR, OK
 from earmark.engine.design.rule import Rule
 from earmark.engine.making.release.comparison import Comparison
@@ -45,7 +44,6 @@ def certify(
     heard: Comparison,
     corpus: str,
     answerer: Answerer,
-    options: AnswerOptions,
     rule: Rule,
     report: Callable[[Progress], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
@@ -57,7 +55,7 @@ def certify(
     """
     differing = [b for b in range(len(heard.budgets)) if any(b in pair.excerpts for pair in heard.pairs)]
     requests = list(_requests(heard))
-    answers = {answer.id: answer for answer in answer_all(answerer, requests, options, None, report, stop)}
+    answers = {answer.id: answer for answer in answer_all(answerer, requests, None, report, stop)}
     if len(answers) < len(requests):
         raise StoppedError
     tested = iter(_tested(heard, corpus, differing, answers, answerer.name, rule) if differing else [])

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.arrays import Scores
 from earmark.engine.compressors.card import fingerprints
 from earmark.engine.compressors.chunks.cutting import kept_chunks
@@ -29,7 +30,7 @@ from earmark.engine.making.edge.measure import counted
 from earmark.engine.making.release import agreement, certified_answers, device, device_report
 from earmark.engine.making.release.comparison import Comparison, hear
 from earmark.engine.making.release.device import DeviceFigures
-from earmark.engine.making.release.release_gate import SCORE_TOLERANCE, AnswererInCheck, CheckFinding, CheckMeans, Gate
+from earmark.engine.making.release.release_gate import SCORE_TOLERANCE, CheckFinding, CheckMeans, Gate
 from earmark.engine.progress import StoppedError
 from earmark.engine.signoff.rules.group_tests import fewest_rows
 
@@ -43,7 +44,7 @@ def check(
     corpus: Corpus,
     gate: Gate,
     means: CheckMeans,
-    answering: AnswererInCheck | None = None,
+    answerer: Answerer | None = None,
     report: Report = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def check(
 
     A model that cannot be run, or is not of this original, is not measured any further.
     """
-    if gate.variant and answering is None:
+    if gate.variant and answerer is None:
         raise InputError("a variant", "is judged by its answers", "name an answerer")
     if not model.is_file():
         raise InputError(model, "there is no such file", "name a graph that `earmark selector export` wrote")
@@ -92,8 +93,8 @@ def check(
             elif heard.timed:
                 figures = device.measure(model, heard.timed, heard.budgets[-1], means.provider, means.threads)
                 findings += _on_device(figures, candidate, heard, gate, verdict)
-            if answering is not None:
-                findings += _answered(heard, corpus, means.rule, answering, verdict, report, stop)
+            if answerer is not None:
+                findings += _answered(heard, corpus, means.rule, answerer, verdict, report, stop)
             if gate.variant:
                 verdict["warnings"] += _unproven(heard, verdict["answers"]["budgets"], means.rule)
     except GraphError as error:
@@ -248,7 +249,7 @@ def _answered(
     heard: Comparison,
     corpus: Corpus,
     rule: Rule,
-    answering: AnswererInCheck,
+    answerer: Answerer,
     verdict: dict[str, Any],
     report: Report,
     stop: Callable[[], bool],
@@ -257,15 +258,14 @@ def _answered(
     certified = certified_answers.certify(
         heard,
         corpus.name,
-        answering.answerer,
-        answering.options,
+        answerer,
         rule,
         lambda now: report("answers", now.answered, now.total),
         stop,
     )
     verdict["answers"] = {
-        "answerer": answering.answerer.name,
-        "identity": answering.answerer.identity,
+        "answerer": answerer.name,
+        "identity": answerer.identity,
         "tolerance": rule.tolerances[0],
         "alpha": rule.alpha,
         "clustering": rule.clustering,

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from earmark.engine.answerers.answerer import Answerer
-from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.design.rule import Rule
 
 SCORE_TOLERANCE = 1e-4  # of the spread of the scores; backends differ by 2e-5 at worst
@@ -48,13 +46,6 @@ class CheckMeans:
     partition: str | None = None  # None: the first that the corpus declares
     workers: int | None = 0
     rule: Rule = Rule()  # noqa: RUF009 (frozen)
-
-
-class AnswererInCheck(NamedTuple):
-    """Who answers."""
-
-    answerer: Answerer
-    options: AnswerOptions
 
 
 class CheckFinding(NamedTuple):

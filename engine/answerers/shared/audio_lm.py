@@ -1,0 +1,79 @@
+"""What a model can do whose computations are shared: open a clip, encode excerpts, prefill, and score questions.
+
+A context is what a question comes after: audio that was encoded, or encoded and prefilled (the keys and values that its
+questions share). Nobody outside `shared` and the models knows this protocol.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.engine.answerers.prompt import Template
+from earmark.engine.answerers.shared.cost import Cost, ModelShape
+from earmark.engine.arrays import Waveform
+
+Tokens = tuple[int, ...]
+
+
+class OutOfMemoryError(Exception):
+    """The device had no room for this batch; a smaller one may fit."""
+
+
+class Held(Protocol):
+    """Something that takes memory as long as it is referred to."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+class Reply:
+    """What came after one question."""
+
+    __slots__ = ("option_nll", "text")
+
+    def __init__(self, option_nll: npt.NDArray[np.float64], text: str | None = None) -> None:
+        self.option_nll = option_nll  # (options,) minus log-probability of each letter, over the whole vocabulary
+        self.text = text  # what was generated; None where nothing was
+
+
+class AudioLM(Protocol):
+    """A model whose encodings, keys and values can be shared, as the scheduler uses it.
+
+    `answerers.qwen` implements it, and a fake in the tests; `SharedAnswerer` makes an answerer of it.
+    """
+
+    name: str
+    template: Template
+    shape: ModelShape
+    counted: Cost  # what was run since it was loaded
+
+    @property
+    def identity(self) -> str:
+        """What its answers depend on: weights, number format, prompts. Equal identities answer alike."""
+
+    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokens of parts of prompts, special tokens included."""
+
+    def open(self, waveform: Waveform) -> Held:
+        """A whole clip, ready for any subset of its seconds to be encoded."""
+
+    def encode(self, clips: Sequence[Any], chunks: Sequence[Sequence[int]]) -> Held:
+        """The audio tokens of these chunks of these opened clips."""
+
+    def prefill(self, encoded: Any, stems: Sequence[Tokens]) -> Held:
+        """Keys and values after the prefix, each encoded audio and the stem its questions share."""
+
+    def score(
+        self, context: Any, rows: Sequence[int], questions: Sequence[Tokens], options: Sequence[int]
+    ) -> list[Reply]:
+        """How likely each letter is to come next after context row `rows[i]` and question i (one token or more)."""
+
+    def generate(
+        self, context: Any, rows: Sequence[int], questions: Sequence[Tokens], options: Sequence[int], limit: int
+    ) -> list[Reply]:
+        """The same, and at most `limit` greedy tokens as text; stops early only where the letter cannot change."""
+
+    def alone(self, waveform: Waveform, prefix: str, question: str, options: int, generate: int = 0) -> Reply:
+        """The slow twin: one request through the plain model, nothing shared, nothing trimmed."""

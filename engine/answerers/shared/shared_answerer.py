@@ -1,0 +1,114 @@
+"""An answerer of a model whose computations are shared: plans, runs batch by batch, and fans results out.
+
+Every piece of work is done once, and with `reuse=False` by itself through the plain model. Knows neither torch nor files.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from earmark.engine.answerers.answerer import unheard
+from earmark.engine.answerers.request import Progress, Request, Result, Saving
+from earmark.engine.answerers.shared.audio_lm import AudioLM
+from earmark.engine.answerers.shared.forest import Forest, make_forest
+from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler, answer_alone
+from earmark.engine.corpus.example import SAMPLE_RATE
+from earmark.engine.design.keys import OK
+from earmark.engine.progress import Stop, never
+
+
+class SharedAnswerer:
+    """A model and how it is asked."""
+
+    hears = frozenset({"wave"})
+    likelihoods = True
+
+    def __init__(self, model: AudioLM, options: AnswerOptions = AnswerOptions()) -> None:  # noqa: B008 (frozen)
+        self.name = model.name
+        self.model = model
+        self.options = options
+        self.window_s = model.shape.encoder.longest_samples / SAMPLE_RATE
+
+    @property
+    def identity(self) -> str:
+        """The model and how it is asked, not how the work is cut into batches."""
+        return f"{self.model.identity} generate={self.options.generate} split={self.options.split}"
+
+    def answer(
+        self,
+        requests: Iterable[Request],
+        known: Mapping[str, Result],
+        report: Callable[[Progress], None] = unheard,
+        stop: Stop = never,
+    ) -> Iterator[tuple[Request, Result]]:
+        """Every request once; `stop` is asked after every batch: what is left is then for the next run."""
+        model, options = self.model, self.options
+        results = dict(known)
+        meter = _AnswerMeter(model)
+        waiting = iter(requests)
+        while part := list(islice(waiting, options.planned_at_once)):
+            forest = make_forest(part, model.template, model.shape, model.tokenize, results.keys(), options.split)
+            meter.forest(forest)
+            for key, number in forest.known:
+                yield part[number], results[key]
+            askers = {piece.key: piece.requests for piece in forest.pieces()}
+            askers |= {result.key: numbers for result, numbers in forest.refused}
+            run = Scheduler(model, forest, options).steps() if options.reuse else answer_alone(model, forest, options)
+            for batch in run:
+                results.update((result.key, result) for result in batch)
+                answered = [(part[n], result) for result in batch for n in askers.pop(result.key)]
+                report(meter.step(batch, len(answered)))
+                yield from answered
+                if stop():
+                    return
+            assert not askers, f"{len(askers)} pieces of work without a result"
+
+    def in_other_batches(self) -> "SharedAnswerer":
+        """The same model, in batches of a third of the tokens and half of the clips."""
+        tokens, clips = max(1, self.options.batch_tokens // 3), max(1, self.options.window_clips // 2)
+        return SharedAnswerer(self.model, replace(self.options, batch_tokens=tokens, window_clips=clips))
+
+    def close(self) -> None:
+        """Let go of the model: there may not be memory for two."""
+        del self.model
+
+
+class _AnswerMeter:
+    """The figures of a progress line."""
+
+    def __init__(self, model: AudioLM) -> None:
+        self._model = model
+        self._began = time.monotonic()
+        self._flops_before = model.counted.flops
+        self._alone_flops = 0
+        self._total = self._resumed = self._answered = self._failed = 0
+
+    def forest(self, forest: Forest) -> None:
+        """Another forest begins."""
+        self._forest = forest
+        self._place_of = {q.key: (h, q) for h in forest.trees for q in h.pieces}
+        self._total += len(forest.requests)
+        self._resumed += len(forest.known)
+        self._alone_flops += forest.known_alone
+
+    def step(self, results: Sequence[Result], answers: int) -> Progress:
+        """A batch was answered."""
+        self._answered += answers
+        for result in results:
+            place = self._place_of.get(result.key)
+            if place is None or result.status != OK:
+                self._failed += 1 if place is None else len(place[1].requests)
+                continue
+            tree, piece = place
+            self._alone_flops += len(piece.requests) * self._forest.alone(tree, piece).flops
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        spent = self._model.counted.flops - self._flops_before
+        return Progress(
+            answered=self._resumed + self._answered,
+            total=self._total,
+            resumed=self._resumed,
+            failed=self._failed,
+            evaluations_per_s=self._answered / seconds,
+            saving=Saving(spent, self._alone_flops),
+        )
