@@ -6,7 +6,7 @@ torch and transformers are imported when a partition is made, not before.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from earmark.engine.corpus.partition import Partition
 from earmark.engine.corpus.partitions import OTHER_RARE, merge_rare
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
+from earmark.engine.progress import Report, silent
 
 ENCODER = "intfloat/e5-large-v2"
 PREFIX = "query: "  # e5 was trained with it
@@ -27,7 +28,6 @@ _MOST_TOKENS = 512
 _BATCH = 64
 
 Embeddings = npt.NDArray[np.float32]  # (questions, d)
-Report = Callable[[str, int, int], None]
 
 
 class Semantic(NamedTuple):
@@ -44,7 +44,7 @@ def semantic(
     encoder: str = ENCODER,
     least: int = 30,
     seed: int = 42,
-    report: Report = lambda *_: None,
+    report: Report = silent,
 ) -> Semantic:
     """Cluster a corpus's questions into k families; those with fewer than `least` examples become `other_rare`."""
     n_examples_of = Counter(example.question.text for example in corpus.examples)
@@ -92,7 +92,7 @@ def _cluster_name(number: int) -> str:
 
 @needs_extra("semantic families", "run")
 def embed(
-    texts: Sequence[str], encoder: str = ENCODER, *, report: Report = lambda *_: None
+    texts: Sequence[str], encoder: str = ENCODER, *, report: Report = silent
 ) -> tuple[Embeddings, dict[str, str]]:
     """Unit vectors (texts, d), the mean of the encoder's last states over a text's tokens; and the encoder's card.
 

@@ -111,7 +111,7 @@ def _outcome(work: Callable[[], Any]) -> Outcome:
 
 
 @dataclass(slots=True)
-class _Job:
+class _Decoding:
     """One recording that a worker is at, or that is done."""
 
     audio: Audio
@@ -132,25 +132,25 @@ def _in_order(audios: Iterator[Audio], work: Callable[[Audio], Outcome], workers
         yield from map(work, audios)
         return
     pool = _Pool(workers, work)
-    jobs: deque[_Job] = deque()  # oldest first: taken on the left, submitted on the right
+    decodings: deque[_Decoding] = deque()  # oldest first: taken on the left, submitted on the right
     try:
         more = True
-        while more or jobs:
-            while more and len(jobs) < _JOBS_PER_WORKER * workers and _raw_bytes(jobs) < _MOST_RAW_BYTES:
+        while more or decodings:
+            while more and len(decodings) < _JOBS_PER_WORKER * workers and _raw_bytes(decodings) < _MOST_RAW_BYTES:
                 audio = next(audios, None)
                 more = audio is not None
                 if audio is not None:
-                    jobs.append(pool.submit(audio))
-            if jobs:
-                outcome = pool.finish(jobs)
-                jobs.popleft()
+                    decodings.append(pool.submit(audio))
+            if decodings:
+                outcome = pool.finish(decodings)
+                decodings.popleft()
                 yield outcome
     finally:
         pool.close()
 
 
-def _raw_bytes(jobs: Iterable[_Job]) -> int:
-    return sum(job.raw_bytes for job in jobs)
+def _raw_bytes(decodings: Iterable[_Decoding]) -> int:
+    return sum(decoding.raw_bytes for decoding in decodings)
 
 
 class _Pool:
@@ -161,45 +161,45 @@ class _Pool:
         self._work = work
         self._open(workers)
 
-    def submit(self, audio: Audio) -> _Job:
+    def submit(self, audio: Audio) -> _Decoding:
         """Start on a recording. What can only be read from front to back is read here, in order."""
-        job = _Job(audio)
+        decoding = _Decoding(audio)
         source: Audio = audio
         if isinstance(audio, TarAudio | ParquetAudio):
             fetched, status = _outcome(audio.fetched)
             if fetched is None:
-                return _Job(audio, outcome=(None, status))
+                return _Decoding(audio, outcome=(None, status))
             source = fetched
-            job.raw_bytes = len(fetched.data)
+            decoding.raw_bytes = len(fetched.data)
         try:
-            job.future = self._executor.submit(self._work, source)
+            decoding.future = self._executor.submit(self._work, source)
         except BrokenProcessPool:  # some other recording's doing: `finish` sorts it out
-            job.future = None
-        return job
+            decoding.future = None
+        return decoding
 
-    def finish(self, jobs: deque[_Job]) -> Outcome:
-        """Wait for the outcome of the oldest job; where its worker died, all jobs are tried again one by one."""
-        oldest = jobs[0]
+    def finish(self, decodings: deque[_Decoding]) -> Outcome:
+        """Wait for the outcome of the oldest; where its worker died, all of them are tried again one by one."""
+        oldest = decodings[0]
         if oldest.outcome is None:
             try:
                 if oldest.future is None:
                     raise BrokenProcessPool
                 oldest.outcome = oldest.future.result()
             except BrokenProcessPool:
-                self._one_by_one(jobs)
-        assert oldest.outcome is not None, "every job was worked on"
+                self._one_by_one(decodings)
+        assert oldest.outcome is not None, "every decoding was worked on"
         oldest.future = None
         return oldest.outcome
 
-    def _one_by_one(self, jobs: Iterable[_Job]) -> None:
-        """Do all jobs again that were under way when a worker died, to find out which recording killed it."""
+    def _one_by_one(self, decodings: Iterable[_Decoding]) -> None:
+        """Do all decodings again that were under way when a worker died, to find out which recording killed it."""
         self._reopen(1)
-        for job in jobs:
-            if job.outcome is None and not _is_done(job):
+        for decoding in decodings:
+            if decoding.outcome is None and not _is_done(decoding):
                 try:
-                    job.outcome = self._executor.submit(self._work, _source(job)).result()
+                    decoding.outcome = self._executor.submit(self._work, _source(decoding)).result()
                 except BrokenProcessPool:
-                    job.outcome = None, "killed the process that decoded it"
+                    decoding.outcome = None, "killed the process that decoded it"
                     self._reopen(1)
         self._reopen(self._workers)
 
@@ -220,20 +220,25 @@ class _Pool:
         self._open(workers)
 
     def close(self) -> None:
-        """Stop the workers; jobs that are under way are dropped."""
+        """Stop the workers; decodings that are under way are dropped."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _is_done(job: _Job) -> bool:
-    """Whether a job was done before its pool broke; then its outcome is kept."""
-    if job.future is not None and job.future.done() and not job.future.cancelled() and job.future.exception() is None:
-        job.outcome = job.future.result()
-    return job.outcome is not None
+def _is_done(decoding: _Decoding) -> bool:
+    """Whether a decoding was done before its pool broke; then its outcome is kept."""
+    if (
+        decoding.future is not None
+        and decoding.future.done()
+        and not decoding.future.cancelled()
+        and decoding.future.exception() is None
+    ):
+        decoding.outcome = decoding.future.result()
+    return decoding.outcome is not None
 
 
-def _source(job: _Job) -> Audio:
+def _source(decoding: _Decoding) -> Audio:
     """What a worker can open: the recording itself, or its bytes."""
-    return job.audio.fetched() if isinstance(job.audio, TarAudio | ParquetAudio) else job.audio
+    return decoding.audio.fetched() if isinstance(decoding.audio, TarAudio | ParquetAudio) else decoding.audio
 
 
 def _worker_count(workers: int | None) -> int:

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from earmark.engine.arrays import FloatArray
 
-Word = tuple[int, ...]
+CodeWord = tuple[int, ...]
 
 
 def shannon_lengths(law: FloatArray, n_tokens: int) -> npt.NDArray[np.int64]:
@@ -19,9 +19,9 @@ def shannon_lengths(law: FloatArray, n_tokens: int) -> npt.NDArray[np.int64]:
     return np.asarray(lengths, dtype=np.int64)
 
 
-def prefix_code(lengths: npt.NDArray[np.int64], n_tokens: int) -> list[Word]:
+def prefix_code(lengths: npt.NDArray[np.int64], n_tokens: int) -> list[CodeWord]:
     """Words of these lengths, none of which begins another; raises ValueError where Kraft's inequality forbids it."""
-    words: list[Word] = [()] * len(lengths)
+    words: list[CodeWord] = [()] * len(lengths)
     word, length = 0, 0  # the next free word, as a number of `length` digits
     for symbol in np.argsort(lengths, kind="stable"):
         word *= n_tokens ** (int(lengths[symbol]) - length)
@@ -33,16 +33,16 @@ def prefix_code(lengths: npt.NDArray[np.int64], n_tokens: int) -> list[Word]:
     return words
 
 
-def encode(symbols: npt.NDArray[np.int64], words: list[Word]) -> list[int]:
+def encode(symbols: npt.NDArray[np.int64], words: list[CodeWord]) -> list[int]:
     """The tokens of a sequence of symbols."""
     return [token for symbol in symbols for token in words[symbol]]
 
 
-def decode(tokens: list[int], words: list[Word]) -> list[int]:
+def decode(tokens: list[int], words: list[CodeWord]) -> list[int]:
     """The symbols of a sequence of tokens of a prefix code without empty words."""
     symbol_of = {word: symbol for symbol, word in enumerate(words)}
     symbols: list[int] = []
-    word: Word = ()
+    word: CodeWord = ()
     for token in tokens:
         word = (*word, token)
         if word in symbol_of:

@@ -43,7 +43,7 @@ class Optimum(NamedTuple):
     multipliers: FloatArray  # (M,) of the constraints
 
 
-class _Step(NamedTuple):
+class _NewtonStep(NamedTuple):
     """What a step of Newton's method adds to each."""
 
     v: FloatArray
@@ -147,7 +147,7 @@ def _polish(local: Program, start: Optimum, gap: Gap) -> Optimum:
     return best
 
 
-def _newton(model: Local, slack: FloatArray, multipliers: FloatArray, target: float) -> _Step:
+def _newton(model: Local, slack: FloatArray, multipliers: FloatArray, target: float) -> _NewtonStep:
     """The step towards a gradient of 0, g + slack = 0 and slack x multiplier = target.
 
     Steps of v and of the multipliers are solved for together. Eliminating the latter would be cheaper, but puts
@@ -163,7 +163,7 @@ def _newton(model: Local, slack: FloatArray, multipliers: FloatArray, target: fl
     scale = np.concatenate([np.ones(n), 1 / np.sqrt(np.maximum(ratio, 1.0))])
     solution = scale * _solve(matrix * scale[:, None] * scale[None, :], scale * right)
     of_multipliers = solution[n:]
-    return _Step(solution[:n], target / multipliers - slack - ratio * of_multipliers, of_multipliers)
+    return _NewtonStep(solution[:n], target / multipliers - slack - ratio * of_multipliers, of_multipliers)
 
 
 def _solve(matrix: FloatArray, right: FloatArray) -> FloatArray:

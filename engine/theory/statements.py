@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from earmark.engine.theory.checks import factors, finite, rates, separation, sufficiency
-from earmark.engine.theory.instances import Random
+from earmark.engine.theory.instances import Rng
 
 INSTANCES = 100  # random instances of each statement
 SEED = 42
@@ -53,7 +53,7 @@ def verify(statement: Statement) -> StatementResult:
     return StatementResult(where, claim, len(deviations), worst, tolerance, reason is None, reason)
 
 
-def _random(check: Callable[[Random], float]) -> Callable[[], Iterator[float]]:
+def _random(check: Callable[[Rng], float]) -> Callable[[], Iterator[float]]:
     """The deviations of a check on INSTANCES random instances, each with a seed of its own."""
     return lambda: (check(np.random.default_rng([SEED, instance])) for instance in range(INSTANCES))
 

@@ -18,7 +18,7 @@ from earmark.kernels.neural.simd import LANES, fma, larger, load, splat, store
 QUERIES = 8
 WIDE = 2 * LANES
 
-FloatArray = npt.NDArray[np.float32]
+Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 
@@ -28,28 +28,28 @@ class Projected(NamedTuple):
     Queries are the first columns of their array and values the last of theirs: it may be one and the same.
     """
 
-    queries: FloatArray  # (rows * asking, at least heads * size)
-    keys: FloatArray  # (kv heads * size, rows * new): transposed
-    values: FloatArray  # (rows * new, at least kv heads * size)
-    scale: FloatArray  # (rows * new) what each position's products are to be multiplied by
-    bias: FloatArray  # (heads + 2 kv heads) * size, added after that
+    queries: Float32Array  # (rows * asking, at least heads * size)
+    keys: Float32Array  # (kv heads * size, rows * new): transposed
+    values: Float32Array  # (rows * new, at least kv heads * size)
+    scale: Float32Array  # (rows * new) what each position's products are to be multiplied by
+    bias: Float32Array  # (heads + 2 kv heads) * size, added after that
 
 
 class Rotation(NamedTuple):
     """Rotary embedding: dimensions i and i + size / 2 of a head turn together."""
 
-    cos: FloatArray  # (positions, size / 2), flat, LANES to spare; empty: nothing turns
-    sin: FloatArray
-    cos_t: FloatArray  # (size / 2, positions)
-    sin_t: FloatArray
+    cos: Float32Array  # (positions, size / 2), flat, LANES to spare; empty: nothing turns
+    sin: Float32Array
+    cos_t: Float32Array  # (size / 2, positions)
+    sin_t: Float32Array
     positions: int
 
 
 class Old(NamedTuple):
     """Keys and values of earlier positions, which rows may share: row b continues `at[b]` of these, where valid."""
 
-    keys: FloatArray  # (any, kv heads, size, past), flat
-    values: FloatArray  # (any, kv heads, past, size), flat
+    keys: Float32Array  # (any, kv heads, size, past), flat
+    values: Float32Array  # (any, kv heads, past, size), flat
     valid: npt.NDArray[np.bool_]  # (any, past)
     at: IntArray  # (rows,)
 
@@ -70,14 +70,14 @@ _NOTHING = np.zeros(0, np.float32)
 NO_ROTATION = Rotation(_NOTHING, _NOTHING, _NOTHING, _NOTHING, 0)
 
 
-def rotation(frequencies: FloatArray, positions: int) -> Rotation:
+def rotation(frequencies: Float32Array, positions: int) -> Rotation:
     """The tables that turn positions 0, 1, ... by the angular frequencies (size / 2,) of a head."""
     angles = np.arange(positions, dtype=np.float32)[:, None] * frequencies
     cos, sin = np.cos(angles), np.sin(angles)
     return Rotation(_roomy(cos), _roomy(sin), _roomy(cos.T), _roomy(sin.T), positions)
 
 
-def _roomy(x: FloatArray) -> FloatArray:
+def _roomy(x: Float32Array) -> Float32Array:
     """A flat copy with LANES to spare at its end."""
     return np.append(x.ravel(), np.zeros(LANES, np.float32))
 
@@ -88,9 +88,9 @@ def attend(
     old: Old,
     lengths: IntArray,
     shape: AttentionShape,
-    out: FloatArray,
-    keys: FloatArray,
-    values: FloatArray,
+    out: Float32Array,
+    keys: Float32Array,
+    values: Float32Array,
 ) -> None:
     """Attention of the first lengths[b] new positions of each row into out (rows * asking, heads * size), flat.
 
@@ -120,7 +120,7 @@ def attend(
     _attend(projected, rotation, old, lengths, shape, out, keys, values)
 
 
-def _divides(rows: int, least: int, array: FloatArray) -> bool:
+def _divides(rows: int, least: int, array: Float32Array) -> bool:
     """Whether a flat array with LANES to spare has `rows` rows of at least so many columns."""
     return not rows or ((len(array) - LANES) % rows == 0 and len(array) - LANES >= rows * least)
 

@@ -10,17 +10,17 @@ from earmark.kernels._jit import jit
 from earmark.kernels.neural.exponential import LOWEST, divided, exponential, first, total
 from earmark.kernels.neural.simd import LANES, fma, larger, load, splat, store
 
-FloatArray = npt.NDArray[np.float32]
+Float32Array = npt.NDArray[np.float32]
 
 
-def inverse_rms(x: FloatArray, eps: float, scale: FloatArray) -> None:
+def inverse_rms(x: Float32Array, eps: float, scale: Float32Array) -> None:
     """scale[i] <- 1 / sqrt(mean of row i's squares + eps), of x (n, width)."""
     if not (x.dtype == scale.dtype == np.float32 and x.flags.c_contiguous and len(scale) >= len(x)):
         raise ValueError(f"x {x.shape} {x.dtype}, scale {scale.shape} {scale.dtype}")
     _inverse_rms(x.reshape(-1), len(x), np.float32(eps), scale)
 
 
-def gated(both: FloatArray, scale: FloatArray, rows: int, inner: int, h: FloatArray) -> None:
+def gated(both: Float32Array, scale: Float32Array, rows: int, inner: int, h: Float32Array) -> None:
     """h <- silu(scale g) scale u of products [g, u] (rows, 2 inner); both and h flat, with LANES to spare."""
     if not (both.dtype == scale.dtype == h.dtype == np.float32):
         raise ValueError(f"both {both.dtype}, scale {scale.dtype}, h {h.dtype}")
@@ -59,7 +59,7 @@ def _gated(both, scale, rows, inner, h):
             store(h, i * inner + j, divided(g, unit + exponential(zero - larger(lowest, g))) * u)
 
 
-def gelu(x: FloatArray, bias: FloatArray, rows: int, width: int) -> None:
+def gelu(x: Float32Array, bias: Float32Array, rows: int, width: int) -> None:
     """x <- y (1 + erf(y / sqrt 2)) / 2 of y = x + bias (rows, width), within 2e-7 of y; both flat, LANES to spare."""
     if not (x.dtype == bias.dtype == np.float32 and len(x) >= rows * width + LANES and len(bias) >= width + LANES):
         raise ValueError(f"x {x.shape} {x.dtype}, bias {bias.shape} {bias.dtype} for {rows} rows of {width}")

@@ -37,13 +37,13 @@ class _LanesModel(models.PrimitiveModel):
 def _operator(symbol: Any, instruction: str) -> None:
     """Teach numba that the operator, between lanes, is this LLVM instruction."""
 
-    class _Template(ConcreteTemplate):
+    class _BetweenLanes(ConcreteTemplate):
         cases = [signature(_LANES, _LANES, _LANES)]  # noqa: RUF012 - what numba reads
 
     def lower(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return getattr(builder, instruction)(*arguments)
 
-    infer_global(symbol)(_Template)
+    infer_global(symbol)(_BetweenLanes)
     lower_builtin(symbol, _LANES, _LANES)(lower)
 
 

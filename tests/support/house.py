@@ -1,4 +1,4 @@
-"""What must hold of the house itself: who imports whom, names that stand for one thing, code that somebody calls.
+"""What must hold of the house itself: who imports whom, names that stand for one thing, sections that exist.
 
 Each check reads the sources of a root folder and returns what breaks it, as sentences; none imports them.
 """
@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 # A room may import the rooms before it. `kernels` and `theory` import no room; the files beside the rooms, anybody may.
@@ -16,6 +17,7 @@ ORDER = (
     "making", "sweep", "cli",
 )  # fmt: skip
 IMPORTS_NO_ROOM = ("kernels", "theory", "design")
+BESIDE = frozenset({"making", "sweep"})  # they stand beside one another: neither imports the other
 OPTIONAL = (
     "torch",
     "transformers",
@@ -29,7 +31,8 @@ OPTIONAL = (
     "ray",
 )
 WITHOUT = {  # rooms that must work where these are not installed
-    **dict.fromkeys(("design", "signoff", "report", "theory", "outcomes"), OPTIONAL),
+    **dict.fromkeys(("signoff", "report", "theory", "outcomes"), OPTIONAL),
+    "design": (*OPTIONAL, "pyarrow", "numba", "numpy", "scipy", "jinja2", "click"),
     "answerers": ("pyarrow", "soundfile", "soxr", "onnx", "onnxruntime"),
 }
 WITH_TORCH = {  # the only files that import torch or transformers, outside the rooms that are about models
@@ -39,17 +42,8 @@ WITH_TORCH = {  # the only files that import torch or transformers, outside the 
 MODEL_ROOMS = ("answerers", "making")
 ALIKE = ("loading.py",)  # files that do the same for alike things: an answerer, a selector by its name
 KERNELS_KNOW = ("numpy", "numba", "llvmlite", "earmark")
-CALLED_FROM_OUTSIDE = {
-    "forward": "torch calls it",
-    "main": "a process of its own, or the script of pyproject.toml",
-    "on_start": "numba calls it",
-    "on_end": "numba calls it",
-    "seekable": "soundfile calls it",
-    "list_commands": "click calls it",
-    "get_command": "click calls it",
-    "format_commands": "click calls it",
-    "keys_table": "docs/run.md holds what it returns",
-}
+TO_BE_NAMED_APART: frozenset[str] = frozenset()
+_NUMBER = r"\d+(?:\.\d+)*"  # of a section
 PLACEHOLDERS = frozenset({"found", "made", "said", "one", "of", "how", "asked", "told"})
 
 
@@ -76,28 +70,35 @@ def module_of(path: str) -> str:
     return "earmark." + path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def imported(tree: ast.Module, *, at_import_only: bool = False) -> Iterator[str]:
+def absolute(node: ast.ImportFrom, path: str) -> str:
+    """The module after `from`, without dots before it: earmark.engine.signoff for `..signoff` in engine/design/x.py."""
+    if not node.level:
+        return node.module or ""
+    package = ("earmark/" + path).split("/")[: -node.level]
+    return ".".join([*package, node.module] if node.module else package)
+
+
+def imported(tree: ast.Module, path: str) -> Iterator[str]:
     """The modules (or names in modules) that a file imports; `if TYPE_CHECKING` is left out."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            continue
-        if at_import_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += node.orelse
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{absolute(node, path)}.{alias.name}" for alias in node.names)
         waiting += ast.iter_child_nodes(node)
 
 
-def edges(root: Path, *, at_import_only: bool = False) -> dict[str, set[str]]:
+def edges(root: Path) -> dict[str, set[str]]:
     """Which of our files each of our files imports."""
     files = {module_of(path): path for path in sources(root)}
     graph: dict[str, set[str]] = {path: set() for path in sources(root)}
     for path, tree in sources(root).items():
-        for name in imported(tree, at_import_only=at_import_only):
+        for name in imported(tree, path):
             target = files.get(name) or files.get(name.rpartition(".")[0])
             if target and target != path:
                 graph[path].add(target)
@@ -105,7 +106,7 @@ def edges(root: Path, *, at_import_only: bool = False) -> dict[str, set[str]]:
 
 
 def rooms_out_of_order(root: Path) -> list[str]:
-    """Files that import a room which comes after theirs."""
+    """Files that import a room which comes after theirs, or stands beside it."""
     broken = []
     for path, targets in edges(root).items():
         room = room_of(path)
@@ -115,7 +116,12 @@ def rooms_out_of_order(root: Path) -> list[str]:
                 continue
             if room == "engine":
                 broken.append(f"{path} stands beside the rooms and imports {target}")
-            elif room in IMPORTS_NO_ROOM or other == "cli" or ORDER.index(other) > ORDER.index(room):
+            elif (
+                room in IMPORTS_NO_ROOM
+                or other == "cli"
+                or {room, other} == BESIDE
+                or ORDER.index(other) > ORDER.index(room)
+            ):
                 broken.append(f"{path} imports {target}")
     return broken
 
@@ -144,7 +150,7 @@ def circles(root: Path) -> list[str]:
 def forbidden_packages(root: Path) -> list[str]:
     """Files from which a package is reached that their room must do without, directly or through other files."""
     graph = edges(root)
-    tops = {path: {name.partition(".")[0] for name in imported(tree)} for path, tree in sources(root).items()}
+    tops = {path: {name.partition(".")[0] for name in imported(tree, path)} for path, tree in sources(root).items()}
     broken = []
     for path in graph:
         banned = WITHOUT.get(room_of(path), ())
@@ -168,76 +174,37 @@ def forbidden_packages(root: Path) -> list[str]:
 
 
 def names_that_stand_twice(root: Path) -> list[str]:
-    """Classes of one name, and files of one name within engine/ (benchmark readers and __init__ apart)."""
-    places: dict[str, list[str]] = defaultdict(list)
+    """Classes and type aliases of one name, and files of one name within engine/ (`loading.py` and __init__ apart).
+
+    `_Step` and `Step` are one name. An alias may stand in several files as long as it means the same there.
+    """
+    classes: dict[str, list[str]] = defaultdict(list)
+    aliases: dict[str, dict[str, list[str]]] = defaultdict(dict)  # by name and meaning
+    files: dict[str, list[str]] = defaultdict(list)
     for path, tree in sources(root).items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
-                places[f"class {node.name}"].append(path)
+                classes[node.name.lstrip("_")].append(path)
+        for name, meaning in type_aliases(tree):
+            aliases[name.lstrip("_")].setdefault(meaning, []).append(path)
         file = path.rpartition("/")[2]
         if path.startswith("engine/") and not file.startswith("__") and file not in ALIKE:
-            places[f"file {file}"].append(path)
-    return [f"{name}: {', '.join(paths)}" for name, paths in sorted(places.items()) if len(paths) > 1]
+            files[file].append(path)
+    broken = [f"file {file}: {', '.join(paths)}" for file, paths in sorted(files.items()) if len(paths) > 1]
+    return broken + [
+        f"class {name}: {', '.join(sorted([*classes[name], *chain(*aliases[name].values())]))}"
+        for name in sorted(classes.keys() | aliases.keys())
+        if len(classes[name]) + len(aliases[name]) > 1 and name not in TO_BE_NAMED_APART
+    ]
 
 
-def without_a_caller(root: Path, api: tuple[str, ...] = ()) -> list[str]:
-    """Functions that no file of the rooms calls or imports, and methods whose name nothing mentions."""
-    attributes: set[str] = set()  # whatever is read of anything, and words in templates and short texts
-    for tree in sources(root).values():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute):
-                attributes.add(node.attr)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 200:
-                attributes.update(re.findall(r"\w+", node.value))
-    for template in (root / "engine").rglob("*.j2"):
-        attributes.update(re.findall(r"\w+", template.read_text(encoding="utf-8")))
-    taken = {name for tree in sources(root).values() for name in imported(tree)}
-    read = {name for tree in sources(root).values() for name in _attributes_of_modules(tree)}
-    broken = []
-    for path, tree in sources(root).items():
-        loaded = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-        methods = [
-            node
-            for owner in ast.walk(tree)
-            if isinstance(owner, ast.ClassDef)
-            for node in owner.body
-            if isinstance(node, ast.FunctionDef)
-        ]
-        for node in functions:
-            whole = f"{module_of(path)}.{node.name}"
-            if not (node.name in loaded or whole in taken or whole in read or _may_stand(node, api)):
-                broken.append(f"{path}: {node.name}")
-        for node in methods:
-            dunder = node.name.startswith("__") and node.name.endswith("__")
-            if not (dunder or node.name in attributes or _may_stand(node, api)):
-                broken.append(f"{path}: {node.name}")
-    return broken
-
-
-def _attributes_of_modules(tree: ast.Module) -> Iterator[str]:
-    """What a file reads of the modules that it imports: earmark.engine.files.flush for `files.flush`."""
-    modules: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            modules.update({alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names})
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
-            yield f"{modules[node.value.id]}.{node.attr}"
-
-
-def _may_stand(node: ast.FunctionDef, api: tuple[str, ...]) -> bool:
-    """Whether somebody outside calls it: a framework, a decorator that registers it, or a user of the API."""
-    if node.name in CALLED_FROM_OUTSIDE or node.name in api:
-        return True
-    return bool(node.decorator_list) and not _is_plain(node)
-
-
-def _is_plain(node: ast.FunctionDef) -> bool:
-    """Whether its decorators register it nowhere: properties, class methods and the like."""
-    plain = {"property", "cached_property", "classmethod", "staticmethod", "cache", "lru_cache", "jit", "guarded"}
-    names = {ast.unparse(decorator).partition("(")[0].rpartition(".")[2] for decorator in node.decorator_list}
-    return names <= plain
+def type_aliases(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """The names that a file gives to types, each with what it stands for: `Waveform = npt.NDArray[np.float32]`."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name) and re.fullmatch(r"_?[A-Z]\w*[a-z]\w*", target.id):
+                    yield target.id, ast.unparse(node.value)
 
 
 def cited_in_vain(root: Path) -> list[str]:
@@ -247,7 +214,8 @@ def cited_in_vain(root: Path) -> list[str]:
     broken = []
     for path in sources(root):
         text = (root / path).read_text(encoding="utf-8")
-        sections = re.findall(r"\bmethod (\d+(?:\.\d+)*)", text)
+        lists = re.findall(rf"(?<!-)\bmethods? ({_NUMBER}(?:(?:, (?:and )?| and | or | to |-){_NUMBER}\b)*)", text)
+        sections = [section for numbers in lists for section in re.findall(_NUMBER, numbers)]
         broken += [f"{path} cites method {section}" for section in sections if section not in headings]
         pages = re.findall(r"\bdocs/([\w/-]+\.md)", text)
         broken += [f"{path} cites docs/{name}" for name in pages if not (root / "docs" / name).is_file()]

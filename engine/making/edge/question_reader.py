@@ -15,13 +15,13 @@ TOKENIZER = "tokenizer.json"
 _FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 _GPT_2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # of ByteLevel with use_regex
 
-Part = dict[str, Any]
+TokenizerPart = dict[str, Any]
 
 
 class QuestionReader:
     """Text as the ids that the package `tokenizers` gives by the same file, without special tokens around them."""
 
-    def __init__(self, tokenizer: Part) -> None:
+    def __init__(self, tokenizer: TokenizerPart) -> None:
         """`tokenizer` is the content of tokenizer.json; EdgeError where it has a part that is not known here."""
         for name in ("truncation", "padding"):
             if tokenizer.get(name) is not None:
@@ -96,7 +96,7 @@ def unknown(part: str) -> EdgeError:
     return EdgeError(TOKENIZER, f"has a {part}, which is not known here", "give the question as ids, with --tokens")
 
 
-def _steps(part: Part | None, key: str) -> list[Part]:
+def _steps(part: TokenizerPart | None, key: str) -> list[TokenizerPart]:
     """A normalizer or pre-tokenizer as what it does one after the other."""
     if part is None:
         return []
@@ -105,14 +105,14 @@ def _steps(part: Part | None, key: str) -> list[Part]:
     return [part]
 
 
-def _form(normalizer: Part) -> Any:
+def _form(normalizer: TokenizerPart) -> Any:
     """The Unicode normal form that a normalizer makes; typed Any, for `unicodedata` wants its literal."""
     if normalizer["type"] not in _FORMS:
         raise unknown(f"normalizer {normalizer['type']}")
     return normalizer["type"]
 
 
-def _patterns(pre_tokenizers: list[Part]) -> list[str]:
+def _patterns(pre_tokenizers: list[TokenizerPart]) -> list[str]:
     """The patterns by which a text is cut, one after the other; the last step turns the pieces into bytes."""
     patterns = []
     for part in pre_tokenizers[:-1]:

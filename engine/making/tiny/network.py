@@ -15,7 +15,7 @@ from earmark.engine.corpus.synthetic import sounds
 from earmark.engine.corpus.synthetic.clips import MOST_TONES, SLOTS
 from earmark.engine.making.tiny.architecture import AUDIO_WIDTH, FRAMES, TEXT_WIDTH, TOKENS_PER_SLOT
 from earmark.engine.making.tiny.packed import Asker, Packed
-from earmark.engine.making.tiny.training_batches import CLASSES, UNCLEAR, Tokens
+from earmark.engine.making.tiny.training_batches import CLASSES, EMPTY, UNCLEAR, TokenTargets
 
 COUNT_LAYER = 2  # the decoder layers after which the heads read the states
 POSITION_LAYER = 2
@@ -56,7 +56,7 @@ class Symbols(nn.Module):
         angles = time[:, None] * torch.pi * torch.tensor([0.5, 1.0, 2.0, 4.0])
         clock = self.time(torch.cat([angles.sin(), angles.cos()], dim=1))
         embedded: torch.Tensor = (
-            self.classes(classes.clamp(min=0))
+            self.classes(classes.clamp(min=EMPTY))
             + self.onsets(onsets)
             + self.backgrounds(backgrounds.clamp(min=0))
             + clock
@@ -134,12 +134,12 @@ def gather(states: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     return gathered if index.dim() == 3 else gathered[:, :, 0]
 
 
-def token_tensors(tokens: Tokens) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def token_tensors(tokens: TokenTargets) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Classes, onsets and backgrounds as tensors."""
     return torch.from_numpy(tokens.classes), torch.from_numpy(tokens.onsets), torch.from_numpy(tokens.backgrounds)
 
 
-def token_loss(heads: Heads, states: torch.Tensor, tokens: Tokens) -> torch.Tensor:
+def token_loss(heads: Heads, states: torch.Tensor, tokens: TokenTargets) -> torch.Tensor:
     """Cross-entropy of what sounds in each audio token, .3 of its background, .3 of its onset."""
     classes, onsets, backgrounds = token_tensors(tokens)
     ce = nn.functional.cross_entropy

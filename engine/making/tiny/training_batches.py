@@ -19,7 +19,7 @@ from earmark.engine.making.tiny.architecture import TOKENS_PER_SLOT
 
 Ints = npt.NDArray[np.int64]
 TOKEN_SAMPLES = SAMPLE_RATE // TOKENS_PER_SLOT
-EMPTY = 0
+EMPTY = 0  # the class of a token in which nothing sounds
 FIRST_TONE = 1 + len(sounds.EVENTS)
 UP = FIRST_TONE + len(sounds.TONES)
 CLASSES = UP + 2
@@ -30,7 +30,7 @@ SILENT_SHARE = 0.03  # share of clips that are replaced by silence
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenTargets:
     """What sounds in each audio token (B, T)."""
 
     classes: Ints
@@ -47,7 +47,7 @@ class TrainingBatch:
     questions: tuple[tuple[SyntheticQuestion, ...], ...]
     answers: Ints  # (B, Q) one of the likely options
     likely: npt.NDArray[np.float32]  # (B, Q, OPTIONS) what an ideal listener believes
-    tokens: Tokens
+    tokens: TokenTargets
     option_slots: Ints  # (B, Q, OPTIONS) where the option's sound decides an order, SLOTS where it is not heard
 
 
@@ -96,7 +96,7 @@ def make_batch(
     if silent.any():
         tokens[0, silent] = UNCLEAR
         tokens[2, silent] = UNCLEAR
-    return TrainingBatch(waves, clip_questions, answers, likely, Tokens(*tokens), option_slots)
+    return TrainingBatch(waves, clip_questions, answers, likely, TokenTargets(*tokens), option_slots)
 
 
 def shifted(wave: npt.NDArray[np.float32], shift: int) -> npt.NDArray[np.float32]:
@@ -112,7 +112,7 @@ def shifted(wave: npt.NDArray[np.float32], shift: int) -> npt.NDArray[np.float32
 def label_tokens(clip: SyntheticClip, bank: Bank, kept_slots: list[int], shift: int) -> Ints:
     """Class, onset, background and running count of tones of each audio token: (4, tokens)."""
     n_tokens = SLOTS * TOKENS_PER_SLOT
-    classes = np.zeros(n_tokens, dtype=np.int64)
+    classes = np.full(n_tokens, EMPTY, dtype=np.int64)
     owner = np.full(n_tokens, -1, dtype=np.int64)
     edges = np.arange(n_tokens) * TOKEN_SAMPLES
     for number, item in enumerate(clip.items):

@@ -51,7 +51,7 @@ class Trained(NamedTuple):
     card: Card
 
 
-Report = Callable[[Job, Epoch], None]
+ReportEpoch = Callable[[Job, Epoch], None]
 
 
 def jobs(out: Path, methods: Sequence[str], alphas: Sequence[float], seeds: Sequence[int]) -> list[Job]:
@@ -70,7 +70,7 @@ def train_all(
     recipe: Recipe,
     origin: dict[str, Any],
     tokenizer: Tokenizer | None,
-    report: Report = lambda _job, _epoch: None,
+    report: ReportEpoch = lambda _job, _epoch: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Trained] | None:
     """Train each job that is not finished and return all of them; None where `stop` ended it.
@@ -101,7 +101,7 @@ def _train(
     recipe: Recipe,
     origin: dict[str, Any],
     tokenizer: Tokenizer | None,
-    report: Report,
+    report: ReportEpoch,
     stop: Callable[[], bool],
 ) -> bool:
     """Train and save one selector; False where `stop` ended it before."""

@@ -25,8 +25,8 @@ from earmark.engine.making.training.lessons import Lessons
 
 SHOWN_BUDGETS = (0.2, 0.4)  # validation reports the captured relevance at these
 
-Tokens = list[list[int]]
-Rows = npt.NDArray[np.int64]
+QuestionTokens = list[list[int]]
+RowNumbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +89,14 @@ class Run:
         return len(self.curves)
 
 
-Report = Callable[[Epoch], None]
-
-
 def train(
     lessons: Lessons,
     recipe: Recipe,
     seed: int,
-    tokens: Tokens | None = None,
+    tokens: QuestionTokens | None = None,
     vocabulary: Vocabulary | None = None,
     checkpoint: Path | None = None,
-    report: Report = lambda _: None,
+    report: Callable[[Epoch], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Run | None:
     """Train to the end, from `checkpoint` where it exists; None where `stop` ended it before.
@@ -127,7 +124,7 @@ def train(
     return run
 
 
-def _begin(lessons: Lessons, training: Rows, recipe: Recipe, seed: int, vocabulary: Vocabulary | None) -> Run:
+def _begin(lessons: Lessons, training: RowNumbers, recipe: Recipe, seed: int, vocabulary: Vocabulary | None) -> Run:
     """A run with a fresh scorer, which knows only the mean and the deviation of features."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -142,7 +139,7 @@ def _begin(lessons: Lessons, training: Rows, recipe: Recipe, seed: int, vocabula
     return Run(scorer, descent, [], copy.deepcopy(scorer.state_dict()))
 
 
-def _moments(lessons: Lessons, training: Rows) -> tuple[Tensor, Tensor]:
+def _moments(lessons: Lessons, training: RowNumbers) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each feature over the training chunks."""
     first, second, chunks = np.zeros(WIDTH), np.zeros(WIDTH), 0
     for row in training:
@@ -158,8 +155,8 @@ def _moments(lessons: Lessons, training: Rows) -> tuple[Tensor, Tensor]:
 def _epoch(
     run: Run,
     lessons: Lessons,
-    training: Rows,
-    tokens: Tokens | None,
+    training: RowNumbers,
+    tokens: QuestionTokens | None,
     recipe: Recipe,
     seed: int,
     stop: Callable[[], bool],
@@ -190,8 +187,8 @@ def _epoch(
 def _validate(
     scorer: ChunkScorer,
     lessons: Lessons,
-    validation: Rows,
-    tokens: Tokens | None,
+    validation: RowNumbers,
+    tokens: QuestionTokens | None,
     recipe: Recipe,
     epoch: int,
     train_loss: float,
@@ -213,7 +210,9 @@ def _validate(
     )
 
 
-def _pass(scorer: ChunkScorer, lessons: Lessons, rows: Rows, tokens: Tokens | None) -> tuple[Tensor, teaching.Targets]:
+def _pass(
+    scorer: ChunkScorer, lessons: Lessons, rows: RowNumbers, tokens: QuestionTokens | None
+) -> tuple[Tensor, teaching.Targets]:
     """The scores of a batch (B, T), and what they should come to."""
     features, lengths = pad_features([lessons.features[row] for row in rows])
     question_tokens = (None, None) if tokens is None else pad_tokens([tokens[row] for row in rows])
@@ -227,7 +226,7 @@ def _pass(scorer: ChunkScorer, lessons: Lessons, rows: Rows, tokens: Tokens | No
     return scorer(features, lengths, *question_tokens), teaching.Targets(share, membership, inside)
 
 
-def _batches(rows: Rows, size: int) -> Iterator[Rows]:
+def _batches(rows: RowNumbers, size: int) -> Iterator[RowNumbers]:
     for first in range(0, len(rows), size):
         yield rows[first : first + size]
 

@@ -5,10 +5,10 @@ import numpy as np
 from earmark.engine.arrays import FloatArray
 from earmark.engine.theory import gaussian
 from earmark.engine.theory.checks.deviation import over
-from earmark.engine.theory.instances import Random
+from earmark.engine.theory.instances import Rng
 
 
-def duality_gap(rng: Random) -> float:
+def duality_gap(rng: Rng) -> float:
     """Errors keep every tolerance, and their rate meets the lower bound that the prices give, factor by factor."""
     variances, weights, eps = _factors(rng, n_queries=3)
     allocation = gaussian.allocate(variances, weights, eps)
@@ -19,7 +19,7 @@ def duality_gap(rng: Random) -> float:
     return max(abs(allocation.bits - lower / float(np.log(2))), float((weights @ allocation.errors - eps).max()))
 
 
-def water_level(rng: Random) -> float:
+def water_level(rng: Rng) -> float:
     """For one query the program finds the reverse water-filling min(s_j^2, theta / w_j), which spends the tolerance."""
     variances, weights, eps = _factors(rng, n_queries=1)
     filled, level = gaussian.reverse_water_filling(variances, weights[0], eps)
@@ -32,7 +32,7 @@ def water_level(rng: Random) -> float:
     )
 
 
-def blocks_add(rng: Random) -> float:
+def blocks_add(rng: Rng) -> float:
     """Queries on disjoint blocks of factors: the joint rate is the sum of the blocks' rates (E.72)."""
     (s1, w1, eps), (s2, w2, _) = _factors(rng, n_queries=2), _factors(rng, n_queries=2)
     weights = np.block([[w1, np.zeros((2, len(s2)))], [np.zeros((2, len(s1))), w2]])
@@ -40,7 +40,7 @@ def blocks_add(rng: Random) -> float:
     return abs(joint - gaussian.allocate(s1, w1, eps).bits - gaussian.allocate(s2, w2, eps).bits)
 
 
-def synergy(rng: Random) -> float:
+def synergy(rng: Rng) -> float:
     """Two unit factors: asking for both at once costs one bit more than asking for either (E.76), for eps <= 1."""
     eps = float(rng.uniform(1e-3, 1.0))
     single = gaussian.allocate(np.ones(2), np.eye(2), eps).bits
@@ -48,7 +48,7 @@ def synergy(rng: Random) -> float:
     return max(abs(joint - single - 1.0), abs(single - float(np.log2(1 / eps))))
 
 
-def conditioning(rng: Random) -> float:
+def conditioning(rng: Rng) -> float:
     """The mean of the single-query rates under the prior (E.64) is at most the rate that serves all queries."""
     variances, weights, eps = _factors(rng, n_queries=3)
     prior = rng.dirichlet(np.ones(3))
@@ -58,7 +58,7 @@ def conditioning(rng: Random) -> float:
     return max(abs(conditioned - float(prior @ np.array(alone))), over(conditioned, joint))
 
 
-def _factors(rng: Random, n_queries: int) -> tuple[FloatArray, FloatArray, float]:
+def _factors(rng: Rng, n_queries: int) -> tuple[FloatArray, FloatArray, float]:
     """Random variances (J,), weights (Q, J) and a tolerance that some query cannot keep without any bit."""
     n_factors = int(rng.integers(1, 6))
     variances = rng.gamma(1.0, 2.0, n_factors) + 0.01

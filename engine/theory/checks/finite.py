@@ -4,11 +4,11 @@ import numpy as np
 
 from earmark.engine.arrays import FloatArray
 from earmark.engine.theory import finite_alphabet, independent_factors
-from earmark.engine.theory.instances import Random, random_task, random_tolerance
+from earmark.engine.theory.instances import Rng, random_task, random_tolerance
 from earmark.engine.theory.tasks import Query, Task, entropy, make_task, zero_one
 
 
-def closed_forms(rng: Random) -> float:
+def closed_forms(rng: Rng) -> float:
     """Multiple choice with m equal answers, a binary answer, and two independent factors with their own tolerances."""
     m, eps = int(rng.integers(2, 6)), float(rng.uniform(0, 1))
     chance = float(rng.uniform(0.05, 0.5))
@@ -26,7 +26,7 @@ def closed_forms(rng: Random) -> float:
     )
 
 
-def duality_gap(rng: Random) -> float:
+def duality_gap(rng: Rng) -> float:
     """A channel within tolerance, and a dual point, feasible for every tuple of actions, that proves its rate."""
     task = random_task(rng)
     eps = random_tolerance(rng, task)
@@ -47,7 +47,7 @@ def duality_gap(rng: Random) -> float:
     )
 
 
-def lengths(rng: Random) -> float:
+def lengths(rng: Rng) -> float:
     """The linear program meets its dual; without tolerance it sends the shortest lossless tuple of every symbol."""
     task = random_task(rng)
     eps = random_tolerance(rng, task)

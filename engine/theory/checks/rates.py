@@ -4,11 +4,11 @@ import numpy as np
 
 from earmark.engine.theory import codes, experiments, finite_alphabet
 from earmark.engine.theory.checks.deviation import over
-from earmark.engine.theory.instances import Random, random_channel, random_task, random_tolerance
+from earmark.engine.theory.instances import Rng, random_channel, random_task, random_tolerance
 from earmark.engine.theory.tasks import asking_only, entropy, mutual_information
 
 
-def sandwich(rng: Random) -> float:
+def sandwich(rng: Rng) -> float:
     """max_q R_q <= R <= I(X; the single queries' channels side by side) <= sum_q R_q; R(deficiency of Z) <= I(X; Z)."""
     task = random_task(rng)
     eps = random_tolerance(rng, task)
@@ -30,7 +30,7 @@ def sandwich(rng: Random) -> float:
     )
 
 
-def model_class_gap(rng: Random) -> float:
+def model_class_gap(rng: Rng) -> float:
     """Excess of a restricted answerer: at least the deficiency, at most deficiency + architecture gap (E.38)."""
     task = random_task(rng)
     channel = random_channel(rng, task)
@@ -47,7 +47,7 @@ def model_class_gap(rng: Random) -> float:
     return over(deficiency, max(excesses), deficiency + max(gaps))
 
 
-def rate_to_tokens(rng: Random) -> float:
+def rate_to_tokens(rng: Rng) -> float:
     """H / log K <= mean word of Shannon's code <= H / log K + 1; it decodes; no code beats R / log K (E.41 to E.44)."""
     task, n_tokens = random_task(rng), int(rng.integers(2, 5))
     eps = random_tolerance(rng, task)

@@ -7,7 +7,7 @@ import numpy as np
 
 from earmark.engine.theory import finite_alphabet, independent_factors
 from earmark.engine.theory.checks.deviation import over
-from earmark.engine.theory.instances import Random, random_task, random_tolerance
+from earmark.engine.theory.instances import Rng, random_task, random_tolerance
 
 
 def uniform() -> Iterator[float]:
@@ -26,7 +26,7 @@ def uniform() -> Iterator[float]:
         )
 
 
-def any_factors(rng: Random) -> float:
+def any_factors(rng: Rng) -> float:
     """The same with factors that are not uniform, and by the solver as well."""
     first, second = rng.dirichlet(np.ones(rng.integers(2, 4))), rng.dirichlet(np.ones(rng.integers(2, 4)))
     prior = rng.uniform(0.05, 0.95)
@@ -52,7 +52,7 @@ def optimal() -> Iterator[float]:
         yield abs(independent_factors.cheapest_partition(task) - independent_factors.enumerated(task).agnostic)
 
 
-def conditioning_helps(rng: Random) -> float:
+def conditioning_helps(rng: Rng) -> float:
     """Conditioned frontiers are at most the agnostic ones, in bits and in tokens (3.11); without tolerance they send
     the shortest action that is right for the query asked."""
     task = random_task(rng)

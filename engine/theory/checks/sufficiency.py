@@ -5,11 +5,11 @@ import numpy as np
 from earmark.engine.arrays import FloatArray
 from earmark.engine.theory import experiments, finite_alphabet
 from earmark.engine.theory.checks.deviation import over
-from earmark.engine.theory.instances import Random, random_channel, random_partition, random_task, random_tolerance
+from earmark.engine.theory.instances import Rng, random_channel, random_partition, random_task, random_tolerance
 from earmark.engine.theory.tasks import Task
 
 
-def deficiency_is_excess(rng: Random) -> float:
+def deficiency_is_excess(rng: Rng) -> float:
     """The worst Jensen gap is the worst excess risk over all answering rules; it is never negative (3.3)."""
     task = random_task(rng)
     channel = random_channel(rng, task)
@@ -18,7 +18,7 @@ def deficiency_is_excess(rng: Random) -> float:
     return max(abs(deficiency - excess), -deficiency, abs(experiments.deficiency(task, experiments.raw(task))))
 
 
-def refinement(rng: Random) -> float:
+def refinement(rng: Rng) -> float:
     """Average <= coarse families <= fine families <= worst query, for excess and smallest passing budget (3.6, 3.8)."""
     task = random_task(rng, n_queries=5)
     coarse, fine = random_partition(rng, 5)
@@ -41,7 +41,7 @@ def refinement(rng: Random) -> float:
     )
 
 
-def more_queries(rng: Random) -> float:
+def more_queries(rng: Rng) -> float:
     """With one more query neither the deficiency nor one of the frontiers falls (E.9 to E.11)."""
     task = random_task(rng, n_queries=3)
     eps = random_tolerance(rng, task)
@@ -64,7 +64,7 @@ def _gaps(task: Task, channel: FloatArray) -> FloatArray:
     return np.array([experiments.excess(task, q, channel) for q in range(len(task.queries))])
 
 
-def _budgets(rng: Random, task: Task) -> list[FloatArray]:
+def _budgets(rng: Rng, task: Task) -> list[FloatArray]:
     """Channels that tell more and more: a growing share of each symbol is passed on, the rest replaced by noise."""
     noise = np.full((len(task.audio), len(task.audio)), 1 / len(task.audio))
     return [share * experiments.raw(task) + (1 - share) * noise for share in sorted(rng.random(4))]
