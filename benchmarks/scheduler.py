@@ -38,7 +38,8 @@ from earmark.engine.answerers.request import Answer, Request
 from earmark.engine.answerers.shared.batches import Limits, make_batches
 from earmark.engine.answerers.shared.cost import Cost
 from earmark.engine.answerers.shared.forest import make_forest
-from earmark.engine.answerers.shared.scheduler import AnswerOptions, heard_samples
+from earmark.engine.answerers.shared.scheduler import AnswerOptions
+from earmark.engine.compressors.compressor import samples_at
 from earmark.engine.corpus.synthetic.questions import FAMILIES, TWO_FACTOR
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.corpus.synthetic.synthetic_corpus import examples
@@ -82,7 +83,7 @@ class HuggingFace:
 
     def inputs(self, requests: Sequence[Request]) -> Any:
         texts = [self.template.prompt(r.question.text, r.question.choices).text() for r in requests]
-        audio = [heard_samples(r.excerpt.audio.waveform(), r.excerpt.chunks) for r in requests]
+        audio = [samples_at(r.excerpt.wave.audio.waveform(), r.excerpt.wave.places) for r in requests]
         return self.processor(
             text=texts, audio=audio, sampling_rate=16_000, return_tensors="pt", padding=True, padding_side="right"
         )

@@ -42,7 +42,8 @@ from earmark.engine.answerers.qwen.qwen_family import Qwen
 from earmark.engine.answerers.request import Answer, Request
 from earmark.engine.answerers.shared.cost import Cost
 from earmark.engine.answerers.shared.forest import make_forest
-from earmark.engine.answerers.shared.scheduler import AnswerOptions, heard_samples
+from earmark.engine.answerers.shared.scheduler import AnswerOptions
+from earmark.engine.compressors.compressor import samples_at
 
 TARGET = 3.0  # over Hugging Face batches of 16
 SPECIAL = ("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<|im_start|>", "<|im_end|>", "<|endoftext|>")
@@ -181,7 +182,7 @@ class HuggingFace:
         out = []
         for r in requests:
             prompt = a.template.prompt(*r.question[:2])
-            audio = heard_samples(r.excerpt.audio.waveform(), r.excerpt.chunks)
+            audio = samples_at(r.excerpt.wave.audio.waveform(), r.excerpt.wave.places)
             said = a.alone(audio, prompt.prefix, prompt.question, len(r.question.choices), generate=5)
             out.append(float(said.option_nll[r.question.answer]))
         return out
@@ -192,7 +193,7 @@ class HuggingFace:
         out = []
         for start in range(0, len(requests), 16):
             batch = requests[start : start + 16]
-            audio = [heard_samples(r.excerpt.audio.waveform(), r.excerpt.chunks) for r in batch]
+            audio = [samples_at(r.excerpt.wave.audio.waveform(), r.excerpt.wave.places) for r in batch]
             features = a.extractor(
                 audio, sampling_rate=16_000, padding="max_length", return_attention_mask=True, return_tensors="pt"
             )

@@ -26,9 +26,9 @@ import numpy as np
 from answering import answer_all
 
 from earmark.engine.answerers import journal
-from earmark.engine.answerers.request import Excerpt, Request
+from earmark.engine.answerers.request import Request
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
-from earmark.engine.compressors.chunks.cutting import audio_hash
+from earmark.engine.compressors.compressor import Excerpt, Wave, audio_hash
 from earmark.engine.corpus.example import Question
 from earmark.engine.design.keys import OK
 
@@ -57,7 +57,7 @@ def requests(n: int) -> Iterator[Request]:
         digest = f"broken {seed} {chunks}" if audio.broken else audio_hash(kept)
         question = "Is it poison?" if number % 500 == 17 else f"What number {i % 5}?"
         yield Request(
-            str(number), Excerpt(audio, chunks, len(kept), digest), Question(question, ("a", "b", "c"), i % 3)
+            str(number), Excerpt(Wave(audio, chunks, len(kept)), digest), Question(question, ("a", "b", "c"), i % 3)
         )
 
 

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from cut import keep
+from cut import Kept, keep, keep_chunks
 
-from earmark.engine.answerers.request import Excerpt, Request
+from earmark.engine.answerers.request import Request
 from earmark.engine.arrays import Waveform
-from earmark.engine.compressors.chunks.cutting import Kept, keep_chunks
+from earmark.engine.compressors.compressor import Excerpt
 from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.example import Question
 
@@ -60,7 +60,7 @@ def sweep(asked: Sequence[Asked], seed: int = 0) -> list[Request]:
             else:
                 chosen = keep(clip, conditioned[i] if method == CONDITIONED else scores[a.clip, method], budget)
             chosen = kept.setdefault((a.clip, chosen.chunks.tobytes()), chosen)
-            heard = Excerpt.of(InMemory(a.clip), chosen)
+            heard = Excerpt.of(InMemory(a.clip), clip, chosen.chunks)
             requests.append(Request(f"{method}/{budget:g}/{i}", heard, Question(a.question, a.choices, a.answer)))
     return requests
 

@@ -58,7 +58,7 @@ def score(
       earmark score clips/*.wav --selector edge/waveform.onnx --budget 0.4 --out kept
     """
     from earmark.engine.compressors.chunks.selector import SelectorInput
-    from earmark.engine.compressors.loading import load
+    from earmark.engine.compressors.loading import load_selector
     from earmark.engine.corpus import decode
     from earmark.engine.corpus.clip import clip
     from earmark.engine.corpus.example import AudioError
@@ -75,7 +75,7 @@ def score(
         for path in audio:
             if (lost := recordings.get(_kept(out, path).resolve())) is not None:
                 raise click.UsageError(f"--out would write over the recording {lost}: name another folder")
-    selector = load(name, seed, provider, threads)
+    selector = load_selector(name, seed, provider, threads)
     if selector.asks and question is None:
         raise click.UsageError(f"{name} reads the question: give --question")
     # a graph needs no numba, which word of a compilation would load
@@ -97,14 +97,16 @@ def _line_of(
     path: Path, clip: "SelectorInput", scores: "Scores", selector: "Selector", budget: float | None, out: Path | None
 ) -> dict[str, Any]:
     """What there is to say about a recording; also writes what is kept of it."""
-    from earmark.engine.compressors.chunks.cutting import keep_chunks, kept_chunks
+    from earmark.engine.compressors.chunks.cutting import kept_chunks
+    from earmark.engine.compressors.compressor import audio_hash, samples_at
 
     line: dict[str, Any] = {"audio": str(path), "chunks": len(scores), "scores": scores.tolist()}
     if budget is not None:
-        kept = keep_chunks(clip.audio, selector.keep(scores, kept_chunks(budget, len(scores))))
-        line |= {"kept": kept.chunks.tolist(), "kept_hash": kept.hash}
+        chunks = selector.keep(scores, kept_chunks(budget, len(scores))).tolist()
+        kept = samples_at(clip.audio, chunks)
+        line |= {"kept": chunks, "kept_hash": audio_hash(kept)}
         if out is not None:
-            line["wav"] = str(_write(_kept(out, path), kept.audio))
+            line["wav"] = str(_write(_kept(out, path), kept))
     return line
 
 

@@ -7,24 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from earmark.engine.answerers import prompt
-from earmark.engine.compressors.chunks.cutting import Kept
-from earmark.engine.corpus.example import Audio, Question
+from earmark.engine.compressors.compressor import Excerpt
+from earmark.engine.corpus.example import Question
 from earmark.engine.design.keys import OK
-
-
-@dataclass(frozen=True, slots=True)
-class Excerpt:
-    """Some whole seconds of one recording. Equal `audio` values are opened once; equal hashes are answered once."""
-
-    audio: Audio  # compared and hashed by value
-    chunks: tuple[int, ...]  # rising; of the clip as `interfaces.keep.clip` makes it
-    samples: int
-    hash: str  # of the kept samples
-
-    @classmethod
-    def of(cls, audio: Audio, kept: Kept) -> "Excerpt":
-        """What `keep` left of a recording."""
-        return cls(audio, tuple(int(i) for i in kept.chunks), len(kept.audio), kept.hash)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,18 @@
-"""A selector by its name or place: a heuristic, the folder of a trained one, or an exported graph.
+"""A compressor as a spec describes it, and a selector by its name or place: a heuristic, the folder of a trained one, or
+an exported graph.
 
 torch and onnxruntime are imported only where one of theirs is named.
 """
 
+import json
 from pathlib import Path
 
+from earmark.engine.compressors.card import CARD, Card
+from earmark.engine.compressors.chunks.chunk_compressor import ChunkCompressor
 from earmark.engine.compressors.chunks.heuristics import Energy, Random, Uniform
 from earmark.engine.compressors.chunks.selector import Selector
+from earmark.engine.compressors.compressor import Compressor
+from earmark.engine.design.sections import MethodSpec
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
 
@@ -14,8 +20,31 @@ _TINY = Path(__file__).parent / "chunks" / "tiny"  # trained for the embedded an
 EMBEDDED = {"tiny-agnostic": _TINY / "agnostic", "tiny-conditioned": _TINY / "conditioned"}
 
 
+def load(method: MethodSpec, seed: int) -> Compressor:
+    """The compressor of a method in one of its seeds."""
+    selector = load_selector(method.place(seed), seed)
+    return ChunkCompressor(method.name, selector, _card_of(method, seed, selector))
+
+
+def _card_of(method: MethodSpec, seed: int, selector: Selector) -> Card | None:
+    """The card of a trained selector, which lies in its folder or beside its graph, with what the spec declares."""
+    if selector.weights is None:
+        return None
+    path = place(method.place(seed))
+    path = (path if path.is_dir() else path.parent) / CARD
+    try:
+        card = dict(json.loads(path.read_bytes()))
+    except (OSError, TypeError, ValueError) as error:
+        what = f"selector of {method.name} has no card that can be read ({error})"
+        raise InputError(path, what, "train it again, or keep its card.json beside it") from None
+    if card.get("weights") != selector.weights:  # the guard would compare the wrong sources
+        graph = place(method.place(seed)).name
+        raise InputError(path, f"is not the card of {graph}", "copy the card.json that was exported with it")
+    return card | {"in_domain": method.in_domain}
+
+
 @needs_extra("a trained selector", "run")
-def load(name: str, seed: int = 0, provider: str = "cpu", threads: int = 1) -> Selector:
+def load_selector(name: str, seed: int = 0, provider: str = "cpu", threads: int = 1) -> Selector:
     """`uniform`, `random` (with its seed), `energy`, `tiny-agnostic`, `tiny-conditioned`, a folder with a card.json, or
     an .onnx file and how to run it.
     """

@@ -4,7 +4,7 @@ down, and the permuted questions of the audits after everything a verdict needs.
 A step is complete before the next one begins. Pure: knows a spec and which methods read the question.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -26,13 +26,33 @@ class Arm(NamedTuple):
         return CellKey(answerer, corpus, self.method, self.seed, self.stream, budget)
 
 
+class Place(NamedTuple):
+    """An arm at a budget: a cell of every answerer."""
+
+    arm: Arm
+    budget: float
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Cells that are filled together, at one budget."""
+    """Cells that are filled together: a place in the walk of each of its arms, from the most kept to the least."""
 
     kind: Kind
-    budget: float
-    arms: tuple[Arm, ...]
+    places: tuple[Place, ...]
+
+    @classmethod
+    def at(cls, kind: Kind, budget: float, arms: Iterable[Arm]) -> "Step":
+        """All arms at one budget."""
+        return cls(kind, tuple(Place(arm, budget) for arm in arms))
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        return tuple(place.arm for place in self.places)
+
+    @property
+    def budget(self) -> float:
+        """The largest of its arms, which no other step of its kind has: walks fall."""
+        return max(place.budget for place in self.places)
 
     @property
     def name(self) -> str:
@@ -45,7 +65,7 @@ class Step:
     def has_its_budget(self) -> bool:
         """Whether there is such a step: raw audio and silence are whole, and verdicts are about budgets below 1."""
         if self.kind in ("raw", "silence"):
-            return self.budget == 1
+            return all(place.budget == 1 for place in self.places)
         return not self.compressed or self.budget < 1
 
     @property
@@ -60,17 +80,17 @@ class Step:
 
     def keys(self, answerer: str, corpus: str) -> dict[Arm, CellKey]:
         """The cells of an answerer."""
-        return {arm: arm.key(answerer, corpus, self.budget) for arm in self.arms}
+        return {arm: arm.key(answerer, corpus, budget) for arm, budget in self.places}
 
 
 def steps_of(spec: Spec, asking: Collection[str]) -> tuple[Step, ...]:
     """All steps of an answerer; `asking` are the methods whose selector reads the question."""
     steps = [
-        Step("raw", 1.0, (Arm(UNCOMPRESSED, 0, ANCHOR),)),
-        Step("silence", 1.0, (Arm(SILENCE, 0, ANCHOR),)),
+        Step.at("raw", 1.0, [Arm(UNCOMPRESSED, 0, ANCHOR)]),
+        Step.at("silence", 1.0, [Arm(SILENCE, 0, ANCHOR)]),
     ]
     anchors = tuple(Arm(method.name, seed, ANCHOR) for method in spec.methods for seed in method.seeds)
-    steps += [Step("anchor", budget, anchors) for budget in spec.budgets]
+    steps += [Step.at("anchor", budget, anchors) for budget in spec.budgets]
     naive = naive_streams(spec)
     with_partners = {*asking, *map(agnostic_partner, asking)}
     others = [
@@ -81,9 +101,9 @@ def steps_of(spec: Spec, asking: Collection[str]) -> tuple[Step, ...]:
         if method.name in (with_partners if stream in naive else asking)
     ]
     if naive and others:  # the answerer gets other questions there: they have a raw reference of their own
-        steps.append(Step("streams", 1.0, tuple(Arm(UNCOMPRESSED, 0, stream) for stream in naive)))
+        steps.append(Step.at("streams", 1.0, [Arm(UNCOMPRESSED, 0, stream) for stream in naive]))
     if others:
-        steps += [Step("streams", budget, tuple(others)) for budget in spec.budgets]
+        steps += [Step.at("streams", budget, others) for budget in spec.budgets]
     return tuple(steps)
 
 

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 from earmark.engine.answerers.answer_all import answer_all
 from earmark.engine.answerers.answerer import Answerer, unheard
 from earmark.engine.answerers.journal import Journal
-from earmark.engine.answerers.request import Answer, Excerpt, Progress, Request
+from earmark.engine.answerers.request import Answer, Progress, Request
 from earmark.engine.arrays import FloatArray, IntArray
-from earmark.engine.compressors.chunks.cutting import audio_hash, keep_chunks
+from earmark.engine.compressors.compressor import Excerpt, audio_hash
 from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Example
@@ -162,7 +162,7 @@ def _requests(
         row_number = len(measured) - 1
         for place, chosen in enumerate(subsets):
             assert audio is not None
-            excerpt = Excerpt.of(example.audio, keep_chunks(audio, chosen))
+            excerpt = Excerpt.of(example.audio, audio, chosen)
             yield Request(f"{row_number}/{place}", excerpt, example.question)
 
 

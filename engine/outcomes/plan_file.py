@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, get_args
 
 from earmark.engine.design.rule import Rule
-from earmark.engine.design.steps import Arm, Kind, Step
+from earmark.engine.design.steps import Arm, Kind, Place, Step
 from earmark.engine.errors import InputError
 
 PLAN = "plan.json"
@@ -141,7 +141,6 @@ def parse_plan(path: Path, content: dict[str, Any]) -> PlanFile:
 
 
 def _steps(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
-    """The steps of a plan's `levels`; InputError for a name that its budget cannot have, and for anything twice."""
     steps: list[Step] = []
     for number, entry in enumerate(entries):
         where = f"levels[{number}]"
@@ -149,37 +148,45 @@ def _steps(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
             raise _refusal(path, f"has in {where} no table")
         table = _JsonObject(path, f"{where}.", entry)
         name = table.take("name", lambda value: isinstance(value, str), "a name")
-        budget = table.take("budget", _is_budget, "in (0, 1]")
-        arms = tuple(_arm(path, f"{where}.curves", arm) for arm in table.take("curves", _is_list, "curves"))
+        budget = float(table.take("budget", _is_budget, "in (0, 1]"))
+        curves = table.take("curves", _is_list, "curves")
+        places = tuple(_place(path, f"{where}.curves", curve, budget) for curve in curves)
         kind = name.partition("-")[0]
-        step = Step(kind, float(budget), arms) if kind in get_args(Kind) else None
-        if step is None or step.name != name or not step.has_its_budget:
+        step = Step(kind, places) if kind in get_args(Kind) else None
+        if step is None or step.name != name or step.budget != budget or not step.has_its_budget:
             raise _refusal(path, f"has in {where} the name {name!r} for budget {budget!r}, which no level has")
-        if name in {earlier.name for earlier in steps}:
+        if name in {other.name for other in steps}:
             raise _refusal(path, f"has the level {name} twice")
         try:
             distinct = len(set(step.keys("any", corpus).values()))
         except InputError as error:
             raise _refusal(path, f"has in {where} a cell that cannot be ({error})") from None
-        if distinct < len(arms):
+        if distinct < len(places):
             raise _refusal(path, f"has in {where} a curve twice")
         steps.append(step)
     return tuple(steps)
 
 
-def _arm(path: Path, where: str, entry: Any) -> Arm:
-    """The arm of an entry [method, seed, stream]."""
+def step_content(step: Step) -> dict[str, Any]:
+    """A step as a plan holds it: an arm that is not at the step's budget has its own behind it."""
+    curves = [[*arm] if budget == step.budget else [*arm, budget] for arm, budget in step.places]
+    return {"name": step.name, "budget": step.budget, "curves": curves}
+
+
+def _place(path: Path, where: str, entry: Any, budget: float) -> Place:
+    own = isinstance(entry, list) and len(entry) == 4 and _is_budget(entry[3])
+    arm = entry[:3] if own else entry
     if not (
-        isinstance(entry, list)
-        and len(entry) == 3
-        and _is_name(entry[0])
-        and isinstance(entry[1], int)
-        and not isinstance(entry[1], bool)
-        and entry[1] >= 0
-        and isinstance(entry[2], str)
+        isinstance(arm, list)
+        and len(arm) == 3
+        and _is_name(arm[0])
+        and isinstance(arm[1], int)
+        and not isinstance(arm[1], bool)
+        and arm[1] >= 0
+        and isinstance(arm[2], str)
     ):
         raise _refusal(path, f"has in {where} something else than [method, seed, stream]")
-    return Arm(*entry)
+    return Place(Arm(*arm), float(entry[3]) if own else budget)
 
 
 def _rule(path: Path, rule: Mapping[str, Any]) -> Mapping[str, Any]:

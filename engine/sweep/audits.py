@@ -18,11 +18,9 @@ import pyarrow.parquet as pq
 from earmark.engine import files
 from earmark.engine.answerers.answer_all import flip_rate
 from earmark.engine.answerers.answerer import Answerer
-from earmark.engine.answerers.request import Excerpt, Request
+from earmark.engine.answerers.request import Request
 from earmark.engine.arrays import Waveform
-from earmark.engine.compressors.chunks.cutting import keep_chunks
-from earmark.engine.compressors.chunks.selector import SelectorInput
-from earmark.engine.corpus.clip import chunk_count
+from earmark.engine.compressors.compressor import ClipAndQuestion, Excerpt, OpenedClip
 from earmark.engine.corpus.example import Audio, Example
 from earmark.engine.corpus.stream import hear
 from earmark.engine.sweep.blocks import in_order
@@ -51,9 +49,7 @@ def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer) -> None:
     for example in islice(in_order(prepared.corpus), 0, None, max(1, n // wanted)):
         audio, _ = hear(example.audio)
         if audio is not None and len(requests) < wanted:
-            whole = keep_chunks(audio, np.arange(chunk_count(audio), dtype=np.int64))
-            heard = Excerpt.of(example.audio, whole)
-            requests.append(Request(example.sample_id, heard, example.question))
+            requests.append(Request(example.sample_id, Excerpt.of(example.audio, audio), example.question))
     rate = flip_rate(answerer, requests)
     content = {"asked": len(requests), "compared": rate.compared, "changed": rate.changed}
     files.write_file(_flips(run, name), (json.dumps(content) + "\n").encode())
@@ -61,7 +57,7 @@ def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer) -> None:
 
 def grids(run: Path, prepared: Prepared) -> None:
     """Score a few recordings under each of as many questions, with every selector that reads them."""
-    asking = {key: selector for key, selector in prepared.selectors.items() if selector.asks}
+    asking = {key: compressor for key, compressor in prepared.compressors.items() if compressor.reads_question}
     path_of = {
         (method, seed): run / GRID / f"method={quote(method, safe='')}" / f"seed={seed}.parquet"
         for method, seed in asking
@@ -69,12 +65,13 @@ def grids(run: Path, prepared: Prepared) -> None:
     missing = [key for key, path in path_of.items() if not path.exists()]
     if not missing:
         return
-    heard, selectors = _sample(prepared)
+    heard, others = _sample(prepared)
     for key in missing:
         rows = []
-        for example, audio in heard:
-            clips = [SelectorInput(example.sample_id, audio, other.question.text) for other in selectors]
-            for other, scores in zip(selectors, asking[key].scores(clips), strict=True):
+        for number, (example, audio) in enumerate(heard):
+            clip = OpenedClip(example.audio.name, number, audio)
+            asked_of = [ClipAndQuestion(example.sample_id, clip, other.question.text) for other in others]
+            for other, scores in zip(others, asking[key].rank(asked_of), strict=True):
                 rows.append({"audio": example.sample_id, "question": other.sample_id, "scores": scores})
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(rows, schema=GRID_ROW), sink, compression="zstd")

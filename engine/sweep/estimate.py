@@ -16,10 +16,10 @@ from earmark.engine.design.spec import Spec
 from earmark.engine.progress import never
 from earmark.engine.sweep import work
 from earmark.engine.sweep.blocks import Block, blocks
-from earmark.engine.sweep.cuts import Clips, choose
+from earmark.engine.sweep.offers import Clips, offers
 from earmark.engine.sweep.prepare import Prepared, prepare
-from earmark.engine.sweep.run import Load, decoders
 from earmark.engine.sweep.sweep_folder import SweepFolder
+from earmark.engine.sweep.work import Load, decoders
 
 RECORDINGS = 6
 
@@ -64,8 +64,8 @@ def measure(spec: Spec, load: Load = load) -> Estimate:
         for answerer_spec in spec.answerers:
             answerer, began = load(answerer_spec, spec.machine), time.monotonic()
             for step in prepared.steps:
-                chosen = choose(folder, step, clips, prepared.selectors, prepared.streams)
-                requests = list(work.requests(step, clips, chosen, prepared.streams))
+                offered = offers(folder, step, clips, prepared.compressors, prepared.streams)
+                requests = list(work.requests(step, clips, offered, prepared.streams))
                 reports: list[Progress] = []
                 with folder.answers(answerer.name, 0) as results:
                     work.answer(answerer, requests, results, reports.append, never)

@@ -3,28 +3,32 @@
 Opens tables and selectors; no recording, and no answerer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from earmark.engine.compressors.compressor import Compressor
 from earmark.engine.compressors.loading import load
 from earmark.engine.corpus import partitions
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.partition import Partition
 from earmark.engine.corpus.side_files import side_file
 from earmark.engine.design.keys import ALL
-from earmark.engine.design.sections import PartitionsSpec
+from earmark.engine.design.sections import MethodSpec, PartitionsSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step, steps_of
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import partition_file
-from earmark.engine.outcomes.plan_file import SCHEMA, PlanFile, labels_hash, rule_content
+from earmark.engine.outcomes.plan_file import SCHEMA, PlanFile, labels_hash, rule_content, step_content
 from earmark.engine.outcomes.store import PARTITIONS
 from earmark.engine.sweep.blocks import Survey, in_order, survey
-from earmark.engine.sweep.cuts import Selectors
+from earmark.engine.sweep.offers import Compressors
 from earmark.engine.sweep.streams import Streams
 from earmark.engine.sweep.sweep_folder import SweepFolder
+
+
+LoadCompressor = Callable[[MethodSpec, int], Compressor]  # of a method, in one of its seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,13 @@ class Prepared:
     corpus: Corpus
     survey: Survey
     steps: tuple[Step, ...]
-    selectors: Selectors
+    compressors: Compressors
     streams: Streams
     family_of: Mapping[str, str]  # by sample: the first partition
 
 
 def _content(
-    spec: Spec, corpus: Corpus, counted: Survey, steps: Sequence[Step], selectors: Selectors
+    spec: Spec, corpus: Corpus, counted: Survey, steps: Sequence[Step], compressors: Compressors
 ) -> dict[str, Any]:
     """What a plan.json says is to be done, without the rule."""
     return {
@@ -57,37 +61,35 @@ def _content(
         "window": spec.window,
         "answerers": [answerer.name for answerer in spec.answerers],
         "selectors": {
-            f"{method}/{seed}": selector.weights
-            for (method, seed), selector in selectors.items()
-            if selector.weights is not None  # a spec names a place: others may lie there at another time
+            f"{method}/{seed}": compressor.identity
+            for (method, seed), compressor in compressors.items()
+            if compressor.identity is not None  # a spec names a place: others may lie there at another time
         },
-        "levels": [
-            {"name": step.name, "budget": step.budget, "curves": [list(arm) for arm in step.arms]} for step in steps
-        ],
+        "levels": [step_content(step) for step in steps],
     }
 
 
-def prepare(spec: Spec, run: Path, shares: int = 1) -> Prepared:
+def prepare(spec: Spec, run: Path, shares: int = 1, load: LoadCompressor = load) -> Prepared:
     """Open what the spec names, and begin its folder or find it begun alike; `shares` is the number of shards."""
     corpus_spec = spec.corpus
     corpus = open_corpus(
         Path(corpus_spec.path), corpus_spec.kind, name=corpus_spec.name, allow_outside=corpus_spec.allow_outside
     )
-    selectors = {(m.name, seed): load(m.place(seed), seed) for m in spec.methods for seed in m.seeds}
-    asking = {name for (name, _), selector in selectors.items() if selector.asks}
+    compressors = {(m.name, seed): load(m, seed) for m in spec.methods for seed in m.seeds}
+    asking = {name for (name, _), compressor in compressors.items() if compressor.reads_question}
     if spec.streams.any and not asking:
         raise InputError("[streams]", "permutes questions, but no selector reads them", "set all of it to 0")
     _check_candidates(spec, corpus.name)
     counted = survey(corpus, spec.window)
     _check_shares(counted, spec.window, shares)
     planned = steps_of(spec, asking)
-    content = _content(spec, corpus, counted, planned, selectors)
+    content = _content(spec, corpus, counted, planned, compressors)
     folder = SweepFolder(run)
     families = _families(spec, corpus, run, folder.check(content, spec))
     labels = {name: labels_hash(family_of) for name, family_of in families.items()}
     folder.begin({**content, "labels": labels, "rule": rule_content(spec.rule, list(families))}, spec)
     first = _Families(next(iter(families.values()), {}))
-    return Prepared(spec, corpus, counted, planned, selectors, _streams(spec, corpus, families), first)
+    return Prepared(spec, corpus, counted, planned, compressors, _streams(spec, corpus, families), first)
 
 
 def _streams(spec: Spec, corpus: Corpus, families: Mapping[str, Mapping[str, str]]) -> Streams:

@@ -185,7 +185,7 @@ class SweepFolder:
         """Status by sample of the rows of a raw reference that failed: those of a window that is done, or of all
         windows once they have become its cell.
         """
-        key = arm.key(answerer, corpus, step.budget)
+        key = step.keys(answerer, corpus)[arm]
         if key in self._failed:
             return self._failed[key]
         block = self.pending(answerer, step) / f"window-{number:05d}.parquet"

@@ -1,10 +1,11 @@
-"""One window at one level: questions and what may be heard go to the answerer, rows come back.
+"""The work of a task: a block's clips are cut, its questions go to the answerer, and rows come back.
 
-A window is answered whole or not at all, and knows only what it was itself answered before: so its batches, and with
-them the last bits of every likelihood, are the same however often the sweep is killed and wherever its windows run.
+A block is answered whole or not at all, and knows only what it was itself answered before: so its batches, and with
+them the last bits of every likelihood, are the same however often the sweep is killed and wherever its blocks run.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,33 +15,105 @@ from earmark.engine.answerers.answer_all import answer_all
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.prompt import letters
 from earmark.engine.answerers.request import Answer, Progress, Request
+from earmark.engine.corpus.clip import chunk_count
+from earmark.engine.corpus.stream import stream
 from earmark.engine.design.keys import OK, SILENCE
-from earmark.engine.design.steps import Arm, Step
+from earmark.engine.design.sections import AnswererSpec, MachineSpec
+from earmark.engine.design.steps import Arm, Step, references
 from earmark.engine.progress import Stop, StoppedError
-from earmark.engine.sweep.cuts import Clips, Cut
+from earmark.engine.sweep.blocks import Block, blocks
+from earmark.engine.sweep.offers import Clips, Offer, offers, without_failed
+from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.streams import Streams
-from earmark.engine.sweep.sweep_folder import PENDING_ROW
+from earmark.engine.sweep.sweep_folder import PENDING_ROW, SweepFolder
+from earmark.engine.sweep.tasks import Task
 
-Choices = Mapping[tuple[Arm, int], Cut]
+Load = Callable[[AnswererSpec, MachineSpec], Answerer]
+Offers = Mapping[tuple[Arm, int], Offer]
+_DECODERS_BESIDE_A_GPU = 4
 
 
-def requests(step: Step, clips: Clips, chosen: Choices, streams: Streams) -> Iterator[Request]:
-    """What is asked about a window at a level: a request per curve and example that can be heard."""
+class Worker:
+    """Carries out the tasks of a sweep with one answerer at a time, loaded when it is first needed."""
+
+    def __init__(self, folder: SweepFolder, prepared: Prepared, load: Load, report: Callable[[Progress], None]) -> None:
+        self._folder, self._prepared = folder, prepared
+        self._load, self._report = load, report
+        self._name = ""
+        self._answerer: Answerer | None = None
+
+    def answerer(self, name: str) -> Answerer:
+        """The answerer of this name, in place of the one before: there may not be memory for two."""
+        if self._answerer is None or self._name != name:
+            if self._answerer is not None:
+                self._answerer.close()
+            self._answerer = None
+            (asked,) = (answerer for answerer in self._prepared.spec.answerers if answerer.name == name)
+            self._answerer, self._name = self._load(asked, self._prepared.spec.machine), name
+        return self._answerer
+
+    def work(self, tasks: Sequence[Task], stop: Stop) -> Iterator[tuple[Task, pa.Table]]:
+        """The rows of each task, one for every arm and example; StoppedError where `stop` says so before the last."""
+        folder, prepared = self._folder, self._prepared
+        for task, clips in self._clips(tasks):
+            if stop():  # a block of one batch is whole before anybody could stop it
+                raise StoppedError
+            offered = offers(folder, task.step, clips, prepared.compressors, prepared.streams)
+            offered = without_failed(offered, clips, self._failed(task))
+            asked = list(requests(task.step, clips, offered, prepared.streams))
+            with folder.answers(task.answerer, task.block) as results:
+                answers = answer(self.answerer(task.answerer), asked, results, self._report, stop)
+            yield task, rows(task.step, clips, offered, prepared.streams, answers, prepared.family_of)
+
+    def _clips(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Clips]]:
+        """The blocks of the tasks with their clips, decoded ahead; one pass over the audio for each step."""
+        spec = self._prepared.spec
+
+        def each() -> Iterator[tuple[Task, Block]]:
+            for step in dict.fromkeys(task.step for task in tasks):
+                wanted = {task.block: task for task in tasks if task.step is step}
+                of_step = islice(blocks(self._prepared.corpus, spec.window), max(wanted) + 1)
+                yield from ((wanted[block.number], block) for block in of_step if block.number in wanted)
+
+        examples = (example for _, block in each() for example in block.examples)
+        clips = stream(examples, workers=decoders(spec.machine))
+        for task, block in each():
+            yield task, Clips(block, list(islice(clips, len(block.examples))))
+
+    def _failed(self, task: Task) -> dict[Arm, Mapping[str, str]]:
+        """The samples of a block whose raw answer failed, with its status, for every arm of a step."""
+        raw = references(self._prepared.steps, task.step)
+        statuses = {
+            reference: self._folder.failed(task.answerer, self._prepared.corpus.name, *reference, task.block)
+            for reference in dict.fromkeys(raw.values())
+        }
+        return {arm: statuses[reference] for arm, reference in raw.items()}
+
+
+def decoders(machine: MachineSpec) -> int:
+    """Processes that decode audio ahead; 0: none, it is done in between."""
+    if machine.decoders is not None:
+        return machine.decoders
+    return 0 if machine.device == "cpu" else _DECODERS_BESIDE_A_GPU
+
+
+def requests(step: Step, clips: Clips, offered: Offers, streams: Streams) -> Iterator[Request]:
+    """What is asked about a block at a step: a request per arm and example that can be heard."""
     for place, arm in enumerate(step.arms):
-        for number, clip in enumerate(clips.heard):
-            heard = chosen[arm, number].excerpt
-            if heard is not None:
+        for number, clip in enumerate(clips.clips):
+            excerpt = offered[arm, number].excerpt
+            if excerpt is not None:
                 question = streams.answerers(arm.stream, clips.block.first + number, clip.example.question)
-                yield Request(_id(place, number), heard, question)
+                yield Request(_id(place, number), excerpt, question)
 
 
 def answer(
-    answerer: Answerer, requests: Sequence[Request], results: Path, report: Callable[[Progress], None], stop: Stop
+    answerer: Answerer, asked: Sequence[Request], results: Path, report: Callable[[Progress], None], stop: Stop
 ) -> dict[str, Answer]:
     """The answers of a block by request, or StoppedError. `results` holds those of earlier steps."""
     with journal.opened(results, answerer.identity) as known:
-        answers = {answer.id: answer for answer in answer_all(answerer, requests, known, report, stop)}
-    if len(answers) < len(requests):
+        answers = {answer.id: answer for answer in answer_all(answerer, asked, known, report, stop)}
+    if len(answers) < len(asked):
         raise StoppedError
     return answers
 
@@ -48,43 +121,44 @@ def answer(
 def rows(
     step: Step,
     clips: Clips,
-    chosen: Choices,
+    offered: Offers,
     streams: Streams,
     answers: Mapping[str, Answer],
     family_of: Mapping[str, str],
 ) -> pa.Table:
-    """A row per curve and example, whatever came of it."""
-    row_dicts = []
+    """A row per arm and example, whatever came of it."""
+    entries = []
     for place, arm in enumerate(step.arms):
-        for number, clip in enumerate(clips.heard):
-            example, kept = clip.example, chosen[arm, number]
+        for number, clip in enumerate(clips.clips):
+            example, offer = clip.example, offered[arm, number]
             question = streams.answerers(arm.stream, clips.block.first + number, example.question)
-            answer_ = answers.get(_id(place, number))
-            status = kept.status if answer_ is None else answer_.status
-            label = answer_.predicted_label if answer_ is not None and status == OK else None
+            reply = answers.get(_id(place, number))
+            status = offer.status if reply is None else reply.status
+            label = reply.predicted_label if reply is not None and status == OK else None
             right = letters(len(question.choices))[question.answer]
-            excerpt = kept.excerpt
-            chunks = None if excerpt is None else () if arm.method == SILENCE else excerpt.chunks  # none of the clip's
-            row_dicts.append(
+            excerpt = offer.excerpt
+            # of silence, no chunk of the clip is kept
+            chunks = None if excerpt is None else () if arm.method == SILENCE else excerpt.wave.places
+            entries.append(
                 {
                     **arm._asdict(),
                     "sample_id": example.sample_id,
                     "source_id": example.source_id,
                     "query_family": family_of[example.sample_id],
                     "loss": float(label != right) if status == OK else None,
-                    "nll": answer_.nll if answer_ is not None else None,
-                    "num_audio_tokens": answer_.num_audio_tokens if answer_ is not None else None,
+                    "nll": reply.nll if reply is not None else None,
+                    "num_audio_tokens": reply.num_audio_tokens if reply is not None else None,
                     "predicted_label": label,
                     "correct_label": right,
                     "n_options": len(question.choices),
-                    "chunks_total": kept.total if excerpt is not None else None,
+                    "chunks_total": chunk_count(offer.clip.audio) if excerpt is not None and offer.clip else None,
                     "chunks_kept": len(chunks) if chunks is not None else None,
                     "kept_chunks": chunks or None,
                     "kept_hash": excerpt.hash if excerpt is not None else None,
                     "status": status,
                 }
             )
-    return pa.Table.from_pylist(row_dicts, schema=PENDING_ROW)
+    return pa.Table.from_pylist(entries, schema=PENDING_ROW)
 
 
 def _id(arm: int, example: int) -> str:

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 from answering import answer_all
+from cut import keep_chunks
 from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
 from earmark.engine.answerers.loading import load_model
 from earmark.engine.answerers.prompt import QWEN2_AUDIO, letters
-from earmark.engine.answerers.request import Excerpt, Request
+from earmark.engine.answerers.request import Request
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.answerers.tiny import FOLDERS
-from earmark.engine.compressors.chunks.cutting import keep_chunks
+from earmark.engine.compressors.compressor import Excerpt
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.corpus.synthetic.synthetic_corpus import examples
 
@@ -23,9 +24,10 @@ def test_questions_get_the_same_letter_and_likelihood(name: str, questions: int)
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     asked = list(examples(Split.CERTIFICATION, 84, seed=Split.CERTIFICATION.seeds.start + 7))[:questions]
-    kept = [keep_chunks(row.audio.waveform(), np.sort(rng.permutation(10)[: rng.choice([1, 3, 10])])) for row in asked]
+    waves = [row.audio.waveform() for row in asked]
+    kept = [keep_chunks(wave, np.sort(rng.permutation(10)[: rng.choice([1, 3, 10])])) for wave in waves]
     requests = [
-        Request(row.sample_id, Excerpt.of(row.audio, heard), row.question)
+        Request(row.sample_id, Excerpt.of(row.audio, row.audio.waveform(), heard.chunks), row.question)
         for row, heard in zip(asked, kept, strict=True)
     ]
     answers = {answer.id: answer for answer in answer_all(load_model(name), requests, AnswerOptions())}

@@ -9,9 +9,9 @@ from costs import least
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.engine.answerers.request import Excerpt, Request
+from earmark.engine.answerers.request import Request
 from earmark.engine.answerers.shared.forest import Forest, common_stem, make_forest, work_key
-from earmark.engine.compressors.chunks.cutting import keep_chunks
+from earmark.engine.compressors.compressor import Excerpt
 from earmark.engine.corpus.clip import clip
 from earmark.engine.corpus.example import Question
 
@@ -24,7 +24,7 @@ def forest_of(requests: list[Request], **how: object) -> Forest:
 
 def heard(seed: int, chunks: list[int], seconds: float = 10.0) -> Excerpt:
     audio = fakes.Sound(seed, seconds)
-    return Excerpt.of(audio, keep_chunks(clip(audio.waveform()), np.array(chunks)))
+    return Excerpt.of(audio, clip(audio.waveform()), np.array(chunks))
 
 
 def request(name: str, what: Excerpt, question: str = "What?", choices: tuple[str, ...] = ("a", "b")) -> Request:
@@ -33,7 +33,7 @@ def request(name: str, what: Excerpt, question: str = "What?", choices: tuple[st
 
 def test_equal_audio_is_one_hearing_whatever_recording_it_comes_from() -> None:
     first = heard(0, [1, 3])
-    elsewhere = replace(first, audio=fakes.Sound(9, 10.0))
+    elsewhere = replace(first, wave=first.wave._replace(audio=fakes.Sound(9, 10.0)))
     forest = forest_of([request("x", first), request("y", elsewhere), request("z", heard(0, [1, 4]))])
     assert [len(tree.pieces) for tree in forest.trees] == [1, 1]
     assert forest.trees[0].pieces[0].requests == [0, 1]
@@ -84,7 +84,8 @@ def test_known_work_is_not_planned_again() -> None:
 
 
 def test_what_cannot_be_heard_is_refused_by_name() -> None:
-    short = replace(heard(0, [1]), samples=100, hash="short")
+    one_second = heard(0, [1])
+    short = replace(one_second, wave=one_second.wave._replace(n_samples=100), hash="short")
     forest = forest_of(
         [request("short", short), request("long", heard(1, list(range(11)), 11.0)), request("x", heard(0, [1]))]
     )

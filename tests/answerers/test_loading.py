@@ -15,7 +15,6 @@ from earmark.engine.answerers.loading import load_model
 from earmark.engine.answerers.request import Request
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.answerers.tiny import FOLDERS
-from earmark.engine.compressors.chunks.cutting import keep_chunks
 from earmark.engine.corpus.clip import clip
 from earmark.engine.corpus.example import Question
 from earmark.engine.errors import InputError
@@ -93,11 +92,11 @@ def test_audio_tokens_reach_the_model() -> None:
     """A harness that drops the audio answers every clip alike; this one hears the difference."""
     answerer = fakes.qwen2_audio(tiny_mel=True)
     audio = [fakes.Sound(seed, 4.0) for seed in range(3)]
-    from earmark.engine.answerers.request import Excerpt
+    from earmark.engine.compressors.compressor import Excerpt
 
     requests = []
     for sound in audio:
-        heard = Excerpt.of(sound, keep_chunks(clip(sound.waveform()), np.arange(4)))
+        heard = Excerpt.of(sound, clip(sound.waveform()), np.arange(4))
         requests.append(Request(sound.name, heard, Question("Which sound is heard?", ("a", "b", "c"), 0)))
     for options in (AnswerOptions(), AnswerOptions(reuse=False)):
         answers = list(answer_all(answerer, requests, options))

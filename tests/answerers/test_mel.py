@@ -6,12 +6,12 @@ import fakes
 import numpy as np
 import pytest
 import torch
+from cut import keep_chunks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import WhisperFeatureExtractor
 
 from earmark.engine.answerers.qwen.mel import Mel
-from earmark.engine.compressors.chunks.cutting import keep_chunks
 from earmark.engine.corpus.clip import chunk_count, clip
 
 SHAPES = {

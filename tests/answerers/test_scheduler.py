@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.engine.answerers.answerer import LostError
-from earmark.engine.answerers.request import Answer, Excerpt, Request
+from earmark.engine.answerers.request import Answer, Request
 from earmark.engine.answerers.shared.audio_lm import Reply
 from earmark.engine.answerers.shared.batches import Limits, make_batches
 from earmark.engine.answerers.shared.forest import make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler
-from earmark.engine.compressors.chunks.cutting import keep_chunks
+from earmark.engine.compressors.compressor import Excerpt
 from earmark.engine.corpus.clip import chunk_count, clip
 from earmark.engine.corpus.example import Question
 
@@ -35,7 +35,7 @@ def sweeps(draw: st.DrawFn, longest_s: float = 10.0, clips: int = 4) -> list[Req
         total = chunk_count(whole)
         for _ in range(draw(st.integers(1, 4))):
             chunks = draw(st.sets(st.integers(0, total - 1), min_size=1))
-            heard = Excerpt.of(audio, keep_chunks(whole, np.array(sorted(chunks))))
+            heard = Excerpt.of(audio, whole, np.array(sorted(chunks)))
             for question in draw(st.lists(st.sampled_from(QUESTIONS), min_size=1, max_size=4)):
                 choices = draw(st.sampled_from([("dog", "cat"), tuple("abcd"), tuple("pqrstu")]))
                 answer = draw(st.integers(0, len(choices) - 1))
@@ -165,7 +165,7 @@ def some_requests(clips: int = 3, questions: int = 3, seed: int = 0) -> list[Req
         whole = clip(audio.waveform())
         for subset in range(4):
             chunks = sorted(chance.sample(range(10), (1, 2, 5, 10)[subset]))
-            heard = Excerpt.of(audio, keep_chunks(whole, np.array(chunks)))
+            heard = Excerpt.of(audio, whole, np.array(chunks))
             requests += [
                 Request(f"{number}/{subset}/{i}", heard, Question(QUESTIONS[i], ("a", "b", "c"), i % 3))
                 for i in range(questions)
@@ -208,7 +208,7 @@ def test_one_poisoned_request_does_not_take_its_batch_with_it() -> None:
 def test_a_recording_that_cannot_be_opened_is_a_status_on_its_rows_only() -> None:
     requests = some_requests()
     heard = requests[0].excerpt
-    broken = Excerpt(fakes.Sound(99, 10.0, broken=True), heard.chunks, heard.samples, "0" * 32)
+    broken = Excerpt(heard.wave._replace(audio=fakes.Sound(99, 10.0, broken=True)), "0" * 32)
     bad = [Request(f"bad-{i}", broken, Question(QUESTIONS[i], ("a", "b"), 0)) for i in range(2)]
     answers = {a.id: a for a in answer_all(fakes.FakeAnswerer(), [*bad, *requests])}
     assert [answers.pop(f"bad-{i}").status for i in range(2)] == ["audio: not a recording"] * 2
@@ -226,7 +226,7 @@ def test_nan_logits_are_a_status() -> None:
 def test_a_clip_beyond_the_window_is_refused_unless_split() -> None:
     audio = fakes.Sound(0, 12.0)
     whole = clip(audio.waveform())
-    heard = Excerpt.of(audio, keep_chunks(whole, np.arange(12)))
+    heard = Excerpt.of(audio, whole, np.arange(12))
     request = Request("long", heard, Question("What?", ("a", "b"), 0))
     (refused,) = answer_all(fakes.FakeAnswerer(), [request])
     assert refused.status == "too long: 12.0 s of audio, the answerer hears 10 s at once"

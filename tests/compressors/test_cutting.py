@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from cut import keep
+from cut import keep, keep_chunks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.engine.compressors.chunks.cutting import audio_hash, keep_chunks, kept_chunks, top_chunks
+from earmark.engine.compressors.chunks.cutting import kept_chunks, top_chunks
+from earmark.engine.compressors.compressor import audio_hash
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count, clip
 
 

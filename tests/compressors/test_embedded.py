@@ -23,7 +23,7 @@ def test_they_are_whole_and_say_what_trained_them(name: str) -> None:
     card = json.loads((folder / "card.json").read_text())
     assert card["weights"] == hashlib.sha256((folder / "selector.safetensors").read_bytes()).hexdigest()
     assert [entry["corpus"] for entry in card["trained_on"]] == ["synthetic"]
-    assert loading.load(name).asks == card["conditioned"]
+    assert loading.load_selector(name).asks == card["conditioned"]
 
 
 def test_the_conditioned_one_finds_what_a_question_needs() -> None:
@@ -32,7 +32,7 @@ def test_the_conditioned_one_finds_what_a_question_needs() -> None:
 
     def found(name: str) -> float:
         """How often the best chunk holds evidence."""
-        scores = loading.load(name).scores(clips)
+        scores = loading.load_selector(name).scores(clips)
         return float(np.mean([int(np.argmax(s)) in relevant_slots(e) for s, e in zip(scores, examples, strict=True)]))
 
     assert found("tiny-conditioned") > 0.8
@@ -46,7 +46,7 @@ def test_the_conditioned_one_keeps_more_answers_right_than_any_heuristic(tmp_pat
     card = json.loads((loading.place("tiny-conditioned") / "card.json").read_text())
     trained = {mark for entry in card["trained_on"] for mark in entry["sources"]}
     assert trained.isdisjoint(fingerprints(example.source_id for example in examples))
-    selectors = HEURISTICS | {"tiny-conditioned": loading.load("tiny-conditioned")}
+    selectors = HEURISTICS | {"tiny-conditioned": loading.load_selector("tiny-conditioned")}
     asked = {(name, 0, "anchor"): selector for name, selector in selectors.items()}
     cells = sweep(examples, load(AnswererSpec("tiny")), asked, tmp_path, budgets=(0.4,))
     right = {name: accuracy(cells, name, 0.4) for name in selectors}

@@ -10,7 +10,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from earmark.cli.score import score
-from earmark.engine.compressors.chunks.cutting import audio_hash
+from earmark.engine.compressors.compressor import audio_hash
 from earmark.engine.errors import InputError
 from earmark.engine.making.export import export
 

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from as_json import certify
+
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.spec import read
-from earmark.engine.signoff.certify import certify
 from earmark.engine.sweep.run import run
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from earmark.engine.compressors.chunks.features import FEATURES, WIDTH, chunks_o
 from earmark.engine.compressors.chunks.graph_selector import FEATURES_GRAPH, WAVEFORM_GRAPH, OnnxSelector
 from earmark.engine.compressors.chunks.learned import LearnedSelector
 from earmark.engine.compressors.chunks.selector import SelectorInput
-from earmark.engine.compressors.loading import load
+from earmark.engine.compressors.loading import load_selector
 from earmark.engine.corpus.clip import CHUNK_SAMPLES
 from earmark.engine.errors import InputError
 from earmark.engine.making.export import export
@@ -95,15 +95,15 @@ def test_a_selector_has_many_names(tmp_path: Path) -> None:
     folder = small_selectors.saved(tmp_path)
     export(folder)
     clip = [SelectorInput("a", NOISE)]
-    expected = load(str(folder)).scores(clip)[0]
+    expected = load_selector(str(folder)).scores(clip)[0]
     for graph in (FEATURES_GRAPH, WAVEFORM_GRAPH):
-        opened = load(str(folder / graph), threads=2)
+        opened = load_selector(str(folder / graph), threads=2)
         assert isinstance(opened, OnnxSelector)
         np.testing.assert_allclose(opened.scores(clip)[0], expected, atol=1e-4)
     for name in ("uniform", "random", "energy"):
-        assert len(load(name, seed=3).scores(clip)[0]) == len(chunks_of(NOISE))
+        assert len(load_selector(name, seed=3).scores(clip)[0]) == len(chunks_of(NOISE))
     with pytest.raises(InputError, match="selector loudest: there is no such selector"):
-        load("loudest")
+        load_selector("loudest")
 
 
 def test_the_command_writes_a_folder_and_says_how_large_its_parts_are(tmp_path: Path) -> None:

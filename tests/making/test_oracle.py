@@ -11,10 +11,10 @@ from fakes import FakeAnswerer, Sound
 
 from earmark.engine.answerers import journal
 from earmark.engine.answerers.loading import load
-from earmark.engine.answerers.request import Answer, Excerpt, Request
+from earmark.engine.answerers.request import Answer, Request
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
-from earmark.engine.compressors.chunks.cutting import keep_chunks
+from earmark.engine.compressors.compressor import Excerpt
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.example import Example, Question
 from earmark.engine.design.sections import AnswererSpec
@@ -51,7 +51,7 @@ def test_relevance_is_the_rise_of_the_right_answers_nll(i):
     audio = one.audio.waveform()
 
     def nll(chunks):
-        heard = Excerpt.of(one.audio, keep_chunks(audio, np.array(chunks)))
+        heard = Excerpt.of(one.audio, audio, np.array(chunks))
         (answer,) = answer_all(answerer, [Request("x", heard, one.question)])
         return answer.nll
 
@@ -127,7 +127,7 @@ def test_the_certification_split_is_refused():
 def test_what_one_chunk_tells_as_well_as_another_is_heard_alone(monkeypatch):
     def answers(_answerer, requests, *_rest):
         for request in requests:  # the first two chunks both tell the answer
-            nll = 0.01 if {0, 1} & set(request.excerpt.chunks) else 2.0
+            nll = 0.01 if {0, 1} & set(request.excerpt.wave.places) else 2.0
             yield Answer(request.id, "A", "A", nll, 1, request.excerpt.hash, "ok")
 
     monkeypatch.setattr(oracle, "answer_all", answers)

@@ -19,10 +19,10 @@ import pytest
 from earmark.engine import files
 from earmark.engine.design.keys import CellKey
 from earmark.engine.errors import InputError
+from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.schema import PLAN_KEY, ROW, SCHEMA_KEY
 from earmark.engine.outcomes.store import (
     Cell,
-    InputFile,
     find_cells,
     read_cell,
     read_partitions,

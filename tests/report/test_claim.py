@@ -3,10 +3,9 @@
 from typing import Any
 
 import pytest
+from as_json import render
 from certificate_example import Json, certificate, error_entry
 from page import Page, words
-
-from earmark.engine.report.html import render
 
 ALL_DEAF = {"counting": "vacuous", "emotion": "constant"}
 

@@ -1,12 +1,13 @@
 """What the report says a decision means: the words are on the side where the intervals are."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from as_json import render, typed
 from certificate_example import certificate
 from page import Page
 
-from earmark.engine.report.html import render
 from earmark.engine.report.meaning import assumed, sign
 
 Json = dict[str, Any]
@@ -33,7 +34,8 @@ def interval(lower: float | None, upper: float | None) -> Json:
 def test_a_gain_is_claimed_where_every_interval_agrees(
     seeds: list[tuple[float, float]], over_seeds: tuple[float, float] | None, expected: int
 ) -> None:
-    assert sign([interval(*ends) for ends in seeds], interval(*over_seeds) if over_seeds else None) == expected
+    ends = [SimpleNamespace(**interval(*ends)) for ends in seeds]
+    assert sign(ends, SimpleNamespace(**interval(*over_seeds)) if over_seeds else None) == expected
 
 
 def conditioned(**changes: Any) -> Json:
@@ -108,27 +110,27 @@ def test_what_was_assumed_is_said_once() -> None:
 
 def test_what_was_assumed_is_what_the_certified_rule_rests_on() -> None:
     made = conditioned()
-    sentences = assumed(made)
+    sentences = assumed(typed(made))
     assert sentences[0].startswith("Questions are independent draws of what will be asked, family by family")
     assert sentences[1].endswith("were declared before any answer was seen, in plan.json.")
     assert sentences[2].startswith(
         "What the claim approves is wrong with probability 2.5% at most, over 2 candidates together."
     )
     made["follows"] = {"certificate": "../a", "sha256": "0" * 64, "look": 1, "alpha_spent": 0.05, "checked": True}
-    assert "With the certificates before, at most 5%." in assumed(made)[2]
+    assert "With the certificates before, at most 5%." in assumed(typed(made))[2]
     made["declared"] = {"plan": None, "differences": []}
-    assert assumed(made)[1].endswith("were declared before any answer was seen; no plan.json shows it.")
+    assert assumed(typed(made))[1].endswith("were declared before any answer was seen; no plan.json shows it.")
 
 
 def test_recordings_are_assumed_to_be_independent_where_rows_share_them() -> None:
     made = conditioned(shared=True)
-    sentences = assumed(made)
+    sentences = assumed(typed(made))
     assert sentences[0].startswith("Recordings are independent draws")
     assert "its excess is the mean over recordings, each counting alike" in sentences[1]
     made["rule"]["clustering"] = "ignore"
-    assert assumed(made)[0].startswith("Questions, also those about one recording, are independent draws")
+    assert assumed(typed(made))[0].startswith("Questions, also those about one recording, are independent draws")
     for result in made["results"]:
         for family in result["families"]:
             family["estimand"] = "rows"
     made["rule"]["max_rows_per_recording"] = 9
-    assert assumed(made)[1] == "No recording that will be asked about has more than 9 questions."
+    assert assumed(typed(made))[1] == "No recording that will be asked about has more than 9 questions."

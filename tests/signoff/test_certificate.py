@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import worlds
+from as_json import certify, render, write
 
 from earmark.engine.design.keys import CellKey
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, UncertifiableError
 from earmark.engine.outcomes.store import write_cell, write_partitions
-from earmark.engine.report.html import render
-from earmark.engine.signoff.certify import certify, write
 from earmark.engine.signoff.verify import verify
 
 paper = partial(Rule, name="paper")

@@ -8,11 +8,11 @@ import numba
 import numpy as np
 import pytest
 import worlds
+from as_json import certify, write
 
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.signoff import power
-from earmark.engine.signoff.certify import certify, write
 from earmark.engine.signoff.verify import verify
 from earmark.kernels.statistics import betting, bounds, exact
 

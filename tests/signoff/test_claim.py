@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import worlds
+from as_json import certify, write
 from commands import command
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.store import write_partitions
-from earmark.engine.signoff.certify import certify, write
 from earmark.engine.signoff.rules import claim
 from earmark.engine.signoff.rules.claim import Candidate, CandidateCurve, candidates
 from earmark.engine.signoff.verify import verify

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import worlds
+from as_json import certify
 from commands import command
 
 from earmark.engine.design.keys import NOT_ASKED, TOO_SHORT, CellKey
@@ -16,7 +17,6 @@ from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, UncertifiableError
 from earmark.engine.outcomes.plan_file import PLAN, labels_hash, plan_hash, rule_content
 from earmark.engine.outcomes.store import write_cell, write_partitions
-from earmark.engine.signoff.certify import certify
 
 N = 300
 RULE = Rule(replicates=200)
@@ -335,7 +335,7 @@ def test_a_certificate_is_not_replaced_by_the_one_that_follows_it(tmp_path: Path
     assert (run / "certificate.json").read_bytes() == before
     edit(run / "certificate.json", lambda c: c["rule"].update(alpha="x"))
     done = command("certify", looked(tmp_path / "other", range(300, 600)), "--follows", run / "certificate.json")
-    assert (done.code, "rule or follows cannot be read" in done.err) == (2, True)
+    assert (done.code, "certificate.json rule.alpha: must be a number" in done.err) == (2, True)
 
 
 def test_declared_growth_divides_alpha(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from earmark.kernels.statistics.bootstrap import resampled_sums
 from earmark.kernels.statistics.collapse import ResamplingUnits, collapse, entries
 from earmark.kernels.statistics.order_statistics import percentile_ends
 
+KEY = {"answerer": "tiny", "corpus": "sounds", "method": "energy", "seed": 0, "partition": "native"}
 SEED = 7
 REPLICATES = 100
 CLOSE = {"rel": 1e-9, "abs": 1e-9}
@@ -107,17 +108,17 @@ def test_frontiers_on_three_axes(table: Table, tolerance: float, tolerance_avera
 def test_chain_and_overlaps(table: Table, tolerance: float) -> None:
     curve, families = table.curve, table.families
     point, resampled = _both(table)
-    made = chain.chain(point, resampled, families, curve, tolerance, 0.025)
+    made = chain.chain(point, resampled, families, curve, tolerance, 0.025, KEY)
     expected = naive.chain(table.by_budget, table.labels, table.budgets, tolerance)
-    assert [(s["family"], s["n"]) for s in made["steps"]] == [(e[0], e[1]) for e in expected]
-    for step, (_, _, frontier, increment) in zip(made["steps"], expected, strict=True):
-        assert step["frontier"] == pytest.approx(frontier, **CLOSE)
-        assert step["increment"] == (None if increment is None else pytest.approx(increment, **CLOSE))
-    overlap = chain.overlap(point, resampled, families, curve, tolerance, 0.025)
+    assert [(s.family, s.n) for s in made.steps] == [(e[0], e[1]) for e in expected]
+    for step, (_, _, frontier, increment) in zip(made.steps, expected, strict=True):
+        assert step.frontier == pytest.approx(frontier, **CLOSE)
+        assert step.increment == (None if increment is None else pytest.approx(increment, **CLOSE))
+    overlap = chain.overlap(point, resampled, families, curve, tolerance, 0.025, KEY)
     assert (overlap is None) == (len(families.names) == 1)
-    for pair in overlap["pairs"] if overlap else []:
-        ratio = naive.overlap_ratio(table.by_budget, table.labels, table.budgets, *pair["families"], tolerance)
-        assert pair["ratio"] == pytest.approx(ratio, **CLOSE)
+    for pair in overlap.pairs if overlap else []:
+        ratio = naive.overlap_ratio(table.by_budget, table.labels, table.budgets, *pair.families, tolerance)
+        assert pair.ratio == pytest.approx(ratio, **CLOSE)
 
 
 @settings(deadline=None, max_examples=40)
@@ -193,11 +194,11 @@ def test_coarsening(table: Table) -> None:
     groups = coarsened(table.families)
     expected = naive.coarsen(table.labels)
     assert [sorted(table.families.names[f] for f in group) for group in groups] == [sorted(group) for group in expected]
-    entries = robustness.coarsening(table.curve, table.families, excess.observe(table.curve, table.families))
+    entries = robustness.coarsening(table.curve, table.families, excess.observe(table.curve, table.families), KEY)
     assert len(entries) == (len(table.budgets) - 1 if len(table.families.names) > 2 else 0)
     for entry, d in zip(entries, table.by_budget, strict=False):
         share = naive.share_destroyed(d, table.labels)
-        assert entry["share_destroyed"] == (None if share is None else pytest.approx(share, rel=1e-6, abs=1e-6))
+        assert entry.share_destroyed == (None if share is None else pytest.approx(share, rel=1e-6, abs=1e-6))
 
 
 def test_label_noise_keeps_a_bottleneck_that_stands_out_and_loses_one_that_does_not() -> None:
@@ -208,9 +209,9 @@ def test_label_noise_keeps_a_bottleneck_that_stands_out_and_loses_one_that_does_
     for name, rows in (("clear", clear), ("tied", tied)):
         curve, families = worlds.curve([0.4, 1.0], rows), worlds.families(labels)
         noise = robustness.noisy(families, SEED)
-        (entry,) = robustness.label_noise(curve, families, excess.observe(curve, families), noise)
-        assert entry["bottleneck"] == naive.bottleneck([row[0] for row in rows], labels) == "a"
-        kept[name] = entry["preserved"]
+        (entry,) = robustness.label_noise(curve, families, excess.observe(curve, families), noise, KEY)
+        assert entry.bottleneck == naive.bottleneck([row[0] for row in rows], labels) == "a"
+        kept[name] = entry.preserved
     assert kept["clear"] == 1.0
     assert 0.3 < kept["tied"] < 0.8
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from as_json import certify, write
 from click.testing import CliRunner
 
 from earmark.cli.certify import certify as command
@@ -13,8 +14,9 @@ from earmark.engine.errors import InputError
 from earmark.engine.outcomes.run_cards import read_cards, write_card
 from earmark.engine.outcomes.store import write_cell
 from earmark.engine.signoff.audits import leakage
-from earmark.engine.signoff.audits.leakage import LeakageError, Overlap, TrainedOn
-from earmark.engine.signoff.certify import certify, write
+from earmark.engine.signoff.audits.leakage import LeakageError
+from earmark.engine.signoff.certificate import Overlap, TrainedOn
+from earmark.engine.signoff.json_form import to_json
 from earmark.engine.signoff.verify import verify
 
 METHOD = "learned_agnostic"
@@ -79,9 +81,9 @@ def test_declared_in_domain_it_passes_and_the_certificate_says_so(run, declared,
             "method": METHOD,
             "seed": 2,
             "hash": "ab" * 32,
-            "trained_on": [TrainedOn("world", 1)._asdict()],
+            "trained_on": [to_json(TrainedOn("world", 1))],
             "in_domain": True,
-            "overlap": [Overlap("world", 1, 3).entry()],
+            "overlap": [to_json(Overlap("world", 1, 3))],
         }
     ]
     assert any("seed 2 is certified in-domain: it was trained on 1 of 3 sources" in line for line in made["warnings"])

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import worlds
+from as_json import certify
 from commands import command
 from page import Page
 from page import words as words_of
@@ -14,7 +15,6 @@ from earmark.engine.design.keys import CellKey
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.store import write_cell
-from earmark.engine.signoff.certify import certify
 
 N, OPTIONS = 800, "ABCD"
 QUICK = Rule(replicates=200)

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 import worlds
+from as_json import certify, render, write
 
 from earmark.engine.design.keys import PREVIEW_MARK
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
-from earmark.engine.report.html import render
-from earmark.engine.signoff.certify import certify, write
 from earmark.engine.signoff.verify import verify
 
 

@@ -381,6 +381,7 @@ def _gains(results: list[Json], tolerances: tuple[float, ...]) -> list[Json]:
                             else "negative",
                             "at_smallest": 0.0,
                             "at_full": 0.0313,
+                            "tolerance_average": tolerance,
                         }
                     )
     return gains
@@ -449,6 +450,7 @@ def _audits(results: list[Json], gains: list[Json], answerers: tuple[str, ...], 
     seeds = [
         {"kind": "same-backbone", **pair, **dict(zip(names, key, strict=True)), "seeds": [g["seed"] for g in entries]}
         | _over_seeds([g["point"] for g in entries])
+        | {"tolerance_average": entries[0]["tolerance_average"]}
         for key, entries in over.items()
         if len(entries) > 1
     ]
@@ -460,6 +462,7 @@ def _audits(results: list[Json], gains: list[Json], answerers: tuple[str, ...], 
         "tolerance": 0.05,
         "variant": "family",
         "regime": "global",
+        "tolerance_average": 0.05,
     }
     one = {"seeds": [42], **_over_seeds([0.0312])}
     three = {"seeds": [42, 123, 456], **_over_seeds([0.0712, 0.0401, -0.0033])}
@@ -470,7 +473,7 @@ def _audits(results: list[Json], gains: list[Json], answerers: tuple[str, ...], 
             {**regime, "protocol": "decoupled", "permutations": [4, 4, 4], **three, "band": "PHI2"},
             {**regime, "protocol": "naive", "permutations": [4], **one, "band": "PHI2"},
         ],
-        "contamination": [{**regime, "protocol": "naive", **one, "ratio": 1.84}],
+        "contamination": [{**regime, "protocol": "naive - decoupled", **one, "ratio": 1.84}],
         "label_noise": [
             {
                 **_key(r),

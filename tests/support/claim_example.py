@@ -210,7 +210,7 @@ def _candidate(
         "retained": budget,
         "reason": "; ".join(f"'{f}' (88% right on raw audio, chance 25%) is vacuous" for f in resting) or reason,
         "stopped": None if kind == "routing" else stopped,
-        "policy": policies[0] if policies else None,
+        "policy": {"partition": mine[0]["partition"], **policies[0]} if policies else None,
         "deaf": resting,
     }
 
@@ -238,7 +238,7 @@ def _policy(candidate: Json, tolerance: float, deployable: bool) -> Json:
         "tolerance": tolerance,
         "partition": "query_family",
         "retained": candidate["policy"]["retained"],
-        "families": {route["family"]: route["budget"] for route in candidate["policy"]["families"]},
+        "families": [{name: route[name] for name in ("family", "budget")} for route in candidate["policy"]["families"]],
         "unknown": 1.0,
         "deployable": deployable,
         "tell": {"rule": "keyword", "of": "the category text that a question comes with"}

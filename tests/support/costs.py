@@ -13,7 +13,7 @@ def least(forest: Forest) -> Cost:
     prefix = forest.prefix_tokens
     total = Cost(decoder_tokens=prefix, flops=decoder.flops(prefix, 0, 0)) if forest.trees else Cost()
     for tree in forest.trees:
-        total += encoder.encoding(tree.excerpt.samples)
+        total += encoder.encoding(tree.excerpt.wave.n_samples)
         base = tree.positions + tree.stem
         if tree.is_shared:
             total += Cost(0, base, decoder.flops(base, prefix, 0))
@@ -45,7 +45,7 @@ def with_padding(forest: Forest, batches: Sequence[AudioBatch]) -> Cost:
 
 def _encoding(shape: ModelShape, batch: AudioBatch) -> Cost:
     encoder = shape.encoder
-    pieces = [n for h in batch.trees for n in shape.pieces(h.excerpt.samples)]
+    pieces = [n for h in batch.trees for n in shape.pieces(h.excerpt.wave.n_samples)]
     if encoder.window_frames is not None:  # windows of one length, the last of each piece cut to the longest there is
         window = encoder.window_frames
         lengths = [min(window, f - i) for f in map(encoder.valid_frames, pieces) for i in range(0, f, window)]

@@ -12,13 +12,13 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-from cut import keep
+from cut import keep, keep_chunks
 
 from earmark.engine.answerers import prompt
-from earmark.engine.answerers.request import Excerpt, Request
+from earmark.engine.answerers.request import Request
 from earmark.engine.answerers.shared.audio_lm import OutOfMemoryError, Reply
 from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
-from earmark.engine.compressors.chunks.cutting import audio_hash, keep_chunks
+from earmark.engine.compressors.compressor import Excerpt, audio_hash
 from earmark.engine.corpus.clip import clip as clip_of
 from earmark.engine.corpus.example import AudioError, Question
 
@@ -283,7 +283,7 @@ def paper_shaped(clips: int, questions: int) -> list[Request]:
             for question in range(questions):
                 scores = chance.random(10) if method == 5 else shared
                 for budget in (1.0,) if method == 0 else BUDGETS:
-                    heard = Excerpt.of(audio, keep(whole, scores, budget))
+                    heard = Excerpt.of(audio, whole, keep(whole, scores, budget).chunks)
                     name = f"{number}/{method}/{budget}/{question}"
                     requests.append(Request(name, heard, Question(QUESTIONS[question], ("a", "b", "c", "d"), 0)))
     random.Random(0).shuffle(requests)

@@ -16,16 +16,18 @@ import numpy as np
 import pytest
 from evidence import relevant_slots
 from page import Page
-from sweeps import EveryName
 
-from earmark.engine.compressors import loading
+from earmark.engine.compressors.chunks.chunk_compressor import ChunkCompressor
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
+from earmark.engine.compressors.compressor import Compressor
+from earmark.engine.compressors.loading import load
 from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.synthetic.questions import FAMILIES, WORDS, questions
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.corpus.synthetic.synthetic_corpus import SyntheticAudio, examples
+from earmark.engine.design.sections import MethodSpec
 from earmark.engine.design.spec import parse
 from earmark.engine.report.html import render
 from earmark.engine.signoff.certify import certify
@@ -34,8 +36,6 @@ from earmark.engine.sweep.run import run
 Json = dict[str, Any]
 FAMILY_OF = {text: family for family in FAMILIES for asks in WORDS for text in WORDS[asks] if asks == family}
 Evidence = Mapping[str, Mapping[str, Sequence[int]]]  # slots, by sample and family
-
-_heuristic = loading.load
 
 
 class Informed(Selector):
@@ -110,12 +110,12 @@ class World:
             f"[rule]\ntolerances = [{self.tolerance}]\nreplicates = 1000\n[audits]\nflip_rate = 0\n"
         )
 
-    def selector(self, place: str, seed: int = 0) -> Selector:
-        """In place of `selectors.loading.load`."""
-        name = place.partition("-")[0]
-        if name == self.method:
-            return _heuristic(place, seed)
-        return Informed(self.evidence, name == "planted_conditioned", self.slips, seed)
+    def compressor(self, method: MethodSpec, seed: int) -> Compressor:
+        """In place of `compressors.loading.load`."""
+        if method.name == self.method:
+            return load(method, seed)
+        informed = Informed(self.evidence, method.name == "planted_conditioned", self.slips, seed)
+        return ChunkCompressor(method.name, informed)
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,7 @@ def told(world: World, out: Path) -> Told:
     spec = parse(world.toml)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("earmark.engine.sweep.prepare.open_corpus", lambda *_, **__: corpus)
-        patch.setattr("earmark.engine.sweep.prepare.load", world.selector)
-        patch.setattr("earmark.engine.sweep.selector_cards.HEURISTICS", EveryName())
-        assert run(replace(spec, audits=replace(spec.audits, grid=8)), out).complete
+        smaller = replace(spec, audits=replace(spec.audits, grid=8))
+        assert run(smaller, out, load_compressor=world.compressor).complete
     certificate = certify(out, spec.rule)
     return Told(certificate, render(certificate))

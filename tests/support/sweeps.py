@@ -11,9 +11,11 @@ import numpy as np
 from earmark.engine.answerers.loading import options_of
 from earmark.engine.answerers.shared.audio_lm import Reply
 from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
-from earmark.engine.compressors import loading
+from earmark.engine.compressors.chunks.chunk_compressor import ChunkCompressor
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
-from earmark.engine.design.sections import AnswererSpec, MachineSpec
+from earmark.engine.compressors.compressor import Compressor
+from earmark.engine.compressors.loading import load
+from earmark.engine.design.sections import AnswererSpec, MachineSpec, MethodSpec
 from earmark.engine.design.spec import Spec, parse
 from earmark.engine.sweep.sweep_folder import SweepFolder
 
@@ -93,13 +95,10 @@ def answerers(made: list[Any] | None = None) -> Any:
     return load
 
 
-_real = loading.load
-
-
-def selector(place: str, seed: int = 0) -> Selector:
-    """In place of `selectors.loading.load`."""
-    kind, _, number = place.partition(" ")
-    return ByHash(int(number), kind == "conditioned") if number else _real(place, seed)
+def compressor(method: MethodSpec, seed: int) -> Compressor:
+    """In place of `compressors.loading.load`: selectors by hash, and the heuristics."""
+    kind, _, number = method.place(seed).partition(" ")
+    return ChunkCompressor(method.name, ByHash(int(number), kind == "conditioned")) if number else load(method, seed)
 
 
 SMALLER = {
@@ -124,10 +123,3 @@ def contents(run: Path) -> dict[str, bytes]:
 
 def begun(run: Path) -> bool:
     return SweepFolder(run).plan() is not None
-
-
-class EveryName:
-    """In place of the names of heuristics: no fake selector has a card to copy."""
-
-    def __contains__(self, _: object) -> bool:
-        return True

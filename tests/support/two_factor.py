@@ -10,10 +10,11 @@ import numpy as np
 
 from earmark.engine.answerers.answer_all import answer_all
 from earmark.engine.answerers.answerer import Answerer
-from earmark.engine.answerers.request import Answer, Excerpt, Request
-from earmark.engine.compressors.chunks.cutting import keep_chunks, kept_chunks
+from earmark.engine.answerers.request import Answer, Request
+from earmark.engine.compressors.chunks.cutting import kept_chunks
 from earmark.engine.compressors.chunks.heuristics import Energy, Random, Uniform
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
+from earmark.engine.compressors.compressor import Excerpt
 from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.example import Example
 from earmark.engine.design.keys import UNCOMPRESSED, CellKey
@@ -45,7 +46,7 @@ def sweep(
     cell_of: list[CellKey] = []
 
     def ask(key: CellKey, example: Example, chunks: np.ndarray) -> None:
-        heard = Excerpt.of(example.audio, keep_chunks(audio[example.audio], chunks))
+        heard = Excerpt.of(example.audio, audio[example.audio], chunks)
         requests.append(Request(str(len(requests)), heard, example.question))
         cell_of.append(key)
 

@@ -20,7 +20,6 @@ from earmark.engine.corpus.synthetic.bank import bank
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.design.spec import Spec
 from earmark.engine.signoff import certify
-from earmark.engine.sweep import prepare, selector_cards
 from earmark.engine.sweep.run import run
 
 KILLS = 20
@@ -31,9 +30,7 @@ def spec() -> Spec:
 
 
 def sweep(out: Path) -> None:
-    prepare.load = sweeps.selector
-    selector_cards.HEURISTICS = sweeps.EveryName()  # type: ignore[assignment]
-    run(spec(), out, load=sweeps.answerers())
+    run(spec(), out, load=sweeps.answerers(), load_compressor=sweeps.compressor)
 
 
 def main() -> None:

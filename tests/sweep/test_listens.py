@@ -6,12 +6,12 @@ from zlib import crc32
 
 import fakes
 import pytest
+from as_json import certify
 
 from earmark.engine.answerers.loading import options_of
 from earmark.engine.answerers.shared.audio_lm import Reply
 from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
 from earmark.engine.design.spec import parse
-from earmark.engine.signoff.certify import certify
 from earmark.engine.sweep.run import run
 
 SPEC = """\

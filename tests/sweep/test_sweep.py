@@ -18,24 +18,23 @@ from cut import keep
 from earmark.cli.status import table
 from earmark.engine.answerers.loading import options_of
 from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
-from earmark.engine.compressors.chunks.cutting import audio_hash
+from earmark.engine.compressors.compressor import audio_hash
 from earmark.engine.design.keys import NOT_ASKED, TOO_SHORT, CellKey
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import partition_file, store
 from earmark.engine.outcomes.plan_file import rule_content
-from earmark.engine.signoff.certify import certify
+from earmark.engine.sweep import run as sweeping
 from earmark.engine.sweep.blocks import Shard, in_order
 from earmark.engine.sweep.merge import merge
-from earmark.engine.sweep.run import Swept, run
+from earmark.engine.sweep.run import Swept
 from earmark.engine.sweep.status import status
 from earmark.engine.sweep.streams import Streams
 from earmark.engine.sweep.sweep_folder import SweepFolder
 
 
-@pytest.fixture(autouse=True)
-def fake_selectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("earmark.engine.sweep.prepare.load", sweeps.selector)
-    monkeypatch.setattr("earmark.engine.sweep.selector_cards.HEURISTICS", sweeps.EveryName())
+def run(*arguments: Any, **options: Any) -> Swept:
+    """A sweep with the selectors by hash."""
+    return sweeping.run(*arguments, load_compressor=sweeps.compressor, **options)
 
 
 def sweep(out: Path, *changes: dict[str, str], **options: Any) -> Swept:
@@ -51,20 +50,14 @@ def after(batches: int) -> Callable[[], bool]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("earmark.engine.sweep.prepare.load", sweeps.selector)
-        patch.setattr("earmark.engine.sweep.selector_cards.HEURISTICS", sweeps.EveryName())
-        assert sweep(out, {}) == Swept(stopped=False, complete=True)
+    assert sweep(out, {}) == Swept(stopped=False, complete=True)
     return out
 
 
 @pytest.fixture(scope="module")
 def smaller(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("smaller")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("earmark.engine.sweep.prepare.load", sweeps.selector)
-        patch.setattr("earmark.engine.sweep.selector_cards.HEURISTICS", sweeps.EveryName())
-        sweep(out)
+    sweep(out)
     return out
 
 

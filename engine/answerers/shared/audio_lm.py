@@ -59,8 +59,8 @@ class AudioLM(Protocol):
     def open(self, waveform: Waveform) -> Held:
         """A whole clip, ready for any subset of its seconds to be encoded."""
 
-    def encode(self, clips: Sequence[Any], chunks: Sequence[Sequence[int]]) -> Held:
-        """The audio tokens of these chunks of these opened clips."""
+    def encode(self, clips: Sequence[Any], places: Sequence[Sequence[int]]) -> Held:
+        """The audio tokens of the seconds at these places of these opened clips."""
 
     def prefill(self, encoded: Any, stems: Sequence[Tokens]) -> Held:
         """Keys and values after the prefix, each encoded audio and the stem its questions share."""

@@ -56,9 +56,9 @@ def make_batches(forest: Forest, limits: Limits) -> Iterator[AudioBatch]:
     """Every hearing of the plan in exactly one batch."""
     clips: dict[Audio, int] = {}
     for tree in forest.trees:
-        clips.setdefault(tree.excerpt.audio, len(clips))
-    in_order = sorted(forest.trees, key=lambda h: clips[h.excerpt.audio])  # stable: a clip's subsets together
-    for _, window in groupby(in_order, key=lambda h: clips[h.excerpt.audio] // limits.window_clips):
+        clips.setdefault(tree.excerpt.wave.audio, len(clips))
+    in_order = sorted(forest.trees, key=lambda h: clips[h.excerpt.wave.audio])  # stable: a clip's subsets together
+    for _, window in groupby(in_order, key=lambda h: clips[h.excerpt.wave.audio] // limits.window_clips):
         trees = list(window)
         shared = sorted((h for h in trees if h.is_shared), key=lambda h: -_base(h))
         for group in _groups(shared, _base, lambda n, longest: _fits(forest, limits, n, longest, held=True)):

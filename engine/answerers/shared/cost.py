@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from earmark.engine.corpus.clip import CHUNK_SAMPLES
+from earmark.engine.corpus.example import SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class ModelShape:
     @lru_cache(4096)  # noqa: B019 (there is a shape an answerer)
     def pieces(self, samples: int) -> tuple[int, ...]:
         """Samples of each audio that a clip is heard as: whole seconds that fit the window."""
-        at_once = max(1, self.encoder.longest_samples // CHUNK_SAMPLES) * CHUNK_SAMPLES
+        at_once = max(1, self.encoder.longest_samples // SAMPLE_RATE) * SAMPLE_RATE
         return tuple(min(at_once, samples - start) for start in range(0, samples, at_once))
 
     @lru_cache(4096)  # noqa: B019

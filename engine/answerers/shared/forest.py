@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from earmark.engine.answerers.prompt import Template
-from earmark.engine.answerers.request import Excerpt, Request, Result
+from earmark.engine.answerers.request import Request, Result
 from earmark.engine.answerers.shared.cost import Cost, ModelShape
+from earmark.engine.compressors.compressor import Excerpt
+from earmark.engine.corpus.example import SAMPLE_RATE
 from earmark.engine.design.keys import TOO_SHORT
 
 Tokens = tuple[int, ...]
@@ -73,7 +75,7 @@ class Forest:
 
     def alone(self, tree: Tree, piece: Piece) -> Cost:
         """One request by itself."""
-        return self.shape.alone(tree.excerpt.samples, self.prefix_tokens + len(piece.tokens))
+        return self.shape.alone(tree.excerpt.wave.n_samples, self.prefix_tokens + len(piece.tokens))
 
 
 def make_forest(
@@ -103,7 +105,7 @@ def make_forest(
         key = work_key(excerpt.hash, text)
         if key in known:
             answered.append((key, number))
-            answered_alone += shape.alone(excerpt.samples, prefix + len(tokens[text])).flops
+            answered_alone += shape.alone(excerpt.wave.n_samples, prefix + len(tokens[text])).flops
             continue
         why = refusal(excerpt, shape, split)
         if why:
@@ -112,7 +114,9 @@ def make_forest(
         if key not in pieces:
             tree = trees.get(excerpt.hash)
             if tree is None:
-                tree = Tree(excerpt, shape.audio_tokens(excerpt.samples), shape.positions(excerpt.samples))
+                tree = Tree(
+                    excerpt, shape.audio_tokens(excerpt.wave.n_samples), shape.positions(excerpt.wave.n_samples)
+                )
                 trees[excerpt.hash] = tree
             pieces[key] = Piece(key, tokens[text], len(request.question.choices), text)
             tree.pieces.append(pieces[key])
@@ -129,12 +133,11 @@ def work_key(excerpt_hash: str, question: str) -> str:
 
 def refusal(excerpt: Excerpt, shape: ModelShape, split: bool) -> str | None:
     """Why this cannot be heard, if so."""
-    if shape.audio_tokens(excerpt.samples) < 1:
+    if shape.audio_tokens(excerpt.wave.n_samples) < 1:
         return f"{TOO_SHORT}not one audio token"
     limit = shape.encoder.longest_samples
-    if excerpt.samples > limit and not (split and shape.join_tokens):
-        rate = 16_000
-        return f"too long: {excerpt.samples / rate:.1f} s of audio, the answerer hears {limit / rate:g} s at once"
+    if excerpt.wave.n_samples > limit and not (split and shape.join_tokens):
+        return f"too long: {excerpt.wave.n_samples / SAMPLE_RATE:.1f} s of audio, the answerer hears {limit / SAMPLE_RATE:g} s at once"
     return None
 
 

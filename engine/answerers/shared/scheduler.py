@@ -10,8 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.answerer import LostError
 from earmark.engine.answerers.request import Result
@@ -27,7 +25,8 @@ from earmark.engine.answerers.shared.batches import (
 from earmark.engine.answerers.shared.forest import Forest, Tree
 from earmark.engine.answerers.shared.memory import Store
 from earmark.engine.arrays import Waveform
-from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count, clip
+from earmark.engine.compressors.compressor import samples_at
+from earmark.engine.corpus.clip import clip
 from earmark.engine.corpus.example import Audio, AudioError
 
 MIB = 1 << 20
@@ -70,7 +69,7 @@ class Scheduler:
         uses: dict[Audio, list[int]] = {}
         for index, batch in enumerate(batches):
             for tree in batch.trees:
-                uses.setdefault(tree.excerpt.audio, []).append(index)
+                uses.setdefault(tree.excerpt.wave.audio, []).append(index)
         with _Loader(list(uses), self.options.ahead) as loader:
             for index, batch in enumerate(batches):
                 yield from self._batch(index, batch, uses, loader)
@@ -81,7 +80,7 @@ class Scheduler:
     ) -> Iterator[list[Result]]:
         opened: dict[Audio, Held | str] = {}
         for tree in batch.trees:
-            audio = tree.excerpt.audio
+            audio = tree.excerpt.wave.audio
             if audio not in opened:
                 later = [use for use in uses[audio] if use > index]
                 uses[audio] = later
@@ -89,7 +88,7 @@ class Scheduler:
         able: list[tuple[Tree, Any]] = []
         failed: list[Result] = []
         for tree in batch.trees:
-            held = opened[tree.excerpt.audio]
+            held = opened[tree.excerpt.wave.audio]
             why = held if isinstance(held, str) else self._over_budget(tree)
             if why is None:
                 able.append((tree, held))
@@ -152,7 +151,7 @@ class Scheduler:
         self.kv_bytes = 0
 
     def _context(self, opened: Sequence[tuple[Tree, Any]]) -> Any:
-        encoded = self._answerer.encode([held for _, held in opened], [tree.excerpt.chunks for tree, _ in opened])
+        encoded = self._answerer.encode([held for _, held in opened], [tree.excerpt.wave.places for tree, _ in opened])
         if not opened[0][0].is_shared:
             return encoded
         return self._answerer.prefill(encoded, [h.pieces[0].tokens[: h.stem] for h, _ in opened])
@@ -229,19 +228,12 @@ def answer_alone(answerer: AudioLM, forest: Forest, options: AnswerOptions) -> I
     if forest.refused:
         yield [result for result, _ in forest.refused]
     for tree in forest.trees:
-        whole = clip(tree.excerpt.audio.waveform())
-        kept = heard_samples(whole, tree.excerpt.chunks)
+        whole = clip(tree.excerpt.wave.audio.waveform())
+        kept = samples_at(whole, tree.excerpt.wave.places)
         for piece in tree.pieces:
             reply = answerer.alone(kept, answerer.template.prefix, piece.text, piece.options, options.generate)
             choices = forest.requests[piece.requests[0]].question.choices
             yield [result_of(piece.key, tree.audio_tokens, choices, reply)]
-
-
-def heard_samples(whole: Waveform, chunks: Sequence[int]) -> Waveform:
-    """The samples of these chunks of a clip."""
-    if len(chunks) == chunk_count(whole):
-        return whole
-    return np.concatenate([whole[i * CHUNK_SAMPLES : (i + 1) * CHUNK_SAMPLES] for i in chunks])
 
 
 class _Loader:

@@ -1,16 +1,13 @@
-"""From scores and a budget to what is left of a clip: the best chunks in the order of time, and the hash of them.
+"""From scores and a budget to the seconds that are left of a clip, in the order of time.
 
 The one place that knows how many chunks a budget keeps, and which of equal scores wins. Knows NumPy arrays only.
 """
 
-import hashlib
 from fractions import Fraction
-from typing import NamedTuple
 
 import numpy as np
 
-from earmark.engine.arrays import IntArray, Scores, Waveform
-from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count
+from earmark.engine.arrays import IntArray, Scores
 
 
 def kept_chunks(budget: float, chunks: int) -> int:
@@ -20,14 +17,6 @@ def kept_chunks(budget: float, chunks: int) -> int:
     if chunks < 1:
         raise ValueError(f"{chunks} chunks: a clip has at least one")
     return max(1, int(Fraction(repr(float(budget))) * chunks))
-
-
-class Kept(NamedTuple):
-    """What may be heard of a clip."""
-
-    chunks: IntArray  # (k,) indices, rising
-    audio: Waveform  # (samples,)
-    hash: str  # of the audio's bytes: equal audio is answered once
 
 
 def top_chunks(scores: Scores, k: int, tie: float = 0.0) -> IntArray:
@@ -43,17 +32,3 @@ def top_chunks(scores: Scores, k: int, tie: float = 0.0) -> IntArray:
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.cumsum(np.diff(falling[order], prepend=falling[order[:1]]) > tie)
     return np.sort(np.argsort(rank, kind="stable")[:k]).astype(np.int64)
-
-
-def keep_chunks(audio: Waveform, chunks: IntArray) -> Kept:
-    """Keep these chunks (rising) of a clip."""
-    if len(chunks) == chunk_count(audio):
-        kept = audio
-    else:
-        kept = np.concatenate([audio[i * CHUNK_SAMPLES : (i + 1) * CHUNK_SAMPLES] for i in chunks])
-    return Kept(chunks, kept, audio_hash(kept))
-
-
-def audio_hash(audio: Waveform) -> str:
-    """128 bits of BLAKE2b of the samples, as hexadecimal."""
-    return hashlib.blake2b(np.ascontiguousarray(audio, dtype="<f4").tobytes(), digest_size=16).hexdigest()

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.engine.arrays import FloatArray, Waveform
-from earmark.engine.compressors.chunks.cutting import audio_hash
 from earmark.engine.compressors.chunks.selector import SelectorInput, check_finite
+from earmark.engine.compressors.compressor import audio_hash
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count
 
 if TYPE_CHECKING:

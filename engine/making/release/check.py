@@ -20,7 +20,7 @@ from earmark.engine.compressors.card import fingerprints
 from earmark.engine.compressors.chunks.cutting import kept_chunks
 from earmark.engine.compressors.chunks.graph_selector import GraphError, OnnxSelector
 from earmark.engine.compressors.chunks.selector import Selector
-from earmark.engine.compressors.loading import load
+from earmark.engine.compressors.loading import load_selector
 from earmark.engine.corpus import partitions
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.design.keys import ALL
@@ -56,7 +56,7 @@ def check(
         raise InputError("a variant", "is judged by its answers", "name an answerer")
     if not model.is_file():
         raise InputError(model, "there is no such file", "name a graph that `earmark selector export` wrote")
-    original = load(against)
+    original = load_selector(against)
     identity = _identity(original, against)
     families, partition = _families(corpus, means.partition)
     data = model.read_bytes()

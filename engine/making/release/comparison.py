@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from earmark.engine.answerers.request import Excerpt
 from earmark.engine.arrays import IntArray, Scores
-from earmark.engine.compressors.chunks.cutting import keep_chunks, kept_chunks
+from earmark.engine.compressors.chunks.cutting import kept_chunks
 from earmark.engine.compressors.chunks.graph_selector import GraphError, OnnxSelector
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
+from earmark.engine.compressors.compressor import Excerpt
 from earmark.engine.corpus import stream
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Example
@@ -87,8 +87,8 @@ def hear(
             kept = tuple(_both(original, model, scores, other, budget) for budget in comparison.budgets)
             differing = {
                 b: (
-                    Excerpt.of(example.audio, keep_chunks(clip.audio, both.original)),
-                    Excerpt.of(example.audio, keep_chunks(clip.audio, both.model)),
+                    Excerpt.of(example.audio, clip.audio, both.original),
+                    Excerpt.of(example.audio, clip.audio, both.model),
                 )
                 for b, both in enumerate(kept)
                 if not both.same

@@ -5,7 +5,7 @@ Features are computed once per recording and kept in a file that later runs map 
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,25 +13,25 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.engine.compressors.card import Card, fingerprints
-from earmark.engine.compressors.chunks.cutting import audio_hash
 from earmark.engine.compressors.chunks.features import FEATURES, WIDTH, chunk_features
+from earmark.engine.compressors.compressor import audio_hash
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.stream import stream
 from earmark.engine.errors import InputError
 from earmark.engine.files import make_folder
 from earmark.engine.making.oracle import Oracle, Relevance, check_may_train, succeeded
+from earmark.engine.progress import Report
 
-FloatArray = npt.NDArray[np.float32]
-Report = Callable[[str, int, int], None]
+Float32Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
     """Examples to learn from; every field but `hash` has one entry per example."""
 
-    features: Sequence[FloatArray]  # (T, 768), shared by the examples about one recording
+    features: Sequence[Float32Array]  # (T, 768), shared by the examples about one recording
     questions: Sequence[str]
-    relevance: Sequence[FloatArray]  # (T,) nats
+    relevance: Sequence[Float32Array]  # (T,) nats
     rows: Sequence[Relevance]
     hash: str  # of everything above
 

@@ -1,0 +1,42 @@
+"""A selector as a compressor: of each clip the seconds with the best scores that a budget pays for."""
+
+from collections.abc import Iterator, Sequence
+
+from earmark.engine.arrays import IntArray, Scores
+from earmark.engine.compressors.card import Card
+from earmark.engine.compressors.chunks.cutting import kept_chunks
+from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
+from earmark.engine.compressors.compressor import Axis, ClipAndQuestion, Excerpt, OpenedClip
+
+
+class ChunkCompressor:
+    """The first kind of compressor: it drops seconds."""
+
+    axis: Axis = "seconds"
+
+    def __init__(self, name: str, selector: Selector, card: Card | None = None) -> None:
+        self.name = name
+        self.reads_question = selector.asks
+        self.identity = selector.weights
+        self.card = card
+        self._selector = selector
+
+    def rank(self, clips: Sequence[ClipAndQuestion]) -> list[Scores]:
+        """One score for each second of each clip."""
+        return self._selector.scores(
+            [SelectorInput(subject.sample_id, subject.clip.audio, subject.question) for subject in clips]
+        )
+
+    def excerpts(self, clips: Sequence[ClipAndQuestion], scores: Sequence[Scores], budget: float) -> Iterator[Excerpt]:
+        """The best seconds of each clip, in the order of time."""
+        for subject, of_clip in zip(clips, scores, strict=True):
+            chunks = self._selector.keep(of_clip, kept_chunks(budget, len(of_clip)))
+            yield excerpt_of(subject.clip, chunks)
+
+
+def excerpt_of(clip: OpenedClip, chunks: IntArray) -> Excerpt:
+    """These chunks of a clip; equal ones are cut and hashed once."""
+    key = chunks.tobytes()
+    if key not in clip.excerpts:
+        clip.excerpts[key] = Excerpt.of(clip, clip.audio, chunks)
+    return clip.excerpts[key]

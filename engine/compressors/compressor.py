@@ -1,0 +1,106 @@
+"""What a compressor is to everybody who compresses: clips, perhaps their questions, and a budget in; excerpts out.
+
+Knows clips, hashes and the places of whole seconds; no way of compressing.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from earmark.engine.arrays import Scores, Waveform
+from earmark.engine.compressors.card import Card
+from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count
+from earmark.engine.corpus.example import Audio
+
+Axis = Literal["seconds"]  # what a budget is a share of
+
+
+class Wave(NamedTuple):
+    """Samples of one recording: all of its clip, or some whole seconds, which keep their places in it."""
+
+    audio: Audio  # compared by value: equal ones are opened once
+    places: tuple[int, ...]  # rising; of the seconds of the clip, the last of which may be short
+    n_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What may be heard of a clip.
+
+    `hash` is of all that a model gets, never of the method or the budget: equal excerpts are one piece of work. Where
+    nothing is dropped it is the hash of the clip.
+    """
+
+    wave: Wave
+    hash: str
+
+    @classmethod
+    def of(cls, audio: Audio, clip: Waveform, places: Iterable[int] | None = None) -> "Excerpt":
+        """These seconds (rising) of the clip of a recording; all of it where none are named."""
+        seconds = tuple(range(chunk_count(clip)) if places is None else map(int, places))
+        samples = samples_at(clip, seconds)
+        return cls(Wave(audio, seconds, len(samples)), audio_hash(samples))
+
+
+class Refused(NamedTuple):
+    """Why a compressor made nothing of a clip: the status of its row."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedClip:
+    """A clip that is in memory already, as an answerer opens it; what was cut of it is cut and hashed once."""
+
+    name: str
+    number: int  # in its block
+    audio: Waveform = field(compare=False, repr=False)
+    excerpts: dict[bytes, Excerpt] = field(default_factory=dict, compare=False, repr=False)
+
+    def waveform(self) -> Waveform:
+        return self.audio
+
+
+class ClipAndQuestion(NamedTuple):
+    """What a compressor may know of an example."""
+
+    sample_id: str
+    clip: OpenedClip
+    question: str | None  # None for one that reads no questions
+
+
+class Compressor(Protocol):
+    """A way to let less audio through.
+
+    To bring one: say what a budget is a share of, and write `excerpts`; `rank` returns an empty array for each clip
+    where there is nothing to rank. A fake of twenty lines in `tests/support/seams.py` runs a whole sweep.
+    """
+
+    name: str
+    axis: Axis
+    reads_question: bool
+    identity: str | None  # what its excerpts depend on beside clip, question and budget: a hash of weights, if any
+    card: Card | None  # where it comes from and what trained it; None where nothing was trained
+
+    def rank(self, clips: Sequence[ClipAndQuestion]) -> list[Scores]:
+        """What it thinks of each clip, computed once for all budgets."""
+
+    def excerpts(
+        self, clips: Sequence[ClipAndQuestion], scores: Sequence[Scores], budget: float
+    ) -> Iterator[Excerpt | Refused]:
+        """What is left of each clip within a budget, in order."""
+
+
+def samples_at(clip: Waveform, places: Sequence[int]) -> Waveform:
+    """The samples of the seconds at these places (rising) of a clip."""
+    if len(places) == chunk_count(clip):
+        return clip
+    return np.concatenate([clip[i * CHUNK_SAMPLES : (i + 1) * CHUNK_SAMPLES] for i in places])
+
+
+def audio_hash(audio: Waveform) -> str:
+    """128 bits of BLAKE2b of the samples, as hexadecimal."""
+    return hashlib.blake2b(np.ascontiguousarray(audio, dtype="<f4").tobytes(), digest_size=16).hexdigest()

@@ -1,0 +1,163 @@
+"""From a block's clips to what may be heard of them: each compressor ranks them once for all budgets, and cuts at each.
+
+Knows compressors by their protocol; asks no answerer.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from earmark.engine.arrays import Scores, Waveform
+from earmark.engine.compressors.compressor import ClipAndQuestion, Compressor, Excerpt, OpenedClip, Refused
+from earmark.engine.corpus import stream
+from earmark.engine.corpus.example import Audio
+from earmark.engine.design.keys import NOT_ASKED, OK, SILENCE, UNCOMPRESSED
+from earmark.engine.design.steps import Arm, Step
+from earmark.engine.sweep.blocks import Block
+from earmark.engine.sweep.streams import Streams
+from earmark.engine.sweep.sweep_folder import SweepFolder
+
+SCORES_ROW = pa.schema(
+    [
+        ("method", pa.string()),
+        ("seed", pa.int64()),
+        ("stream", pa.string()),
+        ("sample_id", pa.string()),
+        ("scores", pa.list_(pa.float64())),
+    ]
+)
+
+Compressors = Mapping[tuple[str, int], Compressor]  # by method and seed
+_WITHOUT_COMPRESSOR = (UNCOMPRESSED, SILENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A recording of nothing. Those of one length are equal, and so are answered about once."""
+
+    samples: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.samples} samples of silence"
+
+    def waveform(self) -> Waveform:
+        return np.zeros(self.samples, dtype=np.float32)
+
+
+class Offer(NamedTuple):
+    """What may be heard of an example, or why nothing can be."""
+
+    excerpt: Excerpt | None
+    clip: OpenedClip | None
+    status: str
+
+
+class Clips:
+    """The clips of a block, each once."""
+
+    def __init__(self, block: Block, clips: Sequence[stream.Clip]) -> None:
+        self.block = block
+        self.clips = clips
+        opened: dict[Audio, OpenedClip] = {}
+        for clip in clips:
+            if clip.audio is not None and clip.example.audio not in opened:
+                opened[clip.example.audio] = OpenedClip(clip.example.audio.name, len(opened), clip.audio)
+        self._opened = opened
+        self._whole: dict[Audio, Excerpt] = {}
+
+    def opened(self, number: int) -> OpenedClip | None:
+        """The clip of an example; None where its recording cannot be heard."""
+        return self._opened.get(self.clips[number].example.audio)
+
+    def whole(self, audio: OpenedClip | Silence) -> Excerpt:
+        """All of a clip or of as much silence, hashed once."""
+        if audio not in self._whole:
+            self._whole[audio] = Excerpt.of(audio, audio.waveform())
+        return self._whole[audio]
+
+    def with_questions(self, arm: Arm, compressor: Compressor, streams: Streams) -> list[ClipAndQuestion]:
+        """What a compressor is shown in a stream: every clip that can be heard."""
+        shown = []
+        for number, clip in enumerate(self.clips):
+            opened = self.opened(number)
+            if opened is not None:
+                question = streams.selectors(arm.stream, self.block.first + number, clip.example.question)
+                text = question.text if compressor.reads_question else None
+                shown.append(ClipAndQuestion(clip.example.sample_id, opened, text))
+        return shown
+
+
+def offers(
+    folder: SweepFolder, step: Step, clips: Clips, compressors: Compressors, streams: Streams
+) -> dict[tuple[Arm, int], Offer]:
+    """What each arm of a step lets through of each example of a block, by the example's number in it."""
+    scores = _scores(folder, step, clips, compressors, streams)
+    by_arm: dict[tuple[Arm, int], Offer] = {}
+    for arm, budget in step.places:
+        excerpts: Iterator[Excerpt | Refused] = iter(())
+        if arm.method not in _WITHOUT_COMPRESSOR:
+            compressor = compressors[arm.method, arm.seed]
+            shown = clips.with_questions(arm, compressor, streams)
+            excerpts = compressor.excerpts(shown, [scores[arm, subject.sample_id] for subject in shown], budget)
+        for number, clip in enumerate(clips.clips):
+            opened = clips.opened(number)
+            if opened is None:
+                by_arm[arm, number] = Offer(None, None, f"audio: {clip.status}")
+            elif arm.method in _WITHOUT_COMPRESSOR:
+                heard = Silence(len(opened.audio)) if arm.method == SILENCE else opened
+                by_arm[arm, number] = Offer(clips.whole(heard), opened, OK)
+            else:
+                excerpt = next(excerpts)
+                if isinstance(excerpt, Refused):
+                    by_arm[arm, number] = Offer(None, opened, excerpt.status)
+                else:
+                    by_arm[arm, number] = Offer(excerpt, opened, OK)
+    return by_arm
+
+
+def without_failed(
+    offered: Mapping[tuple[Arm, int], Offer], clips: Clips, failed: Mapping[Arm, Mapping[str, str]]
+) -> dict[tuple[Arm, int], Offer]:
+    """The offers that are asked about: not those of examples whose raw answer failed. `failed` has the statuses of
+    these, by the arm that is compared with them and by sample.
+    """
+    asked_about = dict(offered)
+    for arm, number in offered:
+        status = failed.get(arm, {}).get(clips.clips[number].example.sample_id)
+        if status is not None:
+            asked_about[arm, number] = Offer(None, clips.opened(number), f"{NOT_ASKED}{status}")
+    return asked_about
+
+
+def _scores(
+    folder: SweepFolder, step: Step, clips: Clips, compressors: Compressors, streams: Streams
+) -> dict[tuple[Arm, str], Scores]:
+    """The scores of a block; compressors are asked at the first step of a kind only."""
+    arms = [arm for arm in step.arms if arm.method not in _WITHOUT_COMPRESSOR]
+    if not arms:
+        return {}
+    number = clips.block.number
+    table = folder.scores(step.kind, number)
+    if table is None:
+        table = _ranked(arms, clips, compressors, streams)
+        folder.write_scores(step.kind, number, table)
+    names = zip(*(table[name].to_pylist() for name in ("method", "seed", "stream", "sample_id")), strict=True)
+    values = table["scores"]
+    return {
+        (Arm(method, seed, stream_), sample_id): values[row].values.to_numpy()
+        for row, (method, seed, stream_, sample_id) in enumerate(names)
+    }
+
+
+def _ranked(arms: Sequence[Arm], clips: Clips, compressors: Compressors, streams: Streams) -> pa.Table:
+    rows = []
+    for arm in arms:
+        compressor = compressors[arm.method, arm.seed]
+        shown = clips.with_questions(arm, compressor, streams)
+        for subject, scores in zip(shown, compressor.rank(shown), strict=True):
+            rows.append({**arm._asdict(), "sample_id": subject.sample_id, "scores": scores})
+    return pa.Table.from_pylist(rows, schema=SCORES_ROW)

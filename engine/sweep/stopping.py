@@ -1,0 +1,38 @@
+"""Which tasks are next, given what there is already. Today's sweep asks everything; work that a verdict does not need
+would be left out here, and nowhere else.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from earmark.engine.design.steps import Step
+from earmark.engine.sweep.sweep_folder import SweepFolder
+from earmark.engine.sweep.tasks import Task
+
+
+class Stopping(Protocol):
+    """Decides what an answerer is asked next.
+
+    To bring one: yield the tasks of each turn, from what the folder holds when the turn comes; a turn that is over has
+    no more tasks.
+    """
+
+    def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[list[Task]]:
+        """The tasks of one turn after the other; those of a turn may be carried out in any order."""
+
+
+class Never:
+    """Everything is asked: one turn for each step, with its blocks that are not there yet."""
+
+    def __init__(self, blocks: Sequence[int]) -> None:
+        self._blocks = blocks
+
+    def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[list[Task]]:
+        """Step by step: the blocks that no earlier run has answered."""
+        for step in steps:
+            if folder.has(step.keys(answerer, corpus)):
+                continue
+            done = set(folder.blocks(answerer, step))
+            missing = [Task(answerer, step, number) for number in self._blocks if number not in done]
+            if missing:
+                yield missing

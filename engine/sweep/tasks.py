@@ -1,0 +1,42 @@
+"""Tasks and who carries them out: one step of one answerer about one block, and an executor that hands back its rows.
+
+Knows neither answerers nor files: what a task comes to, a `Work` knows.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import pyarrow as pa
+
+from earmark.engine.design.steps import Step
+from earmark.engine.progress import Stop
+
+
+class Task(NamedTuple):
+    """What is answered in one go. Doing it twice gives the same rows."""
+
+    answerer: str
+    step: Step
+    block: int
+
+
+Work = Callable[[Sequence[Task], Stop], Iterator[tuple[Task, pa.Table]]]  # the rows of each task, in order
+
+
+class Executor(Protocol):
+    """Carries tasks out, here or elsewhere.
+
+    To bring one: run `work` on the tasks, or on shares of them, and hand on what it yields; never take a task before its
+    turn, since the next ones may depend on what came of it.
+    """
+
+    def map(self, tasks: Sequence[Task], work: Work, stop: Stop) -> Iterator[tuple[Task, pa.Table]]:
+        """The rows of every task; StoppedError where `stop` says so before that."""
+
+
+class InProcess:
+    """One task after the other, in this process."""
+
+    def map(self, tasks: Sequence[Task], work: Work, stop: Stop) -> Iterator[tuple[Task, pa.Table]]:
+        """The rows of every task, in order."""
+        return work(tasks, stop)
