@@ -48,9 +48,9 @@ def main() -> None:
         certificate, kept = experiment(Path(name), chosen.clips, chosen.held_out, seconds)
     for method, by_budget in kept.items():
         print(f"{method:28}", *(f"{budget:g}: {share:.3f}" for budget, share in by_budget.items()))
-    gains = [g for g in certificate["gains"] if (g["axis"], g["variant"]) == ("interpolated", "average")]
-    (use,) = (u for u in certificate["audits"]["query_use"] if u["variant"] == "average")
-    gain = sum(g["point"] for g in gains) / len(gains)
+    gains = [g for g in certificate.gains if (g.axis, g.variant) == ("interpolated", "average")]
+    (use,) = (u for u in certificate.audits.query_use if u.variant == "average")
+    gain = sum(g.point for g in gains) / len(gains)
     best = {budget: max(kept[name][budget] for name in HEURISTICS) for budget in BUDGETS}
     beaten = all(best[b] < kept[AGNOSTIC][b] < kept[CONDITIONED][b] for b in BUDGETS)
     print(
@@ -59,10 +59,10 @@ def main() -> None:
                 "claim": "trained selectors beat heuristics, and the question is worth budget",
                 "ratio": round(gain, 3),  # of the audio, mean over seeds
                 "target": 0.0,
-                "holds": beaten and all(g["lower"] > 0 for g in gains) and gain - use["mean"] <= 0,
+                "holds": beaten and all(g.lower > 0 for g in gains) and gain - use.mean <= 0,
                 "tolerance": TOLERANCE,
-                "gains": [[g["seed"], *(round(g[k], 3) for k in ("point", "lower", "upper"))] for g in gains],
-                "gain_shuffled": round(gain - use["mean"], 3),
+                "gains": [[g.seed, *(round(x, 3) for x in (g.point, g.lower, g.upper))] for g in gains],
+                "gain_shuffled": round(gain - use.mean, 3),
                 "cpu_s": {what: round(spent, 1) for what, spent in seconds.items()},
             }
         )

@@ -26,6 +26,7 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
     from earmark.engine.signoff.certificate import CERTIFICATE_FILE, read
     from earmark.engine.signoff.certify import certify, write
     from earmark.engine.signoff.follow import follow
+    from earmark.engine.signoff.json_form import to_json
     from earmark.engine.signoff.policy import POLICY_FILE
 
     target = out / CERTIFICATE_FILE
@@ -39,10 +40,10 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
     path = write(certificate, run, out)
     write_file(out / REPORT, render(certificate).encode())
     if as_json:
-        click.echo(json.dumps(certificate, indent=1, ensure_ascii=False))
+        click.echo(json.dumps(to_json(certificate), indent=1, ensure_ascii=False))
     else:
         click.echo(decision_table(certificate))
         click.echo(f"\ncertificate  {path}\nreport       {out / REPORT}")
-        if certificate["claim"]["policies"]:
+        if certificate.claim.policies:
             click.echo(f"policy       {out / POLICY_FILE}")
-    return bool(certificate["claim"]["approved"])
+    return bool(certificate.claim.approved)

@@ -1,6 +1,11 @@
 """The decision table of a certificate, for a terminal: one line per verdict, then what to do next."""
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from earmark.engine.signoff.certificate import Certificate
+    from earmark.engine.signoff.claim_entry import ClaimCandidate, Shipped
+    from earmark.engine.signoff.result_entry import BudgetEntry, ResultEntry
 
 _NOTHING = "  see the claim above: by itself every method passes at some budget"
 _KEEPING_ALPHA = (
@@ -10,125 +15,116 @@ _KEEPING_ALPHA = (
 _HEADER = ("method", "partition", "tolerance", "alone", "budget", "judged at", "worst family", "excess", "hidden")
 
 
-def decision_table(certificate: dict[str, Any]) -> str:
+def decision_table(certificate: "Certificate") -> str:
     """Plain text: the claim, the verdicts by answerer and corpus, the next steps, and the warnings."""
     lines = [*_claim(certificate), ""]
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for result in certificate["results"]:
-        groups.setdefault((result["answerer"], result["corpus"]), []).append(result)
+    groups: dict[tuple[str, str], list[ResultEntry]] = {}
+    for result in certificate.results:
+        groups.setdefault((result.answerer, result.corpus), []).append(result)
     for (answerer, corpus), results in groups.items():
         first = results[0]
-        sources = f" from {first['sources']} recordings" if first["sources"] < first["n"] else ""
+        sources = f" from {first.sources} recordings" if first.sources < first.n else ""
         lines.append(
-            f"{answerer} on {corpus}: {first['n']} questions{sources}, {_raw(first, certificate)} on raw audio"
+            f"{answerer} on {corpus}: {first.n} questions{sources}, {_raw(first, certificate)} on raw audio"
             f"{_chance(first)}"
         )
-        if certificate["rule"]["name"] == "certified":
-            lines.append(f"  each verdict alone, at {_alpha(certificate):g}, uncorrected for there being several:")
+        if certificate.rule.name == "certified":
+            lines.append(f"  each verdict alone, at {certificate.claim.alpha:g}, uncorrected for there being several:")
         lines += aligned([_HEADER, *(row for result in results for row in _rows(result))])
         steps = _next_steps(results)
         lines += ["", "What to do next", *([*steps, *_KEEPING_ALPHA] if steps else [_NOTHING]), ""]
-    lines += [f"warning: {warning}" for warning in certificate["warnings"] if warning not in _withheld(certificate)]
+    lines += [f"warning: {warning}" for warning in certificate.warnings if warning not in certificate.claim.withheld]
     return "\n".join(lines).rstrip()
 
 
-def _claim(certificate: dict[str, Any]) -> list[str]:
+def _claim(certificate: "Certificate") -> list[str]:
     """The lines of the claim: why nothing is approved, what is, how every other candidate did, and the guarantee."""
-    claim = certificate["claim"]
-    lines = [f"nothing is approved: {reason}" for reason in claim["withheld"]]
-    lines += [_approval(approved, certificate) for approved in claim["approved"]]
-    for candidate in claim["candidates"]:
-        if candidate["name"] not in {approved["candidate"] for approved in claim["approved"]}:
-            lines.append(f"{'passes' if _passed(candidate) else 'refused'}: {candidate['name']}: {_why(candidate)}")
-    for route in claim["not_made"]:
+    claim = certificate.claim
+    lines = [f"nothing is approved: {reason}" for reason in claim.withheld]
+    lines += [_approval(approved, certificate) for approved in claim.approved]
+    for candidate in claim.candidates:
+        if candidate.name not in {approved.candidate for approved in claim.approved}:
+            lines.append(f"{'passes' if _passed(candidate) else 'refused'}: {candidate.name}: {_why(candidate)}")
+    for route in claim.not_made:
         lines.append(
-            f"not claimed: {route['candidate']} routed by family would keep {route['retained']:.0%} of the audio; "
-            f"declare {route['declare']}"
+            f"not claimed: {route.candidate} routed by family would keep {route.retained:.0%} of the audio; "
+            f"declare {route.declare}"
         )
-    if claim["guaranteed"]:
-        among = f" among {claim['k']} candidates" if claim["k"] > 1 else ""
-        spent = certificate["follows"]["alpha_spent"] if certificate["follows"] else None
+    if claim.guaranteed:
+        among = f" among {claim.k} candidates" if claim.k > 1 else ""
+        spent = certificate.follows.alpha_spent if certificate.follows else None
         chain = f"; with the certificates before, {spent:g}" if spent is not None else ""
-        lines.append(f"the chance of any false approval{among} is at most {claim['alpha']:g}{chain}")
+        lines.append(f"the chance of any false approval{among} is at most {claim.alpha:g}{chain}")
     return lines
 
 
-def _approval(approved: dict[str, Any], certificate: dict[str, Any]) -> str:
+def _approval(approved: "Shipped", certificate: "Certificate") -> str:
     """The line of an approved candidate: its budget or its routing, and within which tolerance."""
-    claim = certificate["claim"]
-    tolerance = f"every family within {claim['tolerance']:g}" + ("" if claim["guaranteed"] else " (no guarantee)")
-    if approved["kind"] == "routing":
-        (policy,) = (c["policy"] for c in claim["candidates"] if c["name"] == approved["candidate"])
-        share = f"{approved['retained']:.0%} of the audio"
-        return f"approved: {approved['candidate']}, routed by {policy['partition']}, keeps {share}; {tolerance}"
-    return f"approved: {approved['candidate']} at budget {approved['budget']:g}; {tolerance}"
+    claim = certificate.claim
+    tolerance = f"every family within {claim.tolerance:g}" + ("" if claim.guaranteed else " (no guarantee)")
+    if approved.kind == "routing":
+        (partition,) = (c.policy.partition for c in claim.candidates if c.name == approved.candidate and c.policy)
+        share = f"{approved.retained:.0%} of the audio"
+        return f"approved: {approved.candidate}, routed by {partition}, keeps {share}; {tolerance}"
+    return f"approved: {approved.candidate} at budget {approved.budget:g}; {tolerance}"
 
 
-def _why(candidate: dict[str, Any]) -> str:
+def _why(candidate: "ClaimCandidate") -> str:
     """Why a candidate is refused, and how many new rows or recordings would probably be enough for the claim."""
-    stopped = candidate["stopped"]
-    if candidate["deaf"] or stopped is None or not stopped["needed"] or _passed(candidate):
-        return str(candidate["reason"])
-    return f"{candidate['reason']}; {stopped['needed']:,} new {stopped['unit']} of it give 90% power"
+    stopped = candidate.stopped
+    if candidate.deaf or stopped is None or not stopped.needed or _passed(candidate):
+        return candidate.reason
+    return f"{candidate.reason}; {stopped.needed:,} new {stopped.unit} of it give 90% power"
 
 
-def _passed(candidate: dict[str, Any]) -> bool:
-    return candidate["budget"] is not None and not candidate["deaf"]
+def _passed(candidate: "ClaimCandidate") -> bool:
+    return candidate.budget is not None and not candidate.deaf
 
 
-def _withheld(certificate: dict[str, Any]) -> list[str]:
-    withheld: list[str] = certificate["claim"]["withheld"]
-    return withheld
-
-
-def _alpha(certificate: dict[str, Any]) -> float:
-    return float(certificate["claim"]["alpha"])
-
-
-def _chance(result: dict[str, Any]) -> str:
+def _chance(result: "ResultEntry") -> str:
     """The error of guessing, in parentheses; nothing where the number of options is not known for every family."""
-    chances = [(family["chance"], family["n"]) for family in result["families"]]
-    if any(chance is None for chance, _ in chances):
+    chances = [(family.chance, family.n) for family in result.families if family.chance is not None]
+    if len(chances) < len(result.families):
         return ""
     share = sum(chance * n for chance, n in chances) / sum(n for _, n in chances)
     return f" (guessing: {1 - share:.1%} wrong)"
 
 
-def _rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
+def _rows(result: "ResultEntry") -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    for certified in result["certified"]:
-        budget, tolerance = certified["budget"], certified["tolerance"]
+    for certified in result.certified:
+        budget, tolerance = certified.budget, certified.tolerance
         ships = budget is not None and budget < 1
         entry = _entry(result, budget if ships else None)
         rows.append(
             (
                 _name(result),
-                result["partition"],
+                result.partition,
                 f"{tolerance:g}",
                 "passes" if ships else "fails",
                 f"{budget:g}" if ships else "none",
-                f"{entry['budget']:g}",
-                entry["worst_family"],
-                f"{entry['excess_family']['estimate']:+.4f}",
-                f"{entry['hidden_damage']:.4f}",
+                f"{entry.budget:g}",
+                entry.worst_family,
+                f"{entry.excess_family.estimate:+.4f}",
+                f"{entry.hidden_damage:.4f}",
             )
         )
     return rows
 
 
-def _next_steps(results: list[dict[str, Any]]) -> list[str]:
+def _next_steps(results: list["ResultEntry"]) -> list[str]:
     """Why a method fails and what that asks for, one line per method, partition and tolerance; seeds share a line."""
     seeds: dict[tuple[str, str, str, str], list[str]] = {}
     for result in results:
-        for certified in result["certified"]:
-            advice = certified["next"]
-            if advice["action"] != "ship":
-                why = certified["reason"].partition("; ")[2] or certified["reason"]
-                if certified["budget"] is not None and certified["budget"] < 1:
-                    why = f"passes alone at {certified['budget']:g}, but not at the level of the claim"
-                text = advice["text"] if why in advice["text"] else f"{why}: {advice['text']}"
-                line = (result["method"], result["partition"], f"{certified['tolerance']:g}", text)
-                seeds.setdefault(line, []).append(str(result["seed"]))
+        for certified in result.certified:
+            advice = certified.next
+            if advice.action != "ship":
+                why = certified.reason.partition("; ")[2] or certified.reason
+                if certified.budget is not None and certified.budget < 1:
+                    why = f"passes alone at {certified.budget:g}, but not at the level of the claim"
+                text = advice.text if why in advice.text else f"{why}: {advice.text}"
+                line = (result.method, result.partition, f"{certified.tolerance:g}", text)
+                seeds.setdefault(line, []).append(str(result.seed))
     return [
         f"  {method}{_seeds(of_line)} ({partition}, {tolerance}): {text}"
         for (method, partition, tolerance, text), of_line in seeds.items()
@@ -139,20 +135,19 @@ def _seeds(seeds: list[str]) -> str:
     return "" if seeds == ["0"] else f" seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
 
 
-def _raw(result: dict[str, Any], certificate: dict[str, Any]) -> str:
-    nll = certificate["rule"]["loss"] == "nll"
-    return f"mean nll {result['raw_loss']:.3f}" if nll else f"{result['raw_loss']:.1%} wrong"
+def _raw(result: "ResultEntry", certificate: "Certificate") -> str:
+    nll = certificate.rule.loss == "nll"
+    return f"mean nll {result.raw_loss:.3f}" if nll else f"{result.raw_loss:.1%} wrong"
 
 
-def _name(result: dict[str, Any]) -> str:
-    return str(result["method"]) + (f" seed {result['seed']}" if result["seed"] else "")
+def _name(result: "ResultEntry") -> str:
+    return str(result.method) + (f" seed {result.seed}" if result.seed else "")
 
 
-def _entry(result: dict[str, Any], budget: float | None) -> dict[str, Any]:
+def _entry(result: "ResultEntry", budget: float | None) -> "BudgetEntry":
     """The entry of the budget whose figures are shown: the approved one, else the largest compressed one."""
-    compressed = [entry for entry in result["budgets"] if entry["budget"] < 1] or result["budgets"]
-    shown: dict[str, Any] = next((entry for entry in compressed if entry["budget"] == budget), compressed[-1])
-    return shown
+    compressed = [entry for entry in result.budgets if entry.budget < 1] or result.budgets
+    return next((entry for entry in compressed if entry.budget == budget), compressed[-1])
 
 
 def aligned(rows: list[tuple[str, ...]]) -> list[str]:

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from earmark.engine.compressors.card import SCHEMA, Card, names_sources
 from earmark.engine.errors import InputError
 from earmark.engine.files import write_file
-from earmark.engine.outcomes.store import InputFile
+from earmark.engine.outcomes.input_file import InputFile
 
 FOLDER = "selectors"
 

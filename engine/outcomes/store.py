@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,20 +20,13 @@ from earmark.engine import files
 from earmark.engine.arrays import BoolArray, FloatArray
 from earmark.engine.design.keys import OK, CellKey
 from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.schema import PLAN_KEY, REQUIRED_COLUMNS, ROW, SCHEMA_KEY, SCHEMA_VERSION
 
 CELLS = "cells"
 PARTITIONS = "partitions.parquet"
 SOURCE_ID = "source_id"  # in partitions.parquet: the recording, where its writer knew it
 IDS = ("corpus", "sample_id", SOURCE_ID)
-
-
-class InputFile(NamedTuple):
-    """One file that was read, as a certificate names it."""
-
-    path: str  # relative to the run folder
-    sha256: str
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)

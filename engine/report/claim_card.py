@@ -12,7 +12,17 @@ from markupsafe import Markup
 from earmark.engine.report.family_tables import NotListening, not_listening
 from earmark.engine.report.html_tables import HtmlTable, numbers, text, under
 from earmark.engine.report.numbers import NONE, Unit, count, p_value, percent
-from earmark.engine.report.words import Json, sentence, tolerance_words, where
+from earmark.engine.report.words import sentence, tolerance_words, where
+from earmark.engine.signoff.certificate import Certificate
+from earmark.engine.signoff.claim_entry import (
+    CandidatePolicy,
+    CandidateStop,
+    Claim,
+    ClaimCandidate,
+    DeployedPolicy,
+    Shipped,
+    UnclaimedRouting,
+)
 
 NOTHING = Markup("Nothing is approved")
 _LISTED = 2  # approvals in a headline
@@ -33,7 +43,7 @@ class PolicyPlace(NamedTuple):
 class Approval(NamedTuple):
     """Something that may be shipped."""
 
-    candidate: Json
+    candidate: ClaimCandidate
     words: Markup
     kept: str  # share of the audio, where the budget does not say it; else empty
     stops: list[PolicyPlace]  # of a routing policy; else empty
@@ -43,7 +53,7 @@ class Approval(NamedTuple):
 class Refusal(NamedTuple):
     """A candidate that is not approved."""
 
-    candidate: Json
+    candidate: ClaimCandidate
     passed: str  # what the tests show all the same; else empty
     reason: str
     needed: str  # how many new rows would be enough, if that is known
@@ -52,7 +62,7 @@ class Refusal(NamedTuple):
 class NotMade(NamedTuple):
     """A claim of routing that would have held, and that was not declared."""
 
-    candidate: Json
+    candidate: ClaimCandidate
     retained: str
     stops: list[PolicyPlace]
     declare: str
@@ -72,100 +82,101 @@ class ClaimCard(NamedTuple):
     not_made: list[NotMade]
 
 
-def card_of(certificate: Json, unit: Unit) -> ClaimCard:
+def card_of(certificate: Certificate, unit: Unit) -> ClaimCard:
     """The card of a certificate's claim."""
-    claim = certificate["claim"]
-    by_name = {candidate["name"]: candidate for candidate in claim["candidates"]}
-    approvals = [_approval(approved, by_name[approved["candidate"]], claim) for approved in claim["approved"]]
-    shipped = {approval.candidate["name"] for approval in approvals}
+    claim = certificate.claim
+    by_name = {candidate.name: candidate for candidate in claim.candidates}
+    approvals = [_approval(approved, by_name[approved.candidate], claim) for approved in claim.approved]
+    shipped = {approval.candidate.name for approval in approvals}
     return ClaimCard(
         headline=headline(claim, unit),
         approvals=approvals,
-        withheld=claim["withheld"],
+        withheld=list(claim.withheld),
         refusals=[_refusal(candidate) for name, candidate in by_name.items() if name not in shipped],
         facts=_facts(certificate, unit),
         chance=_chance(certificate),
-        warnings=[warning for warning in certificate["warnings"] if warning not in claim["withheld"]],
-        not_listening=not_listening(certificate["results"]),
-        not_made=[_not_made(entry, by_name[entry["candidate"]]) for entry in claim["not_made"]],
+        warnings=[warning for warning in certificate.warnings if warning not in claim.withheld],
+        not_listening=not_listening(certificate.results),
+        not_made=[_not_made(entry, by_name[entry.candidate]) for entry in claim.not_made],
     )
 
 
-def headline(claim: Json, unit: Unit) -> Markup:
+def headline(claim: Claim, unit: Unit) -> Markup:
     """The one sentence on top of the page."""
-    approved = claim["approved"]
+    approved = claim.approved
     if not approved:
         return NOTHING
-    of_average = all(entry["kind"] == "budget" for entry in approved)  # routing claims nothing of a tighter average
-    within = tolerance_words(claim["tolerance"], claim["tolerance_average"] if of_average else None, unit)
-    start = "Approved" if claim["guaranteed"] else "No guarantee: the paper's rule passes"
-    colon = ":" if claim["guaranteed"] else ""
+    of_average = all(entry.kind == "budget" for entry in approved)  # routing claims nothing of a tighter average
+    within = tolerance_words(claim.tolerance, claim.tolerance_average if of_average else None, unit)
+    start = "Approved" if claim.guaranteed else "No guarantee: the paper's rule passes"
+    colon = ":" if claim.guaranteed else ""
     if len(approved) <= _LISTED:
         return Markup("{}{} {}, within {}").format(start, colon, Markup(", and ").join(map(_ships, approved)), within)
-    names = {entry["candidate"] for entry in approved}
-    return Markup("{}{} {} of {} candidates, within {}").format(start, colon, len(names), claim["k"], within)
+    names = {entry.candidate for entry in approved}
+    return Markup("{}{} {} of {} candidates, within {}").format(start, colon, len(names), claim.k, within)
 
 
-def _ships(approved: Json) -> Markup:
+def _ships(approved: Shipped) -> Markup:
     """What is shipped, and how much of the audio it keeps."""
     words = "<code>{}</code> at {} of the audio"
-    share = approved["budget"]
-    if approved["kind"] == "routing":
-        words, share = "<code>{}</code> routed by family, keeping {} of the audio", approved["retained"]
-    return Markup(words).format(approved["candidate"], percent(share))
+    share = approved.budget
+    if approved.kind == "routing":
+        words, share = "<code>{}</code> routed by family, keeping {} of the audio", approved.retained
+    return Markup(words).format(approved.candidate, percent(share))
 
 
-def seeds_of(candidate: Json) -> str:
+def seeds_of(candidate: ClaimCandidate | DeployedPolicy) -> str:
     """The training seeds that a candidate is in."""
-    seeds = candidate["seeds"]
+    seeds = candidate.seeds
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
-def candidate_words(candidate: Json) -> Markup:
+def candidate_words(candidate: ClaimCandidate | DeployedPolicy) -> Markup:
     """Where a candidate was tried, and in which seeds: all of them have to pass."""
-    return Markup("{} · {}").format(where(candidate["answerer"], candidate["corpus"]), seeds_of(candidate))
+    return Markup("{} · {}").format(where(candidate.answerer, candidate.corpus), seeds_of(candidate))
 
 
 # What became of candidates ---------------------------------------------------------------------------------
 
 
-def _approval(approved: Json, candidate: Json, claim: Json) -> Approval:
-    routed = approved["kind"] == "routing"
-    budget_says_it = approved["budget"] is None or abs(approved["budget"] - approved["retained"]) < 1e-9
-    policy = next((p for p in claim["policies"] if routed and _is_of(p, candidate)), None)
+def _approval(approved: Shipped, candidate: ClaimCandidate, claim: Claim) -> Approval:
+    routed = approved.kind == "routing"
+    budget_says_it = approved.budget is None or abs(approved.budget - approved.retained) < 1e-9
+    policy = next((p for p in claim.policies if routed and _is_of(p, candidate)), None)
     return Approval(
         candidate,
         _ships(approved),
-        "" if budget_says_it else f"{percent(approved['retained'])} of the chunks are kept on average",
-        stops(candidate["policy"]) if routed else [],
-        policy["tell"].get("reason", "") if policy and not policy["deployable"] else "",
+        "" if budget_says_it else f"{percent(approved.retained)} of the chunks are kept on average",
+        stops(candidate.policy) if routed else [],
+        policy.tell.get("reason", "") if policy and not policy.deployable else "",
     )
 
 
-def _is_of(policy: Json, candidate: Json) -> bool:
-    return all(policy[name] == candidate[name] for name in ("answerer", "corpus", "method", "seeds"))
+def _is_of(policy: DeployedPolicy, candidate: ClaimCandidate) -> bool:
+    names = ("answerer", "corpus", "method", "seeds")
+    return all(getattr(policy, name) == getattr(candidate, name) for name in names)
 
 
-def _refusal(candidate: Json) -> Refusal:
-    stop = candidate["stopped"]
-    passed = "" if candidate["budget"] is None else f"passes its tests at {percent(candidate['budget'])} of the audio"
+def _refusal(candidate: ClaimCandidate) -> Refusal:
+    stop = candidate.stopped
+    passed = "" if candidate.budget is None else f"passes its tests at {percent(candidate.budget)} of the audio"
     needed = ""
-    if stop is not None and stop["needed"] is not None and candidate["budget"] is None:
-        whose = f" of '{stop['family']}'" if stop["family"] else ""
-        needed = f"About {count(stop['needed'])} new {stop['unit']}{whose}, certified alone, would pass with 90% power."
-    return Refusal(candidate, passed, sentence(candidate["reason"]), needed)
+    if stop is not None and stop.needed is not None and candidate.budget is None:
+        whose = f" of '{stop.family}'" if stop.family else ""
+        needed = f"About {count(stop.needed)} new {stop.unit}{whose}, certified alone, would pass with 90% power."
+    return Refusal(candidate, passed, sentence(candidate.reason), needed)
 
 
-def _not_made(entry: Json, candidate: Json) -> NotMade:
-    declare = sentence(f"to claim it, declare {entry['declare']}")
-    return NotMade(candidate, percent(entry["retained"]), stops(candidate["policy"]), declare)
+def _not_made(entry: UnclaimedRouting, candidate: ClaimCandidate) -> NotMade:
+    declare = sentence(f"to claim it, declare {entry.declare}")
+    return NotMade(candidate, percent(entry.retained), stops(candidate.policy), declare)
 
 
-def stops(policy: Json) -> list[PolicyPlace]:
+def stops(policy: CandidatePolicy | None) -> list[PolicyPlace]:
     """The families of a policy by the place they go to, from the smallest budget up; raw audio is last."""
     places: dict[tuple[float, bool], list[str]] = {}
-    for route in policy["families"]:
-        places.setdefault((route["budget"], not route["tested"]), []).append(route["family"])
+    for route in policy.families if policy else ():
+        places.setdefault((route.budget, not route.tested), []).append(route.family)
     return [PolicyPlace(_place(budget, untested), places[budget, untested]) for budget, untested in sorted(places)]
 
 
@@ -179,62 +190,60 @@ def _place(budget: float, untested: bool) -> str:
 # What it rests on ------------------------------------------------------------------------------------------
 
 
-def _facts(certificate: Json, unit: Unit) -> list[tuple[str, str, str]]:
+def _facts(certificate: Certificate, unit: Unit) -> list[tuple[str, str, str]]:
     """What the claim rests on: a term, its value, and small print."""
-    claim = certificate["claim"]
-    average = claim["tolerance_average"]
-    apart = average != claim["tolerance"]
-    routed = "" if claim["kind"] == "budget" else "of one budget; routing claims nothing of the average"
-    names = [candidate["name"] for candidate in claim["candidates"]]
+    claim = certificate.claim
+    average = claim.tolerance_average
+    apart = average != claim.tolerance
+    routed = "" if claim.kind == "budget" else "of one budget; routing claims nothing of the average"
+    names = [candidate.name for candidate in claim.candidates]
     undeclared = "none were declared: every method, the baselines only where there is nothing else"
     return [
-        ("Claimed", CLAIMS[claim["kind"]], ""),
-        ("Tolerance", f"{unit.tolerance(claim['tolerance'])} in every family", ""),
+        ("Claimed", CLAIMS[claim.kind], ""),
+        ("Tolerance", f"{unit.tolerance(claim.tolerance)} in every family", ""),
         *([("On average", unit.tolerance(average), routed)] if apart else []),
         (
             "Candidates",
-            f"{claim['k']}: {', '.join(names)}" if names else "none",
-            "declared" if claim["declared"] else undeclared,
+            f"{claim.k}: {', '.join(names)}" if names else "none",
+            "declared" if claim.declared else undeclared,
         ),
-        *([("Tested at", _levels(claim), "")] if claim["guaranteed"] else []),
+        *([("Tested at", _levels(claim), "")] if claim.guaranteed else []),
     ]
 
 
-def _levels(claim: Json) -> str:
+def _levels(claim: Claim) -> str:
     """What each test may spend, in words."""
-    each = " for each candidate" if claim["k"] > 1 else ""
-    if claim["level"] is None:
-        return f"{percent(claim['routing_level'])}{each}, shared by its families"
-    routing = "" if claim["routing_level"] is None else f", and {percent(claim['routing_level'])} for routing it"
-    return f"{percent(claim['level'])}{each}{routing}"
+    each = " for each candidate" if claim.k > 1 else ""
+    if claim.level is None:
+        return f"{percent(claim.routing_level)}{each}, shared by its families"
+    routing = "" if claim.routing_level is None else f", and {percent(claim.routing_level)} for routing it"
+    return f"{percent(claim.level)}{each}{routing}"
 
 
-def _chance(certificate: Json) -> str:
+def _chance(certificate: Certificate) -> str:
     """The guarantee in one sentence."""
-    claim, follows = certificate["claim"], certificate["follows"]
-    if not claim["guaranteed"]:
+    claim, follows = certificate.claim, certificate.follows
+    if not claim.guaranteed:
         return (
             "There is no guarantee: the paper's rule looks for the smallest passing budget among several and pays "
             "nothing for the search, so that a false approval may be likelier than its alpha."
         )
-    among = f", over all {claim['k']} candidates together" if claim["k"] > 1 else ""
-    chain = (
-        f" With the certificates before this one it is at most {percent(follows['alpha_spent'])}." if follows else ""
-    )
-    return f"The chance that anything here is a false approval is at most {percent(claim['alpha'])}{among}.{chain}"
+    among = f", over all {claim.k} candidates together" if claim.k > 1 else ""
+    chain = f" With the certificates before this one it is at most {percent(follows.alpha_spent)}." if follows else ""
+    return f"The chance that anything here is a false approval is at most {percent(claim.alpha)}{among}.{chain}"
 
 
-def candidates(claim: Json) -> HtmlTable | None:
+def candidates(claim: Claim) -> HtmlTable | None:
     """Where every candidate's walk over the budgets stopped; None where no walk was claimed."""
-    if claim["level"] is None or not any(candidate["stopped"] for candidate in claim["candidates"]):
+    if claim.level is None or not any(candidate.stopped for candidate in claim.candidates):
         return None
     rows = [
         (
-            under(Markup("<code>{}</code>").format(c["name"]), candidate_words(c)),
-            "none below 1" if c["budget"] is None else under(percent(c["budget"]), f"keeps {percent(c['retained'])}"),
-            *_stopped(c["stopped"]),
+            under(Markup("<code>{}</code>").format(c.name), candidate_words(c)),
+            "none below 1" if c.budget is None else under(percent(c.budget), f"keeps {percent(c.retained)}"),
+            *_stopped(c.stopped),
         )
-        for c in claim["candidates"]
+        for c in claim.candidates
     ]
     columns = [
         *text("Candidate"),
@@ -242,25 +251,25 @@ def candidates(claim: Json) -> HtmlTable | None:
         *text("In", "Family"),
         *numbers("Rows", "Worse", "Better", "p", "Independent units", "Units for 90% power"),
     ]
-    caption = f"Candidates: where the walk of each stopped, every test at {percent(claim['level'])}"
+    caption = f"Candidates: where the walk of each stopped, every test at {percent(claim.level)}"
     return HtmlTable(caption, columns, rows, folded=True)
 
 
-def _stopped(stop: Json | None) -> Sequence[str]:
+def _stopped(stop: CandidateStop | None) -> Sequence[str]:
     """The nine cells on where a walk stopped."""
     if stop is None:
         return ("nowhere", *[NONE] * 8)
-    place = under(f"seed {stop['seed']}", stop["partition"] or NONE)
-    if stop["missing"]:
-        return (percent(stop["budget"]), place, "no outcomes", *[NONE] * 6)
+    place = under(f"seed {stop.seed}", stop.partition or NONE)
+    if stop.missing:
+        return (percent(stop.budget), place, "no outcomes", *[NONE] * 6)
     return (
-        percent(stop["budget"]),
+        percent(stop.budget),
         place,
-        stop["family"] or "the average",
-        count(stop["n"]),
-        count(stop["plus"]),
-        count(stop["minus"]),
-        p_value(stop["p"]),
-        f"{count(stop['units'])} {stop['unit']}",
-        count(stop["needed"]),
+        stop.family or "the average",
+        count(stop.n),
+        count(stop.plus),
+        count(stop.minus),
+        p_value(stop.p),
+        f"{count(stop.units)} {stop.unit}",
+        count(stop.needed),
     )

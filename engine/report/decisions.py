@@ -9,7 +9,11 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from earmark.engine.report.numbers import percent
-from earmark.engine.report.words import Json, sentence, where
+from earmark.engine.report.words import sentence, where
+from earmark.engine.signoff.audit_entry import Chain, FamilyOverlap, Gain
+from earmark.engine.signoff.certificate import Certificate
+from earmark.engine.signoff.claim_entry import Claim
+from earmark.engine.signoff.result_entry import BudgetEntry, CertifiedEntry, ResultEntry, ResultKey
 
 ALONE = "alone, uncorrected"
 
@@ -23,10 +27,10 @@ class Group(NamedTuple):
     answerer: str
     corpus: str
     partition: str
-    results: list[Json]
-    gains: list[Json]
-    chains: list[Json]
-    overlaps: list[Json]
+    results: list[ResultEntry]
+    gains: list[Gain]
+    chains: list[Chain]
+    overlaps: list[FamilyOverlap]
     approved: dict[Arm, float]  # the budget that the claim approves for a method and seed
 
     @property
@@ -40,9 +44,9 @@ class Decision(NamedTuple):
 
     tolerance: float
     headline: Markup
-    result: Json
-    certified: Json
-    evidence: Json | None  # the entry of `budgets` that the facts are taken from
+    result: ResultEntry
+    certified: CertifiedEntry
+    evidence: BudgetEntry | None  # the entry of `budgets` that the facts are taken from
     passes_at: str
     corrected: str  # the same at the level of the claim
     teller: str  # why it is shown by this result
@@ -51,133 +55,131 @@ class Decision(NamedTuple):
     @property
     def passes(self) -> bool:
         """Whether the result passes alone below all of the audio."""
-        return saves(self.certified["budget"])
+        return saves(self.certified.budget)
 
     @property
     def reason(self) -> str:
         """Why the result passes alone, and where, or why it does not."""
-        reason = self.certified["reason"]
+        reason = self.certified.reason
         return sentence(f"alone at {self.passes_at}: {reason}" if self.passes else reason)
 
     @property
     def next_step(self) -> str:
         """The certificate's advice; what passes alone is no advice to ship it."""
-        if self.certified["next"]["action"] == "ship":
+        if self.certified.next.action == "ship":
             return "It passes alone; what may be shipped is what the claim approves."
-        return sentence(self.certified["next"]["text"])
+        return sentence(self.certified.next.text)
 
     @property
     def unnamed(self) -> list[str]:
         """The families that the next step is about and that its sentence does not name."""
-        following = self.certified["next"]
-        return [family for family in following["families"] if family not in following["text"]]
+        following = self.certified.next
+        return [family for family in following.families if family not in following.text]
 
 
-def groups(certificate: Json) -> list[Group]:
+def groups(certificate: Certificate) -> list[Group]:
     """The groups in the order of the certificate."""
-    results_of: dict[Place, list[Json]] = {}
-    for result in certificate["results"]:
+    results_of: dict[Place, list[ResultEntry]] = {}
+    for result in certificate.results:
         results_of.setdefault(_key(result), []).append(result)
-    others = {
-        field: [(_key(entry), entry) for entry in certificate[field]] for field in ("gains", "chains", "overlaps")
-    }
-    return [_group(key, results, others, certificate["claim"]) for key, results in results_of.items()]
+    return [_group(key, results, certificate) for key, results in results_of.items()]
 
 
-def _group(key: Place, results: list[Json], others: dict[str, list[tuple[Place, Json]]], claim: Json) -> Group:
-    approved = _approved(claim, key[:2])
-    mine = {field: [entry for place, entry in entries if place == key] for field, entries in others.items()}
+def _group(key: Place, results: list[ResultEntry], certificate: Certificate) -> Group:
+    approved = _approved(certificate.claim, key[:2])
     ordered = sorted(results, key=lambda result: (_arm(result) not in approved, *_relevance(result)))
-    return Group(*key, ordered, mine["gains"], mine["chains"], mine["overlaps"], approved)
+    return Group(
+        *key,
+        ordered,
+        [entry for entry in certificate.gains if _key(entry) == key],
+        [entry for entry in certificate.chains if _key(entry) == key],
+        [entry for entry in certificate.overlaps if _key(entry) == key],
+        approved,
+    )
 
 
-def _approved(claim: Json, key: tuple[str, str]) -> dict[Arm, float]:
+def _approved(claim: Claim, key: tuple[str, str]) -> dict[Arm, float]:
     """What the claim approves for all families at once, by method and seed."""
-    by_name = {candidate["name"]: candidate for candidate in claim["candidates"]}
+    by_name = {candidate.name: candidate for candidate in claim.candidates}
     approved: dict[Arm, float] = {}
-    for entry in claim["approved"]:
-        candidate = by_name[entry["candidate"]]
-        if entry["kind"] == "budget" and (candidate["answerer"], candidate["corpus"]) == key:
-            approved |= {(candidate["method"], seed): entry["budget"] for seed in candidate["seeds"]}
+    for entry in claim.approved:
+        candidate = by_name[entry.candidate]
+        if entry.budget is not None and (candidate.answerer, candidate.corpus) == key:
+            approved |= {(candidate.method, seed): entry.budget for seed in candidate.seeds}
     return approved
 
 
-def decisions(group: Group, claim: Json) -> list[Decision]:
+def decisions(group: Group, claim: Claim) -> list[Decision]:
     """One decision per tolerance, in the order of the certificate."""
-    return [_decision(group, i, entry["tolerance"], claim) for i, entry in enumerate(group.results[0]["certified"])]
+    return [_decision(group, i, entry.tolerance, claim) for i, entry in enumerate(group.results[0].certified)]
 
 
-def _decision(group: Group, i: int, tolerance: float, claim: Json) -> Decision:
+def _decision(group: Group, i: int, tolerance: float, claim: Claim) -> Decision:
     result = _teller(group, i)
-    certified = result["certified"][i]
-    approved = group.approved.get(_arm(result)) if tolerance == claim["tolerance"] else None
-    if approved is not None:
-        evidence = budget_at(result, approved)
-    elif saves(certified["budget"]):
-        evidence = budget_at(result, certified["budget"])
-    else:
-        evidence = nearest(result)
-    n_passed = sum(saves(r["certified"][i]["budget"]) for r in group.results)
+    certified = result.certified[i]
+    approved = group.approved.get(_arm(result)) if tolerance == claim.tolerance else None
+    evidence = _passed_at(result, i) or nearest(result) if approved is None else budget_at(result, approved)
+    n_passed = sum(saves(r.certified[i].budget) for r in group.results)
     return Decision(
         tolerance=tolerance,
-        headline=_headline(group, result, certified["budget"], n_passed),
+        headline=_headline(group, result, certified.budget, n_passed),
         result=result,
         certified=certified,
         evidence=evidence,
-        passes_at=share_of(certified["budget"]),
+        passes_at=share_of(certified.budget),
         corrected=corrected_words(result, tolerance, claim),
-        teller=_teller_words(group, result, saves(certified["budget"]), approved is not None),
+        teller=_teller_words(group, result, saves(certified.budget), approved is not None),
         rivals=len(group.results),
     )
 
 
-def _teller(group: Group, i: int) -> Json:
+def _teller(group: Group, i: int) -> ResultEntry:
     """The result that shows a decision.
 
     Where something is approved, the worst seed of the method with the smallest budget; else what is nearest to passing.
     """
     if group.approved:
         method = min((budget, arm) for arm, budget in group.approved.items())[1][0]
-        seeds = [r for r in group.results if r["method"] == method and _arm(r) in group.approved]
+        seeds = [r for r in group.results if r.method == method and _arm(r) in group.approved]
         if seeds:
-            return max(seeds, key=lambda r: _order(r["certified"][i]["budget"]))
+            return max(seeds, key=lambda r: _order(r.certified[i].budget))
     return min(
         group.results,
         key=lambda r: (
-            _order(r["certified"][i]["budget"]),
-            _harm(budget_at(r, r["certified"][i]["budget"]) if saves(r["certified"][i]["budget"]) else nearest(r)),
+            _order(r.certified[i].budget),
+            _harm(_passed_at(r, i) or nearest(r)),
         ),
     )
 
 
-def _teller_words(group: Group, result: Json, passes: bool, claimed: bool) -> str:
+def _teller_words(group: Group, result: ResultEntry, passes: bool, claimed: bool) -> str:
     """Why the decision is shown by a result: what is approved comes first, else what does best by itself."""
     if _arm(result) not in group.approved:
         return "Nearest to passing" if not passes else "Passes lowest"
     if not claimed:
         return "The approved method"
-    seeds = sum(method == result["method"] for method, _ in group.approved)
+    seeds = sum(method == result.method for method, _ in group.approved)
     return "Approved, worst seed" if seeds > 1 else "Approved"
 
 
-def _headline(group: Group, result: Json, budget: float | None, n_passed: int) -> Markup:
+def _headline(group: Group, result: ResultEntry, budget: float | None, n_passed: int) -> Markup:
     """How many pass alone: which of them does best is no finding, since it was chosen on these answers."""
     n_tried = len(group.results)
     if n_tried == 1:
         if saves(budget):
-            return Markup("<code>{}</code> passes alone at {} of the audio").format(result["method"], percent(budget))
-        return Markup("<code>{}</code> does not pass alone below 100%").format(result["method"])
+            return Markup("<code>{}</code> passes alone at {} of the audio").format(result.method, percent(budget))
+        return Markup("<code>{}</code> does not pass alone below 100%").format(result.method)
     verb = "passes" if n_passed <= 1 else "pass"
     return Markup("{} of {} methods and seeds {} alone below 100%").format(n_passed or "None", n_tried, verb)
 
 
-def corrected_words(result: Json, tolerance: float, claim: Json) -> str:
+def corrected_words(result: ResultEntry, tolerance: float, claim: Claim) -> str:
     """The smallest budget that passes at the level of the claim, or why there is none."""
-    if result["corrected"] is not None and tolerance == result["corrected"]["tolerance"]:
-        return share_of(result["corrected"]["budget"])
-    if not claim["guaranteed"]:
+    if result.corrected is not None and tolerance == result.corrected.tolerance:
+        return share_of(result.corrected.budget)
+    if not claim.guaranteed:
         return "not by the paper's rule"
-    return "not claimed" if tolerance == claim["tolerance"] else "not claimed at this tolerance"
+    return "not claimed" if tolerance == claim.tolerance else "not claimed at this tolerance"
 
 
 def saves(budget: float | None) -> bool:
@@ -192,22 +194,28 @@ def share_of(budget: float | None) -> str:
     return percent(budget) if budget < 1 else "none below 1"
 
 
-def budget_at(result: Json, budget: float) -> Json | None:
+def budget_at(result: ResultEntry, budget: float) -> BudgetEntry | None:
     """The entry of one evaluated budget."""
-    return next((b for b in result["budgets"] if b["budget"] == budget), None)
+    return next((b for b in result.budgets if b.budget == budget), None)
 
 
-def nearest(result: Json) -> Json | None:
+def _passed_at(result: ResultEntry, i: int) -> BudgetEntry | None:
+    """The entry of the budget that passes alone at a tolerance; None where none below 1 does."""
+    budget = result.certified[i].budget
+    return budget_at(result, budget) if budget is not None and saves(budget) else None
+
+
+def nearest(result: ResultEntry) -> BudgetEntry | None:
     """The largest evaluated budget below 1: the reason of a failure speaks of it."""
-    return max((b for b in result["budgets"] if b["budget"] < 1), key=lambda b: float(b["budget"]), default=None)
+    return max((b for b in result.budgets if b.budget < 1), key=lambda b: float(b.budget), default=None)
 
 
-def _arm(result: Json) -> Arm:
-    return result["method"], result["seed"]
+def _arm(result: ResultEntry) -> Arm:
+    return result.method, result.seed
 
 
-def _key(entry: Json) -> Place:
-    return entry["answerer"], entry["corpus"], entry["partition"]
+def _key(entry: ResultKey | Gain) -> Place:
+    return entry.answerer, entry.corpus, entry.partition
 
 
 def _order(budget: float | None) -> float:
@@ -215,12 +223,12 @@ def _order(budget: float | None) -> float:
     return budget if budget is not None and budget < 1 else 2.0
 
 
-def _harm(budget: Json | None) -> float:
+def _harm(budget: BudgetEntry | None) -> float:
     """The worst family's excess at a budget, infinite where there is none."""
-    return float("inf") if budget is None else float(budget["excess_family"]["estimate"])
+    return float("inf") if budget is None else float(budget.excess_family.estimate)
 
 
-def _relevance(result: Json) -> tuple[float, float, str, int]:
+def _relevance(result: ResultEntry) -> tuple[float, float, str, int]:
     """A key that sorts results: smaller passing budgets first, then less harm, then by name."""
-    passing = sum(_order(certified["budget"]) for certified in result["certified"])
-    return passing, _harm(nearest(result)), result["method"], result["seed"]
+    passing = sum(_order(certified.budget) for certified in result.certified)
+    return passing, _harm(nearest(result)), result.method, result.seed

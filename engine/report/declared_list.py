@@ -9,7 +9,9 @@ from markupsafe import Markup
 
 from earmark.engine.report.claim_card import candidate_words
 from earmark.engine.report.numbers import percent
-from earmark.engine.report.words import Json, sentence
+from earmark.engine.report.words import sentence
+from earmark.engine.signoff.certificate import Certificate, Declared
+from earmark.engine.signoff.claim_entry import Claim, DeployedPolicy
 
 _HASH = 12  # characters that are shown of one
 
@@ -21,13 +23,13 @@ class TermLines(NamedTuple):
     lines: list[Markup]
 
 
-def declared(certificate: Json) -> list[TermLines]:
+def declared(certificate: Certificate) -> list[TermLines]:
     """The plan, what departs from it, the certificate before and the routing policy, in the order of time."""
     return [
-        TermLines("Plan", [_plan(certificate["declared"]["plan"])]),
-        TermLines("Differences", _differences(certificate["declared"])),
+        TermLines("Plan", [_plan(certificate.declared.plan)]),
+        TermLines("Differences", _differences(certificate.declared)),
         TermLines("Follows", _follows(certificate)),
-        TermLines("policy.json", _policies(certificate["claim"])),
+        TermLines("policy.json", _policies(certificate.claim)),
     ]
 
 
@@ -40,49 +42,49 @@ def _plan(plan: str | None) -> Markup:
     return Markup("plan.json, <code>{}</code>, written before the first answer.").format(_short(plan))
 
 
-def _differences(entry: Json) -> list[Markup]:
-    if entry["differences"]:
-        return [Markup("{}").format(difference) for difference in entry["differences"]]
-    return [Markup("None: signed off as it was declared." if entry["plan"] else "Nothing to compare with.")]
+def _differences(entry: Declared) -> list[Markup]:
+    if entry.differences:
+        return [Markup("{}").format(difference) for difference in entry.differences]
+    return [Markup("None: signed off as it was declared." if entry.plan else "Nothing to compare with.")]
 
 
-def _follows(certificate: Json) -> list[Markup]:
-    follows, looks, alpha = certificate["follows"], certificate["rule"]["looks"], certificate["claim"]["alpha"]
-    look = 1 if follows is None else follows["look"]
+def _follows(certificate: Certificate) -> list[Markup]:
+    follows, looks, alpha = certificate.follows, certificate.rule.looks, certificate.claim.alpha
+    look = 1 if follows is None else follows.look
     look_words = f" This is look {look} of {looks} that were declared, each at {percent(alpha)}." if looks > 1 else ""
     if follows is None:
         return [Markup("No other certificate.{}").format(look_words)]
     checked = (
         "Its run is here, so that its recordings could be compared with these."
-        if follows["checked"]
+        if follows.checked
         else "Its run is not here: whether these rows are new could not be checked."
     )
     return [
         Markup("<code>{}</code> (SHA-256 <code>{}</code>).{}").format(
-            follows["certificate"], _short(follows["sha256"]), look_words
+            follows.certificate, _short(follows.sha256), look_words
         ),
         Markup("Spent by the chain up to here: {} chance of a false approval in any of it.").format(
-            percent(follows["alpha_spent"])
+            percent(follows.alpha_spent)
         ),
         Markup("{}").format(checked),
     ]
 
 
-def _policies(claim: Json) -> list[Markup]:
-    if not claim["policies"]:
+def _policies(claim: Claim) -> list[Markup]:
+    if not claim.policies:
         return [Markup("None: no routing is approved.")]
-    return [_policy(policy) for policy in claim["policies"]]
+    return [_policy(policy) for policy in claim.policies]
 
 
-def _policy(policy: Json) -> Markup:
-    tell = policy["tell"]
-    if policy["deployable"]:
+def _policy(policy: DeployedPolicy) -> Markup:
+    tell = policy.tell
+    if policy.deployable:
         tell_words = f"families are told from {tell['of']} ({tell['rule']})."
     else:
         tell_words = f"⚠ families cannot be told from a question; {tell['reason']}."
-    of_unknown = f"a question of no known family gets {percent(policy['unknown'])} of the audio"
+    of_unknown = f"a question of no known family gets {percent(policy.unknown)} of the audio"
     return Markup("<code>{}</code> ({}), by <bdi>{}</bdi>: {} {}").format(
-        policy["method"], candidate_words(policy), policy["partition"], tell_words, sentence(of_unknown)
+        policy.method, candidate_words(policy), policy.partition, tell_words, sentence(of_unknown)
     )
 
 

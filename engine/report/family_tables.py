@@ -3,26 +3,16 @@
 Every number is the certificate's own, rounded for reading.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
 
 from earmark.engine.report.html_tables import Cell, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent
-from earmark.engine.report.words import Json, where, who
+from earmark.engine.report.words import where, who
+from earmark.engine.signoff.result_entry import DEAF, WORDS, FamilyAtBudget, ResultEntry, ResultFamily
 
-HEARING: Mapping[str, str] = {  # as the warnings of the certificate say it
-    "listens": "silence would be rejected",
-    "not shown": "not shown to listen: silence is not rejected",
-    "vacuous": "vacuous: silence would pass the same test",
-    "text": "answered from the text: most answers are the same without any sound",
-    "guesses": "not shown to be better than guessing",
-    "constant": "one answer to nearly everything",
-    "no control": "no silence control; better than guessing",
-    "unknown": "no silence control, and the number of options is not known",
-}
-DEAF = ("vacuous", "text", "guesses", "constant")  # nothing is approved on their word
 _TEST = {"exact": "exact, every row", "one-row": "exact, one row of each recording", "bets": "bets on recordings"}
 _SHOWN = 24  # families that do not listen; a reader should not have to look for them
 _DOUBTED = (*DEAF, "not shown")
@@ -35,24 +25,20 @@ class NotListening(NamedTuple):
     table: HtmlTable
 
 
-def not_listening(results: Sequence[Json]) -> NotListening | None:
+def not_listening(results: Sequence[ResultEntry]) -> NotListening | None:
     """The families on whose word nothing, or little, can be believed; None where there are none."""
-    family_of = {
-        (r["answerer"], r["corpus"], r["partition"], family["family"]): family
-        for r in results
-        for family in r["families"]
-    }
-    doubted = {key: family for key, family in family_of.items() if family["hearing"] in _DOUBTED}
+    family_of = {(r.answerer, r.corpus, r.partition, family.family): family for r in results for family in r.families}
+    doubted = {key: family for key, family in family_of.items() if family.hearing in _DOUBTED}
     rows = [
         (
-            under(name, Markup("{}<br/>{}").format(HEARING[family["hearing"]], where(answerer, corpus, partition))),
-            percent(family["raw_accuracy"]),
-            percent(family["chance"]),
-            percent(family["silence_accuracy"]),
+            under(name, Markup("{}<br/>{}").format(WORDS[family.hearing], where(answerer, corpus, partition))),
+            percent(family.raw_accuracy),
+            percent(family.chance),
+            percent(family.silence_accuracy),
         )
         for (answerer, corpus, partition, name), family in doubted.items()
     ]
-    n_deaf = sum(family["hearing"] in DEAF for family in doubted.values())
+    n_deaf = sum(family.hearing in DEAF for family in doubted.values())
     columns = [*text("Family"), *numbers("Raw audio", "By chance", "Silence")]
     caption = "Right answers in families that do not listen, or are not shown to"
     table = HtmlTable(caption, columns, rows, folded=len(rows) > _SHOWN)
@@ -71,36 +57,36 @@ def _how_many(n_deaf: int, n_doubted: int, n_all: int) -> str:
 # What is the same at every budget ---------------------------------------------------------------------------
 
 
-def of_partition(results: Sequence[Json], tolerances: Sequence[float], unit: Unit) -> list[HtmlTable]:
+def of_partition(results: Sequence[ResultEntry], tolerances: Sequence[float], unit: Unit) -> list[HtmlTable]:
     """Two tables: whether families listen, and how each is tested; methods for which these are equal share them."""
-    shared: list[tuple[list[Json], list[Json]]] = []
+    shared: list[tuple[Sequence[ResultFamily], list[ResultEntry]]] = []
     for result in results:
-        sharing = next((methods for families, methods in shared if families == result["families"]), None)
+        sharing = next((methods for families, methods in shared if families == result.families), None)
         if sharing is None:
-            shared.append((result["families"], [result]))
+            shared.append((result.families, [result]))
         else:
             sharing.append(result)
     tables = []
     for families, methods in shared:
         methods_words = Markup(" ({})").format(Markup("; ").join(map(who, methods))) if len(shared) > 1 else Markup()
         tables.append(_listening(families, methods_words, unit))
-        if all("test" in family for family in families):
+        if all(family.test for family in families):
             tables.append(_tested(families, methods_words, tolerances, unit))
     return tables
 
 
-def _listening(families: Sequence[Json], methods_words: Markup, unit: Unit) -> HtmlTable:
+def _listening(families: Sequence[ResultFamily], methods_words: Markup, unit: Unit) -> HtmlTable:
     rows = [
         (
-            family["family"],
-            HEARING.get(family["hearing"], family["hearing"]),
-            percent(family["raw_accuracy"]),
-            percent(family["chance"]),
-            p_value(family["p_guessing"]),
-            percent(family["silence_accuracy"]),
-            percent(family["silence_same"]),
-            p_value(family["silence_p"]),
-            unit.number(family["silence_lower"]),
+            family.family,
+            WORDS[family.hearing],
+            percent(family.raw_accuracy),
+            percent(family.chance),
+            p_value(family.p_guessing),
+            percent(family.silence_accuracy),
+            percent(family.silence_same),
+            p_value(family.silence_p),
+            unit.number(family.silence_lower),
         )
         for family in families
     ]
@@ -112,10 +98,10 @@ def _listening(families: Sequence[Json], methods_words: Markup, unit: Unit) -> H
     return folded_if_long(Markup("Families: does each listen?{}").format(methods_words), columns, rows)
 
 
-def _tested(families: Sequence[Json], methods_words: Markup, tolerances: Sequence[float], unit: Unit) -> HtmlTable:
-    rows = [
-        (family["family"], count(family["n"]), count(family["recordings"]), *_test_cells(family)) for family in families
-    ]
+def _tested(
+    families: Sequence[ResultFamily], methods_words: Markup, tolerances: Sequence[float], unit: Unit
+) -> HtmlTable:
+    rows = [(family.family, count(family.n), count(family.recordings), *_test_cells(family)) for family in families]
     columns = [
         *text("Family"),
         *numbers("Rows", "Recordings"),
@@ -132,53 +118,56 @@ def _tested(families: Sequence[Json], methods_words: Markup, tolerances: Sequenc
     )
 
 
-def _test_cells(family: Json) -> tuple[Cell, ...]:
+def _test_cells(family: ResultFamily) -> tuple[Cell, ...]:
     """The test of a family, and how many units it has and needs: with fewer it cannot pass, even alone."""
+    assert family.test is not None, "only families that are tested are in this table"
+    assert family.fewest is not None
+    assert family.units is not None
     word = unit_word(family)
     return (
-        _TEST[family["test"]],
-        f"mean over {family['estimand']}",
+        _TEST[family.test],
+        f"mean over {family.estimand}",
         under(
-            f"{count(family['units'])} {word}",
-            "too few at every tolerance" if family["units"] < min(family["fewest"]) else NONE,
+            f"{count(family.units)} {word}",
+            "too few at every tolerance" if family.units < min(family.fewest) else NONE,
         ),
-        *(count(fewest) for fewest in family["fewest"]),
-        count(family["fewest_corrected"]),
+        *(count(fewest) for fewest in family.fewest),
+        count(family.fewest_corrected),
     )
 
 
-def unit_word(family: Json) -> str:
+def unit_word(family: ResultFamily) -> str:
     """What the independent units of a family are: rows, or recordings."""
-    return str(family["unit"])
+    return str(family.unit)
 
 
 # Families by budget ----------------------------------------------------------------------------------------
 
 
-def by_budget(result: Json, unit: Unit) -> HtmlTable:
+def by_budget(result: ResultEntry, unit: Unit) -> HtmlTable:
     """Families by budgets: excess, its bounds, and the rows that got worse and better."""
-    family_of = {family["family"]: family for family in result["families"]}
+    family_of = {family.family: family for family in result.families}
     rows = [
         (
             under(name, _notes(family_of.get(name), entries)),
-            count(next(e["n"] for e in entries if e is not None)),
+            count(next(e.n for e in entries if e is not None)),
             *(_cell(entry, family_of.get(name), unit) for entry in entries),
         )
         for name, entries in _entries(result)
     ]
-    recordings = any(family.get("estimand") == "recordings" for family in result["families"])
+    recordings = any(family.estimand == "recordings" for family in result.families)
     tested_on = "; over recordings where that is what is tested" if recordings else ""
-    columns = [*text("Family"), *numbers("Rows", *(percent(b["budget"]) for b in result["budgets"]))]
+    columns = [*text("Family"), *numbers("Rows", *(percent(b.budget) for b in result.budgets))]
     caption = Markup("{}: excess of each family{} (p is alone, uncorrected)").format(who(result), tested_on)
     return HtmlTable(caption, columns, rows, folded=True)
 
 
-def probability_ratios(results: Sequence[Json]) -> HtmlTable | None:
+def probability_ratios(results: Sequence[ResultEntry]) -> HtmlTable | None:
     """What a loss of probability would save in questions, over methods and budgets; None without likelihoods."""
     ratios: dict[str, list[float]] = {}
-    for family in (family for result in results for b in result["budgets"] for family in b["families"]):
-        known_ratios = [] if family["probability_loss_ratio"] is None else [family["probability_loss_ratio"]]
-        ratios.setdefault(family["family"], []).extend(known_ratios)
+    for family in (family for result in results for b in result.budgets for family in b.families):
+        known_ratios = [] if family.probability_loss_ratio is None else [family.probability_loss_ratio]
+        ratios.setdefault(family.family, []).extend(known_ratios)
     if not any(ratios.values()):
         return None
     rows = [
@@ -191,27 +180,27 @@ def probability_ratios(results: Sequence[Json]) -> HtmlTable | None:
     return HtmlTable(caption, [*text("Family"), *numbers("Smallest", "Largest")], rows, folded=True)
 
 
-def _entries(result: Json) -> list[tuple[str, list[Json | None]]]:
+def _entries(result: ResultEntry) -> list[tuple[str, list[FamilyAtBudget | None]]]:
     """Every family with its entry at each budget, None where it has none."""
-    cells = {(f["family"], i): f for i, b in enumerate(result["budgets"]) for f in b["families"]}
+    cells = {(f.family, i): f for i, b in enumerate(result.budgets) for f in b.families}
     names = dict.fromkeys(name for name, _ in cells)
-    return [(name, [cells.get((name, i)) for i in range(len(result["budgets"]))]) for name in names]
+    return [(name, [cells.get((name, i)) for i in range(len(result.budgets))]) for name in names]
 
 
-def _notes(family: Json | None, entries: Sequence[Json | None]) -> str:
-    notes = ["too few rows"] if any(entry is not None and entry["rare"] for entry in entries) else []
-    notes += ["does not listen"] if family is not None and family["hearing"] in DEAF else []
+def _notes(family: ResultFamily | None, entries: Sequence[FamilyAtBudget | None]) -> str:
+    notes = ["too few rows"] if any(entry is not None and entry.rare for entry in entries) else []
+    notes += ["does not listen"] if family is not None and family.hearing in DEAF else []
     return "; ".join(notes) or NONE
 
 
-def _cell(entry: Json | None, family: Json | None, unit: Unit) -> Cell:
+def _cell(entry: FamilyAtBudget | None, family: ResultFamily | None, unit: Unit) -> Cell:
     if entry is None:
         return NONE
-    lines = [unit.interval(entry["lower"], entry["upper"]), f"+{entry['plus']} \N{MINUS SIGN}{entry['minus']}"]
-    if entry["p"]:
-        lines.append("p " + ", ".join(map(p_value, entry["p"])))
-    value = unit.number(entry["excess"])
-    if family is not None and family.get("estimand") == "recordings":
+    lines = [unit.interval(entry.lower, entry.upper), f"+{entry.plus} \N{MINUS SIGN}{entry.minus}"]
+    if entry.p:
+        lines.append("p " + ", ".join(map(p_value, entry.p)))
+    value = unit.number(entry.excess)
+    if family is not None and family.estimand == "recordings":
         lines.insert(0, f"over rows, not tested: {value}")
-        value = f"{unit.number(entry['excess_recordings'])} over recordings, tested"
+        value = f"{unit.number(entry.excess_recordings)} over recordings, tested"
     return Markup("{}<small>{}</small>").format(value, Markup("<br/>").join(lines))

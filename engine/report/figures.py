@@ -12,7 +12,10 @@ from markupsafe import Markup
 from earmark.engine.report import curves, heatmap, intervals
 from earmark.engine.report.decisions import Group, saves
 from earmark.engine.report.numbers import Unit, percent, unit_of_axis
-from earmark.engine.report.words import Json
+from earmark.engine.report.words import OfMethod
+from earmark.engine.signoff.audit_entry import Chain, Gain
+from earmark.engine.signoff.certificate import StatedRule
+from earmark.engine.signoff.result_entry import Bounds, BudgetEntry, ResultEntry
 
 _PANELS_SHOWN = 6
 
@@ -26,25 +29,25 @@ class FigureSet(NamedTuple):
     folded: list[Markup]
 
 
-def of_group(group: Group, rule: Json, unit: Unit) -> list[FigureSet]:
+def of_group(group: Group, rule: StatedRule, unit: Unit) -> list[FigureSet]:
     """Every figure of the group that has data."""
     sets = [_curves(group, rule, unit), _heat_maps(group, rule, unit), _gains(group, unit), _chains(group, unit)]
     return [figure_set for figure_set in sets if figure_set.shown]
 
 
-def _name(entry: Json) -> str:
-    return f"{entry['method']}, seed {entry['seed']}"
+def _name(entry: OfMethod) -> str:
+    return f"{entry.method}, seed {entry.seed}"
 
 
 # Excess against budget -------------------------------------------------------------------------------------
 
 
-def _curves(group: Group, rule: Json, unit: Unit) -> FigureSet:
+def _curves(group: Group, rule: StatedRule, unit: Unit) -> FigureSet:
     panel_curves = [_panel_of(result, group, unit) for result in group.results]
     shared = [v for c in panel_curves for v in curves.values(c)]
-    tolerances = [curves.Tolerance(t, unit.tick(t)) for t in sorted(rule["tolerances"])]
-    if rule["tolerance_average"] is not None:
-        value = rule["tolerance_average"]
+    tolerances = [curves.Tolerance(t, unit.tick(t)) for t in sorted(rule.tolerances)]
+    if rule.tolerance_average is not None:
+        value = rule.tolerance_average
         tolerances.append(curves.Tolerance(value, f"avg {unit.tick(value)}"))
     panels = [
         curves.panel(c, tolerances, shared, unit, _panel_words(result, group, unit))
@@ -59,44 +62,42 @@ def _curves(group: Group, rule: Json, unit: Unit) -> FigureSet:
     )
 
 
-def _panel_of(result: Json, group: Group, unit: Unit) -> curves.Curves:
-    def points(field: str) -> list[curves.Point]:
-        return [
-            curves.Point(b["budget"], b[field]["estimate"], b[field]["lower"], b[field]["upper"], implied=b["implied"])
-            for b in result["budgets"]
-        ]
-
-    passing = [c for c in result["certified"] if saves(c["budget"])]
-    passing_words = [f"{percent(c['budget'])} ({unit.tolerance(c['tolerance'])})" for c in passing]
-    approved = group.approved.get((result["method"], result["seed"]))
+def _panel_of(result: ResultEntry, group: Group, unit: Unit) -> curves.Curves:
+    passing = [c for c in result.certified if saves(c.budget)]
+    passing_words = [f"{percent(c.budget)} ({unit.tolerance(c.tolerance)})" for c in passing]
+    approved = group.approved.get((result.method, result.seed))
     note = "uncorrected: " + (", ".join(passing_words) if passing_words else "none below 100%")
     return curves.Curves(
         _name(result),
         note if approved is None else f"approved: {percent(approved)} · {note}",
-        points("excess_average"),
-        points("excess_family"),
-        [c["budget"] for c in passing],
+        [_point(b, b.excess_average) for b in result.budgets],
+        [_point(b, b.excess_family) for b in result.budgets],
+        [c.budget for c in passing if c.budget is not None],
         approved,
     )
 
 
-def _panel_words(result: Json, group: Group, unit: Unit) -> str:
-    first, last = result["budgets"][0], result["budgets"][-1]
+def _point(b: BudgetEntry, excess: Bounds) -> curves.Point:
+    return curves.Point(b.budget, excess.estimate, excess.lower, excess.upper, implied=b.implied)
 
-    def at(b: Json) -> str:
+
+def _panel_words(result: ResultEntry, group: Group, unit: Unit) -> str:
+    first, last = result.budgets[0], result.budgets[-1]
+
+    def at(b: BudgetEntry) -> str:
         return (
-            f"At {percent(b['budget'])} of the audio the average excess is "
-            f"{unit.number(b['excess_average']['estimate'])} {unit.name} and that of the worst family, "
-            f"{b['worst_family']}, {unit.number(b['excess_family']['estimate'])}."
+            f"At {percent(b.budget)} of the audio the average excess is "
+            f"{unit.number(b.excess_average.estimate)} {unit.name} and that of the worst family, "
+            f"{b.worst_family}, {unit.number(b.excess_family.estimate)}."
         )
 
     ends = at(first) if first is last else f"{at(first)} {at(last)}"
     verdicts = " ".join(
-        f"Within {unit.tolerance(c['tolerance'])}: "
-        + (f"{percent(c['budget'])} passes alone." if saves(c["budget"]) else "no budget below 100% passes alone.")
-        for c in result["certified"]
+        f"Within {unit.tolerance(c.tolerance)}: "
+        + (f"{percent(c.budget)} passes alone." if saves(c.budget) else "no budget below 100% passes alone.")
+        for c in result.certified
     )
-    approved = group.approved.get((result["method"], result["seed"]))
+    approved = group.approved.get((result.method, result.seed))
     claimed = "" if approved is None else f"The claim approves {percent(approved)}. "
     return f"{ends} {claimed}Uncorrected: {verdicts}"
 
@@ -104,8 +105,8 @@ def _panel_words(result: Json, group: Group, unit: Unit) -> str:
 # Families by budget ----------------------------------------------------------------------------------------
 
 
-def _heat_maps(group: Group, rule: Json, unit: Unit) -> FigureSet:
-    maps = [_heat_map_of(result, max(rule["tolerances"]), unit) for result in group.results]
+def _heat_maps(group: Group, rule: StatedRule, unit: Unit) -> FigureSet:
+    maps = [_heat_map_of(result, max(rule.tolerances), unit) for result in group.results]
     return FigureSet(
         "Excess by family and budget",
         f"Look for the rows that stay coloured to the right: families that need more audio than the rest. Cells are "
@@ -120,20 +121,20 @@ def _cells_of(unit: Unit) -> str:
     return "percentage points" if unit.name == "points" else unit.name
 
 
-def _heat_map_of(result: Json, tolerance: float, unit: Unit) -> Markup:
+def _heat_map_of(result: ResultEntry, tolerance: float, unit: Unit) -> Markup:
     """The heat map of one result.
 
     The deepest shade is the largest excess, but never below the tolerance: what is harmless stays pale.
     """
-    budgets = result["budgets"]
-    cells = {(f["family"], i): f for i, b in enumerate(budgets) for f in b["families"]}
+    budgets = result.budgets
+    cells = {(f.family, i): f for i, b in enumerate(budgets) for f in b.families}
     rows = []
     for family in dict.fromkeys(name for name, _ in cells):
         entries = [cells.get((family, i)) for i in range(len(budgets))]
         known = [e for e in entries if e is not None]
         rows.append(
             heatmap.HeatMapRow(
-                family, known[0]["n"], any(e["rare"] for e in known), [e and e["excess"] for e in entries]
+                family, known[0].n, any(e.rare for e in known), [None if e is None else e.excess for e in entries]
             )
         )
     rows.sort(key=lambda row: (-max((e for e in row.excess if e is not None), default=0), row.family))
@@ -141,14 +142,13 @@ def _heat_map_of(result: Json, tolerance: float, unit: Unit) -> Markup:
     place = {row.family: i for i, row in enumerate(rows)}
     heat = heatmap.HeatMap(
         _name(result),
-        [b["budget"] for b in budgets],
+        [b.budget for b in budgets],
         rows,
-        [None if b["implied"] else place.get(b["worst_family"]) for b in budgets],
+        [None if b.implied else place.get(b.worst_family) for b in budgets],
     )
     top = ", ".join(row.family for row in rows[:3])
     desc = f"Rows are {len(rows)} families, hurt most first ({top}); columns are {len(budgets)} budgets. " + " ".join(
-        f"At {percent(b['budget'])} the worst is {b['worst_family']}, "
-        f"{unit.number(b['excess_family']['estimate'])} {unit.name}."
+        f"At {percent(b.budget)} the worst is {b.worst_family}, {unit.number(b.excess_family.estimate)} {unit.name}."
         for b in budgets
     )
     return heatmap.draw(heat, limit, unit, desc)
@@ -158,14 +158,14 @@ def _heat_map_of(result: Json, tolerance: float, unit: Unit) -> Markup:
 
 
 def _gains(group: Group, unit: Unit) -> FigureSet:
-    gains = [g for g in group.gains if g["axis"] == "interpolated"]
+    gains = [g for g in group.gains if g.axis == "interpolated"]
     panels = []
-    tolerances = dict.fromkeys(g["tolerance"] for g in gains)
-    rows_of = {t: _gain_rows(g for g in gains if g["tolerance"] == t) for t in tolerances}
+    tolerances = dict.fromkeys(g.tolerance for g in gains)
+    rows_of = {t: _gain_rows(g for g in gains if g.tolerance == t) for t in tolerances}
     shared = [v for rows in rows_of.values() for v in intervals.values(rows)]
     for tolerance, rows in rows_of.items():
         counts = {
-            d: sum(g["tolerance"] == tolerance and g["direction"] == d for g in gains)
+            d: sum(g.tolerance == tolerance and g.direction == d for g in gains)
             for d in ("positive", "negative", "inconclusive")
         }
         desc = (
@@ -188,16 +188,16 @@ def _gains(group: Group, unit: Unit) -> FigureSet:
     )
 
 
-def _gain_rows(gains: Iterable[Json]) -> list[intervals.IntervalRow]:
+def _gain_rows(gains: Iterable[Gain]) -> list[intervals.IntervalRow]:
     """Rows of gains: a heading per compared pair, then one row per seed with a mark per variant."""
     pairs: dict[str, dict[int, dict[str, intervals.Mark]]] = {}
     for g in gains:
-        pair = f"{g['agnostic']} − {g['conditioned']}"
-        if g["kind"] != "same-backbone":
-            pair += f" ({g['kind']}, {g['reference_answerer']})"
-        written = unit_of_axis(g["axis"]).number(g["point"], signed=True)
-        mark = intervals.Mark(g["variant"], g["point"], g["lower"], g["upper"], written)
-        pairs.setdefault(pair, {}).setdefault(g["seed"], {})[g["variant"]] = mark
+        pair = f"{g.agnostic} − {g.conditioned}"
+        if g.kind != "same-backbone":
+            pair += f" ({g.kind}, {g.reference_answerer})"
+        written = unit_of_axis(g.axis).number(g.point, signed=True)
+        mark = intervals.Mark(g.variant, g.point, g.lower, g.upper, written)
+        pairs.setdefault(pair, {}).setdefault(g.seed, {})[g.variant] = mark
     rows = []
     for pair, seeds in pairs.items():
         rows.append(intervals.IntervalRow(pair))
@@ -218,7 +218,7 @@ def _gain_words(row: intervals.IntervalRow) -> str:
 def _chains(group: Group, unit: Unit) -> FigureSet:
     """The chains of the most relevant method and seed; the tables have the others."""
     best = group.results[0]
-    chains = [c for c in group.chains if (c["method"], c["seed"]) == (best["method"], best["seed"])]
+    chains = [c for c in group.chains if (c.method, c.seed) == (best.method, best.seed)]
     return FigureSet(
         "Which families need the audio?",
         "Families join from the smallest to the largest, and the budget that they need together can only grow. Look "
@@ -228,24 +228,24 @@ def _chains(group: Group, unit: Unit) -> FigureSet:
     )
 
 
-def _chain_of(chain: Json, unit: Unit) -> Markup:
-    steps = chain["steps"]
-    grown = {step["family"] for step in steps if (step["increment"] or 0) > 0}
-    longest = chain["bottleneck"] if chain["bottleneck"] in grown else None
+def _chain_of(chain: Chain, unit: Unit) -> Markup:
+    steps = chain.steps
+    grown = {step.family for step in steps if (step.increment or 0) > 0}
+    longest = chain.bottleneck if chain.bottleneck in grown else None
     rows = []
     for step in steps:
-        bottleneck = step["family"] == longest
-        written = percent(step["frontier"]) + (" ◀" if bottleneck else "")
-        mark = intervals.Mark("family", step["frontier"], step["lower"], step["upper"], written)
-        rows.append(intervals.IntervalRow(step["family"], [mark], strong=bottleneck))
+        bottleneck = step.family == longest
+        written = percent(step.frontier) + (" ◀" if bottleneck else "")
+        mark = intervals.Mark("family", step.frontier, step.lower, step.upper, written)
+        rows.append(intervals.IntervalRow(step.family, [mark], strong=bottleneck))
     shared = [1.0, *intervals.values(rows)]
     dots = intervals.Dots(
-        _name(chain), f"within {unit.tolerance(chain['tolerance'])}", "audio needed by the families so far", rows
+        _name(chain), f"within {unit.tolerance(chain.tolerance)}", "audio needed by the families so far", rows
     )
     if steps:
         desc = (
-            f"The budget grows from {percent(steps[0]['frontier'])} with {steps[0]['family']} alone to "
-            f"{percent(steps[-1]['frontier'])} with all {len(steps)} families; "
+            f"The budget grows from {percent(steps[0].frontier)} with {steps[0].family} alone to "
+            f"{percent(steps[-1].frontier)} with all {len(steps)} families; "
             + (f"the longest step is {longest}." if longest else "no family adds to it.")
         )
     else:

@@ -6,12 +6,11 @@ nothing of statistics. Reads no file but its own templates and style sheet.
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from earmark.engine.errors import InputError
 from earmark.engine.report import (
     audit_tables,
     claim_card,
@@ -31,8 +30,8 @@ from earmark.engine.report.figures import FigureSet
 from earmark.engine.report.html_tables import HtmlTable
 from earmark.engine.report.meaning import ReaderQuestion
 from earmark.engine.report.numbers import Unit
-from earmark.engine.report.words import Json
-from earmark.engine.signoff.certificate import SCHEMA
+from earmark.engine.signoff.certificate import Certificate
+from earmark.engine.signoff.result_entry import ResultEntry
 
 _FORBIDDEN = re.compile("[^\t\n -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -51,39 +50,34 @@ class Section(NamedTuple):
     folds: list[tuple[str, list[HtmlTable]]]
 
 
-def render(certificate: Json) -> str:
-    """The page; the same certificate gives the same bytes. Refuses a schema it does not know."""
-    if certificate.get("schema") != SCHEMA:
-        raise InputError(
-            "certificate.json", f"schema '{certificate.get('schema')}' is unknown", f"this Earmark renders {SCHEMA}"
-        )
-    certificate = _legible(certificate)
-    unit = numbers.unit_of(certificate["rule"]["loss"])
+def render(certificate: Certificate) -> str:
+    """The page; the same certificate gives the same bytes. Characters that HTML forbids get a visible mark."""
+    unit = numbers.unit_of(certificate.rule.loss)
     groups = decisions.groups(certificate)
     sections = [_section(f"g{i}", group, certificate, unit) for i, group in enumerate(groups, 1)]
     page = _environment().get_template("report.html.j2")
     source = page.render(
         certificate=certificate,
         unit=unit,
-        confidence=numbers.percent(1 - 2 * certificate["claim"]["alpha"]),
-        confidence_bootstrap=numbers.percent(1 - 2 * certificate["rule"]["alpha"]),
+        confidence=numbers.percent(1 - 2 * certificate.claim.alpha),
+        confidence_bootstrap=numbers.percent(1 - 2 * certificate.rule.alpha),
         card=claim_card.card_of(certificate, unit),
-        candidates=claim_card.candidates(certificate["claim"]),
+        candidates=claim_card.candidates(certificate.claim),
         declared=declared_list.declared(certificate),
         sections=sections,
-        errors=run_tables.errors(certificate["errors"]),
-        audits=audit_tables.tables(certificate["audits"], unit),
+        errors=run_tables.errors(certificate.errors),
+        audits=audit_tables.tables(certificate.audits, unit),
         regimes=comparison_tables.regime_map(certificate, unit),
         assumed=meaning.assumed(certificate),
-        selectors=run_tables.selectors(certificate["selectors"]),
-        rule=run_tables.rule(certificate["rule"]),
+        selectors=run_tables.selectors(certificate.selectors),
+        rule=run_tables.rule(certificate.rule),
         results=run_tables.results(groups, unit),
-        inputs=run_tables.inputs(certificate["inputs"]),
+        inputs=run_tables.inputs(certificate.inputs),
     )
-    return source.strip() + "\n"
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", source).strip() + "\n"
 
 
-def _section(ident: str, group: Group, certificate: Json, unit: Unit) -> Section:
+def _section(ident: str, group: Group, certificate: Certificate, unit: Unit) -> Section:
     optional_tables = [
         result_tables.frontiers(group, unit),
         comparison_tables.gains(group, unit),
@@ -94,27 +88,25 @@ def _section(ident: str, group: Group, certificate: Json, unit: Unit) -> Section
         ("Chains: families added one by one", [comparison_tables.chain(c, unit) for c in group.chains]),
         (
             "Pairs of families that overlap most",
-            [comparison_tables.pairs(o, unit) for o in group.overlaps if o["pairs"]],
+            [comparison_tables.pairs(o, unit) for o in group.overlaps if o.pairs],
         ),
     ]
     return Section(
         ident=ident,
         group=group,
-        decisions=[
-            (d, _meaning(d, group, certificate, unit)) for d in decisions.decisions(group, certificate["claim"])
-        ],
-        methods=result_tables.every_method(group, certificate["claim"], unit),
-        figures=figures.of_group(group, certificate["rule"], unit),
-        families=family_tables.of_partition(group.results, certificate["rule"]["tolerances"], unit),
+        decisions=[(d, _meaning(d, group, certificate, unit)) for d in decisions.decisions(group, certificate.claim)],
+        methods=result_tables.every_method(group, certificate.claim, unit),
+        figures=figures.of_group(group, certificate.rule, unit),
+        families=family_tables.of_partition(group.results, certificate.rule.tolerances, unit),
         results=[(words.who(result), _of_result(result, unit)) for result in group.results],
         tables=[table for table in optional_tables if table is not None],
         folds=[(label, tables) for label, tables in folds if tables],
     )
 
 
-def _meaning(decision: Decision, group: Group, certificate: Json, unit: Unit) -> list[ReaderQuestion]:
+def _meaning(decision: Decision, group: Group, certificate: Certificate, unit: Unit) -> list[ReaderQuestion]:
     """What stands around the next step of a decision: is harm local, does the question help, is it used."""
-    harm = meaning.harm(decision, certificate["rule"]["tolerance_average"], unit)
+    harm = meaning.harm(decision, certificate.rule.tolerance_average, unit)
     return [
         *([harm] if harm else []),
         *meaning.conditioning(certificate, group, decision.tolerance),
@@ -122,7 +114,7 @@ def _meaning(decision: Decision, group: Group, certificate: Json, unit: Unit) ->
     ]
 
 
-def _of_result(result: Json, unit: Unit) -> list[HtmlTable]:
+def _of_result(result: ResultEntry, unit: Unit) -> list[HtmlTable]:
     """The tables of one method, seed and partition."""
     optional_tables = [
         result_tables.budgets(result, unit),
@@ -153,14 +145,3 @@ def _environment() -> Environment:
         alone=decisions.ALONE,
     )
     return environment
-
-
-def _legible(value: Any) -> Any:
-    """The same JSON with characters that HTML or XML forbid replaced by a visible mark."""
-    if isinstance(value, str):
-        return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", value)
-    if isinstance(value, dict):
-        return {name: _legible(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_legible(item) for item in value]
-    return value

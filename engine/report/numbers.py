@@ -94,7 +94,7 @@ def plain(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return significant(value, 6)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(plain(item) for item in value) or "none"
     if isinstance(value, dict):
         return ", ".join(f"{name} {plain(item)}" for name, item in value.items()) or "none"

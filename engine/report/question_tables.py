@@ -9,31 +9,32 @@ from markupsafe import Markup
 
 from earmark.engine.report.html_tables import HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, count, percent
-from earmark.engine.report.words import Json, where
+from earmark.engine.report.words import where
+from earmark.engine.signoff.audit_entry import AnswerFlips, FamilyGains, KeptChunks, SelectorShares
 
 
-def family_gains(entries: Sequence[Json], unit: Unit) -> HtmlTable:
+def family_gains(entries: Sequence[FamilyGains], unit: Unit) -> HtmlTable:
     """Which families a gain comes from, and which it costs."""
     rows = [
         (
-            f["family"],
-            count(f["n"]),
+            f.family,
+            count(f.n),
             Markup("{}<small>{}</small>").format(
-                where(a["answerer"], a["corpus"], a["partition"]),
-                a["kind"] if a["kind"] == "same-backbone" else f"against {a['reference_answerer']}",
+                where(a.answerer, a.corpus, a.partition),
+                a.kind if a.kind == "same-backbone" else f"against {a.reference_answerer}",
             ),
-            Markup("<code>{}</code> − <code>{}</code>").format(a["agnostic"], a["conditioned"]),
-            unit.tolerance(a["tolerance"]),
+            Markup("<code>{}</code> − <code>{}</code>").format(a.agnostic, a.conditioned),
+            unit.tolerance(a.tolerance),
             Markup("<br/>").join(
                 Markup("<span>seed {}: {}</span>").format(seed, POINTS.number(value, signed=True))
-                for seed, value in zip(a["seeds"], f["values"], strict=True)
+                for seed, value in zip(a.seeds, f.values, strict=True)
             ),
-            under(POINTS.number(f["mean"], signed=True), POINTS.interval(f["lower"], f["upper"], signed=True)),
-            POINTS.number(f["sd"]),
-            f["direction"],
+            under(POINTS.number(f.mean, signed=True), POINTS.interval(f.lower, f.upper, signed=True)),
+            POINTS.number(f.sd),
+            f.direction,
         )
         for a in entries
-        for f in sorted(a["families"], key=lambda f: f["mean"] or 0)
+        for f in sorted(a.families, key=lambda f: f.mean or 0)
     ]
     columns = [
         *text("Family"),
@@ -45,21 +46,21 @@ def family_gains(entries: Sequence[Json], unit: Unit) -> HtmlTable:
     return folded_if_long("Gains by family: budget that the question saves, or costs, in each", columns, rows)
 
 
-def kept(entries: Sequence[Json]) -> HtmlTable:
+def kept(entries: Sequence[KeptChunks]) -> HtmlTable:
     """How much of the kept set stays when the selector is shown another question."""
     rows = [
         (
-            Markup("<code>{}</code>, seed {}").format(a["method"], a["seed"]),
-            where(a["answerer"], a["corpus"], a["partition"]),
-            a["regime"],
-            percent(a["budget"]),
-            RATIO.number(a["jaccard"]),
-            RATIO.number(a["random"]),
+            Markup("<code>{}</code>, seed {}").format(a.method, a.seed),
+            where(a.answerer, a.corpus, a.partition),
+            a.regime,
+            percent(a.budget),
+            RATIO.number(a.jaccard),
+            RATIO.number(a.random),
             Markup("<br/>").join(
-                Markup("<span><bdi>{}</bdi>: {}</span>").format(f["family"], RATIO.number(f["jaccard"]))
-                for f in sorted(a["families"], key=lambda f: f["jaccard"])
+                Markup("<span><bdi>{}</bdi>: {}</span>").format(f.family, RATIO.number(f.jaccard))
+                for f in sorted(a.families, key=lambda f: -1.0 if f.jaccard is None else f.jaccard)
             ),
-            count(a["permutations"]),
+            count(a.permutations),
         )
         for a in entries
     ]
@@ -73,16 +74,16 @@ def kept(entries: Sequence[Json]) -> HtmlTable:
     return folded_if_long(caption, columns, rows)
 
 
-def shares(entries: Sequence[Json]) -> HtmlTable:
+def shares(entries: Sequence[SelectorShares]) -> HtmlTable:
     """Shares of the variance of each selector's scores."""
     rows = [
         (
-            Markup("<code>{}</code>, seed {}").format(a["method"], a["seed"]),
-            count(a["audios"]),
-            count(a["questions"]),
-            percent(a["chunk"]),
-            percent(a["question"]),
-            percent(a["interaction"]),
+            Markup("<code>{}</code>, seed {}").format(a.method, a.seed),
+            count(a.audios),
+            count(a.questions),
+            percent(a.chunk),
+            percent(a.question),
+            percent(a.interaction),
         )
         for a in entries
     ]
@@ -91,8 +92,8 @@ def shares(entries: Sequence[Json]) -> HtmlTable:
     return folded_if_long(caption, columns, rows)
 
 
-def flips(entries: Sequence[Json]) -> HtmlTable:
+def flips(entries: Sequence[AnswerFlips]) -> HtmlTable:
     """How many raw answers change when they are asked again: the noise of the answerer itself."""
-    rows = [(a["answerer"], count(a["compared"]), count(a["changed"]), percent(a["share"])) for a in entries]
+    rows = [(a.answerer, count(a.compared), count(a.changed), percent(a.share)) for a in entries]
     columns = [*text("Answerer"), *numbers("Raw questions asked twice", "Other answer", "Share")]
     return folded_if_long("Raw against raw: answers that change by themselves, in other batches", columns, rows)

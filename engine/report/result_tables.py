@@ -9,24 +9,27 @@ from markupsafe import Markup
 from earmark.engine.report.decisions import ALONE, Group, corrected_words, share_of
 from earmark.engine.report.html_tables import Cell, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import NONE, TOKENS, Unit, count, p_value, percent, percents
-from earmark.engine.report.words import Json, sentence, who
+from earmark.engine.report.words import sentence, who
+from earmark.engine.signoff.claim_entry import Claim
+from earmark.engine.signoff.result_entry import Bounds, BudgetEntry, ResultEntry
+from earmark.engine.signoff.rules.judgement import Route
 
 _VERDICTS = {"approve": ("pass", "✓ passes"), "reject": ("reject", "✕ rejected"), "inconclusive": ("", "? not shown")}
 
 
-def every_method(group: Group, claim: Json, unit: Unit) -> HtmlTable | None:
+def every_method(group: Group, claim: Claim, unit: Unit) -> HtmlTable | None:
     """What became of every method and seed, at every tolerance; None where there is but one."""
     rows = [
         (
             who(result),
-            unit.tolerance(c["tolerance"]),
-            share_of(c["budget"]),
-            corrected_words(result, c["tolerance"], claim),
-            sentence(c["reason"]),
-            NONE if c["next"]["action"] == "ship" else sentence(c["next"]["text"]),
+            unit.tolerance(c.tolerance),
+            share_of(c.budget),
+            corrected_words(result, c.tolerance, claim),
+            sentence(c.reason),
+            NONE if c.next.action == "ship" else sentence(c.next.text),
         )
         for result in group.results
-        for c in result["certified"]
+        for c in result.certified
     ]
     columns = [*text("Method"), *numbers("Tolerance", "Passes alone at", "Corrected"), *text("Reason", "Next")]
     return HtmlTable(f"Every method and seed, {ALONE}", columns, rows, folded=True) if len(group.results) > 1 else None
@@ -37,18 +40,18 @@ def frontiers(group: Group, unit: Unit) -> HtmlTable:
     rows = [
         (
             who(result),
-            unit.tolerance(f["tolerance"] if variant == "family" else f["tolerance_average"]),
+            unit.tolerance(f.tolerance if variant == "family" else f.tolerance_average),
             variant,
-            percent(f["grid"][variant]),
-            under(percent(f["interpolated"][variant]), percents(ends["lower"], ends["upper"])),
-            TOKENS.number(f["tokens"][variant]),
-            percent(ends["at_smallest"]),
-            percent(ends["at_full"]),
+            percent(getattr(f.grid, variant)),
+            under(percent(getattr(f.interpolated, variant)), percents(ends.lower, ends.upper)),
+            TOKENS.number(getattr(f.tokens, variant)),
+            percent(ends.at_smallest),
+            percent(ends.at_full),
         )
         for result in group.results
-        for f in result["frontiers"]
+        for f in result.frontiers
         for variant in ("average", "family")
-        for ends in [f["intervals"][variant]]
+        for ends in [getattr(f.intervals, variant)]
     ]
     columns = [
         *text("Method"),
@@ -63,57 +66,57 @@ def frontiers(group: Group, unit: Unit) -> HtmlTable:
 # One result -----------------------------------------------------------------------------------------------
 
 
-def routing(result: Json, unit: Unit) -> HtmlTable | None:
+def routing(result: ResultEntry, unit: Unit) -> HtmlTable | None:
     """Every family at a budget of its own, by tolerance; None where that is not a choice."""
-    policies = result["routing"]
+    policies = result.routing
     if not policies:
         return None
-    heads = [f"Within {unit.tolerance(policy['tolerance'])}" for policy in policies]
-    all_families = ("all, on average", sum(f["n"] for f in policies[0]["families"]))
-    rows = [(all_families[0], count(all_families[1]), *(percent(policy["retained"]) for policy in policies))]
+    heads = [f"Within {unit.tolerance(policy.tolerance)}" for policy in policies]
+    all_families = ("all, on average", sum(f.n for f in policies[0].families))
+    rows = [(all_families[0], count(all_families[1]), *(percent(policy.retained) for policy in policies))]
     rows += [
-        (routes[0]["family"], count(routes[0]["n"]), *(_routed(route) for route in routes))
-        for routes in zip(*(policy["families"] for policy in policies), strict=True)
+        (routes[0].family, count(routes[0].n), *(_routed(route) for route in routes))
+        for routes in zip(*(policy.families for policy in policies), strict=True)
     ]
     caption = Markup("{}: each family at its own smallest budget that passes ({})").format(who(result), ALONE)
     return HtmlTable(caption, [*text("Family"), *numbers("Rows", *heads)], rows, folded=True)
 
 
-def _routed(route: Json) -> Cell:
-    if route["budget"] < 1:
-        return under(percent(route["budget"]), f"p {p_value(route['p'])}")
-    return "raw audio" if route["tested"] else under("raw audio", "too small to be tested")
+def _routed(route: Route) -> Cell:
+    if route.budget < 1:
+        return under(percent(route.budget), f"p {p_value(route.p)}")
+    return "raw audio" if route.tested else under("raw audio", "too small to be tested")
 
 
-def budgets(result: Json, unit: Unit) -> HtmlTable:
+def budgets(result: ResultEntry, unit: Unit) -> HtmlTable:
     """One row per evaluated budget."""
-    tolerances = [c["tolerance"] for c in result["certified"]]
-    corrected = result["corrected"]
+    tolerances = [c.tolerance for c in result.certified]
+    corrected = result.corrected
     rows = [
         (
-            under(percent(b["budget"]), "not run" if b["implied"] else NONE),
-            *(verdict(d["decision"]) for d in b["decisions"]),
-            *([_corrected(b["budget"], corrected["budget"])] if corrected else []),
+            under(percent(b.budget), "not run" if b.implied else NONE),
+            *(verdict(d.decision) for d in b.decisions),
+            *([_corrected(b.budget, corrected.budget)] if corrected else []),
             _average(b, unit),
             _worst(b, unit),
-            b["worst_family"],
-            unit.number(b["hidden_damage"]),
-            percent(b["concentration_top2"]),
-            under(percent(b["answer_consistency"]), "⚠ paradox" if b["consistency_paradox"] else NONE),
-            _flagged(b["copies_of_raw"], b["budget"] < 1 and b["copies_of_raw"] == 1, "⚠ compresses nothing"),
-            percent(b["answers_of_silence"]),
-            count(b["n"]),
-            count(b["plus"]),
-            count(b["minus"]),
-            unit.number(b["loss"]),
-            TOKENS.number(b["mean_audio_tokens"]),
+            b.worst_family,
+            unit.number(b.hidden_damage),
+            percent(b.concentration_top2),
+            under(percent(b.answer_consistency), "⚠ paradox" if b.consistency_paradox else NONE),
+            _flagged(b.copies_of_raw, b.budget < 1 and b.copies_of_raw == 1, "⚠ compresses nothing"),
+            percent(b.answers_of_silence),
+            count(b.n),
+            count(b.plus),
+            count(b.minus),
+            unit.number(b.loss),
+            TOKENS.number(b.mean_audio_tokens),
         )
-        for b in result["budgets"]
+        for b in result.budgets
     ]
     columns = [
         *numbers("Budget"),
         *text(*(f"Alone, within {unit.tolerance(t)}" for t in tolerances)),
-        *text(*([f"Corrected, within {unit.tolerance(corrected['tolerance'])}"] if corrected else [])),
+        *text(*([f"Corrected, within {unit.tolerance(corrected.tolerance)}"] if corrected else [])),
         *numbers("Average excess", "Worst-family excess"),
         *text("Worst family"),
         *numbers("Hidden damage", "Share of two worst", "Same answers", "Copies of raw audio", "Answers of silence"),
@@ -122,19 +125,19 @@ def budgets(result: Json, unit: Unit) -> HtmlTable:
     return HtmlTable(Markup("{}: budgets (verdicts {})").format(who(result), ALONE), columns, rows)
 
 
-def reasons(result: Json, unit: Unit) -> HtmlTable:
+def reasons(result: ResultEntry, unit: Unit) -> HtmlTable:
     """Why each budget was decided as it was."""
     rows = [
         (
-            percent(b["budget"]),
-            unit.tolerance(d["tolerance"]),
-            verdict(d["decision"]),
-            p_value(d["p"]),
-            p_value(d["p_adjusted"]),
-            sentence(d["reason"]),
+            percent(b.budget),
+            unit.tolerance(d.tolerance),
+            verdict(d.decision),
+            p_value(d.p),
+            p_value(d.p_adjusted),
+            sentence(d.reason),
         )
-        for b in result["budgets"]
-        for d in b["decisions"]
+        for b in result.budgets
+        for d in b.decisions
     ]
     columns = [
         *numbers("Budget", "Tolerance"),
@@ -145,9 +148,9 @@ def reasons(result: Json, unit: Unit) -> HtmlTable:
     return HtmlTable(Markup("{}: reasons ({})").format(who(result), ALONE), columns, rows, folded=True)
 
 
-def merged(result: Json) -> HtmlTable | None:
+def merged(result: ResultEntry) -> HtmlTable | None:
     """Rare families that joined their declared parent."""
-    rows = [(m["family"], count(m["n"]), m["into"]) for m in result["merged_families"]]
+    rows = [(m.family, count(m.n), m.into) for m in result.merged_families]
     columns = [*text("Family"), *numbers("Rows"), *text("Joined")]
     return HtmlTable(Markup("{}: merged families").format(who(result)), columns, rows, folded=True) if rows else None
 
@@ -166,17 +169,17 @@ def _corrected(budget: float, smallest: float | None) -> Markup:
     return verdict("approve" if smallest is not None and budget >= smallest else "inconclusive")
 
 
-def _average(b: Json, unit: Unit) -> Cell:
-    return _estimate(b["excess_average"], b["excess_average_recordings"], "over recordings", unit)
+def _average(b: BudgetEntry, unit: Unit) -> Cell:
+    return _estimate(b.excess_average, b.excess_average_recordings, "over recordings", unit)
 
 
-def _worst(b: Json, unit: Unit) -> Cell:
-    return _estimate(b["excess_family"], b["excess_family_tested"], "as tested", unit)
+def _worst(b: BudgetEntry, unit: Unit) -> Cell:
+    return _estimate(b.excess_family, b.excess_family_tested, "as tested", unit)
 
 
-def _estimate(entry: Json, recounted: float | None, how_recounted: str, unit: Unit) -> Cell:
+def _estimate(entry: Bounds, recounted: float | None, how_recounted: str, unit: Unit) -> Cell:
     """An estimate with its interval, and the same excess counted otherwise where that is another number."""
-    value, interval = unit.number(entry["estimate"]), unit.interval(entry["lower"], entry["upper"])
+    value, interval = unit.number(entry.estimate), unit.interval(entry.lower, entry.upper)
     if recounted is None or unit.number(recounted) == value:
         return under(value, interval)
     return Markup("{}<small>{}<br/>{}: {}</small>").format(value, interval, how_recounted, unit.number(recounted))

@@ -10,29 +10,32 @@ from markupsafe import Markup
 
 from earmark.engine.design.fields import fields_of
 from earmark.engine.design.rule import Rule
+from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.report.claim_card import CLAIMS
 from earmark.engine.report.decisions import Group
 from earmark.engine.report.html_tables import HtmlTable, folded_if_long, numbers, text
 from earmark.engine.report.numbers import Unit, count, percent, plain
-from earmark.engine.report.words import Json, who
+from earmark.engine.report.words import who
+from earmark.engine.signoff.certificate import CellErrors, SelectorCard, StatedRule
+from earmark.engine.signoff.json_form import to_json
 
 _RULE = fields_of(Rule)
 _GAMMA = "Part of it that pays for unknown rates of change"  # follows from alpha
 
 
-def errors(entries: Sequence[Json]) -> HtmlTable:
+def errors(entries: Sequence[CellErrors]) -> HtmlTable:
     """The cells that have rows without an answer."""
     rows = [
         (
-            Markup("<code>{}</code>, seed {}").format(e["method"], e["seed"]),
-            f"{e['answerer']} · {e['corpus']}",
-            e["stream"],
-            percent(e["budget"]),
-            count(e["rows"]),
-            count(e["errors"]),
-            count(e["not_asked"]),
-            count(e["too_short"]),
-            Markup("<br/>").join(e["first"]),
+            Markup("<code>{}</code>, seed {}").format(e.method, e.seed),
+            f"{e.answerer} · {e.corpus}",
+            e.stream,
+            percent(e.budget),
+            count(e.rows),
+            count(e.errors),
+            count(e.not_asked),
+            count(e.too_short),
+            Markup("<br/>").join(e.first),
         )
         for e in entries
     ]
@@ -44,15 +47,15 @@ def errors(entries: Sequence[Json]) -> HtmlTable:
     return folded_if_long("Cells with rows that have no answer", columns, rows)
 
 
-def selectors(entries: Sequence[Json]) -> HtmlTable | None:
+def selectors(entries: Sequence[SelectorCard]) -> HtmlTable | None:
     """What the learned selectors were trained on, and what of it they are certified on; None without cards."""
     rows = [
         (
             who(e),
-            ", ".join(f"{count(t['sources'])} sources of {t['corpus']}" for t in e["trained_on"]),
-            ", ".join(f"{count(o['sources'])} of {count(o['of'])} sources of {o['corpus']}" for o in e["overlap"])
+            ", ".join(f"{count(t.sources)} sources of {t.corpus}" for t in e.trained_on),
+            ", ".join(f"{count(o.n_shared)} of {count(o.n_sources)} sources of {o.corpus}" for o in e.overlap)
             or "none",
-            Markup("<code>{}</code>").format(plain(e["hash"])[:16]),
+            Markup("<code>{}</code>").format(plain(e.hash)[:16]),
         )
         for e in entries
     ]
@@ -60,9 +63,12 @@ def selectors(entries: Sequence[Json]) -> HtmlTable | None:
     return folded_if_long("Learned selectors: what they were trained on", columns, rows) if rows else None
 
 
-def rule(declared: Json) -> HtmlTable:
+def rule(declared: StatedRule) -> HtmlTable:
     """The declared rule, field by field."""
-    rows = [(_RULE[key].label if key in _RULE else _GAMMA, _rule_value(key, value)) for key, value in declared.items()]
+    rows = [
+        (_RULE[key].label if key in _RULE else _GAMMA, _rule_value(key, value))
+        for key, value in to_json(declared).items()
+    ]
     return HtmlTable("The declared rule", text("Field", "Value"), rows)
 
 
@@ -84,12 +90,12 @@ def results(groups: Iterable[Group], unit: Unit) -> HtmlTable:
         (
             who(r),
             group.where,
-            r["reference"],
-            count(r["n"]),
-            count(r["sources"]),
-            r["resampling"],
-            unit.number(r["raw_loss"]),
-            plain(r["rare_families"]),
+            r.reference,
+            count(r.n),
+            count(r.sources),
+            r.resampling,
+            unit.number(r.raw_loss),
+            plain(r.rare_families),
         )
         for group in groups
         for r in group.results
@@ -104,10 +110,10 @@ def results(groups: Iterable[Group], unit: Unit) -> HtmlTable:
     return folded_if_long("What every result rests on", columns, rows)
 
 
-def inputs(entries: Sequence[Json]) -> HtmlTable:
+def inputs(entries: Sequence[InputFile]) -> HtmlTable:
     """The files that the certificate was made from."""
     rows = [
-        (Markup("<code>{}</code>").format(i["path"]), count(i["rows"]), Markup("<code>{}</code>").format(i["sha256"]))
+        (Markup("<code>{}</code>").format(i.path), count(i.rows), Markup("<code>{}</code>").format(i.sha256))
         for i in entries
     ]
     columns = [*text("File"), *numbers("Rows"), *text("SHA-256")]

@@ -3,18 +3,26 @@
 Knows typography only; numbers are written by `numbers`.
 """
 
-from typing import Any
+from typing import Protocol
 
 from markupsafe import Markup
 
 from earmark.engine.report.numbers import Unit
 
-Json = dict[str, Any]
+
+class OfMethod(Protocol):
+    """An entry of the certificate that is about one method and seed."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
 
 
-def who(result: Json) -> Markup:
+def who(result: OfMethod) -> Markup:
     """Method and seed of an entry of the certificate."""
-    return Markup("<code>{}</code>, seed {}").format(result["method"], result["seed"])
+    return Markup("<code>{}</code>, seed {}").format(result.method, result.seed)
 
 
 def where(*names: str) -> Markup:

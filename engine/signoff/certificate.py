@@ -1,57 +1,175 @@
-"""The certificate's file: its schema, how one is read, and the rule that it states. Knows no outcomes."""
+"""The certificate: its types, of which certificate.json is the shadow, its schema, and how one is read.
+
+docs/certificate.md says more of each field. `certify` makes one; knows no outcomes.
+"""
 
 import json
-import operator
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
+from earmark.engine.outcomes.input_file import InputFile
+from earmark.engine.signoff import json_form
+from earmark.engine.signoff.audit_entry import (
+    AnswerFlips,
+    ArchitectureGap,
+    Chain,
+    Coarsening,
+    Contamination,
+    FamilyGains,
+    FamilyOverlap,
+    Gain,
+    GainOverSeeds,
+    KeptChunks,
+    LabelNoise,
+    QueryUse,
+    SelectorShares,
+)
+from earmark.engine.signoff.claim_entry import Claim
+from earmark.engine.signoff.json_form import Beside, Named
+from earmark.engine.signoff.preview import Preview
+from earmark.engine.signoff.result_entry import ResultEntry
 
-SCHEMA = "earmark.certificate/2"
+SCHEMA: Literal["earmark.certificate/2"] = "earmark.certificate/2"
 CERTIFICATE_FILE = "certificate.json"
 
-Certificate = dict[str, Any]
+
+class Declared(NamedTuple):
+    """Whether a run has a plan, and in what the sign-off departs from it."""
+
+    plan: Annotated[str | None, "SHA-256 of plan.json; null: nothing was declared beforehand"]
+    differences: Annotated[tuple[str, ...], "every way in which this sign-off departs from it, in sentences"]
+
+
+class Follows(NamedTuple):
+    """The certificate before, and what the chain has spent with this one."""
+
+    certificate: Annotated[str, "its path"]
+    sha256: Annotated[str, "of its bytes"]
+    look: Annotated[int, "of those that were declared; 1 where rows are new"]
+    alpha_spent: Annotated[float, "by the chain, this one included"]
+    checked: Annotated[bool, "whether the runs before were there, so that recordings could be compared"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatedRule(Rule):
+    """The rule that was applied, with what it left open filled in."""
+
+    stated_gamma: Annotated[
+        float | None, "the part of alpha that pays for unknown rates of change; null under the paper's", Named("gamma")
+    ]
+
+
+class TrainedOn(NamedTuple):
+    """How much a selector was trained on."""
+
+    corpus: Annotated[str, "that trained it"]
+    sources: Annotated[int, "of this corpus"]
+
+
+class Overlap(NamedTuple):
+    """Sources of a corpus in the run that trained the selector."""
+
+    corpus: Annotated[str, "in the run"]
+    n_shared: Annotated[int, "sources that trained it", Named("sources")]
+    n_sources: Annotated[int, "of so many in the run", Named("of")]
+
+
+class SelectorCard(NamedTuple):
+    """One learned selector of a run, as the certificate names it."""
+
+    method: Annotated[str, "that it is"]
+    seed: Annotated[int, "training seed"]
+    hash: Annotated[str | None, "of its weights"]
+    trained_on: Annotated[tuple[TrainedOn, ...], "corpora"]
+    in_domain: Annotated[bool, "declared to be trained on sources that it is certified on"]
+    overlap: Annotated[tuple[Overlap, ...], "sources of the run that trained it"]
+
+
+class CellErrors(NamedTuple):
+    """The rows of one cell that have no answer."""
+
+    answerer: Annotated[str, "who was asked"]
+    corpus: Annotated[str, "of the questions"]
+    method: Annotated[str, "what was kept"]
+    seed: Annotated[int, "training seed"]
+    stream: Annotated[str, "which questions: anchor, permuted or naive ones"]
+    budget: Annotated[float, "share of the audio"]
+    rows: Annotated[int, "of the cell"]
+    errors: Annotated[int, "rows that were asked and failed"]
+    not_asked: Annotated[int, "rows that were not asked, because their raw row failed"]
+    too_short: Annotated[int, "rows of which too little was kept to be heard"]
+    first: Annotated[tuple[str, ...], "the first of them, as `sample_id: status`"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audits:
+    """Diagnostics: they describe, and approve nothing."""
+
+    seeds: Annotated[tuple[GainOverSeeds, ...], "gains over at least two training seeds"] = ()
+    query_use: Annotated[tuple[QueryUse, ...], "per regime and protocol"] = ()
+    contamination: Annotated[tuple[Contamination, ...], "per regime with both protocols"] = ()
+    label_noise: Annotated[tuple[LabelNoise, ...], "per key and budget below 1"] = ()
+    coarsening: Annotated[tuple[Coarsening, ...], "per key and budget below 1"] = ()
+    architecture_gap: Annotated[tuple[ArchitectureGap, ...], "per pair of answerers, corpus and interface"] = ()
+    family_gains: Annotated[tuple[FamilyGains, ...], "per pair of selectors and tolerance"] = ()
+    kept_chunks: Annotated[tuple[KeptChunks, ...], "per method, seed, regime, partition and budget below 1"] = ()
+    score_shares: Annotated[tuple[SelectorShares, ...], "per selector that reads the question"] = ()
+    flip_rates: Annotated[tuple[AnswerFlips, ...], "per answerer"] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What may be shipped on these outcomes, why not more, and the counts behind it."""
+
+    schema: Annotated[Literal["earmark.certificate/2"], "of this file; a draft that only gains fields until 1.0"]
+    made_by: Annotated[Mapping[str, str], "versions of earmark, python and packages; not compared by `earmark verify`"]
+    run: Annotated[str, "the run folder, relative to the folder of the certificate"]
+    rule: Annotated[StatedRule, "the declared rule"]
+    preview: Annotated[
+        Preview | None, "only where the outcomes are of part of the examples: nothing is approved", Beside("preview")
+    ] = None
+    claim: Annotated[Claim, "the one guarantee"]
+    declared: Annotated[Declared, "what was declared beforehand, and in what this sign-off departs from it"]
+    follows: Annotated[Follows | None, "the certificate before"]
+    warnings: Annotated[tuple[str, ...], "sentences to read before believing the rest"]
+    inputs: Annotated[tuple[InputFile, ...], "every file that was read"]
+    selectors: Annotated[tuple[SelectorCard, ...], "learned selectors with a card in the run"]
+    errors: Annotated[tuple[CellErrors, ...], "every cell with rows that have no answer"]
+    results: Annotated[tuple[ResultEntry, ...], "one entry per answerer, corpus, method, seed and partition"]
+    gains: Annotated[tuple[Gain, ...], "agnostic minus conditioned frontier"]
+    chains: Annotated[tuple[Chain, ...], "families added one by one"]
+    overlaps: Annotated[tuple[FamilyOverlap, ...], "whether two families need the same audio"]
+    audits: Annotated[Audits, "diagnostics"] = field(default_factory=Audits)
 
 
 def read(path: Path) -> Certificate:
-    """A certificate from its file; raises InputError for anything else, and where main fields are missing."""
+    """A certificate from its file; raises InputError for anything else, and names the first field that is not one."""
     try:
-        certificate = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(path, "there is no such file", "name a certificate.json") from None
     except (ValueError, OSError, RecursionError) as error:
         raise InputError(path, f"is not a certificate ({error})", "name a certificate.json") from None
-    if not isinstance(certificate, dict) or certificate.get("schema") != SCHEMA:
-        schema = certificate.get("schema") if isinstance(certificate, dict) else None
-        raise InputError(path, f"schema is {schema!r}", f"this Earmark reads {SCHEMA}")
-    missing = [name for name in ("run", "rule", "claim", "inputs", "results") if name not in certificate]
-    if missing:
-        raise InputError(path, f"lacks {', '.join(missing)}", "it was cut or edited: certify again")
-    inputs = certificate["inputs"]
-    well_formed = (
-        isinstance(certificate["run"], str)
-        and isinstance(certificate["rule"], dict)
-        and isinstance(inputs, list)
-        and all(isinstance(i, dict) and all(isinstance(i.get(k), str) for k in ("path", "sha256")) for i in inputs)
-    )
-    if not well_formed:
-        raise InputError(path, "run, rule or inputs cannot be read", "it was cut or edited: certify again")
-    return certificate
+    return from_content(content, path)
 
 
-def rule_of(stated: Certificate, path: Path) -> Rule:
-    """The rule that a certificate states; raises InputError where it cannot be read."""
-    known = {field.name for field in fields(Rule)}
-    declared = {name: value for name, value in stated["rule"].items() if name != "gamma"}  # follows from alpha
-    unknown = sorted(declared.keys() - known)
-    if unknown:
-        raise InputError(path, f"rule has unknown fields {', '.join(unknown)}", "it was made by another version")
-    try:
-        for name in ("tolerances", "partitions", "in_domain", "candidates", "allow_vacuous"):
-            declared[name] = tuple(declared.get(name, ()))
-        whole = {name: operator.index(declared[name]) for name in ("replicates", "seed", "min_family", "looks")}
-        return Rule(**{**declared, **whole, "parents": dict(declared["parents"])})
-    except (TypeError, KeyError, ValueError) as error:
-        raise InputError(path, f"rule cannot be read ({error})", "it was cut or edited: certify again") from None
+def from_content(content: Any, where: object) -> Certificate:
+    """A certificate from the JSON that its file holds; `where` is what errors call it."""
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        schema = content.get("schema") if isinstance(content, dict) else None
+        raise InputError(where, f"schema is {schema!r}", f"this Earmark reads {SCHEMA}")
+    return json_form.from_json(Certificate, content, where)
+
+
+def rule_of(stated: Certificate) -> Rule:
+    """The rule that a certificate states."""
+    return Rule(**{field.name: getattr(stated.rule, field.name) for field in fields(Rule)})
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of certificate.json; docs/schema/certificate.json holds it."""
+    return json_form.schema_of(Certificate, "certificate.json of Earmark")

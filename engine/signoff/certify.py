@@ -9,23 +9,33 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
-from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
-import numpy as np
 
 from earmark.engine import files
 from earmark.engine.design.keys import ANCHOR
 from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.imports import doubts
+from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.plan_file import PLAN, read_plan
-from earmark.engine.outcomes.store import InputFile
 from earmark.engine.progress import silent
 from earmark.engine.signoff import declaration, follow, policy, preview
+from earmark.engine.signoff.audit_entry import (
+    ArchitectureGap,
+    Chain,
+    Coarsening,
+    Contamination,
+    FamilyGains,
+    FamilyOverlap,
+    Gain,
+    KeptChunks,
+    LabelNoise,
+    QueryUse,
+)
 from earmark.engine.signoff.audits import (
     beside,
     chain,
@@ -38,40 +48,45 @@ from earmark.engine.signoff.audits import (
     seeds,
     selection,
 )
-from earmark.engine.signoff.audits.listening import FamilyHearing
-from earmark.engine.signoff.certificate import CERTIFICATE_FILE, SCHEMA, Certificate
+from earmark.engine.signoff.certificate import (
+    CERTIFICATE_FILE,
+    SCHEMA,
+    Audits,
+    Certificate,
+    Follows,
+    StatedRule,
+    from_content,
+)
 from earmark.engine.signoff.excess import Excess, Observed, observe, replicate
 from earmark.engine.signoff.families import Families
-from earmark.engine.signoff.follow import Follows
 from earmark.engine.signoff.frontier import Frontiers, frontiers
+from earmark.engine.signoff.json_form import to_json
 from earmark.engine.signoff.judged_partitions import Partitions
 from earmark.engine.signoff.pair import Curve, CurveKey, Paired, Progress, Rows, pair
+from earmark.engine.signoff.preview import Preview
+from earmark.engine.signoff.result_entry import FamilyHearing, ResultEntry, ResultKey
 from earmark.engine.signoff.rules import certified, claim, paper
 from earmark.engine.signoff.rules.group_tests import family_minimum
 from earmark.engine.signoff.rules.verdict import resamples_sources, result
 from earmark.engine.signoff.warnings import warnings
 from earmark.kernels.statistics.noise import Labels
 
-_AS_IT_IS = {str, int, bool, type(None)}
-
-Entries = list[dict[str, Any]]
-
 
 @dataclass
 class _Sections:
     """The lists of the certificate, filled curve by curve."""
 
-    results: Entries = field(default_factory=list)
-    gains: list[gain.Gain] = field(default_factory=list)
-    chains: Entries = field(default_factory=list)
-    overlaps: Entries = field(default_factory=list)
-    query_use: Entries = field(default_factory=list)
-    contamination: Entries = field(default_factory=list)
-    label_noise: Entries = field(default_factory=list)
-    coarsening: Entries = field(default_factory=list)
-    architecture_gap: Entries = field(default_factory=list)
-    family_gains: Entries = field(default_factory=list)
-    kept_chunks: Entries = field(default_factory=list)
+    results: list[ResultEntry] = field(default_factory=list)
+    gains: list[Gain] = field(default_factory=list)
+    chains: list[Chain] = field(default_factory=list)
+    overlaps: list[FamilyOverlap] = field(default_factory=list)
+    query_use: list[QueryUse] = field(default_factory=list)
+    contamination: list[Contamination] = field(default_factory=list)
+    label_noise: list[LabelNoise] = field(default_factory=list)
+    coarsening: list[Coarsening] = field(default_factory=list)
+    architecture_gap: list[ArchitectureGap] = field(default_factory=list)
+    family_gains: list[FamilyGains] = field(default_factory=list)
+    kept_chunks: list[KeptChunks] = field(default_factory=list)
 
     def add(self, signed: "_Signed") -> None:
         """Append the entries of one subject."""
@@ -100,12 +115,13 @@ class _Signed(NamedTuple):
     """Frontiers of a subject by tolerance, and its entries of the certificate."""
 
     frontiers: dict[float, Frontiers]
-    results: Sequence[dict[str, Any]] = ()
-    chains: Sequence[dict[str, Any]] = ()
-    overlaps: Sequence[dict[str, Any]] = ()
-    label_noise: Sequence[dict[str, Any]] = ()
-    coarsening: Sequence[dict[str, Any]] = ()
+    results: Sequence[ResultEntry] = ()
+    chains: Sequence[Chain] = ()
+    overlaps: Sequence[FamilyOverlap] = ()
+    label_noise: Sequence[LabelNoise] = ()
+    coarsening: Sequence[Coarsening] = ()
     judged: claim.Judged | None = None  # under the certified rule, for the claim
+    alone: claim.JudgedAlone | None = None  # under the paper's
 
 
 def certify(run: Path, rule: Rule, progress: Progress = silent, follows: Follows | None = None) -> Certificate:
@@ -135,6 +151,7 @@ def certify(run: Path, rule: Rule, progress: Progress = silent, follows: Follows
     claimed = claim.curve_keys(candidates, ANCHOR)
     sections = _Sections()
     judged: dict[CurveKey, list[claim.Judged]] = {}
+    alone: dict[CurveKey, list[claim.JudgedAlone]] = {}
     hearing: dict[tuple[str, str], dict[str, list[FamilyHearing]]] = {}
     for rows, curves in paired.groups:
         families_of = partitions.of(rows, rule)
@@ -171,20 +188,22 @@ def certify(run: Path, rule: Rule, progress: Progress = silent, follows: Follows
                 for curve, replicates in chunk
                 for partition, families in families_of.items()
             ]
-            for subject, signed in zip(subjects, _sign_each(subjects, rule, levels), strict=True):
+            for subject, signed in zip(subjects, _sign_each(subjects, rule, levels, mark), strict=True):
                 sections.add(signed)
                 located |= {
                     (subject.curve.key, subject.partition, t): by_axis for t, by_axis in signed.frontiers.items()
                 }
                 if subject.curve.key in claimed and signed.judged is not None:
                     judged.setdefault(subject.curve.key, []).append(signed.judged)
+                if subject.curve.key in claimed and signed.alone is not None:
+                    alone.setdefault(subject.curve.key, []).append(signed.alone)
             done += len(chunk)
             progress("certifying curves", done, len(curves))
-        sections.gains += gain.gains(located, reference_answerer, rule.alpha)
+        sections.gains += gain.gains(located, reference_answerer, rule)
         unfinished = query_use.incomplete(curves)
         comparable = {key: by_axis for key, by_axis in located.items() if key[0] not in unfinished}
-        sections.query_use += query_use.query_use(comparable)
-        sections.contamination += query_use.contamination(comparable)
+        sections.query_use += query_use.query_use(comparable, rule)
+        sections.contamination += query_use.contamination(comparable, rule)
         sections.architecture_gap += robustness.architecture_gap(curves)
         sections.family_gains += _family_gains(anchors, families_of, observed, reference_answerer, rule)
         sections.kept_chunks += selection.overlaps(curves, families_of)
@@ -212,69 +231,74 @@ def certify(run: Path, rule: Rule, progress: Progress = silent, follows: Follows
     else:
         all_decided = [
             claim.by_verdicts(
-                candidate, sections.results, hearing.get((candidate.answerer, candidate.corpus), {}), rule
+                candidate,
+                [subject for key in sorted(claim.curve_keys([candidate], ANCHOR)) for subject in alone.get(key, [])],
+                hearing.get((candidate.answerer, candidate.corpus), {}),
+                rule,
             )
             for candidate in candidates
         ]
     shared = any(rows.n_sources < len(rows.source) for rows, _ in paired.groups)
     guaranteed = rule.name == "certified" and not (shared and rule.clustering == "ignore")
-    stated = claim.entry(all_decided, rule, levels, withheld, guaranteed)
-    stated |= {"policies": policy.policies(stated, run)}
-    if mark is not None:
-        preview.withhold(sections.results, mark)
-    certificate: Certificate = _plain(
-        {
-            "schema": SCHEMA,
-            "made_by": _made_by(),
-            "run": ".",
-            "rule": {
-                **asdict(rule),
-                "gamma": rule.gamma if rule.name == "certified" else None,
-                "min_family": family_minimum(rule),
-                "parents": dict(sorted(rule.parents.items())),
-                "partitions": partitions.names,
-                "reference_answerer": reference_answerer,
-            },
-            **({} if mark is None else {"preview": mark.entry()}),
-            "claim": stated,
-            "declared": declared._asdict(),
-            "follows": None if follows is None else follows._asdict(),
-            "warnings": [
-                *withheld,
-                *follow.warnings(follows, rule),
-                *leakage.warnings(guarded),
-                *warnings(sections.results, paired, hearing, imported, rule, stated),
-            ],
-            "inputs": [file._asdict() for file in sorted(inputs)],
-            "selectors": [entry.entry() for entry in guarded.selectors],
-            "errors": [
-                asdict(errors.key) | {name: value for name, value in errors._asdict().items() if name != "key"}
-                for errors in paired.errors
-            ],
-            "results": sections.results,
-            "gains": _at_both([entry._asdict() for entry in sections.gains], rule),
-            "chains": sections.chains,
-            "overlaps": sections.overlaps,
-            "audits": {
-                "seeds": _at_both(seeds.gains_over_seeds(sections.gains), rule),
-                "query_use": _at_both(sections.query_use, rule),
-                "contamination": _at_both(sections.contamination, rule),
-                "label_noise": sections.label_noise,
-                "coarsening": sections.coarsening,
-                "architecture_gap": sections.architecture_gap,
-                "family_gains": sections.family_gains,
-                "kept_chunks": sections.kept_chunks,
-                "score_shares": score_shares,
-                "flip_rates": flip_rates,
-            },
-        }
+    stated = claim.entry(
+        all_decided,
+        rule,
+        levels,
+        withheld,
+        guaranteed,
+        lambda entries, approved: policy.policies(entries, approved, rule.tolerances[0], run),
     )
-    return certificate
+    certificate = Certificate(
+        schema=SCHEMA,
+        made_by=_made_by(),
+        run=".",
+        rule=_stated(rule, partitions.names, reference_answerer),
+        preview=mark,
+        claim=stated,
+        declared=declared,
+        follows=follows,
+        warnings=(
+            *withheld,
+            *follow.warnings(follows, rule),
+            *leakage.warnings(guarded),
+            *warnings(sections.results, paired, hearing, imported, rule, stated),
+        ),
+        inputs=tuple(sorted(inputs)),
+        selectors=tuple(guarded.selectors),
+        errors=paired.errors,
+        results=tuple(sections.results),
+        gains=tuple(sections.gains),
+        chains=tuple(sections.chains),
+        overlaps=tuple(sections.overlaps),
+        audits=Audits(
+            seeds=tuple(seeds.gains_over_seeds(sections.gains)),
+            query_use=tuple(sections.query_use),
+            contamination=tuple(sections.contamination),
+            label_noise=tuple(sections.label_noise),
+            coarsening=tuple(sections.coarsening),
+            architecture_gap=tuple(sections.architecture_gap),
+            family_gains=tuple(sections.family_gains),
+            kept_chunks=tuple(sections.kept_chunks),
+            score_shares=tuple(score_shares),
+            flip_rates=tuple(flip_rates),
+        ),
+    )
+    return from_content(to_json(certificate), CERTIFICATE_FILE)  # just as it will be read: no NaN, nothing of NumPy
 
 
-def _at_both(entries: Entries, rule: Rule) -> Entries:
-    """The entries with the tolerance at which the frontiers of the average were located, beside the families' own."""
-    return [entry | {"tolerance_average": rule.average_tolerance(entry["tolerance"])} for entry in entries]
+def _stated(rule: Rule, partitions: Sequence[str], reference_answerer: str | None) -> StatedRule:
+    """The rule as the certificate states it, with what it left open filled in."""
+    declared = {field.name: getattr(rule, field.name) for field in fields(Rule)}
+    return StatedRule(
+        **declared
+        | {
+            "min_family": family_minimum(rule),
+            "parents": dict(sorted(rule.parents.items())),
+            "partitions": tuple(partitions),
+            "reference_answerer": reference_answerer,
+        },
+        stated_gamma=rule.gamma if rule.name == "certified" else None,
+    )
 
 
 def _sha256(path: Path) -> str:
@@ -292,13 +316,15 @@ def _resampled(
     yield [(curve, {}) for curve in curves if curve.key.stream != ANCHOR]
 
 
-def _sign_each(subjects: Sequence[_Subject], rule: Rule, levels: certified.Levels) -> Iterator[_Signed]:
+def _sign_each(
+    subjects: Sequence[_Subject], rule: Rule, levels: certified.Levels, mark: Preview | None
+) -> Iterator[_Signed]:
     """Each subject by itself, in order, on as many threads as kernels may use: they do not hold the interpreter."""
     with ThreadPoolExecutor(numba.get_num_threads()) as threads:
-        yield from threads.map(lambda subject: _sign(subject, rule, levels), subjects)
+        yield from threads.map(lambda subject: _sign(subject, rule, levels, mark), subjects)
 
 
-def _sign(subject: _Subject, rule: Rule, levels: certified.Levels) -> _Signed:
+def _sign(subject: _Subject, rule: Rule, levels: certified.Levels, mark: Preview | None) -> _Signed:
     """The verdict and the diagnostics of one curve under one partition."""
     curve, rows, partition, families, observed, tested, hearing, noise, resampled = subject
     located = {
@@ -313,22 +339,23 @@ def _sign(subject: _Subject, rule: Rule, levels: certified.Levels) -> _Signed:
         judgement = paper.judge_curve(curve, families, observed, resampled, rule)
     corrected = None if tested is None else claim.corrected(curve, families, observed, tested, rule, levels)
     judged = None if tested is None else claim.Judged(curve, partition, families, tested, corrected)
-    verdict = result(curve, rows, partition, families, observed, judgement, located, hearing, corrected, rule)
-    key = {name: verdict[name] for name in ("answerer", "corpus", "method", "seed", "partition")}
+    verdict = result(curve, rows, partition, families, observed, judgement, located, hearing, corrected, rule, mark)
+    key = {field.name: getattr(verdict, field.name) for field in fields(ResultKey)}
     chains, overlaps = [], []
     for tolerance in rule.tolerances:
-        of_tolerance = (observed.excess, resampled, families, curve, tolerance, rule.alpha)
-        chains.append(key | chain.chain(*of_tolerance))
+        of_tolerance = (observed.excess, resampled, families, curve, tolerance, rule.alpha, key)
+        chains.append(chain.chain(*of_tolerance))
         overlap = chain.overlap(*of_tolerance)
-        overlaps += [key | overlap] if overlap else []
+        overlaps += [overlap] if overlap else []
     return _Signed(
         located,
         [verdict],
         chains,
         overlaps,
-        [key | entry for entry in robustness.label_noise(curve, families, observed, noise)],
-        [key | entry for entry in robustness.coarsening(curve, families, observed)],
+        robustness.label_noise(curve, families, observed, noise, key),
+        robustness.coarsening(curve, families, observed, key),
         judged,
+        claim.JudgedAlone(curve, partition, judgement) if tested is None else None,
     )
 
 
@@ -338,7 +365,7 @@ def _family_gains(
     observed: Mapping[tuple[CurveKey, str], Observed],
     reference_answerer: str | None,
     rule: Rule,
-) -> Entries:
+) -> list[FamilyGains]:
     """Every family's gain by itself, from observed values alone."""
     located = {
         (curve.key, name, t): family_gain.locate(curve, families, observed[curve.key, name], t)
@@ -361,38 +388,15 @@ def _made_by() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
-def _plain(value: Any) -> Any:
-    """Only what JSON has: NaN and infinity become null, tuples become lists. In place, since there is much of it."""
-    kind = type(value)
-    if kind is dict:
-        for key, item in value.items():
-            if type(item) not in _AS_IT_IS and not (type(item) is float and isfinite(item)):
-                value[key] = _plain(item)
-        return value
-    if kind is list:
-        for i, item in enumerate(value):
-            if type(item) not in _AS_IT_IS and not (type(item) is float and isfinite(item)):
-                value[i] = _plain(item)
-        return value
-    if kind is float:
-        return value if isfinite(value) else None
-    if kind in _AS_IT_IS:
-        return value
-    if isinstance(value, Mapping):
-        return _plain(dict(value))
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return _plain(list(value))
-    return _plain(value.item()) if isinstance(value, np.generic) else value
-
-
 def write(certificate: Certificate, run: Path, out: Path) -> Path:
     """Write `certificate.json` into `out`, with the way from there to the run, and policy.json where it routes."""
     policy.write(certificate, out)
-    placed = certificate | {"run": _way(run, out)}
-    if placed["follows"] is not None:
-        placed["follows"] = placed["follows"] | {"certificate": _way(Path(placed["follows"]["certificate"]), out)}
+    placed = replace(certificate, run=_way(run, out))
+    if placed.follows is not None:
+        before = placed.follows._replace(certificate=_way(Path(placed.follows.certificate), out))
+        placed = replace(placed, follows=before)
     path = out / CERTIFICATE_FILE
-    files.write_file(path, (json.dumps(placed, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    files.write_file(path, (json.dumps(to_json(placed), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
     return path
 
 

@@ -6,25 +6,19 @@ rule and the hashes that cells carry; no outcomes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from earmark.engine.design.keys import CellKey
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.plan_file import PlanFile
+from earmark.engine.signoff.certificate import Declared
 from earmark.engine.signoff.judged_partitions import QUERY_FAMILY, Partitions
 from earmark.engine.signoff.rules.group_tests import family_minimum
 
 _FREE = ("max_error_rate", "reference_answerer")  # count as harm, or describe
 _DESCRIBE = ("replicates", "seed")  # under the certified rule; the paper's decides by them
 _CALLED = {"name": "rule"}  # what a field is called in a sentence, where not by its own name
-
-
-class Declared(NamedTuple):
-    """Whether a run has a plan, and in what the sign-off departs from it."""
-
-    plan: str | None  # its hash; None: nothing was declared beforehand
-    differences: tuple[str, ...]
 
 
 def compare(

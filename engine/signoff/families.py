@@ -12,14 +12,7 @@ import numpy.typing as npt
 
 from earmark.engine.arrays import IntArray
 from earmark.engine.errors import InputError
-
-
-class Merge(NamedTuple):
-    """A rare family that joined its declared parent."""
-
-    family: str
-    n: int
-    into: str
+from earmark.engine.signoff.result_entry import Merge
 
 
 class Families(NamedTuple):

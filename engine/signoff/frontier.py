@@ -4,17 +4,16 @@ Observed values and replicates go through the same code. Knows no files and no r
 """
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from earmark.engine.arrays import FloatArray
 from earmark.engine.signoff.excess import Excess
 from earmark.engine.signoff.pair import Curve
+from earmark.engine.signoff.result_entry import Axis, Variant
 from earmark.kernels.statistics import frontier as kernel
 
-Axis = Literal["interpolated", "grid", "tokens"]
-Variant = Literal["average", "family"]
 AXES: tuple[Axis, ...] = ("interpolated", "grid", "tokens")
 VARIANTS: tuple[Variant, ...] = ("average", "family")
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import store
+from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.plan_file import labels_hash
 from earmark.engine.signoff.families import Families, families_of
 from earmark.engine.signoff.pair import Rows
@@ -26,7 +27,7 @@ class Partitions:
     def __init__(self, run: Path, wanted: Sequence[str]) -> None:
         read = store.read_partitions(run)
         self._table: pa.Table | None = None
-        self.inputs: tuple[store.InputFile, ...] = ()
+        self.inputs: tuple[InputFile, ...] = ()
         in_file: list[str] = []
         if read is not None:
             self._table, file = read

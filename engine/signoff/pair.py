@@ -21,8 +21,10 @@ from earmark.engine.design.keys import ANCHOR, NOT_ASKED, OK, TOO_SHORT, UNCOMPR
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, UncertifiableError, first_few
 from earmark.engine.outcomes import store
+from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.plan_file import PlanFile
 from earmark.engine.signoff import order, sources
+from earmark.engine.signoff.certificate import CellErrors
 
 SELF_FULL = "self_full"  # the method's own budget 1 as the reference (method 8)
 Progress = Callable[[str, int, int], None]  # what, done, total
@@ -97,17 +99,6 @@ class Rows:
         return int(self.source.max()) + 1
 
 
-class CellErrors(NamedTuple):
-    """The rows of one cell that have no answer."""
-
-    key: CellKey
-    rows: int
-    errors: int  # that were asked and failed
-    not_asked: int  # because their raw row failed
-    too_short: int  # of which too little was kept to be heard
-    first: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Control:
     """What raw audio and silence show of an answerer, whatever the method: does it listen at all?"""
@@ -124,7 +115,7 @@ class Paired(NamedTuple):
     """Everything the estimators need from the files."""
 
     groups: tuple[tuple[Rows, tuple[Curve, ...]], ...]  # curves with the same rows stand together
-    inputs: tuple[store.InputFile, ...]
+    inputs: tuple[InputFile, ...]
     errors: tuple[CellErrors, ...]
     controls: Mapping[tuple[str, str], Control]  # by answerer and corpus
     suspects: tuple[sources.Suspect, ...]  # columns that may name recordings, and do not count as such
@@ -145,7 +136,7 @@ class _Raw:
 def pair(run: Path, rule: Rule, progress: Progress, plan: PlanFile | None = None) -> Paired:
     """Read every cell of the run and pair it with its raw reference; `plan` tells which budgets are missing."""
     cells = store.find_cells(run)
-    inputs: list[store.InputFile] = []
+    inputs: list[InputFile] = []
     errors: list[CellErrors] = []
     plans: dict[CellKey, str | None] = {}
     n_read = 0
@@ -541,4 +532,14 @@ def _errors(cell: store.Cell, rule: Rule) -> list[CellErrors]:
             else "run it again",
         )
     first = tuple(f"{i}: {s}" for i, s in zip(ids[:3], status[:3], strict=True))
-    return [CellErrors(cell.key, len(cell), len(failed), n_not_asked, n_too_short, first)]
+    key = cell.key
+    return [
+        CellErrors(
+            *(key.answerer, key.corpus, key.method, key.seed, key.stream, key.budget),
+            rows=len(cell),
+            errors=len(failed),
+            not_asked=n_not_asked,
+            too_short=n_too_short,
+            first=first,
+        )
+    ]

@@ -5,66 +5,78 @@ the claim and how partitions were made; no outcomes.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from earmark.engine import files
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.recipes import read_recipes
-from earmark.engine.signoff.certificate import CERTIFICATE_FILE
+from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate
+from earmark.engine.signoff.claim_entry import ClaimCandidate, DeployedPolicy, FamilyBudget, Shipped
+from earmark.engine.signoff.json_form import to_json
 
 POLICY_FILE = "policy.json"
 SCHEMA = "earmark.policy/1"
 
 
-def policies(claim: Mapping[str, Any], run: Path) -> list[dict[str, Any]]:
+def policies(
+    candidates: Sequence[ClaimCandidate], approved: Sequence[Shipped], tolerance: float, run: Path
+) -> list[DeployedPolicy]:
     """A policy for every candidate that routing is approved for, as policy.json and the certificate have it."""
     recipes = read_recipes(run)
-    by_name = {candidate["name"]: candidate for candidate in claim["candidates"]}
+    by_name = {candidate.name: candidate for candidate in candidates}
     approved_policies = []
-    for approved in claim["approved"]:
-        if approved["kind"] != "routing":
+    for approval in approved:
+        if approval.kind != "routing":
             continue
-        candidate = by_name[approved["candidate"]]
-        corpus_recipes, partition = recipes.get(candidate["corpus"]), candidate["policy"]["partition"]
-        recipe = None if corpus_recipes is None else corpus_recipes.partitions.get(partition)
+        candidate = by_name[approval.candidate]
+        assert candidate.policy is not None, "it is approved"
+        corpus_recipes, partition = recipes.get(candidate.corpus), candidate.policy.partition
+        recipe = None if corpus_recipes is None else corpus_recipes.partitions.get(str(partition))
+        deployable, tell = _tell(recipe)
         approved_policies.append(
-            {
-                **{name: candidate[name] for name in ("answerer", "corpus", "method", "seeds")},
-                "tolerance": claim["tolerance"],
-                "partition": partition,
-                "retained": approved["retained"],
-                "families": [
-                    {"family": route["family"], "budget": route["budget"]} for route in candidate["policy"]["families"]
-                ],
-                "unknown": 1.0,
-                **_tell(recipe),
-            }
+            DeployedPolicy(
+                answerer=candidate.answerer,
+                corpus=candidate.corpus,
+                method=candidate.method,
+                seeds=candidate.seeds,
+                tolerance=tolerance,
+                partition=partition,
+                retained=approval.retained,
+                families=tuple(FamilyBudget(route.family, route.budget) for route in candidate.policy.families),
+                unknown=1.0,
+                deployable=deployable,
+                tell=tell,
+            )
         )
     return approved_policies
 
 
-def _tell(recipe: Mapping[str, Any] | None) -> dict[str, Any]:
+def _tell(recipe: Mapping[str, Any] | None) -> tuple[bool, dict[str, Any]]:
     """Whether a family can be told from a question, and by what."""
     rule = None if recipe is None else recipe.get("rule")
-    if rule == "keyword":
-        return {"deployable": True, "tell": {**recipe, "of": "the category text that a question comes with"}}  # type: ignore[dict-item]
-    if rule == "semantic" and "clusters" in (recipe or {}):
-        return {"deployable": True, "tell": {**recipe, "of": "the embedding of the question"}}  # type: ignore[dict-item]
+    if recipe is not None and rule == "keyword":
+        return True, {**recipe, "of": "the category text that a question comes with"}
+    if recipe is not None and rule == "semantic" and "clusters" in recipe:
+        return True, {**recipe, "of": "the embedding of the question"}
     why = "families are labels of the benchmark, which no question carries when it is asked"
-    return {"deployable": False, "tell": {"rule": rule, "reason": why}}
+    return False, {"rule": rule, "reason": why}
 
 
-def content(certificate: Mapping[str, Any]) -> bytes | None:
+def content(certificate: Certificate) -> bytes | None:
     """What policy.json holds beside a certificate; None where nothing is routed."""
-    policies = certificate["claim"]["policies"]
+    return _content([to_json(policy) for policy in certificate.claim.policies])
+
+
+def _content(policies: Sequence[Any]) -> bytes | None:
+    """The same, of policies that are JSON already."""
     if not policies:
         return None
     return (json.dumps({"schema": SCHEMA, "policies": policies}, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def difference(certificate: Mapping[str, Any], folder: Path) -> str | None:
+def difference(certificate: Certificate, folder: Path) -> str | None:
     """How the policy.json beside a certificate differs from what the certificate states; None where it does not."""
     path, wanted = folder / POLICY_FILE, content(certificate)
     if wanted is None:
@@ -74,7 +86,7 @@ def difference(certificate: Mapping[str, Any], folder: Path) -> str | None:
     return None if path.read_bytes() == wanted else f"{POLICY_FILE}: differs from the policies of the certificate"
 
 
-def write(certificate: Mapping[str, Any], folder: Path) -> None:
+def write(certificate: Certificate, folder: Path) -> None:
     """Write policy.json beside a certificate, or remove one that is left over; refuses to replace a changed one."""
     path, wanted = folder / POLICY_FILE, content(certificate)
     if path.exists() and not _is_ours(path, wanted):
@@ -95,6 +107,7 @@ def _is_ours(path: Path, wanted: bytes | None) -> bool:
         content_there = path.read_bytes()
         if content_there == wanted:
             return True
-        return content(json.loads((path.parent / CERTIFICATE_FILE).read_bytes())) == content_there
+        beside = json.loads((path.parent / CERTIFICATE_FILE).read_bytes())  # of any version
+        return _content(beside["claim"]["policies"]) == content_there
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

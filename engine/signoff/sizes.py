@@ -20,7 +20,8 @@ from earmark.engine.signoff.judged_partitions import QUERY_FAMILY
 from earmark.engine.signoff.rules import routing
 from earmark.engine.signoff.rules.claim import levels
 from earmark.engine.signoff.rules.group_tests import fewest_units
-from earmark.engine.signoff.rules.units import Test, choose_test
+from earmark.engine.signoff.rules.judgement import Test
+from earmark.engine.signoff.rules.units import choose_test
 from earmark.kernels.statistics import betting
 
 _DRAWS = 4_000

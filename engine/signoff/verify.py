@@ -11,9 +11,10 @@ from typing import Any
 from earmark.engine.errors import InputError
 from earmark.engine.progress import Report, silent
 from earmark.engine.signoff import policy
-from earmark.engine.signoff.certificate import Certificate, read, rule_of
+from earmark.engine.signoff.certificate import Certificate, Follows, read, rule_of
 from earmark.engine.signoff.certify import certify
-from earmark.engine.signoff.follow import Follows, follow
+from earmark.engine.signoff.follow import follow
+from earmark.engine.signoff.json_form import Json, to_json
 
 _NOT_COMPARED = ("made_by", "run")
 
@@ -21,7 +22,7 @@ _NOT_COMPARED = ("made_by", "run")
 def verify(path: Path, run: Path | None = None, progress: Report = silent) -> str | None:
     """The first difference between the certificate and what the files give, or None where it holds."""
     stated = read(path)
-    run = run or path.parent / stated["run"]
+    run = run or path.parent / stated.run
     if not run.is_dir():
         raise InputError(run, "there is no such run folder", "name it with --run")
     change = _changed_input(stated, run)
@@ -30,46 +31,42 @@ def verify(path: Path, run: Path | None = None, progress: Report = silent) -> st
     follows, gap = _followed(stated, path, run)
     if gap is not None:
         return gap
-    recomputed = certify(run, rule_of(stated, path), progress, follows)
+    recomputed = certify(run, rule_of(stated), progress, follows)
     difference = next(_differences(_compared(stated), _compared(recomputed), ""), None)
     return difference or policy.difference(recomputed, path.parent)
 
 
 def _followed(stated: Certificate, path: Path, run: Path) -> tuple[Follows | None, str | None]:
     """What the certificate says of the one that it follows, or a sentence where that one is gone."""
-    entry = stated.get("follows")
-    if entry is None:
+    before = stated.follows
+    if before is None:
         return None, None
-    if not isinstance(entry, dict) or not isinstance(entry.get("certificate"), str):
-        raise InputError(path, "follows cannot be read", "it was cut or edited: certify again")
-    followed_path = path.parent / entry["certificate"]
+    followed_path = path.parent / before.certificate
     if not followed_path.is_file():
-        return None, f"follows: {entry['certificate']} is gone"
-    follows = follow(followed_path, read(followed_path), run, rule_of(stated, path))
-    return follows._replace(checked=follows.checked or entry.get("checked") is True), None  # it was there then
+        return None, f"follows: {before.certificate} is gone"
+    follows = follow(followed_path, read(followed_path), run, rule_of(stated))
+    return follows._replace(checked=follows.checked or before.checked), None  # it was there then
 
 
 def _changed_input(stated: Certificate, run: Path) -> str | None:
     """The first input that is gone or has another hash, in a sentence."""
-    for entry in stated["inputs"]:
-        file = run / entry["path"]
+    for entry in stated.inputs:
+        file = run / entry.path
         if not file.is_file():
-            return f"{entry['path']}: the file is gone"
+            return f"{entry.path}: the file is gone"
         try:
             digest = hashlib.sha256(file.read_bytes()).hexdigest()
         except OSError as error:
             raise InputError(file, f"cannot be read ({error.strerror})", "make it readable") from error
-        if digest != entry["sha256"]:
-            return (
-                f"{entry['path']}: sha256 is {digest[:12]}..., the certificate was made from {entry['sha256'][:12]}..."
-            )
+        if digest != entry.sha256:
+            return f"{entry.path}: sha256 is {digest[:12]}..., the certificate was made from {entry.sha256[:12]}..."
     return None
 
 
-def _compared(certificate: Certificate) -> Certificate:
+def _compared(certificate: Certificate) -> Json:
     """The part of a certificate that has to be the same wherever and by whatever version it is recomputed."""
-    compared = {name: value for name, value in certificate.items() if name not in _NOT_COMPARED}
-    if isinstance(compared.get("follows"), dict):  # wherever it lies; its hash is compared
+    compared = {name: value for name, value in to_json(certificate).items() if name not in _NOT_COMPARED}
+    if compared["follows"] is not None:  # wherever it lies; its hash is compared
         compared["follows"] = {name: value for name, value in compared["follows"].items() if name != "certificate"}
     return compared
 

@@ -4,22 +4,21 @@ Knows the entries of verdicts; computes nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from earmark.engine.design.keys import ANCHOR, agnostic_partner, is_conditioned
 from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.imports.doubts import ImportRecord
-from earmark.engine.signoff.audits.listening import DEAF, FamilyHearing
 from earmark.engine.signoff.audits.query_use import incomplete
+from earmark.engine.signoff.claim_entry import Claim
 from earmark.engine.signoff.pair import SELF_FULL, CurveKey, Paired
+from earmark.engine.signoff.result_entry import DEAF, BudgetEntry, FamilyHearing, ResultEntry
 from earmark.engine.signoff.rules.group_tests import family_minimum
 
 _LIKE_SILENCE = 0.95  # share of answers that are those of silence
 _MANY_FAMILIES = 12  # method 9.7: from here on the interpolated worst-family frontier misses the truth mostly
 _TIED_FAMILIES = 3
 
-Results = Sequence[dict[str, Any]]
-Claim = Mapping[str, Any]
+Results = Sequence[ResultEntry]
 Hearings = Mapping[tuple[str, str], Mapping[str, Sequence[FamilyHearing]]]  # by answerer and corpus, and by partition
 
 
@@ -37,12 +36,12 @@ def warnings(
         for doubt in (imported.doubts if imported else ())
         if not (doubt.by_source and rule.source is not None)
     ]
-    n_arms = len({(entry["answerer"], entry["corpus"], entry["method"], entry["seed"]) for entry in results})
+    n_arms = len({(entry.answerer, entry.corpus, entry.method, entry.seed) for entry in results})
     if n_arms > 1 and rule.name == "certified":
         sentences.append(
             f"Verdicts of single methods and partitions hold at {rule.look_alpha:g} each, uncorrected for there being "
-            f"several. The claim is the one guarantee over {_count(claim['k'], 'candidate')}: its tests have "
-            f"{claim['level'] or claim['routing_level']:.2g} each."
+            f"several. The claim is the one guarantee over {_count(claim.k, 'candidate')}: its tests have "
+            f"{claim.level or claim.routing_level:.2g} each."
         )
     unfinished = sorted(
         f"{key.answerer}/{key.method} seed {key.seed} {key.stream}"
@@ -55,9 +54,7 @@ def warnings(
             "audits of the question leave them out. Finish the sweep."
         )
     sentences += _unpaired([curve.key for _, curves in paired.groups for curve in curves])
-    recording = {
-        family["family"] for entry in results for family in entry["families"] if family.get("estimand") == "recordings"
-    }
+    recording = {family.family for entry in results for family in entry.families if family.estimand == "recordings"}
     if recording:
         sentences.append(
             f"Rows share recordings in {_some(recording)}: what is tested there is the mean over recordings, each "
@@ -65,25 +62,23 @@ def warnings(
         )
     if shared and rule.clustering == "ignore":
         sentences.append("Rows share recordings and this was ignored (clustering = ignore): p and bounds are too good.")
-    if any(len(entry["budgets"][0]["families"]) == 1 for entry in results):
+    if any(len(entry.budgets[0].families) == 1 for entry in results):
         sentences.append("A partition has one family: its check repeats that of the average and can hide no damage.")
-    if any(len(entry["budgets"][0]["families"]) >= _MANY_FAMILIES for entry in results):
+    if any(len(entry.budgets[0].families) >= _MANY_FAMILIES for entry in results):
         sentences.append(
             "With many families the interval of the interpolated worst-family frontier is biased upwards and covers "
             "the truth rarely: read it as a description, and the frontier of the average first."
         )
-    hopeless = sorted({f"{entry['answerer']}/{entry['corpus']}" for entry in results if entry["raw_loss"] == 1})
+    hopeless = sorted({f"{entry.answerer}/{entry.corpus}" for entry in results if entry.raw_loss == 1})
     if hopeless and rule.loss == "zero-one":
         sentences.append(
             f"Not one raw answer is right for {', '.join(hopeless)}: nothing can get worse. Check the outcomes."
         )
-    if any(entry["sources"] < family_minimum(rule) <= entry["n"] for entry in results):
+    if any(entry.sources < family_minimum(rule) <= entry.n for entry in results):
         sentences.append(
             f"There are fewer than {family_minimum(rule)} recordings: resampling them shows almost nothing."
         )
-    fallback = sorted(
-        {f"{entry['answerer']}/{entry['corpus']}" for entry in results if entry["reference"] == SELF_FULL}
-    )
+    fallback = sorted({f"{entry.answerer}/{entry.corpus}" for entry in results if entry.reference == SELF_FULL})
     if fallback:
         sentences.append(
             f"No uncompressed cell for {', '.join(fallback)}: each method's own budget 1.0 stands in ({SELF_FULL})."
@@ -114,16 +109,16 @@ def _of_copies(results: Results) -> list[str]:
     copies: dict[str, list[str]] = {}
     deaf: dict[str, list[str]] = {}
     for entry in results:
-        arm = f"{entry['answerer']}/{entry['corpus']}/{entry['method']} seed {entry['seed']}"
-        raw_share = entry["budgets"][-1]["answers_of_silence"]
-        for budget in entry["budgets"]:
-            if budget["budget"] == 1:
+        arm = f"{entry.answerer}/{entry.corpus}/{entry.method} seed {entry.seed}"
+        raw_share = entry.budgets[-1].answers_of_silence
+        for budget in entry.budgets:
+            if budget.budget == 1:
                 continue
-            if budget["copies_of_raw"] == 1:
-                copies.setdefault(arm, []).append(f"{budget['budget']:g}")
-            share = budget["answers_of_silence"]
+            if budget.copies_of_raw == 1:
+                copies.setdefault(arm, []).append(f"{budget.budget:g}")
+            share = budget.answers_of_silence
             if share is not None and raw_share is not None and share >= _LIKE_SILENCE > raw_share:
-                deaf.setdefault(arm, []).append(f"{budget['budget']:g}")
+                deaf.setdefault(arm, []).append(f"{budget.budget:g}")
     return [
         f"{arm} is a copy of raw audio at {', '.join(dict.fromkeys(budgets))} (every kept_hash is raw's): it "
         "compresses nothing there, and that it passes says nothing."
@@ -180,19 +175,19 @@ def _of_the_papers_rule(results: Results, shared: bool) -> list[str]:
         "its rate of false approvals can exceed alpha."
     ]
     unmoved = {
-        f["family"]
+        f.family
         for entry in results
-        for budget in entry["budgets"]
-        if not budget["implied"] and any(d["decision"] == "approve" for d in budget["decisions"])
-        for f in budget["families"]
-        if f["plus"] + f["minus"] == 0
+        for budget in entry.budgets
+        if not budget.implied and any(d.decision == "approve" for d in budget.decisions)
+        for f in budget.families
+        if f.plus + f.minus == 0
     }
     if unmoved:
         sentences.append(
             f"No answer changed in {len(unmoved)} families at a budget it approves ({_some(unmoved)}): their bootstrap "
             "interval is a point, however few rows they have."
         )
-    n_tied = max((_tied_families(budget) for entry in results for budget in entry["budgets"]), default=0)
+    n_tied = max((_tied_families(budget) for entry in results for budget in entry.budgets), default=0)
     if n_tied >= _TIED_FAMILIES:
         sentences.append(f"Up to {n_tied} families are nearly tied for the worst: their maximum is biased upwards.")
     if shared:
@@ -202,10 +197,10 @@ def _of_the_papers_rule(results: Results, shared: bool) -> list[str]:
     return sentences
 
 
-def _tied_families(budget: dict[str, Any]) -> int:
+def _tied_families(budget: BudgetEntry) -> int:
     """How many families could be the worst: their interval reaches the largest estimate."""
-    largest = budget["excess_family"]["estimate"]
-    return sum(f["upper"] >= largest > 0 for f in budget["families"])
+    largest = budget.excess_family.estimate
+    return sum(f.upper is not None and f.upper >= largest > 0 for f in budget.families)
 
 
 def _some(names: set[str]) -> str:

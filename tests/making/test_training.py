@@ -249,17 +249,17 @@ def test_trained_selectors_beat_heuristics_on_held_out_sources(world):
 
 def test_knowing_the_question_has_a_gain_that_is_surely_positive_for_each_seed(world):
     *_, certificate = world
-    found = [g for g in certificate["gains"] if (g["axis"], g["variant"]) == ("interpolated", "average")]
-    assert [gain["seed"] for gain in found] == list(SEEDS)
-    assert all(gain["direction"] == "positive" for gain in found), found
+    found = [g for g in certificate.gains if (g.axis, g.variant) == ("interpolated", "average")]
+    assert [gain.seed for gain in found] == list(SEEDS)
+    assert all(gain.direction == "positive" for gain in found), found
 
 
 def test_with_shuffled_questions_the_gain_vanishes(world):
     *_, certificate = world
-    (gain,) = (g for g in certificate["audits"]["seeds"] if (g["axis"], g["variant"]) == ("interpolated", "average"))
-    (use,) = (u for u in certificate["audits"]["query_use"] if u["variant"] == "average")
-    assert gain["mean"] - use["mean"] <= 0  # phi is the gain less that with shuffled questions
-    assert use["band"] == "PHI3"
+    (gain,) = (g for g in certificate.audits.seeds if (g.axis, g.variant) == ("interpolated", "average"))
+    (use,) = (u for u in certificate.audits.query_use if u.variant == "average")
+    assert gain.mean - use.mean <= 0  # phi is the gain less that with shuffled questions
+    assert use.band == "PHI3"
 
 
 def test_features_are_computed_once(world, monkeypatch):

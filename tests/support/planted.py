@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from as_json import certify, render
 from evidence import relevant_slots
 from page import Page
 
@@ -29,8 +30,6 @@ from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.corpus.synthetic.synthetic_corpus import SyntheticAudio, examples
 from earmark.engine.design.sections import MethodSpec
 from earmark.engine.design.spec import parse
-from earmark.engine.report.html import render
-from earmark.engine.signoff.certify import certify
 from earmark.engine.sweep.run import run
 
 Json = dict[str, Any]

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import sweeps
+from as_json import certify
 from cut import keep
 
 from earmark.cli.status import table

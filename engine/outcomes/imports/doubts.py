@@ -16,7 +16,8 @@ from typing import Any
 from earmark.engine.design.keys import CellKey
 from earmark.engine.errors import InputError
 from earmark.engine.files import write_file
-from earmark.engine.outcomes.store import CELLS, InputFile
+from earmark.engine.outcomes.input_file import InputFile
+from earmark.engine.outcomes.store import CELLS
 
 FILE = "import.json"
 SCHEMA = "earmark.import/1"

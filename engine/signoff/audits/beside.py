@@ -10,22 +10,24 @@ import hashlib
 import json
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
 
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
+from earmark.engine.outcomes.input_file import InputFile
+from earmark.engine.signoff.audit_entry import AnswerFlips, SelectorShares
 from earmark.engine.signoff.audits.selection import shares
 
 GRID, FLIPS = "audits/grid", "audits/flips"
 
-Measured = tuple[list[dict[str, Any]], list[store.InputFile]]  # entries of the certificate, and the files behind them
 
+def score_shares(run: Path) -> tuple[list[SelectorShares], list[InputFile]]:
+    """Shares of the variance of scores, one entry per selector whose scores on a grid were written down (method 10).
 
-def score_shares(run: Path) -> Measured:
-    """Shares of the variance of scores, one entry per selector whose scores on a grid were written down (method 10)."""
+    With the files behind them, here and below.
+    """
     entries, files = [], []
     for path in sorted((run / GRID).glob("method=*/seed=*.parquet")):
         table, file = store.read_table(path, path.relative_to(run).as_posix())
@@ -34,13 +36,13 @@ def score_shares(run: Path) -> Measured:
             rows = table.select(["audio", "question", "scores"]).to_pylist()
             for row in rows:
                 by_audio[row["audio"]].append(row["scores"])
-            entry = {
-                "method": _value(path.parent.name),
-                "seed": int(_value(path.stem)),
-                "audios": len(by_audio),
-                "questions": len({row["question"] for row in rows}),
-                **shares(np.array(scores, dtype=np.float64) for scores in by_audio.values())._asdict(),
-            }
+            entry = SelectorShares(
+                _value(path.parent.name),
+                int(_value(path.stem)),
+                len(by_audio),
+                len({row["question"] for row in rows}),
+                *shares(np.array(scores, dtype=np.float64) for scores in by_audio.values()),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(file.path, f"is no grid of scores ({error})", "remove it and sweep again") from None
         entries.append(entry)
@@ -48,7 +50,7 @@ def score_shares(run: Path) -> Measured:
     return entries, files
 
 
-def flip_rates(run: Path) -> Measured:
+def flip_rates(run: Path) -> tuple[list[AnswerFlips], list[InputFile]]:
     """Per answerer, how many raw answers changed when the questions were asked again in batches of other sizes."""
     entries, files = [], []
     for path in sorted((run / FLIPS).glob("answerer=*.json")):
@@ -60,8 +62,8 @@ def flip_rates(run: Path) -> Measured:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(name, f"is no count of flips ({error})", "remove it and sweep again") from None
         share = changed / compared if compared else None
-        entries.append({"answerer": _value(path.stem), "compared": compared, "changed": changed, "share": share})
-        files.append(store.InputFile(name, hashlib.sha256(data).hexdigest(), compared))
+        entries.append(AnswerFlips(_value(path.stem), compared, changed, share))
+        files.append(InputFile(name, hashlib.sha256(data).hexdigest(), compared))
     return entries, files
 
 

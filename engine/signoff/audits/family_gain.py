@@ -5,13 +5,14 @@ their spread over seeds; they decide nothing. Knows observed excess; no files.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from earmark.engine.arrays import FloatArray
 from earmark.engine.design.keys import ANCHOR
+from earmark.engine.signoff.audit_entry import FamilyGain, FamilyGains
 from earmark.engine.signoff.audits.gain import agnostic_of, point_gain, reference_answerers
 from earmark.engine.signoff.audits.seeds import spread
 from earmark.engine.signoff.excess import Observed
@@ -33,9 +34,7 @@ def locate(curve: Curve, families: Families, observed: Observed, tolerance: floa
     return ByFamily(families, kernel.interpolated(excess, curve.budgets, tolerance))
 
 
-def gains(
-    located: Mapping[tuple[CurveKey, str, float], ByFamily], reference_answerer: str | None
-) -> list[dict[str, Any]]:
+def gains(located: Mapping[tuple[CurveKey, str, float], ByFamily], reference_answerer: str | None) -> list[FamilyGains]:
     """Every family's gain in every pair of selectors, its values by seed and their spread."""
     values: dict[tuple[Any, ...], dict[int, FloatArray]] = defaultdict(dict)
     families_of: dict[tuple[Any, ...], Families] = {}
@@ -53,26 +52,26 @@ def gains(
                 [point_gain(a, c) for a, c in zip(without_question.frontier, with_question.frontier, strict=True)]
             )
     return [
-        {
-            "kind": "same-backbone" if answerer == key.answerer else "cross-backbone",
-            "answerer": key.answerer,
-            "reference_answerer": answerer,
-            "corpus": key.corpus,
-            "partition": partition,
-            "agnostic": agnostic_method,
-            "conditioned": key.method,
-            "tolerance": tolerance,
-            "seeds": sorted(by_seed),
-            "families": [
-                {
-                    "family": name,
-                    "n": int(families_of[pair].size[f]),
-                    "values": [float(by_seed[seed][f]) for seed in sorted(by_seed)],
-                    **spread([float(by_seed[seed][f]) for seed in sorted(by_seed)])._asdict(),
-                }
+        FamilyGains(
+            kind="same-backbone" if answerer == key.answerer else "cross-backbone",
+            answerer=key.answerer,
+            reference_answerer=answerer,
+            corpus=key.corpus,
+            partition=partition,
+            agnostic=agnostic_method,
+            conditioned=key.method,
+            tolerance=tolerance,
+            seeds=tuple(sorted(by_seed)),
+            families=tuple(
+                _of_family(name, int(families_of[pair].size[f]), [float(by_seed[seed][f]) for seed in sorted(by_seed)])
                 for f, name in enumerate(families_of[pair].names)
-            ],
-        }
+            ),
+        )
         for pair, by_seed in values.items()
         for answerer, agnostic_method, key, partition, tolerance in [pair]
     ]
+
+
+def _of_family(name: str, n: int, values: Sequence[float]) -> FamilyGain:
+    """The gain of one family from its value in each seed."""
+    return FamilyGain(family=name, n=n, values=tuple(values), **spread(values)._asdict())

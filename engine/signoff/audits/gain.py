@@ -4,47 +4,24 @@ Works on frontiers that were located elsewhere; knows no outcomes. Field names a
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from earmark.engine.design.keys import ANCHOR, agnostic_partner, is_agnostic, is_conditioned
+from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
-from earmark.engine.signoff.frontier import AXES, VARIANTS, Axis, Frontiers, Variant
+from earmark.engine.signoff.audit_entry import Gain
+from earmark.engine.signoff.frontier import AXES, VARIANTS, Frontiers
 from earmark.engine.signoff.pair import CurveKey
+from earmark.engine.signoff.result_entry import Axis, Variant
 from earmark.kernels.statistics.frontier import SLACK
 from earmark.kernels.statistics.order_statistics import percentile_ends
 
 AllFrontiers = Mapping[tuple[CurveKey, str, float], Frontiers]  # by curve, partition and tolerance
 
 
-class Gain(NamedTuple):
-    """Agnostic minus conditioned frontier on one axis, with its interval."""
-
-    kind: Literal["same-backbone", "cross-backbone"]
-    answerer: str
-    reference_answerer: str
-    corpus: str
-    seed: int
-    partition: str
-    agnostic: str
-    conditioned: str
-    tolerance: float
-    axis: Axis
-    variant: Variant
-    agnostic_frontier: float
-    conditioned_frontier: float
-    point: float
-    lower: float
-    upper: float
-    p: float
-    direction: str | None
-    at_smallest: float
-    at_full: float
-
-
-def gains(frontiers: AllFrontiers, reference_answerer: str | None, alpha: float) -> list[Gain]:
+def gains(frontiers: AllFrontiers, reference_answerer: str | None, rule: Rule) -> list[Gain]:
     """Every conditioned gain that the curves allow: under one answerer, and against a reference answerer's selector."""
     all_gains = []
     for conditioned, partition, tolerance in frontiers:
@@ -55,7 +32,7 @@ def gains(frontiers: AllFrontiers, reference_answerer: str | None, alpha: float)
             if agnostic is not None:
                 pair = frontiers[agnostic, partition, tolerance], frontiers[conditioned, partition, tolerance]
                 all_gains += [
-                    _gain(agnostic, conditioned, partition, tolerance, axis, variant, pair, alpha)
+                    _gain(agnostic, conditioned, partition, tolerance, axis, variant, pair, rule)
                     for axis in AXES
                     for variant in VARIANTS
                 ]
@@ -109,14 +86,14 @@ def _gain(
     axis: Axis,
     variant: Variant,
     pair: tuple[Frontiers, Frontiers],
-    alpha: float,
+    rule: Rule,
 ) -> Gain:
     without_question, with_question = (frontiers[axis, variant] for frontiers in pair)
     lower = upper = p = float("nan")
     a, c = without_question.replicates, with_question.replicates
     if np.isfinite(a).all() and np.isfinite(c).all():
         replicates = a - c
-        lower, upper = (float(end) for end in percentile_ends(replicates, alpha))
+        lower, upper = (float(end) for end in percentile_ends(replicates, rule.alpha))
         p = two_sided_p(replicates)
     return Gain(
         kind="same-backbone" if agnostic.answerer == conditioned.answerer else "cross-backbone",
@@ -139,6 +116,7 @@ def _gain(
         direction=None if np.isnan(lower) else "positive" if lower > 0 else "negative" if upper < 0 else "inconclusive",
         at_smallest=_share(a == without_question.smallest, c == with_question.smallest, known=not np.isnan(a).any()),
         at_full=_share(a == without_question.full, c == with_question.full, known=not np.isnan(a).any()),
+        tolerance_average=rule.average_tolerance(tolerance),
     )
 
 

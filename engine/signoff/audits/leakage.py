@@ -6,60 +6,25 @@ selector; what was trained elsewhere and has no card, it cannot know.
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from earmark.engine.compressors.card import Card, fingerprints
 from earmark.engine.design.keys import CellKey
 from earmark.engine.errors import EarmarkError, InputError
 from earmark.engine.outcomes import run_cards, store
+from earmark.engine.outcomes.input_file import InputFile
+from earmark.engine.signoff.certificate import Overlap, SelectorCard, TrainedOn
 
 
 class LeakageError(EarmarkError):
     """A selector would be certified on sources that trained it, and this was not declared."""
 
 
-class TrainedOn(NamedTuple):
-    """How much a selector was trained on."""
-
-    corpus: str
-    sources: int
-
-
-class Overlap(NamedTuple):
-    """Sources of a corpus in the run that trained the selector."""
-
-    corpus: str
-    n_shared: int
-    n_sources: int  # of the corpus, in the run
-
-    def entry(self) -> dict[str, Any]:
-        """As the certificate has it."""
-        return {"corpus": self.corpus, "sources": self.n_shared, "of": self.n_sources}
-
-
-class SelectorCard(NamedTuple):
-    """One learned selector of a run, as the certificate names it."""
-
-    method: str
-    seed: int
-    hash: str | None  # of its weights
-    trained_on: tuple[TrainedOn, ...]
-    in_domain: bool  # declared
-    overlap: tuple[Overlap, ...]
-
-    def entry(self) -> dict[str, Any]:
-        """As the certificate has it."""
-        return self._asdict() | {
-            "trained_on": [trained._asdict() for trained in self.trained_on],
-            "overlap": [overlap.entry() for overlap in self.overlap],
-        }
-
-
 class Guarded(NamedTuple):
     """The learned selectors of a run, none of which leaks undeclared, and the card files that show it."""
 
     selectors: list[SelectorCard]
-    inputs: tuple[store.InputFile, ...]
+    inputs: tuple[InputFile, ...]
     unknown: tuple[tuple[str, int], ...] = ()  # method and seed without a card, of methods that have one
 
 

@@ -6,7 +6,6 @@ there is no such cell, raw accuracy is compared with guessing. Knows losses and 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.special import bdtrc
@@ -16,47 +15,12 @@ from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.pair import Control, Rows
+from earmark.engine.signoff.result_entry import FamilyHearing, Hearing
 from earmark.engine.signoff.rules import group_tests
 from earmark.engine.signoff.rules.units import units_of
 
-Hearing = Literal["listens", "not shown", "vacuous", "text", "guesses", "constant", "no control", "unknown"]
-DEAF: tuple[Hearing, ...] = ("vacuous", "text", "guesses", "constant")  # nothing can be approved on their word
 MOSTLY_TEXT = 2 / 3  # of a family's answers are the same without any sound
 CONSTANT = 0.95  # of its raw answers are one and the same
-
-WORDS: Mapping[Hearing, str] = {
-    "listens": "silence would be rejected",
-    "not shown": "not shown to listen: silence is not rejected",
-    "vacuous": "vacuous: silence would pass the same test",
-    "text": "answered from the text: most answers are the same without any sound",
-    "guesses": "not shown to be better than guessing",
-    "constant": "one answer to nearly everything",
-    "no control": "no silence control; better than guessing",
-    "unknown": "no silence control, and the number of options is not known",
-}
-
-
-class FamilyHearing(NamedTuple):
-    """What is known of one family of an answerer, whatever the method."""
-
-    family: str
-    n: int
-    recordings: int
-    raw_accuracy: float | None  # over rows that raw audio has an answer to
-    chance: float | None  # mean of 1 / options; None where they are not recorded of most rows
-    p_guessing: float | None  # of so many right answers or more by guessing; None without options
-    silence_accuracy: float | None
-    silence_same: float | None  # share of rows with the same answer without any sound
-    silence_p: float | None  # of the test that compressed audio has to pass; small: silence would pass
-    silence_lower: float | None  # bound of silence's excess
-    hearing: Hearing
-
-    @property
-    def words(self) -> str:
-        """The verdict in words, with its figures."""
-        chance = "chance unknown" if self.chance is None else f"chance {self.chance:.0%}"
-        right = "no raw answer" if self.raw_accuracy is None else f"{self.raw_accuracy:.0%} right on raw audio"
-        return f"'{self.family}' ({right}, {chance}) is {WORDS[self.hearing]}"
 
 
 def listen(control: Control, rows: Rows, families: Families, rule: Rule) -> list[FamilyHearing]:

@@ -6,19 +6,21 @@ Works on located frontiers; knows no outcomes.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from earmark.engine.design.keys import ANCHOR, agnostic_partner, is_conditioned, stream_of
-from earmark.engine.design.rule import SMALL_PHI, SUBSTANTIAL_PHI
+from earmark.engine.design.rule import SMALL_PHI, SUBSTANTIAL_PHI, Rule
+from earmark.engine.signoff.audit_entry import Band, Contamination, Protocol, QueryUse
 from earmark.engine.signoff.audits.gain import AllFrontiers, agnostic_of, point_gain
 from earmark.engine.signoff.audits.seeds import spread
-from earmark.engine.signoff.frontier import VARIANTS, Variant
+from earmark.engine.signoff.frontier import VARIANTS
 from earmark.engine.signoff.pair import Curve, CurveKey
+from earmark.engine.signoff.result_entry import Variant
 from earmark.kernels.statistics.frontier import SLACK
 
-PROTOCOL = {"permuted": "decoupled", "naive": "naive"}  # by the first word of the stream
+PROTOCOL: dict[str, Protocol] = {"permuted": "decoupled", "naive": "naive"}  # by the first word of the stream
 
 
 class _Audit(NamedTuple):
@@ -34,23 +36,27 @@ class _Audit(NamedTuple):
     regime: str
 
 
-def query_use(frontiers: AllFrontiers) -> list[dict[str, Any]]:
+def query_use(frontiers: AllFrontiers, rule: Rule) -> list[QueryUse]:
     """An entry per audit and protocol: phi = G(anchor) - mean of G(permuted), per training seed, and over seeds."""
-    return [
-        {
-            **audit._asdict(),
-            "protocol": protocol,
-            "seeds": list(by_seed),
-            "permutations": [len(lost) for lost in by_seed.values()],
-            "values": (values := [float(np.mean(lost)) for lost in by_seed.values()]),
-            **spread(values)._asdict(),
-            "band": band(float(np.mean(values))),
-        }
-        for (audit, protocol), by_seed in _lost_gains(frontiers).items()
-    ]
+    entries = []
+    for (audit, protocol), by_seed in _lost_gains(frontiers).items():
+        values = [float(np.mean(lost)) for lost in by_seed.values()]
+        entries.append(
+            QueryUse(
+                **audit._asdict(),
+                protocol=protocol,
+                seeds=tuple(by_seed),
+                permutations=tuple(len(lost) for lost in by_seed.values()),
+                values=tuple(values),
+                **spread(values)._asdict(),
+                band=band(float(np.mean(values))),
+                tolerance_average=rule.average_tolerance(audit.tolerance),
+            )
+        )
+    return entries
 
 
-def contamination(frontiers: AllFrontiers) -> list[dict[str, Any]]:
+def contamination(frontiers: AllFrontiers, rule: Rule) -> list[Contamination]:
     """Naive minus decoupled phi per training seed that has both, and the ratio of their means."""
     lost = _lost_gains(frontiers)
     entries = []
@@ -63,14 +69,15 @@ def contamination(frontiers: AllFrontiers) -> list[dict[str, Any]]:
         values = [n - d for n, d in zip(phi_naive, phi_decoupled, strict=True)]
         mean_decoupled = float(np.mean(phi_decoupled))
         entries.append(
-            {
+            Contamination(
                 **audit._asdict(),
-                "protocol": "naive - decoupled",
-                "seeds": seeds,
-                "values": values,
+                protocol="naive - decoupled",
+                seeds=tuple(seeds),
+                values=tuple(values),
                 **spread(values)._asdict(),
-                "ratio": float(np.mean(phi_naive)) / mean_decoupled if mean_decoupled else None,
-            }
+                ratio=float(np.mean(phi_naive)) / mean_decoupled if mean_decoupled else None,
+                tolerance_average=rule.average_tolerance(audit.tolerance),
+            )
         )
     return entries
 
@@ -89,16 +96,16 @@ def _compressed(curve: Curve) -> list[float]:
     return [budget for budget in curve.budgets.tolist() if budget < 1]
 
 
-def band(phi: float) -> Literal["PHI1", "PHI2", "PHI3"]:
+def band(phi: float) -> Band:
     """The band of a phi: null, small or substantial."""
     if abs(phi) < SMALL_PHI - SLACK:
         return "PHI1"
     return "PHI2" if abs(phi) < SUBSTANTIAL_PHI - SLACK else "PHI3"
 
 
-def _lost_gains(frontiers: AllFrontiers) -> dict[tuple[_Audit, str], dict[int, list[float]]]:
+def _lost_gains(frontiers: AllFrontiers) -> dict[tuple[_Audit, Protocol], dict[int, list[float]]]:
     """G(anchor) - G(permuted) of every permutation, by audit and protocol, then by training seed."""
-    lost: dict[tuple[_Audit, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    lost: dict[tuple[_Audit, Protocol], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for key, partition, tolerance in frontiers:
         stream = stream_of(key.stream)
         if stream is None or not is_conditioned(key.method):

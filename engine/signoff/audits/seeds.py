@@ -5,20 +5,14 @@ Knows one number per seed; not where it came from.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtrit
 
-from earmark.engine.signoff.audits.gain import Gain
-
-Direction = Literal["CONSISTENT+", "CONSISTENT-", "MIXED", "ZERO"]
+from earmark.engine.signoff.audit_entry import Direction, Gain, GainOverSeeds
 
 _ZERO = 1e-12
-_IDENTITY = (
-    *("kind", "answerer", "reference_answerer", "corpus", "partition", "agnostic", "conditioned"),
-    *("tolerance", "axis", "variant"),
-)
 
 
 class Spread(NamedTuple):
@@ -52,19 +46,45 @@ def direction_of(values: Sequence[float]) -> Direction:
     return "MIXED"
 
 
-def gains_over_seeds(gains: Sequence[Gain]) -> list[dict[str, Any]]:
+def gains_over_seeds(gains: Sequence[Gain]) -> list[GainOverSeeds]:
     """Each gain over its training seeds, where there are at least two."""
-    grouped: dict[tuple[object, ...], list[Gain]] = defaultdict(list)
+    grouped: dict[Gain, list[tuple[int, float]]] = defaultdict(list)
     for gain in gains:
-        if np.isfinite(gain.point):
-            grouped[tuple(getattr(gain, name) for name in _IDENTITY)].append(gain)
+        if gain.point is not None and np.isfinite(gain.point):
+            grouped[_without_values(gain)].append((gain.seed, gain.point))
     return [
-        {
-            **dict(zip(_IDENTITY, key, strict=True)),
-            "seeds": [gain.seed for gain in group],
-            "values": [gain.point for gain in group],
-            **spread([gain.point for gain in group])._asdict(),
-        }
-        for key, group in grouped.items()
-        if len(group) > 1
+        GainOverSeeds(
+            kind=gain.kind,
+            answerer=gain.answerer,
+            reference_answerer=gain.reference_answerer,
+            corpus=gain.corpus,
+            partition=gain.partition,
+            agnostic=gain.agnostic,
+            conditioned=gain.conditioned,
+            tolerance=gain.tolerance,
+            axis=gain.axis,
+            variant=gain.variant,
+            seeds=tuple(seed for seed, _ in by_seed),
+            values=tuple(point for _, point in by_seed),
+            **spread([point for _, point in by_seed])._asdict(),
+            tolerance_average=gain.tolerance_average,
+        )
+        for gain, by_seed in grouped.items()
+        if len(by_seed) > 1
     ]
+
+
+def _without_values(gain: Gain) -> Gain:
+    """What a gain is about, the same for every training seed."""
+    return gain._replace(
+        seed=0,
+        agnostic_frontier=None,
+        conditioned_frontier=None,
+        point=None,
+        lower=None,
+        upper=None,
+        p=None,
+        direction=None,
+        at_smallest=None,
+        at_full=None,
+    )

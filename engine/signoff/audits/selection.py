@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.keys import ANCHOR, stream_of
+from earmark.engine.signoff.audit_entry import FamilyKept, KeptChunks
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.pair import Curve
 
@@ -26,7 +27,7 @@ _MOST_CHUNKS = 1 << 16
 # Kept chunks under another question ----------------------------------------------------------------------------
 
 
-def overlaps(curves: Sequence[Curve], families_of: Mapping[str, Families]) -> list[dict[str, Any]]:
+def overlaps(curves: Sequence[Curve], families_of: Mapping[str, Families]) -> list[KeptChunks]:
     """Mean Jaccard index of what is kept under the true and under a permuted question, family by family.
 
     One entry per answerer, corpus, method, seed, regime (global or family), partition and budget below 1; pooled over
@@ -52,27 +53,27 @@ def overlaps(curves: Sequence[Curve], families_of: Mapping[str, Families]) -> li
             if pool not in floors and anchor.chunks is not None:
                 floors[pool] = _floors(anchor.chunks, _lengths(theirs))
     return [
-        {
-            "answerer": key.answerer,
-            "corpus": key.corpus,
-            "method": key.method,
-            "seed": key.seed,
-            "regime": key.stream,
-            "partition": partition,
-            "budget": budget,
-            "permutations": len(per_row),
-            "jaccard": _mean(np.concatenate(per_row)),
-            "random": _mean(floors.get((key, budget))),
-            "families": [
-                {
-                    "family": name,
-                    "n": int(families.size[f]),
-                    "jaccard": _mean(np.concatenate([rows[families.code == f] for rows in per_row])),
-                    "random": _mean(floors.get((key, budget)), families.code == f),
-                }
+        KeptChunks(
+            answerer=key.answerer,
+            corpus=key.corpus,
+            method=key.method,
+            seed=key.seed,
+            regime=key.stream,
+            partition=partition,
+            budget=budget,
+            permutations=len(per_row),
+            jaccard=_mean(np.concatenate(per_row)),
+            random=_mean(floors.get((key, budget))),
+            families=tuple(
+                FamilyKept(
+                    name,
+                    int(families.size[f]),
+                    _mean(np.concatenate([rows[families.code == f] for rows in per_row])),
+                    _mean(floors.get((key, budget)), families.code == f),
+                )
                 for f, name in enumerate(families.names)
-            ],
-        }
+            ),
+        )
         for (key, budget), per_row in pooled.items()
         for partition, families in families_of.items()
     ]

@@ -6,31 +6,21 @@ about safety.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
 
 from earmark.engine.design.rule import Rule
 from earmark.engine.signoff.families import Families
+from earmark.engine.signoff.result_entry import BudgetEntry, Next
 from earmark.engine.signoff.rules.group_tests import GroupTest, fewest_rows
 from earmark.engine.signoff.rules.judgement import Failure
-
-Action = Literal["ship", "finish", "collect", "route", "raise"]
 
 _LOCAL_SHARE = 0.5  # harm is local where two families hold at least this share of it ...
 _LOCAL_FAMILIES = 2  # ... or where at most this many families fail
 
 
-class Next(NamedTuple):
-    """The recommended action, the families it is about, and the sentence."""
-
-    action: Action
-    families: list[str]
-    text: str
-
-
 def next_step(
     tolerance: float,
     approved: float | None,
-    budgets: list[dict[str, Any]],
+    budgets: Sequence[BudgetEntry],
     families: Families,
     groups: Sequence[GroupTest],
     failure: Failure | None,
@@ -44,7 +34,7 @@ def next_step(
     """
     if approved is not None and approved < 1:
         return Next("ship", [], f"alone it passes at budget {approved:g}: see the claim for what may be shipped")
-    compressed = [entry for entry in budgets if entry["budget"] < 1]
+    compressed = [entry for entry in budgets if entry.budget < 1]
     if not compressed:
         return Next("collect", [], "evaluate budgets below 1")
     small = _untestable(tolerance, families, groups, rule, level)
@@ -53,12 +43,12 @@ def next_step(
     if failure is not None and failure.missing:
         return Next("finish", [], f"{failure.reason}: finish the sweep, or restore the cell")
     nearest = compressed[-1]
-    budget = f"{nearest['budget']:g}"
-    failing = [f["family"] for f in nearest["families"] if f["excess"] > tolerance]
-    average_fails = nearest["excess_average"]["estimate"] > rule.average_tolerance(tolerance)
+    budget = f"{nearest.budget:g}"
+    failing = [f.family for f in nearest.families if f.excess > tolerance]
+    average_fails = nearest.excess_average.estimate > rule.average_tolerance(tolerance)
     if not failing and not average_fails:
         return _uncertain(budget, nearest, tolerance, failure)
-    concentrated = nearest["concentration_top2"] is not None and nearest["concentration_top2"] >= _LOCAL_SHARE
+    concentrated = nearest.concentration_top2 is not None and nearest.concentration_top2 >= _LOCAL_SHARE
     local = len(failing) <= _LOCAL_FAMILIES or concentrated
     if failing and local and len(failing) < len(families.names) and not average_fails:
         names = ", ".join(f"'{name}'" for name in failing)
@@ -98,11 +88,11 @@ def _untestable(
     )
 
 
-def _uncertain(budget: str, nearest: dict[str, Any], tolerance: float, failure: Failure | None) -> Next:
+def _uncertain(budget: str, nearest: BudgetEntry, tolerance: float, failure: Failure | None) -> Next:
     """Advice where nothing looks unsafe, but too few rows show it."""
     doubt = f"the excess at {budget} is within tolerance but uncertain"
     if failure is None or failure.needed is None:
-        wide = [f["family"] for f in nearest["families"] if f["upper"] > tolerance]
+        wide = [f.family for f in nearest.families if f.upper is not None and f.upper > tolerance]
         return Next("collect", wide, f"{doubt}: certify new rows, alone, and more of them")
     named = f"'{failure.family}'" if failure.family else "all families"
     return Next(

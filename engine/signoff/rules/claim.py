@@ -5,21 +5,30 @@ all hold and cost nothing. Only the first tolerance is claimed. What the tests s
 rule was declared, where families do not listen, where not all rows are in. Knows verdicts of tests; no files.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
-from earmark.engine.signoff.audits.listening import DEAF, FamilyHearing
+from earmark.engine.signoff.claim_entry import (
+    CandidatePolicy,
+    CandidateStop,
+    Claim,
+    ClaimCandidate,
+    DeployedPolicy,
+    Shipped,
+    UnclaimedRouting,
+)
 from earmark.engine.signoff.excess import Observed
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.pair import Curve, CurveKey
+from earmark.engine.signoff.result_entry import DEAF, FamilyHearing
 from earmark.engine.signoff.rules import certified, routing
 from earmark.engine.signoff.rules.certified import Levels, Tested
-from earmark.engine.signoff.rules.judgement import Corrected, Failure, Policy
+from earmark.engine.signoff.rules.judgement import Corrected, Judgement, Policy
 from earmark.engine.signoff.rules.routing import AlphaShares
 
 BASELINES = ("uniform", "random")  # no candidates, unless they are declared or alone
@@ -42,24 +51,6 @@ class Candidate(NamedTuple):
     corpus: str
     method: str
     seeds: tuple[int, ...]
-
-
-class Shipped(NamedTuple):
-    """What a candidate is approved for: a budget for everything, or a budget for each family."""
-
-    candidate: str
-    kind: str  # "budget" or "routing"
-    budget: float | None
-    retained: float
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateStop:
-    """Where a candidate's walk stopped, and in which of its curves and partitions."""
-
-    seed: int
-    partition: str | None
-    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +157,7 @@ def _policy(candidate: Candidate, judged: Sequence[Judged], rule: Rule) -> Polic
         return None
     budgets = sorted(set.intersection(*(set(subject.curve.budgets.tolist()) for subject in judged)))
     # No route goes below a budget that some seed lacks, or that was declared and has no outcomes.
-    barrier = max((stop.failure.budget for stop in _budgets_of_others(judged)), default=0.0)
+    barrier = max((stop.budget for stop in _budgets_of_others(judged)), default=0.0)
     barrier = max([barrier, *(budget for subject in judged for budget in subject.curve.missing)])
     p, kept = [], []
     for subject in judged:
@@ -187,21 +178,22 @@ def _stop(candidate: Candidate, judged: Sequence[Judged]) -> CandidateStop | Non
     """The largest budget at which any curve fails under any partition; None where all pass to the end."""
     missing = [seed for seed in candidate.seeds if seed not in {subject.curve.key.seed for subject in judged}]
     if missing:
-        return CandidateStop(missing[0], None, certified.absent(1.0, f"seed {missing[0]}"))
+        return CandidateStop(missing[0], None, *certified.absent(1.0, f"seed {missing[0]}"))
     stops = [*_budgets_of_others(judged)]
     for subject in judged:
         assert subject.corrected is not None, "a candidate's curves are tested at the claim's level"
         failure = subject.corrected.first_failure
         if failure is not None:
-            stops.append(CandidateStop(subject.curve.key.seed, None if failure.missing else subject.partition, failure))
-    return max(stops, key=lambda stop: (stop.failure.budget, stop.failure.p), default=None)
+            partition = None if failure.missing else subject.partition
+            stops.append(CandidateStop(subject.curve.key.seed, partition, *failure))
+    return max(stops, key=lambda stop: (stop.budget, stop.p), default=None)
 
 
 def _budgets_of_others(judged: Sequence[Judged]) -> list[CandidateStop]:
     """A stop for each curve that lacks budgets which another seed of the candidate has."""
     all_budgets = {budget for subject in judged for budget in subject.curve.budgets.tolist()}
     return [
-        CandidateStop(subject.curve.key.seed, None, certified.absent(max(lacking), f"seed {subject.curve.key.seed}"))
+        CandidateStop(subject.curve.key.seed, None, *certified.absent(max(lacking), f"seed {subject.curve.key.seed}"))
         for subject in judged
         if (lacking := all_budgets - set(subject.curve.budgets.tolist()))
     ]
@@ -209,7 +201,7 @@ def _budgets_of_others(judged: Sequence[Judged]) -> list[CandidateStop]:
 
 def _smallest(judged: Sequence[Judged], stop: CandidateStop | None) -> float | None:
     """The smallest budget below 1 that is above the stop; None where there is none."""
-    above = 0.0 if stop is None else stop.failure.budget
+    above = 0.0 if stop is None else stop.budget
     return min((b for subject in judged for b in subject.curve.budgets.tolist() if above < b < 1), default=None)
 
 
@@ -271,34 +263,33 @@ def corrected(
     return Corrected(walk.tolerance, walk.level, walk.smallest, first_failure)
 
 
+class JudgedAlone(NamedTuple):
+    """A curve under a partition, and what the paper's rule says of it."""
+
+    curve: Curve
+    partition: str
+    judgement: Judgement
+
+    def passing(self, tolerance: float) -> set[float]:
+        """The budgets below 1 whose verdict is an approval."""
+        verdicts = zip(self.curve.budgets.tolist(), self.judgement.verdicts[tolerance], strict=True)
+        return {budget for budget, verdict in verdicts if budget < 1 and verdict.decision == "approve"}
+
+
 def by_verdicts(
     candidate: Candidate,
-    results: Sequence[Mapping[str, Any]],
+    judged: Sequence[JudgedAlone],
     hearing: Mapping[str, Sequence[FamilyHearing]],
     rule: Rule,
 ) -> Decided:
     """What the verdicts of the paper's rule show of a candidate: the smallest budget that all of them approve.
 
-    `results` are entries of the certificate. It carries no guarantee.
+    `judged` are its curves under every partition. It carries no guarantee.
     """
-    tolerance = rule.tolerances[0]
-    mine = [
-        result
-        for result in results
-        if (result["answerer"], result["corpus"], result["method"]) == candidate[1:4]
-        and result["seed"] in candidate.seeds
-    ]
-    approved: set[float] | None = None
-    for result in mine:
-        ours = {
-            entry["budget"]
-            for entry in result["budgets"]
-            if entry["budget"] < 1
-            and any(d["tolerance"] == tolerance and d["decision"] == "approve" for d in entry["decisions"])
-        }
-        approved = ours if approved is None else approved & ours
-    budget = min(approved, default=None) if approved and {r["seed"] for r in mine} == set(candidate.seeds) else None
-    deaf = _deaf(budget, dict.fromkeys(result["partition"] for result in mine), None, None, hearing, rule)
+    passing = [subject.passing(rule.tolerances[0]) for subject in judged]
+    all_seeds = {subject.curve.key.seed for subject in judged} == set(candidate.seeds)
+    budget = min(set.intersection(*passing), default=None) if passing and all_seeds else None
+    deaf = _deaf(budget, dict.fromkeys(subject.partition for subject in judged), None, None, hearing, rule)
     return Decided(candidate, budget, budget, None, None, None, deaf)
 
 
@@ -306,42 +297,60 @@ def by_verdicts(
 
 
 def entry(
-    all_decided: Sequence[Decided], rule: Rule, levels: Levels, withheld: Sequence[str], guaranteed: bool
-) -> dict[str, Any]:
-    """The `claim` of the certificate; `withheld` says why nothing is approved whatever the tests show."""
+    all_decided: Sequence[Decided],
+    rule: Rule,
+    levels: Levels,
+    withheld: Sequence[str],
+    guaranteed: bool,
+    policies: Callable[[Sequence[ClaimCandidate], Sequence[Shipped]], Sequence[DeployedPolicy]] = lambda *_: (),
+) -> Claim:
+    """The `claim` of the certificate; `withheld` says why nothing is approved whatever the tests show.
+
+    `policies` makes what policy.json holds, from the candidates and what is approved.
+    """
     approvals = [approval for decided in all_decided for approval in shipped(decided, rule)]
-    return {
-        "kind": rule.claim,
-        "tolerance": rule.tolerances[0],
-        "tolerance_average": rule.average_tolerance(rule.tolerances[0]),
-        "guaranteed": guaranteed,
-        "alpha": rule.look_alpha,
-        "k": len(all_decided),
-        "declared": bool(rule.candidates),
-        "level": levels.budget,
-        "routing_level": levels.routing if rule.claim in ("routing", "both") else None,
-        "candidates": [_candidate(decided, rule, levels) for decided in all_decided],
-        "approved": [] if withheld else [approval._asdict() for approval in approvals],
-        "withheld": list(withheld),
-        "not_made": [] if withheld else [_not_made(decided) for decided in all_decided if _would_route(decided, rule)],
-    }
+    entries = tuple(_candidate(decided, rule, levels) for decided in all_decided)
+    approved = () if withheld else tuple(approvals)
+    return Claim(
+        kind=rule.claim,
+        tolerance=rule.tolerances[0],
+        tolerance_average=rule.average_tolerance(rule.tolerances[0]),
+        guaranteed=guaranteed,
+        alpha=rule.look_alpha,
+        k=len(all_decided),
+        declared=bool(rule.candidates),
+        level=levels.budget,
+        routing_level=levels.routing if rule.claim in ("routing", "both") else None,
+        candidates=entries,
+        approved=approved,
+        withheld=tuple(withheld),
+        not_made=()
+        if withheld
+        else tuple(_not_made(decided) for decided in all_decided if _would_route(decided, rule)),
+        policies=tuple(policies(entries, approved)),
+    )
 
 
-def _candidate(decided: Decided, rule: Rule, levels: Levels) -> dict[str, Any]:
-    stop = decided.stop
-    return {
+def _candidate(decided: Decided, rule: Rule, levels: Levels) -> ClaimCandidate:
+    return ClaimCandidate(
         **decided.candidate._asdict(),
-        "budget": decided.budget,
-        "retained": decided.retained,
-        "reason": _reason(decided, rule, levels),
-        "stopped": None if stop is None else {"seed": stop.seed, "partition": stop.partition, **stop.failure._asdict()},
-        "policy": None if decided.policy is None else _policy_entry(decided.policy, decided.partition),
-        "deaf": [family.family for family in decided.deaf],
-    }
+        budget=decided.budget,
+        retained=decided.retained,
+        reason=_reason(decided, rule, levels),
+        stopped=decided.stop,
+        policy=None if decided.policy is None else _policy_entry(decided.policy, decided.partition),
+        deaf=tuple(family.family for family in decided.deaf),
+    )
 
 
-def _policy_entry(policy: Policy, partition: str | None) -> dict[str, Any]:
-    return {"partition": partition} | policy._asdict() | {"families": [route._asdict() for route in policy.families]}
+def _policy_entry(policy: Policy, partition: str | None) -> CandidatePolicy:
+    return CandidatePolicy(
+        partition=partition,
+        tolerance=policy.tolerance,
+        alpha_each=policy.alpha_each,
+        retained=policy.retained,
+        families=tuple(policy.families),
+    )
 
 
 def _reason(decided: Decided, rule: Rule, levels: Levels) -> str:
@@ -361,7 +370,7 @@ def _reason(decided: Decided, rule: Rule, levels: Levels) -> str:
         paper = rule.name == "paper"
         return "no budget is approved in every seed and partition" if paper else "no budget below 1 was evaluated"
     where = f" ({decided.stop.partition})" if decided.stop.partition else ""
-    return f"at {decided.stop.failure.budget:g}, {decided.stop.failure.reason}{where}"
+    return f"at {decided.stop.budget:g}, {decided.stop.reason}{where}"
 
 
 def _would_route(decided: Decided, rule: Rule) -> bool:
@@ -373,12 +382,8 @@ def _would_route(decided: Decided, rule: Rule) -> bool:
     return bool(routed) and not set(routed) & set(decided.would_be_deaf)
 
 
-def _not_made(decided: Decided) -> dict[str, Any]:
+def _not_made(decided: Decided) -> UnclaimedRouting:
     """The entry of a claim of routing that would have held and was not declared."""
     assert decided.policy is not None, "it would route"
-    return {
-        "candidate": decided.candidate.name,
-        "kind": "routing",
-        "retained": decided.policy.retained,
-        "declare": 'claim = "routing" beforehand, and certify new rows alone',
-    }
+    declare = 'claim = "routing" beforehand, and certify new rows alone'
+    return UnclaimedRouting(decided.candidate.name, "routing", decided.policy.retained, declare)

@@ -13,7 +13,8 @@ import numpy as np
 
 from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.rule import PAPER_MIN_FAMILY, Rule, gamma_of
-from earmark.engine.signoff.rules.units import Estimand, Test, Unit, Units
+from earmark.engine.signoff.rules.judgement import Estimand, Test, Unit
+from earmark.engine.signoff.rules.units import Units
 from earmark.kernels.statistics import betting, bounds, exact
 
 Bound = Callable[[Sequence["GroupTest"], float], list[FloatArray]]

@@ -5,11 +5,14 @@ Values only: `certified` and `paper` make them, `verdict` writes them into the c
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from earmark.engine.signoff.rules.group_tests import GroupTest
 
+Test = Literal["exact", "one-row", "bets"]
+Unit = Literal["rows", "recordings"]  # what is drawn independently
+Estimand = Literal["rows", "recordings"]  # which excess is tested: a mean over rows, or over recordings of their means
 Decision = Literal["approve", "reject", "inconclusive"]
 
 
@@ -36,45 +39,45 @@ RAW_ITSELF = Verdict("approve", "keeping everything is the raw audio itself", 0.
 class Failure(NamedTuple):
     """Where a walk over the budgets stopped."""
 
-    budget: float
-    family: str | None  # None: the average, or no test at all
-    n: int  # rows
-    plus: int
-    minus: int
-    p: float
-    units: int  # independent ones: rows, or recordings
-    unit: Literal["rows", "recordings"]
-    needed: int | None  # units for 90% power at the observed rates; None: no number would do
-    reason: str
-    missing: bool = False  # the budget was declared and has no cell
+    budget: Annotated[float, "the budget at which it stopped"]
+    family: Annotated[str | None, "the family that binds; null: the average, or no test at all"]
+    n: Annotated[int, "rows"]
+    plus: Annotated[int, "rows where the loss rose"]
+    minus: Annotated[int, "rows where it fell"]
+    p: Annotated[float, "of the test that did not pass"]
+    units: Annotated[int, "independent ones: rows or recordings"]
+    unit: Annotated[Unit, "what they are"]
+    needed: Annotated[int | None, "units for 90% power at the observed rates; null where no number would do"]
+    reason: Annotated[str, "why it stopped, in words"]
+    missing: Annotated[bool, "the budget was declared and has no outcomes"] = False
 
 
 class Corrected(NamedTuple):
     """A curve's own walk at the first tolerance and the level of the claim, which it is a part of."""
 
-    tolerance: float
-    level: float
-    budget: float | None  # the smallest that passes with all larger ones
-    first_failure: Failure | None
+    tolerance: Annotated[float, "the first of the rule"]
+    level: Annotated[float, "of its tests"]
+    budget: Annotated[float | None, "the smallest that passes with all larger ones"]
+    first_failure: Annotated[Failure | None, "where the walk stopped; null if nowhere"]
 
 
 class Route(NamedTuple):
     """Where one family goes: to a budget below 1, or to raw audio."""
 
-    family: str
-    n: int
-    budget: float
-    p: float | None  # the largest of its walk down to that budget; None on raw audio
-    tested: bool  # False: too small for a share of alpha, so it spends nothing
+    family: Annotated[str, "its name"]
+    n: Annotated[int, "rows"]
+    budget: Annotated[float, "1.0: raw audio"]
+    p: Annotated[float | None, "the largest of its walk down to that budget; null on raw audio"]
+    tested: Annotated[bool, "false: too small for a share of alpha, so it spends none"]
 
 
 class Policy(NamedTuple):
     """Every family at its own budget, all of them safe together."""
 
-    tolerance: float
-    alpha_each: float  # what each tested family's walk spent
-    retained: float  # mean share of audio, every question at its family's budget
-    families: list[Route]
+    tolerance: Annotated[float, "of every family"]
+    alpha_each: Annotated[float, "what each tested family's walk spent"]
+    retained: Annotated[float, "mean share of audio, every question at its family's budget"]
+    families: Annotated[list[Route], "where each goes"]
 
 
 class Judgement(NamedTuple):

@@ -4,17 +4,14 @@ No recording repeats: every row is a draw, and the exact test takes them all. Fe
 the constant order, and the exact test again. Else recordings are bet on. Knows no losses.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from earmark.engine.arrays import IntArray
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
-
-Test = Literal["exact", "one-row", "bets"]
-Unit = Literal["rows", "recordings"]  # what is drawn independently
-Estimand = Literal["rows", "recordings"]  # which excess is tested: a mean over rows, or over recordings of their means
+from earmark.engine.signoff.rules.judgement import Estimand, Test
 
 MILD = 1.9  # rows a recording, on average: up to here one row of each shows more than bets on all (docs/validity.md)
 

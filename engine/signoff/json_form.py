@@ -1,0 +1,330 @@
+"""One way from typed values to JSON and back, and the JSON Schema of a type: all three from its annotated fields.
+
+A class is a frozen dataclass or a NamedTuple; a field is `n: Annotated[int, "rows"]`, and its words are the schema's
+description. Knows no certificate.
+"""
+
+import dataclasses
+import types
+from collections.abc import Callable, Mapping
+from functools import cache
+from math import isfinite
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from earmark.engine.errors import EarmarkError, InputError
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+_WANTED = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
+_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+_EDITED = "it was cut, edited, or written by another version: make it again"
+
+
+class Named(NamedTuple):
+    """Marks a field that JSON calls otherwise: `n_sources: Annotated[int, "...", Named("of")]`."""
+
+    key: str
+
+
+class Beside(NamedTuple):
+    """Marks a field that JSON leaves out where another field of its object (or it itself) is None."""
+
+    field: str
+
+
+class JsonField(NamedTuple):
+    """One field of a class: its name there and in JSON, its type, its words, and what it stands beside."""
+
+    name: str
+    key: str
+    kind: Any
+    words: str
+    beside: str | None
+
+
+@cache
+def fields_in(kind: Any) -> tuple[JsonField, ...]:
+    """The fields of a dataclass or a NamedTuple, in the order in which JSON has them."""
+    hints = get_type_hints(kind, include_extras=True)
+    described: Mapping[str, Mapping[Any, Any]] = {}
+    names = getattr(kind, "_fields", None)
+    if names is None:
+        described = {field.name: field.metadata for field in dataclasses.fields(kind)}
+        names = tuple(described)
+    fields = []
+    for name in names:
+        hint = hints[name]
+        marks: tuple[Any, ...] = ()
+        if get_origin(hint) is Annotated:
+            hint, marks = get_args(hint)[0], get_args(hint)[1:]
+        key = next((mark.key for mark in marks if isinstance(mark, Named)), name)
+        beside = next((mark.field for mark in marks if isinstance(mark, Beside)), None)
+        words = next((mark for mark in marks if isinstance(mark, str)), "")
+        if "field" in described.get(name, {}):  # a key of a spec, which is described there
+            words = words or described[name]["field"].about
+        fields.append(JsonField(name, key, hint, words, beside))
+    return tuple(fields)
+
+
+def _is_class(kind: Any) -> bool:
+    return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"))
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    """The types of a union; the type itself where it is none."""
+    return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+
+
+# To JSON ---------------------------------------------------------------------------------------------------
+
+
+def to_json(value: Any) -> Json:
+    """The JSON object of a typed value: NaN and infinities are null, tuples are lists, in the order of the fields."""
+    kind: Any = type(value)
+    content: Json = _writer(kind)(value)
+    return content
+
+
+def _number(value: Any) -> Any:
+    if type(value) is float:
+        return value if isfinite(value) else None
+    return _number(value.item()) if hasattr(value, "item") else value  # a scalar of NumPy
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+@cache
+def _writer(kind: Any) -> Callable[[Any], Any]:
+    """A function that writes values of a type."""
+    if kind is float:
+        return _number
+    if _is_class(kind):
+        return _object_writer(kind)
+    some = [alternative for alternative in _alternatives(kind) if alternative is not type(None)]
+    if len(some) == 1 and some[0] is not kind:
+        write = _writer(some[0])
+        if write in (_as_it_is, _number):
+            return write
+        return lambda value: None if value is None else write(value)
+    if get_origin(kind) in (list, tuple):
+        write_item = _writer(get_args(kind)[0])
+        if write_item is _as_it_is:
+            return list
+        return lambda values: [write_item(value) for value in values]
+    if isinstance(get_origin(kind), type) and issubclass(get_origin(kind), Mapping):
+        write_value = _writer(get_args(kind)[1])
+        return lambda mapping: {key: write_value(value) for key, value in mapping.items()}
+    return _as_it_is
+
+
+def _object_writer(kind: Any) -> Callable[[Any], Json]:
+    fields = fields_in(kind)
+    plain = [(field.key, field.name, _writer(field.kind)) for field in fields]
+    if not any(field.beside for field in fields):
+        return lambda value: {key: write(getattr(value, name)) for key, name, write in plain}
+    beside = [field.beside for field in fields]
+    return lambda value: {
+        key: write(getattr(value, name))
+        for (key, name, write), other in zip(plain, beside, strict=True)
+        if other is None or getattr(value, other) is not None
+    }
+
+
+# From JSON -------------------------------------------------------------------------------------------------
+
+
+class _MisfitError(Exception):
+    """A value that is not of its type; `place` grows on the way out, from the innermost step."""
+
+    def __init__(self, what: str, *place: str | int) -> None:
+        super().__init__(what)
+        self.what = what
+        self.place = list(place)
+
+    def where(self) -> str:
+        """As `results[3].budgets[0].n`; empty for the whole document."""
+        steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in reversed(self.place)]
+        return "".join(steps).removeprefix(".")
+
+
+def from_json(kind: type[T], value: Any, where: object) -> T:
+    """The typed value of a JSON document; InputError names the first place that is not of its type.
+
+    `where` is what the error calls the document: `certificate.json results[3].budgets[0].n: must be a whole number`.
+    Unknown keys are refused, and keys that are missing.
+    """
+    try:
+        any_kind: Any = kind
+        typed: T = _reader(any_kind)(value)
+    except _MisfitError as misfit:
+        raise InputError(f"{where} {misfit.where()}".rstrip(), misfit.what, _EDITED) from None
+    return typed
+
+
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """A function that checks a JSON value and gives it its type."""
+    if kind is Any:
+        return _as_it_is
+    if kind is float:
+        return _read_number
+    if kind in _WANTED:
+        return _reader_of_exactly(kind)
+    if _is_class(kind):
+        return _object_reader(kind)
+    if get_origin(kind) is Literal:
+        return _reader_of_words(get_args(kind))
+    if len(_alternatives(kind)) > 1:
+        (some,) = (alternative for alternative in _alternatives(kind) if alternative is not type(None))
+        read = _reader(some)
+        return lambda value: None if value is None else read(value)
+    if get_origin(kind) in (list, tuple):
+        return _list_reader(get_origin(kind), _reader(get_args(kind)[0]))
+    return _mapping_reader(_reader(get_args(kind)[1]))
+
+
+def _read_number(value: Any) -> Any:
+    if (type(value) is not float and type(value) is not int) or not isfinite(value):
+        raise _MisfitError("must be a number")
+    return value
+
+
+def _reader_of_exactly(kind: Any) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if type(value) is not kind:
+            raise _MisfitError(f"must be {_WANTED[kind]}")
+        return value
+
+    return read
+
+
+def _reader_of_words(words: tuple[Any, ...]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if not isinstance(value, str) or value not in words:
+            raise _MisfitError(f"must be {' or '.join(map(repr, words))}")
+        return value
+
+    return read
+
+
+def _list_reader(origin: Any, read_item: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def read(values: Any) -> Any:
+        if type(values) is not list:
+            raise _MisfitError("must be a list")
+        items: list[Any] = []
+        try:
+            for value in values:
+                items.append(read_item(value))  # noqa: PERF401 - its length is the place of a misfit
+        except _MisfitError as misfit:
+            misfit.place.append(len(items))
+            raise
+        return items if origin is list else tuple(items)
+
+    return read
+
+
+def _mapping_reader(read_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _MisfitError("must be an object")
+        content = {}
+        for key, item in value.items():
+            try:
+                content[key] = read_value(item)
+            except _MisfitError as misfit:
+                misfit.place.append(key)
+                raise
+        return content
+
+    return read
+
+
+def _object_reader(kind: Any) -> Callable[[Any], Any]:
+    fields = [(field.key, field.name, _reader(field.kind), field.beside is None) for field in fields_in(kind)]
+    known = {key for key, *_ in fields}
+
+    def read(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _MisfitError("must be an object")
+        content: Json = {}
+        for key, name, read_field, needed in fields:
+            if key in value:
+                try:
+                    content[name] = read_field(value[key])
+                except _MisfitError as misfit:
+                    misfit.place.append(key)
+                    raise
+            elif needed:
+                raise _MisfitError(f"lacks {key}")
+        if len(content) < len(value):
+            raise _MisfitError("is an unknown key", next(key for key in value if key not in known))
+        try:
+            return kind(**content)
+        except EarmarkError as error:
+            raise _MisfitError(error.what, *([error.key] if error.key else [])) from None
+
+    return read
+
+
+# The schema ------------------------------------------------------------------------------------------------
+
+
+def schema_of(kind: type, title: str) -> Json:
+    """The JSON Schema (2020-12) of the documents that `from_json` reads as `kind`."""
+    definitions: Json = {}
+    top = _object_schema(kind, definitions)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        **top,
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def _object_schema(kind: Any, definitions: Json) -> Json:
+    """A class as an object: its properties, which of them are needed, and which only come together."""
+    fields = fields_in(kind)
+    properties = {}
+    for field in fields:
+        about = {"description": field.words} if field.words else {}
+        properties[field.key] = {**about, **_schema(field.kind, definitions)}
+    together: dict[str, list[str]] = {}
+    for field in fields:
+        if field.beside not in (None, field.name):
+            together.setdefault(str(field.beside), []).append(field.key)
+    return {
+        "description": " ".join((kind.__doc__ or "").split("\n\n")[0].split()),
+        "type": "object",
+        "properties": properties,
+        "required": [field.key for field in fields if field.beside is None],
+        **({"dependentRequired": together} if together else {}),
+        "additionalProperties": False,
+    }
+
+
+def _schema(kind: Any, definitions: Json) -> Json:
+    """The schema of a field's type; classes go into `definitions`, each once."""
+    if kind is Any:
+        return {}
+    if kind in _TYPES:
+        return {"type": _TYPES[kind]}
+    if _is_class(kind):
+        if kind.__name__ not in definitions:
+            definitions[kind.__name__] = {}  # a place, in case it holds itself
+            definitions[kind.__name__] = _object_schema(kind, definitions)
+        return {"$ref": f"#/$defs/{kind.__name__}"}
+    if get_origin(kind) is Literal:
+        words = get_args(kind)
+        return {"const": words[0]} if len(words) == 1 else {"enum": list(words)}
+    if len(_alternatives(kind)) > 1:
+        (some,) = (alternative for alternative in _alternatives(kind) if alternative is not type(None))
+        entry = _schema(some, definitions)
+        if "type" in entry and "enum" not in entry and isinstance(entry["type"], str):
+            return {**entry, "type": [entry["type"], "null"]}
+        return {"enum": [*entry["enum"], None]} if "enum" in entry else {"anyOf": [entry, {"type": "null"}]}
+    if get_origin(kind) in (list, tuple):
+        return {"type": "array", "items": _schema(get_args(kind)[0], definitions)}
+    return {"type": "object", "additionalProperties": _schema(get_args(kind)[1], definitions)}
