@@ -61,7 +61,7 @@ class Answer:
             id=request.id,
             predicted_label=result.label,
             correct_label=prompt.letters(len(request.question.choices))[request.question.answer],
-            nll=max(0.0, result.option_nll[request.question.answer]) if result.status == OK else None,
+            nll=max(0.0, result.option_nll[request.question.answer]) if result.option_nll else None,
             num_audio_tokens=result.audio_tokens,
             kept_hash=request.excerpt.hash,
             status=result.status,

@@ -1,5 +1,5 @@
-"""A compressor as a spec describes it, and a selector by its name or place: a heuristic, the folder of a trained one, or
-an exported graph.
+"""A compressor as a spec describes it, and a selector by its name or place: a heuristic, the folder of a trained one,
+or an exported graph.
 
 torch and onnxruntime are imported only where one of theirs is named.
 """

@@ -1,6 +1,6 @@
-"""A corpus cut into windows: so many recordings in a row, whole sources of them, with everything asked about them.
+"""A corpus cut into blocks: so many recordings in a row, whole sources of them, with everything asked about them.
 
-A window is what is answered in one go, what a kill costs at most, and what shards share out. Opens no recording.
+A block is what is answered in one go, what a kill costs at most, and what shards share out. Opens no recording.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ class Survey(NamedTuple):
 
     examples: int
     recordings: int
-    sizes: tuple[int, ...]  # examples of each window
+    sizes: tuple[int, ...]  # examples of each block
     sha256: str  # of every id, question, option and right answer
 
     @property
@@ -37,7 +37,7 @@ class Survey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Which windows are ours."""
+    """Which blocks are ours."""
 
     index: int  # from 0
     count: int

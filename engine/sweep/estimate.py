@@ -1,4 +1,4 @@
-"""What a sweep will take, measured: a few recordings are answered at every level, and thrown away.
+"""What a sweep will take, measured: a few recordings are answered at every step, and thrown away.
 
 Knows no answer's worth; what a first call costs once (compiling, loading) is counted for the answers only.
 """
@@ -54,7 +54,7 @@ def _evaluations(prepared: Prepared) -> int:
 
 
 def measure(spec: Spec, load: Load = load) -> Estimate:
-    """Answer the first recordings at every level with every answerer, and extrapolate."""
+    """Answer the first recordings at every step with every answerer, and extrapolate."""
     with tempfile.TemporaryDirectory() as place:
         folder, prepared = SweepFolder(Path(place)), prepare(spec, Path(place))
         (block,) = islice(blocks(prepared.corpus, RECORDINGS), 1)
@@ -71,14 +71,14 @@ def measure(spec: Spec, load: Load = load) -> Estimate:
                     work.answer(answerer, requests, results, reports.append, never)
                 saving = saving.plus(reports[-1].saving) if reports else saving
             took += time.monotonic() - began
-        passes = len(prepared.steps) * len(spec.answerers)  # the audio is decoded anew at every level
+        passes = len(prepared.steps) * len(spec.answerers)  # the audio is decoded anew at every step
         took += passes * decoding / max(1, decoders(spec.machine))
         scale = prepared.survey.examples / len(block.examples)
         return Estimate(_evaluations(prepared), saving.share, took * scale)
 
 
 def _decoding(block: Block) -> float:
-    """Seconds to decode a window whose files were read before."""
+    """Seconds to decode a block whose files were read before."""
     began = time.monotonic()
     for _ in stream(block.examples, workers=0):
         pass

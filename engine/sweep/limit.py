@@ -25,7 +25,7 @@ FOLDER = "preview"
 
 
 def make(folder: SweepFolder, prepared: Prepared, first: int) -> Path:
-    """The first windows of every cell as RUN/preview, in place of the preview before; all of them must be done."""
+    """The first blocks of every cell as RUN/preview, in place of the preview before; all of them must be done."""
     out = folder.run / FOLDER
     shutil.rmtree(out, ignore_errors=True)
     ids = [

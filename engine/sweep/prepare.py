@@ -1,4 +1,4 @@
-"""What a sweep needs before its first answer: the corpus in windows, its families, who is asked what, the selectors.
+"""What a sweep needs before its first answer: the corpus in blocks, its families, who is asked what, the selectors.
 
 Opens tables and selectors; no recording, and no answerer.
 """
@@ -26,7 +26,6 @@ from earmark.engine.sweep.blocks import Survey, in_order, survey
 from earmark.engine.sweep.offers import Compressors
 from earmark.engine.sweep.streams import Streams
 from earmark.engine.sweep.sweep_folder import SweepFolder
-
 
 LoadCompressor = Callable[[MethodSpec, int], Compressor]  # of a method, in one of its seeds
 

@@ -1,4 +1,4 @@
-"""Copies the cards of trained compressors into the run folder, where the sign-off looks for what they were trained on."""
+"""Copies the cards of trained compressors into the run folder: the sign-off looks there for what trained them."""
 
 from collections.abc import Mapping
 from pathlib import Path

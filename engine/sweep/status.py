@@ -11,11 +11,11 @@ from earmark.engine.sweep.sweep_folder import SweepFolder
 
 
 class StepStatus(NamedTuple):
-    """One level of one answerer."""
+    """One step of one answerer."""
 
     answerer: str
     step: Step
-    done: int  # windows
+    done: int  # blocks
     blocks: int
     complete: bool  # its cells are there
 
@@ -33,7 +33,7 @@ class Status(NamedTuple):
 
     @property
     def answers(self) -> int:
-        """How many there are; windows are taken as alike."""
+        """How many there are; blocks are taken as alike."""
         return round(sum(self._in(entry) * entry.done / entry.blocks for entry in self.steps))
 
     @property

@@ -1,8 +1,8 @@
-"""The files of a sweep under way: its plan, the windows that are done, and the complete cells they become.
+"""The files of a sweep under way: its plan, the blocks that are done, and the complete cells they become.
 
     plan.json, spec.toml                                  what was begun; a spec with other outcomes is refused
-    answers/answerer=A/window-00012.jsonl                 results of a window, one for each piece of work
-    pending/answerer=A/anchor-0.4/window-00012.parquet    rows of a window for all cells of a level
+    answers/answerer=A/window-00012.jsonl                 results of a block, one for each piece of work
+    pending/answerer=A/anchor-0.4/window-00012.parquet    rows of a block for all cells of a step
     scores/anchor/window-00012.parquet                    selectors' scores, for all budgets and answerers
 
 Every file appears whole. Knows rows and names; asks nobody anything.
@@ -90,42 +90,42 @@ class SweepFolder:
             raise InputError(self.run, f"holds no sweep (no {PLAN})", "begin one with `earmark run SPEC.toml`")
         return plan
 
-    # Windows -----------------------------------------------------------------------------------------------
+    # Blocks -----------------------------------------------------------------------------------------------
 
     def pending(self, answerer: str, step: Step) -> Path:
-        """Where the windows of a level are."""
+        """Where the blocks of a step are."""
         return self.run / "pending" / f"answerer={quote(answerer, safe='')}" / step.name
 
     def blocks(self, answerer: str, step: Step) -> list[int]:
-        """Those that are done; a level whose cells are complete has none left."""
+        """Those that are done; a step whose cells are complete has none left."""
         return sorted(int(path.stem[-5:]) for path in self.pending(answerer, step).glob("window-*.parquet"))
 
     def write_block(self, answerer: str, step: Step, number: int, rows: pa.Table) -> None:
-        """The rows of a window for every cell of a level, a row group each."""
+        """The rows of a block for every cell of a step, a row group each."""
         each = len(rows) // len(step.arms)
         self._write(self.pending(answerer, step) / f"window-{number:05d}.parquet", rows, each)
 
     @contextmanager
     def answers(self, answerer: str, number: int) -> Iterator[Path]:
-        """A copy of the results of a window, to be added to; it takes their place if nothing is raised meanwhile."""
+        """A copy of the results of a block, to be added to; it takes their place if nothing is raised meanwhile."""
         final = self.run / "answers" / f"answerer={quote(answerer, safe='')}" / f"window-{number:05d}.jsonl"
         with files.staged(self.run) as staging:
             copy = staging / final.name
-            with suppress(FileNotFoundError):  # the first level, or another process has just completed everything
+            with suppress(FileNotFoundError):  # the first step, or another process has just completed everything
                 shutil.copyfile(final, copy)
             yield copy
             final.parent.mkdir(parents=True, exist_ok=True)
             copy.replace(final)
 
     def forget(self, answerer: str) -> None:
-        """Its cells are complete: nobody will ask for its windows and results again."""
+        """Its cells are complete: nobody will ask for its blocks and results again."""
         for kind in ("pending", "answers"):
             shutil.rmtree(self.run / kind / f"answerer={quote(answerer, safe='')}", ignore_errors=True)
             with suppress(OSError):  # another answerer's are there, or nothing is
                 (self.run / kind).rmdir()
 
     def scores(self, phase: str, number: int) -> pa.Table | None:
-        """What selectors said about a window, if they were asked already."""
+        """What selectors said about a block, if they were asked already."""
         path = self._scores(phase, number)
         return pq.ParquetFile(path).read(use_threads=False) if path.exists() else None
 
@@ -151,11 +151,11 @@ class SweepFolder:
         return all((self.run / str(key)).exists() for key in keys.values())
 
     def complete(self, answerer: str, corpus: str, step: Step, blocks: int) -> bool:
-        """Turn the windows of a level into cells, if all of them are done; whether its cells are complete now."""
+        """Turn the blocks of a step into cells, if all of them are done; whether its cells are complete now."""
         keys = step.keys(answerer, corpus)
         if not self.has(keys):
             if len(self.blocks(answerer, step)) < blocks:
-                return self.has(keys)  # another process may have completed them just now, and removed the windows
+                return self.has(keys)  # another process may have completed them just now, and removed the blocks
             for arm, key in keys.items():
                 if not (self.run / str(key)).exists():
                     try:
@@ -167,7 +167,7 @@ class SweepFolder:
         return True
 
     def rows(self, answerer: str, step: Step, arm: Arm, blocks: Sequence[int]) -> pa.Table:
-        """The rows of a cell in these windows, in the order of the corpus."""
+        """The rows of a cell in these blocks, in the order of the corpus."""
         folder, place = self.pending(answerer, step), step.arms.index(arm)
         files = (pq.ParquetFile(folder / f"window-{number:05d}.parquet") for number in blocks)
         return pa.concat_tables([file.read_row_group(place, use_threads=False) for file in files]).select(ROW.names)
@@ -182,8 +182,8 @@ class SweepFolder:
                 raise
 
     def failed(self, answerer: str, corpus: str, step: Step, arm: Arm, number: int) -> Mapping[str, str]:
-        """Status by sample of the rows of a raw reference that failed: those of a window that is done, or of all
-        windows once they have become its cell.
+        """Status by sample of the rows of a raw reference that failed: those of a block that is done, or of all
+        blocks once they have become its cell.
         """
         key = step.keys(answerer, corpus)[arm]
         if key in self._failed:
@@ -191,7 +191,7 @@ class SweepFolder:
         block = self.pending(answerer, step) / f"window-{number:05d}.parquet"
         try:
             return _failed(pq.ParquetFile(block).read_row_group(step.arms.index(arm), ["sample_id", "status"]))
-        except FileNotFoundError:  # its windows have become the cell
+        except FileNotFoundError:  # its blocks have become the cell
             (part,) = (self.run / str(key)).glob("*.parquet")
             self._failed[key] = _failed(pq.ParquetFile(part).read(["sample_id", "status"], use_threads=False))
             return self._failed[key]

@@ -26,8 +26,8 @@ Work = Callable[[Sequence[Task], Stop], Iterator[tuple[Task, pa.Table]]]  # the 
 class Executor(Protocol):
     """Carries tasks out, here or elsewhere.
 
-    To bring one: run `work` on the tasks, or on shares of them, and hand on what it yields; never take a task before its
-    turn, since the next ones may depend on what came of it.
+    To bring one: run `work` on the tasks, or on shares of them, and hand on what it yields. The tasks of the next turn
+    may depend on what came of these.
     """
 
     def map(self, tasks: Sequence[Task], work: Work, stop: Stop) -> Iterator[tuple[Task, pa.Table]]:

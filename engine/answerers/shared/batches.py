@@ -1,4 +1,4 @@
-"""The forest of a plan, cut into batches: rows of similar length, within a number of tokens and of bytes.
+"""A forest, cut into batches: rows of similar length, within a number of tokens and of bytes.
 
 An audio's keys and values live from its prefill to its last question: the order is such that no two batches of audio
 need memory at once, so nothing is ever computed twice for lack of it. Pure: knows no torch.
@@ -53,7 +53,7 @@ class AudioBatch:
 
 
 def make_batches(forest: Forest, limits: Limits) -> Iterator[AudioBatch]:
-    """Every hearing of the plan in exactly one batch."""
+    """Every tree of the forest in exactly one batch."""
     clips: dict[Audio, int] = {}
     for tree in forest.trees:
         clips.setdefault(tree.excerpt.wave.audio, len(clips))
@@ -85,7 +85,7 @@ def piece_batches(forest: Forest, limits: Limits, group: Sequence[Tree]) -> Iter
 
 
 def needed_bytes(forest: Forest, limits: Limits, tree: Tree) -> int:
-    """Keys and values that one hearing by itself takes at its worst."""
+    """Keys and values that one tree by itself takes at its worst."""
     base = forest.prefix_tokens + _base(tree)
     if not tree.is_shared:
         return (base + len(tree.pieces[0].tokens)) * _resident(forest, limits)

@@ -1,6 +1,6 @@
 """What answering costs, in frames, tokens, bytes and floating-point operations, from a model's dimensions alone.
 
-Pure arithmetic: the planner predicts with it, the answerers count with it what they really ran. A multiplication and
+Pure arithmetic: what is refused is known by it, the answerers count with it what they really ran. A multiplication and
 its addition are two operations; element-wise work is left out, and attention counts every key of a pass, hidden or not.
 """
 

@@ -23,7 +23,7 @@ Tokens = tuple[int, ...]
 
 @dataclass(slots=True)
 class Piece:
-    """One question about one hearing; `requests` are the numbers of those that want to know."""
+    """One question about one excerpt; `requests` are the numbers of those that want to know."""
 
     key: str
     tokens: Tokens
@@ -34,7 +34,7 @@ class Piece:
 
 @dataclass(slots=True)
 class Tree:
-    """One distinct kept audio and everything asked about it."""
+    """One distinct excerpt and everything asked about it."""
 
     excerpt: Excerpt
     audio_tokens: int
@@ -86,8 +86,8 @@ def make_forest(
     known: Collection[str] = (),
     split: bool = False,
 ) -> Forest:
-    """Plan requests; `known` keys are answered already; a clip beyond the window is refused, or split into several
-    audios.
+    """The forest of requests; `known` keys are answered already; a clip beyond the window is refused, or split into
+    several audios.
     """
     texts = dict.fromkeys((request.question.text, request.question.choices) for request in requests)
     text_of = {(text, choices): template.prompt(text, choices).question for text, choices in texts}
@@ -137,7 +137,8 @@ def refusal(excerpt: Excerpt, shape: ModelShape, split: bool) -> str | None:
         return f"{TOO_SHORT}not one audio token"
     limit = shape.encoder.longest_samples
     if excerpt.wave.n_samples > limit and not (split and shape.join_tokens):
-        return f"too long: {excerpt.wave.n_samples / SAMPLE_RATE:.1f} s of audio, the answerer hears {limit / SAMPLE_RATE:g} s at once"
+        seconds, at_once = excerpt.wave.n_samples / SAMPLE_RATE, limit / SAMPLE_RATE
+        return f"too long: {seconds:.1f} s of audio, the answerer hears {at_once:g} s at once"
     return None
 
 

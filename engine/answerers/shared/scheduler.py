@@ -1,4 +1,4 @@
-"""Runs a plan batch by batch: opens clips ahead, encodes, prefills, asks, and lets go of what no question needs.
+"""Runs a forest batch by batch: opens clips ahead, encodes, prefills, asks, and lets go of what no question needs.
 
 Every piece of work ends in one result: an answer, or a status that says why there is none. A batch that fails is
 halved until the one request that cannot be answered is alone. Knows answerers by their protocol; no torch, no files.
@@ -50,7 +50,7 @@ class AnswerOptions:
 
 
 class Scheduler:
-    """One plan, being answered."""
+    """One forest, being answered."""
 
     def __init__(self, answerer: AudioLM, forest: Forest, options: AnswerOptions) -> None:
         self.forest = forest

@@ -1,6 +1,6 @@
 """An answerer of a model whose computations are shared: plans, runs batch by batch, and fans results out.
 
-Every piece of work is done once, and with `reuse=False` by itself through the plain model. Knows neither torch nor files.
+Every piece of work is done once, and with `reuse=False` alone through the plain model. Knows neither torch nor files.
 """
 
 import time

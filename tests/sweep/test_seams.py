@@ -1,0 +1,92 @@
+"""What stands behind a seam can be anything: a whole sweep runs on an answerer and a compressor of a few lines."""
+
+import ast
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from seams import FirstSeconds, Hasher
+
+from earmark.engine.answerers.answerer import Answerer
+from earmark.engine.compressors.compressor import Compressor
+from earmark.engine.design.spec import parse
+from earmark.engine.outcomes import store
+from earmark.engine.signoff.certify import certify
+from earmark.engine.sweep.run import run
+
+ROOT = Path(__file__).parents[2]
+SPEC = """
+[corpus]
+path = "synthetic:certification:6"
+[[answerers]]
+model = "hasher"
+[sweep]
+budgets = [0.5, 0.9]
+window = 2
+[[methods]]
+name = "first"
+selector = "mine"
+[audits]
+flip_rate = 4
+"""
+
+
+def test_an_answerer_and_a_compressor_of_ones_own_run_end_to_end(tmp_path: Path) -> None:
+    answerer: Answerer = Hasher()
+    compressor: Compressor = FirstSeconds()
+    spec = parse(SPEC)
+    assert run(spec, tmp_path, load=lambda *_: answerer, load_compressor=lambda *_: compressor).complete
+    cells = {key: store.read_cell(tmp_path, key, paths) for key, paths in store.find_cells(tmp_path).items()}
+    assert {(key.method, key.budget) for key in cells} == {
+        ("uncompressed", 1.0), ("silence", 1.0), ("first", 0.9), ("first", 0.5),
+    }  # fmt: skip
+    (half,) = (cell for key, cell in cells.items() if key.budget == 0.5)
+    heard = [kept for kept, status in zip(half.kept_chunks.to_pylist(), half.status.to_pylist(), strict=True) if kept]
+    assert heard
+    assert all(kept == [0, 1, 2, 3, 4] for kept in heard)
+    assert set(half.status.to_pylist()) <= {"ok", "begins with nothing"}
+    assert certify(tmp_path, replace(spec.rule, max_error_rate=0.5)) is not None
+
+
+def lines_of(path: str, name: str) -> int:
+    (owner,) = (
+        node
+        for node in ast.parse((ROOT / path).read_text()).body
+        if isinstance(node, ast.ClassDef) and node.name == name
+    )
+    assert owner.end_lineno is not None
+    return owner.end_lineno - owner.lineno + 1
+
+
+def test_they_are_as_short_as_the_seams_promise() -> None:
+    assert lines_of("tests/support/seams.py", "Hasher") <= 33
+    assert lines_of("tests/support/seams.py", "FirstSeconds") <= 20
+
+
+@pytest.mark.parametrize("room", ["sweep", "making/oracle.py", "making/release/certified_answers.py"])
+def test_nobody_who_asks_knows_how_answers_are_computed(room: str) -> None:
+    """No FLOPs, tokens' keys and values, tokenizers or batches, and nothing of the models or of what they share."""
+    place = ROOT / "engine" / room
+    for path in [place] if place.suffix else sorted(place.rglob("*.py")):
+        text = path.read_text()
+        assert not re.search(r"flops|tokeniz|kv_bytes|\bKV\b|answerers\.(shared|qwen)", text), path.name
+
+
+def names_of(path: Path) -> set[Any]:
+    return {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)} | {
+        node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
+    }
+
+
+@pytest.mark.parametrize("room", ["sweep", "answerers", "design"])
+def test_chunks_are_one_kind_of_compression_and_known_to_theirs_only(room: str) -> None:
+    """Outside their own folder seconds have places; the columns of a row, and mel frames that are reused, name them."""
+    for path in sorted((ROOT / "engine" / room).rglob("*.py")):
+        relative = path.relative_to(ROOT / "engine").as_posix()
+        if relative.startswith("answerers/qwen/"):
+            continue
+        assert "compressors.chunks" not in path.read_text(), relative
+        names = {name for name in names_of(path) if "chunk" in name.lower()}
+        assert names <= ({"chunk_count", "chunks"} if relative == "sweep/work.py" else set()), (relative, names)
