@@ -85,11 +85,16 @@ class Flag(Check):
 
 @dataclass(frozen=True)
 class Whole(Check):
-    """A whole number within bounds."""
+    """A whole number (of `unit`) within bounds, both included."""
 
     low: int
     high: int
-    wanted: str = "a whole number"
+    unit: str = ""
+    wanted: str = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        what = f"a whole number of {self.unit}" if self.unit else "a whole number"
+        object.__setattr__(self, "wanted", f"{what} from {self.low} to {self.high}")
 
     def __call__(self, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
@@ -99,10 +104,15 @@ class Whole(Check):
 
 @dataclass(frozen=True)
 class Number(Check):
-    """A finite number; `share` asks for one in (0, 1]."""
+    """A finite number, at least `low` and less than `below`."""
 
-    wanted: str = "a number"
-    share: bool = False
+    low: float = -math.inf
+    below: float = math.inf
+    wanted: str = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        within = f" in [{self.low:g}, {self.below:g})" if math.isfinite(self.below) else f" from {self.low:g}"
+        object.__setattr__(self, "wanted", "a number" + (within if math.isfinite(self.low) else ""))
 
     def __call__(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -111,9 +121,22 @@ class Number(Check):
             number = float(value)
         except OverflowError:
             raise ValueError from None
-        if not math.isfinite(number) or (self.share and not 0 < number <= 1):
+        if not (math.isfinite(number) and self.low <= number < self.below):
             raise ValueError
         return number
+
+
+class Share(Number):
+    """A share: more than 0, at most 1."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wanted", "a share in (0, 1]")
+
+    def __call__(self, value: Any) -> float:
+        share = super().__call__(value)
+        if not 0 < share <= 1:
+            raise ValueError
+        return share
 
 
 class Word(Check):

@@ -5,7 +5,7 @@ What may not stand together, `spec` checks. Opens no file.
 
 from dataclasses import dataclass
 
-from earmark.engine.design.fields import Either, Flag, Form, Number, Text, Whole, Word, field
+from earmark.engine.design.fields import Either, Flag, Form, Share, Text, Whole, Word, field
 from earmark.engine.design.keys import DTYPES
 
 GRIDS = {
@@ -15,7 +15,7 @@ GRIDS = {
 MOST_PERMUTATIONS = 10
 HEURISTICS = ("uniform", "random", "energy")
 SEED = "{seed}"  # in a selector's place
-_TIMES = Whole(0, MOST_PERMUTATIONS, f"a whole number from 0 to {MOST_PERMUTATIONS}")
+_TIMES = Whole(0, MOST_PERMUTATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class AnswererSpec:
     name: str = field(Text("a name"), "what the run calls it", "", default="the model's last part")
     dtype: str = field(Word(*DTYPES), "number format", "float32")
     generate: int = field(
-        Whole(0, 64, "a whole number of tokens from 0 to 64"),
+        Whole(0, 64, "tokens"),
         "greedy tokens from which the letter is parsed; 0: the likeliest letter",
         0,
     )
@@ -66,9 +66,7 @@ class MethodSpec:
         "",
         default="the name",
     )
-    seeds: tuple[int, ...] = field(
-        Whole(0, 2**31 - 1, "a whole number from 0"), "training seeds, or those of `random`", (0,), many=True
-    )
+    seeds: tuple[int, ...] = field(Whole(0, 2**31 - 1), "training seeds, or those of `random`", (0,), many=True)
     in_domain: bool = field(Flag(), "declares that it was trained on recordings of this corpus", False)
 
     @property
@@ -92,7 +90,7 @@ class StreamsSpec:
     family: str | None = field(
         Text("the name of a partition"), "within whose families", None, default="the first partition"
     )
-    seed: int = field(Whole(0, 2**31 - 1, "a whole number from 0"), "of the permutations", 0)
+    seed: int = field(Whole(0, 2**31 - 1), "of the permutations", 0)
 
     @property
     def any(self) -> bool:
@@ -114,14 +112,12 @@ class PartitionsSpec:
     side: str | None = field(
         Text("a CSV, JSON lines or Parquet file"), "a table of sample_id and families", None, default="none"
     )
-    semantic: int | None = field(
-        Whole(2, 10_000, "a whole number of clusters from 2"), "clusters of the questions", None, default="none"
-    )
+    semantic: int | None = field(Whole(2, 10_000, "clusters"), "clusters of the questions", None, default="none")
     encoder: str | None = field(
         Text("a sentence encoder"), "of the questions that are clustered", None, default="e5-large-v2"
     )
-    seed: int = field(Whole(0, 2**31 - 1, "a whole number from 0"), "of the clusters", 42)
-    min_family: int = field(Whole(1, 10**6, "a whole number from 1"), "smaller clusters share a family", 30)
+    seed: int = field(Whole(0, 2**31 - 1), "of the clusters", 42)
+    min_family: int = field(Whole(1, 10**6), "smaller clusters share a family", 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +125,12 @@ class AuditsSpec:
     """What is measured beside the cells."""
 
     flip_rate: int = field(
-        Whole(0, 10_000, "a whole number of questions from 0 to 10000"),
+        Whole(0, 10_000, "questions"),
         "raw questions that are answered twice, in batches of other sizes; 0: none",
         200,
     )
     grid: int = field(
-        Whole(2, 200, "a whole number of recordings from 2 to 200"),
+        Whole(2, 200, "recordings"),
         "recordings and questions of the factorial grid of scores",
         20,
     )
@@ -145,13 +141,11 @@ class MachineSpec:
     """Where and within what memory it runs; no result depends on it but for last bits."""
 
     device: str = field(Form(r"cpu|mps|cuda(:\d+)?", "cpu, cuda, cuda:N or mps"), "cpu, cuda, cuda:N, mps", "cpu")
-    batch_tokens: int = field(
-        Whole(1, 1 << 24, "a whole number of tokens from 1"), "positions in a batch, padding included", 8192
-    )
-    kv_mib: int = field(Whole(1, 1 << 24, "a whole number of MiB from 1"), "keys and values that are held", 512)
-    clip_mib: int = field(Whole(1, 1 << 24, "a whole number of MiB from 1"), "opened clips that are held", 512)
+    batch_tokens: int = field(Whole(1, 1 << 24, "tokens"), "positions in a batch, padding included", 8192)
+    kv_mib: int = field(Whole(1, 1 << 24, "MiB"), "keys and values that are held", 512)
+    clip_mib: int = field(Whole(1, 1 << 24, "MiB"), "opened clips that are held", 512)
     decoders: int | None = field(
-        Whole(0, 256, "a whole number of processes from 0"),
+        Whole(0, 256, "processes"),
         "processes that decode audio",
         None,
         default="4 beside a GPU, else 0",
@@ -163,13 +157,13 @@ class SweepKeys:
     """The keys of [sweep]; `Spec` has them as its own."""
 
     budgets: tuple[float, ...] = field(
-        Either(GRIDS, Number("in (0, 1]", share=True), f"{', '.join(GRIDS)} or a list of shares"),
+        Either(GRIDS, Share(), f"{', '.join(GRIDS)} or a list of shares"),
         '`"main"` (.05 .1 .2 .4 1), `"expanded"` (.02 .05 .1 .2 .3 .4 .5 .6 .7 .8 1), or a list of shares',
         GRIDS["main"],
         default='"main"',
     )
     window: int = field(
-        Whole(1, 100_000, "a whole number of recordings from 1"),
+        Whole(1, 100_000, "recordings"),
         "recordings that are answered together; the recordings of a source are never parted",
         64,
     )

@@ -186,7 +186,13 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
     "alpha near 0": (["--alpha", "1e-320"], ["alpha 1e-320"]),
     "alpha below what replicates show": (["--rule", "paper", "--alpha", "0.0001"], ["replicates 100"]),
     "unknown reference answerer": (["--reference-answerer", "nobody"], ["nobody", "tiny"]),
-    "family minimum 0": (["--min-family", "0"], ["min-family 0"]),
+    "family minimum 0": (["--min-family", "0"], ["min-family 0", "must be a whole number from 1 to 1000000000"]),
+    "no look": (["--looks", "0"], ["looks 0", "must be a whole number from 1 to 100; change it"]),
+    "no row of a recording": (["--max-rows-per-recording", "0"], ["max-rows-per-recording 0", "from 1"]),
+    "routing beside a tighter average": (
+        ["--claim", "routing", "--tolerance-average", "0.01"],
+        ["claim routing", "leave the average its default, or claim a budget"],
+    ),
 }
 
 

@@ -170,7 +170,7 @@ def test_failed_rows_are_allowed_for_by_an_option(tmp_path: Path) -> None:
     assert json.loads((out / "certificate.json").read_text())["rule"]["max_error_rate"] == 0.6
     assert json.loads((out / "plan.json").read_text())["rule"]["max_error_rate"] == 0.0
     refused = invoke("run", spec, "--out", out, "--max-error-rate", 1.6)
-    assert "max-error-rate 1.6: is not in [0, 1)" in str(refused.exception)
+    assert "max-error-rate 1.6: must be a number in [0, 1)" in str(refused.exception)
     stopped = invoke("run", spec, "--out", tmp_path / "other", "--limit", 1, "--max-error-rate", 0.6)
     assert stopped.output.endswith(f"next: earmark run {spec} --out {tmp_path / 'other'} --max-error-rate 0.6\n")
 

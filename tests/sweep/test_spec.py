@@ -1,10 +1,12 @@
 """A spec is read as it is meant, or refused with the line."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from earmark.engine.design.rule import Rule
 from earmark.engine.design.sections import GRIDS
 from earmark.engine.design.spec import keys_table, parse, read
 from earmark.engine.design.steps import Arm, steps_of
@@ -119,7 +121,7 @@ def test_a_candidate_that_names_no_method_is_refused_with_its_line(candidate: st
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ('"main"', "[0.5, 1.4]", "line 10 [sweep] budgets[1] = 1.4: must be in (0, 1]"),
+        ('"main"', "[0.5, 1.4]", "line 10 [sweep] budgets[1] = 1.4: must be a share in (0, 1]"),
         ('"main"', "[1.0]", "line 10 [sweep] budgets = [1.0]: must have a budget below 1"),
         ('"main"', '"mein"', 'line 10 [sweep] budgets = "mein": must be main, expanded or a list'),
         ('"main"', '"main"\nwindow = true', "line 11 [sweep] window = true: must be a whole number"),
@@ -140,7 +142,7 @@ def test_a_candidate_that_names_no_method_is_refused_with_its_line(candidate: st
         ('"uniform"', '"silence"', 'line 13 [methods] name = "silence": is the control, which is always run'),
         ('"uniform"', '"uniform"\nseeds = [1, 2]', "line 14 [methods] seeds = [1, 2]: must be one seed"),
         ("0.1]", "0.0]", "line 28 [rule] tolerances = [0.05, 0.0]: no finite sample can show it"),
-        ("[rule]", "[rule]\nalpha = 0.9", "line 28 [rule] alpha = 0.9: is not in [1e-6, 0.5)"),
+        ("[rule]", "[rule]\nalpha = 0.9", "line 28 [rule] alpha = 0.9: must be a number in [1e-06, 0.5)"),
         ("[rule]", '[rule]\nloss = "nll"', 'line 28 [rule] loss = "nll": has no bound'),
         ("[rule]", '[rule]\nreference_answerer = "me"', 'line 28 [rule] reference_answerer = "me": is no answerer'),
         ('a = "b"', "a = 3", "line 29 [rule] parents: must be a table of FAMILY = PARENT"),
@@ -152,8 +154,13 @@ def test_a_candidate_that_names_no_method_is_refused_with_its_line(candidate: st
         ("0.1]", f"1{'0' * 5000}]", "is not TOML"),
         ("0.1]", f"0x1{'0' * 5000}]", "line 28 [rule] tolerances[1] = a huge number: must be a number"),
         ("[rule]", "[rule]\ntolerance_average = nan", "line 28 [rule] tolerance_average = nan: must be a number"),
-        ("[rule]", "[rule]\ntolerance_average = 2", "line 28 [rule] tolerance_average = 2: is not in [0, 1)"),
+        ("[rule]", "[rule]\ntolerance_average = 2", "line 28 [rule] tolerance_average = 2: must be in [0, 1)"),
         ("[rule]", "[rule]\ntolerance_average = 0", "line 28 [rule] tolerance_average = 0: no finite sample"),
+        (
+            "[rule]",
+            '[rule]\nclaim = "routing"\ntolerance_average = 0.01',
+            "cannot hold a tighter one of the average; leave the average its default, or claim a budget",
+        ),
         (
             "[rule]",
             'family = "need"\n[partitions]\nnames = ["native"]\n[rule]',
@@ -177,6 +184,39 @@ def test_what_is_wrong_is_refused_with_its_line(old: str, new: str, expected: st
     with pytest.raises(InputError, match=re.escape(expected)) as refused:
         parse(SPEC.replace(old, new, 1))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("alpha", 0.5, "a number in [1e-06, 0.5)"),
+        ("tolerances", -0.1, "a number from 0"),
+        ("max_error_rate", 1.0, "a number in [0, 1)"),
+        ("replicates", 99, "a whole number from 100 to 1000000"),
+        ("seed", -1, "a whole number from 0 to 9223372036854775807"),
+        ("min_family", 0, "a whole number from 1 to 1000000000"),
+        ("looks", 0, "a whole number from 1 to 100"),
+        ("looks", 101, "a whole number from 1 to 100"),
+        ("max_rows_per_recording", 0, "a whole number from 1 to 1000000000"),
+        ("claim", "hope", "budget, routing or both"),
+    ],
+)
+def test_a_key_of_the_rule_is_refused_in_the_same_words_wherever_it_stands(
+    key: str, value: float | str, wanted: str
+) -> None:
+    many = key == "tolerances"
+    written = SPEC.replace("tolerances = [0.05, 0.1]", f"{key} = {json.dumps([value] if many else value)}")
+    with pytest.raises(InputError, match=re.escape(f"must be {wanted}; change it")):
+        parse(written)
+    with pytest.raises(InputError, match=re.escape(f"{value}: must be {wanted}; change it")):
+        Rule(**{key: (value,) if many else value})
+
+
+def test_what_a_rule_lists_is_given_once_and_at_least_once() -> None:
+    with pytest.raises(InputError, match="candidate energy: stands twice; give each once"):
+        Rule(candidates=("energy", "energy"))
+    with pytest.raises(InputError, match="tolerance: must be a list of a number from 0; give at least one"):
+        Rule(tolerances=())
 
 
 @pytest.mark.parametrize(
