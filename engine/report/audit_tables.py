@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from earmark.engine.report import question_tables
-from earmark.engine.report.html_tables import Cell, HtmlTable, folded_if_long, numbers, text, under
+from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, count, percent, plain, unit_of_axis
 from earmark.engine.report.words import where, who
 from earmark.engine.signoff.audit_entry import (
@@ -148,12 +148,12 @@ _REGIME = [*text("Where", "Agnostic − conditioned", "Protocol", "Regime"), *nu
 _OVER_SEEDS = numbers("Values per seed", "Mean", "sd")
 
 
-def _regime(a: QueryUse | Contamination, unit: Unit) -> tuple[Cell, ...]:
+def _regime(a: QueryUse | Contamination, unit: Unit) -> tuple[CellText, ...]:
     """The cells under `_REGIME`."""
     return _where(a), _pair(a), a.protocol, a.regime, unit.tolerance(a.tolerance), a.variant
 
 
-def _over_seeds(a: OverSeeds, unit: Unit) -> tuple[Cell, ...]:
+def _over_seeds(a: OverSeeds, unit: Unit) -> tuple[CellText, ...]:
     """Three cells: the value of each seed, their mean with its interval, and their standard deviation."""
     values = Markup("<br/>").join(
         Markup("<span>seed {}: {}</span>").format(seed, unit.number(value, signed=True))

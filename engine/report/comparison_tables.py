@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from earmark.engine.report import meaning
 from earmark.engine.report.decisions import Group
-from earmark.engine.report.html_tables import Cell, HtmlTable, folded_if_long, numbers, text, under
+from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent, percents, unit_of_axis
 from earmark.engine.report.words import who
 from earmark.engine.signoff.audit_entry import Chain, FamilyOverlap, Gain, GainOverSeeds
@@ -24,7 +24,7 @@ def regime_map(certificate: Certificate, unit: Unit) -> HtmlTable | None:
     """
     single_seeds = [g for g in certificate.gains if (g.axis, g.variant) == ("interpolated", "family")]
     over_seeds = [a for a in certificate.audits.seeds if (a.axis, a.variant) == ("interpolated", "family")]
-    cells: dict[tuple[str, ...], dict[float, Cell]] = {}
+    cells: dict[tuple[str, ...], dict[float, CellText]] = {}
     sign = meaning.signs(certificate)
     all_gains: list[Gain | GainOverSeeds] = [*single_seeds, *over_seeds]  # seeds together say more than the last one
     for g in all_gains:
@@ -131,6 +131,6 @@ def _frontier(value: float | None, axis: str) -> str:
     return unit_of_axis(axis).number(value) if axis == "tokens" else percent(value)
 
 
-def _gain(g: Gain) -> Cell:
+def _gain(g: Gain) -> CellText:
     unit = unit_of_axis(g.axis)
     return under(unit.number(g.point, signed=True), unit.interval(g.lower, g.upper, signed=True))

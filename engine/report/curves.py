@@ -53,7 +53,7 @@ def values(curves: Curves) -> list[float]:
 def panel(curves: Curves, tolerances: Sequence[Tolerance], shared: Iterable[float], unit: Unit, desc: str) -> Markup:
     """The panel; `shared` are the numbers of all panels that share the vertical axis."""
     y = svg.axis([*shared, *(t.value for t in tolerances)], _BOTTOM, _TOP)
-    x = svg.Axis(0, 1, _LEFT, _RIGHT)
+    x = svg.Scale(0, 1, _LEFT, _RIGHT)
     alone = "".join(_below(x.at(b)) for b in sorted(set(curves.alone)) if b != curves.approved)
     approved = "" if curves.approved is None else _below(x.at(curves.approved))
     body = [
@@ -74,7 +74,7 @@ def _below(x: float) -> str:
     return f"M{svg.px(x)} {_BOTTOM + 1}l5 8h-10z"
 
 
-def _grid(x: svg.Axis, y: svg.Axis, unit: Unit) -> list[str]:
+def _grid(x: svg.Scale, y: svg.Scale, unit: Unit) -> list[str]:
     marks = svg.ticks(y.low, y.high, 7)
     body = [svg.path("".join(svg.horizontal(y.at(v), _LEFT, _RIGHT) for v in marks if v), "grid")]
     body.append(svg.path(svg.horizontal(y.at(0), _LEFT, _RIGHT), "zero"))
@@ -85,7 +85,7 @@ def _grid(x: svg.Axis, y: svg.Axis, unit: Unit) -> list[str]:
     return body
 
 
-def _tolerance_lines(y: svg.Axis, tolerances: Sequence[Tolerance]) -> list[str]:
+def _tolerance_lines(y: svg.Scale, tolerances: Sequence[Tolerance]) -> list[str]:
     lines = "".join(svg.horizontal(y.at(t.value), _LEFT, _RIGHT) for t in tolerances)
     places = svg.spread([y.at(t.value) for t in tolerances], 13, _TOP)
     labels = [
@@ -94,7 +94,7 @@ def _tolerance_lines(y: svg.Axis, tolerances: Sequence[Tolerance]) -> list[str]:
     return [svg.path(lines, "tolerance"), *labels]
 
 
-def _series(x: svg.Axis, y: svg.Axis, points: Sequence[Point], kind: str, shift: float) -> list[str]:
+def _series(x: svg.Scale, y: svg.Scale, points: Sequence[Point], kind: str, shift: float) -> list[str]:
     """The line, the intervals and the marks of one series; marks of implied points are hollow."""
     mark = svg.circles if kind == "average" else svg.diamonds
     places = [(x.at(p.budget) + shift, y.at(p.estimate)) for p in points]

@@ -17,8 +17,8 @@ from earmark.engine.signoff.result_entry import BudgetEntry, CertifiedEntry, Res
 
 ALONE = "alone, uncorrected"
 
-Arm = tuple[str, int]  # method and seed
-Place = tuple[str, str, str]  # answerer, corpus, partition
+MethodSeed = tuple[str, int]  # method and seed
+GroupKey = tuple[str, str, str]  # answerer, corpus, partition
 
 
 class Group(NamedTuple):
@@ -31,7 +31,7 @@ class Group(NamedTuple):
     gains: list[Gain]
     chains: list[Chain]
     overlaps: list[FamilyOverlap]
-    approved: dict[Arm, float]  # the budget that the claim approves for a method and seed
+    approved: dict[MethodSeed, float]  # the budget that the claim approves for a method and seed
 
     @property
     def where(self) -> Markup:
@@ -39,7 +39,7 @@ class Group(NamedTuple):
         return where(self.answerer, self.corpus, self.partition)
 
 
-class Decision(NamedTuple):
+class DecisionCard(NamedTuple):
     """What passes alone in a group at one tolerance, shown by one of its results."""
 
     tolerance: float
@@ -79,13 +79,13 @@ class Decision(NamedTuple):
 
 def groups(certificate: Certificate) -> list[Group]:
     """The groups in the order of the certificate."""
-    results_of: dict[Place, list[ResultEntry]] = {}
+    results_of: dict[GroupKey, list[ResultEntry]] = {}
     for result in certificate.results:
         results_of.setdefault(_key(result), []).append(result)
     return [_group(key, results, certificate) for key, results in results_of.items()]
 
 
-def _group(key: Place, results: list[ResultEntry], certificate: Certificate) -> Group:
+def _group(key: GroupKey, results: list[ResultEntry], certificate: Certificate) -> Group:
     approved = _approved(certificate.claim, key[:2])
     ordered = sorted(results, key=lambda result: (_arm(result) not in approved, *_relevance(result)))
     return Group(
@@ -98,10 +98,10 @@ def _group(key: Place, results: list[ResultEntry], certificate: Certificate) -> 
     )
 
 
-def _approved(claim: Claim, key: tuple[str, str]) -> dict[Arm, float]:
+def _approved(claim: Claim, key: tuple[str, str]) -> dict[MethodSeed, float]:
     """What the claim approves for all families at once, by method and seed."""
     by_name = {candidate.name: candidate for candidate in claim.candidates}
-    approved: dict[Arm, float] = {}
+    approved: dict[MethodSeed, float] = {}
     for entry in claim.approved:
         candidate = by_name[entry.candidate]
         if entry.budget is not None and (candidate.answerer, candidate.corpus) == key:
@@ -109,18 +109,18 @@ def _approved(claim: Claim, key: tuple[str, str]) -> dict[Arm, float]:
     return approved
 
 
-def decisions(group: Group, claim: Claim) -> list[Decision]:
+def decisions(group: Group, claim: Claim) -> list[DecisionCard]:
     """One decision per tolerance, in the order of the certificate."""
     return [_decision(group, i, entry.tolerance, claim) for i, entry in enumerate(group.results[0].certified)]
 
 
-def _decision(group: Group, i: int, tolerance: float, claim: Claim) -> Decision:
+def _decision(group: Group, i: int, tolerance: float, claim: Claim) -> DecisionCard:
     result = _teller(group, i)
     certified = result.certified[i]
     approved = group.approved.get(_arm(result)) if tolerance == claim.tolerance else None
     evidence = _passed_at(result, i) or nearest(result) if approved is None else budget_at(result, approved)
     n_passed = sum(saves(r.certified[i].budget) for r in group.results)
-    return Decision(
+    return DecisionCard(
         tolerance=tolerance,
         headline=_headline(group, result, certified.budget, n_passed),
         result=result,
@@ -210,11 +210,11 @@ def nearest(result: ResultEntry) -> BudgetEntry | None:
     return max((b for b in result.budgets if b.budget < 1), key=lambda b: float(b.budget), default=None)
 
 
-def _arm(result: ResultEntry) -> Arm:
+def _arm(result: ResultEntry) -> MethodSeed:
     return result.method, result.seed
 
 
-def _key(entry: ResultKey | Gain) -> Place:
+def _key(entry: ResultKey | Gain) -> GroupKey:
     return entry.answerer, entry.corpus, entry.partition
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from earmark.engine.report.html_tables import Cell, HtmlTable, folded_if_long, numbers, text, under
+from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent
 from earmark.engine.report.words import where, who
 from earmark.engine.signoff.result_entry import DEAF, WORDS, FamilyAtBudget, ResultEntry, ResultFamily
@@ -118,7 +118,7 @@ def _tested(
     )
 
 
-def _test_cells(family: ResultFamily) -> tuple[Cell, ...]:
+def _test_cells(family: ResultFamily) -> tuple[CellText, ...]:
     """The test of a family, and how many units it has and needs: with fewer it cannot pass, even alone."""
     assert family.test is not None, "only families that are tested are in this table"
     assert family.fewest is not None
@@ -193,7 +193,7 @@ def _notes(family: ResultFamily | None, entries: Sequence[FamilyAtBudget | None]
     return "; ".join(notes) or NONE
 
 
-def _cell(entry: FamilyAtBudget | None, family: ResultFamily | None, unit: Unit) -> Cell:
+def _cell(entry: FamilyAtBudget | None, family: ResultFamily | None, unit: Unit) -> CellText:
     if entry is None:
         return NONE
     lines = [unit.interval(entry.lower, entry.upper), f"+{entry.plus} \N{MINUS SIGN}{entry.minus}"]

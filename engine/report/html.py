@@ -25,7 +25,7 @@ from earmark.engine.report import (
     run_tables,
     words,
 )
-from earmark.engine.report.decisions import Decision, Group
+from earmark.engine.report.decisions import DecisionCard, Group
 from earmark.engine.report.figures import FigureSet
 from earmark.engine.report.html_tables import HtmlTable
 from earmark.engine.report.meaning import ReaderQuestion
@@ -41,7 +41,7 @@ class Section(NamedTuple):
 
     ident: str
     group: Group
-    decisions: list[tuple[Decision, list[ReaderQuestion]]]
+    decisions: list[tuple[DecisionCard, list[ReaderQuestion]]]
     methods: HtmlTable | None
     figures: list[FigureSet]
     families: list[HtmlTable]
@@ -104,7 +104,7 @@ def _section(ident: str, group: Group, certificate: Certificate, unit: Unit) -> 
     )
 
 
-def _meaning(decision: Decision, group: Group, certificate: Certificate, unit: Unit) -> list[ReaderQuestion]:
+def _meaning(decision: DecisionCard, group: Group, certificate: Certificate, unit: Unit) -> list[ReaderQuestion]:
     """What stands around the next step of a decision: is harm local, does the question help, is it used."""
     harm = meaning.harm(decision, certificate.rule.tolerance_average, unit)
     return [

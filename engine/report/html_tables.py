@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from earmark.engine.report.numbers import NONE
 
-Cell = str  # or Markup, which is a str and is not escaped again
+CellText = str  # or Markup, which is a str and is not escaped again
 _LONG = 12  # rows
 
 
@@ -24,13 +24,13 @@ class Column(NamedTuple):
 class HtmlTable(NamedTuple):
     """A caption, columns and rows; the first cell of a row is its header."""
 
-    caption: Cell
+    caption: CellText
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[CellText]]
     folded: bool = False  # behind its caption until someone asks
 
 
-def folded_if_long(caption: Cell, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> HtmlTable:
+def folded_if_long(caption: CellText, columns: Sequence[Column], rows: Sequence[Sequence[CellText]]) -> HtmlTable:
     """A table, behind its caption where it has many rows."""
     return HtmlTable(caption, columns, rows, folded=len(rows) > _LONG)
 
@@ -45,6 +45,6 @@ def numbers(*heads: str) -> list[Column]:
     return [Column(head) for head in heads]
 
 
-def under(main: Cell, below: Cell) -> Cell:
+def under(main: CellText, below: CellText) -> CellText:
     """A cell of two lines, the second in small print; one line where there is nothing below."""
     return Markup("{}<small>{}</small>").format(main, below) if below != NONE else main

@@ -54,7 +54,7 @@ def draw(
     """The figure; `shared` are the numbers that the axis has to reach, `path` joins the dots from row to row."""
     x = svg.axis(shared, _START, _END)
     body: list[str] = []
-    dotted: dict[str, list[svg.Place]] = {"average": [], "family": []}
+    dotted: dict[str, list[svg.Point2D]] = {"average": [], "family": []}
     whiskers: dict[str, str] = {"average": "", "family": ""}
     y = _TOP
     for row in dots.rows:

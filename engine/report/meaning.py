@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from earmark.engine.report.decisions import Decision, Group
+from earmark.engine.report.decisions import DecisionCard, Group
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, percent
 from earmark.engine.report.words import listed
 from earmark.engine.signoff.audit_entry import Gain, GainOverSeeds, KeptChunks, QueryUse
@@ -29,7 +29,7 @@ class ReaderQuestion(NamedTuple):
 # Harm -----------------------------------------------------------------------------------------------------
 
 
-def harm(decision: Decision, average: float | None, unit: Unit) -> ReaderQuestion | None:
+def harm(decision: DecisionCard, average: float | None, unit: Unit) -> ReaderQuestion | None:
     """Whether harm is local or diffuse, at the budget that the decision's facts are taken from."""
     evidence = decision.evidence
     if evidence is None:

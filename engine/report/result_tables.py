@@ -7,7 +7,7 @@ one says that it is uncorrected; what holds at the level of the claim stands bes
 from markupsafe import Markup
 
 from earmark.engine.report.decisions import ALONE, Group, corrected_words, share_of
-from earmark.engine.report.html_tables import Cell, HtmlTable, folded_if_long, numbers, text, under
+from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import NONE, TOKENS, Unit, count, p_value, percent, percents
 from earmark.engine.report.words import sentence, who
 from earmark.engine.signoff.claim_entry import Claim
@@ -82,7 +82,7 @@ def routing(result: ResultEntry, unit: Unit) -> HtmlTable | None:
     return HtmlTable(caption, [*text("Family"), *numbers("Rows", *heads)], rows, folded=True)
 
 
-def _routed(route: Route) -> Cell:
+def _routed(route: Route) -> CellText:
     if route.budget < 1:
         return under(percent(route.budget), f"p {p_value(route.p)}")
     return "raw audio" if route.tested else under("raw audio", "too small to be tested")
@@ -169,15 +169,15 @@ def _corrected(budget: float, smallest: float | None) -> Markup:
     return verdict("approve" if smallest is not None and budget >= smallest else "inconclusive")
 
 
-def _average(b: BudgetEntry, unit: Unit) -> Cell:
+def _average(b: BudgetEntry, unit: Unit) -> CellText:
     return _estimate(b.excess_average, b.excess_average_recordings, "over recordings", unit)
 
 
-def _worst(b: BudgetEntry, unit: Unit) -> Cell:
+def _worst(b: BudgetEntry, unit: Unit) -> CellText:
     return _estimate(b.excess_family, b.excess_family_tested, "as tested", unit)
 
 
-def _estimate(entry: Bounds, recounted: float | None, how_recounted: str, unit: Unit) -> Cell:
+def _estimate(entry: Bounds, recounted: float | None, how_recounted: str, unit: Unit) -> CellText:
     """An estimate with its interval, and the same excess counted otherwise where that is another number."""
     value, interval = unit.number(entry.estimate), unit.interval(entry.lower, entry.upper)
     if recounted is None or unit.number(recounted) == value:
@@ -185,5 +185,5 @@ def _estimate(entry: Bounds, recounted: float | None, how_recounted: str, unit: 
     return Markup("{}<small>{}<br/>{}: {}</small>").format(value, interval, how_recounted, unit.number(recounted))
 
 
-def _flagged(share: float | None, flagged: bool, flag: str) -> Cell:
+def _flagged(share: float | None, flagged: bool, flag: str) -> CellText:
     return under(percent(share), flag if flagged else NONE)

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-Place = tuple[float, float]  # x, y in px
+Point2D = tuple[float, float]  # x, y in px
 
 
-class Axis(NamedTuple):
+class Scale(NamedTuple):
     """A linear map of [low, high] to px [start, end]."""
 
     low: float
@@ -27,14 +27,14 @@ class Axis(NamedTuple):
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
 
-def axis(values: Iterable[float], start: float, end: float) -> Axis:
+def axis(values: Iterable[float], start: float, end: float) -> Scale:
     """An axis over all `values` and 0, widened a little, never empty."""
     all_values = [0.0, *values]
     low, high = min(all_values), max(all_values)
     pad = 0.06 * (high - low)
     if pad == 0:
-        return Axis(-0.01, 0.01, start, end)
-    return Axis(low - pad if low < 0 else low, high + pad if high > 0 else high, start, end)
+        return Scale(-0.01, 0.01, start, end)
+    return Scale(low - pad if low < 0 else low, high + pad if high > 0 else high, start, end)
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -71,18 +71,18 @@ def path(data: str, kind: str) -> str:
     return f'<path class="{kind}" d="{data}"/>' if data else ""
 
 
-def line(places: Sequence[Place]) -> str:
+def line(places: Sequence[Point2D]) -> str:
     """Path data that join the places."""
     return "M" + "L".join(f"{px(x)} {px(y)}" for x, y in places) if len(places) > 1 else ""
 
 
-def circles(places: Iterable[Place], r: float = 3.5) -> str:
+def circles(places: Iterable[Point2D], r: float = 3.5) -> str:
     """Path data of a circle around each place."""
     d = px(2 * r)
     return "".join(f"M{px(x - r)} {px(y)}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z" for x, y in places)
 
 
-def diamonds(places: Iterable[Place], r: float = 4.6) -> str:
+def diamonds(places: Iterable[Point2D], r: float = 4.6) -> str:
     """Path data of a diamond around each place."""
     return "".join(f"M{px(x)} {px(y - r)}l{r} {r}-{r} {r}-{r}-{r}z" for x, y in places)
 

@@ -6,7 +6,7 @@ Types only; the files of `audits` fill them. docs/certificate.md says more of ea
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
-from earmark.engine.signoff.result_entry import Axis, ResultKey, Variant
+from earmark.engine.signoff.result_entry import FrontierAxis, ResultKey, Variant
 
 GainKind = Literal["same-backbone", "cross-backbone"]
 Direction = Literal["CONSISTENT+", "CONSISTENT-", "MIXED", "ZERO"]
@@ -26,7 +26,7 @@ class Gain(NamedTuple):
     agnostic: Annotated[str, "the method that does not hear the question"]
     conditioned: Annotated[str, "the method that does"]
     tolerance: Annotated[float, "of the family variant"]
-    axis: Annotated[Axis, "what a frontier is measured in"]
+    axis: Annotated[FrontierAxis, "what a frontier is measured in"]
     variant: Annotated[Variant, "of the average, or of the worst family"]
     agnostic_frontier: Annotated[float | None, "the smallest budget within tolerance"]
     conditioned_frontier: Annotated[float | None, "the smallest budget within tolerance"]
@@ -54,7 +54,7 @@ class GainOverSeeds:
     agnostic: Annotated[str, "the method that does not hear the question"]
     conditioned: Annotated[str, "the method that does"]
     tolerance: Annotated[float, "of the family variant"]
-    axis: Annotated[Axis, "what a frontier is measured in"]
+    axis: Annotated[FrontierAxis, "what a frontier is measured in"]
     variant: Annotated[Variant, "of the average, or of the worst family"]
     seeds: Annotated[tuple[int, ...], "training seeds"]
     values: Annotated[tuple[float, ...], "the gain of each"]

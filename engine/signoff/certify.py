@@ -22,7 +22,7 @@ from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.imports import doubts
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.plan_file import PLAN, read_plan
-from earmark.engine.progress import silent
+from earmark.engine.progress import Report, silent
 from earmark.engine.signoff import declaration, follow, policy, preview
 from earmark.engine.signoff.audit_entry import (
     ArchitectureGap,
@@ -62,7 +62,7 @@ from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.frontier import Frontiers, frontiers
 from earmark.engine.signoff.json_form import to_json
 from earmark.engine.signoff.judged_partitions import Partitions
-from earmark.engine.signoff.pair import Curve, CurveKey, Paired, Progress, Rows, pair
+from earmark.engine.signoff.pair import Curve, CurveKey, Paired, Rows, pair
 from earmark.engine.signoff.preview import Preview
 from earmark.engine.signoff.result_entry import FamilyHearing, ResultEntry, ResultKey
 from earmark.engine.signoff.rules import certified, claim, paper
@@ -97,7 +97,7 @@ class _Sections:
         self.coarsening += signed.coarsening
 
 
-class _Subject(NamedTuple):
+class _CurveToSign(NamedTuple):
     """One curve under one partition, with everything that its verdict is computed from."""
 
     curve: Curve
@@ -124,7 +124,7 @@ class _Signed(NamedTuple):
     alone: claim.JudgedAlone | None = None  # under the paper's
 
 
-def certify(run: Path, rule: Rule, progress: Progress = silent, follows: Follows | None = None) -> Certificate:
+def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows | None = None) -> Certificate:
     """The certificate of the outcomes in `run` under `rule`; `follows` is the certificate before, if it continues one.
 
     Raises InputError where files cannot be paired or do not fit the rule, and UncertifiableError where too many rows
@@ -174,7 +174,7 @@ def certify(run: Path, rule: Rule, progress: Progress = silent, follows: Follows
         done = 0
         for chunk in _resampled(rows, curves, families_of, rule):
             subjects = [
-                _Subject(
+                _CurveToSign(
                     curve,
                     rows,
                     partition,
@@ -317,14 +317,14 @@ def _resampled(
 
 
 def _sign_each(
-    subjects: Sequence[_Subject], rule: Rule, levels: certified.Levels, mark: Preview | None
+    subjects: Sequence[_CurveToSign], rule: Rule, levels: certified.Levels, mark: Preview | None
 ) -> Iterator[_Signed]:
     """Each subject by itself, in order, on as many threads as kernels may use: they do not hold the interpreter."""
     with ThreadPoolExecutor(numba.get_num_threads()) as threads:
         yield from threads.map(lambda subject: _sign(subject, rule, levels, mark), subjects)
 
 
-def _sign(subject: _Subject, rule: Rule, levels: certified.Levels, mark: Preview | None) -> _Signed:
+def _sign(subject: _CurveToSign, rule: Rule, levels: certified.Levels, mark: Preview | None) -> _Signed:
     """The verdict and the diagnostics of one curve under one partition."""
     curve, rows, partition, families, observed, tested, hearing, noise, resampled = subject
     located = {

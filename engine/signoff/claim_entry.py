@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
 from earmark.engine.design.rule import ClaimKind
-from earmark.engine.signoff.rules.judgement import Route, Unit
+from earmark.engine.signoff.rules.judgement import Route, SampleUnit
 
 
 class Shipped(NamedTuple):
@@ -32,7 +32,7 @@ class CandidateStop(NamedTuple):
     minus: Annotated[int, "rows where it fell"]
     p: Annotated[float, "of the test that did not pass"]
     units: Annotated[int, "independent ones: rows or recordings"]
-    unit: Annotated[Unit, "what they are"]
+    unit: Annotated[SampleUnit, "what they are"]
     needed: Annotated[int | None, "units for 90% power at the observed rates; null where no number would do"]
     reason: Annotated[str, "why it stopped, in words"]
     missing: Annotated[bool, "the budget was declared and has no outcomes"]

@@ -11,10 +11,10 @@ import numpy as np
 from earmark.engine.arrays import FloatArray
 from earmark.engine.signoff.excess import Excess
 from earmark.engine.signoff.pair import Curve
-from earmark.engine.signoff.result_entry import Axis, Variant
+from earmark.engine.signoff.result_entry import FrontierAxis, Variant
 from earmark.kernels.statistics import frontier as kernel
 
-AXES: tuple[Axis, ...] = ("interpolated", "grid", "tokens")
+AXES: tuple[FrontierAxis, ...] = ("interpolated", "grid", "tokens")
 VARIANTS: tuple[Variant, ...] = ("average", "family")
 
 
@@ -27,7 +27,7 @@ class Frontier(NamedTuple):
     full: float  # budget 1 on this axis
 
 
-Frontiers = Mapping[tuple[Axis, Variant], Frontier]
+Frontiers = Mapping[tuple[FrontierAxis, Variant], Frontier]
 
 
 def frontiers(
@@ -47,9 +47,9 @@ def frontiers(
 
 def _locate(
     excess: Excess, curve: Curve, tolerance: float, tolerance_average: float
-) -> dict[tuple[Axis, Variant], FloatArray]:
+) -> dict[tuple[FrontierAxis, Variant], FloatArray]:
     """(R,) the frontier of every replicate, by axis and variant."""
-    located: dict[tuple[Axis, Variant], FloatArray] = {}
+    located: dict[tuple[FrontierAxis, Variant], FloatArray] = {}
     variants: tuple[tuple[Variant, FloatArray, float], ...] = (
         ("average", excess.average, tolerance_average),
         ("family", excess.worst, tolerance),

@@ -6,7 +6,7 @@ statistics; what follows works on the arrays made here.
 
 import hashlib
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -23,11 +23,11 @@ from earmark.engine.errors import InputError, UncertifiableError, first_few
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.plan_file import PlanFile
+from earmark.engine.progress import Report
 from earmark.engine.signoff import order, sources
 from earmark.engine.signoff.certificate import CellErrors
 
 SELF_FULL = "self_full"  # the method's own budget 1 as the reference (method 8)
-Progress = Callable[[str, int, int], None]  # what, done, total
 
 
 class CurveKey(NamedTuple):
@@ -133,7 +133,7 @@ class _Raw:
     tokens: float
 
 
-def pair(run: Path, rule: Rule, progress: Progress, plan: PlanFile | None = None) -> Paired:
+def pair(run: Path, rule: Rule, progress: Report, plan: PlanFile | None = None) -> Paired:
     """Read every cell of the run and pair it with its raw reference; `plan` tells which budgets are missing."""
     cells = store.find_cells(run)
     inputs: list[InputFile] = []

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 from earmark.engine.signoff.json_form import Beside
-from earmark.engine.signoff.rules.judgement import Corrected, Estimand, Failure, Policy, Test, Unit
-from earmark.engine.signoff.rules.judgement import Decision as DecisionWord
+from earmark.engine.signoff.rules.judgement import Corrected, DecisionWord, Estimand, Failure, Policy, SampleUnit, Test
 
-Axis = Literal["interpolated", "grid", "tokens"]
+FrontierAxis = Literal["interpolated", "grid", "tokens"]
 Variant = Literal["average", "family"]
 Hearing = Literal["listens", "not shown", "vacuous", "text", "guesses", "constant", "no control", "unknown"]
 Action = Literal["ship", "finish", "collect", "route", "raise"]
@@ -73,7 +72,7 @@ class ResultFamily(FamilyHearing):
     test: Annotated[Test | None, "exact on every row, one row of each recording, or bets", Beside("test")] = None
     estimand: Annotated[Estimand | None, "which excess is tested: a mean over these", Beside("test")] = None
     units: Annotated[int | None, "independent ones", Beside("test")] = None
-    unit: Annotated[Unit | None, "what a unit is", Beside("test")] = None
+    unit: Annotated[SampleUnit | None, "what a unit is", Beside("test")] = None
     fewest: Annotated[
         tuple[int, ...] | None, "units that pass at each tolerance if no answer changes", Beside("test")
     ] = None
@@ -97,7 +96,7 @@ class AverageTest:
     test: Annotated[Test, "exact on every row, one row of each recording, or bets"]
     estimand: Annotated[Estimand, "which excess is tested: a mean over these"]
     units: Annotated[int, "independent ones"]
-    unit: Annotated[Unit, "what a unit is"]
+    unit: Annotated[SampleUnit, "what a unit is"]
     tested: Annotated[tuple[bool, ...], "at which tolerances it is"]
 
 

@@ -19,11 +19,12 @@ _MANY_FAMILIES = 12  # method 9.7: from here on the interpolated worst-family fr
 _TIED_FAMILIES = 3
 
 Results = Sequence[ResultEntry]
-Hearings = Mapping[tuple[str, str], Mapping[str, Sequence[FamilyHearing]]]  # by answerer and corpus, and by partition
+# by answerer and corpus, and by partition
+FamilyHearings = Mapping[tuple[str, str], Mapping[str, Sequence[FamilyHearing]]]
 
 
 def warnings(
-    results: Results, paired: Paired, hearing: Hearings, imported: ImportRecord | None, rule: Rule, claim: Claim
+    results: Results, paired: Paired, hearing: FamilyHearings, imported: ImportRecord | None, rule: Rule, claim: Claim
 ) -> list[str]:
     """All sentences: those on the rule first, then those that these outcomes call for."""
     shared = any(rows.n_sources < len(rows.source) for rows, _ in paired.groups)
@@ -86,7 +87,7 @@ def warnings(
     return sentences + _of_failures(paired)
 
 
-def _of_listening(hearing: Hearings, paired: Paired, rule: Rule) -> list[str]:
+def _of_listening(hearing: FamilyHearings, paired: Paired, rule: Rule) -> list[str]:
     """Sentences on families whose answers may need no audio, and on answerers that were never asked about silence."""
     sentences = []
     for (answerer, corpus), by_partition in hearing.items():

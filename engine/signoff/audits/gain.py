@@ -14,7 +14,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.signoff.audit_entry import Gain
 from earmark.engine.signoff.frontier import AXES, VARIANTS, Frontiers
 from earmark.engine.signoff.pair import CurveKey
-from earmark.engine.signoff.result_entry import Axis, Variant
+from earmark.engine.signoff.result_entry import FrontierAxis, Variant
 from earmark.kernels.statistics.frontier import SLACK
 from earmark.kernels.statistics.order_statistics import percentile_ends
 
@@ -83,7 +83,7 @@ def _gain(
     conditioned: CurveKey,
     partition: str,
     tolerance: float,
-    axis: Axis,
+    axis: FrontierAxis,
     variant: Variant,
     pair: tuple[Frontiers, Frontiers],
     rule: Rule,

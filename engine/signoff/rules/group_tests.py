@@ -13,7 +13,7 @@ import numpy as np
 
 from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.rule import PAPER_MIN_FAMILY, Rule, gamma_of
-from earmark.engine.signoff.rules.judgement import Estimand, Test, Unit
+from earmark.engine.signoff.rules.judgement import Estimand, SampleUnit, Test
 from earmark.engine.signoff.rules.units import Units
 from earmark.kernels.statistics import betting, bounds, exact
 
@@ -27,7 +27,7 @@ class GroupTest(NamedTuple):
     test: Test
     estimand: Estimand
     n: int
-    unit: Unit
+    unit: SampleUnit
     by_row: FloatArray  # (B,) observed excess, every row counting alike
     by_recording: FloatArray  # (B,) every recording counting alike
     plus: IntArray  # (B,) units that got worse; exact tests only, else empty
@@ -72,7 +72,7 @@ def group_test(units: Units, difference: FloatArray) -> GroupTest:
     """The test of a group, from the paired differences of all rows (n, B)."""
     group_difference = difference[units.rows]
     one_row_each = units.n == len(units.rows)
-    unit: Unit = "rows" if one_row_each else "recordings"
+    unit: SampleUnit = "rows" if one_row_each else "recordings"
     sums, tested_rows, sizes = group_difference, group_difference, np.ones(units.n)
     if not one_row_each:
         sizes = np.bincount(units.recording).astype(np.float64)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from earmark.engine.signoff.rules.group_tests import GroupTest
 
 Test = Literal["exact", "one-row", "bets"]
-Unit = Literal["rows", "recordings"]  # what is drawn independently
+SampleUnit = Literal["rows", "recordings"]  # what is drawn independently
 Estimand = Literal["rows", "recordings"]  # which excess is tested: a mean over rows, or over recordings of their means
-Decision = Literal["approve", "reject", "inconclusive"]
+DecisionWord = Literal["approve", "reject", "inconclusive"]
 
 
 class Interval(NamedTuple):
@@ -27,7 +27,7 @@ class Interval(NamedTuple):
 class Verdict(NamedTuple):
     """The three-way decision at one budget and tolerance, and why."""
 
-    decision: Decision
+    decision: DecisionWord
     reason: str
     p: float = math.nan  # the largest of the tests that must all pass
     p_adjusted: float = math.nan  # over this budget and all larger ones
@@ -46,7 +46,7 @@ class Failure(NamedTuple):
     minus: Annotated[int, "rows where it fell"]
     p: Annotated[float, "of the test that did not pass"]
     units: Annotated[int, "independent ones: rows or recordings"]
-    unit: Annotated[Unit, "what they are"]
+    unit: Annotated[SampleUnit, "what they are"]
     needed: Annotated[int | None, "units for 90% power at the observed rates; null where no number would do"]
     reason: Annotated[str, "why it stopped, in words"]
     missing: Annotated[bool, "the budget was declared and has no outcomes"] = False

@@ -16,7 +16,6 @@ from earmark.engine.signoff.pair import Curve, Rows
 from earmark.engine.signoff.preview import Preview
 from earmark.engine.signoff.result_entry import (
     AverageTest,
-    Axis,
     Bounds,
     BudgetDecision,
     BudgetEntry,
@@ -24,6 +23,7 @@ from earmark.engine.signoff.result_entry import (
     CertifiedEntry,
     FamilyAtBudget,
     FamilyHearing,
+    FrontierAxis,
     FrontierEntry,
     FrontierInterval,
     FrontierIntervals,
@@ -182,7 +182,7 @@ def _decision(tolerance: float, budget: float, verdict: Verdict, preview: Previe
 def _frontier(tolerance: float, frontiers: Frontiers, curve: Curve, rule: Rule) -> FrontierEntry:
     """The entry of the frontiers at one tolerance; only the interpolated ones have intervals."""
 
-    def both(axis: Axis) -> ByVariant:
+    def both(axis: FrontierAxis) -> ByVariant:
         return ByVariant(frontiers[axis, "average"].point, frontiers[axis, "family"].point)
 
     def interval(variant: Variant) -> FrontierInterval:
