@@ -12,7 +12,7 @@ from earmark.cli.options import given, rule_options
 from earmark.cli.sign import sign
 
 if TYPE_CHECKING:
-    from earmark.engine.design.rule import Rule
+    pass
 
 
 @click.command()
@@ -55,20 +55,13 @@ def certify(
       earmark certify runs/mmar --partition native --tolerance 0.05
     """
     from earmark.engine.design.rule import BY_RULE
+    from earmark.engine.design.spec import rule_of_run
     from earmark.engine.files import make_folder
 
     typed = given(declared)
     if "name" in typed:
         typed.setdefault("replicates", BY_RULE)
-    rule = replace(_declared(run), **typed)
+    rule = replace(rule_of_run(run), **typed)
     if out is not None:
         make_folder(out)  # before the work, not after it
     sys.exit(0 if sign(run, rule, out or run, as_json, follows) else exits.REFUSED)
-
-
-def _declared(run: Path) -> "Rule":
-    """The rule of the sweep that made the run, or the defaults."""
-    from earmark.engine.design import spec
-    from earmark.engine.design.rule import Rule
-
-    return spec.read(run / "spec.toml").rule if (run / "spec.toml").exists() else Rule()

@@ -12,8 +12,7 @@ from earmark.cli.progress import ProgressLine
 from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
-    from earmark.engine.arrays import Scores
-    from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
+    pass
 
 _AT_ONCE = 32  # recordings in memory
 
@@ -57,12 +56,7 @@ def score(
     Example:
       earmark score clips/*.wav --selector edge/waveform.onnx --budget 0.4 --out kept
     """
-    from earmark.engine.compressors.chunks.selector import SelectorInput
-    from earmark.engine.compressors.loading import load_selector
-    from earmark.engine.corpus import decode
-    from earmark.engine.corpus.clip import clip
-    from earmark.engine.corpus.example import AudioError
-    from earmark.engine.errors import InputError
+    from earmark.engine.compressors.scoring import score as engine
 
     if budget is not None and not 0 < budget <= 1:
         raise click.BadParameter(f"{budget} is not in (0, 1]", param_hint="--budget")
@@ -75,39 +69,13 @@ def score(
         for path in audio:
             if (lost := recordings.get(_kept(out, path).resolve())) is not None:
                 raise click.UsageError(f"--out would write over the recording {lost}: name another folder")
-    selector = load_selector(name, seed, provider, threads)
-    if selector.asks and question is None:
-        raise click.UsageError(f"{name} reads the question: give --question")
     # a graph needs no numba, which word of a compilation would load
     with nullcontext() if name.endswith(".onnx") else ProgressLine():
-        for first in range(0, len(audio), _AT_ONCE):
-            clips = []
-            for path in audio[first : first + _AT_ONCE]:
-                try:
-                    clips.append(SelectorInput(path.stem, clip(decode.waveform(str(path))), question))
-                except AudioError as error:
-                    raise InputError(path, str(error), "leave it out, or repair it") from None
-            scores = selector.scores(clips)
-            for path, recording, scored in zip(audio[first:], clips, scores, strict=False):
-                line = _line_of(path, recording, scored, selector, budget, out)
-                click.echo(json.dumps(line, ensure_ascii=False) if as_json else _line(line))
-
-
-def _line_of(
-    path: Path, clip: "SelectorInput", scores: "Scores", selector: "Selector", budget: float | None, out: Path | None
-) -> dict[str, Any]:
-    """What there is to say about a recording; also writes what is kept of it."""
-    from earmark.engine.compressors.chunks.cutting import kept_chunks
-    from earmark.engine.compressors.compressor import audio_hash, samples_at
-
-    line: dict[str, Any] = {"audio": str(path), "chunks": len(scores), "scores": scores.tolist()}
-    if budget is not None:
-        chunks = selector.keep(scores, kept_chunks(budget, len(scores))).tolist()
-        kept = samples_at(clip.audio, chunks)
-        line |= {"kept": chunks, "kept_hash": audio_hash(kept)}
-        if out is not None:
-            line["wav"] = str(_write(_kept(out, path), kept))
-    return line
+        for scored in engine(audio, name, question, budget, seed, provider, threads):
+            line = scored.content()
+            if out is not None:
+                line["wav"] = str(_write(_kept(out, scored.path), scored.samples))
+            click.echo(json.dumps(line, ensure_ascii=False) if as_json else _line(line))
 
 
 def _kept(out: Path, path: Path) -> Path:

@@ -19,10 +19,10 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
 
     Returns whether the claim approves anything. `follows` is the certificate before, where this one follows it.
     """
-    from earmark.cli.table import decision_table
     from earmark.engine.errors import InputError
     from earmark.engine.files import write_file
     from earmark.engine.report.html import render
+    from earmark.engine.report.terminal import decision_table
     from earmark.engine.signoff.certificate import CERTIFICATE_FILE, read
     from earmark.engine.signoff.certify import certify, write
     from earmark.engine.signoff.follow import follow

@@ -93,6 +93,11 @@ def read(path: Path) -> Spec:
         raise InputError(path, f"cannot be read ({error})", "name a TOML file") from None
 
 
+def rule_of_run(run: Path) -> Rule:
+    """The rule of the sweep that made a run folder, or the defaults where none did."""
+    return read(run / "spec.toml").rule if (run / "spec.toml").exists() else Rule()
+
+
 def parse(content: str, file: str = "spec.toml") -> Spec:
     """The spec in a text; `file` is what errors call it."""
     document = TomlDocument(content, file)
@@ -250,14 +255,18 @@ SECTIONS: dict[str, Any] = {
 }
 
 
+def keys_in(described: Any) -> dict[str, Field]:
+    """The keys that a section may have, of the class that describes it."""
+    without = _NOT_IN_A_SPEC if described is Rule else ()
+    return {key: field for key, field in fields_of(described).items() if key not in without}
+
+
 def keys_table() -> str:
     """Every key of a spec as the Markdown table of docs/run.md."""
     lines = ["| section | key | default | what |", "|---|---|---|---|"]
     for section, described in SECTIONS.items():
         shown = f"`{section}`"
-        for key, entry in fields_of(described).items():
-            if described is Rule and key in _NOT_IN_A_SPEC:
-                continue
+        for key, entry in keys_in(described).items():
             words = entry.check.words if isinstance(entry.check, Word) else ()
             about = (
                 entry.about if all(word in entry.about for word in words) else f"{entry.about} ({entry.check.wanted})"

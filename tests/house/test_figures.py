@@ -12,11 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from as_json import certify
-
-from earmark.engine.design.rule import Rule
-from earmark.engine.design.spec import read
-from earmark.engine.sweep.run import run
+import earmark
 
 ROOT = Path(__file__).parents[2]
 OF_THE_MACHINE = ("made_by", "run", "inputs")
@@ -47,16 +43,14 @@ def before(name: str) -> dict[str, Any]:
 
 def test_the_example_is_signed_off_as_before(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples" / "sounds", tmp_path / "sounds")
-    now = json.loads(json.dumps(certify(tmp_path / "sounds", Rule())))
+    now = earmark.certify(tmp_path / "sounds").to_json()
     assert list(differences(before("sounds"), now, 1e-9)) == []
 
 
 def test_the_demo_is_signed_off_as_before(tmp_path: Path) -> None:
-    spec = read(ROOT / "examples" / "demo.toml")
-    assert run(spec, tmp_path).complete
-    now = json.loads(json.dumps(certify(tmp_path, spec.rule)))
-    assert now["claim"]["approved"] != []
-    assert list(differences(before("demo"), now, 1e-4)) == []
+    certificate = earmark.run(ROOT / "examples" / "demo.toml", tmp_path)
+    assert certificate.approved
+    assert list(differences(before("demo"), certificate.to_json(), 1e-4)) == []
 
 
 def test_what_is_no_longer_said_is_found() -> None:
