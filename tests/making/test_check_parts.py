@@ -12,6 +12,8 @@ from earmark.engine.design.rule import Rule
 from earmark.engine.making.release import agreement, certified_answers
 from earmark.engine.making.release.comparison import BothKept, Comparison, ScoredPair, is_tied
 
+SIDES = ("uncompressed", "model")
+
 
 def hearing(changed: int, n: int) -> Comparison:
     """n questions of one family about n recordings; in the first `changed` the two keep other chunks."""
@@ -40,7 +42,7 @@ def test_differences_are_charged_to_the_model(monkeypatch: pytest.MonkeyPatch) -
     }
 
     def said(i: int, label: str | None) -> Answer:
-        return Answer(f"{i // 2}/0/{i % 2}", label, "A", None, 0, "", OK if label else "error")
+        return Answer(f"{i // 2}/0/{SIDES[i % 2]}", label, "A", None, 0, "", OK if label else "error")
 
     flat = [label for case in cases for label in case]
     monkeypatch.setattr(certified_answers, "_requests", lambda _: iter(range(len(flat))))
@@ -57,7 +59,7 @@ def test_differences_are_charged_to_the_model(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_small_family_is_not_certified_by_luck(monkeypatch: pytest.MonkeyPatch) -> None:
     """20 questions, one with other chunks, no changed answer: no evidence. Without other chunks: nothing to show."""
-    right = [Answer(f"0/0/{side}", "A", "A", 0.0, 0, "", OK) for side in range(2)]
+    right = [Answer(f"0/0/{side}", "A", "A", 0.0, 0, "", OK) for side in SIDES]
     monkeypatch.setattr(certified_answers, "answer_all", lambda _, requests, *__: right[: len(requests)])
     monkeypatch.setattr(certified_answers, "_requests", lambda heard: iter(right if heard.pairs[0].excerpts else []))
 

@@ -1,30 +1,30 @@
 """Whether a model's chunks change answers: the same questions, heard as the original and as the model keeps them.
 
-What is tested is the loss on the model's chunks minus that on the original's, per family, by the certified rule. Only
-questions whose chunks differ are asked: equal audio has equal answers. Reads no audio and no files.
+A small run in which the original's answers are the reference and the model is the only method, one corpus for each
+budget, signed off like any other. Only questions whose chunks differ are asked: equal audio has equal answers.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import pyarrow as pa
-
 from earmark.engine.answerers.answer_all import answer_all
-from earmark.engine.answerers.answerer import Answerer
+from earmark.engine.answerers.answerer import Answerer, unheard
 from earmark.engine.answerers.request import Answer, Progress, Request
-from earmark.engine.design.keys import ANCHOR, OK
+from earmark.engine.design.keys import OK, UNCOMPRESSED, CellKey
 from earmark.engine.design.rule import Rule
 from earmark.engine.making.release.comparison import Comparison
-from earmark.engine.progress import StoppedError
-from earmark.engine.signoff.excess import observe
-from earmark.engine.signoff.families import families_of
-from earmark.engine.signoff.pair import Curve, CurveKey, Rows
-from earmark.engine.signoff.rules import certified
-from earmark.engine.signoff.rules.group_tests import family_minimum
+from earmark.engine.outcomes.store import write_cell
+from earmark.engine.progress import Stop, StoppedError, never
+from earmark.engine.signoff.certify import certify as sign_off
+from earmark.engine.signoff.result_entry import ResultEntry
 
 ALIKE = "the same chunks of every clip, so that no answer can differ"
-_PARTITION = "family"
+MODEL = "model"
+_SIDES = (UNCOMPRESSED, MODEL)  # whose chunks a question is asked about: the original's are the reference
+_EVERY_FAILURE_IS_HARM = 1 - 1e-9  # the rate of failed rows that the sign-off allows: they are charged, not refused
 
 
 class AtBudget(NamedTuple):
@@ -45,8 +45,8 @@ def certify(
     corpus: str,
     answerer: Answerer,
     rule: Rule,
-    report: Callable[[Progress], None] = lambda _: None,
-    stop: Callable[[], bool] = lambda: False,
+    report: Callable[[Progress], None] = unheard,
+    stop: Stop = never,
 ) -> list[AtBudget]:
     """Every budget, rising; StoppedError where `stop` ended it.
 
@@ -58,9 +58,9 @@ def certify(
     answers = {answer.id: answer for answer in answer_all(answerer, requests, None, report, stop)}
     if len(answers) < len(requests):
         raise StoppedError
-    tested = iter(_tested(heard, corpus, differing, answers, answerer.name, rule) if differing else [])
+    results = _signed_off(heard, corpus, answerer.name, differing, answers, rule) if differing else {}
     return [
-        next(tested) if b in differing else AtBudget(budget, True, ALIKE, 0, 0, 0, None, [])
+        _at_budget(heard, b, answers, results[b]) if b in results else AtBudget(budget, True, ALIKE, 0, 0, 0, None, [])
         for b, budget in enumerate(heard.budgets)
     ]
 
@@ -68,73 +68,72 @@ def certify(
 def _requests(heard: Comparison) -> Iterator[Request]:
     for row, pair in enumerate(heard.pairs):
         for b, sides in pair.excerpts.items():
-            for side, kept in enumerate(sides):
-                example = pair.example
-                yield Request(f"{row}/{b}/{side}", kept, example.question)
+            for side, kept in zip(_SIDES, sides, strict=True):
+                yield Request(_id(row, b, side), kept, pair.example.question)
 
 
-def _tested(
-    heard: Comparison, corpus: str, differing: Sequence[int], answers: dict[str, Answer], answerer: str, rule: Rule
-) -> Iterator[AtBudget]:
-    """The budgets that have something to test, rising, by the paired protocol of a certificate."""
-    budgets = np.array([heard.budgets[b] for b in differing])
-    difference = np.zeros((len(heard.pairs), len(differing)))
-    n_asked, changed, failed = (np.zeros(len(differing), np.int64) for _ in range(3))
-    for row, pair in enumerate(heard.pairs):
-        for column, b in enumerate(differing):
-            if b in pair.excerpts:
-                original, model = (answers[f"{row}/{b}/{side}"] for side in range(2))
-                difference[row, column] = _rise(original, model)
-                n_asked[column] += 1
-                changed[column] += original.predicted_label != model.predicted_label
-                failed[column] += original.status != OK or model.status != OK
-    key = CurveKey(answerer, corpus, "model", 0, ANCHOR)
-    unknown = np.full(len(budgets), np.nan)
-    curve = Curve(
-        key, "original", budgets, False, difference, np.nan, unknown, unknown, unknown, (None,) * len(budgets)
-    )
-    families = families_of([pair.family for pair in heard.pairs], rule.parents, family_minimum(rule))
-    observed = observe(curve, families)
-    levels = certified.Levels(rule.look_alpha, None, rule.look_alpha)
-    tested = certified.run_tests([curve], _rows(heard, corpus), {_PARTITION: families}, rule, levels)
-    judged = certified.judge_curve(curve, families, observed, tested[key, _PARTITION], rule)
-    (tolerance,) = rule.tolerances
-    for column, verdict in enumerate(judged.verdicts[tolerance]):
-        intervals = [of_family[column] for of_family in judged.families]
-        entries = [
+def _id(row: int, b: int, side: str) -> str:
+    return f"{row}/{b}/{side}"
+
+
+def _signed_off(
+    heard: Comparison, corpus: str, answerer: str, differing: Sequence[int], answers: Mapping[str, Answer], rule: Rule
+) -> dict[int, ResultEntry]:
+    """The verdict at every budget that has something to test, by its place."""
+    with tempfile.TemporaryDirectory(prefix="earmark-") as place:
+        name_of = {b: f"{corpus} at {heard.budgets[b]:g}" for b in differing}
+        for b, name in name_of.items():
+            for side in _SIDES:
+                budget = 1.0 if side == UNCOMPRESSED else heard.budgets[b]
+                write_cell(Path(place), CellKey(answerer, name, side, budget=budget), _rows(heard, b, side, answers))
+        certificate = sign_off(Path(place), replace(rule, max_error_rate=_EVERY_FAILURE_IS_HARM))
+    results = {result.corpus: result for result in certificate.results}
+    return {b: results[name] for b, name in name_of.items()}
+
+
+def _rows(heard: Comparison, b: int, side: str, answers: Mapping[str, Answer]) -> dict[str, list[Any]]:
+    """The cell of one side: a question that nobody asked counts as right on both, for its difference is 0."""
+    of_side = [answers.get(_id(row, b, side)) for row in range(len(heard.pairs))]
+    return {
+        "sample_id": [pair.example.sample_id for pair in heard.pairs],
+        "source_id": [pair.example.source_id for pair in heard.pairs],
+        "query_family": [pair.family for pair in heard.pairs],
+        "loss": [None if answer and answer.status != OK else float(_is_wrong(answer)) for answer in of_side],
+        "status": [OK if answer is None else answer.status for answer in of_side],
+    }
+
+
+def _is_wrong(answer: Answer | None) -> bool:
+    return answer is not None and answer.predicted_label != answer.correct_label
+
+
+def _at_budget(heard: Comparison, b: int, answers: Mapping[str, Answer], result: ResultEntry) -> AtBudget:
+    entry = next(budget for budget in result.budgets if budget.budget == heard.budgets[b])
+    (decision,) = entry.decisions
+    pairs = [
+        (answers[_id(row, b, UNCOMPRESSED)], answers[_id(row, b, MODEL)])
+        for row, pair in enumerate(heard.pairs)
+        if b in pair.excerpts
+    ]
+    return AtBudget(
+        heard.budgets[b],
+        decision.decision == "approve",
+        decision.reason,
+        len(pairs),
+        sum(original.predicted_label != model.predicted_label for original, model in pairs),
+        sum(original.status != OK or model.status != OK for original, model in pairs),
+        decision.p,
+        [
             {
-                "name": name,
-                "n": int(families.size[f]),
-                "plus": int(observed.plus[f, column]),
-                "minus": int(observed.minus[f, column]),
-                "excess": intervals[f].estimate,
-                "lower": intervals[f].lower,
-                "upper": intervals[f].upper,
-                "p": judged.p[tolerance][f][column],
+                "name": family.family,
+                "n": family.n,
+                "plus": family.plus,
+                "minus": family.minus,
+                "excess": family.excess,
+                "lower": family.lower,
+                "upper": family.upper,
+                "p": family.p[0] if family.p else None,
             }
-            for f, name in enumerate(families.names)
-        ]
-        yield AtBudget(
-            float(budgets[column]),
-            verdict.decision == "approve",
-            verdict.reason,
-            int(n_asked[column]),
-            int(changed[column]),
-            int(failed[column]),
-            verdict.p,
-            entries,
-        )
-
-
-def _rise(original: Answer, model: Answer) -> float:
-    """Of the loss; a row without an answer on either side is harm, as `certify` has it."""
-    if original.status != OK or model.status != OK:
-        return 1.0
-    right = original.correct_label
-    return float(model.predicted_label != right) - float(original.predicted_label != right)
-
-
-def _rows(heard: Comparison, corpus: str) -> Rows:
-    examples = [pair.example for pair in heard.pairs]
-    ids, sources = ([getattr(example, name) for example in examples] for name in ("sample_id", "source_id"))
-    return Rows.of(corpus, pa.array(ids), pa.array(sources), [pair.family for pair in heard.pairs])
+            for family in entry.families
+        ],
+    )
