@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earmark.cli.options import key_option, rule_option
 from earmark.cli.progress import ProgressLine
+from earmark.engine.design.fields import default_of
+from earmark.engine.design.sections import CorpusSpec, PartitionsSpec
 from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
@@ -16,8 +19,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--kind", metavar="K", help="Which benchmark it is.  [default: told from the folder]")
-@click.option("--name", metavar="NAME", help="What to call the corpus in a run.  [default: its kind]")
+@key_option(CorpusSpec, "kind")
+@key_option(CorpusSpec, "name")
 @click.option(
     "--by",
     "names",
@@ -25,13 +28,11 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="A partition: keyword, native or any label; repeat for several.  [default: keyword and native]",
 )
-@click.option("--side", type=click.Path(path_type=Path), metavar="FILE", help="A table of sample_id and families.")
-@click.option("--semantic", "clusters", type=int, metavar="K", help="Also cluster the questions into K families.")
-@click.option("--encoder", metavar="MODEL", help="Its sentence encoder, a name or a folder.  [intfloat/e5-large-v2]")
-@click.option("--seed", type=int, default=42, show_default=True, help="Seed of the clustering.")
-@click.option(
-    "--min-family", type=int, default=30, show_default=True, metavar="N", help="Smaller clusters are merged into one."
-)
+@key_option(PartitionsSpec, "side")
+@key_option(PartitionsSpec, "semantic", argument="clusters")
+@key_option(PartitionsSpec, "encoder", default=None, words=default_of(PartitionsSpec, "encoder"))
+@key_option(PartitionsSpec, "seed")
+@key_option(PartitionsSpec, "min_family")
 @click.option(
     "--audio",
     type=click.Choice(["headers", "decode", "none"]),
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
     help="How to look at the recordings: by their headers, by decoding them, or not at all.",
 )
 @click.option("--workers", type=int, metavar="N", help="Processes that read audio.  [default: one per core, at most 4]")
-@click.option("--tolerance", type=float, default=0.05, show_default=True, help="Excess error you will allow.")
-@click.option("--alpha", type=float, default=0.025, show_default=True, help="Accepted chance of a false approval.")
-@click.option("--allow-outside", is_flag=True, help="Follow paths and links that lead outside the folder.")
+@rule_option("tolerances")
+@rule_option("alpha")
+@key_option(CorpusSpec, "allow_outside")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="RUN", help="Write partitions.parquet into this folder."
 )
@@ -53,7 +54,7 @@ def corpus(
     kind: str | None,
     name: str | None,
     names: tuple[str, ...],
-    side: Path | None,
+    side: str | None,
     clusters: int | None,
     encoder: str | None,
     seed: int,
@@ -97,7 +98,7 @@ def corpus(
         raise click.UsageError("--encoder needs --semantic K")
     with ProgressLine() as progress:
         opened = open_corpus(path, kind, name=name, allow_outside=allow_outside)
-        all_partitions = _partitions(opened, names, side)
+        all_partitions = _partitions(opened, names, Path(side) if side else None)
         middle: dict[str, str] = {}
         if clusters is not None:
             from earmark.engine.corpus.semantic import ENCODER, semantic

@@ -7,21 +7,21 @@ from typing import Any
 
 import click
 
+from earmark.cli.options import key_option, rule_option
 from earmark.cli.progress import ProgressLine
+from earmark.engine.design.sections import AnswererSpec, CorpusSpec, MachineSpec
 from earmark.engine.extras import needs_extra
 
 
 @click.command()
 @click.argument("corpus", type=click.Path(path_type=Path))
-@click.option("--kind", metavar="K", help="Which benchmark it is.  [default: told from the folder]")
-@click.option("--name", metavar="NAME", help="What to call the corpus.  [default: its kind]")
-@click.option(
-    "--answerer", default="tiny", show_default=True, metavar="M", help="tiny, a folder, or a name on the hub."
-)
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: bfloat16 beside a GPU]")
-@click.option("--device", default="cpu", show_default=True, metavar="D", help="cpu, cuda, cuda:N or mps.")
-@click.option("--tolerance", type=float, default=0.05, show_default=True, help="Excess error you will allow.")
-@click.option("--alpha", type=float, default=0.025, show_default=True, help="Accepted chance of a false approval.")
+@key_option(CorpusSpec, "kind")
+@key_option(CorpusSpec, "name")
+@key_option(AnswererSpec, "model", "--answerer", default="tiny")
+@key_option(AnswererSpec, "dtype", default=None, words="bfloat16 beside a GPU, else float32")
+@key_option(MachineSpec, "device")
+@rule_option("tolerances")
+@rule_option("alpha")
 @click.option("--measure/--no-measure", default=None, help="Answer a few recordings to foresee the time.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default="spec.toml", show_default=True, help="The file to write."
@@ -57,7 +57,6 @@ def init(
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.design import spec as specs
     from earmark.engine.design.rule import Rule
-    from earmark.engine.design.sections import GRIDS
     from earmark.engine.errors import InputError
     from earmark.engine.files import write_file
     from earmark.engine.sweep import estimate
@@ -75,9 +74,8 @@ def init(
             path=str(corpus),
             kind=kind,
             model=answerer,
-            dtype=dtype or ("float32" if device == "cpu" else "bfloat16"),
+            dtype=dtype,
             device=device,
-            budgets=", ".join(f"{budget:g}" for budget in GRIDS["main"]),
             tolerance=tolerance,
             alpha=alpha,
         )

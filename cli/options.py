@@ -1,25 +1,57 @@
-"""Options that several commands share, made from the description of the rule's keys."""
+"""Options made from the descriptions of keys: of the rule, and of the sections of a spec.
+
+An option has its key's help, default and check; a command may call it otherwise, or have a default of its own.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from earmark.engine.design.fields import Check, Field, Number, Texts, Whole, Word, default_of, fields_of
+from earmark.engine.design.fields import NEEDED, Check, Field, Flag, Number, Texts, Whole, Word, default_of, fields_of
 from earmark.engine.design.rule import Rule
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Command], Command]
+AS_DESCRIBED: Any = object()  # the key's own default
 
 
-def rule_options(*keys: str) -> Callable[[Command], Command]:
-    """The options of these keys of the rule, each under the key's own name."""
+def rule_options(*keys: str) -> Decorator[Command]:
+    """The options of these keys of the rule, each under the key's own name; the rule checks what is typed."""
 
     def decorate(command: Command) -> Command:
         for key in reversed(keys):
-            command = _option(key, fields_of(Rule)[key])(command)
+            entry, default = fields_of(Rule)[key], default_of(Rule, key)
+            words = entry.default or (", ".join(map(str, default)) if _takes_many(entry) else "")
+            command = _option(entry, entry.option, key, None if words else default, words)(command)
         return command
 
     return decorate
+
+
+def rule_option(key: str, default: Any = AS_DESCRIBED, words: str = "") -> Decorator[Command]:
+    """One option of the rule, of one value even where the rule has several; `words` say what its default is."""
+    entry = fields_of(Rule)[key]
+    if default is AS_DESCRIBED:
+        default = default_of(Rule, key)[0] if entry.many else default_of(Rule, key)
+    about = entry.about.partition(";")[0] if entry.many else entry.about
+    argument = entry.option.removeprefix("--").replace("-", "_")
+    return _option(entry._replace(many=False, about=about), entry.option, argument, default, words)
+
+
+def key_option(
+    section: Any, key: str, option: str = "", argument: str = "", default: Any = AS_DESCRIBED, words: str = ""
+) -> Decorator[Command]:
+    """The option of a key of a spec: --batch-tokens for batch_tokens, if `option` is not another; it is checked here.
+
+    `argument` is what the command calls it; `words` say what its default is.
+    """
+    entry = fields_of(section)[key]
+    option = option or f"--{key.replace('_', '-')}"
+    argument = argument or option.removeprefix("--").replace("-", "_")
+    if default is AS_DESCRIBED:
+        default, words = default_of(section, key), words or entry.default
+    return _option(entry, option, argument, None if default is NEEDED else default, words, _Checked(entry.check))
 
 
 def given(declared: dict[str, Any]) -> dict[str, Any]:
@@ -30,26 +62,51 @@ def given(declared: dict[str, Any]) -> dict[str, Any]:
     return typed | ({"parents": _parents(typed["parents"])} if "parents" in typed else {})
 
 
-def _option(key: str, entry: Field) -> Callable[[Command], Command]:
-    """The click option of a key of the rule, its help made from the key's description."""
-    many = entry.many or isinstance(entry.check, Texts)
-    help_ = entry.about[0].upper() + entry.about[1:] + ("; repeat for several." if many else ".")
-    settings: dict[str, Any] = {"multiple": True} if many else {}
-    if many or entry.default:
-        value = default_of(Rule, key)
-        words = entry.default or ", ".join(map(str, value))
-        help_ += f"  [default: {words}]"
-    else:
-        settings |= {"default": default_of(Rule, key), "show_default": True}
+def _option(
+    entry: Field, option: str, argument: str, default: Any, words: str, checked: click.ParamType | None = None
+) -> Decorator[Command]:
+    """The click option of a key; `words`, if any, say what its default is."""
+    about = entry.in_plain_words[0].upper() + entry.in_plain_words[1:]
+    if isinstance(entry.check, Flag):
+        return click.option(option, argument, is_flag=True, default=default, help=f"{about}.")
+    many = _takes_many(entry)
+    settings: dict[str, Any] = {"multiple": True} if many else {"default": default}
     if entry.metavar:
         settings["metavar"] = entry.metavar
-    return click.option(entry.option, key, type=_type_of(entry.check), help=help_, **settings)
+    if isinstance(entry.check, Word):
+        settings["type"] = click.Choice(entry.check.words)
+    else:
+        settings["type"] = checked or _type_of(entry.check)
+    shown = f"  [default: {words}]" if words else ""
+    return click.option(
+        option,
+        argument,
+        help=about + ("; repeat for several." if many else ".") + shown,
+        show_default=not words and default is not None,
+        **settings,
+    )
 
 
-def _type_of(check: Check) -> Any:
-    if isinstance(check, Word):
-        return click.Choice(check.words)
+def _takes_many(entry: Field) -> bool:
+    return entry.many or isinstance(entry.check, Texts)
+
+
+def _type_of(check: Check) -> type:
     return float if isinstance(check, Number) else int if isinstance(check, Whole) else str
+
+
+class _Checked(click.ParamType):
+    """A value that a key's check accepts, refused in its words."""
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self.name = {float: "float", int: "integer", str: "text"}[_type_of(check)]
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self._check(_type_of(self._check)(value))
+        except (ValueError, TypeError):
+            self.fail(f"'{value}' must be {self._check.wanted}", param, ctx)
 
 
 def _parents(options: tuple[str, ...]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from earmark.cli import exits
+from earmark.cli.options import rule_option
 from earmark.cli.progress import ProgressLine
 from earmark.cli.sign import sign
 from earmark.engine.extras import needs_extra
@@ -29,12 +30,7 @@ if TYPE_CHECKING:
     help="Only the first N recordings, rounded up to whole windows: a preview, never an approval.",
 )
 @click.option("--shard", "shard_text", metavar="I/N", help="Only the I-th of N shares of the recordings, from 1.")
-@click.option(
-    "--max-error-rate",
-    type=float,
-    metavar="SHARE",
-    help="Share of failed rows a cell may have; they count as harm.  [default: as [rule] declares]",
-)
+@rule_option("max_error_rate", default=None, words="as [rule] declares")
 @click.option(
     "--follows",
     type=click.Path(path_type=Path),

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from earmark.cli import exits
+from earmark.cli.options import key_option
 from earmark.cli.progress import ProgressLine
 from earmark.cli.selector_check import check
+from earmark.engine.design.sections import AnswererSpec, CorpusSpec, MachineSpec
 from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
@@ -34,16 +36,14 @@ selector.add_command(check)
 
 @selector.command()
 @click.argument("corpus", type=click.Path(path_type=Path))
-@click.option(
-    "--answerer", default="tiny", show_default=True, metavar="NAME", help="tiny, a folder, or a name on the hub."
-)
-@click.option("--kind", metavar="K", help="Which benchmark it is.  [default: told from the folder]")
-@click.option("--name", metavar="NAME", help="What to call the corpus.  [default: its kind]")
-@click.option("--device", default="cpu", show_default=True, help="Where the answerer runs, e.g. cuda.")
-@click.option("--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16.")
-@click.option("--batch-tokens", type=click.IntRange(min=1), metavar="N", help="Tokens of one batch.")
+@key_option(AnswererSpec, "model", "--answerer", default="tiny")
+@key_option(CorpusSpec, "kind")
+@key_option(CorpusSpec, "name")
+@key_option(MachineSpec, "device")
+@key_option(AnswererSpec, "dtype")
+@key_option(MachineSpec, "batch_tokens")
 @click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Processes that read audio.")
-@click.option("--allow-outside", is_flag=True, help="Follow paths and links that lead outside the folder.")
+@key_option(CorpusSpec, "allow_outside")
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The Parquet file to write."
 )
@@ -55,7 +55,7 @@ def oracle(
     name: str | None,
     device: str,
     dtype: str,
-    batch_tokens: int | None,
+    batch_tokens: int,
     workers: int | None,
     allow_outside: bool,
     out: Path,
@@ -73,15 +73,13 @@ def oracle(
     from earmark.engine.answerers import journal
     from earmark.engine.answerers.loading import load
     from earmark.engine.corpus.corpus import open_corpus
-    from earmark.engine.design.sections import AnswererSpec, MachineSpec
     from earmark.engine.files import make_folder
     from earmark.engine.making import oracle as engine
     from earmark.engine.progress import stopping_on_signals
 
     opened = open_corpus(corpus, kind, name=name, allow_outside=allow_outside)
     engine.check_may_train(next(iter(opened.examples)))
-    memory = {} if batch_tokens is None else {"batch_tokens": batch_tokens}
-    model = load(AnswererSpec(answerer, dtype=dtype), MachineSpec(device=device, **memory))
+    model = load(AnswererSpec(answerer, dtype=dtype), MachineSpec(device=device, batch_tokens=batch_tokens))
     make_folder(out.parent)
     with (
         ProgressLine() as progress,
@@ -113,8 +111,8 @@ def oracle(
     metavar="PATH",
     help="Where the recordings are now.  [default: where they were]",
 )
-@click.option("--kind", metavar="K", help="Which benchmark it is.  [default: as it was]")
-@click.option("--allow-outside", is_flag=True, help="Follow paths and links that lead outside the folder.")
+@key_option(CorpusSpec, "kind", default=None, words="as it was")
+@key_option(CorpusSpec, "allow_outside")
 @click.option(
     "--method",
     "methods",

@@ -18,11 +18,13 @@ from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.kmeans import RESTARTS, cosine_kmeans
 from earmark.engine.corpus.partition import Partition
 from earmark.engine.corpus.partitions import OTHER_RARE, merge_rare
+from earmark.engine.design.fields import default_of
+from earmark.engine.design.sections import PartitionsSpec
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
 from earmark.engine.progress import Report, silent
 
-ENCODER = "intfloat/e5-large-v2"
+ENCODER: str = default_of(PartitionsSpec, "encoder")
 PREFIX = "query: "  # e5 was trained with it
 _MOST_TOKENS = 512
 _BATCH = 64
@@ -42,8 +44,8 @@ def semantic(
     k: int,
     *,
     encoder: str = ENCODER,
-    least: int = 30,
-    seed: int = 42,
+    least: int = default_of(PartitionsSpec, "min_family"),
+    seed: int = default_of(PartitionsSpec, "seed"),
     report: Report = silent,
 ) -> Semantic:
     """Cluster a corpus's questions into k families; those with fewer than `least` examples become `other_rare`."""

@@ -27,9 +27,13 @@ class CorpusSpec:
         "a benchmark's folder, a manifest, or `synthetic:SPLIT:CLIPS` ([layouts](corpora.md))",
     )
     kind: str | None = field(
-        Text("the name of a benchmark"), "which benchmark it is", None, default="told from the folder"
+        Text("the name of a benchmark"),
+        "which benchmark it is",
+        None,
+        default="told from the folder",
+        metavar="K",
     )
-    name: str | None = field(Text("a name"), "what the run calls it", None, default="its kind")
+    name: str | None = field(Text("a name"), "what the run calls the corpus", None, default="its kind", metavar="NAME")
     allow_outside: bool = field(Flag(), "follow paths that lead outside the folder", False)
 
 
@@ -39,9 +43,10 @@ class AnswererSpec:
 
     model: str = field(
         Text('"tiny", a folder, or a name on the hub'),
-        "`tiny`, `tiny-b`, a folder, or a name on the hub ([how they answer](answerers.md))",
+        "an embedded answerer (`tiny`, `tiny-b`), a folder, or a name on the hub ([how they answer](answerers.md))",
+        metavar="NAME",
     )
-    name: str = field(Text("a name"), "what the run calls it", "", default="the model's last part")
+    name: str = field(Text("a name"), "what the run calls the answerer", "", default="the model's last part")
     dtype: str = field(Word(*DTYPES), "number format", "float32")
     generate: int = field(
         Whole(0, 64, "tokens"),
@@ -90,7 +95,7 @@ class StreamsSpec:
     family: str | None = field(
         Text("the name of a partition"), "within whose families", None, default="the first partition"
     )
-    seed: int = field(Whole(0, 2**31 - 1), "of the permutations", 0)
+    seed: int = field(Whole(0, 2**31 - 1), "seed of the permutations", 0)
 
     @property
     def any(self) -> bool:
@@ -110,14 +115,27 @@ class PartitionsSpec:
         default="keyword and native",
     )
     side: str | None = field(
-        Text("a CSV, JSON lines or Parquet file"), "a table of sample_id and families", None, default="none"
+        Text("a CSV, JSON lines or Parquet file"),
+        "a table of sample_id and families",
+        None,
+        default="none",
+        metavar="FILE",
     )
-    semantic: int | None = field(Whole(2, 10_000, "clusters"), "clusters of the questions", None, default="none")
-    encoder: str | None = field(
-        Text("a sentence encoder"), "of the questions that are clustered", None, default="e5-large-v2"
+    semantic: int | None = field(
+        Whole(2, 10_000, "clusters"),
+        "how many clusters of questions are a partition of their own",
+        None,
+        default="none",
+        metavar="K",
     )
-    seed: int = field(Whole(0, 2**31 - 1), "of the clusters", 42)
-    min_family: int = field(Whole(1, 10**6), "smaller clusters share a family", 30)
+    encoder: str = field(
+        Text("a sentence encoder"),
+        "sentence encoder of the questions that are clustered: a name on the hub, or a folder",
+        "intfloat/e5-large-v2",
+        metavar="MODEL",
+    )
+    seed: int = field(Whole(0, 2**31 - 1), "seed of the clustering", 42, metavar="S")
+    min_family: int = field(Whole(1, 10**6), "smaller clusters share a family", 30, metavar="N")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +158,13 @@ class AuditsSpec:
 class MachineSpec:
     """Where and within what memory it runs; no result depends on it but for last bits."""
 
-    device: str = field(Form(r"cpu|mps|cuda(:\d+)?", "cpu, cuda, cuda:N or mps"), "cpu, cuda, cuda:N, mps", "cpu")
-    batch_tokens: int = field(Whole(1, 1 << 24, "tokens"), "positions in a batch, padding included", 8192)
+    device: str = field(
+        Form(r"cpu|mps|cuda(:\d+)?", "cpu, cuda, cuda:N or mps"),
+        "where the answerer runs: cpu, cuda, cuda:N or mps",
+        "cpu",
+        metavar="D",
+    )
+    batch_tokens: int = field(Whole(1, 1 << 24, "tokens"), "positions in a batch, padding included", 8192, metavar="N")
     kv_mib: int = field(Whole(1, 1 << 24, "MiB"), "keys and values that are held", 512)
     clip_mib: int = field(Whole(1, 1 << 24, "MiB"), "opened clips that are held", 512)
     decoders: int | None = field(

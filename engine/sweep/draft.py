@@ -1,69 +1,35 @@
 """A first spec for a corpus that was looked at, with the families that can be tested there, as commented TOML.
 
-Knows what `engine.corpus.describe` says of a corpus; evaluates nothing and writes no file.
+What stands behind a key and holds by default is its field's. Knows what `engine.corpus.describe` says of a corpus;
+evaluates nothing and writes no file.
 """
 
 import json
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-_CANDIDATES = ("energy",)  # of the template's methods all but the baselines
+from earmark.engine.design.fields import default_of, fields_of
+from earmark.engine.design.rule import Rule
+from earmark.engine.design.sections import (
+    MOST_PERMUTATIONS,
+    AnswererSpec,
+    AuditsSpec,
+    CorpusSpec,
+    MachineSpec,
+    MethodSpec,
+    PartitionsSpec,
+    StreamsSpec,
+    SweepKeys,
+)
 
-_TEMPLATE = """\
+_CANDIDATES = ["energy"]  # of the methods that stand there all but the baselines
+_COLUMN = 24  # where remarks begin
+_WIDTH = 120
+_BESIDE_A_GPU: dict[str, int] = {"generate": 5, "batch_tokens": 16384, "kv_mib": 32768, "clip_mib": 4096}
+_HEAD = """\
 # Earmark evaluates what stands here: earmark run {file}
 # Every key is described in docs/run.md. Paths are relative to where the command is typed.
-
-[corpus]                # {examples:,} questions about {recordings:,} recordings
-path = {path}
-{kind}name = {name}
-
-[[answerers]]           # repeat the section for a second answerer
-model = {model}
-dtype = "{dtype}"
-generate = {generate}            # greedy tokens from which the letter is parsed; 0: the likeliest letter
-
-[sweep]
-budgets = "main"        # {main}; "expanded" has eleven, or write your own: [0.25, 0.5]
-window = 64             # recordings that are answered together; a kill costs at most one window
-
-[[methods]]             # raw audio and silence are always asked about
-name = "uniform"
-
-[[methods]]
-name = "random"
-seeds = [0]
-
-[[methods]]
-name = "energy"
-
-# [[methods]]           # a learned selector: a folder or an .onnx file, one per seed
-# name = "learned_conditioned"
-# selector = "selectors/conditioned-{{seed}}"
-# seeds = [42, 123, 456]
-# in_domain = false     # true declares that it was trained on recordings of this corpus
-
-[streams]               # how often the questions are permuted, for selectors that read them (up to 10)
-permuted_global = 0     # the selector is shown another example's question
-permuted_family = 0     # ... of the same family
-naive_global = 0        # the answerer gets it too: the control
-naive_family = 0
-
-[partitions]            # the families whose worst one decides; declared now, before any outcome is seen
-{partitions}
-[rule]                  # what will be approved, and how surely; declared now, as well
-candidates = [{candidates}] # what may be shipped; each further one shares alpha, so name your selector instead
-claim = "budget"        # one budget for all questions; "routing": one for each family; "both" shares alpha again
-tolerances = [{tolerance:g}]     # allowed excess error of the worst family
-alpha = {alpha:g}           # accepted chance of a false approval
-{parents}
-[audits]
-flip_rate = 200         # raw questions that are answered twice: the noise under every excess; 0: none
-
-[machine]               # no result depends on it but for last bits
-device = "{device}"
-batch_tokens = {batch_tokens}
-kv_mib = {kv_mib}
-clip_mib = {clip_mib}
 """
 
 
@@ -74,35 +40,77 @@ def draft(
     path: str,
     kind: str | None,
     model: str,
-    dtype: str,
+    dtype: str | None,
     device: str,
-    budgets: str,
     tolerance: float,
     alpha: float,
 ) -> str:
-    """The text of a spec; `said` is what `describe` says of the corpus."""
+    """The text of a spec; `corpus` is what `describe` says, and no `dtype` is the one that suits the device."""
     large = device != "cpu"
-    return _TEMPLATE.format(
-        file=file,
-        examples=corpus["examples"],
-        recordings=corpus["recordings"],
-        path=_toml(path),
-        kind=f"kind = {_toml(kind)}\n" if kind else "",
-        name=_toml(corpus["name"]),
-        model=_toml(model),
-        dtype=dtype,
-        generate=5 if large else 0,
-        main=budgets,
-        partitions=_partitions(corpus),
-        tolerance=tolerance,
-        alpha=alpha,
-        candidates=", ".join(map(_toml, _CANDIDATES)),
-        parents=_parents(corpus),
-        device=device,
-        batch_tokens=16384 if large else 8192,
-        kv_mib=32768 if large else 512,
-        clip_mib=4096 if large else 512,
-    )
+    suited = _BESIDE_A_GPU if large else {}
+    named = {"path": path, **({"kind": kind} if kind else {}), "name": corpus["name"]}
+    size = f"{corpus['examples']:,} questions about {corpus['recordings']:,} recordings"
+    answerer = {"model": model, "dtype": dtype or ("bfloat16" if large else default_of(AnswererSpec, "dtype"))}
+    sweep = {"budgets": "main", **_defaults(SweepKeys, "window")}
+    streams = _defaults(StreamsSpec, "permuted_global", "permuted_family", "naive_global", "naive_family")
+    rule = {"candidates": _CANDIDATES, "claim": default_of(Rule, "claim"), "tolerances": [tolerance], "alpha": alpha}
+    machine = {"device": device, **_defaults(MachineSpec, "batch_tokens", "kv_mib", "clip_mib")}
+    learned = {
+        "name": "learned_conditioned",
+        "selector": "selectors/conditioned-{seed}",
+        "seeds": [42, 123, 456],
+        "in_domain": False,
+    }
+    sections = [
+        _HEAD.format(file=file),
+        _section("[corpus]", CorpusSpec, named, size),
+        _section(
+            "[[answerers]]",
+            AnswererSpec,
+            answerer | _defaults(AnswererSpec, "generate") | _of(suited, "generate"),
+            "repeat the section for a second answerer",
+        ),
+        _section("[sweep]", SweepKeys, sweep, "how much of the audio is kept"),
+        _section("[[methods]]", MethodSpec, {"name": "uniform"}, "raw audio and silence are always asked about"),
+        '[[methods]]\nname = "random"\nseeds = [0]\n',
+        '[[methods]]\nname = "energy"\n',
+        textwrap.indent(_section("[[methods]]", MethodSpec, learned, "a learned selector, one for each seed"), "# "),
+        _section("[streams]", StreamsSpec, streams, f"other questions, up to {MOST_PERMUTATIONS} times each"),
+        _section("[partitions]", PartitionsSpec, {}) + _partitions(corpus),
+        _section("[rule]", Rule, rule) + _parents(corpus),
+        _section("[audits]", AuditsSpec, _defaults(AuditsSpec, "flip_rate")),
+        _section("[machine]", MachineSpec, machine | _of(suited, "batch_tokens", "kv_mib", "clip_mib")),
+    ]
+    return "\n".join(sections)
+
+
+def _section(header: str, described: Any, values: Mapping[str, Any], remark: str = "") -> str:
+    """A section with these values, each with what it is for; the remark is the section's own where none is given."""
+    about = {key: entry.in_plain_words for key, entry in fields_of(described).items()}
+    keys = [_remarked(f"{key} = {_toml(value)}", about[key]) for key, value in values.items()]
+    return "\n".join([_remarked(header, remark or _first_sentence(described)), *keys]) + "\n"
+
+
+def _remarked(line: str, remark: str) -> str:
+    """A line with a remark behind it, or above it where both are too long for one."""
+    whole = f"{line:<{_COLUMN - 1}} # {remark}"
+    if len(whole) <= _WIDTH:
+        return whole
+    return "\n".join([*textwrap.wrap(remark, _WIDTH, initial_indent="# ", subsequent_indent="# "), line])
+
+
+def _first_sentence(described: Any) -> str:
+    """What a section is, as its class says it."""
+    sentence = (described.__doc__ or "").partition(".")[0].partition("\n")[0]
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _defaults(described: Any, *keys: str) -> dict[str, Any]:
+    return {key: default_of(described, key) for key in keys}
+
+
+def _of(values: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: values[key] for key in keys if key in values}
 
 
 def _partitions(corpus: Mapping[str, Any]) -> str:
@@ -141,5 +149,6 @@ def _wrapped(what: str, names: list[str]) -> list[str]:
     return [f"#   {what + ':' if i == 0 else '':<28} {row}".rstrip() for i, row in enumerate(rows)]
 
 
-def _toml(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _toml(value: Any) -> str:
+    """A text, a number, a truth value or a list of them, which JSON writes alike."""
+    return json.dumps(value, ensure_ascii=False)
