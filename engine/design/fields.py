@@ -26,6 +26,13 @@ class Field(NamedTuple):
     option: str = ""  # of `earmark certify`; empty: it has none
     metavar: str = ""
 
+    @property
+    def in_plain_words(self) -> str:
+        """`about` without Markdown, for a terminal or a comment."""
+        return re.sub(r" \(\[[^]]*\]\([^)]*\)\)", "", self.about).replace("`", "")
+
+    formerly: tuple[str, ...] = ()  # names that it had: a spec that has one is refused with the name of today
+
 
 def field(check: "Check", about: str, value: Any = NEEDED, *, factory: Any = NEEDED, **words: Any) -> Any:
     """The field of a dataclass with what is known of its key; `value` or `factory` is what holds where none is given.
@@ -58,6 +65,10 @@ class Check:
     def __call__(self, value: Any) -> Any:
         raise NotImplementedError
 
+    def schema(self) -> dict[str, Any]:
+        """The same as JSON Schema says it."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class Text(Check):
@@ -70,6 +81,9 @@ class Text(Check):
             raise TypeError
         return value
 
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"\S"}
+
 
 @dataclass(frozen=True)
 class Flag(Check):
@@ -81,6 +95,9 @@ class Flag(Check):
         if not isinstance(value, bool):
             raise TypeError
         return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
 
 
 @dataclass(frozen=True)
@@ -100,6 +117,9 @@ class Whole(Check):
         if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
             raise ValueError
         return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
 @dataclass(frozen=True)
@@ -125,6 +145,10 @@ class Number(Check):
             raise ValueError
         return number
 
+    def schema(self) -> dict[str, Any]:
+        bounds = {"minimum": self.low, "exclusiveMaximum": self.below}
+        return {"type": "number"} | {name: bound for name, bound in bounds.items() if math.isfinite(bound)}
+
 
 class Share(Number):
     """A share: more than 0, at most 1."""
@@ -138,6 +162,9 @@ class Share(Number):
             raise ValueError
         return share
 
+    def schema(self) -> dict[str, Any]:
+        return {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+
 
 class Word(Check):
     """One of a few words."""
@@ -150,6 +177,9 @@ class Word(Check):
         if value not in self.words:
             raise ValueError
         return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"enum": list(self.words)}
 
 
 @dataclass(frozen=True)
@@ -166,6 +196,9 @@ class Form(Check):
             raise ValueError
         return value
 
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^(?:{self.pattern})$"}
+
 
 @dataclass(frozen=True)
 class Texts(Check):
@@ -176,6 +209,10 @@ class Texts(Check):
     def __call__(self, value: Any) -> dict[str, str]:
         text = Text(self.wanted)
         return {text(name): text(content) for name, content in dict(value).items()}
+
+    def schema(self) -> dict[str, Any]:
+        text = Text(self.wanted).schema()
+        return {"type": "object", "propertyNames": text, "additionalProperties": text}
 
 
 @dataclass(frozen=True)
@@ -192,3 +229,11 @@ class Either(Check):
                 raise ValueError
             return self.words[value]
         raise TypeError
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(self.words)}, many_schema(self.each)]}
+
+
+def many_schema(check: Check) -> dict[str, Any]:
+    """The schema of a list of values, each as `check` has it."""
+    return {"type": "array", "items": check.schema(), "minItems": 1, "uniqueItems": True}
