@@ -25,11 +25,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 import numpy as np
-import scheduler_sweep
+import paper_shaped
 import torch
 from answering import answer_all
 from costs import least, with_padding
-from scheduler_sweep import Asked, sweep
+from paper_shaped import Asked, sweep
 
 from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.loading import load_model
@@ -59,10 +59,10 @@ def make_requests(questions: int, clips: int) -> list[Request]:
     """The sweep over the first clips that nothing was trained on."""
     families = TWO_FACTOR if questions == 2 else FAMILIES
     asked = []
-    scheduler_sweep.CLIPS.clear()
+    paper_shaped.CLIPS.clear()
     for example in examples(Split.CERTIFICATION, clips, families=families):
-        if example.source_id not in scheduler_sweep.CLIPS:
-            scheduler_sweep.CLIPS[example.source_id] = example.audio.waveform()
+        if example.source_id not in paper_shaped.CLIPS:
+            paper_shaped.CLIPS[example.source_id] = example.audio.waveform()
         asked.append(Asked(example.source_id, *example.question))
     return sweep(asked)
 

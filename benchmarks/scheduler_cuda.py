@@ -30,11 +30,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 import numpy as np
-import scheduler_sweep
+import paper_shaped
 import torch
 from answering import answer_all, flip_rate
 from costs import least
-from scheduler_sweep import Asked, sweep
+from paper_shaped import Asked, sweep
 
 from earmark.engine.answerers.qwen.qwen2_audio import Qwen2Audio
 from earmark.engine.answerers.qwen.qwen25_omni import Qwen25Omni
@@ -160,11 +160,11 @@ def made(build: Callable[[], Any], device: str, dtype: torch.dtype) -> Any:
 def make_requests(clips: int, questions: int) -> list[Request]:
     """The sweep over noise of 10 s; a question of about the usual hundred tokens."""
     rng = np.random.default_rng(0)
-    scheduler_sweep.CLIPS.clear()
+    paper_shaped.CLIPS.clear()
     asked = []
     for number in range(clips):
         name = f"clip-{number}"
-        scheduler_sweep.CLIPS[name] = (0.1 * rng.standard_normal(160_000)).astype(np.float32)
+        paper_shaped.CLIPS[name] = (0.1 * rng.standard_normal(160_000)).astype(np.float32)
         for i in range(questions):
             words = " ".join(f"word{int(w)}" for w in rng.integers(1000, size=int(rng.integers(10, 30))))
             asked.append(Asked(name, f"Number {i}: {words}?", tuple(f"choice {c} of {i}" for c in range(4)), i % 4))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import fakes
+import paper_shaped
 import pytest
 import torch
 from answering import answer_all
@@ -13,11 +14,15 @@ from costs import least, with_padding
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, mm_flop
 
+from earmark.engine.answerers.loading import load_model
 from earmark.engine.answerers.qwen.compiled_encoder import CompiledConvolution
 from earmark.engine.answerers.shared.batches import Limits, make_batches
 from earmark.engine.answerers.shared.cost import Cost
 from earmark.engine.answerers.shared.forest import make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
+from earmark.engine.corpus.synthetic.questions import FAMILIES, TWO_FACTOR
+from earmark.engine.corpus.synthetic.splits import Split
+from earmark.engine.corpus.synthetic.synthetic_corpus import examples
 from earmark.kernels.neural import attention
 
 
@@ -127,3 +132,22 @@ def test_batch_size_changes_padding_only() -> None:
         assert cost.encoder_frames >= cheapest.encoder_frames
         if limits.tokens == 1:
             assert cost == cheapest
+
+
+@pytest.mark.parametrize(
+    ("families", "clips", "counted"), [(TWO_FACTOR, 6, (18_294, 13_153)), (FAMILIES, 2, (10_788, 9_411))]
+)
+def test_the_paper_shaped_sweep_takes_no_more_work_than_it_did(
+    families: tuple[str, ...], clips: int, counted: tuple[int, int]
+) -> None:
+    """Encoder frames and decoder tokens of raw audio and five methods at five budgets, as before the seams."""
+    paper_shaped.CLIPS.clear()
+    asked = []
+    for example in examples(Split.CERTIFICATION, clips, families=families):
+        paper_shaped.CLIPS.setdefault(example.source_id, example.audio.waveform())
+        asked.append(paper_shaped.Asked(example.source_id, *example.question))
+    model = load_model("tiny")
+    model.counted = Cost()
+    answers = list(answer_all(model, paper_shaped.sweep(asked), AnswerOptions(ahead=0)))
+    assert len(answers) == 312
+    assert (model.counted.encoder_frames, model.counted.decoder_tokens) == counted

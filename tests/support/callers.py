@@ -8,13 +8,13 @@ Knows no room; `house` has the sources.
 
 import ast
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from house import absolute, imported, module_of, sources
 
-API = "src/earmark/__init__.py"  # what users import, as names or as texts: "earmark.engine.design.rule", "Rule"
+FRONT_DOOR = "src/earmark"  # what users import
 
 STARTED_FROM_OUTSIDE = {
     "cli/main.py: main": "the script of pyproject.toml",
@@ -28,6 +28,7 @@ CALLED_BY_FRAMEWORKS = {  # methods of classes that a framework was handed
     "list_commands": "click",
     "get_command": "click",
     "format_commands": "click",
+    "convert": "click",
 }
 REGISTER = ("click.command", "click.group", "selector.command", "register_model")  # decorators that hand over
 _LOCAL = ""  # what a name stands for that is bound in a function
@@ -52,7 +53,7 @@ def without_a_caller(root: Path) -> list[str]:
     files = {module_of(path): path for path in sources(root)}
     places = {path: _bindings(tree.body, path) for path, tree in sources(root).items()}
     definitions: dict[Definition, Mentions] = {}
-    running = [Mentions(_public(root, files), _words_of_templates(root))]
+    running = [Mentions(set(), _words_of_templates(root)), *_public(root)]
     for path, tree in sources(root).items():
         for statement in tree.body:
             for name, nodes in _parts(statement):
@@ -124,14 +125,11 @@ def _words_of_templates(root: Path) -> set[str]:
     return {word for text in texts for word in re.findall(r"\w+", text)}
 
 
-def _public(root: Path, files: Container[str]) -> set[str]:
-    """The dotted names that the package offers to those who import it."""
-    if not (root / API).is_file():
-        return set()
-    tree = ast.parse((root / API).read_text(encoding="utf-8"))
-    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    spelt = {f"{module}.{name}" for module in texts if module in files for name in texts if name.isidentifier()}
-    return spelt | set(imported(tree, API))
+def _public(root: Path) -> Iterator[Mentions]:
+    """What the front door names: it is there to be called by others, all of it."""
+    for path in sorted((root / FRONT_DOOR).glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        yield _mentions(tree.body, path.name, _bindings(tree.body, path.name))
 
 
 def _place(name: str, files: dict[str, str], places: dict[str, dict[str, str]]) -> Definition | None:

@@ -11,6 +11,7 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
+ROOMS = ("engine", "kernels", "cli")  # root folders; what stands in front of them, src/earmark/, none of them imports
 # A room may import the rooms before it. `kernels` and `theory` import no room; the files beside the rooms, anybody may.
 ORDER = (
     "kernels", "design", "corpus", "compressors", "answerers", "outcomes", "signoff", "report", "theory",
@@ -52,7 +53,7 @@ def sources(root: Path) -> dict[str, ast.Module]:
     """The parsed files of the rooms, by path from the root."""
     return {
         path.relative_to(root).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-        for room in ("engine", "kernels", "cli")
+        for room in ROOMS
         for path in sorted((root / room).rglob("*.py"))
     }
 
@@ -123,6 +124,9 @@ def rooms_out_of_order(root: Path) -> list[str]:
                 or ORDER.index(other) > ORDER.index(room)
             ):
                 broken.append(f"{path} imports {target}")
+    for path, tree in sources(root).items():
+        ours = {name for name in imported(tree, path) if name.partition(".")[0] == "earmark"}
+        broken += [f"{path} imports {name}" for name in sorted(ours) if name.split(".")[1] not in ROOMS]
     return broken
 
 
