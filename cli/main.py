@@ -26,6 +26,7 @@ _COMMANDS = {  # name -> module and function, imported on first use
     "selector": ("earmark.cli.selector", "selector"),
     "score": ("earmark.cli.score", "score"),
     "theory": ("earmark.cli.theory", "theory"),
+    "schema": ("earmark.cli.schema", "schema"),
 }
 _SHORT_HELP = {
     "init": "Write a spec for a corpus, with what it will take.",
@@ -40,6 +41,7 @@ _SHORT_HELP = {
     "selector": "Measure what chunks are worth, train selectors on it, export and check them.",
     "score": "Score the chunks of recordings, and keep the best.",
     "theory": "Check the paper's theory on small exact instances.",
+    "schema": "Print the JSON Schema of a certificate or of a spec.",
 }
 
 

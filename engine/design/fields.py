@@ -25,6 +25,7 @@ class Field(NamedTuple):
     absent: str = ""  # what the report says where it is null or empty
     option: str = ""  # of `earmark certify`; empty: it has none
     metavar: str = ""
+    formerly: tuple[str, ...] = ()  # names that it had: a spec that has one is refused with the name of today
 
     @property
     def in_plain_words(self) -> str:

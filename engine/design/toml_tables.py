@@ -32,6 +32,7 @@ class TomlTable:
     def read(self, described: Any, without: Container[str] = ()) -> dict[str, Any]:
         """The keys that are given, each as its field's check returns it; what else stands here is refused."""
         fields = {key: field for key, field in fields_of(described).items() if key not in without}
+        self._refuse_renamed(fields)
         self._refuse_unknown(list(fields))
         for key, field in fields.items():
             if key not in self.values and default_of(described, key) is NEEDED:
@@ -63,6 +64,13 @@ class TomlTable:
             if items.count(items[-1]) > 1:
                 raise self.refusal(f"{key}[{place}]", "stands twice", "give each once", item)
         return tuple(items)
+
+    def _refuse_renamed(self, fields: Mapping[str, Field]) -> None:
+        """Refuse a key by a name that it had, and say its name of today."""
+        for key, field in fields.items():
+            for name in field.formerly:
+                if name in self.values:
+                    raise self.refusal(name, f"is called {key} now", f"write {key} = ...")
 
     def _refuse_unknown(self, known: list[str]) -> None:
         for key in self.values:

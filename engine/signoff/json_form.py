@@ -242,22 +242,32 @@ def _mapping_reader(read_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return read
 
 
+def _kind_where_it_stands(field: JsonField) -> Any:
+    """The type of a field in JSON: one that is left out where it is None is never null."""
+    if field.beside != field.name:
+        return field.kind
+    (some,) = (alternative for alternative in _alternatives(field.kind) if alternative is not type(None))
+    return some
+
+
 def _object_reader(kind: Any) -> Callable[[Any], Any]:
-    fields = [(field.key, field.name, _reader(field.kind), field.beside is None) for field in fields_in(kind)]
+    fields = [(field.key, field.name, _reader(_kind_where_it_stands(field)), field.beside) for field in fields_in(kind)]
     known = {key for key, *_ in fields}
 
     def read(value: Any) -> Any:
         if type(value) is not dict:
             raise _MisfitError("must be an object")
         content: Json = {}
-        for key, name, read_field, needed in fields:
+        for key, name, read_field, beside in fields:
             if key in value:
+                if beside is not None and beside not in value:
+                    raise _MisfitError(f"stands without {beside}", key)
                 try:
                     content[name] = read_field(value[key])
                 except _MisfitError as misfit:
                     misfit.place.append(key)
                     raise
-            elif needed:
+            elif beside is None or beside in value:
                 raise _MisfitError(f"lacks {key}")
         if len(content) < len(value):
             raise _MisfitError("is an unknown key", next(key for key in value if key not in known))
@@ -290,11 +300,12 @@ def _object_schema(kind: Any, definitions: Json) -> Json:
     properties = {}
     for field in fields:
         about = {"description": field.words} if field.words else {}
-        properties[field.key] = {**about, **_schema(field.kind, definitions)}
+        properties[field.key] = {**about, **_schema(_kind_where_it_stands(field), definitions)}
     together: dict[str, list[str]] = {}
     for field in fields:
         if field.beside not in (None, field.name):
             together.setdefault(str(field.beside), []).append(field.key)
+            together[field.key] = [str(field.beside)]
     return {
         "description": " ".join((kind.__doc__ or "").split("\n\n")[0].split()),
         "type": "object",
