@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from earmark.engine.arrays import FloatArray, IntArray
-from earmark.engine.theory.tasks import Query, Task
+from earmark.engine.theory.audio_tasks import AudioTask, Query
 
 
 def envelope(query: Query, belief: FloatArray) -> float:
@@ -17,7 +17,7 @@ def envelope(query: Query, belief: FloatArray) -> float:
     return float((belief @ query.loss).min())
 
 
-def deficiency(task: Task, channel: FloatArray) -> float:
+def deficiency(task: AudioTask, channel: FloatArray) -> float:
     """The worst query's Jensen gap E[Phi(law of Y given Z)] - E[Phi(law of Y given X)] (3.2)."""
     law = task.audio @ channel
     gaps = []
@@ -36,19 +36,19 @@ def rules(n_messages: int, n_actions: int) -> IntArray:
     return np.array(list(product(range(n_actions), repeat=n_messages)))
 
 
-def risk(task: Task, q: int, channel: FloatArray, answerer: IntArray) -> float:
+def risk(task: AudioTask, q: int, channel: FloatArray, answerer: IntArray) -> float:
     """The least expected loss on query q over the rules (K, Z) that an answerer can follow (D.15)."""
     query = task.queries[q]
     joint = np.einsum("x,xz,xy->zy", task.audio, channel, query.posterior) @ query.loss  # (Z, A)
     return float(joint[np.arange(joint.shape[0]), answerer].sum(axis=1).min())
 
 
-def raw(task: Task) -> FloatArray:
+def raw(task: AudioTask) -> FloatArray:
     """The channel (X, X) that passes on all of the audio."""
     return np.eye(len(task.audio))
 
 
-def excess(task: Task, q: int, channel: FloatArray) -> float:
+def excess(task: AudioTask, q: int, channel: FloatArray) -> float:
     """Bayes risk from compressed minus from raw audio, each over all rules (2.3)."""
     n_actions = task.queries[q].loss.shape[1]
     raw_risk = risk(task, q, raw(task), rules(len(task.audio), n_actions))

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from scipy.optimize import linprog
 
 from earmark.engine.arrays import FloatArray
+from earmark.engine.theory.audio_tasks import AudioTask, asking_only, mutual_information, reduced_distortion
 from earmark.engine.theory.interior_point import Local, Optimum, closed, minimise
-from earmark.engine.theory.tasks import Task, asking_only, mutual_information, reduced_distortion
 
 _HANDOVER = 1e-2  # times the least tolerance: the mu at which the barrier hands over to Newton's method
 _EXACT = {
@@ -43,7 +43,7 @@ class CodeLength(NamedTuple):
     gap: float  # tokens above the lower bound
 
 
-def rate(task: Task, eps: float | FloatArray) -> ChannelRate:
+def rate(task: AudioTask, eps: float | FloatArray) -> ChannelRate:
     """The query-agnostic frontier: one interface must serve every query (3.9, E.57)."""
     distortion = action_tuples(task)
     tolerance = _tolerances(task, eps)
@@ -57,14 +57,14 @@ def rate(task: Task, eps: float | FloatArray) -> ChannelRate:
     return frontier._replace(price=price)
 
 
-def conditioned_rate(task: Task, eps: float | FloatArray) -> float:
+def conditioned_rate(task: AudioTask, eps: float | FloatArray) -> float:
     """The query-conditioned frontier: the mean over queries of what each needs by itself (3.10, E.15)."""
     tolerance = _tolerances(task, eps)
     bits = [rate(asking_only(task, q), tolerance[q : q + 1]).bits for q in range(len(task.queries))]
     return float(task.prior @ np.array(bits))
 
 
-def length(task: Task, eps: float | FloatArray, lengths: FloatArray) -> CodeLength:
+def length(task: AudioTask, eps: float | FloatArray, lengths: FloatArray) -> CodeLength:
     """The fewest expected tokens where a tuple of actions costs lengths (A,): a linear program (E.59)."""
     d, tolerance = action_tuples(task), _tolerances(task, eps)
     x, a, _ = d.shape
@@ -93,21 +93,21 @@ def length(task: Task, eps: float | FloatArray, lengths: FloatArray) -> CodeLeng
     return CodeLength(tokens, channel, closed(tokens, bound))
 
 
-def conditioned_length(task: Task, eps: float | FloatArray, lengths: FloatArray) -> float:
+def conditioned_length(task: AudioTask, eps: float | FloatArray, lengths: FloatArray) -> float:
     """The mean over queries of the fewest tokens that serve each query alone, in the same code (D.14)."""
     tolerance, unbounded = _tolerances(task, eps), float(action_tuples(task).max()) + 1.0
     alone = np.where(np.eye(len(tolerance), dtype=bool), tolerance, unbounded)
     return float(task.prior @ np.array([length(task, tolerances, lengths).tokens for tolerances in alone]))
 
 
-def action_tuples(task: Task) -> FloatArray:
+def action_tuples(task: AudioTask) -> FloatArray:
     """The distortion (X, A, Q) for each query of every tuple of actions, tuples in the order of itertools.product."""
     distortions = [reduced_distortion(query) for query in task.queries]
     tuples = np.array(list(product(*(range(d.shape[1]) for d in distortions))))
     return np.stack([d[:, tuples[:, q]] for q, d in enumerate(distortions)], axis=2)
 
 
-def _tolerances(task: Task, eps: float | FloatArray) -> FloatArray:
+def _tolerances(task: AudioTask, eps: float | FloatArray) -> FloatArray:
     """Checked tolerances (Q,): one for each query, or the same for all."""
     tolerance = np.broadcast_to(np.asarray(eps, dtype=np.float64), (len(task.queries),)).copy()
     if not (np.isfinite(tolerance).all() and (tolerance >= 0).all()):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.engine.arrays import FloatArray
-from earmark.engine.theory.tasks import Query, Task, entropy, make_task, mutual_information, zero_one
+from earmark.engine.theory.audio_tasks import AudioTask, Query, entropy, make_task, mutual_information, zero_one
 
 CONFIGURATIONS = ((2, 2), (2, 3), (3, 3), (2, 8), (4, 4), (5, 7))
 PRIORS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # how often the first factor is asked
@@ -24,7 +24,7 @@ class Separation(NamedTuple):
     conditioned: float
 
 
-def construction(first: FloatArray, second: FloatArray, prior: float, n_side: int = 2) -> Task:
+def construction(first: FloatArray, second: FloatArray, prior: float, n_side: int = 2) -> AudioTask:
     """The task of two factors with laws (m1,) and (m2,), the first asked with probability `prior`.
 
     The side information is uniform over n_side values.
@@ -43,7 +43,7 @@ def closed_form(first: FloatArray, second: FloatArray, prior: float) -> Separati
     return Separation(entropy(first) + entropy(second), prior * entropy(first) + (1 - prior) * entropy(second))
 
 
-def enumerated(task: Task) -> Separation:
+def enumerated(task: AudioTask) -> Separation:
     """Both frontiers by enumeration, for certain answers and 0-1 loss without tolerance.
 
     The cheapest lossless interface merges exactly the symbols of audio that have the same answers.
@@ -55,7 +55,7 @@ def enumerated(task: Task) -> Separation:
     )
 
 
-def cheapest_partition(task: Task) -> float:
+def cheapest_partition(task: AudioTask) -> float:
     """The least I(X; Z) in bits over all ways to merge symbols of audio that keep every answer, each of them tried."""
     right = np.stack([query.posterior.argmax(axis=1) for query in task.queries], axis=1)
     best = np.inf

@@ -4,14 +4,14 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.engine.arrays import FloatArray
-from earmark.engine.theory.tasks import Query, Task, make_task, reduced_distortion
+from earmark.engine.theory.audio_tasks import AudioTask, Query, make_task, reduced_distortion
 
 Rng = np.random.Generator
 
 _MESSAGES = 3  # of a random channel
 
 
-def random_task(rng: Rng, n_queries: int | None = None, most_symbols: int = 4) -> Task:
+def random_task(rng: Rng, n_queries: int | None = None, most_symbols: int = 4) -> AudioTask:
     """A task with 2 to `most_symbols` symbols of audio and, unless n_queries is given, two or three queries.
 
     Answers are from certain to noisy, losses those of multiple choice or any.
@@ -31,7 +31,7 @@ def random_task(rng: Rng, n_queries: int | None = None, most_symbols: int = 4) -
     )
 
 
-def random_channel(rng: Rng, task: Task) -> FloatArray:
+def random_channel(rng: Rng, task: AudioTask) -> FloatArray:
     """A channel p(z | x) (X, 3), from nearly deterministic to noisy; sometimes some message z is never sent."""
     channel = rng.dirichlet(np.full(_MESSAGES, rng.choice([0.1, 1.0])), len(task.audio))
     if rng.random() < 0.2:
@@ -39,7 +39,7 @@ def random_channel(rng: Rng, task: Task) -> FloatArray:
     return np.asarray(channel, dtype=np.float64)
 
 
-def random_tolerance(rng: Rng, task: Task) -> float:
+def random_tolerance(rng: Rng, task: AudioTask) -> float:
     """0, or a share of the excess risk that the worst-hit query would have without any audio."""
     unheard = [float((task.audio @ reduced_distortion(query)).min()) for query in task.queries]
     return max(unheard) * float(rng.choice([0.0, 1e-3, 0.03, 0.2, 0.6, 0.9]))

@@ -103,6 +103,7 @@ def test_the_house_is_sound(check: Callable[[Path], list[str]], tmp_path: Path) 
             "def f():\n    from earmark.engine.design.spec import parse",
             "errors.py -> ",
         ),
+        (house.rooms_out_of_order, "cli__x", "from earmark import certify", "imports earmark.certify"),
         (house.circles, "engine__errors", "def f():\n    from .design.spec import parse", "errors.py -> "),
         (house.circles, "engine__design__x", "from . import y", "x.py -> "),
         (house.forbidden_packages, "engine__signoff__x", "import torch", "reaches torch"),

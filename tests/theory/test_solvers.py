@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from earmark.engine.theory import codes, experiments, finite_alphabet, gaussian
+from earmark.engine.theory.audio_tasks import Query, make_task, mutual_information, reduced_distortion, zero_one
 from earmark.engine.theory.instances import random_channel, random_task
-from earmark.engine.theory.tasks import Query, make_task, mutual_information, reduced_distortion, zero_one
 
 
 @pytest.mark.parametrize("seed", range(40))

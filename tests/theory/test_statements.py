@@ -22,9 +22,9 @@ from earmark.engine.theory import (
     interior_point,
     statements,
 )
+from earmark.engine.theory.audio_tasks import asking_only, mutual_information
 from earmark.engine.theory.checks import factors, finite, rates, sufficiency
 from earmark.engine.theory.checks import separation as separation_checks
-from earmark.engine.theory.tasks import asking_only, mutual_information
 
 RANDOM = {
     sufficiency.deficiency_is_excess: 1e-12,

@@ -4,8 +4,8 @@ import numpy as np
 
 from earmark.engine.arrays import FloatArray
 from earmark.engine.theory import finite_alphabet, independent_factors
+from earmark.engine.theory.audio_tasks import AudioTask, Query, entropy, make_task, zero_one
 from earmark.engine.theory.instances import Rng, random_task, random_tolerance
-from earmark.engine.theory.tasks import Query, Task, entropy, make_task, zero_one
 
 
 def closed_forms(rng: Rng) -> float:
@@ -59,7 +59,7 @@ def lengths(rng: Rng) -> float:
     return max(abs(frontier.gap), _overspent(task, frontier.channel, eps), abs(exact - float(task.audio @ lossless)))
 
 
-def _multiple_choice(law: FloatArray) -> Task:
+def _multiple_choice(law: FloatArray) -> AudioTask:
     return make_task(law, [Query(np.eye(len(law)), zero_one(len(law)))])
 
 
@@ -76,7 +76,7 @@ def _uniform_rate(m: int, eps: float) -> float:
     return float(np.log2(m)) - entropy(np.array([eps, 1 - eps])) - eps * float(np.log2(m - 1))
 
 
-def _overspent(task: Task, channel: FloatArray, eps: float) -> float:
+def _overspent(task: AudioTask, channel: FloatArray, eps: float) -> float:
     """By how much the channel exceeds the tolerance of some query."""
     spent = np.einsum("x,xa,xaq->q", task.audio, channel, finite_alphabet.action_tuples(task))
     return max(0.0, float((spent - eps).max()))

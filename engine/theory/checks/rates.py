@@ -3,9 +3,9 @@
 import numpy as np
 
 from earmark.engine.theory import codes, experiments, finite_alphabet
+from earmark.engine.theory.audio_tasks import asking_only, entropy, mutual_information
 from earmark.engine.theory.checks.deviation import over
 from earmark.engine.theory.instances import Rng, random_channel, random_task, random_tolerance
-from earmark.engine.theory.tasks import asking_only, entropy, mutual_information
 
 
 def sandwich(rng: Rng) -> float:

@@ -4,9 +4,9 @@ import numpy as np
 
 from earmark.engine.arrays import FloatArray
 from earmark.engine.theory import experiments, finite_alphabet
+from earmark.engine.theory.audio_tasks import AudioTask
 from earmark.engine.theory.checks.deviation import over
 from earmark.engine.theory.instances import Rng, random_channel, random_partition, random_task, random_tolerance
-from earmark.engine.theory.tasks import Task
 
 
 def deficiency_is_excess(rng: Rng) -> float:
@@ -45,7 +45,7 @@ def more_queries(rng: Rng) -> float:
     """With one more query neither the deficiency nor one of the frontiers falls (E.9 to E.11)."""
     task = random_task(rng, n_queries=3)
     eps = random_tolerance(rng, task)
-    fewer = Task(task.audio, task.queries[:2], task.prior[:2] / task.prior[:2].sum())
+    fewer = AudioTask(task.audio, task.queries[:2], task.prior[:2] / task.prior[:2].sum())
     channel = random_channel(rng, task)
     lengths = rng.integers(1, 6, finite_alphabet.action_tuples(task).shape[1]).astype(float)
     unbounded = finite_alphabet.action_tuples(task).max() + 1.0  # no bound on the third query, with the same code
@@ -59,12 +59,12 @@ def more_queries(rng: Rng) -> float:
     )
 
 
-def _gaps(task: Task, channel: FloatArray) -> FloatArray:
+def _gaps(task: AudioTask, channel: FloatArray) -> FloatArray:
     """The excess risk of every query (Q,)."""
     return np.array([experiments.excess(task, q, channel) for q in range(len(task.queries))])
 
 
-def _budgets(rng: Rng, task: Task) -> list[FloatArray]:
+def _budgets(rng: Rng, task: AudioTask) -> list[FloatArray]:
     """Channels that tell more and more: a growing share of each symbol is passed on, the rest replaced by noise."""
     noise = np.full((len(task.audio), len(task.audio)), 1 / len(task.audio))
     return [share * experiments.raw(task) + (1 - share) * noise for share in sorted(rng.random(4))]

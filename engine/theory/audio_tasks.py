@@ -19,7 +19,7 @@ class Query(NamedTuple):
     loss: FloatArray  # (Y, A)
 
 
-class Task(NamedTuple):
+class AudioTask(NamedTuple):
     """Audio with a law, queries, and how often each is asked."""
 
     audio: FloatArray  # (X,), all positive
@@ -27,7 +27,7 @@ class Task(NamedTuple):
     prior: FloatArray  # (Q,), all positive
 
 
-def make_task(audio: FloatArray, queries: Sequence[Query], prior: FloatArray | None = None) -> Task:
+def make_task(audio: FloatArray, queries: Sequence[Query], prior: FloatArray | None = None) -> AudioTask:
     """A checked task; raises ValueError. Audio of probability 0 is dropped.
 
     Without a prior (Q,) every query is asked equally often.
@@ -45,7 +45,7 @@ def make_task(audio: FloatArray, queries: Sequence[Query], prior: FloatArray | N
         if loss.ndim != 2 or posterior.shape != (len(law), len(loss)) or not np.isfinite(loss).all():
             raise ValueError("a query needs a posterior (X, Y) and a finite loss (Y, A)")
         checked.append(Query(posterior[occurs], loss))
-    return Task(law[occurs], tuple(checked), law_of_queries)
+    return AudioTask(law[occurs], tuple(checked), law_of_queries)
 
 
 def _law(name: str, values: npt.ArrayLike) -> FloatArray:
@@ -57,9 +57,9 @@ def _law(name: str, values: npt.ArrayLike) -> FloatArray:
     return np.asarray(law / total, dtype=np.float64)
 
 
-def asking_only(task: Task, q: int) -> Task:
+def asking_only(task: AudioTask, q: int) -> AudioTask:
     """The task with query q alone."""
-    return Task(task.audio, (task.queries[q],), np.ones(1))
+    return AudioTask(task.audio, (task.queries[q],), np.ones(1))
 
 
 def zero_one(n_answers: int) -> FloatArray:
