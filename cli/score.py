@@ -4,17 +4,12 @@ import io
 import json
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from earmark.cli.progress import ProgressLine
 from earmark.engine.extras import needs_extra
-
-if TYPE_CHECKING:
-    pass
-
-_AT_ONCE = 32  # recordings in memory
 
 
 @click.command()
