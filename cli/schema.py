@@ -18,8 +18,11 @@ def schema(what: str) -> None:
       earmark schema spec > spec.schema.json
     """
     if what == "certificate":
-        from earmark.engine.signoff.certificate import schema as schema_of
-    else:
-        from earmark.engine.design.spec_schema import schema as schema_of
+        from earmark.engine.signoff import certificate
 
-    click.echo(json.dumps(schema_of(), indent=1, ensure_ascii=False))
+        content = certificate.schema()
+    else:
+        from earmark.engine.design import spec_schema
+
+        content = spec_schema.schema()
+    click.echo(json.dumps(content, indent=1, ensure_ascii=False))
