@@ -22,13 +22,13 @@ def side_file(corpus: Corpus, path: Path) -> list[Partition]:
     columns: dict[str, None] = {}
     for row in read(path, str(path)):
         if not isinstance(row, TableRow):
-            raise InputError(row[0], row[1], "mend the side file")
+            raise InputError(row[0], row[1], "correct the side file")
         id_column = "sample_id" if "sample_id" in row.data else next(iter(row.data), "")
         names = [name for name in row.data if name != id_column]
         try:
             sample_id, labels = row.text(id_column), row.labels(names)
         except Unusable as reason:
-            raise InputError(row.where, str(reason), "mend the side file") from None
+            raise InputError(row.where, str(reason), "correct the side file") from None
         if label_of.get(sample_id, labels) != labels:
             raise InputError(row.where, f"sample '{sample_id}' has two families", "keep one row per sample")
         label_of[sample_id] = labels

@@ -127,7 +127,7 @@ def csv_rows(path: Path, name: str, encoding: str = "utf-8-sig") -> Iterator[Tab
         try:
             header = [cell.strip() for cell in _cells(reader) or []]
         except csv.Error as error:
-            raise InputError(name, f"is not CSV ({error})", "mend its header") from None
+            raise InputError(name, f"is not CSV ({error})", "correct its header") from None
         if any(not _is_unicode(cell) for cell in header):
             raise InputError(name, "is not UTF-8 text", "save it as UTF-8")
         if len(set(header)) < len(header):

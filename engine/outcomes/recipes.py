@@ -1,6 +1,6 @@
 """How the partitions of a run folder were made: the recipes in the metadata of its partitions.parquet.
 
-Knows Parquet metadata and JSON; no corpus and no model. `engine.corpus.partitions` writes them.
+Knows Parquet metadata and JSON; no corpus and no model. `partition_file` writes them.
 """
 
 import json

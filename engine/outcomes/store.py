@@ -262,7 +262,7 @@ def _plan(table: pa.Table) -> str | None:
 
 def _refuse_folder(error: OSError) -> None:
     raise InputError(
-        error.filename, f"cannot be read ({error.strerror})", "mend it: a cell is never passed over"
+        error.filename, f"cannot be read ({error.strerror})", "make it readable: a cell is never passed over"
     ) from error
 
 
@@ -336,7 +336,7 @@ def _check_rows(table: pa.Table, where: str) -> None:
             raise InputError(
                 where,
                 f"column {column} is {problem} in {int(bad.sum())} rows (sample_id {first_few(ids)})",
-                "mend them, or give the rows a status",
+                "correct them, or give the rows a status",
             )
 
 

@@ -1,10 +1,14 @@
 """The README shows what the commands really print."""
 
+import ast
+import importlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +38,43 @@ def test_links_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def _texts() -> Iterator[Path]:
+    """What people read here: pages, sources, and what is said beside them."""
+    yield ROOT / "README.md"
+    yield ROOT / "Makefile"
+    yield ROOT / "pyproject.toml"
+    for folder in ("docs", "engine", "kernels", "cli", "benchmarks", "tests", "examples"):
+        for suffix in ("md", "py", "toml"):
+            yield from sorted((ROOT / folder).rglob(f"*.{suffix}"))
+
+
+def test_every_path_that_is_named_is_there() -> None:
+    made_up = {ROOT / "tests" / "house" / "test_house.py", ROOT / "tests" / "support" / "house.py"}
+    named = re.compile(r"(?<![\w/.=-])((?:docs|engine|kernels|cli|benchmarks|tests|examples)/[\w./-]*\w)(?![\w*{/])")
+    for text in _texts():
+        for path in named.findall(text.read_text()) if text not in made_up else ():
+            assert (ROOT / path).exists() or (text.parent / path).exists(), f"{text.relative_to(ROOT)} names {path}"
+
+
+def test_every_file_that_a_page_names_is_there() -> None:
+    names = {path.name for folder in ("engine", "kernels", "cli", "benchmarks", "tests", "examples")
+             for path in (ROOT / folder).rglob("*.py")}  # fmt: skip
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for name in re.findall(r"\b([\w-]+\.py)\b", page.read_text()):
+            assert name in names | {"setup.py", "conftest.py"}, f"{page.name} names {name}"
+
+
+def test_what_the_pages_import_can_be_imported() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+            for node in ast.walk(ast.parse(code)):
+                if isinstance(node, ast.ImportFrom) and str(node.module).startswith("earmark"):
+                    for alias in node.names:
+                        module = importlib.import_module(str(node.module))
+                        known = hasattr(module, alias.name) or find_spec(f"{node.module}.{alias.name}")
+                        assert known, f"{page.name} imports {alias.name} from {node.module}"
 
 
 def test_every_hop_of_the_tour_is_a_function_that_is_there() -> None:

@@ -70,11 +70,11 @@ def _csv_records(path: Path, file: Any) -> list[Record]:
                 continue
             if len(cells) != len(header):
                 raise InputError(
-                    where, f"has {len(cells)} cells, the header {len(header)}", "mend the row, or quote its commas"
+                    where, f"has {len(cells)} cells, the header {len(header)}", "correct the row, or quote its commas"
                 )
             records.append(Record(where, {name: cell or None for name, cell in zip(header, cells, strict=True)}))
     except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}", f"is not CSV ({error})", "mend the row") from error
+        raise InputError(f"{path}:{reader.line_num}", f"is not CSV ({error})", "correct the row") from error
     return records
 
 
