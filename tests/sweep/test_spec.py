@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+from checked_spec import parse, read
 
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.sections import GRIDS
-from earmark.engine.design.spec import keys_table, parse, read
+from earmark.engine.design.spec import keys_table
 from earmark.engine.design.steps import Arm, steps_of
 from earmark.engine.errors import InputError
 
