@@ -9,8 +9,8 @@ import click
 
 from earmark.cli import exits
 from earmark.cli.progress import ProgressLine
-from earmark.cli.table import aligned
 from earmark.engine.extras import needs_extra
+from earmark.engine.report.terminal import aligned
 
 
 @click.command()

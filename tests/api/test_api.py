@@ -33,7 +33,7 @@ def long(**changes: Any) -> dict[str, Any]:
 
 
 def test_every_snippet_of_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one session, in a folder with the examples; the demo's spec with 6 clips instead of 200."""
+    """A page in one session, in a folder with the examples; the demo's spec with 6 clips instead of 200."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     spec = tmp_path / "examples" / "demo.toml"
     spec.write_text(
@@ -45,11 +45,12 @@ def test_every_snippet_of_the_documentation_runs(tmp_path: Path, monkeypatch: py
         clip.setframerate(16_000)
         clip.writeframes((np.sin(np.arange(80_000) / 20) * np.arange(80_000) / 4).astype("<i2").tobytes())
     monkeypatch.chdir(tmp_path)
-    snippets = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
-    assert len(snippets) >= 6
-    session: dict[str, Any] = {}
-    for snippet in snippets:
-        exec(compile(snippet, "docs/python.md", "exec"), session)
+    for page, at_least in (("python.md", 6), ("answerers.md", 1), ("selectors.md", 1)):
+        snippets = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+        assert len(snippets) >= at_least
+        session: dict[str, Any] = {}
+        for snippet in snippets:
+            exec(compile(snippet, page, "exec"), session)
     assert (tmp_path / "signed" / "report.html").is_file()
     assert (tmp_path / "demo" / "certificate.json").is_file()
 

@@ -1,6 +1,6 @@
 """What every selector is: clips in, one score per one-second chunk out, and from scores the chunks to keep.
 
-Knows NumPy arrays only; which chunks win, and that the earlier wins a tie, `interfaces.keep` decides.
+Knows NumPy arrays only; which chunks win, and that the earlier wins a tie, `cutting` decides.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ class SelectorInput:
     """What a selector may see of an example."""
 
     sample_id: str
-    audio: Waveform  # as `interfaces.keep.clip` makes it
+    audio: Waveform  # as `corpus.clip` makes it
     question: str | None = None
 
 
