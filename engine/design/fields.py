@@ -32,8 +32,6 @@ class Field(NamedTuple):
         """`about` without Markdown, for a terminal or a comment."""
         return re.sub(r" \(\[[^]]*\]\([^)]*\)\)", "", self.about).replace("`", "")
 
-    formerly: tuple[str, ...] = ()  # names that it had: a spec that has one is refused with the name of today
-
 
 def field(check: "Check", about: str, value: Any = NEEDED, *, factory: Any = NEEDED, **words: Any) -> Any:
     """The field of a dataclass with what is known of its key; `value` or `factory` is what holds where none is given.
