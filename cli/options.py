@@ -12,11 +12,10 @@ from earmark.engine.design.fields import NEEDED, Check, Field, Flag, Number, Tex
 from earmark.engine.design.rule import Rule
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Decorator = Callable[[Command], Command]
 AS_DESCRIBED: Any = object()  # the key's own default
 
 
-def rule_options(*keys: str) -> Decorator[Command]:
+def rule_options(*keys: str) -> Callable[[Command], Command]:
     """The options of these keys of the rule, each under the key's own name; the rule checks what is typed."""
 
     def decorate(command: Command) -> Command:
@@ -29,7 +28,7 @@ def rule_options(*keys: str) -> Decorator[Command]:
     return decorate
 
 
-def rule_option(key: str, default: Any = AS_DESCRIBED, words: str = "") -> Decorator[Command]:
+def rule_option(key: str, default: Any = AS_DESCRIBED, words: str = "") -> Callable[[Command], Command]:
     """One option of the rule, of one value even where the rule has several; `words` say what its default is."""
     entry = fields_of(Rule)[key]
     if default is AS_DESCRIBED:
@@ -41,7 +40,7 @@ def rule_option(key: str, default: Any = AS_DESCRIBED, words: str = "") -> Decor
 
 def key_option(
     section: Any, key: str, option: str = "", argument: str = "", default: Any = AS_DESCRIBED, words: str = ""
-) -> Decorator[Command]:
+) -> Callable[[Command], Command]:
     """The option of a key of a spec: --batch-tokens for batch_tokens, if `option` is not another; it is checked here.
 
     `argument` is what the command calls it; `words` say what its default is.
@@ -51,7 +50,7 @@ def key_option(
     argument = argument or option.removeprefix("--").replace("-", "_")
     if default is AS_DESCRIBED:
         default, words = default_of(section, key), words or entry.default
-    return _option(entry, option, argument, None if default is NEEDED else default, words, _Checked(entry.check))
+    return _option(entry, option, argument, None if default is NEEDED else default, words, _checked(entry.check))
 
 
 def given(declared: dict[str, Any]) -> dict[str, Any]:
@@ -63,8 +62,8 @@ def given(declared: dict[str, Any]) -> dict[str, Any]:
 
 
 def _option(
-    entry: Field, option: str, argument: str, default: Any, words: str, checked: click.ParamType | None = None
-) -> Decorator[Command]:
+    entry: Field, option: str, argument: str, default: Any, words: str, callback: Any = None
+) -> Callable[[Command], Command]:
     """The click option of a key; `words`, if any, say what its default is."""
     about = entry.in_plain_words[0].upper() + entry.in_plain_words[1:]
     if isinstance(entry.check, Flag):
@@ -76,13 +75,14 @@ def _option(
     if isinstance(entry.check, Word):
         settings["type"] = click.Choice(entry.check.words)
     else:
-        settings["type"] = checked or _type_of(entry.check)
+        settings["type"] = _type_of(entry.check)
     shown = f"  [default: {words}]" if words else ""
     return click.option(
         option,
         argument,
         help=about + ("; repeat for several." if many else ".") + shown,
         show_default=not words and default is not None,
+        callback=callback,
         **settings,
     )
 
@@ -95,18 +95,16 @@ def _type_of(check: Check) -> type:
     return float if isinstance(check, Number) else int if isinstance(check, Whole) else str
 
 
-class _Checked(click.ParamType):
-    """A value that a key's check accepts, refused in its words."""
+def _checked(check: Check) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback that refuses what a key's check refuses, in its words."""
 
-    def __init__(self, check: Check) -> None:
-        self._check = check
-        self.name = {float: "float", int: "integer", str: "text"}[_type_of(check)]
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def checked(context: click.Context, option: click.Parameter, value: Any) -> Any:
         try:
-            return self._check(_type_of(self._check)(value))
+            return value if value is None else check(value)
         except (ValueError, TypeError):
-            self.fail(f"'{value}' must be {self._check.wanted}", param, ctx)
+            raise click.BadParameter(f"'{value}' must be {check.wanted}", context, option) from None
+
+    return checked
 
 
 def _parents(options: tuple[str, ...]) -> dict[str, str]:
