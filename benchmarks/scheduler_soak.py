@@ -62,7 +62,7 @@ def requests(n: int) -> Iterator[Request]:
 
 
 def work(path: Path, n: int, seed: int) -> None:
-    """One life of the worker."""
+    """Answer what the journal does not hold yet, until all is answered or the process is killed."""
     answerer = fakes.FakeAnswerer(seed, most_rows=40, stall_s=0.02)
     with journal.opened(path, "soak") as j:
         for _ in answer_all(answerer, requests(n), OPTIONS, j):

@@ -198,11 +198,13 @@ def train(
 
 
 @selector.command()
-@click.argument("folder", type=click.Path(path_type=Path), metavar="SELECTOR")
+@click.argument("name", metavar="SELECTOR")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to write.  [default: SELECTOR]")
 @needs_extra("earmark selector export", "export")
-def export(folder: Path, out: Path | None) -> None:
+def export(name: str, out: Path | None) -> None:
     """Write a trained selector as a folder that runs by itself, where there is Python, NumPy and onnxruntime.
+
+    SELECTOR is the folder of one, or the name of one that comes with Earmark: tiny-agnostic, tiny-conditioned.
 
     waveform.onnx computes the features inside the graph; features.onnx takes them from the compiled kernel, which is
     quicker where there is much audio. keep.py keeps chunks with the first, and `keep.py --check` says whether a device
@@ -214,10 +216,13 @@ def export(folder: Path, out: Path | None) -> None:
       earmark score clip.wav --selector edge/waveform.onnx --question "Who speaks first?" --budget 0.4
       python edge/keep.py clip.wav --question "Who speaks first?" --budget 0.4 --out kept.wav
     """
+    from earmark.engine.compressors.loading import EMBEDDED, place
     from earmark.engine.making.edge.edge_folder import read_manifest
     from earmark.engine.making.export import export as export_folder
 
-    written = export_folder(folder, out)
+    if name in EMBEDDED and out is None:
+        raise click.UsageError(f"{name} comes with Earmark, where nothing is written: give --out")
+    written = export_folder(place(name), out)
     root = written[-1].parent
     sizes: dict[Path, int] = {}
     for path in written:

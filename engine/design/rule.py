@@ -239,7 +239,7 @@ class Rule:
 
     @property
     def look_alpha(self) -> float:
-        """What this look at the rows may spend."""
+        """The chance of a false approval that one look may take: alpha over the number of declared looks."""
         return self.alpha / self.looks
 
     @property

@@ -177,7 +177,7 @@ class MachineSpec:
 
 @dataclass(frozen=True, slots=True)
 class SweepKeys:
-    """The keys of [sweep]; `Spec` has them as its own."""
+    """How much of the audio is kept, and what is answered together. `Spec` has these keys as its own."""
 
     budgets: tuple[float, ...] = field(
         Either(GRIDS, Share(), f"{', '.join(GRIDS)} or a list of shares"),

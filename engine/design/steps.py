@@ -114,12 +114,12 @@ def references(steps: Sequence[Step], step: Step) -> dict[Arm, tuple[Step, Arm]]
 
 
 def permuted_streams(spec: Spec) -> list[str]:
-    """Only the selector gets another question."""
+    """The names of the streams in which only the selector gets another question."""
     return _numbered("permuted", spec.streams.permuted_global, spec.streams.permuted_family)
 
 
 def naive_streams(spec: Spec) -> list[str]:
-    """The answerer gets it too."""
+    """The names of the streams in which the answerer gets the other question too."""
     return _numbered("naive", spec.streams.naive_global, spec.streams.naive_family)
 
 

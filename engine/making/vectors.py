@@ -64,7 +64,7 @@ def vector_files(selector: LearnedSelector) -> dict[str, bytes]:
 
 
 def _vector(selector: LearnedSelector, name: str, recording: WavRecording, question: str | None) -> Vector:
-    """What the selector does with a recording."""
+    """A test vector: the scores and kept chunks that the selector gives a recording, where it was trained."""
     (scores,) = selector.scores([SelectorInput(name, clip(recording.waveform), question)])
     tokens = None
     if question is not None:
@@ -85,7 +85,7 @@ def _decided(scores: Scores, budget: float, tie: float) -> list[int] | None:
 
 
 def _recording(sound: _Sound, rng: np.random.Generator) -> WavRecording:
-    """Each second is another sound at another level."""
+    """A recording in which each second is another sound at another level, or the same where `sound` says so."""
     samples = int(sound.seconds * CHUNK_SAMPLES)
     seconds = [_second(rng) for _ in range(-(-samples // CHUNK_SAMPLES))]
     audio = np.concatenate(seconds[:1] * len(seconds) if sound.same else seconds)[:samples]

@@ -70,7 +70,7 @@ def draft(
             answerer | _defaults(AnswererSpec, "generate") | _of(suited, "generate"),
             "repeat the section for a second answerer",
         ),
-        _section("[sweep]", SweepKeys, sweep, "how much of the audio is kept"),
+        _section("[sweep]", SweepKeys, sweep),
         _section("[[methods]]", MethodSpec, {"name": "uniform"}, "raw audio and silence are always asked about"),
         '[[methods]]\nname = "random"\nseeds = [0]\n',
         '[[methods]]\nname = "energy"\n',

@@ -18,7 +18,7 @@ PRIORS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # how often 
 
 
 class Separation(NamedTuple):
-    """Both frontiers in bits."""
+    """The rates in bits that an interface needs which does not know the question, and one that does."""
 
     agnostic: float
     conditioned: float

@@ -128,3 +128,11 @@ def test_the_command_writes_a_folder_and_says_how_large_its_parts_are(tmp_path: 
     assert json.loads((tmp_path / "edge" / "card.json").read_text())["features"] == FEATURES
     refused = CliRunner().invoke(commands, ["export", str(tmp_path / "edge" / "none")])
     assert isinstance(refused.exception, InputError)
+
+
+def test_a_selector_that_comes_with_earmark_is_exported_by_its_name(tmp_path: Path) -> None:
+    done = CliRunner().invoke(commands, ["export", "tiny-conditioned", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert load_selector(str(tmp_path / WAVEFORM_GRAPH)).weights == load_selector("tiny-conditioned").weights
+    refused = CliRunner().invoke(commands, ["export", "tiny-conditioned"])
+    assert (refused.exit_code, "give --out" in refused.output) == (2, True)

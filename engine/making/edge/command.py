@@ -23,7 +23,7 @@ FAILED, WRONG, INTERRUPTED = 1, 2, 130  # exit codes: the check failed; the comm
 
 
 def main(arguments: Sequence[str], folder: Path) -> int:
-    """Run the command on a folder; the exit code."""
+    """Run the command on a folder and return the exit code."""
     try:
         options = _parser().parse_args(arguments)
         if options.worker:
@@ -76,7 +76,7 @@ def _refuse(reason: object, exit_code: int) -> int:
 
 
 def _check(options: argparse.Namespace, folder: Path) -> int:
-    """Whatever fails is one line."""
+    """Check the folder on this machine and write its report; the exit code. What fails is printed as one line."""
     for name in ("audio", "budget", "question", "tokens", "json"):
         if getattr(options, name) not in (None, [], False):
             raise EdgeError("--check", f"takes no {name}", "leave it out")

@@ -47,7 +47,7 @@ def compiled(pattern: str, text: str) -> re.Pattern[str] | None:
 
 
 def isolated(pattern: re.Pattern[str], text: str) -> list[str]:
-    """What matches, and what stands between."""
+    """The text in pieces: every match, and what stands between matches; nothing empty."""
     pieces, at = [], 0
     for match in pattern.finditer(text):
         pieces += [text[at : match.start()], match[0]]

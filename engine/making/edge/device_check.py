@@ -29,7 +29,7 @@ SCORE_TOLERANCE = 1e-4  # in standard deviations of the vectors' scores
 
 
 class DeviceReport(NamedTuple):
-    """device.json."""
+    """What device.json holds: whether this machine does what the selector did, and what it takes here."""
 
     schema: str
     passes: bool

@@ -2,8 +2,7 @@
 
 
 class EdgeError(Exception):
-    """What cannot be done, as one line."""
+    """A refusal as one line: where, what is wrong, and what to do where `what` does not say it."""
 
     def __init__(self, where: object, what: str, do: str = "") -> None:
-        """Without `do`, `what` says that already."""
         super().__init__(" ".join(f"{where}: {what}{'; ' * bool(do)}{do}".split()))

@@ -18,7 +18,7 @@ _AGAIN = "copy the exported folder again"
 
 
 class Manifest(NamedTuple):
-    """edge.json."""
+    """What edge.json holds: what the folder is, and the hash of everything in it."""
 
     schema: str
     selector: str  # SHA-256 of the weights that were exported
@@ -42,7 +42,7 @@ class Vector(NamedTuple):
 
 
 class Vectors(NamedTuple):
-    """vectors.json."""
+    """What vectors.json holds: recordings with the scores and chunks that they must have."""
 
     schema: str
     budgets: list[float]
@@ -50,7 +50,7 @@ class Vectors(NamedTuple):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """edge.json, or EdgeError."""
+    """The content of a folder's edge.json; EdgeError where there is none, or it is not whole."""
     try:
         return Manifest(**_content(folder / EDGE, EDGE_SCHEMA))
     except TypeError:
@@ -58,7 +58,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_vectors(folder: Path) -> Vectors:
-    """vectors.json, or EdgeError."""
+    """The content of a folder's vectors.json; EdgeError where there is none, or it is not whole."""
     content = _content(folder / VECTORS, VECTORS_SCHEMA)
     try:
         vectors = [Vector(**vector) for vector in content.pop("vectors")]

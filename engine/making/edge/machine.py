@@ -29,13 +29,13 @@ def machine() -> dict[str, Any]:
 
 
 def described(machine: dict[str, Any]) -> str:
-    """The same in a line."""
+    """Processor, cores and versions of a machine, in one line."""
     versions = ", ".join(f"{name} {machine.get(name, 'unknown')}" for name in ("python", "numpy", "onnxruntime"))
     return f"{machine.get('machine')}, {machine.get('processor')}, {machine.get('cores')} cores; {versions}"
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -70,7 +70,7 @@ def run_apart(folder: Path, threads: int) -> Timed:
 
 
 def work(folder: Path, threads: int) -> None:
-    """What such a process does."""
+    """Time the first vector of a folder and score all of them: what runs in the process of `run_apart`, and prints."""
     vectors = read_vectors(folder)
     first = vectors.vectors[0]
     waveform = read_wav(folder / first.wav).waveform
@@ -96,7 +96,7 @@ def work(folder: Path, threads: int) -> None:
 
 
 def counted(threads: int) -> str:
-    """So many threads, in words."""
+    """`1 thread`, `4 threads`."""
     return f"{threads} thread{'s' * (threads > 1)}"
 
 

@@ -44,7 +44,7 @@ class WavRecording(NamedTuple):
         return np.frombuffer(self.pcm, f"<i{self.width}").astype(np.float32) * scale
 
     def only(self, chunks: ChunkNumbers) -> "WavRecording":
-        """These chunks (rising), byte by byte."""
+        """The recording of these chunks alone, in rising order, with the bytes that they have here."""
         size = CHUNK_SAMPLES * self.width
         return WavRecording(b"".join(self.pcm[i * size : (i + 1) * size] for i in chunks), self.width)
 

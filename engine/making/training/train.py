@@ -58,7 +58,7 @@ class Recipe:
 
 
 class Vocabulary(NamedTuple):
-    """What a conditioned selector reads questions in."""
+    """The vocabulary in which a conditioned selector reads questions."""
 
     size: int
     tokenizer: str  # SHA-256 of its file: others of one size give the same token another meaning
