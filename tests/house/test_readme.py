@@ -77,6 +77,13 @@ def test_what_the_pages_import_can_be_imported() -> None:
                         assert known, f"{page.name} imports {alias.name} from {node.module}"
 
 
+def test_the_code_of_the_page_on_answerers_runs(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "answerers.md").read_text(), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sum(line.endswith(" ok") for line in done.stdout.splitlines()) == 12  # two clips, six questions each
+
+
 def test_every_hop_of_the_tour_is_a_function_that_is_there() -> None:
     hops = re.findall(r"^\| \d+ \| `([\w/.]+)` `(\w+)`", (ROOT / "docs" / "tour.md").read_text(), re.MULTILINE)
     assert 10 <= len(hops) <= 15
