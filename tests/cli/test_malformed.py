@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import worlds
+from certificate_example import certificate
 from click.testing import CliRunner
 
 from earmark.cli.main import earmark
@@ -197,9 +198,8 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
 
 
 def stated(**changes: object) -> str:
-    """A certificate with nothing in it but what is said here."""
-    empty = {"schema": "earmark.certificate/2", "run": ".", "rule": {}, "claim": {}, "inputs": [], "results": []}
-    return json.dumps(empty | changes)
+    """A certificate, but for what is said here."""
+    return json.dumps(certificate() | changes)
 
 
 @pytest.fixture
@@ -252,14 +252,16 @@ def test_a_wrong_option(good: Path, case: str) -> None:
         ("{", "is not a certificate"),
         ("[]", "schema"),
         ('{"schema": "earmark.certificate/1"}', "earmark.certificate/2"),
-        ('{"schema": "earmark.certificate/2"}', "lacks run, rule, claim, inputs, results"),
-        (stated(rule={"hope": 1}), "hope"),
-        (stated(rule=[]), "cannot be read"),
-        (stated(rule={"tolerances": 3}), "cannot be read"),
-        (stated(rule={"replicates": 200.5, "seed": 1, "min_family": 1, "parents": {}}), "cannot be read"),
-        (stated(inputs=None), "cannot be read"),
-        (stated(inputs=[{"path": 3}]), "cannot be read"),
-        (stated(run=None), "cannot be read"),
+        ('{"schema": "earmark.certificate/2"}', "certificate.json: lacks made_by; "),
+        (stated(rule=certificate()["rule"] | {"hope": 1}), "certificate.json rule.hope: is an unknown key; "),
+        (stated(rule=[]), "certificate.json rule: must be an object; "),
+        (stated(rule=certificate()["rule"] | {"tolerances": 3}), "certificate.json rule.tolerances: must be a list; "),
+        (stated(rule=certificate()["rule"] | {"replicates": 200.5}), "rule.replicates: must be a whole number; "),
+        (stated(rule=certificate()["rule"] | {"alpha": 0.7}), "certificate.json rule.alpha: must be a number in [1e-06, 0.5); "),
+        (stated(inputs=None), "certificate.json inputs: must be a list; "),
+        (stated(inputs=[{"path": 3}]), "certificate.json inputs[0].path: must be text; "),
+        (stated(run=None), "certificate.json run: must be text; "),
+        (stated(hope=None), "certificate.json hope: is an unknown key; "),
         ("[" * 100_000, "is not a certificate"),
     ],
 )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from as_json import typed
 from planted import Json, Told, World, told
 
 from earmark.engine.report.meaning import identity, signs
@@ -107,7 +108,8 @@ def test_conditioning_cannot_help_where_there_is_one_factor(tell: Tell) -> None:
     gains = [g for g in made["gains"] if (g["axis"], g["variant"]) == ("interpolated", "family")]
     assert len(gains) == 3
     assert all(g["lower"] < 0 < g["upper"] and g["direction"] == "inconclusive" for g in gains)
-    assert signs(made)[identity(gains[0])] == 0
+    certificate = typed(made)
+    assert signs(certificate)[identity(certificate.gains[made["gains"].index(gains[0])])] == 0
     (use,) = [a for a in made["audits"]["query_use"] if a["variant"] == "family"]
     assert (use["mean"], use["band"]) == (0, "PHI1")
     page = tell("one factor").page
