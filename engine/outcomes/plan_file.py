@@ -7,19 +7,22 @@ cells. Knows JSON and the keys of cells; neither specs nor selectors, and it del
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, get_args
+from typing import Any, NamedTuple, get_args
 
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.steps import Arm, Kind, Place, Step
 from earmark.engine.errors import InputError
+from earmark.engine.reading import read_json
 
 PLAN = "plan.json"
 SCHEMA = "earmark.sweep/2"
 _HASH = re.compile(r"[0-9a-f]{64}")
+_RESTORE = "restore the plan.json that the sweep wrote, or begin in another folder"
 _KEYS = ("schema", "spec", "corpus", "window", "answerers", "selectors", "levels", "labels", "rule")
 
 
@@ -47,7 +50,7 @@ class PlanFile:
     selectors: Mapping[str, str]  # hash of the weights by METHOD/SEED
     steps: tuple[Step, ...]  # in the order in which they are filled
     labels: Mapping[str, str]  # by partition, `labels_hash` of the family of every sample
-    rule: Mapping[str, Any]  # the declared `signoff.rule.Rule`, as `rule_content` writes it
+    rule: Mapping[str, Any]  # the declared `design.rule.Rule`, as `rule_content` writes it
 
     @property
     def budgets(self) -> tuple[float, ...]:
@@ -98,12 +101,9 @@ def differing(plan: Mapping[str, Any], other_plan: Mapping[str, Any]) -> list[st
 def read_plan(run: Path) -> PlanFile | None:
     """The plan of a run folder, or None where no sweep was begun; InputError for anything malformed in it."""
     path = run / PLAN
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
-    try:
-        content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
-    except (OSError, ValueError, RecursionError) as error:
-        raise _refusal(path, f"is not JSON ({error})") from None
+    content = read_json(path, _RESTORE)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise InputError(
             path, f"is not a plan that this Earmark reads ({SCHEMA})", "name another folder, or begin in a new one"
@@ -215,11 +215,7 @@ class _JsonObject:
 
 
 def _refusal(path: Path, problem: str) -> InputError:
-    return InputError(path, problem, "restore the plan.json that the sweep wrote, or begin in another folder")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    return InputError(path, problem, _RESTORE)
 
 
 # Checks ----------------------------------------------------------------------------------------------------
