@@ -58,6 +58,24 @@ def test_every_path_that_is_named_is_there() -> None:
             assert (ROOT / path).exists() or (text.parent / path).exists(), f"{text.relative_to(ROOT)} names {path}"
 
 
+def test_every_module_that_is_named_is_there() -> None:
+    rooms = "|".join(path.name for path in (ROOT / "engine").iterdir() if path.is_dir())
+    named = re.compile(rf"`(?:earmark\.)?((?:engine\.(?:{rooms})|(?:{rooms})|kernels\.\w+|cli)\.[\w.]+)")
+    for text in _texts():
+        for name in named.findall(text.read_text()):
+            assert _is_there(name), f"{text.relative_to(ROOT)} names {name}"
+
+
+def _is_there(name: str) -> bool:
+    """Whether a dotted name, from `engine` or from a room, is a file, a folder, or something that a file names."""
+    parts = name.split(".") if name.startswith(("engine.", "kernels.", "cli.")) else ["engine", *name.split(".")]
+    whole = ROOT.joinpath(*parts)
+    if whole.is_dir() or (whole.parent / f"{parts[-2]}.{parts[-1]}").is_file():  # a room, or `report.css` in its room
+        return True
+    modules = [(ROOT.joinpath(*parts[:n]).with_suffix(".py"), parts[n:]) for n in range(len(parts), 1, -1)]
+    return any(path.is_file() and (not rest or rest[0] in path.read_text()) for path, rest in modules)
+
+
 def test_every_file_that_a_page_names_is_there() -> None:
     names = {path.name for folder in ("engine", "kernels", "cli", "benchmarks", "tests", "examples")
              for path in (ROOT / folder).rglob("*.py")}  # fmt: skip

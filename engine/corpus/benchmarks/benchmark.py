@@ -19,7 +19,7 @@ ExampleOrReason = tuple[str, Example | str]  # the place in a table, and its exa
 class Benchmark:
     """One benchmark: how to tell its folder, how to read it, and what its own families are.
 
-    Another benchmark is a file beside this one that ends with such a constant, listed in `corpus.BENCHMARKS`:
+    Another benchmark is a file beside this one that ends with such a constant, listed in `corpus.corpus.BENCHMARKS`:
     MMAR = Benchmark("mmar", _tables, _read, native=("sub-category",), category=("modality", "category")), where
     `_read` mostly returns `read_examples(folder, _tables(folder), example)`.
     """
