@@ -48,8 +48,8 @@ class Worker:
             if self._answerer is not None:
                 self._answerer.close()
             self._answerer = None
-            (asked,) = (answerer for answerer in self._prepared.spec.answerers if answerer.name == name)
-            self._answerer, self._name = self._load(asked, self._prepared.spec.machine), name
+            (described,) = (answerer for answerer in self._prepared.spec.answerers if answerer.name == name)
+            self._answerer, self._name = self._load(described, self._prepared.spec.machine), name
         return self._answerer
 
     def work(self, tasks: Sequence[Task], stop: Stop) -> Iterator[tuple[Task, pa.Table]]:
@@ -60,9 +60,9 @@ class Worker:
                 raise StoppedError
             offered = offers(folder, task.step, clips, prepared.compressors, prepared.streams)
             offered = without_failed(offered, clips, self._failed(task))
-            asked = list(requests(task.step, clips, offered, prepared.streams))
+            to_ask = list(requests(task.step, clips, offered, prepared.streams))
             with folder.answers(task.answerer, task.block) as results:
-                answers = answer(self.answerer(task.answerer), asked, results, self._report, stop)
+                answers = answer(self.answerer(task.answerer), to_ask, results, self._report, stop)
             yield task, rows(task.step, clips, offered, prepared.streams, answers, prepared.family_of)
 
     def _clips(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Clips]]:
@@ -108,12 +108,12 @@ def requests(step: Step, clips: Clips, offered: Offers, streams: Streams) -> Ite
 
 
 def answer(
-    answerer: Answerer, asked: Sequence[Request], results: Path, report: Callable[[Progress], None], stop: Stop
+    answerer: Answerer, to_ask: Sequence[Request], results: Path, report: Callable[[Progress], None], stop: Stop
 ) -> dict[str, Answer]:
     """The answers of a block by request, or StoppedError. `results` holds those of earlier steps."""
     with journal.opened(results, answerer.identity) as known:
-        answers = {answer.id: answer for answer in answer_all(answerer, asked, known, report, stop)}
-    if len(answers) < len(asked):
+        answers = {answer.id: answer for answer in answer_all(answerer, to_ask, known, report, stop)}
+    if len(answers) < len(to_ask):
         raise StoppedError
     return answers
 
