@@ -21,7 +21,7 @@ def schema() -> Json:
     for section, described in SECTIONS.items():
         name = section.strip("[]")
         keys = keys_in(described)
-        content = {"description": described.__doc__.split("\n\n")[0], **_section(described, keys)}
+        content = {"description": _first_sentence(described), **_section(described, keys)}
         if section.startswith("[["):
             content = {"type": "array", "items": content, "minItems": 1}
         properties[name] = content
@@ -36,6 +36,11 @@ def schema() -> Json:
         "required": needed,
         "additionalProperties": False,
     }
+
+
+def _first_sentence(described: Any) -> str:
+    """Of what a class says of itself."""
+    return " ".join(described.__doc__.split()).partition(". ")[0].removesuffix(".") + "."
 
 
 def _section(described: Any, keys: Mapping[str, Field]) -> Json:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.input_file import InputFile
-from earmark.engine.signoff import json_form
+from earmark.engine.signoff import json_form, json_schema
 from earmark.engine.signoff.audit_entry import (
     AnswerFlips,
     ArchitectureGap,
@@ -172,4 +172,4 @@ def rule_of(stated: Certificate) -> Rule:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of certificate.json; docs/schema/certificate.json holds it."""
-    return json_form.schema_of(Certificate, "certificate.json of Earmark")
+    return json_schema.schema_of(Certificate, "certificate.json of Earmark")

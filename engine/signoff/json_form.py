@@ -1,7 +1,6 @@
-"""One way from typed values to JSON and back, and the JSON Schema of a type: all three from its annotated fields.
+"""One way from typed values to JSON and back, by annotated fields: `n: Annotated[int, "rows"]`.
 
-A class is a frozen dataclass or a NamedTuple; a field is `n: Annotated[int, "rows"]`, and its words are the schema's
-description. Knows no certificate.
+A class is a frozen dataclass or a NamedTuple; `json_schema` makes its schema of the same fields. Knows no certificate.
 """
 
 import dataclasses
@@ -17,7 +16,6 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 _WANTED = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
-_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 _EDITED = "it was cut, edited, or written by another version: make it again"
 
 
@@ -67,11 +65,12 @@ def fields_in(kind: Any) -> tuple[JsonField, ...]:
     return tuple(fields)
 
 
-def _is_class(kind: Any) -> bool:
+def is_class(kind: Any) -> bool:
+    """Whether a type is a dataclass or a NamedTuple."""
     return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"))
 
 
-def _alternatives(kind: Any) -> tuple[Any, ...]:
+def alternatives(kind: Any) -> tuple[Any, ...]:
     """The types of a union; the type itself where it is none."""
     return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
 
@@ -101,9 +100,9 @@ def _writer(kind: Any) -> Callable[[Any], Any]:
     """A function that writes values of a type."""
     if kind is float:
         return _number
-    if _is_class(kind):
+    if is_class(kind):
         return _object_writer(kind)
-    some = [alternative for alternative in _alternatives(kind) if alternative is not type(None)]
+    some = [alternative for alternative in alternatives(kind) if alternative is not type(None)]
     if len(some) == 1 and some[0] is not kind:
         write = _writer(some[0])
         if write in (_as_it_is, _number):
@@ -173,12 +172,12 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
         return _read_number
     if kind in _WANTED:
         return _reader_of_exactly(kind)
-    if _is_class(kind):
+    if is_class(kind):
         return _object_reader(kind)
     if get_origin(kind) is Literal:
         return _reader_of_words(get_args(kind))
-    if len(_alternatives(kind)) > 1:
-        (some,) = (alternative for alternative in _alternatives(kind) if alternative is not type(None))
+    if len(alternatives(kind)) > 1:
+        (some,) = (alternative for alternative in alternatives(kind) if alternative is not type(None))
         read = _reader(some)
         return lambda value: None if value is None else read(value)
     if get_origin(kind) in (list, tuple):
@@ -242,16 +241,16 @@ def _mapping_reader(read_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return read
 
 
-def _kind_where_it_stands(field: JsonField) -> Any:
+def kind_where_it_stands(field: JsonField) -> Any:
     """The type of a field in JSON: one that is left out where it is None is never null."""
     if field.beside != field.name:
         return field.kind
-    (some,) = (alternative for alternative in _alternatives(field.kind) if alternative is not type(None))
+    (some,) = (alternative for alternative in alternatives(field.kind) if alternative is not type(None))
     return some
 
 
 def _object_reader(kind: Any) -> Callable[[Any], Any]:
-    fields = [(field.key, field.name, _reader(_kind_where_it_stands(field)), field.beside) for field in fields_in(kind)]
+    fields = [(field.key, field.name, _reader(kind_where_it_stands(field)), field.beside) for field in fields_in(kind)]
     known = {key for key, *_ in fields}
 
     def read(value: Any) -> Any:
@@ -277,65 +276,3 @@ def _object_reader(kind: Any) -> Callable[[Any], Any]:
             raise _MisfitError(error.what, *([error.key] if error.key else [])) from None
 
     return read
-
-
-# The schema ------------------------------------------------------------------------------------------------
-
-
-def schema_of(kind: type, title: str) -> Json:
-    """The JSON Schema (2020-12) of the documents that `from_json` reads as `kind`."""
-    definitions: Json = {}
-    top = _object_schema(kind, definitions)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": title,
-        **top,
-        "$defs": dict(sorted(definitions.items())),
-    }
-
-
-def _object_schema(kind: Any, definitions: Json) -> Json:
-    """A class as an object: its properties, which of them are needed, and which only come together."""
-    fields = fields_in(kind)
-    properties = {}
-    for field in fields:
-        about = {"description": field.words} if field.words else {}
-        properties[field.key] = {**about, **_schema(_kind_where_it_stands(field), definitions)}
-    together: dict[str, list[str]] = {}
-    for field in fields:
-        if field.beside not in (None, field.name):
-            together.setdefault(str(field.beside), []).append(field.key)
-            together[field.key] = [str(field.beside)]
-    return {
-        "description": " ".join((kind.__doc__ or "").split("\n\n")[0].split()),
-        "type": "object",
-        "properties": properties,
-        "required": [field.key for field in fields if field.beside is None],
-        **({"dependentRequired": together} if together else {}),
-        "additionalProperties": False,
-    }
-
-
-def _schema(kind: Any, definitions: Json) -> Json:
-    """The schema of a field's type; classes go into `definitions`, each once."""
-    if kind is Any:
-        return {}
-    if kind in _TYPES:
-        return {"type": _TYPES[kind]}
-    if _is_class(kind):
-        if kind.__name__ not in definitions:
-            definitions[kind.__name__] = {}  # a place, in case it holds itself
-            definitions[kind.__name__] = _object_schema(kind, definitions)
-        return {"$ref": f"#/$defs/{kind.__name__}"}
-    if get_origin(kind) is Literal:
-        words = get_args(kind)
-        return {"const": words[0]} if len(words) == 1 else {"enum": list(words)}
-    if len(_alternatives(kind)) > 1:
-        (some,) = (alternative for alternative in _alternatives(kind) if alternative is not type(None))
-        entry = _schema(some, definitions)
-        if "type" in entry and "enum" not in entry and isinstance(entry["type"], str):
-            return {**entry, "type": [entry["type"], "null"]}
-        return {"enum": [*entry["enum"], None]} if "enum" in entry else {"anyOf": [entry, {"type": "null"}]}
-    if get_origin(kind) in (list, tuple):
-        return {"type": "array", "items": _schema(get_args(kind)[0], definitions)}
-    return {"type": "object", "additionalProperties": _schema(get_args(kind)[1], definitions)}

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from earmark.engine.errors import InputError
-from earmark.engine.signoff.json_form import Beside, Named, from_json, schema_of, to_json
+from earmark.engine.signoff.json_form import Beside, Named, from_json, to_json
+from earmark.engine.signoff.json_schema import schema_of
 
 
 class Part(NamedTuple):

@@ -35,6 +35,22 @@ def test_what_would_be_approved_is_withheld(tmp_path: Path, name: str) -> None:
     assert verify(write(made, tmp_path, tmp_path)) is None
 
 
+def test_no_verdict_and_no_claim_of_a_preview_approves_anything(tmp_path: Path) -> None:
+    rule = Rule(claim="both", tolerances=(0.05, 0.1), replicates=200)
+    worlds.write_run(tmp_path, [0.0] * 800, {"energy": {b: [0.0] * 800 for b in (0.2, 0.5)}}, ["a", "b"] * 400)
+    whole = certify(tmp_path, rule)
+    assert {entry["kind"] for entry in whole["claim"]["approved"]} == {"budget", "routing"}
+
+    (tmp_path / PREVIEW_MARK).write_text(json.dumps({"examples": 800, "of": 801}))
+    made = certify(tmp_path, rule)
+    assert made["claim"]["approved"] == made["claim"]["policies"] == made["claim"]["not_made"] == []
+    for result in made["results"]:
+        below = [decision for entry in result["budgets"] if entry["budget"] < 1 for decision in entry["decisions"]]
+        assert {decision["decision"] for decision in below} == {"inconclusive"}
+        assert [certified["budget"] for certified in result["certified"]] == [None, None]
+        assert result["routing"] == []
+
+
 def test_a_damaged_mark_is_refused(tmp_path: Path) -> None:
     worlds.write_run(tmp_path, [0.0] * 9, {"energy": {0.5: [0.0] * 9}}, ["a", "b", "c"] * 3)
     (tmp_path / PREVIEW_MARK).write_text("{}")
