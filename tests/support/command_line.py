@@ -1,0 +1,39 @@
+"""Types `earmark ...` in a process of its own: of this tree, or of the one whose folder EARMARK_TREE names.
+
+What tests/reliability shows goes through here and through files only, so that it can be shown to fail on an older tree.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+LIMIT_S = 240  # nothing that is typed here may take longer: what does, hangs
+
+
+def earmark(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None, limit_s: float = LIMIT_S
+) -> subprocess.CompletedProcess[bytes]:
+    """What came of a command; TimeoutExpired where it hangs."""
+    tree = os.environ.get("EARMARK_TREE")
+    environment = os.environ | dict(env or {}) | ({"PYTHONPATH": tree} if tree else {})
+    return subprocess.run(
+        [sys.executable, "-m", "earmark.cli.main", *map(str, arguments)],
+        capture_output=True,
+        env=environment,
+        cwd=cwd,
+        timeout=limit_s,
+        check=False,
+    )
+
+
+def assert_refused(done: subprocess.CompletedProcess[bytes], *words: str, code: int = 2) -> None:
+    """One line that says what, where and what to do; no traceback, and no defect of ours."""
+    error = done.stderr.decode()
+    assert done.returncode == code, (done.returncode, error)
+    assert "Traceback" not in error
+    assert "defect" not in error
+    last = error.strip().splitlines()[-1]
+    for word in words:
+        assert word in last, (word, last)
