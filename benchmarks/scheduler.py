@@ -7,7 +7,10 @@ forward pass for batches of 16; stronger still: equal requests once. Those three
 requests and their outputs compared with ours first. The clock is CPU seconds and everybody's best round counts, so that
 neighbours on a shared machine do not; kept audio and its hashes are given to everybody.
 
-`--model random` is a random model of the same dimensions, for where the trained weights are not there.
+`--model random` is a random model of the same dimensions, for where the trained weights are not there. `--plain` runs
+the layers in torch instead of the compiled ones, which is what the targets were not set for: it says what compiling is
+worth (docs/decisions/2026-11-30-the-compiled-path-stays.md). Another instruction set: NUMBA_CPU_NAME=haswell
+ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2.
 """
 
 import argparse
@@ -33,6 +36,7 @@ from paper_shaped import Asked, sweep
 
 from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.loading import load_model
+from earmark.engine.answerers.qwen import decoder, encoder
 from earmark.engine.answerers.qwen.qwen_family import Qwen
 from earmark.engine.answerers.request import Answer, Request
 from earmark.engine.answerers.shared.batches import Limits, make_batches
@@ -208,8 +212,14 @@ def measure(
     }
 
 
-def make_answerer(name: str) -> Any:
-    """`tiny`, a folder, or `random`: the embedded answerer's dimensions and tokenizer with random weights."""
+def make_answerer(name: str, plain: bool) -> Any:
+    """`tiny`, a folder, or `random`: the embedded answerer's dimensions and tokenizer with random weights.
+
+    With `plain` nothing of it is compiled: this process then has the layers that a machine without numba has.
+    """
+    if plain:
+        for module in (decoder, encoder):
+            module.compilable = lambda _: False
     if name != "random":
         return load_model(name)
     from earmark.engine.answerers.qwen.qwen2_audio import Qwen2Audio
@@ -222,6 +232,7 @@ def make_answerer(name: str) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="tiny", help="tiny, a folder, or random")
+    parser.add_argument("--plain", action="store_true", help="the layers in torch, nothing compiled")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--questions", type=int, choices=(2, 6), nargs="+", default=[2, 6])
     parser.add_argument("--clips", type=int, help="default: 60 with 2 questions, 20 with 6")
@@ -229,7 +240,7 @@ def main() -> None:
     parser.add_argument("--window-clips", type=int, default=AnswerOptions().window_clips)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    answerer = make_answerer(args.model)
+    answerer = make_answerer(args.model, args.plain)
     options = AnswerOptions(batch_tokens=args.batch_tokens, window_clips=args.window_clips, ahead=0)
     rows = [
         measure(answerer, q, args.clips or CLIPS[q], args.rounds, options, args.model != "random")
@@ -248,6 +259,7 @@ def main() -> None:
                 "target": TARGETS[first["questions"]][0],
                 "holds": holds,
                 "model": args.model,
+                "layers": "torch" if args.plain else "compiled",
                 "rows": rows,
             }
         )

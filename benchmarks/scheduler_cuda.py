@@ -5,7 +5,7 @@ Not yet run on CUDA: only its code path, with `--device cpu --size tiny`, which 
 
 Self-contained for a bare machine with torch and transformers (no pyarrow, soundfile or weights needed):
 
-    PYTHONPATH=.typing python benchmarks/scheduler_cuda.py
+    PYTHONPATH=src python benchmarks/scheduler_cuda.py
 
 Weights are random (bf16, full size), tokens are made up by a hash: speed does not depend on what is said. Random
 models give nearly flat likelihoods, so labels flip easily: their share is printed, and so is the largest difference of
