@@ -150,7 +150,7 @@ from earmark.engine.corpus.stream import durations
 from earmark.engine.errors import InputError
 calls = [
     lambda: load_model("tiny"),
-    lambda: loading.load("tiny-agnostic"),
+    lambda: loading.load_selector("tiny-agnostic"),
     lambda: list(durations([FileAudio("/x.wav", "x.wav")], workers=0)),
 ]
 for call in calls:
