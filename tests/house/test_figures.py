@@ -38,6 +38,7 @@ def differences(before: Any, now: Any, relative: float, where: str = "") -> Iter
 
 def before(name: str) -> dict[str, Any]:
     certificate = json.loads(gzip.decompress((Path(__file__).parent / f"{name}.json.gz").read_bytes()))
+    certificate["declared"].pop("plan", None)  # a hash of the spec too, which gains keys
     return {key: value for key, value in certificate.items() if key not in OF_THE_MACHINE}
 
 
