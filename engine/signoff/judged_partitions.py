@@ -78,7 +78,7 @@ class Partitions:
         known_families = self._labels_seen | set(parents.values())
         for family in parents:
             if family not in known_families:
-                raise InputError(f"parent {family}", "is declared for no family of the run", "mend the name")
+                raise InputError(f"parent {family}", "is declared for no family of the run", "correct the name")
 
     def _exists(self, name: str, corpus: str) -> bool:
         """Whether a partition is one of this corpus: a column that is null for all of it belongs to another."""

@@ -87,7 +87,7 @@ def prepare(spec: Spec, run: Path, shares: int = 1, load: LoadCompressor = load)
     families = _families(spec, corpus, run, folder.check(content, spec))
     labels = {name: labels_hash(family_of) for name, family_of in families.items()}
     folder.begin({**content, "labels": labels, "rule": rule_content(spec.rule, list(families))}, spec)
-    first = _Families(next(iter(families.values()), {}))
+    first = _FamilyOrAll(next(iter(families.values()), {}))
     return Prepared(spec, corpus, counted, planned, compressors, _streams(spec, corpus, families), first)
 
 
@@ -115,7 +115,7 @@ def _check_shares(counted: Survey, block: int, shares: int) -> None:
         raise InputError(f"--shard I/{shares}", what, f"{do} at most {counted.blocks}")
 
 
-class _Families(dict[str, str]):
+class _FamilyOrAll(dict[str, str]):
     """A corpus without any partition has one family."""
 
     def __missing__(self, sample_id: str) -> str:

@@ -21,7 +21,6 @@ STARTED_FROM_OUTSIDE = {
     "engine/design/spec.py: keys_table": "docs/run.md holds what it returns",
     "engine/answerers/shared/forest.py: Forest.cost_alone": "benchmarks/scheduler.py says what sharing saves",
     "engine/answerers/shared/cost.py: ModelShape.encoding": "tests/support/costs.py counts with it",
-    "engine/sweep/stopping.py: Stopping": "a seam: it says how to bring one more",
 }
 CALLED_BY_FRAMEWORKS = {  # methods of classes that a framework was handed
     "forward": "torch",

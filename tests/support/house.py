@@ -43,10 +43,6 @@ WITH_TORCH = {  # the only files that import torch or transformers, outside the 
 MODEL_ROOMS = ("answerers", "making")
 ALIKE = ("loading.py",)  # files that do the same for alike things: an answerer, a selector by its name
 KERNELS_KNOW = ("numpy", "numba", "llvmlite", "earmark")
-TO_BE_NAMED_APART = {  # names that stand for two things, and are to go
-    "Families": "what the sign-off knows of families, and a step of preparing a sweep (`_Families`)",
-    "Rotation": "cosine and sine in the plain decoder, and the kernels' tables of them",
-}
 _NUMBER = r"\d+(?:\.\d+)*"  # of a section
 PLACEHOLDERS = frozenset({"found", "made", "said", "one", "of", "how", "asked", "told"})
 
@@ -201,7 +197,7 @@ def names_that_stand_twice(root: Path) -> list[str]:
     twice = {name for name in classes.keys() | aliases.keys() if len(classes[name]) + len(aliases[name]) > 1}
     return broken + [
         f"class {name}: {', '.join(sorted([*classes[name], *chain(*aliases[name].values())]))}"
-        for name in sorted(twice - TO_BE_NAMED_APART.keys())
+        for name in sorted(twice)
     ]
 
 

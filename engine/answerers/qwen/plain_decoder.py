@@ -10,7 +10,7 @@ from earmark.engine.answerers.qwen.kv import KV, Past, extended
 from earmark.engine.answerers.qwen.ops import attend_causally, linear
 
 Tensor = torch.Tensor
-Rotation = tuple[Tensor, Tensor]  # cosine and sine
+CosineAndSine = tuple[Tensor, Tensor]  # cosine and sine
 
 
 class PlainDecoder:
@@ -20,7 +20,7 @@ class PlainDecoder:
         self._layers = layers
         self._heads = heads
         self._device, self._dtype = layers[0].o.device, layers[0].o.dtype
-        self._rotations: Rotation | None = None
+        self._rotations: CosineAndSine | None = None
 
     def run(
         self, x: Tensor, lengths: Tensor, past: Past | None, read: bool, keep: bool
@@ -112,7 +112,7 @@ class PlainDecoder:
         mask = torch.zeros(hidden.shape, dtype=keys.dtype, device=self._device).masked_fill_(hidden, -torch.inf)
         return mask[:, None, None, :]
 
-    def _rotation(self, past: Past | None, rows: int, length: int) -> Rotation:
+    def _rotation(self, past: Past | None, rows: int, length: int) -> CosineAndSine:
         """The rotations of the new positions (1 or rows, length, 1, ...): each row goes on where its past ended."""
         start = torch.zeros(1, dtype=torch.int64) if past is None else past.lengths
         if bool((start == start[0]).all()):
@@ -123,13 +123,13 @@ class PlainDecoder:
         cos, sin = (part[at][:, :, None] for part in table)
         return cos, sin
 
-    def _rotate(self, x: Tensor, rotation: Rotation) -> Tensor:
+    def _rotate(self, x: Tensor, rotation: CosineAndSine) -> Tensor:
         """Rotary embedding of x (rows, length, heads, head)."""
         cos, sin = rotation
         first, second = x.chunk(2, dim=-1)
         return x * cos + torch.cat((-second, first), dim=-1) * sin
 
-    def _table(self, positions: int) -> Rotation:
+    def _table(self, positions: int) -> CosineAndSine:
         """One rotation a position, as many as are needed and some more."""
         if self._rotations is None or len(self._rotations[0]) < positions:
             angles = (
