@@ -4,29 +4,33 @@ Everything is written in `RUN/.staging/` first, flushed to disk, and then rename
 """
 
 import os
+import re
 import shutil
-import socket
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from earmark.engine.errors import InputError
+from earmark.engine.locks import NoLocksError, open_locked, release
 
 _STAGING = ".staging"
+_TOKEN = re.compile(r"[0-9a-f]{32}")  # of one writer; it holds the lock beside its folder as long as it lives
+_LOCK = ".lock"
 
 
 @contextmanager
 def staged(root: Path) -> Iterator[Path]:
     """A fresh folder inside `root` on the same file system, removed afterwards; also removes what dead writers left."""
     staging = root / _STAGING
-    folder = staging / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
-    _make(folder)  # from here on nobody else can remove `staging`
+    folder, descriptor = _begin(staging)
     try:
-        _remove_leftovers(staging)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if descriptor is not None:
+            release(_lock_of(folder), descriptor)
         with suppress(OSError):  # another writer may be using it
             staging.rmdir()
 
@@ -68,36 +72,49 @@ def make_folder(folder: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Force a file or a folder entry to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Force a file or a folder entry to disk; on Windows only files can be."""
+    if sys.platform == "win32" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _make(folder: Path) -> None:
-    """Make a folder, though another writer that is done may remove its empty parent at any moment."""
-    for _ in range(100):
-        with suppress(FileNotFoundError):
-            os.makedirs(folder)
-            return
-    os.makedirs(folder)
+def _begin(staging: Path) -> tuple[Path, int | None]:
+    """A new folder in `staging`, and the descriptor of its lock, where the file system has locks.
+
+    Another writer that is done may remove the empty `staging` at any moment, and one that cleans up may be faster with
+    a lock that nobody holds yet.
+    """
+    if staging.is_symlink():
+        raise InputError(staging, "is a link: what is written would go elsewhere", "remove the link")
+    while True:
+        staging.mkdir(parents=True, exist_ok=True)
+        folder = staging / uuid.uuid4().hex
+        try:
+            with suppress(FileNotFoundError):
+                descriptor = open_locked(_lock_of(folder))
+                if descriptor is not None:
+                    folder.mkdir()
+                    _remove_leftovers(staging)
+                    return folder, descriptor
+        except NoLocksError:  # then nobody's leftovers can be judged
+            _lock_of(folder).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                folder.mkdir()
+                return folder, None
 
 
 def _remove_leftovers(staging: Path) -> None:
-    """Drop what writers of this machine left when they were killed; those of other machines are not ours to judge."""
-    for leftover in staging.iterdir():
-        host, _, rest = leftover.name.rpartition("-")[0].rpartition("-")
-        if host == socket.gethostname() and rest.isdigit() and not _alive(int(rest)):
+    """Drop what writers left when they were killed: those whose lock nobody holds, on whatever machine they ran."""
+    for name in {entry.name.removesuffix(_LOCK) for entry in staging.iterdir()}:
+        leftover = staging / name
+        if _TOKEN.fullmatch(name) and (descriptor := open_locked(_lock_of(leftover))) is not None:
             shutil.rmtree(leftover, ignore_errors=True)
+            release(_lock_of(leftover), descriptor)
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + _LOCK)

@@ -8,7 +8,6 @@ way of answering); another one is refused. Knows nothing of cells and rows.
     {"check": "8f2a61c0", "result": {"key": "...", "label": "B", ...}}
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +20,7 @@ from typing import Any
 
 from earmark.engine.answerers.request import Result
 from earmark.engine.errors import InputError
+from earmark.engine.locks import acquire
 
 FORMAT = "answers/1"
 SYNC_EVERY_S = 1.0  # a crash of the machine, not of the process, may cost that much
@@ -52,10 +52,8 @@ def opened(path: Path, identity: str) -> Iterator[Journal]:
     """Open or begin a journal of the answerer with this identity."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(path, "another process is answering into it", "wait for it, or use another file") from None
+        if not acquire(descriptor):
+            raise InputError(path, "another process is answering into it", "wait for it, or use another file")
         whole, rest = _whole_lines(path.read_bytes())
         if rest:
             os.ftruncate(descriptor, len(whole))

@@ -5,6 +5,7 @@ A block is what is answered in one go, what a kill costs at most, and what shard
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -44,6 +45,10 @@ class Shard:
 
     def has(self, block: int) -> bool:
         return block % self.count == self.index
+
+    def meets(self, other: "Shard") -> bool:
+        """Whether there may be a block that both have."""
+        return (self.index - other.index) % math.gcd(self.count, other.count) == 0
 
 
 WHOLE = Shard(0, 1)

@@ -18,7 +18,7 @@ from earmark.engine.sweep import audits, selector_cards
 from earmark.engine.sweep import limit as previews
 from earmark.engine.sweep.blocks import WHOLE, Shard
 from earmark.engine.sweep.prepare import LoadCompressor, Prepared, prepare
-from earmark.engine.sweep.stopping import Never
+from earmark.engine.sweep.stopping import Never, Stopping
 from earmark.engine.sweep.sweep_folder import SweepFolder
 from earmark.engine.sweep.tasks import Executor, InProcess, Task
 from earmark.engine.sweep.work import Load, Worker
@@ -46,16 +46,33 @@ def run(
 ) -> Swept:
     """Fill a run folder with the outcomes that a spec asks for: all, a shard's, or a preview of `limit` recordings.
 
-    `stop` is asked before every block and after every batch.
+    `stop` is asked before every block and after every batch. InputError where another process fills the same blocks.
     """
     folder, prepared = SweepFolder(out), prepare(spec, out, shard.count, load_compressor)
+    with folder.filling(shard):
+        return _fill(folder, prepared, limit, shard, load, executor, report, stop)
+
+
+def _fill(
+    folder: SweepFolder,
+    prepared: Prepared,
+    limit: int | None,
+    shard: Shard,
+    load: Load,
+    executor: Executor,
+    report: Report,
+    stop: Stop,
+) -> Swept:
+    """Ask what is not there yet, and make cells of what is."""
+    out = folder.run
     selector_cards.write(prepared.compressors, out)
     total = prepared.survey.blocks
-    first = total if limit is None else min(-(-limit // spec.window), total)
+    first = total if limit is None else min(-(-limit // prepared.spec.window), total)
     audited = first == total and shard.index == 0
     ours = [number for number in range(first) if shard.has(number)]
     meter = _SweepMeter(folder, prepared, ours, report)
-    worker, stopping = Worker(folder, prepared, load, meter.batch), Never(ours)
+    worker = Worker(folder, prepared, load, meter.batch)
+    stopping: Stopping = Never(ours)
     try:
         for answerer, steps in _passes(prepared):
             if audited and audits.flips_missing(out, prepared, answerer):

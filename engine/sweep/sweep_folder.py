@@ -9,6 +9,7 @@ Every file appears whole. Knows rows and names; asks nobody anything.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -25,11 +26,14 @@ from earmark.engine.design import spec as specs
 from earmark.engine.design.keys import OK, CellKey
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.errors import InputError
+from earmark.engine.locks import alone
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.plan_file import PLAN, PlanFile, differing, read_plan
 from earmark.engine.outcomes.schema import ROW
+from earmark.engine.sweep.blocks import Shard
 
 SPEC = "spec.toml"
+_TOGETHER = "wait until it has ended, or let each process fill its own --shard I/N"
 _DECLARED = ("rule", "labels")  # keys of a plan that decide no outcome
 PENDING_ROW = pa.schema([("method", pa.string()), ("seed", pa.int64()), ("stream", pa.string()), *ROW])
 
@@ -89,6 +93,21 @@ class SweepFolder:
         if plan is None:
             raise InputError(self.run, f"holds no sweep (no {PLAN})", "begin one with `earmark run SPEC.toml`")
         return plan
+
+    # Who fills it -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def filling(self, shard: Shard) -> Iterator[None]:
+        """Keep a shard's blocks to this process; InputError where another process is filling some of them."""
+        files.make_folder(self.run)
+        own = self.run / f".filling-{shard.index + 1}-of-{shard.count}"
+        with alone(own, self.run, _TOGETHER):
+            for path in self.run.glob(".filling-*-of-*"):
+                numbers = re.fullmatch(r"\.filling-(\d+)-of-(\d+)", path.name)
+                if path != own and numbers and Shard(int(numbers[1]) - 1, int(numbers[2])).meets(shard):
+                    with alone(path, self.run, _TOGETHER):  # nobody's: it is removed
+                        pass
+            yield
 
     # Blocks -----------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ import pytest
 from earmark.engine import files
 from earmark.engine.design.keys import CellKey
 from earmark.engine.errors import InputError
+from earmark.engine.locks import acquire
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.schema import PLAN_KEY, ROW, SCHEMA_KEY
 from earmark.engine.outcomes.store import (
@@ -323,28 +324,43 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_leftovers_of_dead_writers_are_removed_and_those_of_others_kept(tmp_path: Path) -> None:
-    ours = f"{socket.gethostname()}-999999999-abc"  # no such process
-    living = f"{socket.gethostname()}-{os.getpid()}-abc"
-    strange = "another-host-999999999-abc"
-    for name in (ours, living, strange):
+    """A writer's life is its lock: what stands in the lock's file says nothing."""
+    dead, living, strange = "0" * 32, "1" * 32, "notes"
+    for name in (dead, living, strange):
         (tmp_path / ".staging" / name).mkdir(parents=True)
-    write_cell(tmp_path, KEY, ROWS)
-    assert {path.name for path in (tmp_path / ".staging").iterdir()} == {living, strange}
+    for name in (dead, living):
+        (tmp_path / ".staging" / f"{name}.lock").write_text(f"process {os.getpid()} on {socket.gethostname()}")
+    descriptor = os.open(tmp_path / ".staging" / f"{living}.lock", os.O_RDWR)
+    try:
+        assert acquire(descriptor)
+        write_cell(tmp_path, KEY, ROWS)
+    finally:
+        os.close(descriptor)
+    assert {path.name for path in (tmp_path / ".staging").iterdir()} == {living, f"{living}.lock", strange}
+
+
+def test_a_writer_follows_no_link_out_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / ("0" * 32)).mkdir(parents=True)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".staging").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="is a link"):
+        write_cell(tmp_path / "run", KEY, ROWS)
+    assert (tmp_path / "elsewhere" / ("0" * 32)).is_dir()
 
 
 def test_a_writer_that_is_done_may_remove_the_staging_of_one_that_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make, removed = os.mkdir, []
+    opened, removed = os.open, []
 
-    def removed_just_before(path: Any, *args: Any, **options: Any) -> None:
+    def removed_just_before(path: Any, *args: Any, **options: Any) -> int:
         parent = Path(path).parent
         if parent.name == ".staging" and len(removed) < 3:
             removed.append(parent)
             parent.rmdir()
-        make(path, *args, **options)
+        return opened(path, *args, **options)
 
-    monkeypatch.setattr(os, "mkdir", removed_just_before)
+    monkeypatch.setattr(os, "open", removed_just_before)
     write_cell(tmp_path, KEY, ROWS)
     assert len(removed) == 3
     assert len(read_only(tmp_path)) == 2
