@@ -24,9 +24,7 @@ class Answerer(Protocol):
     """
 
     name: str
-    window_s: float  # the longest audio that it hears at once
-    hears: frozenset[str]  # of wave, tokens, layers, cache: what may be reduced; anything else is refused by name
-    likelihoods: bool  # whether results have option_nll
+    likelihoods: bool  # whether results have option_nll; a rule about them refuses an answerer that has none
 
     @property
     def identity(self) -> str:

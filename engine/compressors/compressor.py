@@ -6,16 +6,15 @@ Knows clips, hashes and the places of whole seconds; no way of compressing.
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from earmark.engine.arrays import Scores, Waveform
 from earmark.engine.compressors.card import Card
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count
+from earmark.engine.corpus.clip import clip as as_clip
 from earmark.engine.corpus.example import Audio
-
-Axis = Literal["seconds"]  # what a budget is a share of
 
 
 class Wave(NamedTuple):
@@ -39,10 +38,22 @@ class Excerpt:
 
     @classmethod
     def of(cls, audio: Audio, clip: Waveform, places: Iterable[int] | None = None) -> "Excerpt":
-        """These seconds (rising) of the clip of a recording; all of it where none are named."""
+        """These seconds (rising) of `clip`, which `audio` opens to; all of it where none are named."""
         seconds = tuple(range(chunk_count(clip)) if places is None else map(int, places))
         samples = samples_at(clip, seconds)
         return cls(Wave(audio, seconds, len(samples)), audio_hash(samples))
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedAudio:
+    """What a compressor made of a recording: samples of its own, known by their hash."""
+
+    name: str = field(compare=False)
+    hash: str
+    audio: Waveform = field(compare=False, repr=False)
+
+    def waveform(self) -> Waveform:
+        return self.audio
 
 
 class Refused(NamedTuple):
@@ -51,17 +62,29 @@ class Refused(NamedTuple):
     status: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OpenedClip:
-    """A clip that is in memory already, as an answerer opens it; what was cut of it is cut and hashed once."""
+    """A clip that is in memory already, as an answerer opens it. Excerpts of it are made here."""
 
     name: str
-    number: int  # in its block
-    audio: Waveform = field(compare=False, repr=False)
-    excerpts: dict[bytes, Excerpt] = field(default_factory=dict, compare=False, repr=False)
+    audio: Waveform = field(repr=False)
+    _cut: dict[tuple[int, ...], Excerpt] = field(default_factory=dict, init=False, repr=False)
 
     def waveform(self) -> Waveform:
         return self.audio
+
+    def seconds(self, places: Iterable[int]) -> Excerpt:
+        """The seconds at these places (rising); equal ones are cut and hashed once."""
+        key = tuple(map(int, places))
+        if key not in self._cut:
+            self._cut[key] = Excerpt.of(self, self.audio, key)
+        return self._cut[key]
+
+    def changed(self, samples: Waveform) -> Excerpt:
+        """Samples that a compressor made of the clip, at the same rate; equal ones are one piece of work."""
+        audio = as_clip(samples)
+        changed = ChangedAudio(self.name, audio_hash(audio), audio)
+        return Excerpt(Wave(changed, tuple(range(chunk_count(audio))), len(audio)), changed.hash)
 
 
 class ClipAndQuestion(NamedTuple):
@@ -75,12 +98,11 @@ class ClipAndQuestion(NamedTuple):
 class Compressor(Protocol):
     """A way to let less audio through.
 
-    To bring one: say what a budget is a share of, and write `excerpts`; `rank` returns an empty array for each clip
-    where there is nothing to rank. A fake of twenty lines in `tests/support/seams.py` runs a whole sweep.
+    To bring one: write `excerpts`, each made by `clip.seconds` or by `clip.changed`; `rank` returns an empty array for
+    each clip where there is nothing to rank. Fakes of twenty lines in `tests/support/seams.py` run a whole sweep.
     """
 
     name: str
-    axis: Axis
     reads_question: bool
     identity: str | None  # what its excerpts depend on beside clip, question and budget: a hash of weights, if any
     card: Card | None  # where it comes from and what trained it; None where nothing was trained

@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from earmark.engine import files
 from earmark.engine.answerers.answer_all import flip_rate
@@ -23,6 +22,7 @@ from earmark.engine.arrays import Waveform
 from earmark.engine.compressors.compressor import ClipAndQuestion, Excerpt, OpenedClip
 from earmark.engine.corpus.example import Audio, Example
 from earmark.engine.corpus.stream import hear
+from earmark.engine.outcomes.parquet_file import write_parquet
 from earmark.engine.sweep.blocks import in_order
 from earmark.engine.sweep.prepare import Prepared
 
@@ -68,13 +68,13 @@ def grids(run: Path, prepared: Prepared) -> None:
     heard, others = _sample(prepared)
     for key in missing:
         rows = []
-        for number, (example, audio) in enumerate(heard):
-            clip = OpenedClip(example.audio.name, number, audio)
+        for example, audio in heard:
+            clip = OpenedClip(example.audio.name, audio)
             asked_of = [ClipAndQuestion(example.sample_id, clip, other.question.text) for other in others]
             for other, scores in zip(others, asking[key].rank(asked_of), strict=True):
                 rows.append({"audio": example.sample_id, "question": other.sample_id, "scores": scores})
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist(rows, schema=GRID_ROW), sink, compression="zstd")
+        write_parquet(pa.Table.from_pylist(rows, schema=GRID_ROW), sink)
         files.write_file(path_of[key], sink.getvalue().to_pybytes())
 
 

@@ -18,17 +18,7 @@ from earmark.engine.design.keys import NOT_ASKED, OK, SILENCE, UNCOMPRESSED
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.sweep.blocks import Block
 from earmark.engine.sweep.streams import Streams
-from earmark.engine.sweep.sweep_folder import SweepFolder
-
-SCORES_ROW = pa.schema(
-    [
-        ("method", pa.string()),
-        ("seed", pa.int64()),
-        ("stream", pa.string()),
-        ("sample_id", pa.string()),
-        ("scores", pa.list_(pa.float64())),
-    ]
-)
+from earmark.engine.sweep.sweep_folder import SCORES_ROW, SweepFolder
 
 Compressors = Mapping[tuple[str, int], Compressor]  # by method and seed
 _WITHOUT_COMPRESSOR = (UNCOMPRESSED, SILENCE)
@@ -65,7 +55,7 @@ class Clips:
         opened: dict[Audio, OpenedClip] = {}
         for clip in clips:
             if clip.audio is not None and clip.example.audio not in opened:
-                opened[clip.example.audio] = OpenedClip(clip.example.audio.name, len(opened), clip.audio)
+                opened[clip.example.audio] = OpenedClip(clip.example.audio.name, clip.audio)
         self._opened = opened
         self._whole: dict[Audio, Excerpt] = {}
 

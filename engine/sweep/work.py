@@ -15,11 +15,13 @@ from earmark.engine.answerers.answer_all import answer_all
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.prompt import letters
 from earmark.engine.answerers.request import Answer, Progress, Request
+from earmark.engine.compressors.compressor import ChangedAudio
 from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.stream import stream
-from earmark.engine.design.keys import OK, SILENCE
+from earmark.engine.design.keys import OK
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.steps import Arm, Step, references
+from earmark.engine.errors import InputError
 from earmark.engine.progress import Stop, StoppedError
 from earmark.engine.sweep.blocks import Block, blocks
 from earmark.engine.sweep.offers import Clips, Offer, offers, without_failed
@@ -48,8 +50,11 @@ class Worker:
             if self._answerer is not None:
                 self._answerer.close()
             self._answerer = None
-            (described,) = (answerer for answerer in self._prepared.spec.answerers if answerer.name == name)
-            self._answerer, self._name = self._load(described, self._prepared.spec.machine), name
+            (described,) = (entry for entry in self._prepared.spec.answerers if entry.name == name)
+            answerer = self._load(described, self._prepared.spec.machine)
+            if self._prepared.spec.rule.loss == "nll" and not answerer.likelihoods:
+                raise InputError(f"answerer {name}", "has no likelihoods", 'set loss = "zero-one" in [rule]')
+            self._answerer, self._name = answerer, name
         return self._answerer
 
     def work(self, tasks: Sequence[Task], stop: Stop) -> Iterator[tuple[Task, pa.Table]]:
@@ -71,7 +76,7 @@ class Worker:
 
         def each() -> Iterator[tuple[Task, Block]]:
             for step in dict.fromkeys(task.step for task in tasks):
-                wanted = {task.block: task for task in tasks if task.step is step}
+                wanted = {task.block: task for task in tasks if task.step == step}
                 of_step = islice(blocks(self._prepared.corpus, spec.window), max(wanted) + 1)
                 yield from ((wanted[block.number], block) for block in of_step if block.number in wanted)
 
@@ -137,8 +142,7 @@ def rows(
             label = reply.predicted_label if reply is not None and status == OK else None
             right = letters(len(question.choices))[question.answer]
             excerpt = offer.excerpt
-            # of silence, no chunk of the clip is kept
-            chunks = None if excerpt is None else () if arm.method == SILENCE else excerpt.wave.places
+            chunks = _seconds_kept(offer)
             entries.append(
                 {
                     **arm._asdict(),
@@ -159,6 +163,13 @@ def rows(
                 }
             )
     return pa.Table.from_pylist(entries, schema=PENDING_ROW)
+
+
+def _seconds_kept(offer: Offer) -> tuple[int, ...] | None:
+    """The chunks of its clip that an offer has: none of silence; None of what is no part of the clip."""
+    if offer.excerpt is None or isinstance(offer.excerpt.wave.audio, ChangedAudio):
+        return None
+    return offer.excerpt.wave.places if offer.excerpt.wave.audio is offer.clip else ()
 
 
 def _id(arm: int, example: int) -> str:

@@ -1,4 +1,4 @@
-"""The least that stands behind a seam: an answerer of thirty lines and a compressor of twenty, as users bring them."""
+"""The least that stands behind a seam: an answerer of thirty lines and compressors of twenty, as users bring them."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from earmark.engine.answerers.answerer import unheard
 from earmark.engine.answerers.request import Progress, Request, Result, Saving
 from earmark.engine.arrays import Scores
-from earmark.engine.compressors.compressor import Axis, ClipAndQuestion, Excerpt, Refused
+from earmark.engine.compressors.compressor import ClipAndQuestion, Excerpt, Refused
 from earmark.engine.progress import Stop, never
 
 
@@ -16,8 +16,6 @@ class Hasher:
     """Answers by a hash of what is heard and asked, and always right about a whole clip."""
 
     name = identity = "hasher"
-    window_s = 120.0
-    hears = frozenset({"wave"})
     likelihoods = False
 
     def answer(
@@ -48,7 +46,6 @@ class FirstSeconds:
     """Keeps the beginning of a clip, and refuses clips that begin with nothing."""
 
     name = "first"
-    axis: Axis = "seconds"
     reads_question = False
     identity = card = None
 
@@ -60,6 +57,20 @@ class FirstSeconds:
     ) -> Iterator[Excerpt | Refused]:
         for _, clip, _ in clips:
             n_seconds = max(1, int(budget * len(clip.audio) / 16_000))
-            yield (
-                Excerpt.of(clip, clip.audio, range(n_seconds)) if clip.audio[0] != 0 else Refused("begins with nothing")
-            )
+            yield clip.seconds(range(n_seconds)) if clip.audio[0] != 0 else Refused("begins with nothing")
+
+
+class Coarse:
+    """A codec: fewer levels of every sample, the fewer the smaller the budget."""
+
+    name = "coarse"
+    reads_question = False
+    identity = card = None
+
+    def rank(self, clips: Sequence[ClipAndQuestion]) -> list[Scores]:
+        return [np.zeros(0) for _ in clips]
+
+    def excerpts(self, clips: Sequence[ClipAndQuestion], _: Sequence[Scores], budget: float) -> Iterator[Excerpt]:
+        for _, clip, _ in clips:
+            levels = np.float32(2 ** int(10 * budget))
+            yield clip.changed(np.round(clip.audio * levels) / levels)

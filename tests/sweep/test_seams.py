@@ -6,12 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from seams import FirstSeconds, Hasher
+from seams import Coarse, FirstSeconds, Hasher
 
+from earmark.engine.answerers.answer_all import answer_all
 from earmark.engine.answerers.answerer import Answerer
-from earmark.engine.compressors.compressor import Compressor
+from earmark.engine.answerers.loading import load
+from earmark.engine.answerers.request import Request
+from earmark.engine.compressors import loading
+from earmark.engine.compressors.compressor import Compressor, OpenedClip
+from earmark.engine.corpus.clip import clip
+from earmark.engine.corpus.corpus import open_corpus
+from earmark.engine.design.sections import MethodSpec
 from earmark.engine.design.spec import parse
+from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
 from earmark.engine.signoff.certify import certify
 from earmark.engine.sweep.run import run
@@ -50,6 +59,38 @@ def test_an_answerer_and_a_compressor_of_ones_own_run_end_to_end(tmp_path: Path)
     assert certify(tmp_path, replace(spec.rule, max_error_rate=0.5)) is not None
 
 
+def test_a_rule_about_likelihoods_refuses_an_answerer_that_has_none(tmp_path: Path) -> None:
+    spec = parse(SPEC + '[rule]\nname = "paper"\nloss = "nll"\n')
+    with pytest.raises(InputError, match='answerer hasher: has no likelihoods; set loss = "zero-one"'):
+        run(spec, tmp_path, load=lambda *_: Hasher(), load_compressor=lambda *_: FirstSeconds())
+
+
+def test_a_compressor_that_changes_samples_is_heard_as_it_is(tmp_path: Path) -> None:
+    """Beside another method about the same clips: each answer is that of the samples that were handed over."""
+    mine = '[[methods]]\nname = "coarse"\nselector = "mine"\n[[methods]]\nname = "uniform"\n[audits]'
+    spec = parse(SPEC.replace('"hasher"', '"tiny"').replace("[audits]", mine).replace("flip_rate = 4", "flip_rate = 0"))
+    bring: dict[str, Compressor] = {"first": FirstSeconds(), "coarse": Coarse()}
+
+    def load_compressor(method: MethodSpec, seed: int) -> Compressor:
+        return bring.get(method.name) or loading.load(method, seed)
+
+    assert run(spec, tmp_path, load_compressor=load_compressor).complete
+    cells = {key: store.read_cell(tmp_path, key, paths) for key, paths in store.find_cells(tmp_path).items()}
+    (coarse,) = (cell for key, cell in cells.items() if (key.method, key.budget) == ("coarse", 0.5))
+    examples = {example.sample_id: example for example in open_corpus(Path("synthetic:certification:6")).examples}
+    requests = []
+    for sample_id, example in examples.items():
+        whole = clip(example.audio.waveform())
+        changed = OpenedClip(sample_id, whole).changed(np.round(whole * np.float32(32)) / np.float32(32))
+        requests.append(Request(sample_id, changed, example.question))
+    alone = {answer.id: answer for answer in answer_all(load(spec.answerers[0]), requests)}
+    assert {answer.kept_hash for answer in alone.values()} == set(coarse.kept_hash.to_pylist())
+    rows = zip(coarse.sample_id.to_pylist(), coarse.nll, coarse.kept_chunks.to_pylist(), strict=True)
+    for sample_id, nll, kept_chunks in rows:
+        assert abs(nll - alone[sample_id].nll) < 1e-4
+        assert kept_chunks is None
+
+
 def lines_of(path: str, name: str) -> int:
     (owner,) = (
         node
@@ -61,8 +102,9 @@ def lines_of(path: str, name: str) -> int:
 
 
 def test_they_are_as_short_as_the_seams_promise() -> None:
-    assert lines_of("tests/support/seams.py", "Hasher") <= 33
+    assert lines_of("tests/support/seams.py", "Hasher") <= 30
     assert lines_of("tests/support/seams.py", "FirstSeconds") <= 20
+    assert lines_of("tests/support/seams.py", "Coarse") <= 20
 
 
 @pytest.mark.parametrize("room", ["sweep", "making/oracle.py", "making/release/certified_answers.py"])

@@ -13,7 +13,6 @@ from earmark.engine.answerers.request import Progress, Request, Result, Saving
 from earmark.engine.answerers.shared.audio_lm import AudioLM
 from earmark.engine.answerers.shared.forest import Forest, make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler, answer_alone
-from earmark.engine.corpus.example import SAMPLE_RATE
 from earmark.engine.design.keys import OK
 from earmark.engine.progress import Stop, never
 
@@ -21,14 +20,12 @@ from earmark.engine.progress import Stop, never
 class SharedAnswerer:
     """A model and how it is asked."""
 
-    hears = frozenset({"wave"})
     likelihoods = True
 
     def __init__(self, model: AudioLM, options: AnswerOptions = AnswerOptions()) -> None:  # noqa: B008 (frozen)
         self.name = model.name
         self.model = model
         self.options = options
-        self.window_s = model.shape.encoder.longest_samples / SAMPLE_RATE
 
     @property
     def identity(self) -> str:

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-from earmark.engine.arrays import IntArray, Scores
+from earmark.engine.arrays import Scores
 from earmark.engine.compressors.card import Card
 from earmark.engine.compressors.chunks.cutting import kept_chunks
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
-from earmark.engine.compressors.compressor import Axis, ClipAndQuestion, Excerpt, OpenedClip
+from earmark.engine.compressors.compressor import ClipAndQuestion, Excerpt
 
 
 class ChunkCompressor:
     """The first kind of compressor: it drops seconds."""
-
-    axis: Axis = "seconds"
 
     def __init__(self, name: str, selector: Selector, card: Card | None = None) -> None:
         self.name = name
@@ -31,12 +29,4 @@ class ChunkCompressor:
         """The best seconds of each clip, in the order of time."""
         for subject, of_clip in zip(clips, scores, strict=True):
             chunks = self._selector.keep(of_clip, kept_chunks(budget, len(of_clip)))
-            yield excerpt_of(subject.clip, chunks)
-
-
-def excerpt_of(clip: OpenedClip, chunks: IntArray) -> Excerpt:
-    """These chunks of a clip; equal ones are cut and hashed once."""
-    key = chunks.tobytes()
-    if key not in clip.excerpts:
-        clip.excerpts[key] = Excerpt.of(clip, clip.audio, chunks)
-    return clip.excerpts[key]
+            yield subject.clip.seconds(chunks)
