@@ -28,7 +28,7 @@ def staged(root: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder, root)
         if descriptor is not None:
             release(_lock_of(folder), descriptor)
         with suppress(OSError):  # another writer may be using it
@@ -107,12 +107,23 @@ def _begin(staging: Path) -> tuple[Path, int | None]:
                 return folder, None
 
 
+def remove_folder(folder: Path, within: Path) -> None:
+    """Delete a folder of ours, with everything in it, if it is there; nothing else of Earmark deletes folders.
+
+    InputError where it is a link, or a link leads to it from outside of `within`: what lies elsewhere is not ours.
+    """
+    real, home = os.path.realpath(folder), os.path.realpath(within)
+    if folder.is_symlink() or real == home or os.path.commonpath([real, home]) != home:
+        raise InputError(folder, f"leads out of {within}, to {real}: it is not deleted", "remove the link yourself")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _remove_leftovers(staging: Path) -> None:
     """Drop what writers left when they were killed: those whose lock nobody holds, on whatever machine they ran."""
     for name in {entry.name.removesuffix(_LOCK) for entry in staging.iterdir()}:
         leftover = staging / name
         if _TOKEN.fullmatch(name) and (descriptor := open_locked(_lock_of(leftover))) is not None:
-            shutil.rmtree(leftover, ignore_errors=True)
+            remove_folder(leftover, staging)
             release(_lock_of(leftover), descriptor)
 
 

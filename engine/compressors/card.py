@@ -1,13 +1,22 @@
 """The card of a learned selector: where it comes from, and which recordings trained it. Knows no run."""
 
 import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
+
+from earmark.engine.errors import InputError
+from earmark.engine.reading import read_json
 
 SCHEMA = "earmark.selector/1"
 CARD = "card.json"  # in a selector's folder
 
 Card = dict[str, Any]
+
+_AGAIN = "train the selector again, or copy its whole folder"
+_MOST_CARD_BYTES = 1 << 26
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def fingerprints(names: Iterable[str]) -> list[str]:
@@ -21,6 +30,79 @@ def names_sources(card: Card) -> bool:
     return isinstance(trained_on, list) and all(
         isinstance(entry, dict)
         and isinstance(entry.get("corpus"), str)
-        and all(isinstance(entry.get(key), list) for key in ("sources", "recordings"))
+        and all(_are_texts(entry.get(key)) for key in ("sources", "recordings"))
         for entry in trained_on
     )
+
+
+def _are_texts(names: Any) -> bool:
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
+
+
+def read_card(path: Path) -> Card:
+    """A card whose fields, as far as it has them, are what docs/selectors.md says; InputError for anything else."""
+    card = read_json(path, _AGAIN, _MOST_CARD_BYTES)
+    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
+        raise InputError(path, f"is no card of {SCHEMA}", "train the selector with this version")
+    for key in ("features", "conditioned", "weights"):
+        if key not in card:
+            raise InputError(path, f"does not say {key}", _AGAIN, key)
+    if card["conditioned"] is True and "tokenizer" not in card:
+        raise InputError(path, "does not name its tokenizer", _AGAIN, "tokenizer")
+    for key, (is_valid, words) in _FIELDS.items():
+        if key in card and not is_valid(card[key]):
+            raise InputError(path, f"has {key} that is no {words}", _AGAIN, key)
+    if "trained_on" in card and not names_sources(card):
+        raise InputError(path, "does not name its training sources as a card does", _AGAIN, "trained_on")
+    return card
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and _HASH.fullmatch(value) is not None
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _is_seed(value: Any) -> bool:
+    return type(value) is int and abs(value) < 1 << 63
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_epoch(value: Any) -> bool:
+    """Whether it is a point of the curves: losses, and by budget the share of the relevance that is kept."""
+    if not isinstance(value, dict) or not isinstance(value.get("captured"), dict):
+        return False
+    numbers = [value.get("train_loss"), value.get("loss"), *value["captured"].values()]
+    return _is_count(value.get("epoch")) and all(type(number) in (int, float) for number in numbers)
+
+
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "method": (_is_text, "text"),
+    "features": (_is_text, "text"),
+    "conditioned": (_is_truth, "true or false"),
+    "seed": (_is_seed, "whole number"),
+    "parameters": (_is_count, "count"),
+    "examples": (_is_count, "count"),
+    "recipe": (_is_table, "table"),
+    "relevance": (_is_table, "table"),
+    "made_by": (_is_table, "table"),
+    "data": (_is_text, "hash"),
+    "weights": (_is_hash, "SHA-256"),
+    "tokenizer": (_is_hash, "SHA-256"),
+    "in_domain": (_is_truth, "true or false"),
+    "best": (_is_epoch, "epoch"),
+    "curves": (lambda value: isinstance(value, list) and all(map(_is_epoch, value)), "list of epochs"),
+}

@@ -5,7 +5,9 @@ Knows no file system and no Parquet; `outcomes.store` reads and writes what is n
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -22,10 +24,16 @@ TOO_SHORT = "too short: "  # ... of a row of which too little was kept to be hea
 
 ALL = "all"  # the family of everything, where a corpus has no families
 DTYPES = ("float32", "bfloat16", "float16")  # number formats of an answerer
+MOST_NAME = 1000  # characters of a sample, a recording or a family
+MOST_FOLDER_NAME = 240  # ... of an answerer, a corpus or a method as its folder is called, %XX for a byte
 PREVIEW_MARK = "preview.json"  # in a run folder that holds part of the examples, and approves nothing
 
 _AGNOSTIC, _CONDITIONED = "_agnostic", "_conditioned"  # how two methods are called that differ in nothing else
-_STREAM = re.compile(r"(permuted|naive)-(global|family)-(\d+)")
+_STREAM = re.compile(r"(permuted|naive)-(global|family)-([0-9]{1,6})")
+_SEED = re.compile(r"[0-9]{1,19}")
+_BUDGET = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_MOST_SEED = 2**63 - 1
+_ALMOST = 1e-9  # budgets that differ by less are one, written twice
 _LEVEL_DEFAULTS = {"seed": "0", "stream": ANCHOR}
 _LEVELS = ("answerer", "corpus", "method", "seed", "stream", "budget")
 
@@ -72,6 +80,26 @@ def is_agnostic(method: str) -> bool:
     return method.endswith(_AGNOSTIC)
 
 
+def name_problem(name: str) -> str | None:
+    """What is wrong with the name of an answerer, a corpus or a method, which a folder is called by; None: nothing."""
+    if not name:
+        return "is empty"
+    try:
+        length = len(quote(name, safe=""))
+    except UnicodeEncodeError:
+        return "is not UTF-8"
+    limit = f"more than {MOST_FOLDER_NAME} (characters other than A-Z, a-z, 0-9, _.-~ take 3 to 12)"
+    return f"has {length:,} characters as a folder's name, {limit}" if length > MOST_FOLDER_NAME else None
+
+
+def refuse_close_budgets(where: object, budgets: Iterable[float]) -> None:
+    """InputError where two budgets are almost the same: one of them was written with other last digits."""
+    different = sorted(set(budgets))
+    for low, high in pairwise(different):
+        if math.isclose(low, high, rel_tol=_ALMOST):
+            raise InputError(where, f"has the budgets {low!r} and {high!r}, which are the same", "write one of them")
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class CellKey:
     """Which cell: one answerer, corpus, method, training seed, query stream and retained-audio budget."""
@@ -86,8 +114,12 @@ class CellKey:
     def __post_init__(self) -> None:
         object.__setattr__(self, "budget", float(self.budget))  # one folder for 1 and 1.0
         for level in ("answerer", "corpus", "method"):
-            if not getattr(self, level):
-                raise InputError(self, f"the {level} is empty", "name it")
+            if problem := name_problem(getattr(self, level)):
+                raise InputError(
+                    f"{level} '{getattr(self, level)[:40]}'", f"the {level} {problem}", "give it another name"
+                )
+        if not 0 <= self.seed <= _MOST_SEED:
+            raise InputError(self, f"seed {self.seed} is not from 0 to 2^63 - 1", "number seeds from 0")
         if not (math.isfinite(self.budget) and 0 < self.budget <= 1):
             raise InputError(self, f"budget {self.budget} is not in (0, 1]", "a budget is a share of the audio")
         if self.stream != ANCHOR and stream_of(self.stream) is None:
@@ -125,7 +157,7 @@ class CellKey:
                 )
             if level in parts:
                 raise InputError(f"cells/{folder}", f"the level {level} stands twice", "give each level once")
-            parts[level] = unquote(value)
+            parts[level] = _unquoted(folder, level, value)
         parts = _LEVEL_DEFAULTS | parts
         missing = [level for level in _LEVELS if level not in parts]
         if missing:
@@ -134,17 +166,21 @@ class CellKey:
             answerer=parts["answerer"],
             corpus=parts["corpus"],
             method=parts["method"],
-            seed=int(_number(folder, "seed", parts["seed"], whole=True)),
+            seed=int(_number(folder, "seed", parts["seed"], _SEED, "a whole number from 0")),
             stream=parts["stream"],
-            budget=_number(folder, "budget", parts["budget"]),
+            budget=float(_number(folder, "budget", parts["budget"], _BUDGET, "a number in (0, 1]")),
         )
 
 
-def _number(folder: PurePosixPath, level: str, text: str, whole: bool = False) -> float:
+def _number(folder: PurePosixPath, level: str, text: str, form: re.Pattern[str], wanted: str) -> str:
+    if form.fullmatch(text) is None:
+        raise InputError(f"cells/{folder}", f"{level}={text} is not {wanted}", f"rename the folder to {level}=...")
+    return text
+
+
+def _unquoted(folder: PurePosixPath, level: str, value: str) -> str:
     try:
-        return int(text) if whole else float(text)
-    except ValueError:
-        kind = "a whole number" if whole else "a number in (0, 1]"
-        raise InputError(
-            f"cells/{folder}", f"{level}={text} is not {kind}", f"rename the folder to {level}=..."
-        ) from None
+        return unquote(value, errors="strict")
+    except UnicodeDecodeError:
+        what = f"the {level} '{value}' is not UTF-8"
+        raise InputError(f"cells/{folder}", what, "write other characters as %XX of their UTF-8") from None

@@ -4,6 +4,7 @@ Knows Parquet metadata and JSON; no corpus and no model. `partition_file` writes
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,24 @@ import pyarrow.parquet as pq
 
 from earmark.engine.corpus.partition import CorpusRecipes
 from earmark.engine.outcomes.store import PARTITIONS
+from earmark.engine.reading import check_inside, check_regular, parse_json
 
+_AGAIN = "make it again with `earmark corpus --out`"
 RECIPES_KEY = b"earmark.partitions"
 
 
 def read_recipes(run: Path) -> dict[str, CorpusRecipes]:
     """The recipes of a run folder by corpus; empty where nothing says how its partitions were made."""
     path = run / PARTITIONS
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}
+    check_inside(path, run, _AGAIN)
+    check_regular(path, _AGAIN)
     try:
-        entries = json.loads((pq.read_schema(path).metadata or {}).get(RECIPES_KEY, b"{}"))
-    except (pa.ArrowException, OSError, ValueError):
+        metadata = pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         return {}  # whether it is a partitions file at all, its own reader says
+    entries = parse_json(metadata.get(RECIPES_KEY, b"{}"), f"{path}, how partitions were made", _AGAIN)
     recipes_or_none = (
         {corpus: _recipes(entry) for corpus, entry in entries.items()} if isinstance(entries, dict) else {}
     )

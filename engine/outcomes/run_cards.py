@@ -14,7 +14,9 @@ from earmark.engine.compressors.card import SCHEMA, Card, names_sources
 from earmark.engine.errors import InputError
 from earmark.engine.files import write_file
 from earmark.engine.outcomes.input_file import InputFile
+from earmark.engine.reading import MOST_JSON_BYTES, check_inside, parse_json, read_bytes
 
+_AGAIN = "copy it from the selector again"
 FOLDER = "selectors"
 
 
@@ -29,7 +31,9 @@ class RunCard(NamedTuple):
 
 def write_card(run: Path, method: str, seed: int, card: Card) -> Path:
     """Write a selector's card into the run folder whose outcomes it selected for; returns its path."""
-    path = run / FOLDER / quote(method, safe="") / f"seed={seed}.json"
+    name = quote(method, safe="")
+    name = name.replace(".", "%2E") if name in (".", "..") else name  # no way up
+    path = run / FOLDER / name / f"seed={seed}.json"
     write_file(path, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
     return path
 
@@ -38,16 +42,14 @@ def read_cards(run: Path) -> list[RunCard]:
     """All cards of a run folder, ordered by method and seed; InputError where one cannot be read."""
     cards = []
     for path in sorted((run / FOLDER).glob("*/seed=*.json")):
-        seed = re.fullmatch(r"seed=(\d+)\.json", path.name)
-        try:
-            data = path.read_bytes()
-            card = json.loads(data)
-        except (OSError, ValueError):
-            data, card = b"", None
+        seed = re.fullmatch(r"seed=([0-9]{1,18})\.json", path.name)
+        check_inside(path, run, _AGAIN)
+        data = read_bytes(path, _AGAIN, MOST_JSON_BYTES)
+        card = parse_json(data, path, _AGAIN)
         if seed is None or not isinstance(card, dict) or card.get("schema") != SCHEMA or not names_sources(card):
-            raise InputError(
-                path, f"is no card of {SCHEMA} that names its training sources", "copy it from the selector again"
-            )
+            raise InputError(path, f"is no card of {SCHEMA} that names its training sources", _AGAIN)
+        if not isinstance(card.get("weights"), str | None):
+            raise InputError(path, "has weights that are no hash", _AGAIN)
         file = InputFile(path.relative_to(run).as_posix(), hashlib.sha256(data).hexdigest(), rows=1)
         cards.append(RunCard(unquote(path.parent.name), int(seed[1]), card, file))
     return sorted(cards, key=lambda run_card: (run_card.method, run_card.seed))

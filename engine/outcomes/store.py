@@ -14,19 +14,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from earmark.engine import files
 from earmark.engine.arrays import BoolArray, FloatArray
-from earmark.engine.design.keys import OK, CellKey
+from earmark.engine.design.keys import MOST_NAME, OK, CellKey, refuse_close_budgets
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.input_file import InputFile
+from earmark.engine.outcomes.parquet_file import read_parquet, write_parquet
 from earmark.engine.outcomes.schema import PLAN_KEY, REQUIRED_COLUMNS, ROW, SCHEMA_KEY, SCHEMA_VERSION
+from earmark.engine.reading import check_inside, files_below, read_bytes
 
 CELLS = "cells"
 PARTITIONS = "partitions.parquet"
 SOURCE_ID = "source_id"  # in partitions.parquet: the recording, where its writer knew it
 IDS = ("corpus", "sample_id", SOURCE_ID)
+MOST_PARQUET_BYTES = 1 << 32
+_NEVER_PASSED_OVER = "a cell is never passed over: make it readable, copy it into the run folder, or remove it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[A
     _check_rows(table, str(key))
     final = run / str(key)
     taken = InputError(final, "the cell is already complete", "remove the folder to write it again")
-    if final.exists():
+    if has_cell(run, key):
         raise taken
     with files.staged(run) as staging:
         folder = staging / final.name
@@ -81,7 +84,7 @@ def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[A
         try:
             os.rename(folder, final)
         except OSError:
-            if final.exists():  # another writer was faster
+            if has_cell(run, key):  # another writer was faster
                 raise taken from None
             raise
     files.flush(final.parent)
@@ -125,17 +128,23 @@ def write_partitions(
 def _write_parquet(table: pa.Table, path: Path, metadata: Mapping[bytes, bytes]) -> None:
     """Write a table, with the schema's version beside the metadata, and flush it to the disk."""
     stamped = table.replace_schema_metadata({SCHEMA_KEY: SCHEMA_VERSION.encode(), **metadata})
-    pq.write_table(stamped, path, compression="zstd", write_page_checksum=True)
+    write_parquet(stamped, path)
     files.flush(path)
 
 
 # Reading ---------------------------------------------------------------------------------------------------
 
 
+def has_cell(run: Path, key: CellKey) -> bool:
+    """Whether a cell is complete: an empty folder is not."""
+    return any(path.suffix == ".parquet" and path.name[0] not in "._" for path in (run / str(key)).glob("*"))
+
+
 def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
     """The Parquet files of every complete cell of a run, ordered by the cells' keys; opens no file.
 
-    InputError where there is no cell, a folder cannot be listed, or two folders are the same cell.
+    InputError where there is no cell, a folder cannot be listed, a link leads out of the run or round in a circle, two
+    folders are the same cell, or two budgets are almost the same.
     """
     root = run / CELLS
     if not run.is_dir():
@@ -143,12 +152,8 @@ def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
     files_of_cell: dict[CellKey, tuple[Path, ...]] = {}
     folder_of: dict[CellKey, Path] = {}
     by_folder: dict[Path, list[Path]] = {}
-    walk = os.walk(root, followlinks=True, onerror=_refuse_folder) if root.exists() else ()
-    for folder_name, subfolders, entry_names in walk:
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "_")))
-        file_names = [name for name in entry_names if name.endswith(".parquet") and not name.startswith((".", "_"))]
-        if file_names:
-            by_folder[Path(folder_name)] = [Path(folder_name, name) for name in sorted(file_names)]
+    for path in files_below(root, ".parquet", run, _NEVER_PASSED_OVER):
+        by_folder.setdefault(path.parent, []).append(path)
     for folder, paths in by_folder.items():
         key = CellKey.from_path(PurePosixPath(folder.relative_to(root)))
         if key in files_of_cell:
@@ -164,7 +169,14 @@ def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
             "holds no outcomes (no cells/answerer=.../corpus=.../method=.../budget=.../part-*.parquet)",
             "run a sweep or `earmark import` first",
         )
+    refuse_close_budgets(run, (key.budget for key in files_of_cell))
     return dict(sorted(files_of_cell.items()))
+
+
+def read_rows(run: Path, key: CellKey) -> pa.Table:
+    """The rows of a complete cell as its files hold them, unchecked but for being Parquet."""
+    paths = files_below(run / str(key), ".parquet", run, _NEVER_PASSED_OVER)
+    return pa.concat_tables([read_table(run, path)[0] for path in paths])
 
 
 def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
@@ -173,8 +185,8 @@ def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
     inputs: list[InputFile] = []
     plans: list[str | None] = []
     for path in files:
-        name = path.relative_to(run).as_posix()
-        table, digest = _read_parquet(path, name)
+        table, file = read_table(run, path)
+        name = file.path
         missing = [column for column in REQUIRED_COLUMNS if column not in table.column_names]
         if missing:
             raise InputError(name, f"no column {', '.join(missing)}", f"every cell has {', '.join(REQUIRED_COLUMNS)}")
@@ -186,7 +198,7 @@ def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
         table = _typed(table, name)
         _check_rows(table, name)
         tables.append(table)
-        inputs.append(InputFile(name, digest, len(table)))
+        inputs.append(file)
     table = pa.concat_tables(tables).combine_chunks()
     if len(tables) > 1:
         _check_unique(table, str(key))
@@ -211,10 +223,16 @@ def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
     )
 
 
-def read_table(path: Path, name: str) -> tuple[pa.Table, InputFile]:
-    """Another Parquet table of a run, unchecked, and what a certificate says of its file."""
-    table, digest = _read_parquet(path, name)
-    return table, InputFile(name, digest, len(table))
+def read_table(run: Path, path: Path) -> tuple[pa.Table, InputFile]:
+    """A valid Parquet table of a known schema version in a run folder, and what a certificate says of its file."""
+    name = path.relative_to(run).as_posix()
+    check_inside(path, run, "copy it into the run folder, or certify the folder that it is in")
+    data = read_bytes(path, "write it again", MOST_PARQUET_BYTES, name)  # hashed and parsed from the same bytes
+    table = read_parquet(data, name, "write it again")
+    version = (table.schema.metadata or {}).get(SCHEMA_KEY, SCHEMA_VERSION.encode()).decode(errors="replace")
+    if version != SCHEMA_VERSION:
+        raise InputError(name, f"schema version '{version}' is unknown", f"this Earmark reads {SCHEMA_VERSION}")
+    return table, InputFile(name, hashlib.sha256(data).hexdigest(), len(table))
 
 
 def read_partitions(run: Path) -> tuple[pa.Table, InputFile] | None:
@@ -223,9 +241,9 @@ def read_partitions(run: Path) -> tuple[pa.Table, InputFile] | None:
     The table has corpus, sample_id, perhaps source_id, and one column per partition, all of them strings.
     """
     path = run / PARTITIONS
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
-    table, file = read_table(path, PARTITIONS)
+    table, file = read_table(run, path)
     return _check_partitions(table), file
 
 
@@ -238,6 +256,7 @@ def _check_partitions(table: pa.Table) -> pa.Table:
     if not names:
         raise InputError(PARTITIONS, "has no partition", "add one column per partition, a family label per sample")
     table = pa.table({name: _strings(table[name], PARTITIONS, name) for name in table.column_names})
+    _check_lengths(table, PARTITIONS)
     for column in ("corpus", "sample_id"):
         if table[column].null_count:
             raise InputError(
@@ -258,28 +277,6 @@ def _plan(table: pa.Table) -> str | None:
     """The SHA-256 of the plan that a cell's file names, or None."""
     plan = (table.schema.metadata or {}).get(PLAN_KEY)
     return None if plan is None else plan.decode(errors="replace")
-
-
-def _refuse_folder(error: OSError) -> None:
-    raise InputError(
-        error.filename, f"cannot be read ({error.strerror})", "make it readable: a cell is never passed over"
-    ) from error
-
-
-def _read_parquet(path: Path, name: str) -> tuple[pa.Table, str]:
-    """A whole, valid table of a known schema version, and the SHA-256 of its file."""
-    try:
-        data = path.read_bytes()  # hashed and parsed from the same bytes
-        # One thread: Arrow's own would race with a process that leaves at once after an error.
-        table = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read(use_threads=False)
-        table.validate(full=True)  # text that is not UTF-8
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(name, f"is not a readable Parquet file ({reason.rstrip('.')})", "write it again") from error
-    version = (table.schema.metadata or {}).get(SCHEMA_KEY, SCHEMA_VERSION.encode()).decode(errors="replace")
-    if version != SCHEMA_VERSION:
-        raise InputError(name, f"schema version '{version}' is unknown", f"this Earmark reads {SCHEMA_VERSION}")
-    return table, hashlib.sha256(data).hexdigest()
 
 
 # Checks ----------------------------------------------------------------------------------------------------
@@ -318,6 +315,7 @@ def _check_rows(table: pa.Table, where: str) -> None:
     if len(table) == 0:
         raise InputError(where, "has no rows", "a cell has one row per sample")
     _check_unique(table, where)
+    _check_lengths(table.select(["sample_id", "source_id", "query_family"]), where)
     if table["query_family"].null_count:
         raise InputError(where, f"column query_family has {table['query_family'].null_count} nulls", "label every row")
     ok = np.asarray(pc.equal(table["status"], OK))
@@ -338,6 +336,15 @@ def _check_rows(table: pa.Table, where: str) -> None:
                 f"column {column} is {problem} in {int(bad.sum())} rows (sample_id {first_few(ids)})",
                 "correct them, or give the rows a status",
             )
+
+
+def _check_lengths(names: pa.Table, where: str) -> None:
+    """InputError where a name has more characters than any has."""
+    for column in names.column_names:
+        longest = pc.max(pc.utf8_length(names[column])).as_py() or 0
+        if longest > MOST_NAME:
+            what = f"column {column} has a name of {longest:,} characters, more than {MOST_NAME:,}"
+            raise InputError(where, what, "give a shorter name")
 
 
 def _check_unique(table: pa.Table, where: str) -> None:

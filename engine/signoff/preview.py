@@ -4,13 +4,16 @@ Looking early and stopping where it looks good would break the bound on false ap
 mark when it decides. Knows no verdicts and no outcomes.
 """
 
-import json
+import os
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from earmark.engine.design.keys import PREVIEW_MARK
 from earmark.engine.errors import InputError
+from earmark.engine.reading import read_json
 from earmark.engine.signoff.json_form import Named
+
+_MOST_BYTES = 1 << 16  # of a mark
 
 
 class Preview(NamedTuple):
@@ -28,13 +31,14 @@ class Preview(NamedTuple):
 def read(run: Path) -> Preview | None:
     """The mark of a run folder; None where its outcomes are of all examples."""
     path = run / PREVIEW_MARK
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
-    try:
-        mark = json.loads(path.read_bytes())
-        return Preview(int(mark["examples"]), int(mark["of"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(path, "is not the mark of a preview", "run the preview again") from None
+    mark = read_json(path, "run the preview again", _MOST_BYTES)
+    counts = [mark.get(key) for key in ("examples", "of")] if isinstance(mark, dict) else []
+    n_examples, n_in_corpus = (n if type(n) is int else 0 for n in counts or [None] * 2)
+    if not 1 <= n_examples <= n_in_corpus:
+        raise InputError(path, "is not the mark of a preview (examples <= of)", "run the preview again")
+    return Preview(n_examples, n_in_corpus)
 
 
 def warnings(preview: Preview | None) -> list[str]:

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from earmark.engine import files
 from earmark.engine.design.keys import PREVIEW_MARK
+from earmark.engine.outcomes import store
 from earmark.engine.outcomes.plan_file import PLAN
-from earmark.engine.outcomes.store import PARTITIONS
 from earmark.engine.sweep.blocks import blocks
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.sweep_folder import SweepFolder
@@ -27,7 +26,7 @@ FOLDER = "preview"
 def make(folder: SweepFolder, prepared: Prepared, first: int) -> Path:
     """The first blocks of every cell as RUN/preview, in place of the preview before; all of them must be done."""
     out = folder.run / FOLDER
-    shutil.rmtree(out, ignore_errors=True)
+    files.remove_folder(out, folder.run)
     ids = [
         example.sample_id
         for block in islice(blocks(prepared.corpus, prepared.spec.window), first)
@@ -35,7 +34,7 @@ def make(folder: SweepFolder, prepared: Prepared, first: int) -> Path:
     ]
     content = {"examples": len(ids), "of": prepared.survey.examples}
     files.write_file(out / PREVIEW_MARK, (json.dumps(content) + "\n").encode())
-    for name in (PARTITIONS, PLAN, "selectors"):
+    for name in (store.PARTITIONS, PLAN, "selectors"):
         if (folder.run / name).is_dir():
             shutil.copytree(folder.run / name, out / name)
         elif (folder.run / name).exists():
@@ -44,9 +43,8 @@ def make(folder: SweepFolder, prepared: Prepared, first: int) -> Path:
     for answerer in prepared.spec.answerers:
         for step in prepared.steps:
             for arm, key in step.keys(answerer.name, prepared.corpus.name).items():
-                if (folder.run / str(key)).exists():
-                    (part,) = (folder.run / str(key)).glob("*.parquet")
-                    whole = pq.ParquetFile(part).read()
+                if store.has_cell(folder.run, key):
+                    whole = store.read_rows(folder.run, key)
                     rows = whole.filter(pc.is_in(whole["sample_id"], wanted))
                 else:
                     rows = folder.rows(answerer.name, step, arm, range(first))

@@ -69,6 +69,7 @@ def status(run: Path) -> Status:
     for answerer in plan.answerers:
         for step in plan.steps:
             complete = folder.has(step.keys(answerer, plan.corpus.name))
-            done = plan.corpus.windows if complete else len(folder.blocks(answerer, step))
+            windows = [number for number in folder.blocks(answerer, step) if number < plan.corpus.windows]
+            done = plan.corpus.windows if complete else len(windows)
             steps.append(StepStatus(answerer, step, done, plan.corpus.windows, complete))
     return Status(run, plan, tuple(steps))

@@ -9,6 +9,7 @@ Every file appears whole. Knows rows and names; asks nobody anything.
 """
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,6 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from earmark.engine import files
 from earmark.engine.design import spec as specs
@@ -28,6 +28,7 @@ from earmark.engine.design.steps import Arm, Step
 from earmark.engine.errors import InputError
 from earmark.engine.locks import alone
 from earmark.engine.outcomes import store
+from earmark.engine.outcomes.parquet_file import read_parquet, write_parquet
 from earmark.engine.outcomes.plan_file import PLAN, PlanFile, differing, read_plan
 from earmark.engine.outcomes.schema import ROW
 from earmark.engine.sweep.blocks import Shard
@@ -35,6 +36,18 @@ from earmark.engine.sweep.blocks import Shard
 SPEC = "spec.toml"
 _TOGETHER = "wait until it has ended, or let each process fill its own --shard I/N"
 _DECLARED = ("rule", "labels")  # keys of a plan that decide no outcome
+_STATUS = ["sample_id", "status"]
+_WINDOW = re.compile(r"window-([0-9]{5,9})\.parquet")
+_AGAIN = "remove it: the same command makes it again"
+SCORES_ROW = pa.schema(
+    [
+        ("method", pa.string()),
+        ("seed", pa.int64()),
+        ("stream", pa.string()),
+        ("sample_id", pa.string()),
+        ("scores", pa.list_(pa.float64())),
+    ]
+)
 PENDING_ROW = pa.schema([("method", pa.string()), ("seed", pa.int64()), ("stream", pa.string()), *ROW])
 
 
@@ -117,7 +130,8 @@ class SweepFolder:
 
     def blocks(self, answerer: str, step: Step) -> list[int]:
         """Those that are done; a step whose cells are complete has none left."""
-        return sorted(int(path.stem[-5:]) for path in self.pending(answerer, step).glob("window-*.parquet"))
+        names = (_WINDOW.fullmatch(path.name) for path in self.pending(answerer, step).glob("window-*.parquet"))
+        return sorted(int(name[1]) for name in names if name is not None)
 
     def write_block(self, answerer: str, step: Step, number: int, rows: pa.Table) -> None:
         """The rows of a block for every cell of a step, a row group each."""
@@ -139,14 +153,14 @@ class SweepFolder:
     def forget(self, answerer: str) -> None:
         """Its cells are complete: nobody will ask for its blocks and results again."""
         for kind in ("pending", "answers"):
-            shutil.rmtree(self.run / kind / f"answerer={quote(answerer, safe='')}", ignore_errors=True)
+            files.remove_folder(self.run / kind / f"answerer={quote(answerer, safe='')}", self.run)
             with suppress(OSError):  # another answerer's are there, or nothing is
                 (self.run / kind).rmdir()
 
     def scores(self, phase: str, number: int) -> pa.Table | None:
         """What selectors said about a block, if they were asked already."""
         path = self._scores(phase, number)
-        return pq.ParquetFile(path).read(use_threads=False) if path.exists() else None
+        return read_parquet(path, path, _AGAIN, schema=SCORES_ROW) if os.path.lexists(path) else None
 
     def write_scores(self, phase: str, number: int, scores: pa.Table) -> None:
         """Keep what selectors said."""
@@ -158,7 +172,7 @@ class SweepFolder:
     def _write(self, path: Path, table: pa.Table, row_group: int) -> None:
         with files.staged(self.run) as staging:
             temporary = staging / path.name
-            pq.write_table(table, temporary, compression="zstd", row_group_size=row_group)
+            write_parquet(table, temporary, row_group)
             files.flush(temporary)
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(path)
@@ -167,29 +181,30 @@ class SweepFolder:
 
     def has(self, keys: Mapping[Arm, CellKey]) -> bool:
         """Whether all these cells are complete."""
-        return all((self.run / str(key)).exists() for key in keys.values())
+        return all(store.has_cell(self.run, key) for key in keys.values())
 
     def complete(self, answerer: str, corpus: str, step: Step, blocks: int) -> bool:
         """Turn the blocks of a step into cells, if all of them are done; whether its cells are complete now."""
         keys = step.keys(answerer, corpus)
         if not self.has(keys):
-            if len(self.blocks(answerer, step)) < blocks:
+            if not set(range(blocks)) <= set(self.blocks(answerer, step)):
                 return self.has(keys)  # another process may have completed them just now, and removed the blocks
             for arm, key in keys.items():
-                if not (self.run / str(key)).exists():
+                if not store.has_cell(self.run, key):
                     try:
                         rows = self.rows(answerer, step, arm, range(blocks))
                     except FileNotFoundError:  # as above
                         return self.has(keys)
                     self.write_cell(key, rows)
-        shutil.rmtree(self.pending(answerer, step), ignore_errors=True)
+        files.remove_folder(self.pending(answerer, step), self.run)
         return True
 
     def rows(self, answerer: str, step: Step, arm: Arm, blocks: Sequence[int]) -> pa.Table:
         """The rows of a cell in these blocks, in the order of the corpus."""
         folder, place = self.pending(answerer, step), step.arms.index(arm)
-        files = (pq.ParquetFile(folder / f"window-{number:05d}.parquet") for number in blocks)
-        return pa.concat_tables([file.read_row_group(place, use_threads=False) for file in files]).select(ROW.names)
+        windows = (folder / f"window-{number:05d}.parquet" for number in blocks)
+        tables = [read_parquet(path, path, _AGAIN, row_group=place, schema=PENDING_ROW) for path in windows]
+        return pa.concat_tables(tables).select(ROW.names)
 
     def write_cell(self, key: CellKey, rows: pa.Table, run: Path | None = None) -> None:
         """Write a cell of this sweep, here or into another `run`, unless another process has just done it."""
@@ -197,7 +212,7 @@ class SweepFolder:
         try:
             store.write_cell(into, key, rows, self.planned().sha256)
         except InputError:
-            if not (into / str(key)).exists():
+            if not store.has_cell(into, key):
                 raise
 
     def failed(self, answerer: str, corpus: str, step: Step, arm: Arm, number: int) -> Mapping[str, str]:
@@ -209,10 +224,9 @@ class SweepFolder:
             return self._failed[key]
         block = self.pending(answerer, step) / f"window-{number:05d}.parquet"
         try:
-            return _failed(pq.ParquetFile(block).read_row_group(step.arms.index(arm), ["sample_id", "status"]))
+            return _failed(read_parquet(block, block, _AGAIN, columns=_STATUS, row_group=step.arms.index(arm)))
         except FileNotFoundError:  # its blocks have become the cell
-            (part,) = (self.run / str(key)).glob("*.parquet")
-            self._failed[key] = _failed(pq.ParquetFile(part).read(["sample_id", "status"], use_threads=False))
+            self._failed[key] = _failed(store.read_rows(self.run, key).select(_STATUS))
             return self._failed[key]
 
 

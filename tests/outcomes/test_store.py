@@ -25,6 +25,7 @@ from earmark.engine.outcomes.schema import PLAN_KEY, ROW, SCHEMA_KEY
 from earmark.engine.outcomes.store import (
     Cell,
     find_cells,
+    has_cell,
     read_cell,
     read_partitions,
     write_cell,
@@ -197,11 +198,25 @@ def test_hidden_and_underscored_names_are_not_cells(tmp_path: Path) -> None:
     assert len(read_only(tmp_path).files) == 1
 
 
-def test_linked_folders_are_followed(tmp_path: Path) -> None:
-    put(tmp_path / "elsewhere", ROWS)
+def test_links_are_followed_within_the_run_and_refused_where_they_lead_out(tmp_path: Path) -> None:
+    put(tmp_path / "run/.kept", ROWS)
     (tmp_path / "run/cells").mkdir(parents=True)
-    (tmp_path / "run/cells/answerer=qwen").symlink_to(tmp_path / "elsewhere/cells/answerer=qwen")
+    link = tmp_path / "run/cells/answerer=qwen"
+    link.symlink_to(tmp_path / "run/.kept/cells/answerer=qwen")
     assert read_only(tmp_path / "run").files[0].path == f"{FOLDER}/part-0.parquet"
+    (tmp_path / "run/.kept").rename(tmp_path / "elsewhere")
+    link.unlink()
+    link.symlink_to(tmp_path / "elsewhere/cells/answerer=qwen")
+    with pytest.raises(InputError, match="answerer=qwen: leads out of"):
+        find_cells(tmp_path / "run")
+
+
+def test_an_empty_folder_is_no_cell(tmp_path: Path) -> None:
+    key = CellKey("qwen", "mmar", "uncompressed")
+    (tmp_path / str(key)).mkdir(parents=True)
+    assert not has_cell(tmp_path, key)
+    write_cell(tmp_path, key, ROWS)
+    assert has_cell(tmp_path, key)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -254,7 +269,7 @@ def test_streams(stream: str) -> None:
 
 def test_keys_are_checked_wherever_they_come_from() -> None:
     for level in ("answerer", "corpus", "method"):
-        with pytest.raises(InputError, match=f"the {level} is empty; name it"):
+        with pytest.raises(InputError, match=f"the {level} is empty; give it another name"):
             CellKey(**{"answerer": "a", "corpus": "c", "method": "m", level: ""})
     with pytest.raises(InputError, match=r"budget 1.5 is not in \(0, 1\]"):
         CellKey("a", "c", "m", budget=1.5)
@@ -528,9 +543,13 @@ CELL_DEFECTS: dict[str, tuple[Break, list[str]]] = {
     "missing run": (shutil.rmtree, ["there is no such folder", "name a run folder"]),
     "budget 0": (at("answerer=a/corpus=c/method=m/budget=0"), ["budget 0.0 is not in (0, 1]"]),
     "budget 1.4": (at("answerer=a/corpus=c/method=m/budget=1.4"), ["budget 1.4 is not in (0, 1]"]),
-    "budget -1": (at("answerer=a/corpus=c/method=m/budget=-1"), ["budget -1.0 is not in (0, 1]"]),
-    "budget nan": (at("answerer=a/corpus=c/method=m/budget=nan"), ["budget nan is not in (0, 1]"]),
+    "budget -1": (at("answerer=a/corpus=c/method=m/budget=-1"), ["budget=-1 is not a number in (0, 1]"]),
+    "budget nan": (at("answerer=a/corpus=c/method=m/budget=nan"), ["budget=nan is not a number in (0, 1]"]),
     "budget abc": (at("answerer=a/corpus=c/method=m/budget=abc"), ["budget=abc is not a number in (0, 1]", "rename"]),
+    "budget 0_0.6": (at("answerer=a/corpus=c/method=m/budget=0_0.6"), ["budget=0_0.6 is not a number in (0, 1]"]),
+    "seed -1": (at("answerer=a/corpus=c/method=m/seed=-1/budget=1"), ["seed=-1 is not a whole number from 0"]),
+    "seed 1_000": (at("answerer=a/corpus=c/method=m/seed=1_000/budget=1"), ["seed=1_000 is not a whole number"]),
+    "no UTF-8": (at("answerer=%ff/corpus=c/method=m/budget=1"), ["the answerer '%ff' is not UTF-8"]),
     "seed 1.5": (at("answerer=a/corpus=c/method=m/seed=1.5/budget=1"), ["seed=1.5 is not a whole number"]),
     "stream": (at("answerer=a/corpus=c/method=m/stream=shuffled/budget=1"), ["unknown stream 'shuffled'", "anchor"]),
     "stream without number": (
@@ -635,7 +654,7 @@ PARTITION_DEFECTS: dict[str, tuple[Break, list[str]]] = {
         lambda run: (run / "partitions.parquet").write_bytes(b"corpus,sample_id\n"),
         ["is not a readable Parquet file", "write it again"],
     ),
-    "a folder": (lambda run: (run / "partitions.parquet").mkdir(), ["is not a readable Parquet file"]),
+    "a folder": (lambda run: (run / "partitions.parquet").mkdir(), ["is a folder"]),
 }
 
 

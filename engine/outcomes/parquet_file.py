@@ -1,0 +1,57 @@
+"""Parquet as a run folder holds it: regular files whose pages carry checksums, which are verified when they are read.
+
+Knows PyArrow; no columns.
+"""
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from earmark.engine.errors import InputError
+
+
+def write_parquet(table: pa.Table, where: Path | pa.BufferOutputStream, row_group_size: int | None = None) -> None:
+    """Write a table with a checksum on every page; `where` is not flushed to disk."""
+    pq.write_table(table, where, compression="zstd", row_group_size=row_group_size, write_page_checksum=True)
+
+
+def read_parquet(
+    source: Path | bytes,
+    where: object,
+    do: str,
+    *,
+    columns: Sequence[str] | None = None,
+    row_group: int | None = None,
+    schema: pa.Schema | None = None,
+) -> pa.Table:
+    """A valid table: all of a file or one row group of it, some columns or all of them.
+
+    InputError about `where` for what is no regular file, cannot be read, holds text that is not UTF-8, or has another
+    `schema`. FileNotFoundError where there is no file: another process may have removed it.
+    """
+    try:
+        if isinstance(source, Path) and not stat.S_ISREG(os.stat(source).st_mode):
+            raise InputError(where, "is not a regular file", do)
+        # one thread: Arrow's own would race with a process that leaves at once after an error
+        with pq.ParquetFile(
+            pa.BufferReader(source) if isinstance(source, bytes) else source, page_checksum_verification=True
+        ) as file:
+            wanted = None if columns is None else list(columns)
+            if row_group is None:
+                table = file.read(wanted, use_threads=False)
+            else:
+                table = file.read_row_group(row_group, wanted, use_threads=False)
+        table.validate(full=True)  # text that is not UTF-8
+        names = table.column_names
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, IndexError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(where, f"is not a readable Parquet file ({reason.rstrip('.')})", do) from None
+    if schema is not None and not table.schema.equals(schema):
+        raise InputError(where, f"has other columns than {', '.join(schema.names)} ({', '.join(names)})", do)
+    return table
