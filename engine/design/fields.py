@@ -6,12 +6,14 @@ the tables of docs/run.md and the report's words. Knows no section and no comman
 
 import dataclasses
 import math
+import numbers
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 NEEDED = dataclasses.MISSING  # the default of a key that must be given
+_MOST_SHOWN = 60  # characters of a value that is refused
 
 
 class Field(NamedTuple):
@@ -51,6 +53,15 @@ def default_of(described: Any, key: str) -> Any:
     """What holds where a key is not given; NEEDED where it must be."""
     (entry,) = (f for f in dataclasses.fields(described) if f.name == key)
     return entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory()
+
+
+def shown(value: object) -> str:
+    """A value that is refused, for an error: cut short."""
+    try:
+        text = str(value)
+    except ValueError:  # more digits than Python writes
+        text = "a huge number"
+    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."
 
 
 # Checks ----------------------------------------------------------------------------------------------------
@@ -101,7 +112,7 @@ class Flag(Check):
 
 @dataclass(frozen=True)
 class Whole(Check):
-    """A whole number (of `unit`) within bounds, both included."""
+    """A whole number (of `unit`) within bounds, both included; one of NumPy's is one, true and false are none."""
 
     low: int
     high: int
@@ -113,9 +124,12 @@ class Whole(Check):
         object.__setattr__(self, "wanted", f"{what} from {self.low} to {self.high}")
 
     def __call__(self, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise TypeError
+        number = int(value)
+        if not self.low <= number <= self.high:
             raise ValueError
-        return value
+        return number
 
     def schema(self) -> dict[str, Any]:
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
@@ -123,7 +137,7 @@ class Whole(Check):
 
 @dataclass(frozen=True)
 class Number(Check):
-    """A finite number, at least `low` and less than `below`."""
+    """A finite number, at least `low` and less than `below`; one of NumPy's is one, true and false are none."""
 
     low: float = -math.inf
     below: float = math.inf
@@ -134,10 +148,10 @@ class Number(Check):
         object.__setattr__(self, "wanted", "a number" + (within if math.isfinite(self.low) else ""))
 
     def __call__(self, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise TypeError
-        try:
-            number = float(value)
+        try:  # a number of 32 bits is the decimal as which it is written
+            number = float(value if isinstance(value, int | float) else str(value))
         except OverflowError:
             raise ValueError from None
         if not (math.isfinite(number) and self.low <= number < self.below):
@@ -173,7 +187,7 @@ class Word(Check):
         self.wanted = ", ".join((*words[:-2], " or ".join(words[-2:])))
 
     def __call__(self, value: Any) -> str:
-        if value not in self.words:
+        if not isinstance(value, str) or value not in self.words:
             raise ValueError
         return str(value)
 

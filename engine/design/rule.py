@@ -3,11 +3,11 @@
 Knows no files and no statistics; `signoff.rules` judges by it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from earmark.engine.design.fields import Field, Number, Text, Texts, Whole, Word, default_of, field, fields_of
+from earmark.engine.design.fields import Field, Number, Text, Texts, Whole, Word, default_of, field, fields_of, shown
 from earmark.engine.errors import InputError
 
 Name = Literal["certified", "paper"]
@@ -201,8 +201,9 @@ class Rule:
 
     def __post_init__(self) -> None:
         for key, entry in fields_of(Rule).items():
-            if getattr(self, key) != default_of(Rule, key):
-                _check(key, entry, getattr(self, key))
+            value, default = getattr(self, key), default_of(Rule, key)
+            if type(value) is not type(default) or value != default:
+                object.__setattr__(self, key, _checked(key, entry, value, default))
         if self.replicates == BY_RULE:
             object.__setattr__(self, "replicates", REPLICATES[self.name])
         average = () if self.tolerance_average is None else (self.tolerance_average,)
@@ -253,20 +254,35 @@ def gamma_of(alpha: float) -> float:
     return alpha / _GAMMA_SHARE
 
 
-def _check(key: str, entry: Field, value: Any) -> None:
-    """Refuse what the key's field refuses, in the words that a TOML file gets, whoever made the rule."""
-    if entry.many and (isinstance(value, str) or not isinstance(value, Sequence) or not value):
-        raise _refusal(key, value or "", f"must be a list of {entry.check.wanted}", "give at least one")
-    items = value if entry.many else (value,)
-    for place, item in enumerate(items):
-        try:
-            entry.check(item)
-        except (ValueError, TypeError):
-            raise _refusal(key, item, f"must be {entry.check.wanted}", "change it") from None
-        if item in items[:place]:
+def _checked(key: str, entry: Field, value: Any, default: Any) -> Any:
+    """What the key's field returns; refused in the words that a TOML file gets, whoever made the rule."""
+    if not entry.many:
+        return _checked_item(key, entry, value)
+    try:
+        items = None if isinstance(value, str | bytes | Mapping | Set) else list(value)
+    except TypeError:
+        items = None
+    if items == [] == list(default):
+        return default
+    if not items:
+        raise _refusal(
+            key, "" if items == [] else value, f"must be a list of {entry.check.wanted}", "give at least one"
+        )
+    checked: list[Any] = []
+    for item in items:
+        checked.append(_checked_item(key, entry, item))
+        if checked[-1] in checked[:-1]:
             raise _refusal(key, item, "stands twice", "give each once")
+    return tuple(checked)
+
+
+def _checked_item(key: str, entry: Field, value: Any) -> Any:
+    try:
+        return entry.check(value)
+    except (ValueError, TypeError):
+        raise _refusal(key, value, f"must be {entry.check.wanted}", "change it") from None
 
 
 def _refusal(key: str, value: object, what: str, do: str) -> InputError:
     option = fields_of(Rule)[key].option.removeprefix("--")
-    return InputError(f"{option} {value}".rstrip(), what, do, key)
+    return InputError(f"{option} {shown(value)}".rstrip(), what, do, key)

@@ -100,7 +100,7 @@ def rule_of_run(run: Path) -> Rule:
 
 def parse(content: str, file: str = "spec.toml") -> Spec:
     """The spec in a text; `file` is what errors call it."""
-    document = TomlDocument(content, file)
+    document = TomlDocument(content, file, [section.strip("[]") for section in SECTIONS])
     sweep = document.table("sweep")
     keys = SweepKeys(**sweep.read(SweepKeys))
     spec = Spec(
@@ -116,7 +116,6 @@ def parse(content: str, file: str = "spec.toml") -> Spec:
         machine=MachineSpec(**document.table("machine").read(MachineSpec)),
         text=content,
     )
-    document.done()
     _check_together(spec, document)
     return spec
 

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from earmark.engine.design.fields import NEEDED, Check, Either, Field, default_of, fields_of
+from earmark.engine.design.fields import NEEDED, Check, Either, Field, default_of, fields_of, shown
 from earmark.engine.errors import InputError
 
 _SECTION = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
@@ -97,7 +97,8 @@ class TomlTable:
 class TomlDocument:
     """A parsed file, section by section."""
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, sections: Sequence[str]) -> None:
+        """InputError for what is no TOML, or has other sections than these."""
         self.text = text
         self._file = file
         try:
@@ -105,11 +106,10 @@ class TomlDocument:
         except (ValueError, RecursionError) as error:  # a number of 4301 digits is no TOMLDecodeError
             raise InputError(file, f"is not TOML ({error})", "correct that line") from None
         self._places = _places(text)
-        self._known: list[str] = []
+        self._refuse_unknown(sections)
 
     def table(self, section: str) -> TomlTable:
         """A section; empty where the file has none."""
-        self._known.append(section)
         values = self._data.get(section, {})
         if not isinstance(values, Mapping):
             raise self._misplaced(section, f"[{section}]")
@@ -117,18 +117,16 @@ class TomlDocument:
 
     def tables(self, section: str) -> list[TomlTable]:
         """The sections of an array, `[[section]]`, in order."""
-        self._known.append(section)
         values = self._data.get(section, [])
         if not isinstance(values, list) or not all(isinstance(value, Mapping) for value in values):
             raise self._misplaced(section, f"[[{section}]]")
         return [self._table(section, number, values) for number in range(len(values))]
 
-    def done(self) -> None:
-        """Refuse the sections that nobody asked for."""
+    def _refuse_unknown(self, sections: Sequence[str]) -> None:
         for section in self._data:
-            if section not in self._known:
-                close = difflib.get_close_matches(section, self._known, 1)
-                do = f"did you mean {close[0]}?" if close else f"choose from {', '.join(self._known)}"
+            if section not in sections:
+                close = difflib.get_close_matches(section, sections, 1)
+                do = f"did you mean {close[0]}?" if close else f"choose from {', '.join(sections)}"
                 line = self._places.get((section, 0), (_line_of(self.text, section), {}))[0]
                 raise InputError(f"{self._file} line {line} [{section}]", "is an unknown section", do)
 
@@ -190,8 +188,4 @@ def _written(value: object) -> str:
     """As TOML writes it, cut short."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    try:
-        written = f'"{value}"' if isinstance(value, str) else str(value)
-    except ValueError:  # more digits than Python writes
-        written = "a huge number"
-    return written if len(written) <= 60 else written[:57] + "..."
+    return shown(f'"{value}"' if isinstance(value, str) else value)
