@@ -6,10 +6,10 @@ folder is named after the hash of all kernel sources. Knows numba; no kernel.
 
 import hashlib
 import os
-import tempfile
+import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,23 +21,49 @@ from numba.core import event
 config: Any = _config  # its settings are set when it is imported
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_NOT_KEPT = "they are not kept, set EARMARK_CACHE_DIR to a folder that nobody else can write into"
 
 
-def _cache_folder() -> Path:
-    """EARMARK_CACHE_DIR, else the user's cache folder; a temporary one where neither can be written."""
+def _cache_folder() -> Path | None:
+    """A folder in EARMARK_CACHE_DIR or the user's cache folder; None where others could change what is in it."""
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.relative_to(Path(__file__).parent).as_posix().encode() + b"\0" + source.read_bytes())
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earmark"
-    name = f"kernels-{digest.hexdigest()[:16]}"
-    for root in (Path(os.environ.get("EARMARK_CACHE_DIR") or default), Path(tempfile.gettempdir()) / "earmark"):
-        try:
-            (root / name).mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(root / name, os.W_OK):
-            return root / name
-    return Path(tempfile.mkdtemp(prefix="earmark-"))
+    try:
+        default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earmark"
+        root = Path(os.environ.get("EARMARK_CACHE_DIR") or default)
+        return _private_folder(root, f"kernels-{digest.hexdigest()[:16]}")
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        return None
+
+
+def _private_folder(root: Path, name: str) -> Path | None:
+    """The folder of this name in `root`, made where it is missing; None where somebody else can write into it.
+
+    numba runs what it reads from its cache. So the folder is ours and no link, and nobody but us and root can put
+    another in its place, or in the place of one above it.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    root = root.resolve(strict=True)
+    folder = root / name
+    if not hasattr(os, "getuid"):  # on Windows a user's folders are the user's
+        folder.mkdir(exist_ok=True)
+        return folder
+    if not all(_kept_by_us(os.lstat(above)) for above in (root, *root.parents)):
+        return None
+    with suppress(FileExistsError):
+        os.mkdir(folder, mode=0o700)
+    about = os.lstat(folder)
+    ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o022
+    return folder if ours and os.access(folder, os.W_OK) else None
+
+
+def _kept_by_us(about: os.stat_result) -> bool:
+    """Whether only we and root can replace what a folder holds of ours."""
+    if about.st_uid not in (0, os.getuid()):
+        return False
+    others = 0o002 if about.st_gid == os.getgid() else 0o022
+    return not about.st_mode & others or bool(about.st_mode & stat.S_ISVTX)
 
 
 CACHE_FOLDER = _cache_folder()
@@ -58,9 +84,12 @@ def _compiled(function: _Function, parallel: bool) -> _Function:
         plain: _Function = np.errstate(over="ignore")(function)
         return plain
     before = config.CACHE_DIR
-    config.CACHE_DIR = str(CACHE_FOLDER)  # numba reads it while the decorator runs; other users of numba keep theirs
+    # numba reads it while the decorator runs; other users of numba keep theirs
+    config.CACHE_DIR = str(CACHE_FOLDER or "")
     try:
-        compile_as_declared = numba.njit(cache=True, parallel=parallel, nogil=True, error_model="numpy", fastmath=False)
+        compile_as_declared = numba.njit(
+            cache=CACHE_FOLDER is not None, parallel=parallel, nogil=True, error_model="numpy", fastmath=False
+        )
         compiled: Any = compile_as_declared(function)
     finally:
         config.CACHE_DIR = before
@@ -79,7 +108,8 @@ def announced(say: Callable[[str], None]) -> Iterator[None]:
     finally:
         event.unregister("numba:compile", watch)
         if watch.seconds:
-            say(f"compiled the kernels in {watch.seconds:.0f} s; the next start on this machine is warm")
+            kept = "the next start on this machine is warm" if CACHE_FOLDER else _NOT_KEPT
+            say(f"compiled the kernels in {watch.seconds:.0f} s; {kept}")
 
 
 class _Watch(event.Listener):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,42 @@ def test_the_first_start_says_that_it_compiles_and_the_second_is_warm(tmp_path: 
     assert warm == [cold[1], cold[3]]
     assert Path(cold[3]).parent == tmp_path
     assert list(Path(cold[3]).rglob("*.nbi"))
+
+
+def only_folder(cache: Path) -> str:
+    return start(cache, "from earmark.kernels import _jit; print(_jit.CACHE_FOLDER)")[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="there are no owners and modes")
+def test_the_cache_is_where_nobody_else_can_write(tmp_path: Path) -> None:
+    """What numba reads from its cache it runs: a folder that somebody else could change is none."""
+    folder = Path(only_folder(tmp_path / "cache"))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder.chmod(0o770)
+    assert only_folder(tmp_path / "cache") == "None"
+    folder.chmod(0o700)
+    assert only_folder(tmp_path / "cache") == str(folder)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / folder.name).symlink_to(folder)
+    assert only_folder(tmp_path / "linked") == "None"
+    (tmp_path / "above").mkdir()
+    assert only_folder(tmp_path / "above" / "cache") != "None"
+    (tmp_path / "above").chmod(0o777)
+    assert only_folder(tmp_path / "above" / "cache") == "None"
+    (tmp_path / "above").chmod(0o1777)  # as /tmp: only an owner removes what is in it
+    assert only_folder(tmp_path / "above" / "cache") != "None"
+    if os.getuid() == 0:
+        os.chown(folder, 65534, 65534)
+        assert only_folder(tmp_path / "cache") == "None"
+
+
+def test_kernels_that_are_not_kept_are_compiled_and_say_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for _ in range(2):
+        lines = start(tmp_path / "file" / "cache")
+        assert lines[0] == "compiling the kernels for this machine (once) ..."
+        assert "set EARMARK_CACHE_DIR to a folder that nobody else can write into" in lines[2]
+        assert lines[3] == "None"
 
 
 def test_an_edit_of_any_kernel_source_is_another_cache(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""Compiled kernels are kept where nobody else can put others in their place, or not at all."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from command_line import assert_refused, earmark
+
+
+def certify_nothing(folder: Path, env: Mapping[str, str]) -> None:
+    """Load the kernels as any sign-off does; there is nothing to sign off."""
+    assert_refused(earmark("certify", folder / "nowhere", env=env), "nowhere")
+
+
+def test_without_a_home_nothing_is_left_in_the_folder_that_all_users_share(tmp_path: Path) -> None:
+    """Somebody else could have made that folder before: what numba reads there it runs."""
+    (tmp_path / "file").write_text("")
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    home = str(tmp_path / "file" / "home")
+    for _ in range(2):
+        env = {"HOME": home, "TMPDIR": str(shared), "XDG_CACHE_HOME": "", "EARMARK_CACHE_DIR": ""}
+        certify_nothing(tmp_path, env)
+    assert not list(shared.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="there are no owners and modes")
+def test_a_cache_that_others_can_write_into_is_not_used(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    cache.chmod(0o777)
+    certify_nothing(tmp_path, {"EARMARK_CACHE_DIR": str(cache)})
+    assert not list(cache.iterdir())
+    if os.getuid() == 0:
+        cache.chmod(0o755)
+        os.chown(cache, 65534, 65534)
+        certify_nothing(tmp_path, {"EARMARK_CACHE_DIR": str(cache)})
+        assert not list(cache.iterdir())
+    os.chown(cache, os.getuid(), os.getgid())
+    cache.chmod(0o755)
+    certify_nothing(tmp_path, {"EARMARK_CACHE_DIR": str(cache)})
+    (kept,) = cache.iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o700
