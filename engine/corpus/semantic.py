@@ -23,6 +23,7 @@ from earmark.engine.design.sections import PartitionsSpec
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
 from earmark.engine.progress import Report, silent
+from earmark.engine.threads import one_thread
 
 ENCODER: str = default_of(PartitionsSpec, "encoder")
 PREFIX = "query: "  # e5 was trained with it
@@ -114,7 +115,7 @@ def embed(
             max_length=min(_MOST_TOKENS, int(model.config.max_position_embeddings)),
             return_tensors="pt",
         )
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread():
             states = model(**tokens).last_hidden_state
         mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
         mean = (states * mask).sum(dim=1) / mask.sum(dim=1)

@@ -39,6 +39,7 @@ WITHOUT = {  # rooms that must work where these are not installed
 WITH_TORCH = {  # the only files that import torch or transformers, outside the rooms that are about models
     "engine/compressors/chunks/learned.py": "the trained selector",
     "engine/corpus/semantic.py": "the sentence encoder of the semantic partition",
+    "engine/threads.py": "how many threads these compute on",
 }
 MODEL_ROOMS = ("answerers", "making")
 ALIKE = ("loading.py",)  # files that do the same for alike things: an answerer, a selector by its name

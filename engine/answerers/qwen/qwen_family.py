@@ -5,9 +5,10 @@ A subclass knows its audio tower. Knows no plan: it runs the batch it is given, 
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,19 +23,22 @@ from earmark.engine.answerers.shared.audio_lm import OutOfMemoryError, Reply, To
 from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
 from earmark.engine.arrays import Waveform
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, MOST_CHUNKS
+from earmark.engine.threads import one_thread
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def guarded(run: Callable[P, R]) -> Callable[P, R]:
-    """Runs without gradients; tells a lack of memory and a lost device from other failures."""
+def guarded(run: Callable[Concatenate["Qwen", P], R]) -> Callable[Concatenate["Qwen", P], R]:
+    """Runs without gradients, in fp32 on a CPU on one thread; tells a lack of memory and a lost device from other
+    failures.
+    """
 
     @wraps(run)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapped(self: "Qwen", /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            with torch.inference_mode():
-                return run(*args, **kwargs)
+            with torch.inference_mode(), one_thread() if self.repeats else nullcontext():
+                return run(self, *args, **kwargs)
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise OutOfMemoryError(str(error).splitlines()[0]) from None
@@ -71,6 +75,7 @@ class Qwen:
         self.extractor = extractor
         self.decoder = Decoder(model.model.language_model, model.lm_head)
         self.device = self.decoder.device
+        self.repeats = self.device.type == "cpu" and self.decoder.dtype == torch.float32  # to the last bit
         self.mel = Mel(extractor, self.device)
         # glibc learns from the largest block that was freed how large a block to keep for the next one; without this
         # every batch's arrays are fresh pages from the kernel, which costs a fifth of the time on a CPU.
