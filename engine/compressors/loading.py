@@ -4,10 +4,10 @@ or an exported graph.
 torch and onnxruntime are imported only where one of theirs is named.
 """
 
-import json
+import os
 from pathlib import Path
 
-from earmark.engine.compressors.card import CARD, Card
+from earmark.engine.compressors.card import CARD, Card, read_card
 from earmark.engine.compressors.chunks.chunk_compressor import ChunkCompressor
 from earmark.engine.compressors.chunks.heuristics import Energy, Random, Uniform
 from earmark.engine.compressors.chunks.selector import Selector
@@ -32,11 +32,10 @@ def _card_of(method: MethodSpec, seed: int, selector: Selector) -> Card | None:
         return None
     path = place(method.place(seed))
     path = (path if path.is_dir() else path.parent) / CARD
-    try:
-        card = dict(json.loads(path.read_bytes()))
-    except (OSError, TypeError, ValueError) as error:
-        what = f"selector of {method.name} has no card that can be read ({error})"
-        raise InputError(path, what, "train it again, or keep its card.json beside it") from None
+    if not os.path.lexists(path):
+        what = f"there is no card of the selector of {method.name}"
+        raise InputError(path, what, "train it again, or keep its card.json beside it")
+    card = read_card(path)
     if card.get("weights") != selector.weights:  # the guard would compare the wrong sources
         graph = place(method.place(seed)).name
         raise InputError(path, f"is not the card of {graph}", "copy the card.json that was exported with it")

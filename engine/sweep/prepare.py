@@ -84,11 +84,24 @@ def prepare(spec: Spec, run: Path, shares: int = 1, load: LoadCompressor = load)
     planned = steps_of(spec, asking)
     content = _content(spec, corpus, counted, planned, compressors)
     folder = SweepFolder(run)
+    begun = folder.plan()
+    if begun is not None:
+        _check_selectors(begun, spec, compressors)
     families = _families(spec, corpus, run, folder.check(content, spec))
     labels = {name: labels_hash(family_of) for name, family_of in families.items()}
     folder.begin({**content, "labels": labels, "rule": rule_content(spec.rule, list(families))}, spec)
     first = _FamilyOrAll(next(iter(families.values()), {}))
     return Prepared(spec, corpus, counted, planned, compressors, _streams(spec, corpus, families), first)
+
+
+def _check_selectors(plan: PlanFile, spec: Spec, compressors: Compressors) -> None:
+    """InputError where another selector lies in the place of one that the sweep was begun with."""
+    for method in spec.methods:
+        for seed in method.seeds:
+            begun, now = plan.selectors.get(f"{method.name}/{seed}"), compressors[method.name, seed].identity
+            if begun is not None and now is not None and begun != now:
+                what = f"is {now[:16]}, and the run was begun with {begun[:16]} (SHA-256): it was exchanged"
+                raise InputError(method.place(seed), what, "put that one back, or name another folder with --out")
 
 
 def _streams(spec: Spec, corpus: Corpus, families: Mapping[str, Mapping[str, str]]) -> Streams:

@@ -16,7 +16,8 @@ from onnx import numpy_helper
 from earmark.cli.selector import selector as commands
 from earmark.engine.answerers.loading import load
 from earmark.engine.compressors.card import CARD, fingerprints
-from earmark.engine.compressors.chunks.graph_selector import FEATURES_GRAPH, WAVEFORM_GRAPH, GraphError
+from earmark.engine.compressors.chunks.graph_file import GraphError, read_graph_file
+from earmark.engine.compressors.chunks.graph_selector import FEATURES_GRAPH, WAVEFORM_GRAPH
 from earmark.engine.compressors.chunks.learned import TOKENIZER
 from earmark.engine.compressors.chunks.selector import SelectorInput
 from earmark.engine.compressors.loading import place
@@ -122,8 +123,9 @@ def test_a_process_of_its_own_tells_time_and_memory(exported: Path, small: Corpu
     assert [reason.partition(" is ")[0] for _, reason in reasons(verdict)] == [
         "size", "p95 with 1 thread", "memory with 1 thread", "p95 with 2 threads", "memory with 2 threads"
     ]  # fmt: skip
+    graph = read_graph_file(exported / WAVEFORM_GRAPH)
     with pytest.raises(GraphError, match=r"does not run in a process of its own .*no question"):
-        measure(exported / WAVEFORM_GRAPH, [SelectorInput("", np.zeros(16_000, np.float32))], 0.5, "cpu", (1,))
+        measure(graph, [SelectorInput("", np.zeros(16_000, np.float32))], 0.5, "cpu", (1,))
 
 
 # What does not -----------------------------------------------------------------------------------------------
@@ -202,7 +204,7 @@ def edit_weights(path: Path, edit: Callable[[np.ndarray], np.ndarray]) -> None:
     [
         (truncated, "file", "cannot be loaded"),
         (other_features, "file", "wants features logmel-768/0, this is logmel-768/1"),
-        (other_tokenizer_beside, "file", "tokenizer.json: is not the tokenizer of this graph"),
+        (other_tokenizer_beside, "file", "tokenizer.json: is not the tokenizer of this selector"),
         (no_tokenizer, "file", "tokenizer.json: there is no such file"),
         (made_with_another_tokenizer, "identity", "another tokenizer than the original"),
         (of_other_weights, "identity", "was made from weights ffffffffffff"),

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from earmark.engine.compressors.card import SCHEMA
 from earmark.engine.compressors.chunks.features import FEATURES, WIDTH, chunk_features
-from earmark.engine.compressors.chunks.learned import SCHEMA, ChunkScorer, LearnedSelector
+from earmark.engine.compressors.chunks.learned import ChunkScorer, LearnedSelector
 
 WORDS = ["[UNK]", "who", "what", "where", "speaks", "rings", "first", "last", "how", "many", "bells", "dogs", "?"]
 

@@ -15,7 +15,7 @@ class ChunkCompressor:
     def __init__(self, name: str, selector: Selector, card: Card | None = None) -> None:
         self.name = name
         self.reads_question = selector.asks
-        self.identity = selector.weights
+        self.identity = selector.identity
         self.card = card
         self._selector = selector
 

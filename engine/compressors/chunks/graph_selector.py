@@ -5,7 +5,7 @@ there is much audio and numba. Questions come as token ids, or as text where the
 Knows neither torch nor how a graph is made.
 """
 
-import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,16 @@ import numpy.typing as npt
 
 from earmark.engine.arrays import Scores
 from earmark.engine.compressors.chunks.features import FEATURES, chunks_of, features_of
+from earmark.engine.compressors.chunks.graph_file import (
+    EXPORT_AGAIN,
+    GraphError,
+    GraphFile,
+    check_whole,
+    read_graph_file,
+)
+from earmark.engine.compressors.chunks.graph_trial import READS, first_line, session_options, try_apart
 from earmark.engine.compressors.chunks.selector import LEARNED_TIE, Selector, SelectorInput, check_finite
+from earmark.engine.compressors.chunks.tokenizer_file import open_tokenizer
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
 
@@ -27,13 +36,10 @@ FEATURES_GRAPH, WAVEFORM_GRAPH = "features.onnx", "waveform.onnx"
 TOKENIZER = "tokenizer.json"
 MOST_TOKENS = 256  # of a question; what comes after is not read
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
-_CHUNKS_A_CALL = {"chunks": 8, "features": 256}  # with more, what lies between the nodes leaves the caches
+_HASH = re.compile(r"[0-9a-f]{64}")
+_QUESTION = {"tokens": "tensor(int64)", "token_mask": "tensor(bool)"}  # inputs of a graph that reads it
 
 Encode = Callable[[str], Sequence[int]]
-
-
-class GraphError(InputError):
-    """A graph, or what lies beside it, that is not what an export wrote: it must not be shipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +58,14 @@ class OnnxSelector(Selector):
 
     tie = LEARNED_TIE
 
-    def __init__(self, path: Path, provider: str = "cpu", threads: int = 1, encode: Encode | None = None) -> None:
+    def __init__(
+        self, graph: Path | GraphFile, provider: str = "cpu", threads: int = 1, encode: Encode | None = None
+    ) -> None:
         """`encode` turns a question into token ids, where that is not left to the tokenizer.json beside the graph."""
-        self.session = open_session(path, provider, threads)
-        self.graph = read_graph(self.session, path)
+        self.file = graph if isinstance(graph, GraphFile) else read_graph_file(graph)
+        self.session = open_session(self.file, provider, threads)
+        self.graph = read_graph(self.session, self.file.path)
         self.asks = bool(self.graph.tokenizer)
-        self.path = path
         self.threads = threads
         self._encode = encode
 
@@ -65,6 +73,11 @@ class OnnxSelector(Selector):
     def weights(self) -> str | None:
         """Those that the graph was made from."""
         return self.graph.selector
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of the graph, which names its tokenizer by hash: its metadata say only what it was made from."""
+        return self.file.sha256
 
     def scores(self, clips: Sequence[SelectorInput]) -> list[Scores]:
         """Scores (T,) of each clip, in calls of a size that suits the graph."""
@@ -82,7 +95,7 @@ class OnnxSelector(Selector):
         """What the graph says of clips, given as chunks (T, 16000) or features (T, 768)."""
         counts = [len(clip) for clip in read]
         scores: list[Scores] = [np.empty(count, np.float32) for count in counts]
-        for rows, start, stop in _calls(counts, _CHUNKS_A_CALL[self.graph.reads]):
+        for rows, start, stop in _calls(counts, READS[self.graph.reads][0]):
             place = np.arange(start, stop, dtype=np.float32) / np.float32(max(counts[rows[0]] - 1, 1))
             feed = {
                 self.graph.reads: _stacked([read[row][start:stop] for row in rows]),
@@ -98,9 +111,11 @@ class OnnxSelector(Selector):
         try:
             scores: Scores = self.session.run(["scores"], feed)[0]
         except Exception as error:  # onnxruntime has a class of its own for every cause
-            raise GraphError(self.path, f"cannot be run ({_first_line(error)})", "export the selector again") from None
+            raise GraphError(self.file.path, f"cannot be run ({first_line(error)})", EXPORT_AGAIN) from None
         if scores.shape != shape:
-            raise GraphError(self.path, f"has scores {scores.shape} for {shape}", "export the selector again")
+            raise GraphError(self.file.path, f"has scores {scores.shape} for {shape}", EXPORT_AGAIN)
+        if not np.isfinite(scores).all():
+            raise GraphError(self.file.path, "has scores that are not finite", EXPORT_AGAIN)
         return scores
 
     def _tokens(self, clip: SelectorInput) -> Sequence[int]:
@@ -109,16 +124,18 @@ class OnnxSelector(Selector):
                 f"sample {clip.sample_id}", "has no question, and the selector reads one", "ask, or use an agnostic one"
             )
         if self._encode is None:
-            self._encode = _tokenizer(self.path.parent / TOKENIZER, self.graph.tokenizer)
+            self._encode = _tokenizer(self.file.path.parent, self.graph.tokenizer)
         return self._encode(clip.question)[:MOST_TOKENS]
 
 
-def open_session(path: Path, provider: str = "cpu", threads: int = 1) -> "onnxruntime.InferenceSession":
-    """A session on one provider, with so many threads; InputError where that cannot be.
+def open_session(graph: GraphFile, provider: str = "cpu", threads: int = 1) -> "onnxruntime.InferenceSession":
+    """A session on one provider, with so many threads, of a graph that a process of its own came back from.
+
+    InputError where that cannot be.
 
     cuda and tensorrt were run on no machine yet: what they take and how they fail is as onnxruntime documents it.
     """
-    with needs_extra(str(path), "edge"):
+    with needs_extra(str(graph.path), "edge"):
         import onnxruntime
     if provider not in PROVIDERS:
         raise InputError(f"provider {provider}", "is unknown", f"choose one of {', '.join(PROVIDERS)}")
@@ -128,16 +145,13 @@ def open_session(path: Path, provider: str = "cpu", threads: int = 1) -> "onnxru
             "is not part of the onnxruntime installed here",
             "pip uninstall onnxruntime, then pip install 'earmark[edge-gpu]'; the two cannot live together",
         )
-    if not path.is_file():
-        raise InputError(path, "there is no such file", "name a graph that `earmark selector export` wrote")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only: they are raised as well
+    check_whole(graph)
+    try_apart(graph)
+    options = session_options(onnxruntime, threads)
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=_providers(provider))
+        session = onnxruntime.InferenceSession(graph.data, options, providers=_providers(provider))
     except Exception as error:  # onnxruntime has a class of its own for every cause
-        raise GraphError(path, f"cannot be loaded ({_first_line(error)})", "export the selector again") from None
+        raise GraphError(graph.path, f"cannot be loaded ({first_line(error)})", EXPORT_AGAIN) from None
     started = session.get_providers()[0]
     if started != PROVIDERS[provider]:  # onnxruntime falls back to another without an error
         raise InputError(
@@ -158,22 +172,34 @@ def _providers(provider: str) -> list[Any]:
 
 def read_graph(session: Any, path: Path) -> Graph:
     """The metadata of a graph; GraphError where it is none of ours, of other features, or has other inputs."""
-    metadata = session.get_modelmeta().custom_metadata_map
+    graph = _metadata(session, path)
+    if graph.features != FEATURES:
+        raise GraphError(path, f"wants features {graph.features[:40]}, this is {FEATURES}", EXPORT_AGAIN)
+    if graph.reads not in READS:
+        raise GraphError(path, f"reads {graph.reads[:40]}, which is not {' or '.join(READS)}", EXPORT_AGAIN)
+    for name in ("selector", "tokenizer"):
+        if not _HASH.fullmatch(getattr(graph, name)) and getattr(graph, name):
+            raise GraphError(path, f"has in its metadata a {name} that is no SHA-256", EXPORT_AGAIN)
+    expected = {graph.reads: "tensor(float)", "place": "tensor(float)"} | (_QUESTION if graph.tokenizer else {})
+    inputs = {node.name: node.type for node in session.get_inputs()}
+    if inputs.keys() != expected.keys():
+        named, wanted = (", ".join(sorted(names)) for names in (inputs, expected))
+        raise GraphError(path, f"has inputs {named[:200]}, its metadata wants {wanted}", EXPORT_AGAIN)
+    types = {**inputs, **{node.name: node.type for node in session.get_outputs()}}
+    for name, kind in {**expected, "scores": "tensor(float)"}.items():
+        if types.get(name) != kind:
+            raise GraphError(path, f"has {name} of {types.get(name, 'no type')}, not of {kind}", EXPORT_AGAIN)
+    return graph
+
+
+def _metadata(session: Any, path: Path) -> Graph:
     try:
-        graph = Graph(**{name: metadata[f"earmark.{name}"] for name in Graph.__slots__})
+        metadata = session.get_modelmeta().custom_metadata_map
+        return Graph(**{name: metadata[f"earmark.{name}"] for name in Graph.__slots__})
     except KeyError:
         raise GraphError(path, "is no selector's graph", "name one that `earmark selector export` wrote") from None
-    if graph.features != FEATURES:
-        raise GraphError(path, f"wants features {graph.features}, this is {FEATURES}", "export the selector again")
-    if graph.reads not in _CHUNKS_A_CALL:
-        known = " or ".join(_CHUNKS_A_CALL)
-        raise GraphError(path, f"reads {graph.reads}, which is not {known}", "export the selector again")
-    inputs = {node.name for node in session.get_inputs()}
-    expected = {graph.reads, "place"} | ({"tokens", "token_mask"} if graph.tokenizer else set())
-    if inputs != expected:
-        named, wanted = (", ".join(sorted(names)) for names in (inputs, expected))
-        raise GraphError(path, f"has inputs {named}, its metadata wants {wanted}", "export the selector again")
-    return graph
+    except UnicodeDecodeError:
+        raise GraphError(path, "has metadata that are no text", EXPORT_AGAIN) from None
 
 
 def _calls(counts: Sequence[int], most: int) -> Iterator[tuple[list[int], int, int]]:
@@ -205,18 +231,12 @@ def _padded(tokens: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.int64], npt
     return padded, mask
 
 
-def _tokenizer(path: Path, expected: str) -> Encode:
-    """The tokenizer that the graph was trained with."""
+def _tokenizer(folder: Path, expected: str) -> Encode:
+    """The tokenizer that the graph was trained with, from the file beside it."""
+    path = folder / TOKENIZER
     with needs_extra(str(path), "edge", ", or give token ids"):
-        from tokenizers import Tokenizer
-    if not path.is_file():
-        raise GraphError(path, "there is no such file", "copy it beside the graph, as the export wrote it")
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != expected:
-        raise GraphError(path, "is not the tokenizer of this graph", "copy the one that the export wrote")
-    tokenizer = Tokenizer.from_buffer(data)
+        try:
+            tokenizer = open_tokenizer(path, expected)
+        except InputError as error:
+            raise GraphError(path, error.what, error.do) from None
     return lambda question: list(tokenizer.encode(question, add_special_tokens=False).ids)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -36,6 +36,11 @@ class Selector(ABC):
         """SHA-256 of what was trained; None where nothing was."""
         return None
 
+    @property
+    def identity(self) -> str | None:
+        """SHA-256 of all that its scores depend on beside clips and questions; None where nothing was trained."""
+        return self.weights
+
     @abstractmethod
     def scores(self, clips: Sequence[SelectorInput]) -> list[Scores]:
         """One score per chunk (T,) for each clip, whatever else is in the batch."""

@@ -4,7 +4,6 @@ What is wrong with the model is a finding of the verdict; what is wrong with the
 read, an original without weights) is an error. Knows no command line.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,7 +17,8 @@ from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.arrays import Scores
 from earmark.engine.compressors.card import fingerprints
 from earmark.engine.compressors.chunks.cutting import kept_chunks
-from earmark.engine.compressors.chunks.graph_selector import GraphError, OnnxSelector
+from earmark.engine.compressors.chunks.graph_file import GraphError, read_graph_file
+from earmark.engine.compressors.chunks.graph_selector import OnnxSelector
 from earmark.engine.compressors.chunks.selector import Selector
 from earmark.engine.compressors.loading import load_selector
 from earmark.engine.corpus import partitions
@@ -54,19 +54,16 @@ def check(
     """
     if gate.variant and answerer is None:
         raise InputError("a variant", "is judged by its answers", "name an answerer")
-    if not model.is_file():
-        raise InputError(model, "there is no such file", "name a graph that `earmark selector export` wrote")
+    graph = read_graph_file(model)
     original = load_selector(against)
     identity = _identity(original, against)
     families, partition = _families(corpus, means.partition)
-    data = model.read_bytes()
-    sha256 = hashlib.sha256(data).hexdigest()
-    reported = None if means.device is None else device_report.reported(means.device, model, sha256)
+    reported = None if means.device is None else device_report.reported(means.device, model, graph.sha256)
     verdict: dict[str, Any] = {
         "schema": SCHEMA,
         "passes": False,
         "findings": [],
-        "model": {"path": str(model), "sha256": sha256, "bytes": len(data)},
+        "model": {"path": str(model), "sha256": graph.sha256, "bytes": len(graph.data)},
         "against": {"path": against, **identity},
         "corpus": {"name": corpus.name, "kind": corpus.kind, "partition": partition},
         "gate": asdict(gate) | {"score_tolerance": gate.scores_within, "agreement": gate.agreeing},
@@ -75,7 +72,7 @@ def check(
     }
     findings: list[CheckFinding] = []
     try:
-        candidate = OnnxSelector(model, means.provider)
+        candidate = OnnxSelector(graph, means.provider)
         metadata = {name: getattr(candidate.graph, name) for name in candidate.graph.__slots__}
         verdict["model"] |= metadata
         findings += _of_another(metadata, identity, gate)
@@ -85,13 +82,13 @@ def check(
             verdict["corpus"] |= {"questions": len(heard.pairs), "unheard": heard.unheard}
             verdict["warnings"] = _warnings(original, corpus, heard)
             findings += _compared(heard, gate, verdict)
-            findings += _beyond("", ("size", "MB", len(data) / 1e6, gate.max_size_mb))
+            findings += _beyond("", ("size", "MB", len(graph.data) / 1e6, gate.max_size_mb))
             if reported is not None:
                 if reported.failure is not None:
                     findings.append(CheckFinding("device", f"its own check failed there: {reported.failure}"))
                 findings += _on_device(reported.figures, candidate, heard, gate, verdict)
             elif heard.timed:
-                figures = device.measure(model, heard.timed, heard.budgets[-1], means.provider, means.threads)
+                figures = device.measure(graph, heard.timed, heard.budgets[-1], means.provider, means.threads)
                 findings += _on_device(figures, candidate, heard, gate, verdict)
             if answerer is not None:
                 findings += _answered(heard, corpus, means.rule, answerer, verdict, report, stop)

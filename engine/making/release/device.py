@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from earmark.engine.compressors.chunks.graph_selector import PROVIDERS, GraphError
+from earmark.engine.compressors.chunks.graph_file import GraphError, GraphFile
+from earmark.engine.compressors.chunks.graph_selector import PROVIDERS
 from earmark.engine.compressors.chunks.selector import SelectorInput
 from earmark.engine.corpus.clip import CHUNK_SAMPLES
 from earmark.engine.making.edge.machine import cores, machine
@@ -40,14 +41,15 @@ def thread_counts(most: int | None = None) -> tuple[int, ...]:
 
 
 def measure(
-    model: Path, clips: list[SelectorInput], budget: float, provider: str, threads: Sequence[int]
+    model: GraphFile, clips: list[SelectorInput], budget: float, provider: str, threads: Sequence[int]
 ) -> DeviceFigures:
     """This machine's figures, by the number of threads; GraphError where the model does not run by itself."""
     with tempfile.TemporaryDirectory(prefix="earmark-") as folder:
         archive = Path(folder) / "clips.npz"
         np.savez(archive, **{str(i): clip.audio for i, clip in enumerate(clips)})  # type: ignore[arg-type]
         task = {
-            "model": str(model.absolute()),
+            "model": str(model.path.absolute()),
+            "sha256": model.sha256,
             "clips": str(archive),
             "questions": [clip.question for clip in clips],
             "budget": budget,

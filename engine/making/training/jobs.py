@@ -23,7 +23,6 @@ from earmark.engine.compressors.chunks.learned import (
     ChunkScorer,
     LearnedSelector,
     question_tokens,
-    read_card,
     tokenizer_hash,
 )
 from earmark.engine.errors import InputError
@@ -82,10 +81,16 @@ def train_all(
         job_recipe = replace(recipe, alpha=job.alpha)
         if not (job.folder / CARD).exists() and not _train(job, lessons, job_recipe, origin, tokenizer, report, stop):
             return None
-        card = read_card(job.folder)
+        (job.folder / CHECKPOINT).unlink(missing_ok=True)  # of a run that was killed behind its last file
+        card = LearnedSelector.load(job.folder).card
         reader = _question_tokenizer(job, tokenizer)
-        expected = (asdict(job_recipe), lessons.hash, job.seed, None if reader is None else tokenizer_hash(reader))
-        if (card["recipe"], card["data"], card["seed"], card.get("tokenizer")) != expected:
+        expected = {
+            "recipe": asdict(job_recipe),
+            "data": lessons.hash,
+            "seed": job.seed,
+            "tokenizer": None if reader is None else tokenizer_hash(reader),
+        }
+        if {key: card.get(key) for key in expected} != expected:
             raise InputError(
                 job.folder,
                 "holds a selector of other data, another recipe or tokenizer",
@@ -113,7 +118,6 @@ def _train(
     if run is None:
         return False
     LearnedSelector(run.scorer, make_card(job, run, lessons, recipe, origin), reader).save(job.folder)
-    checkpoint.unlink()
     return True
 
 
