@@ -6,26 +6,33 @@ score; how scores are learnt is `training`'s.
 
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from earmark.engine.arrays import Scores
-from earmark.engine.compressors.card import CARD, SCHEMA, Card
+from earmark.engine.compressors.card import CARD, Card, read_card
 from earmark.engine.compressors.chunks.features import FEATURES, WIDTH, features_of
 from earmark.engine.compressors.chunks.selector import LEARNED_TIE, Selector, SelectorInput
+from earmark.engine.compressors.chunks.tokenizer_file import open_tokenizer
 from earmark.engine.errors import InputError
 from earmark.engine.files import make_folder, write_file
+from earmark.engine.reading import read_bytes
+from earmark.engine.threads import one_thread
 
 AGNOSTIC, CONDITIONED = "learned_agnostic", "learned_conditioned"  # what trained methods are called
 WEIGHTS, TOKENIZER = "selector.safetensors", "tokenizer.json"
 EMBEDDED = 128
 MOST_TOKENS = 256  # of a question; what comes after is not read
 CLIPS_AT_ONCE = 64
+_MOST_BYTES = 1 << 31  # of weights
 
 
 class QueryEncoder(nn.Module):
@@ -106,6 +113,11 @@ class LearnedSelector(Selector):
             features = features_of(batch)
             tokens = [self._tokens(clip) for clip in batch] if self.asks else None
             scores += score(self.scorer, features, tokens)
+        for clip, of_clip in zip(clips, scores, strict=True):
+            if not np.isfinite(of_clip).all():
+                raise InputError(
+                    f"sample {clip.sample_id}", "has scores that are not finite", "train the selector again"
+                )
         return scores
 
     def _tokens(self, clip: SelectorInput) -> list[int]:
@@ -127,36 +139,60 @@ class LearnedSelector(Selector):
             self.card["tokenizer"] = tokenizer_hash(self.tokenizer)
         write_file(folder / CARD, (json.dumps(self.card, indent=1, ensure_ascii=False) + "\n").encode())
 
+    @property
+    def identity(self) -> str | None:
+        """SHA-256 of its weights, and of its tokenizer where it has one."""
+        if self.tokenizer is None or self.weights is None:
+            return self.weights
+        return _sha256(f"{self.weights} {self.card.get('tokenizer')}".encode())
+
     @classmethod
     def load(cls, folder: Path) -> "LearnedSelector":
         """Open a folder; InputError where it is not whole."""
-        card = read_card(folder)
-        try:
-            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER)) if card["conditioned"] else None
-            scorer = ChunkScorer(tokenizer.get_vocab_size() if tokenizer else None)
-            scorer.load_state_dict(load_file(folder / WEIGHTS))
-            hashes = {WEIGHTS: card["weights"]} | ({TOKENIZER: card["tokenizer"]} if tokenizer else {})
-        except Exception as error:  # safetensors and tokenizers raise classes of their own
-            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise InputError(folder, f"is no selector that can be loaded ({reason})", "train it again") from error
-        for name, expected in hashes.items():
-            if _sha256((folder / name).read_bytes()) != expected:
-                raise InputError(folder / name, "is not the file that card.json describes", "copy the whole folder")
-        return cls(scorer, card, tokenizer)
+        card = read_selector_card(folder)
+        weights = read_bytes(folder / WEIGHTS, "copy the whole folder", _MOST_BYTES)
+        if _sha256(weights) != card["weights"]:
+            raise InputError(folder / WEIGHTS, "is not the file that card.json describes", "copy the whole folder")
+        tokenizer = open_tokenizer(folder / TOKENIZER, card["tokenizer"]) if card["conditioned"] else None
+        return cls(_scorer(weights, tokenizer, folder / WEIGHTS), card, tokenizer)
 
 
-def read_card(folder: Path) -> Card:
-    """The card of a selector's folder."""
+def _scorer(data: bytes, tokenizer: Tokenizer | None, path: Path) -> ChunkScorer:
+    """A scorer with these weights; InputError where they are not those of one that reads with this tokenizer."""
     try:
-        card = json.loads((folder / CARD).read_bytes())
-    except FileNotFoundError:
-        raise InputError(folder, f"has no {CARD}", "name the folder of a trained selector") from None
-    except ValueError:
-        raise InputError(folder / CARD, "is not JSON", "copy the folder again") from None
-    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
-        raise InputError(folder / CARD, f"is no card of {SCHEMA}", "train the selector with this version")
-    if card.get("features") != FEATURES:
-        version = card.get("features")
+        tensors = load_tensors(data)
+    except Exception as error:  # safetensors raises classes of its own
+        raise InputError(path, f"holds no weights that can be read ({_reason(error)})", "train it again") from None
+    with torch.device("meta"):  # nothing is allocated before shapes are known to be those of the file
+        scorer = ChunkScorer(tokenizer.get_vocab_size() if tokenizer else None)
+    check_tensors(tensors, scorer.state_dict(), path, "train it again")
+    scorer.load_state_dict(tensors, assign=True)
+    return scorer
+
+
+def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path, do: str) -> None:
+    """InputError where a file has other tensors than are expected (name, type, shape), or one that is not finite."""
+    for name in sorted(tensors.keys() ^ expected.keys()):
+        raise InputError(path, f"{'lacks' if name in expected else 'also has'} the tensor {name[:80]}", do)
+    for name, tensor in tensors.items():
+        if (tensor.dtype, tensor.shape) != (expected[name].dtype, expected[name].shape):
+            what = f"has {name} of {_form(tensor)}, expected {_form(expected[name])}"
+            raise InputError(path, what, do)
+        if not bool(torch.isfinite(tensor).all()):
+            raise InputError(path, f"has in {name} numbers that are not finite", do)
+
+
+def _form(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {'x'.join(map(str, tensor.shape))}"
+
+
+def read_selector_card(folder: Path) -> Card:
+    """The card of a selector's folder, which has the features of this version."""
+    if not os.path.lexists(folder / CARD):
+        raise InputError(folder, f"has no {CARD}", "name the folder of a trained selector")
+    card = read_card(folder / CARD)
+    if card["features"] != FEATURES:
+        version = card["features"][:40]
         raise InputError(folder / CARD, f"wants features {version}, this is {FEATURES}", "train the selector again")
     return card
 
@@ -167,12 +203,14 @@ def score(
 ) -> list[Scores]:
     """Scores of clips by their features (T, 768) each, and their questions' tokens where the scorer reads them.
 
-    One clip after the other: in a larger product a row's last bit depends on the rows beside it.
+    One clip after the other, on one thread: a row's last bit depends on the rows beside it in a product, and on how
+    threads share it.
     """
     scores: list[Scores] = []
-    for i, clip in enumerate(features):
-        question = (None, None) if tokens is None else pad_tokens(tokens[i : i + 1])
-        scores.append(scorer(*pad_features([clip]), *question)[0].numpy())
+    with one_thread():
+        for i, clip in enumerate(features):
+            question = (None, None) if tokens is None else pad_tokens(tokens[i : i + 1])
+            scores.append(scorer(*pad_features([clip]), *question)[0].numpy())
     return scores
 
 
@@ -205,6 +243,10 @@ def question_tokens(tokenizer: Tokenizer, question: str) -> list[int]:
 def tokenizer_hash(tokenizer: Tokenizer) -> str:
     """SHA-256 of the file that a selector's folder holds of its tokenizer."""
     return _sha256(tokenizer.to_str().encode())
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _sha256(data: bytes) -> str:
