@@ -7,12 +7,19 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from earmark.engine.design.fields import NEEDED, Field, Word, default_of, fields_of
-from earmark.engine.design.keys import SILENCE, UNCOMPRESSED, agnostic_partner, is_conditioned
+from earmark.engine.design.keys import (
+    SILENCE,
+    UNCOMPRESSED,
+    agnostic_partner,
+    is_conditioned,
+    name_problem,
+    refuse_close_budgets,
+)
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.sections import (
     HEURISTICS,
@@ -28,7 +35,10 @@ from earmark.engine.design.sections import (
 )
 from earmark.engine.design.toml_tables import TomlDocument, TomlTable
 from earmark.engine.errors import InputError
+from earmark.engine.reading import read_bytes
 
+MOST_SPEC_BYTES = 1 << 20
+MOST_CELLS = 100_000
 # all of a spec's partitions are judged, methods declare in_domain, and imported rows a source
 _NOT_IN_A_SPEC = ("partitions", "in_domain", "source")
 
@@ -85,12 +95,12 @@ class Spec:
 
 def read(path: Path) -> Spec:
     """Read a spec file."""
+    data = read_bytes(path, "name a TOML file, or make one with `earmark init CORPUS`", MOST_SPEC_BYTES)
     try:
-        return parse(path.read_text(encoding="utf-8"), path.name)
-    except FileNotFoundError:
-        raise InputError(path, "there is no such file", "make one with `earmark init CORPUS`") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read ({error})", "name a TOML file") from None
+        text = data.decode("utf-8-sig")  # some editors begin a file with a mark
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"is not UTF-8 ({error})", "save it as UTF-8") from None
+    return parse(text.replace("\r\n", "\n").replace("\r", "\n"), path.name)
 
 
 def rule_of_run(run: Path) -> Rule:
@@ -104,7 +114,7 @@ def parse(content: str, file: str = "spec.toml") -> Spec:
     sweep = document.table("sweep")
     keys = SweepKeys(**sweep.read(SweepKeys))
     spec = Spec(
-        corpus=CorpusSpec(**document.table("corpus").read(CorpusSpec)),
+        corpus=_corpus(document.table("corpus")),
         answerers=_answerers(document),
         methods=_methods(document),
         budgets=_falling(keys.budgets, sweep),
@@ -131,6 +141,7 @@ def _answerers(document: TomlDocument) -> tuple[AnswererSpec, ...]:
         if answerer.name in {other.name for other in answerers}:
             key = "name" if "name" in table else "model"
             raise table.refusal(key, "is the name of two answerers", "name them apart")
+        _check_folder_name(table, "name" if "name" in table else "model", answerer.name)
         answerers.append(answerer)
     if not answerers:
         document.table("answerers").read(AnswererSpec)
@@ -145,6 +156,7 @@ def _methods(document: TomlDocument) -> tuple[MethodSpec, ...]:
         name, selector = method.name, method.selector
         if name == UNCOMPRESSED:
             raise table.refusal("name", "is the raw reference, which is always run", "leave it out")
+        _check_folder_name(table, "name", name)
         if name == SILENCE:
             raise table.refusal("name", "is the control, which is always run", "leave it out")
         if name in {other.name for other in methods}:
@@ -165,11 +177,28 @@ def _methods(document: TomlDocument) -> tuple[MethodSpec, ...]:
     return tuple(methods)
 
 
+def _check_folder_name(table: TomlTable, key: str, name: str) -> None:
+    problem = name_problem(name)
+    if problem is not None:
+        raise table.refusal(key, problem, "give it another name")
+
+
+def _corpus(table: TomlTable) -> CorpusSpec:
+    corpus = CorpusSpec(**table.read(CorpusSpec))
+    if corpus.name is not None:
+        _check_folder_name(table, "name", corpus.name)
+    return corpus
+
+
 def _falling(budgets: Sequence[float], table: TomlTable) -> tuple[float, ...]:
     """The budgets below 1, from the largest down: 1 is the raw reference."""
     compressed = tuple(sorted((budget for budget in budgets if budget < 1), reverse=True))
     if not compressed:
         raise table.refusal("budgets", "must have a budget below 1", 'write "main", or shares of the audio')
+    try:
+        refuse_close_budgets("", compressed)
+    except InputError as error:
+        raise table.refusal("budgets", error.what, error.do) from None
     return compressed
 
 
@@ -202,6 +231,11 @@ def _rule(table: TomlTable) -> Rule:
 
 def _check_together(spec: Spec, document: TomlDocument) -> None:
     """What no section can know by itself."""
+    n_streams = 1 + sum(astuple(spec.streams)[:4])
+    cells = len(spec.answerers) * sum(len(m.seeds) for m in spec.methods) * len(spec.budgets) * n_streams
+    if cells > MOST_CELLS:
+        what = f"asks for {cells:,} cells (answerers x seeds x budgets x streams), more than {MOST_CELLS:,}"
+        raise document.table("sweep").refusal(None, what, "part it into several specs")
     streams = document.table("streams")
     if spec.streams.any and all(method.selector in HEURISTICS for method in spec.methods):
         raise streams.refusal(None, "permutes questions, but no method reads them", "add a selector that does")

@@ -6,25 +6,28 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from earmark.engine.design.fields import NEEDED, Check, Either, Field, default_of, fields_of, shown
 from earmark.engine.errors import InputError
 
-_SECTION = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
+MOST_SECTIONS = 256  # that an array of sections may have
+_MOST_DOTS = 400  # in a line: what a nested key costs to be read grows with their square
+_SECTION = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?\s*(?:#.*)?$")  # no two blanks that could share a run of them
 _KEY = re.compile(r"\s*(?:\"([^\"]+)\"|'([^']+)'|([\w-]+))\s*(?:\.|=)")
 
 
 class TomlTable:
     """One section of a file, which a dataclass describes."""
 
-    def __init__(self, file: str, section: str, values: Mapping[str, Any], lines: Mapping[str, int], line: int) -> None:
+    def __init__(
+        self, file: str, section: str, values: Mapping[str, Any], line_of: Callable[[str | None], int]
+    ) -> None:
         self.section = section
         self._file = file
         self.values = dict(values)
-        self._lines = lines  # of the keys
-        self._line = line  # of the section's header; 0 where the file has no such section
+        self._line_of = line_of  # of a key, or of the header; 0 where the file has no such section
 
     def __contains__(self, key: str) -> bool:
         return key in self.values
@@ -56,13 +59,15 @@ class TomlTable:
         if not isinstance(value, list) or not value:
             raise self.refusal(key, f"must be a list of {check.wanted}", "write at least one, in brackets")
         items: list[Any] = []
+        different: set[Any] = set()
         for place, item in enumerate(value):
             try:
                 items.append(check(item))
             except (ValueError, TypeError):
                 raise self.refusal(f"{key}[{place}]", f"must be {check.wanted}", "change it", item) from None
-            if items.count(items[-1]) > 1:
+            if items[-1] in different:
                 raise self.refusal(f"{key}[{place}]", "stands twice", "give each once", item)
+            different.add(items[-1])
         return tuple(items)
 
     def _refuse_renamed(self, fields: Mapping[str, Field]) -> None:
@@ -90,7 +95,7 @@ class TomlTable:
 
     def where(self, key: str | None) -> str:
         """`spec.toml line 12 [sweep]`."""
-        line = self._lines.get(key or "", self._line)
+        line = self._line_of(key)
         return f"{self._file}{f' line {line}' if line else ''} [{self.section}]"
 
 
@@ -101,6 +106,9 @@ class TomlDocument:
         """InputError for what is no TOML, or has other sections than these."""
         self.text = text
         self._file = file
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.count(".") > _MOST_DOTS:
+                raise InputError(f"{file} line {number}", f"has more than {_MOST_DOTS} dots", "break the line")
         try:
             self._data = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # a number of 4301 digits is no TOMLDecodeError
@@ -120,6 +128,9 @@ class TomlDocument:
         values = self._data.get(section, [])
         if not isinstance(values, list) or not all(isinstance(value, Mapping) for value in values):
             raise self._misplaced(section, f"[[{section}]]")
+        if len(values) > MOST_SECTIONS:
+            what = f"stands {len(values):,} times, more than {MOST_SECTIONS}"
+            raise InputError(f"{self._file} [[{section}]]", what, "part it into several specs")
         return [self._table(section, number, values) for number in range(len(values))]
 
     def _refuse_unknown(self, sections: Sequence[str]) -> None:
@@ -133,12 +144,17 @@ class TomlDocument:
     def _table(self, section: str, number: int, tables: Sequence[Mapping[str, Any]]) -> TomlTable:
         """The section of this number among those of its name."""
         values = tables[number]
-        line, lines = self._places.get((section, number), (0, {}))
-        if not line and values:  # dotted or inline: no header
-            line = _line_of(self.text, section)
-            before = [key for table in tables[:number] for key in table]
-            lines = {key: _inline(self.text, section, line, key, before.count(key)) for key in values}
-        return TomlTable(self._file, section, values, lines, line)
+        header, lines = self._places.get((section, number), (0, {}))
+
+        def line_of(key: str | None) -> int:
+            if header or not values:
+                return lines.get(key or "", header)
+            line = _line_of(self.text, section)  # dotted or inline: no header
+            if key is None or key not in values:
+                return line
+            return _inline(self.text, section, line, key, sum(key in table for table in tables[:number]))
+
+        return TomlTable(self._file, section, values, line_of)
 
     def _misplaced(self, section: str, wanted: str) -> InputError:
         line = self._places.get((section, 0), (_line_of(self.text, section), {}))[0]
@@ -153,7 +169,7 @@ def _places(text: str) -> dict[tuple[str, int], tuple[int, dict[str, int]]]:
     seen: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if header := _SECTION.match(line):
-            name = header[2].strip("\"' ")
+            name = header[2].strip().strip("\"' ")
             top, _, rest = name.partition(".")
             if rest:  # [rule.parents]: a key of its section
                 place = places.setdefault((top, max(0, seen.get(top, 1) - 1)), (number, {}))
@@ -169,14 +185,14 @@ def _places(text: str) -> dict[tuple[str, int], tuple[int, dict[str, int]]]:
 
 
 def _line_of(text: str, key: str) -> int:
-    place = re.search(rf"^\s*\[*\s*{re.escape(key)}\b", text, re.MULTILINE)
+    place = re.search(rf"^[ \t]*+\[*+[ \t]*+{re.escape(key)}\b", text, re.MULTILINE)
     return text.count("\n", 0, place.end()) + 1 if place else 1
 
 
 def _inline(text: str, section: str, line: int, key: str, number: int) -> int:
     """The line of a key in a section without a header, or the section's; `number` tables before it have that key."""
-    name = rf"[\"']?{re.escape(key)}\b[\"']?\s*[.=]"
-    dotted = re.search(rf"^\s*[\"']?{re.escape(section)}[\"']?\s*\.\s*{name}", text, re.MULTILINE)
+    name = rf"[\"']?{re.escape(key)}\b[\"']?[ \t]*+[.=]"
+    dotted = re.search(rf"^[ \t]*+[\"']?{re.escape(section)}[\"']?[ \t]*+\.[ \t]*+{name}", text, re.MULTILINE)
     if dotted:
         return text.count("\n", 0, dotted.end()) + 1
     start = sum(map(len, text.splitlines(keepends=True)[: line - 1]))

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from earmark.engine.design.keys import name_problem, refuse_close_budgets
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.steps import Arm, Kind, Place, Step
 from earmark.engine.errors import InputError
@@ -22,6 +23,7 @@ from earmark.engine.reading import read_json
 PLAN = "plan.json"
 SCHEMA = "earmark.sweep/2"
 _HASH = re.compile(r"[0-9a-f]{64}")
+_MOST = 1 << 53  # of anything that is counted
 _RESTORE = "restore the plan.json that the sweep wrote, or begin in another folder"
 _KEYS = ("schema", "spec", "corpus", "window", "answerers", "selectors", "levels", "labels", "rule")
 
@@ -132,7 +134,7 @@ def parse_plan(path: Path, content: dict[str, Any]) -> PlanFile:
         spec=table.take("spec", _is_hash, "a SHA-256"),
         corpus=planned,
         window=table.take("window", _is_count, "a whole number from 1"),
-        answerers=tuple(table.take("answerers", _are_names, "a list of different names")),
+        answerers=tuple(table.take("answerers", _are_folder_names, "a list of different names")),
         selectors=table.take("selectors", _is_mapping_of_texts, "a table of hashes"),
         steps=_steps(path, table.take("levels", _is_list, "a list of levels"), planned.name),
         labels=table.take("labels", _is_mapping_of_hashes, "a table of hashes"),
@@ -164,6 +166,10 @@ def _steps(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
         if distinct < len(places):
             raise _refusal(path, f"has in {where} a curve twice")
         steps.append(step)
+    try:
+        refuse_close_budgets(path, (place.budget for step in steps for place in step.places))
+    except InputError as error:
+        raise _refusal(path, error.what) from None
     return tuple(steps)
 
 
@@ -245,12 +251,16 @@ def _are_names(value: Any) -> bool:
     return _is_list(value) and all(map(_is_name, value)) and len(set(value)) == len(value)
 
 
+def _are_folder_names(value: Any) -> bool:
+    return _are_names(value) and not any(map(name_problem, value))
+
+
 def _is_hash(value: Any) -> bool:
     return isinstance(value, str) and _HASH.fullmatch(value) is not None
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST
 
 
 def _is_budget(value: Any) -> bool:
