@@ -1,6 +1,5 @@
 """`earmark corpus PATH`: what is in a benchmark's folder, and its families into a run folder."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ import click
 
 from earmark.cli.options import key_option, rule_option
 from earmark.cli.progress import ProgressLine
+from earmark.cli.say import say, say_json
 from earmark.engine.design.fields import default_of
 from earmark.engine.design.sections import CorpusSpec, PartitionsSpec
 from earmark.engine.extras import needs_extra
@@ -117,11 +117,10 @@ def corpus(
                 lengths = describe.listen(opened, decode=audio == "decode", workers=workers, report=progress)
         description = describe.describe(opened, all_partitions, fewest_recordings(rule), lengths)
         description |= {"path": str(path), "middle_questions": middle, "written": path_written and str(path_written)}
-    click.echo(
-        json.dumps(description, indent=1, ensure_ascii=False)
-        if as_json
-        else corpus_table(description, everything=everything)
-    )
+    if as_json:
+        say_json(description, indent=1)
+    else:
+        say(*corpus_table(description, everything=everything))
 
 
 def _partitions(opened: "Corpus", names: tuple[str, ...], side: Path | None) -> "list[Partition]":

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from earmark.engine.printable import printable
+
 _BAR = 40  # characters of the longest bar
 
 
-def corpus_table(description: Mapping[str, Any], *, everything: bool) -> str:
-    """What `describe.describe` returns, as plain text; with `everything` all rows left out, not some of each reason."""
+def corpus_table(description: Mapping[str, Any], *, everything: bool) -> list[str]:
+    """The lines of what `describe.describe` returns; with `everything` all rows left out, not some of each reason."""
     lines = [_first_line(description), _options(description), *_left_out(description["left_out"], everything)]
     if description["audio"] is not None:
         lines += ["", *_audio(description["audio"], everything)]
@@ -20,7 +22,7 @@ def corpus_table(description: Mapping[str, Any], *, everything: bool) -> str:
         ]
     if description["written"]:
         lines += ["", f"partitions  {description['written']} (recipe {description['recipe']['sha256'][:12]})"]
-    return "\n".join(lines)
+    return lines
 
 
 def _first_line(description: Mapping[str, Any]) -> str:
@@ -96,7 +98,7 @@ def _remark(family: Mapping[str, Any], middle: Mapping[str, str]) -> str:
 
 def _bars(rows: Iterable[tuple[str, int, str]]) -> list[str]:
     """A line with name, count, bar and remark for each row; where a count is not 0 its bar has one mark at least."""
-    table = list(rows)
+    table = [(printable(name), count, printable(remark)) for name, count, remark in rows]
     most = max((count for _, count, _ in table), default=0) or 1
     width = max((len(name) for name, _, _ in table), default=0)
     lines = []

@@ -4,3 +4,4 @@ DIFFERS = 1  # a certificate does not follow from its files, or a statement does
 REFUSED = 3  # nothing is approved, or a model may not ship
 BUG = 70
 INTERRUPTED = 130
+CLOSED = 141  # nobody reads stdout any more: 128 and SIGPIPE

@@ -3,12 +3,12 @@
 Parses, calls one engine function and prints. Knows no layout of any log.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from earmark.cli.say import say, say_json
 from earmark.engine.outcomes.imports import KINDS
 
 if TYPE_CHECKING:
@@ -109,16 +109,13 @@ def import_logs(
     arms = [parse_arm(text) for text in compressed]
     imported = import_logs(kind, raw, arms, Fields(**fields), out, answerer=answerer, corpus=corpus)
     for doubt in imported.doubts:
-        click.echo(f"look at this: {doubt}", err=True)
+        say(f"look at this: {doubt}", err=True)
     if as_json:
         cells = [_as_json(cell) for cell in imported.cells]
         content = {"run": str(out), "source": imported.source, "cells": cells, "doubts": imported.doubts}
-        click.echo(json.dumps(content, indent=2))
+        say_json(content, indent=2)
         return
-    for cell in imported.cells:
-        click.echo(_as_line(cell))
-    click.echo(f"recordings: {imported.source}")
-    click.echo(f"next: earmark certify {out}")
+    say(*map(_as_line, imported.cells), f"recordings: {imported.source}", f"next: earmark certify {out}")
 
 
 def _as_line(cell: "ImportedCell") -> str:

@@ -9,6 +9,7 @@ import click
 
 from earmark.cli.options import key_option, rule_option
 from earmark.cli.progress import ProgressLine
+from earmark.cli.say import say
 from earmark.engine.design.sections import AnswererSpec, CorpusSpec, MachineSpec
 from earmark.engine.extras import needs_extra
 
@@ -85,27 +86,30 @@ def init(
     measured = foreseen.seconds is not None
     words = foreseen.words if measured else f"{foreseen.words}; no estimate of the time: {_how(answerer, here)}"
     write_file(out, f"# When this was written: {words}\n{text}".encode())
-    click.echo(f"{opened.name}: {description['examples']:,} questions about {description['recordings']:,} recordings")
+    say(f"{opened.name}: {description['examples']:,} questions about {description['recordings']:,} recordings")
     for partition in description["partitions"]:
         able = sum(family["testable"] for family in partition["families"])
-        click.echo(f"  {partition['name']}: {able} of {len(partition['families'])} families can be tested")
-    click.echo(words)
-    click.echo(f"wrote {out}\n{_next(description, corpus, out)}")
+        say(f"  {partition['name']}: {able} of {len(partition['families'])} families can be tested")
+    say(words, f"wrote {out}", *_next(description, corpus, out))
 
 
-def _next(description: Mapping[str, Any], corpus: Path, out: Path) -> str:
+def _next(description: Mapping[str, Any], corpus: Path, out: Path) -> list[str]:
     """What to type or to do, in one line or two."""
     families = [family for partition in description["partitions"] for family in partition["families"]]
     if any(family["testable"] for family in families):
-        return f"next: earmark run {out} --limit 64"
+        return [f"next: earmark run {out} --limit 64"]
     if not families:
-        return f"no family can be tested, as the corpus brings none\nnext: declare families in [partitions] of {out}"
+        return [
+            "no family can be tested, as the corpus brings none",
+            f"next: declare families in [partitions] of {out}",
+        ]
     largest = max(families, key=lambda family: family["recordings"])
-    return (
+    return [
         f"no family can be tested: the largest has {largest['recordings']} of the {largest['fewest']} recordings it "
-        f"needs\nnext: add questions about other recordings, or in {out} name coarser families in [partitions] or "
-        f"merge them with [rule.parents] (earmark corpus {shlex.quote(str(corpus))} lists them)"
-    )
+        "needs",
+        f"next: add questions about other recordings, or in {out} name coarser families in [partitions] or merge them "
+        f"with [rule.parents] (earmark corpus {shlex.quote(str(corpus))} lists them)",
+    ]
 
 
 def _how(answerer: str, here: bool) -> str:

@@ -12,6 +12,8 @@ from importlib import import_module
 import click
 
 from earmark.cli import exits
+from earmark.cli.say import say
+from earmark.engine.faults import fault
 
 _COMMANDS = {  # name -> module and function, imported on first use
     "init": ("earmark.cli.init", "init"),
@@ -85,14 +87,15 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        click.echo(_usage_line(error), err=True)
+        say(_usage_line(error), err=True)
         sys.exit(error.exit_code)
     except Exception as error:
+        refusal = error if hasattr(error, "exit_code") else fault(error)
         if debug:
-            traceback.print_exc()
+            say(*traceback.format_exc().splitlines(), err=True)
         else:
-            click.echo(_one_line(error), err=True)
-        sys.exit(getattr(error, "exit_code", exits.BUG))
+            say(_defect(error) if refusal is None else f"error: {refusal}", err=True)
+        sys.exit(getattr(refusal, "exit_code", exits.BUG))
 
 
 def _usage_line(error: click.ClickException) -> str:
@@ -101,10 +104,9 @@ def _usage_line(error: click.ClickException) -> str:
     return f"error: {' '.join(error.format_message().split()).rstrip('.')}; see `{command} --help`"
 
 
-def _one_line(error: Exception) -> str:
-    if hasattr(error, "exit_code"):
-        return f"error: {error}"
-    return f"error: {type(error).__name__}: {error}; this is a defect of earmark: run again with `earmark --debug ...`"
+def _defect(error: Exception) -> str:
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"error: {what}; this is a defect of earmark: run again with `earmark --debug ...`"
 
 
 if __name__ == "__main__":

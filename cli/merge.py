@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from earmark.cli.say import say
 from earmark.cli.status import table
 
 
@@ -22,4 +23,4 @@ def merge(run: Path, shards: tuple[Path, ...]) -> None:
     """
     from earmark.engine.sweep.merge import merge as bring_together
 
-    click.echo(table(bring_together(run, shards)))
+    say(*table(bring_together(run, shards)))

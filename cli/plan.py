@@ -1,6 +1,5 @@
 """`earmark plan SOURCE`: which families can be certified, before anything is run."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,8 @@ import click
 
 from earmark.cli.options import given, rule_options
 from earmark.cli.progress import ProgressLine
+from earmark.cli.say import say, say_json
+from earmark.engine.printable import printable
 
 
 @click.command()
@@ -79,10 +80,14 @@ def plan(
                 {"corpus": corpus, "partition": name, "evaluations": sweep.evaluations(planned["n"]), **planned}
             )
             progress("planning partitions", n_done, len(of_partition))
-    click.echo(json.dumps(entries, indent=1) if as_json else "\n\n".join(_table(entry) for entry in entries))
+    if as_json:
+        say_json(entries, indent=1)
+        return
+    for number, entry in enumerate(entries):
+        say(*([""] if number else []), *_table(entry))
 
 
-def _table(entry: dict[str, Any]) -> str:
+def _table(entry: dict[str, Any]) -> list[str]:
     shared = any(family["test"] != "exact" for family in entry["families"])
     lines = [
         f"{entry['corpus']}, {entry['partition']}: {entry['n']} questions, {entry['evaluations']} answers to evaluate",
@@ -98,12 +103,12 @@ def _table(entry: dict[str, Any]) -> str:
             for test in family["at"]
         )
         recordings = f"{family['recordings'] or '?':>12}{family['test']:>10}" if shared else ""
-        lines.append(f"  {family['family']:<24}{family['n']:>8}{recordings}{cells}")
+        lines.append(f"  {printable(family['family']):<24}{family['n']:>8}{recordings}{cells}")
     if entry["claim"] != "routing":
         blank = " " * 22 if shared else ""
         together = "".join(f"{_percent(test['power']):>16}{'':>18}" for test in entry["all_families_pass"])
         lines.append(f"  {'all of them':<24}{entry['n']:>8}{blank}{together}".rstrip())
-    return "\n".join(lines)
+    return lines
 
 
 def _enough(test: dict[str, Any]) -> str:

@@ -5,6 +5,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+from earmark.engine.printable import printable
+
 _EVERY_S = 0.1
 
 
@@ -15,7 +17,7 @@ class ProgressLine:
     """
 
     def __init__(self) -> None:
-        self._watched = sys.stderr.isatty()
+        self._watched = sys.stderr is not None and sys.stderr.isatty()
         self._shown = float("-inf")
         self._width = 0
 
@@ -37,7 +39,7 @@ class ProgressLine:
         if not self._watched or (now - self._shown < _EVERY_S and n_done < n_total):
             return
         self._shown = now
-        line = f"{step} {n_done}/{n_total}"
+        line = printable(f"{step} {n_done}/{n_total}")
         sys.stderr.write("\r" + line.ljust(self._width))
         sys.stderr.flush()
         self._width = len(line)
@@ -46,7 +48,7 @@ class ProgressLine:
         """Print a line that stays, about something that happens once and takes long."""
         if self._watched:
             self.clear()
-            sys.stderr.write(line + "\n")
+            sys.stderr.write(printable(line) + "\n")
             sys.stderr.flush()
 
     def clear(self) -> None:

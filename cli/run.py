@@ -11,6 +11,7 @@ import click
 from earmark.cli import exits
 from earmark.cli.options import rule_option
 from earmark.cli.progress import ProgressLine
+from earmark.cli.say import say
 from earmark.cli.sign import sign
 from earmark.engine.extras import needs_extra
 
@@ -82,16 +83,16 @@ def run(
         swept = sweep.run(declared_spec, folder, limit=limit, shard=shard, report=progress, stop=stop)
     if swept.stopped:
         resume = [*again, *_options(limit, shard_text)]
-        click.echo(f"stopped: what is done is in {folder}; resume with: {shlex.join(resume)}", err=True)
+        say(f"stopped: what is done is in {folder}; resume with: {shlex.join(resume)}", err=True)
         sys.exit(exits.INTERRUPTED)
     if not swept.complete and swept.preview is None:
-        click.echo(f"shard {shard_text} is done: {folder}\nnext: earmark merge RUN {folder} OTHER-SHARDS...")
+        say(f"shard {shard_text} is done: {folder}", f"next: earmark merge RUN {folder} OTHER-SHARDS...")
         return
     signed = swept.preview or folder
     approved = sign(signed, declared_spec.rule, signed, as_json, follows)
     if not as_json:
         following = shlex.join(again) if swept.preview else f"earmark verify {folder / 'certificate.json'}"
-        click.echo(f"next: {following}")
+        say(f"next: {following}")
     sys.exit(0 if approved else exits.REFUSED)
 
 

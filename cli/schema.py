@@ -1,8 +1,8 @@
 """`earmark schema`: the JSON Schemas of certificate.json and of a spec, for editors and for readers of certificates."""
 
-import json
-
 import click
+
+from earmark.cli.say import say_json
 
 
 @click.command()
@@ -25,4 +25,4 @@ def schema(what: str) -> None:
         from earmark.engine.design import spec_schema
 
         content = spec_schema.schema()
-    click.echo(json.dumps(content, indent=1, ensure_ascii=False))
+    say_json(content, indent=1)

@@ -1,7 +1,6 @@
 """`earmark score AUDIO...`: what runs in front of a model, on an edge device too: scores, kept chunks, WAV."""
 
 import io
-import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import click
 
 from earmark.cli.progress import ProgressLine
+from earmark.cli.say import say, say_json
 from earmark.engine.extras import needs_extra
 
 
@@ -70,7 +70,10 @@ def score(
             line = scored.content()
             if out is not None:
                 line["wav"] = str(_write(_kept(out, scored.path), scored.samples))
-            click.echo(json.dumps(line, ensure_ascii=False) if as_json else _line(line))
+            if as_json:
+                say_json(line)
+            else:
+                say(_line(line))
 
 
 def _kept(out: Path, path: Path) -> Path:

@@ -1,5 +1,6 @@
 """`earmark selector`: relevance of chunks from an answerer, selectors trained on it, exported, and checked."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,13 +10,14 @@ import click
 from earmark.cli import exits
 from earmark.cli.options import key_option
 from earmark.cli.progress import ProgressLine
+from earmark.cli.say import say
 from earmark.cli.selector_check import check
 from earmark.engine.design.sections import AnswererSpec, CorpusSpec, MachineSpec
 from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
     from earmark.engine.making.training.jobs import Job, Trained
-    from earmark.engine.making.training.train import Epoch
+    from earmark.engine.making.training.checkpoint import Epoch
 
 
 @click.group()
@@ -80,6 +82,7 @@ def oracle(
     opened = open_corpus(corpus, kind, name=name, allow_outside=allow_outside)
     engine.check_may_train(next(iter(opened.examples)))
     model = load(AnswererSpec(answerer, dtype=dtype), MachineSpec(device=device, batch_tokens=batch_tokens))
+    engine.check_same(out, opened, model)
     make_folder(out.parent)
     with (
         ProgressLine() as progress,
@@ -95,11 +98,12 @@ def oracle(
             workers,
         )
     if rows is None:
-        click.echo("interrupted: the same command goes on from here", err=True)
+        say("interrupted: the same command goes on from here", err=True)
         sys.exit(exits.INTERRUPTED)
     engine.write(rows, engine.description(opened, str(corpus), model), out)
     failed = sum(not engine.succeeded(row) for row in rows)
-    click.echo(f"{len(rows) - failed} examples with relevance, {failed} without\noracle  {out}")
+    say(f"{len(rows) - failed} examples with relevance, {failed} without", f"oracle  {out}")
+    say(f"next: {shlex.join(['earmark', 'selector', 'train', str(out), '--out', 'selectors'])}")
 
 
 @selector.command()
@@ -179,7 +183,7 @@ def train(
     )
     reads_questions = CONDITIONED in names
     tokenizer = training.query_tokenizer(answerer or relevance.origin["answerer"]) if reads_questions else None
-    with ProgressLine() as progress, stopping_on_signals() as stop:
+    with training.alone_in(out), ProgressLine() as progress, stopping_on_signals() as stop:
         lessons = make_lessons(relevance, opened, out, progress)
 
         def report(job: "Job", epoch: "Epoch") -> None:
@@ -191,10 +195,10 @@ def train(
 
         trained = training.train_all(jobs, lessons, recipe, relevance.origin, tokenizer, report, stop)
     if trained is None:
-        click.echo("interrupted: the same command goes on from here", err=True)
+        say("interrupted: the same command goes on from here", err=True)
         sys.exit(exits.INTERRUPTED)
-    click.echo(_summary(trained))
-    click.echo(f"\nselectors  {out}")
+    following = ["earmark", "selector", "export", str(jobs[-1].folder), "--out", "edge"]
+    say(*_summary(trained), "", f"selectors  {out}", f"next: {shlex.join(following)}")
 
 
 @selector.command()
@@ -229,13 +233,14 @@ def export(name: str, out: Path | None) -> None:
         inside = root / path.relative_to(root).parts[0]
         sizes[inside] = sizes.get(inside, 0) + path.stat().st_size
     for path, size in sizes.items():
-        click.echo(f"{size / 1e6:8.2f} MB  {path}")
+        say(f"{size / 1e6:8.2f} MB  {path}")
     manifest = read_manifest(root)
     if manifest.reads_question and not manifest.reads_text:
-        click.echo("keep.py does not know this tokenizer: it takes questions as ids, with --tokens", err=True)
+        say("keep.py does not know this tokenizer: it takes questions as ids, with --tokens", err=True)
+    say(f"next: {shlex.join(['python', str(root / 'keep.py'), '--check'])}")
 
 
-def _summary(trained: "list[Trained]") -> str:
+def _summary(trained: "list[Trained]") -> list[str]:
     """One line per method and alpha: the best validation, mean and spread over the seeds."""
     import numpy as np
 
@@ -250,6 +255,4 @@ def _summary(trained: "list[Trained]") -> str:
         cells = [over_seeds([epoch["loss"] for epoch in best])]
         cells += [over_seeds([epoch["captured"][budget] for epoch in best]) for budget in ("0.2", "0.4")]
         lines.append(f"{method:20} {alpha:5g} {len(best):5} " + " ".join(f"{cell:>15}" for cell in cells))
-    return "\n".join(
-        [*lines, "", "kept: of the relevance in held-out sources, the share in the chunks that a budget keeps"]
-    )
+    return [*lines, "", "kept: of the relevance in held-out sources, the share in the chunks that a budget keeps"]

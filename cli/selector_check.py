@@ -1,6 +1,5 @@
 """`earmark selector check MODEL`: may this exported selector ship? A table or JSON, and an exit code."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import click
 
 from earmark.cli import exits
 from earmark.cli.progress import ProgressLine
+from earmark.cli.say import say, say_json
 from earmark.engine.extras import needs_extra
 from earmark.engine.report.terminal import aligned
 
@@ -135,9 +135,12 @@ def check(
         with ProgressLine() as progress, stopping_on_signals() as stop:
             verdict = engine.check(model, against, corpus, Gate(**reached), means, answering, progress, stop)
     except StoppedError:
-        click.echo("interrupted: there is no verdict", err=True)
+        say("interrupted: there is no verdict", err=True)
         sys.exit(exits.INTERRUPTED)
-    click.echo(json.dumps(verdict, indent=1, ensure_ascii=False) if as_json else _table(verdict))
+    if as_json:
+        say_json(verdict, indent=1)
+    else:
+        say(*_table(verdict))
     sys.exit(0 if verdict["passes"] else exits.REFUSED)
 
 
@@ -151,7 +154,7 @@ def _budgets(text: str) -> tuple[float, ...]:
     return budgets
 
 
-def _table(verdict: dict[str, Any]) -> str:
+def _table(verdict: dict[str, Any]) -> list[str]:
     """What was measured, then the verdict with its reasons."""
     from earmark.engine.making.edge.machine import described
 
@@ -183,7 +186,7 @@ def _table(verdict: dict[str, Any]) -> str:
         lines += aligned([("budget", "asked", "changed", "failed", ""), *map(_answers, answers["budgets"])])
     lines += ["", *(f"warning: {warning}" for warning in verdict["warnings"])]
     lines += [f"{finding['check']}: {finding['reason']}" for finding in verdict["findings"]]
-    return "\n".join([*lines, "pass" if verdict["passes"] else "fail"])
+    return [*lines, "pass" if verdict["passes"] else "fail"]
 
 
 def _agreement(entry: dict[str, Any]) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
 """`earmark status RUN`: what of a sweep is done."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from earmark.cli.say import say, say_json
+from earmark.engine.printable import printable
 
 if TYPE_CHECKING:
     from earmark.engine.sweep.status import Status
@@ -42,15 +44,15 @@ def status(run: Path, as_json: bool) -> None:
             "of": sweep_status.answers_in_all,
             "levels": steps,
         }
-        click.echo(json.dumps(content, indent=1))
+        say_json(content, indent=1)
     else:
-        click.echo(table(sweep_status))
+        say(*table(sweep_status))
 
 
-def table(sweep_status: "Status") -> str:
-    """How far a sweep is, as plain text: a line per step, and the next command to type."""
+def table(sweep_status: "Status") -> list[str]:
+    """How far a sweep is: a line per step, and the next command to type."""
     lines = [f"{sweep_status.run}: {sweep_status.answers:,} of {sweep_status.answers_in_all:,} answers"]
-    names = [f"{entry.answerer}, {_words(entry.step.name)}" for entry in sweep_status.steps]
+    names = [printable(f"{entry.answerer}, {_words(entry.step.name)}") for entry in sweep_status.steps]
     width = max(map(len, names))
     for name, entry in zip(names, sweep_status.steps, strict=True):
         cells = len(entry.step.arms)
@@ -63,7 +65,7 @@ def table(sweep_status: "Status") -> str:
         lines.append(f"earmark certify has to wait for a budget of {', '.join(sweep_status.references_alone)}")
     if not sweep_status.complete:
         lines.append(f"next: earmark run {sweep_status.run / 'spec.toml'} --out {sweep_status.run}")
-    return "\n".join(lines)
+    return lines
 
 
 def _words(step: str) -> str:

@@ -1,12 +1,12 @@
 """`earmark theory`: the paper's theory, checked by machine."""
 
-import json
 import sys
 
 import click
 
 from earmark.cli import exits
 from earmark.cli.progress import ProgressLine
+from earmark.cli.say import say, say_json
 
 
 @click.command()
@@ -29,13 +29,13 @@ def theory(as_json: bool) -> None:
             progress("checking statements", n_done, len(STATEMENTS))
             results.append(verify(statement))
     if as_json:
-        click.echo(json.dumps([result._asdict() for result in results], indent=1))
+        say_json([result._asdict() for result in results], indent=1)
     else:
         width = max(len(result.claim) for result in results)
-        click.echo(f"{'where':<18}{'claim':<{width + 2}}{'cells':>5}  {'worst':>7}  {'allowed':>7}")
+        say(f"{'where':<18}{'claim':<{width + 2}}{'cells':>5}  {'worst':>7}  {'allowed':>7}")
         for result in results:
             worst = "none" if result.worst is None else f"{result.worst:.0e}"
             claim = f"{result.where:<18}{result.claim:<{width + 2}}{result.cells:>5}"
             verdict = "" if result.holds else f"  DOES NOT HOLD: {result.reason}"
-            click.echo(f"{claim}  {worst:>7}  {result.tolerance:7.0e}{verdict}")
+            say(f"{claim}  {worst:>7}  {result.tolerance:7.0e}{verdict}")
     sys.exit(0 if all(result.holds for result in results) else exits.DIFFERS)

@@ -5,9 +5,11 @@ The command line prints that line and leaves with `exit_code`. Anything else tha
 
 from collections.abc import Iterable
 
+from earmark.engine.printable import printable
+
 
 class EarmarkError(Exception):
-    """A refusal that a person can act on: `where: what; what to do`, on one line.
+    """A refusal that a person can act on: `where: what; what to do`, on one line that a terminal shows as it is.
 
     `key` is the field of a description that is refused, where there is one: a file that holds it can name its line.
     """
@@ -15,7 +17,7 @@ class EarmarkError(Exception):
     exit_code = 2
 
     def __init__(self, where: object, what: str, do: str, key: str | None = None) -> None:
-        super().__init__(" ".join(f"{where}: {what}; {do}".split()))
+        super().__init__(printable(" ".join(f"{where}: {what}; {do}".split())))
         self.what, self.do, self.key = what, do, key
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from earmark.engine.errors import InputError
+from earmark.engine.faults import fault, writing
 from earmark.engine.locks import NoLocksError, open_locked, release
 
 _STAGING = ".staging"
@@ -22,11 +23,16 @@ _LOCK = ".lock"
 
 @contextmanager
 def staged(root: Path) -> Iterator[Path]:
-    """A fresh folder inside `root` on the same file system, removed afterwards; also removes what dead writers left."""
+    """A fresh folder inside `root` on the same file system, removed afterwards; also removes what dead writers left.
+
+    A fault of the disk meanwhile is a refusal that names `root`, where nothing inside has named a file.
+    """
     staging = root / _STAGING
-    folder, descriptor = _begin(staging)
+    with writing(root):
+        folder, descriptor = _begin(staging)
     try:
-        yield folder
+        with writing(root):
+            yield folder
     finally:
         remove_folder(folder, root)
         if descriptor is not None:
@@ -48,17 +54,20 @@ def write_files(root: Path, files: Mapping[str, bytes]) -> None:
         with staged(root) as folder:
             for name, data in files.items():
                 path, temporary = root / name, folder / name
-                temporary.parent.mkdir(parents=True, exist_ok=True)
-                temporary.write_bytes(data)
-                flush(temporary)
+                with writing(path):
+                    temporary.parent.mkdir(parents=True, exist_ok=True)
+                    temporary.write_bytes(data)
+                    flush(temporary)
             for name in files:
                 path = root / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(folder / name, path)
+                with writing(path):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(folder / name, path)
         for parent in {(root / name).parent for name in files}:
             flush(parent)
     except OSError as error:
-        raise InputError(path, f"cannot be written ({error.strerror})", "choose another place, or make room") from error
+        other = InputError(path, f"cannot be written ({error.strerror})", "choose another place")
+        raise fault(error, path) or other from error
 
 
 def make_folder(folder: Path) -> None:
@@ -66,7 +75,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(folder, f"cannot be a folder ({error.strerror})", "choose another place") from error
+        other = InputError(folder, f"cannot be a folder ({error.strerror})", "choose another place")
+        raise fault(error, folder) or other from error
     if not os.access(folder, os.W_OK):
         raise InputError(folder, "cannot be written into", "choose another place")
 

@@ -14,15 +14,19 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from earmark.engine.answerers.request import Result
 from earmark.engine.errors import InputError
+from earmark.engine.faults import writing
 from earmark.engine.locks import acquire
+from earmark.engine.reading import parse_json, read_bytes
 
 FORMAT = "answers/1"
+_ANOTHER = "name another file"
+_MOST_BYTES = 1 << 36  # an oracle asks millions of questions
 SYNC_EVERY_S = 1.0  # a crash of the machine, not of the process, may cost that much
 
 
@@ -39,32 +43,36 @@ class Journal:
         """Write results in one go, and remember them."""
         fresh = [result for result in results if result.key not in self.results]
         data = "".join(_line(result) for result in fresh).encode()
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-        self.results.update((result.key, result) for result in fresh)
-        if time.monotonic() - self._synced > SYNC_EVERY_S:
-            os.fsync(self._descriptor)
-            self._synced = time.monotonic()
+        with writing(self.path):
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+            self.results.update((result.key, result) for result in fresh)
+            if time.monotonic() - self._synced > SYNC_EVERY_S:
+                os.fsync(self._descriptor)
+                self._synced = time.monotonic()
 
 
 @contextmanager
 def opened(path: Path, identity: str) -> Iterator[Journal]:
     """Open or begin a journal of the answerer with this identity."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    with writing(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         if not acquire(descriptor):
             raise InputError(path, "another process is answering into it", "wait for it, or use another file")
-        whole, rest = _whole_lines(path.read_bytes())
-        if rest:
-            os.ftruncate(descriptor, len(whole))
-        lines = whole.splitlines()
-        if not lines:
-            os.write(descriptor, (json.dumps({"earmark": FORMAT, "identity": identity}) + "\n").encode())
-        else:
+        whole, rest = _whole_lines(read_bytes(path, _ANOTHER, _MOST_BYTES))
+        lines = whole.split(b"\n")[:-1]
+        if lines:
             _check_header(path, lines[0], identity)
+        with writing(path):
+            if rest:
+                os.ftruncate(descriptor, len(whole))
+            if not lines:
+                os.write(descriptor, (json.dumps({"earmark": FORMAT, "identity": identity}) + "\n").encode())
         results = [_result(line) for line in lines[1:]]
         yield Journal(path, descriptor, {result.key: result for result in results if result is not None})
-        os.fsync(descriptor)
+        with writing(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -75,12 +83,9 @@ def _whole_lines(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _check_header(path: Path, line: bytes, identity: str) -> None:
-    try:
-        header = json.loads(line)
-    except ValueError:
-        header = None
+    header = _parsed(line)
     if not isinstance(header, dict) or header.get("earmark") != FORMAT:
-        raise InputError(path, "is not a journal of answers", "name another file")
+        raise InputError(path, "is not a journal of answers", _ANOTHER)
     if header.get("identity") != identity:
         raise InputError(
             path,
@@ -100,12 +105,33 @@ def _check(body: dict[str, Any]) -> str:
 
 def _result(line: bytes) -> Result | None:
     """The result of a line, or None where the line is damaged."""
-    try:
-        parsed = json.loads(line)
-        body = parsed["result"]
-        if parsed["check"] != _check(body):
-            return None
-        body["option_nll"] = tuple(body["option_nll"])
-        return Result(**body)
-    except (ValueError, KeyError, TypeError):
+    parsed = _parsed(line)
+    body = parsed.get("result") if isinstance(parsed, dict) else None
+    if not isinstance(body, dict) or parsed.get("check") != _check(body) or not _is_result(body):
         return None
+    return Result(**{**body, "option_nll": tuple(body["option_nll"])})
+
+
+def _parsed(line: bytes) -> Any:
+    """The content of a line, or None where it is no JSON."""
+    try:
+        return parse_json(line, "a journal", _ANOTHER, constants=True)
+    except InputError:
+        return None
+
+
+def _is_result(body: dict[str, Any]) -> bool:
+    """Whether the fields of a result have their types."""
+    values = [body.get(field.name) for field in fields(Result)]
+    if len(body) != len(values):
+        return False
+    key, label, option_nll, audio_tokens, text, status = values
+    return (
+        isinstance(key, str)
+        and isinstance(label, str | None)
+        and isinstance(option_nll, list)
+        and all(isinstance(nll, float) for nll in option_nll)
+        and isinstance(audio_tokens, int)
+        and isinstance(text, str | None)
+        and isinstance(status, str)
+    )

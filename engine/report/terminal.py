@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from earmark.engine.printable import printable
+
 if TYPE_CHECKING:
     from earmark.engine.signoff.certificate import Certificate
     from earmark.engine.signoff.claim_entry import ClaimCandidate, Shipped
@@ -15,8 +17,8 @@ _KEEPING_ALPHA = (
 _HEADER = ("method", "partition", "tolerance", "alone", "budget", "judged at", "worst family", "excess", "hidden")
 
 
-def decision_table(certificate: "Certificate") -> str:
-    """Plain text: the claim, the verdicts by answerer and corpus, the next steps, and the warnings."""
+def decision_table(certificate: "Certificate") -> list[str]:
+    """Lines: the claim, the verdicts by answerer and corpus, the next steps, and the warnings."""
     lines = [*_claim(certificate), ""]
     groups: dict[tuple[str, str], list[ResultEntry]] = {}
     for result in certificate.results:
@@ -34,7 +36,7 @@ def decision_table(certificate: "Certificate") -> str:
         steps = _next_steps(results)
         lines += ["", "What to do next", *([*steps, *_KEEPING_ALPHA] if steps else [_NOTHING]), ""]
     lines += [f"warning: {warning}" for warning in certificate.warnings if warning not in certificate.claim.withheld]
-    return "\n".join(lines).rstrip()
+    return lines if lines[-1] else lines[:-1]
 
 
 def _claim(certificate: "Certificate") -> list[str]:
@@ -152,6 +154,7 @@ def _entry(result: "ResultEntry", budget: float | None) -> "BudgetEntry":
 
 def aligned(rows: list[tuple[str, ...]]) -> list[str]:
     """Rows as lines, each column as wide as its widest cell."""
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

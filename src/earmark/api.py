@@ -16,6 +16,7 @@ from earmark.engine.design.spec import Spec, read, rule_of_run
 from earmark.engine.errors import EarmarkError, InputError, UncertifiableError
 from earmark.engine.files import make_folder, write_file
 from earmark.engine.outcomes import long_table
+from earmark.engine.printable import printable
 from earmark.engine.report.html import render
 from earmark.engine.report.terminal import decision_table
 from earmark.engine.signoff import certificate as certificates
@@ -56,7 +57,7 @@ class Certificate(certificates.Certificate):
         return bool(self.claim.approved)
 
     def __str__(self) -> str:
-        return decision_table(self)
+        return "\n".join(map(printable, decision_table(self)))
 
     def _repr_html_(self) -> str:
         """The report, for a notebook, in a frame of its own: its styles stay inside."""

@@ -1,0 +1,52 @@
+"""The one way to stdout and stderr: lines that a terminal shows as they are, whatever names stand in them."""
+
+import json
+import os
+import sys
+from typing import Any, TextIO
+
+import click
+
+from earmark.cli import exits
+from earmark.engine.faults import fault
+from earmark.engine.printable import printable, printable_json
+
+
+def say(*lines: object, err: bool = False) -> None:
+    """Print each as one line: line breaks in it are shown as escapes."""
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = "\n".join(printable(line) for line in lines)
+    _write(text.encode(encoding, "backslashreplace").decode(encoding), err)
+
+
+def say_json(content: Any, indent: int | None = None) -> None:
+    """Print JSON."""
+    text = printable_json(content, indent)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(content, indent=indent)
+    _write(text, err=False)
+
+
+def _write(text: str, err: bool) -> None:
+    try:
+        click.echo(text, err=err)
+    except OSError as error:
+        _abandon(sys.stderr if err else sys.stdout)
+        if isinstance(error, BrokenPipeError):  # nobody reads any more, as in `earmark ... | head -1`
+            sys.exit(exits.CLOSED)
+        if not err:  # there is still stderr to say it
+            raise fault(error, "standard output") or error from None
+
+
+def _abandon(stream: TextIO) -> None:
+    """Let what a stream still holds go nowhere: it cannot be written, and Python would try again at the end."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):  # no file: a test's
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)

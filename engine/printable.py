@@ -1,0 +1,48 @@
+"""Texts of others on a terminal: what would steer it, hide or reorder text becomes a visible escape such as \\x1b.
+
+Letters of every script stay. Knows no terminal.
+"""
+
+import json
+import re
+import unicodedata
+from typing import Any
+
+_VISIBLE_FORMATS = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
+_JOINERS = "\u200c\u200d"  # between letters of scripts that join, or parts of one emoji, they belong to the text
+_FIRST_JOINING = 0x0590  # Latin, Greek and Cyrillic come before
+_SUSPECT = re.compile(r"[^ -~]")
+
+
+def printable(text: object) -> str:
+    """A text as one line that a terminal shows as it is; doing it twice changes nothing."""
+    content = str(text)
+    return _SUSPECT.sub(lambda match: match[0] if _shows(content, match.start()) else _escape(match[0]), content)
+
+
+def printable_json(content: Any, indent: int | None = None) -> str:
+    """Content as JSON whose lines a terminal shows as they are, and which reads back to the same content."""
+    text = json.dumps(content, indent=indent, ensure_ascii=False)
+
+    def escaped(match: re.Match[str]) -> str:
+        shows = match[0] == "\n" or _shows(text, match.start())
+        return match[0] if shows else json.dumps(match[0])[1:-1]
+
+    return _SUSPECT.sub(escaped, text)
+
+
+def _shows(text: str, place: int) -> bool:
+    """Whether the character there is one that people see, or that forms those beside it."""
+    char = text[place]
+    if char in _JOINERS:
+        return 0 < place < len(text) - 1 and _joins(text[place - 1]) and _joins(text[place + 1])
+    # controls, formats, surrogates, separators of lines and paragraphs
+    return char in _VISIBLE_FORMATS or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _joins(char: str) -> bool:
+    return ord(char) >= _FIRST_JOINING and unicodedata.category(char)[0] in "LMS"
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
