@@ -1,15 +1,15 @@
 """What `certify` and `run` end with: a certificate, its report, and the table of decisions."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from earmark.cli.progress import ProgressLine
-from earmark.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from earmark.engine.design.rule import Rule
-
-REPORT = "report.html"
 
 
 def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None = None) -> bool:
@@ -18,11 +18,10 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
     Returns whether the claim approves anything. `follows` is the certificate before, where this one follows it.
     """
     from earmark.engine.errors import InputError
-    from earmark.engine.files import write_file
-    from earmark.engine.report.html import render
+    from earmark.engine.report.signed_files import REPORT, check_replaceable, write
     from earmark.engine.report.terminal import decision_table
     from earmark.engine.signoff.certificate import CERTIFICATE_FILE, read
-    from earmark.engine.signoff.certify import certify, write
+    from earmark.engine.signoff.certify import certify
     from earmark.engine.signoff.follow import follow
     from earmark.engine.signoff.json_form import to_json
     from earmark.engine.signoff.policy import POLICY_FILE
@@ -32,15 +31,16 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
         raise InputError(
             follows, "would be replaced by the certificate that follows it", "name another folder with --out"
         )
+    check_replaceable(out)  # before the work, not after it
     before = None if follows is None else follow(follows, read(follows), run, rule)
     with ProgressLine() as progress:
         certificate = certify(run, rule, progress, before)
     path = write(certificate, run, out)
-    write_file(out / REPORT, render(certificate).encode())
     if as_json:
-        say_json(to_json(certificate), indent=1)
+        click.echo(json.dumps(to_json(certificate), indent=1, ensure_ascii=False))
     else:
-        say(*decision_table(certificate), "", f"certificate  {path}", f"report       {out / REPORT}")
+        click.echo(decision_table(certificate))
+        click.echo(f"\ncertificate  {path}\nreport       {out / REPORT}")
         if certificate.claim.policies:
-            say(f"policy       {out / POLICY_FILE}")
+            click.echo(f"policy       {out / POLICY_FILE}")
     return bool(certificate.claim.approved)

@@ -1,5 +1,6 @@
 """`earmark verify CERT`: does the certificate follow from its files?"""
 
+import json
 import sys
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import click
 
 from earmark.cli import exits
 from earmark.cli.progress import ProgressLine
-from earmark.cli.say import say, say_json
 
 
 @click.command()
@@ -23,12 +23,12 @@ def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
     Example:
       earmark verify runs/mmar/certificate.json
     """
-    from earmark.engine.signoff.verify import verify as recompute
+    from earmark.engine.report.verify import verify as recompute
 
     with ProgressLine() as progress:
         difference = recompute(certificate, run, progress)
     if as_json:
-        say_json({"holds": difference is None, "difference": difference})
+        click.echo(json.dumps({"holds": difference is None, "difference": difference}))
     else:
-        say(f"{certificate}: " + ("holds" if difference is None else f"does not hold: {difference}"))
+        click.echo(f"{certificate}: " + ("holds" if difference is None else f"does not hold: {difference}"))
     sys.exit(0 if difference is None else exits.DIFFERS)

@@ -6,6 +6,7 @@ Everything is written in `RUN/.staging/` first, flushed to disk, and then rename
 import os
 import re
 import shutil
+import stat
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from earmark.engine.errors import InputError
-from earmark.engine.faults import fault, writing
 from earmark.engine.locks import NoLocksError, open_locked, release
 
 _STAGING = ".staging"
@@ -23,16 +23,11 @@ _LOCK = ".lock"
 
 @contextmanager
 def staged(root: Path) -> Iterator[Path]:
-    """A fresh folder inside `root` on the same file system, removed afterwards; also removes what dead writers left.
-
-    A fault of the disk meanwhile is a refusal that names `root`, where nothing inside has named a file.
-    """
+    """A fresh folder inside `root` on the same file system, removed afterwards; also removes what dead writers left."""
     staging = root / _STAGING
-    with writing(root):
-        folder, descriptor = _begin(staging)
+    folder, descriptor = _begin(staging)
     try:
-        with writing(root):
-            yield folder
+        yield folder
     finally:
         remove_folder(folder, root)
         if descriptor is not None:
@@ -46,28 +41,50 @@ def write_file(path: Path, data: bytes) -> None:
     write_files(path.parent, {path.name: data})
 
 
-def write_files(root: Path, files: Mapping[str, bytes]) -> None:
-    """Write or replace files by their paths inside `root`: each in one step, in their order, once all are on disk."""
+def write_files(root: Path, files: Mapping[str, bytes | None]) -> None:
+    """Write or replace files by their paths inside `root`: each in one step, in their order, once all are on disk.
+
+    A file without content is removed where it is there. Nothing is changed where one of them cannot be replaced.
+    """
     make_folder(root)
+    for name in files:
+        check_replaceable(root / name)
     path = root
     try:
         with staged(root) as folder:
             for name, data in files.items():
                 path, temporary = root / name, folder / name
-                with writing(path):
-                    temporary.parent.mkdir(parents=True, exist_ok=True)
-                    temporary.write_bytes(data)
-                    flush(temporary)
-            for name in files:
+                if data is None:
+                    continue
+                temporary.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_bytes(data)
+                flush(temporary)
+            for name, data in files.items():
                 path = root / name
-                with writing(path):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(folder / name, path)
+                if data is None:
+                    path.unlink(missing_ok=True)
+                    continue
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(folder / name, path)
         for parent in {(root / name).parent for name in files}:
             flush(parent)
     except OSError as error:
-        other = InputError(path, f"cannot be written ({error.strerror})", "choose another place")
-        raise fault(error, path) or other from error
+        raise InputError(path, f"cannot be written ({error.strerror})", "choose another place, or make room") from error
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuse to replace what is there, unless it is a regular file that is not read-only."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(path, f"cannot be written ({error.strerror})", "choose another place") from error
+    if not stat.S_ISREG(mode):
+        kind = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        raise InputError(path, f"is {kind} and cannot be replaced", "move it away, or choose another place")
+    if not mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        raise InputError(path, "is read-only and is not replaced", "make it writable, or choose another place")
 
 
 def make_folder(folder: Path) -> None:
@@ -75,8 +92,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        other = InputError(folder, f"cannot be a folder ({error.strerror})", "choose another place")
-        raise fault(error, folder) or other from error
+        raise InputError(folder, f"cannot be a folder ({error.strerror})", "choose another place") from error
     if not os.access(folder, os.W_OK):
         raise InputError(folder, "cannot be written into", "choose another place")
 

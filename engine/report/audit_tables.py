@@ -10,7 +10,7 @@ from markupsafe import Markup
 from earmark.engine.report import question_tables
 from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, count, percent, plain, unit_of_axis
-from earmark.engine.report.words import where, who
+from earmark.engine.report.words import alone, code, where, who
 from earmark.engine.signoff.audit_entry import (
     ArchitectureGap,
     Coarsening,
@@ -83,7 +83,7 @@ def _label_noise(entries: Sequence[LabelNoise]) -> HtmlTable:
             who(a),
             _where(a),
             percent(a.budget),
-            a.bottleneck,
+            alone(a.bottleneck),
             percent(a.rate),
             count(a.draws),
             percent(a.preserved),
@@ -165,7 +165,7 @@ def _over_seeds(a: OverSeeds, unit: Unit) -> tuple[CellText, ...]:
 
 def _pair(a: OverSeeds) -> Markup:
     """The two selectors of a gain."""
-    return Markup("<code>{}</code> − <code>{}</code>").format(a.agnostic, a.conditioned)
+    return Markup("{} − {}").format(code(a.agnostic), code(a.conditioned))
 
 
 def _where(a: OverSeeds | LabelNoise | Coarsening) -> Markup:

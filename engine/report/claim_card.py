@@ -12,7 +12,7 @@ from markupsafe import Markup
 from earmark.engine.report.family_tables import NotListening, not_listening
 from earmark.engine.report.html_tables import HtmlTable, numbers, text, under
 from earmark.engine.report.numbers import NONE, Unit, count, p_value, percent
-from earmark.engine.report.words import sentence, tolerance_words, where
+from earmark.engine.report.words import code, isolated, sentence, tolerance_words, where
 from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.claim_entry import (
     CandidatePolicy,
@@ -118,11 +118,11 @@ def headline(claim: Claim, unit: Unit) -> Markup:
 
 def _ships(approved: Shipped) -> Markup:
     """What is shipped, and how much of the audio it keeps."""
-    words = "<code>{}</code> at {} of the audio"
+    words = "{} at {} of the audio"
     share = approved.budget
     if approved.kind == "routing":
-        words, share = "<code>{}</code> routed by family, keeping {} of the audio", approved.retained
-    return Markup(words).format(approved.candidate, percent(share))
+        words, share = "{} routed by family, keeping {} of the audio", approved.retained
+    return Markup(words).format(code(approved.candidate), percent(share))
 
 
 def seeds_of(candidate: ClaimCandidate | DeployedPolicy) -> str:
@@ -239,7 +239,7 @@ def candidates(claim: Claim) -> HtmlTable | None:
         return None
     rows = [
         (
-            under(Markup("<code>{}</code>").format(c.name), candidate_words(c)),
+            under(code(c.name), candidate_words(c)),
             "none below 1" if c.budget is None else under(percent(c.budget), f"keeps {percent(c.retained)}"),
             *_stopped(c.stopped),
         )
@@ -265,7 +265,7 @@ def _stopped(stop: CandidateStop | None) -> Sequence[str]:
     return (
         percent(stop.budget),
         place,
-        stop.family or "the average",
+        isolated(stop.family) if stop.family else "the average",
         count(stop.n),
         count(stop.plus),
         count(stop.minus),

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from earmark.engine.report import meaning
 from earmark.engine.report.decisions import Group
 from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under
-from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent, percents, unit_of_axis
-from earmark.engine.report.words import who
+from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent, percents, plain, unit_of_axis
+from earmark.engine.report.words import alone, code, isolated, who
 from earmark.engine.signoff.audit_entry import Chain, FamilyOverlap, Gain, GainOverSeeds
 from earmark.engine.signoff.certificate import Certificate
 
@@ -33,7 +33,8 @@ def regime_map(certificate: Certificate, unit: Unit) -> HtmlTable | None:
         row = (f"{g.answerer}{against}", g.corpus, g.partition, g.conditioned)
         ends = percents(g.lower, g.upper)
         cells.setdefault(row, {})[g.tolerance] = under(
-            f"{_ARROW[sign[meaning.identity(g)]]} {percent(value)}", f"{ends}, {g.direction}"
+            f"{_ARROW[sign[meaning.identity(g)]]} {percent(value)}",
+            ends if g.direction is None else f"{ends}, {g.direction}",
         )
     tolerances = sorted({g.tolerance for g in single_seeds})
     rows = [(*row, *(by_tolerance.get(t, NONE) for t in tolerances)) for row, by_tolerance in cells.items()]
@@ -49,7 +50,7 @@ def gains(group: Group, unit: Unit) -> HtmlTable | None:
     """Every gain of a group on every axis; None without gains."""
     rows = [
         (
-            Markup("<code>{}</code> − <code>{}</code>").format(g.agnostic, g.conditioned),
+            Markup("{} − {}").format(code(g.agnostic), code(g.conditioned)),
             under(g.kind, NONE if g.kind == "same-backbone" else f"{g.reference_answerer} is agnostic"),
             str(g.seed),
             unit.tolerance(g.tolerance),
@@ -59,7 +60,7 @@ def gains(group: Group, unit: Unit) -> HtmlTable | None:
             _frontier(g.conditioned_frontier, g.axis),
             _gain(g),
             p_value(g.p),
-            str(g.direction),
+            plain(g.direction),
             percent(g.at_smallest),
             percent(g.at_full),
         )
@@ -82,7 +83,7 @@ def chain(entry: Chain, unit: Unit) -> HtmlTable:
     rows = [
         (
             str(s.step),
-            under(s.family, "bottleneck" if s.family == entry.bottleneck else NONE),
+            under(alone(s.family), "bottleneck" if s.family == entry.bottleneck else NONE),
             count(s.n),
             count(s.n_cumulative),
             under(percent(s.frontier), percents(s.lower, s.upper)),
@@ -119,7 +120,7 @@ def pairs(entry: FamilyOverlap, unit: Unit) -> HtmlTable:
     """The pairs of families whose needs overlap most."""
     ordered = sorted(entry.pairs, key=lambda p: (p.ratio is None, p.ratio or 0, p.families))
     rows = [
-        (" + ".join(p.families), under(RATIO.number(p.ratio), RATIO.interval(p.lower, p.upper)))
+        (Markup(" + ").join(map(isolated, p.families)), under(RATIO.number(p.ratio), RATIO.interval(p.lower, p.upper)))
         for p in ordered[:PAIRS_SHOWN]
     ]
     shown = f", the {len(rows)} smallest of {len(ordered)} ratios" if len(ordered) > len(rows) else ""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from earmark.engine.report.numbers import percent
-from earmark.engine.report.words import sentence, where
+from earmark.engine.report.words import code, sentence, where
 from earmark.engine.signoff.audit_entry import Chain, FamilyOverlap, Gain
 from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.claim_entry import Claim
@@ -167,8 +167,8 @@ def _headline(group: Group, result: ResultEntry, budget: float | None, n_passed:
     n_tried = len(group.results)
     if n_tried == 1:
         if saves(budget):
-            return Markup("<code>{}</code> passes alone at {} of the audio").format(result.method, percent(budget))
-        return Markup("<code>{}</code> does not pass alone below 100%").format(result.method)
+            return Markup("{} passes alone at {} of the audio").format(code(result.method), percent(budget))
+        return Markup("{} does not pass alone below 100%").format(code(result.method))
     verb = "passes" if n_passed <= 1 else "pass"
     return Markup("{} of {} methods and seeds {} alone below 100%").format(n_passed or "None", n_tried, verb)
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from earmark.engine.report.claim_card import candidate_words
 from earmark.engine.report.numbers import percent
-from earmark.engine.report.words import sentence
+from earmark.engine.report.words import code, isolated, sentence
 from earmark.engine.signoff.certificate import Certificate, Declared
 from earmark.engine.signoff.claim_entry import Claim, DeployedPolicy
 
@@ -39,7 +39,7 @@ def _plan(plan: str | None) -> Markup:
             "None: no plan.json shows what was declared before the answers. That rule, families, budgets and "
             "candidates were fixed beforehand is taken on trust."
         )
-    return Markup("plan.json, <code>{}</code>, written before the first answer.").format(_short(plan))
+    return Markup("plan.json, {}, written before the first answer.").format(code(_short(plan)))
 
 
 def _differences(entry: Declared) -> list[Markup]:
@@ -60,9 +60,7 @@ def _follows(certificate: Certificate) -> list[Markup]:
         else "Its run is not here: whether these rows are new could not be checked."
     )
     return [
-        Markup("<code>{}</code> (SHA-256 <code>{}</code>).{}").format(
-            follows.certificate, _short(follows.sha256), look_words
-        ),
+        Markup("{} (SHA-256 {}).{}").format(code(follows.certificate), code(_short(follows.sha256)), look_words),
         Markup("Spent by the chain up to here: {} chance of a false approval in any of it.").format(
             percent(follows.alpha_spent)
         ),
@@ -83,8 +81,8 @@ def _policy(policy: DeployedPolicy) -> Markup:
     else:
         tell_words = f"⚠ families cannot be told from a question; {tell['reason']}."
     of_unknown = f"a question of no known family gets {percent(policy.unknown)} of the audio"
-    return Markup("<code>{}</code> ({}), by <bdi>{}</bdi>: {} {}").format(
-        policy.method, candidate_words(policy), policy.partition, tell_words, sentence(of_unknown)
+    return Markup("{} ({}), by {}: {} {}").format(
+        code(policy.method), candidate_words(policy), isolated(str(policy.partition)), tell_words, sentence(of_unknown)
     )
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent
-from earmark.engine.report.words import where, who
+from earmark.engine.report.words import alone, where, who
 from earmark.engine.signoff.result_entry import DEAF, WORDS, FamilyAtBudget, ResultEntry, ResultFamily
 
 _TEST = {"exact": "exact, every row", "one-row": "exact, one row of each recording", "bets": "bets on recordings"}
@@ -31,7 +31,7 @@ def not_listening(results: Sequence[ResultEntry]) -> NotListening | None:
     doubted = {key: family for key, family in family_of.items() if family.hearing in _DOUBTED}
     rows = [
         (
-            under(name, Markup("{}<br/>{}").format(WORDS[family.hearing], where(answerer, corpus, partition))),
+            under(alone(name), Markup("{}<br/>{}").format(WORDS[family.hearing], where(answerer, corpus, partition))),
             percent(family.raw_accuracy),
             percent(family.chance),
             percent(family.silence_accuracy),
@@ -78,7 +78,7 @@ def of_partition(results: Sequence[ResultEntry], tolerances: Sequence[float], un
 def _listening(families: Sequence[ResultFamily], methods_words: Markup, unit: Unit) -> HtmlTable:
     rows = [
         (
-            family.family,
+            alone(family.family),
             WORDS[family.hearing],
             percent(family.raw_accuracy),
             percent(family.chance),
@@ -101,7 +101,9 @@ def _listening(families: Sequence[ResultFamily], methods_words: Markup, unit: Un
 def _tested(
     families: Sequence[ResultFamily], methods_words: Markup, tolerances: Sequence[float], unit: Unit
 ) -> HtmlTable:
-    rows = [(family.family, count(family.n), count(family.recordings), *_test_cells(family)) for family in families]
+    rows = [
+        (alone(family.family), count(family.n), count(family.recordings), *_test_cells(family)) for family in families
+    ]
     columns = [
         *text("Family"),
         *numbers("Rows", "Recordings"),
@@ -149,7 +151,7 @@ def by_budget(result: ResultEntry, unit: Unit) -> HtmlTable:
     family_of = {family.family: family for family in result.families}
     rows = [
         (
-            under(name, _notes(family_of.get(name), entries)),
+            under(alone(name), _notes(family_of.get(name), entries)),
             count(next(e.n for e in entries if e is not None)),
             *(_cell(entry, family_of.get(name), unit) for entry in entries),
         )
@@ -171,7 +173,7 @@ def probability_ratios(results: Sequence[ResultEntry]) -> HtmlTable | None:
     if not any(ratios.values()):
         return None
     rows = [
-        (name, *((RATIO.number(min(values)), RATIO.number(max(values))) if values else (NONE, NONE)))
+        (alone(name), *((RATIO.number(min(values)), RATIO.number(max(values))) if values else (NONE, NONE)))
         for name, values in ratios.items()
     ]
     caption = (

@@ -1,9 +1,13 @@
 """Renders a certificate as one HTML page that needs nothing else: no network, no script, no other file.
 
+The page forbids a browser everything but its own style sheet, which it knows by hash, and names the certificate's hash.
+
 Knows the order of the story (the claim, what was declared, what passes alone, figures, tables, how to read it) and
 nothing of statistics. Reads no file but its own templates and style sheet.
 """
 
+import base64
+import hashlib
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -30,10 +34,12 @@ from earmark.engine.report.figures import FigureSet
 from earmark.engine.report.html_tables import HtmlTable
 from earmark.engine.report.meaning import ReaderQuestion
 from earmark.engine.report.numbers import Unit
-from earmark.engine.signoff.certificate import Certificate
+from earmark.engine.signoff.certificate import Certificate, to_bytes
 from earmark.engine.signoff.result_entry import ResultEntry
 
-_FORBIDDEN = re.compile("[^\t\n -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+MARK = "earmark-certificate"  # of which certificate.json a page is
+# What HTML forbids, and what turns the direction of whatever comes after it.
+_FORBIDDEN = re.compile("[^\t\n -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
 
 
 class Section(NamedTuple):
@@ -51,13 +57,21 @@ class Section(NamedTuple):
 
 
 def render(certificate: Certificate) -> str:
-    """The page; the same certificate gives the same bytes. Characters that HTML forbids get a visible mark."""
+    """The page; the same certificate gives the same bytes. Characters that HTML forbids get a visible mark.
+
+    So do those that embed or override a direction: names are isolated by their elements.
+    """
     unit = numbers.unit_of(certificate.rule.loss)
     groups = decisions.groups(certificate)
     sections = [_section(f"g{i}", group, certificate, unit) for i, group in enumerate(groups, 1)]
     page = _environment().get_template("report.html.j2")
+    style = Markup("\n" + (Path(__file__).parent / "report.css").read_text(encoding="utf-8"))
     source = page.render(
         certificate=certificate,
+        mark=MARK,
+        sha256=hashlib.sha256(to_bytes(certificate)).hexdigest(),
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         unit=unit,
         confidence=numbers.percent(1 - 2 * certificate.claim.alpha),
         confidence_bootstrap=numbers.percent(1 - 2 * certificate.rule.alpha),
@@ -141,6 +155,8 @@ def _environment() -> Environment:
         sentence=words.sentence,
         tolerance_words=words.tolerance_words,
         who=words.who,
+        code=words.code,
+        isolated=words.isolated,
         candidate_words=claim_card.candidate_words,
         alone=decisions.ALONE,
     )

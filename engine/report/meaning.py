@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from earmark.engine.report.decisions import DecisionCard, Group
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, percent
-from earmark.engine.report.words import listed
+from earmark.engine.report.words import code, isolated, listed
 from earmark.engine.signoff.audit_entry import Gain, GainOverSeeds, KeptChunks, QueryUse
 from earmark.engine.signoff.certificate import Certificate, Follows, StatedRule
 from earmark.engine.signoff.claim_entry import Claim
@@ -70,10 +70,10 @@ def _none_above(families: Sequence[FamilyAtBudget], at_budget: str, tolerance: f
     if not bounded:
         return Markup("No family is above {} at {}.").format(allowed, at_budget)
     upper, family = max(bounded, key=lambda bound: bound[0])
-    words = "No family is above {} at {}; the highest upper bound is {} (<bdi>{}</bdi>)."
+    words = "No family is above {} at {}; the highest upper bound is {} ({})."
     if upper > tolerance:
-        words = "No family is seen above {} at {}, but the upper bounds reach {} (<bdi>{}</bdi>)."
-    return Markup(words).format(allowed, at_budget, unit.words(upper), family)
+        words = "No family is seen above {} at {}, but the upper bounds reach {} ({})."
+    return Markup(words).format(allowed, at_budget, unit.words(upper), isolated(family))
 
 
 # The question ---------------------------------------------------------------------------------------------
@@ -122,16 +122,16 @@ def _gain(gains: Sequence[Gain], over_seeds: GainOverSeeds | None) -> Markup:
     value = over_seeds.mean if over_seeds else gains[0].point
     held = f"over {len(gains)} training seeds" if over_seeds else f"seed {gains[0].seed}"
     ends = f"{POINTS.interval(entry.lower, entry.upper, signed=True)}, {held}"
-    names = entry.conditioned, entry.agnostic
+    names = code(entry.conditioned), code(entry.agnostic)
     side = sign(gains, over_seeds)
     if side and value is not None:
-        words = "Yes: <code>{}</code> needs {} less of the audio than <code>{}</code> ({})."
+        words = "Yes: {} needs {} less of the audio than {} ({})."
         if side < 0:
-            words = "No, it costs: <code>{}</code> needs {} more of the audio than <code>{}</code> ({})."
+            words = "No, it costs: {} needs {} more of the audio than {} ({})."
         return Markup(words).format(names[0], POINTS.words(abs(value)), names[1], ends)
     unsure = sum(_side(g) == 0 for g in gains)
     doubt = f"the interval of {unsure} of {len(gains)} seeds holds 0" if len(gains) > 1 else "it may be nothing"
-    words = "Not shown: the gain of <code>{}</code> over <code>{}</code> is {} points of the audio ({}); {}."
+    words = "Not shown: the gain of {} over {} is {} points of the audio ({}); {}."
     return Markup(words).format(*names, POINTS.number(value, signed=True), ends, doubt)
 
 
@@ -170,8 +170,8 @@ def _use(audit: QueryUse, kept: Sequence[KeptChunks]) -> Markup:
         start = ("Yes" if audit.band == "PHI3" else "A little") if audit.mean > 0 else "Yes, to its harm"
     ends = f" ({POINTS.interval(audit.lower, audit.upper, signed=True)} over {len(audit.seeds)} seeds)" if known else ""
     where = "of any family" if audit.regime == "global" else "of the same family"
-    return Markup("{}: with another question ({}) <code>{}</code> loses {} of its gain{}, band {}{}.").format(
-        start, where, audit.conditioned, POINTS.words(audit.mean), ends, audit.band, _overlap(audit, kept)
+    return Markup("{}: with another question ({}) {} loses {} of its gain{}, band {}{}.").format(
+        start, where, code(audit.conditioned), POINTS.words(audit.mean), ends, audit.band, _overlap(audit, kept)
     )
 
 

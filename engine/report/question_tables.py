@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from earmark.engine.report.html_tables import HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, count, percent
-from earmark.engine.report.words import where
+from earmark.engine.report.words import alone, code, isolated, where, who
 from earmark.engine.signoff.audit_entry import AnswerFlips, FamilyGains, KeptChunks, SelectorShares
 
 
@@ -17,13 +17,13 @@ def family_gains(entries: Sequence[FamilyGains], unit: Unit) -> HtmlTable:
     """Which families a gain comes from, and which it costs."""
     rows = [
         (
-            f.family,
+            alone(f.family),
             count(f.n),
             Markup("{}<small>{}</small>").format(
                 where(a.answerer, a.corpus, a.partition),
                 a.kind if a.kind == "same-backbone" else f"against {a.reference_answerer}",
             ),
-            Markup("<code>{}</code> − <code>{}</code>").format(a.agnostic, a.conditioned),
+            Markup("{} − {}").format(code(a.agnostic), code(a.conditioned)),
             unit.tolerance(a.tolerance),
             Markup("<br/>").join(
                 Markup("<span>seed {}: {}</span>").format(seed, POINTS.number(value, signed=True))
@@ -50,14 +50,14 @@ def kept(entries: Sequence[KeptChunks]) -> HtmlTable:
     """How much of the kept set stays when the selector is shown another question."""
     rows = [
         (
-            Markup("<code>{}</code>, seed {}").format(a.method, a.seed),
+            who(a),
             where(a.answerer, a.corpus, a.partition),
             a.regime,
             percent(a.budget),
             RATIO.number(a.jaccard),
             RATIO.number(a.random),
             Markup("<br/>").join(
-                Markup("<span><bdi>{}</bdi>: {}</span>").format(f.family, RATIO.number(f.jaccard))
+                Markup("<span>{}: {}</span>").format(isolated(f.family), RATIO.number(f.jaccard))
                 for f in sorted(a.families, key=lambda f: -1.0 if f.jaccard is None else f.jaccard)
             ),
             count(a.permutations),
@@ -78,7 +78,7 @@ def shares(entries: Sequence[SelectorShares]) -> HtmlTable:
     """Shares of the variance of each selector's scores."""
     rows = [
         (
-            Markup("<code>{}</code>, seed {}").format(a.method, a.seed),
+            who(a),
             count(a.audios),
             count(a.questions),
             percent(a.chunk),

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from earmark.engine.report.decisions import ALONE, Group, corrected_words, share_of
 from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import NONE, TOKENS, Unit, count, p_value, percent, percents
-from earmark.engine.report.words import sentence, who
+from earmark.engine.report.words import alone, sentence, who
 from earmark.engine.signoff.claim_entry import Claim
 from earmark.engine.signoff.result_entry import Bounds, BudgetEntry, ResultEntry
 from earmark.engine.signoff.rules.judgement import Route
@@ -75,7 +75,7 @@ def routing(result: ResultEntry, unit: Unit) -> HtmlTable | None:
     all_families = ("all, on average", sum(f.n for f in policies[0].families))
     rows = [(all_families[0], count(all_families[1]), *(percent(policy.retained) for policy in policies))]
     rows += [
-        (routes[0].family, count(routes[0].n), *(_routed(route) for route in routes))
+        (alone(routes[0].family), count(routes[0].n), *(_routed(route) for route in routes))
         for routes in zip(*(policy.families for policy in policies), strict=True)
     ]
     caption = Markup("{}: each family at its own smallest budget that passes ({})").format(who(result), ALONE)
@@ -99,7 +99,7 @@ def budgets(result: ResultEntry, unit: Unit) -> HtmlTable:
             *([_corrected(b.budget, corrected.budget)] if corrected else []),
             _average(b, unit),
             _worst(b, unit),
-            b.worst_family,
+            alone(b.worst_family),
             unit.number(b.hidden_damage),
             percent(b.concentration_top2),
             under(percent(b.answer_consistency), "⚠ paradox" if b.consistency_paradox else NONE),
@@ -150,7 +150,7 @@ def reasons(result: ResultEntry, unit: Unit) -> HtmlTable:
 
 def merged(result: ResultEntry) -> HtmlTable | None:
     """Rare families that joined their declared parent."""
-    rows = [(m.family, count(m.n), m.into) for m in result.merged_families]
+    rows = [(alone(m.family), count(m.n), alone(m.into)) for m in result.merged_families]
     columns = [*text("Family"), *numbers("Rows"), *text("Joined")]
     return HtmlTable(Markup("{}: merged families").format(who(result)), columns, rows, folded=True) if rows else None
 

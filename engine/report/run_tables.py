@@ -15,7 +15,7 @@ from earmark.engine.report.claim_card import CLAIMS
 from earmark.engine.report.decisions import Group
 from earmark.engine.report.html_tables import HtmlTable, folded_if_long, numbers, text
 from earmark.engine.report.numbers import Unit, count, percent, plain
-from earmark.engine.report.words import who
+from earmark.engine.report.words import code, isolated, where, who
 from earmark.engine.signoff.certificate import CellErrors, SelectorCard, StatedRule
 from earmark.engine.signoff.json_form import to_json
 
@@ -27,15 +27,15 @@ def errors(entries: Sequence[CellErrors]) -> HtmlTable:
     """The cells that have rows without an answer."""
     rows = [
         (
-            Markup("<code>{}</code>, seed {}").format(e.method, e.seed),
-            f"{e.answerer} · {e.corpus}",
+            who(e),
+            where(e.answerer, e.corpus),
             e.stream,
             percent(e.budget),
             count(e.rows),
             count(e.errors),
             count(e.not_asked),
             count(e.too_short),
-            Markup("<br/>").join(e.first),
+            Markup("<br/>").join(map(isolated, e.first)),
         )
         for e in entries
     ]
@@ -55,7 +55,7 @@ def selectors(entries: Sequence[SelectorCard]) -> HtmlTable | None:
             ", ".join(f"{count(t.sources)} sources of {t.corpus}" for t in e.trained_on),
             ", ".join(f"{count(o.n_shared)} of {count(o.n_sources)} sources of {o.corpus}" for o in e.overlap)
             or "none",
-            Markup("<code>{}</code>").format(plain(e.hash)[:16]),
+            code(plain(e.hash)[:16]),
         )
         for e in entries
     ]
@@ -112,9 +112,6 @@ def results(groups: Iterable[Group], unit: Unit) -> HtmlTable:
 
 def inputs(entries: Sequence[InputFile]) -> HtmlTable:
     """The files that the certificate was made from."""
-    rows = [
-        (Markup("<code>{}</code>").format(i.path), count(i.rows), Markup("<code>{}</code>").format(i.sha256))
-        for i in entries
-    ]
+    rows = [(code(i.path), count(i.rows), code(i.sha256)) for i in entries]
     columns = [*text("File"), *numbers("Rows"), *text("SHA-256")]
     return HtmlTable(f"Files that were read ({len(rows)})", columns, rows, folded=len(rows) > 12)

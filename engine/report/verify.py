@@ -1,29 +1,51 @@
-"""Recomputes a certificate from its run folder and finds the first difference, if any.
+"""Recomputes a certificate from its run folder and the files beside it; finds the first difference, if any.
 
-`certificate` knows how to read one and `certify` how to make one.
+`certificate` knows how to read one, `certify` how to make one, `signed_files` what lies beside it.
 """
 
 import hashlib
+import os
+import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from earmark.engine.errors import InputError
 from earmark.engine.progress import Report, silent
+from earmark.engine.reading import check_inside, check_regular, read_bytes
+from earmark.engine.report.html import MARK, render
+from earmark.engine.report.signed_files import REPORT
 from earmark.engine.signoff import policy
-from earmark.engine.signoff.certificate import Certificate, Follows, read, rule_of
+from earmark.engine.signoff.certificate import (
+    CERTIFICATE_FILE,
+    MOST_BYTES,
+    Certificate,
+    Follows,
+    parse,
+    read,
+    read_data,
+    rule_of,
+    to_bytes,
+)
 from earmark.engine.signoff.certify import certify
 from earmark.engine.signoff.follow import follow
 from earmark.engine.signoff.json_form import Json, to_json
 
 _NOT_COMPARED = ("made_by", "run")
+_MARKED = re.compile(rf'<meta name="{MARK}" content="([0-9a-f]{{64}})"/>'.encode())
 
 
 def verify(path: Path, run: Path | None = None, progress: Report = silent) -> str | None:
-    """The first difference between the certificate and what the files give, or None where it holds."""
-    stated = read(path)
+    """The first difference between the certificate and what the files give, or None where it holds.
+
+    Files first, then every field, then the bytes of the certificate, and policy.json and report.html beside it: these
+    belong to certificate.json, and are not compared with a certificate of another name.
+    """
+    data = read_data(path)
+    stated = parse(data, path)
     run = run or path.parent / stated.run
-    if not run.is_dir():
+    if not os.path.isdir(run):
         raise InputError(run, "there is no such run folder", "name it with --run")
     change = _changed_input(stated, run)
     if change:
@@ -33,7 +55,10 @@ def verify(path: Path, run: Path | None = None, progress: Report = silent) -> st
         return gap
     recomputed = certify(run, rule_of(stated), progress, follows)
     difference = next(_differences(_compared(stated), _compared(recomputed), ""), None)
-    return difference or policy.difference(recomputed, path.parent)
+    difference = difference or _other_bytes(path.name, data, to_bytes(stated))
+    if path.name == CERTIFICATE_FILE:
+        difference = difference or policy.difference(stated, path.parent) or _other_page(stated, path.parent)
+    return difference
 
 
 def _followed(stated: Certificate, path: Path, run: Path) -> tuple[Follows | None, str | None]:
@@ -42,7 +67,7 @@ def _followed(stated: Certificate, path: Path, run: Path) -> tuple[Follows | Non
     if before is None:
         return None, None
     followed_path = path.parent / before.certificate
-    if not followed_path.is_file():
+    if not os.path.isfile(followed_path):
         return None, f"follows: {before.certificate} is gone"
     follows = follow(followed_path, read(followed_path), run, rule_of(stated))
     return follows._replace(checked=follows.checked or before.checked), None  # it was there then
@@ -52,15 +77,53 @@ def _changed_input(stated: Certificate, run: Path) -> str | None:
     """The first input that is gone or has another hash, in a sentence."""
     for entry in stated.inputs:
         file = run / entry.path
-        if not file.is_file():
+        check_inside(file, run, "a certificate is made of files of its run folder: make it again")
+        if not os.path.lexists(file):
             return f"{entry.path}: the file is gone"
-        try:
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        except OSError as error:
-            raise InputError(file, f"cannot be read ({error.strerror})", "make it readable") from error
+        digest = _sha256(file)
         if digest != entry.sha256:
             return f"{entry.path}: sha256 is {digest[:12]}..., the certificate was made from {entry.sha256[:12]}..."
     return None
+
+
+def _sha256(path: Path) -> str:
+    check_regular(path, "make it readable")
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "make it readable") from error
+
+
+def _other_page(stated: Certificate, folder: Path) -> str | None:
+    """How the report.html beside a certificate differs from its page; None where it does not.
+
+    InputError where it differs and another Earmark made it, whose pages this one does not render.
+    """
+    path = folder / REPORT
+    if not os.path.lexists(path):
+        return f"{REPORT}: the file is gone"
+    data, wanted = read_bytes(path, "move it away, and certify again", MOST_BYTES), render(stated).encode()
+    if data == wanted:
+        return None
+    maker, here = stated.made_by.get("earmark"), version("earmark")
+    if maker != here:
+        what = f"was made by Earmark {maker}, whose pages Earmark {here} does not render, so it cannot be compared"
+        raise InputError(path, what, f"verify with Earmark {maker}, or certify again")
+    mark, own_mark = _MARKED.search(data), _MARKED.search(wanted)
+    if mark is not None and own_mark is not None and mark[1] != own_mark[1]:
+        return f"{REPORT}: is the page of another certificate ({mark[1].decode()[:12]}...): certify again"
+    return _other_bytes(REPORT, data, wanted)
+
+
+def _other_bytes(name: str, data: bytes, wanted: bytes) -> str | None:
+    """Where the bytes of a file stop to be those that Earmark writes; None where they do not."""
+    if data == wanted:
+        return None
+    pairs = enumerate(zip(data, wanted, strict=False))
+    same = next((i for i, (byte, other) in pairs if byte != other), min(len(data), len(wanted)))
+    line = data.count(b"\n", 0, same) + 1
+    return f"{name}: from byte {same:,} on (line {line:,}) it is not what Earmark writes: it was edited"
 
 
 def _compared(certificate: Certificate) -> Json:

@@ -1,6 +1,7 @@
 """Phrases that every part of the page shares: who, where, sentences, tolerances.
 
-Knows typography only; numbers are written by `numbers`.
+Knows typography only; numbers are written by `numbers`. Names that somebody gave are written by `code`, `isolated` or
+`alone`.
 """
 
 from typing import Protocol
@@ -8,6 +9,9 @@ from typing import Protocol
 from markupsafe import Markup
 
 from earmark.engine.report.numbers import Unit
+from earmark.engine.report.svg import shorten
+
+_WIDEST = 100  # columns of a name; the whole of a longer one is its tooltip
 
 
 class OfMethod(Protocol):
@@ -20,19 +24,40 @@ class OfMethod(Protocol):
     def seed(self) -> int: ...
 
 
+def code(name: str) -> Markup:
+    """The name of a method, a candidate or a file."""
+    return _named("code", name)
+
+
+def isolated(name: str) -> Markup:
+    """A name in the writing direction that it has, whatever stands around it."""
+    return _named("bdi", name)
+
+
+def alone(name: str) -> str:
+    """A name that has a table's cell, or a line of it, for itself: style isolates it already."""
+    return _named("span", name) if shorten(name, _WIDEST) != name else name
+
+
+def _named(tag: str, name: str) -> Markup:
+    short = shorten(name, _WIDEST)
+    tooltip = Markup(' title="{}"').format(name) if short != name else ""
+    return Markup("<{}{}>{}</{}>").format(tag, tooltip, short, tag)
+
+
 def who(result: OfMethod) -> Markup:
     """Method and seed of an entry of the certificate."""
-    return Markup("<code>{}</code>, seed {}").format(result.method, result.seed)
+    return Markup("{}, seed {}").format(code(result.method), result.seed)
 
 
 def where(*names: str) -> Markup:
     """Names side by side, each isolated from the writing direction of the others."""
-    return Markup(" · ").join(Markup("<bdi>{}</bdi>").format(name) for name in names)
+    return Markup(" · ").join(map(isolated, names))
 
 
 def listed(names: list[str], limit: int) -> Markup:
     """The first names, each isolated, and how many more there are."""
-    shown = Markup(", ").join(Markup("<bdi>{}</bdi>").format(name) for name in names[:limit])
+    shown = Markup(", ").join(map(isolated, names[:limit]))
     n_rest = len(names) - limit
     return shown + (f" and {n_rest} more" if n_rest > 0 else "")
 

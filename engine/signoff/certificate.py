@@ -4,7 +4,7 @@ docs/certificate.md says more of each field. `certify` makes one; knows no outco
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.input_file import InputFile
+from earmark.engine.reading import parse_json, read_bytes
 from earmark.engine.signoff import json_form, json_schema
 from earmark.engine.signoff.audit_entry import (
     AnswerFlips,
@@ -29,12 +30,15 @@ from earmark.engine.signoff.audit_entry import (
     SelectorShares,
 )
 from earmark.engine.signoff.claim_entry import Claim
-from earmark.engine.signoff.json_form import Beside, Named
+from earmark.engine.signoff.json_form import Beside, Named, to_json
 from earmark.engine.signoff.preview import Preview
 from earmark.engine.signoff.result_entry import ResultEntry
 
 SCHEMA: Literal["earmark.certificate/2"] = "earmark.certificate/2"
 CERTIFICATE_FILE = "certificate.json"
+MOST_BYTES = 1 << 28  # of a certificate, or of its page
+_NAME_ONE = "name a certificate.json"
+_MOST_PATH = 4096  # characters of a path that is stated
 
 
 class Declared(NamedTuple):
@@ -148,13 +152,27 @@ class Certificate:
 
 def read(path: Path) -> Certificate:
     """A certificate from its file; raises InputError for anything else, and names the first field that is not one."""
+    return parse(read_data(path), path)
+
+
+def read_data(path: Path) -> bytes:
+    """The bytes of a certificate's file."""
+    return read_bytes(path, _NAME_ONE, MOST_BYTES)
+
+
+def parse(data: bytes, where: object) -> Certificate:
+    """A certificate from the bytes of its file; `where` is what errors call it."""
+    return from_content(parse_json(data, where, _NAME_ONE), where)
+
+
+def to_bytes(certificate: Certificate) -> bytes:
+    """What certificate.json holds: equal certificates have equal bytes."""
+    text = json.dumps(to_json(certificate), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(path, "there is no such file", "name a certificate.json") from None
-    except (ValueError, OSError, RecursionError) as error:
-        raise InputError(path, f"is not a certificate ({error})", "name a certificate.json") from None
-    return from_content(content, path)
+        return text.encode()
+    except UnicodeEncodeError as error:
+        name = ascii(text[error.start : error.end])
+        raise InputError(CERTIFICATE_FILE, f"would hold a name that is not UTF-8 ({name})", "rename it") from None
 
 
 def from_content(content: Any, where: object) -> Certificate:
@@ -162,7 +180,18 @@ def from_content(content: Any, where: object) -> Certificate:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         schema = content.get("schema") if isinstance(content, dict) else None
         raise InputError(where, f"schema is {schema!r}", f"this Earmark reads {SCHEMA}")
-    return json_form.from_json(Certificate, content, where)
+    certificate = json_form.from_json(Certificate, content, where)
+    for path in _paths(certificate):
+        if "\0" in path or len(path) > _MOST_PATH:
+            raise InputError(where, f"states a path that cannot be one ({path[:20]!r}...)", _NAME_ONE)
+    return certificate
+
+
+def _paths(certificate: Certificate) -> Iterator[str]:
+    yield certificate.run
+    yield from (file.path for file in certificate.inputs)
+    if certificate.follows is not None:
+        yield certificate.follows.certificate
 
 
 def rule_of(stated: Certificate) -> Rule:

@@ -1,22 +1,19 @@
-"""From a run folder to a certificate: the whole sign-off on one screen, then its file.
+"""From a run folder to a certificate: the whole sign-off on one screen.
 
 docs/certificate.md describes the result field by field. Knows no report and no command line.
 """
 
 import hashlib
-import json
-import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import numba
 
-from earmark.engine import files
 from earmark.engine.design.keys import ANCHOR
 from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.imports import doubts
@@ -386,20 +383,3 @@ def _curve_keys(paired: Paired) -> list[CurveKey]:
 def _made_by() -> dict[str, str]:
     packages = ("earmark", "numpy", "pyarrow", "scipy")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
-
-
-def write(certificate: Certificate, run: Path, out: Path) -> Path:
-    """Write `certificate.json` into `out`, with the way from there to the run, and policy.json where it routes."""
-    policy.write(certificate, out)
-    placed = replace(certificate, run=_way(run, out))
-    if placed.follows is not None:
-        before = placed.follows._replace(certificate=_way(Path(placed.follows.certificate), out))
-        placed = replace(placed, follows=before)
-    path = out / CERTIFICATE_FILE
-    files.write_file(path, (json.dumps(to_json(placed), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
-    return path
-
-
-def _way(to: Path, start: Path) -> str:
-    """The relative path from one folder to another path, with forward slashes."""
-    return Path(os.path.relpath(to.resolve(), start.resolve())).as_posix()

@@ -5,6 +5,7 @@ before may only be judged again where the plan declared it. Reads certificates a
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import store
 from earmark.engine.signoff import sources
-from earmark.engine.signoff.certificate import Certificate, Follows, StatedRule, read
+from earmark.engine.signoff.certificate import Certificate, Follows, StatedRule, read, read_data
 
 _SAME_RULE = ("alpha", "tolerances", "tolerance_average", "claim", "candidates", "looks")
 
@@ -33,7 +34,7 @@ def follow(path: Path, certificate: Certificate, run: Path, rule: Rule) -> Follo
     checked = True
     for earlier_path, earlier_certificate in chain:
         earlier_run = earlier_path.parent / earlier_certificate.run
-        if not (earlier_run / store.CELLS).is_dir():
+        if not os.path.isdir(earlier_run / store.CELLS):
             checked = False
             continue
         earlier_recordings = _recordings(earlier_run, earlier_certificate.rule.source)
@@ -44,17 +45,17 @@ def follow(path: Path, certificate: Certificate, run: Path, rule: Rule) -> Follo
         if not declared:
             _refuse_shared(path, earlier_recordings, recordings)
     spent = sum(earlier_certificate.rule.look_alpha for _, earlier_certificate in chain) + rule.look_alpha
-    return Follows(str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest(), look, spent, checked)
+    return Follows(os.path.realpath(path), hashlib.sha256(read_data(path)).hexdigest(), look, spent, checked)
 
 
 def _chain(path: Path, certificate: Certificate) -> Iterator[tuple[Path, Certificate]]:
     """A certificate and all those before it; raises InputError where one cannot be read or leads back."""
-
-    seen: set[Path] = set()
+    seen: set[str] = set()
     while True:
-        if path.resolve() in seen:
+        real = os.path.realpath(path)
+        if real in seen:
             raise InputError(path, "follows itself", "name the certificate before with --follows")
-        seen.add(path.resolve())
+        seen.add(real)
         yield path, certificate
         if certificate.follows is None:
             return

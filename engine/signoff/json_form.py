@@ -16,6 +16,7 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 _WANTED = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
+_LARGEST = 2**63 - 1
 _EDITED = "it was cut, edited, or written by another version: make it again"
 
 
@@ -186,8 +187,16 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
 
 
 def _read_number(value: Any) -> Any:
-    if (type(value) is not float and type(value) is not int) or not isfinite(value):
+    if type(value) is int:
+        return _bounded(value)
+    if type(value) is not float or not isfinite(value):
         raise _MisfitError("must be a number")
+    return value
+
+
+def _bounded(value: int) -> int:
+    if abs(value) > _LARGEST:
+        raise _MisfitError("must be a number of at most 64 bits")
     return value
 
 
@@ -195,7 +204,7 @@ def _reader_of_exactly(kind: Any) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if type(value) is not kind:
             raise _MisfitError(f"must be {_WANTED[kind]}")
-        return value
+        return _bounded(value) if kind is int else value
 
     return read
 

@@ -5,14 +5,15 @@ the claim and how partitions were made; no outcomes.
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from earmark.engine import files
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.recipes import read_recipes
-from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate
+from earmark.engine.reading import read_bytes, read_json
+from earmark.engine.signoff.certificate import CERTIFICATE_FILE, MOST_BYTES, Certificate
 from earmark.engine.signoff.claim_entry import ClaimCandidate, DeployedPolicy, FamilyBudget, Shipped
 from earmark.engine.signoff.json_form import to_json
 
@@ -79,35 +80,34 @@ def _content(policies: Sequence[Any]) -> bytes | None:
 def difference(certificate: Certificate, folder: Path) -> str | None:
     """How the policy.json beside a certificate differs from what the certificate states; None where it does not."""
     path, wanted = folder / POLICY_FILE, content(certificate)
+    there = os.path.lexists(path)
     if wanted is None:
-        return f"{POLICY_FILE}: the certificate routes nothing" if path.exists() else None
-    if not path.is_file():
+        return f"{POLICY_FILE}: the certificate routes nothing" if there else None
+    if not there:
         return f"{POLICY_FILE}: the file is gone"
-    return None if path.read_bytes() == wanted else f"{POLICY_FILE}: differs from the policies of the certificate"
+    return None if _read(path) == wanted else f"{POLICY_FILE}: differs from the policies of the certificate"
 
 
-def write(certificate: Certificate, folder: Path) -> None:
-    """Write policy.json beside a certificate, or remove one that is left over; refuses to replace a changed one."""
-    path, wanted = folder / POLICY_FILE, content(certificate)
-    if path.exists() and not _is_ours(path, wanted):
+def check_ours(folder: Path, wanted: bytes | None) -> None:
+    """Refuse to replace a policy that is neither what the certificate beside it made nor what is `wanted` now."""
+    path = folder / POLICY_FILE
+    if os.path.lexists(path) and not _is_ours(_read(path), folder / CERTIFICATE_FILE, wanted):
         raise InputError(
             path,
             f"is not what the {CERTIFICATE_FILE} beside it made: it was changed",
             "move it away, and certify again",
         )
-    if wanted is not None:
-        files.write_file(path, wanted)
-    else:
-        path.unlink(missing_ok=True)
 
 
-def _is_ours(path: Path, wanted: bytes | None) -> bool:
-    """Whether a policy is what the certificate beside it made, or what is about to be written anyway."""
+def _read(path: Path) -> bytes:
+    return read_bytes(path, "move it away, and certify again", MOST_BYTES)
+
+
+def _is_ours(there: bytes, certificate: Path, wanted: bytes | None) -> bool:
+    if there == wanted:
+        return True
     try:
-        content_there = path.read_bytes()
-        if content_there == wanted:
-            return True
-        beside = json.loads((path.parent / CERTIFICATE_FILE).read_bytes())  # of any version
-        return _content(beside["claim"]["policies"]) == content_there
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        stated = read_json(certificate, "certify again", MOST_BYTES)  # of any version
+        return _content(stated["claim"]["policies"]) == there
+    except (InputError, KeyError, TypeError):
         return False

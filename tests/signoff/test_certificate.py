@@ -14,7 +14,7 @@ from earmark.engine.design.keys import CellKey
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, UncertifiableError
 from earmark.engine.outcomes.store import write_cell, write_partitions
-from earmark.engine.signoff.verify import verify
+from earmark.engine.report.verify import verify
 
 paper = partial(Rule, name="paper")
 QUICK = paper(replicates=200, min_family=1)

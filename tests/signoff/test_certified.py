@@ -12,8 +12,8 @@ from as_json import certify, write
 
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
+from earmark.engine.report.verify import verify
 from earmark.engine.signoff import power
-from earmark.engine.signoff.verify import verify
 from earmark.kernels.statistics import betting, bounds, exact
 
 QUICK = Rule(replicates=200)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.store import write_partitions
+from earmark.engine.report.verify import verify
 from earmark.engine.signoff.rules import claim
 from earmark.engine.signoff.rules.claim import Candidate, CandidateCurve, candidates
-from earmark.engine.signoff.verify import verify
 from earmark.kernels.statistics import exact
 
 QUICK = Rule(replicates=200)

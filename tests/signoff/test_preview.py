@@ -10,7 +10,7 @@ from as_json import certify, render, write
 from earmark.engine.design.keys import PREVIEW_MARK
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
-from earmark.engine.signoff.verify import verify
+from earmark.engine.report.verify import verify
 
 
 @pytest.mark.parametrize("name", ["certified", "paper"])

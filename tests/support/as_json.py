@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from earmark.engine.report import html
+from earmark.engine.report import html, signed_files
 from earmark.engine.signoff import certificate as certificates
 from earmark.engine.signoff import certify as signoff
 from earmark.engine.signoff.json_form import to_json
@@ -29,7 +29,7 @@ def certify(*arguments: Any) -> Json:
 
 
 def write(content: Json, run: Path, out: Path) -> Path:
-    return signoff.write(typed(content), run, out)
+    return signed_files.write(typed(content), run, out)
 
 
 def render(content: Json) -> str:

@@ -1,0 +1,53 @@
+"""The files of a sign-off, which belong together: certificate.json, report.html and, where it routes, policy.json.
+
+All of them are made before any is written, and the certificate is written last. The page names the SHA-256 of its
+certificate. Knows no outcomes; `verify` compares what lies there with what the certificate gives.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from earmark.engine import files
+from earmark.engine.report.html import render
+from earmark.engine.signoff import policy
+from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate, to_bytes
+
+REPORT = "report.html"
+
+
+def write(certificate: Certificate, run: Path, out: Path) -> Path:
+    """Write the files of a sign-off of `run` into `out`; returns the path of certificate.json.
+
+    Nothing is written where one of them cannot be replaced: what is a folder, a link or read-only, and a policy.json
+    that was changed.
+    """
+    placed = _placed(certificate, run, out)
+    contents = {
+        policy.POLICY_FILE: policy.content(placed),
+        REPORT: render(placed).encode(),
+        CERTIFICATE_FILE: to_bytes(placed),
+    }
+    check_replaceable(out)
+    policy.check_ours(out, contents[policy.POLICY_FILE])
+    files.write_files(out, contents)
+    return out / CERTIFICATE_FILE
+
+
+def check_replaceable(out: Path) -> None:
+    """Refuse a folder in which a file of a sign-off cannot be replaced."""
+    for name in (policy.POLICY_FILE, REPORT, CERTIFICATE_FILE):
+        files.check_replaceable(out / name)
+
+
+def _placed(certificate: Certificate, run: Path, out: Path) -> Certificate:
+    """The certificate with the ways from its folder to the run and to the certificate that it follows."""
+    follows = certificate.follows
+    if follows is not None:
+        follows = follows._replace(certificate=_way(Path(follows.certificate), out))
+    return replace(certificate, run=_way(run, out), follows=follows)
+
+
+def _way(to: Path, start: Path) -> str:
+    """The relative path from one folder to another path, with forward slashes."""
+    return Path(os.path.relpath(os.path.realpath(to), os.path.realpath(start))).as_posix()
