@@ -1,12 +1,10 @@
 """What `certify` and `run` end with: a certificate, its report, and the table of decisions."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from earmark.cli.progress import ProgressLine
+from earmark.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from earmark.engine.design.rule import Rule
@@ -37,10 +35,9 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
         certificate = certify(run, rule, progress, before)
     path = write(certificate, run, out)
     if as_json:
-        click.echo(json.dumps(to_json(certificate), indent=1, ensure_ascii=False))
+        say_json(to_json(certificate), indent=1)
     else:
-        click.echo(decision_table(certificate))
-        click.echo(f"\ncertificate  {path}\nreport       {out / REPORT}")
+        say(*decision_table(certificate), "", f"certificate  {path}", f"report       {out / REPORT}")
         if certificate.claim.policies:
-            click.echo(f"policy       {out / POLICY_FILE}")
+            say(f"policy       {out / POLICY_FILE}")
     return bool(certificate.claim.approved)

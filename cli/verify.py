@@ -1,6 +1,5 @@
 """`earmark verify CERT`: does the certificate follow from its files?"""
 
-import json
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import click
 
 from earmark.cli import exits
 from earmark.cli.progress import ProgressLine
+from earmark.cli.say import say, say_json
 
 
 @click.command()
@@ -28,7 +28,7 @@ def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
     with ProgressLine() as progress:
         difference = recompute(certificate, run, progress)
     if as_json:
-        click.echo(json.dumps({"holds": difference is None, "difference": difference}))
+        say_json({"holds": difference is None, "difference": difference})
     else:
-        click.echo(f"{certificate}: " + ("holds" if difference is None else f"does not hold: {difference}"))
+        say(f"{certificate}: " + ("holds" if difference is None else f"does not hold: {difference}"))
     sys.exit(0 if difference is None else exits.DIFFERS)

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from earmark.engine.errors import InputError
+from earmark.engine.faults import fault, writing
 from earmark.engine.locks import NoLocksError, open_locked, release
 
 _STAGING = ".staging"
@@ -23,11 +24,16 @@ _LOCK = ".lock"
 
 @contextmanager
 def staged(root: Path) -> Iterator[Path]:
-    """A fresh folder inside `root` on the same file system, removed afterwards; also removes what dead writers left."""
+    """A fresh folder inside `root` on the same file system, removed afterwards; also removes what dead writers left.
+
+    A fault of the disk meanwhile is a refusal that names `root`, where nothing inside has named a file.
+    """
     staging = root / _STAGING
-    folder, descriptor = _begin(staging)
+    with writing(root):
+        folder, descriptor = _begin(staging)
     try:
-        yield folder
+        with writing(root):
+            yield folder
     finally:
         remove_folder(folder, root)
         if descriptor is not None:
@@ -56,20 +62,23 @@ def write_files(root: Path, files: Mapping[str, bytes | None]) -> None:
                 path, temporary = root / name, folder / name
                 if data is None:
                     continue
-                temporary.parent.mkdir(parents=True, exist_ok=True)
-                temporary.write_bytes(data)
-                flush(temporary)
+                with writing(path):
+                    temporary.parent.mkdir(parents=True, exist_ok=True)
+                    temporary.write_bytes(data)
+                    flush(temporary)
             for name, data in files.items():
                 path = root / name
-                if data is None:
-                    path.unlink(missing_ok=True)
-                    continue
-                path.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(folder / name, path)
+                with writing(path):
+                    if data is None:
+                        path.unlink(missing_ok=True)
+                        continue
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(folder / name, path)
         for parent in {(root / name).parent for name in files}:
             flush(parent)
     except OSError as error:
-        raise InputError(path, f"cannot be written ({error.strerror})", "choose another place, or make room") from error
+        other = InputError(path, f"cannot be written ({error.strerror})", "choose another place")
+        raise fault(error, path) or other from error
 
 
 def check_replaceable(path: Path) -> None:
@@ -92,9 +101,21 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(folder, f"cannot be a folder ({error.strerror})", "choose another place") from error
+        other = InputError(folder, f"cannot be a folder ({error.strerror})", "choose another place")
+        raise fault(error, folder) or other from error
     if not os.access(folder, os.W_OK):
         raise InputError(folder, "cannot be written into", "choose another place")
+
+
+def remove_folder(folder: Path, within: Path) -> None:
+    """Delete a folder of ours, with everything in it, if it is there; nothing else of Earmark deletes folders.
+
+    InputError where it is a link, or a link leads to it from outside of `within`: what lies elsewhere is not ours.
+    """
+    real, home = os.path.realpath(folder), os.path.realpath(within)
+    if folder.is_symlink() or real == home or os.path.commonpath([real, home]) != home:
+        raise InputError(folder, f"leads out of {within}, to {real}: it is not deleted", "remove the link yourself")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def flush(path: Path) -> None:
@@ -131,17 +152,6 @@ def _begin(staging: Path) -> tuple[Path, int | None]:
             with suppress(FileNotFoundError):
                 folder.mkdir()
                 return folder, None
-
-
-def remove_folder(folder: Path, within: Path) -> None:
-    """Delete a folder of ours, with everything in it, if it is there; nothing else of Earmark deletes folders.
-
-    InputError where it is a link, or a link leads to it from outside of `within`: what lies elsewhere is not ours.
-    """
-    real, home = os.path.realpath(folder), os.path.realpath(within)
-    if folder.is_symlink() or real == home or os.path.commonpath([real, home]) != home:
-        raise InputError(folder, f"leads out of {within}, to {real}: it is not deleted", "remove the link yourself")
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_leftovers(staging: Path) -> None:
