@@ -57,8 +57,8 @@ def statistics_of(average: FloatArray, worst: FloatArray) -> FloatArray:
 def ours(table: FloatArray, family: npt.NDArray[np.int64], n_families: int, replicates: int, seed: int) -> FloatArray:
     """Collapse, draw, reduce."""
     codes = family[:, None]
-    units = collapse(table, codes)
-    sums = resampled_sums(units, entries(units, table, codes, [n_families]), seed=seed, replicates=replicates)
+    units = collapse([table], codes)
+    sums = resampled_sums(units, entries(units, [table], codes, [n_families]), seed=seed, replicates=replicates)
     begins = np.arange(n_families) * sums.shape[1]
     columns = begins[:, None] + np.arange(sums.shape[1] - 1)
     of = means.Sums(sums.reshape(-1, replicates), columns, begins + sums.shape[1] - 1)
@@ -193,8 +193,8 @@ def bound(table: FloatArray, family: npt.NDArray[np.int64], n_families: int) -> 
     """Where our time goes, in milliseconds."""
     codes = family[:, None]
     marks = [time.perf_counter()]
-    units = collapse(table, codes)
-    of_units = entries(units, table, codes, [n_families])
+    units = collapse([table], codes)
+    of_units = entries(units, [table], codes, [n_families])
     marks.append(time.perf_counter())
     sums = resampled_sums(units, of_units, seed=1, replicates=REPLICATES)
     marks.append(time.perf_counter())
@@ -238,7 +238,7 @@ def main() -> None:
         row = {
             "families": n_families,
             "changed": changed,
-            "units": len(collapse(table, family[:, None]).multiplicity),
+            "units": len(collapse([table], family[:, None]).multiplicity),
             "seconds": mine.seconds,
             "where": bound(table, family, n_families),
         }

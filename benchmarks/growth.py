@@ -48,7 +48,7 @@ def main() -> None:
             table, family = worlds.differences(n, n_families, METHODS, CHANGED, np.random.default_rng(7))
             parts = [bound(table, family, n_families) for _ in range(REPEATS)]
             median = {name: float(np.median([part[name] for part in parts])) for name in parts[0]}
-            units = len(collapse(table, family[:, None]).multiplicity)
+            units = len(collapse([table], family[:, None]).multiplicity)
             case = {"rows": n, "families": n_families, "units": units, "ms": sum(median.values()), **median}
             cases.append(case)
             print(f"{n:>8} {n_families:>8} {units:>7} {case['ms']:>10.1f}  {median}")

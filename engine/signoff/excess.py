@@ -125,14 +125,13 @@ def replicate(
     Some curves at a time: their sums are overwritten when the next ones are asked for.
     """
     codes = np.stack([families.code for families in partitions.values()], axis=1)
-    differences = np.concatenate([curve.difference for curve in curves], axis=1)
+    differences = [curve.difference for curve in curves]
     units = collapse(differences, codes, source)
     family_counts = [len(families.names) for families in partitions.values()]
     ends = np.cumsum(family_counts).tolist()
     table: SumArray | None = None
     for chunk in _chunks(curves, replicates * ends[-1] * sum_type(units, differences).itemsize):
-        values = np.concatenate([curve.difference for curve in chunk], axis=1)
-        chunk_entries = entries(units, values, codes, family_counts)
+        chunk_entries = entries(units, [curve.difference for curve in chunk], codes, family_counts)
         sums = resampled_sums(units, chunk_entries, seed=seed, replicates=replicates, into=table)
         n_columns = sums.shape[1]
         table = sums.reshape(-1, replicates)

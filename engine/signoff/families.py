@@ -3,7 +3,6 @@
 Knows labels only, no outcomes.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -27,7 +26,19 @@ class Families(NamedTuple):
     @property
     def testable(self) -> npt.NDArray[np.bool_]:
         """(F,) which families are not rare."""
-        return np.array([name not in self.rare for name in self.names])
+        rare = set(self.rare)
+        return np.array([name not in rare for name in self.names])
+
+    def largest(self, most: int) -> npt.NDArray[np.bool_]:
+        """(F,) which families are among the `most` largest, the first by name among equals."""
+        mask = np.zeros(len(self.names), dtype=np.bool_)
+        mask[np.argsort(-self.size, kind="stable")[:most]] = True
+        return mask
+
+    @property
+    def members(self) -> list[IntArray]:
+        """The rows of each family, ascending."""
+        return np.split(np.argsort(self.code, kind="stable"), np.cumsum(self.size)[:-1])
 
     @property
     def by_size(self) -> IntArray:
@@ -42,26 +53,36 @@ def families_of(
 
     A unit is a recording, or a row where `recordings` (n,) are not given.
     """
-    units = range(len(labels)) if recordings is None else recordings.tolist()
     ancestors = {name: _ancestors(name, parents) for name in parents}
     final = {label: label for label in labels}  # the family that each label belongs to so far
+    place = {label: i for i, label in enumerate(final)}
+    label_of_row = np.fromiter(map(place.__getitem__, labels), np.int64, len(labels))
+    unit_of_row = np.arange(len(labels)) if recordings is None else recordings
     merged: list[Merge] = []
     while True:
-        size = Counter(
-            family for family, _ in {(final[label], unit) for label, unit in zip(labels, units, strict=True)}
-        )
+        size = _units(final, label_of_row, unit_of_row)
         movable = [name for name in size if size[name] < min_family and name in parents]
         waiting = {above for name in movable for above in ancestors[name]}  # what joins them may suffice
         moving = sorted(set(movable) - waiting)
         if not moving:
             break
         merged += [Merge(name, size[name], parents[name]) for name in moving]
-        final = {label: parents[name] if name in moving else name for label, name in final.items()}
+        parent_of = {name: parents[name] for name in moving}
+        final = {label: parent_of.get(name, name) for label, name in final.items()}
     names = tuple(sorted(size))
     index = {name: i for i, name in enumerate(names)}
-    code = np.array([index[final[label]] for label in labels], dtype=np.int64)
+    code = np.array([index[family] for family in final.values()], dtype=np.int64)[label_of_row]
     rare = tuple(name for name in names if size[name] < min_family)
     return Families(names, code, np.bincount(code, minlength=len(names)), tuple(merged), rare)
+
+
+def _units(final: Mapping[str, str], label_of_row: IntArray, unit_of_row: IntArray) -> dict[str, int]:
+    """How many different units each family has; `final` is the family of each label, in the order of its codes."""
+    place = {family: i for i, family in enumerate(dict.fromkeys(final.values()))}
+    family_of_label = np.array([place[family] for family in final.values()], dtype=np.int64)
+    n_units = int(unit_of_row.max()) + 1
+    pairs = np.unique(family_of_label[label_of_row] * n_units + unit_of_row)
+    return dict(zip(place, np.bincount(pairs // n_units, minlength=len(place)).tolist(), strict=True))
 
 
 def coarsened(families: Families) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -137,7 +137,7 @@ def pair(run: Path, rule: Rule, progress: Report, plan: PlanFile | None = None) 
     """Read every cell of the run and pair it with its raw reference; `plan` tells which budgets are missing."""
     cells = store.find_cells(run)
     inputs: list[InputFile] = []
-    errors: list[CellErrors] = []
+    errors: dict[CellKey, list[CellErrors]] = {}
     plans: dict[CellKey, str | None] = {}
     n_read = 0
 
@@ -147,7 +147,7 @@ def pair(run: Path, rule: Rule, progress: Report, plan: PlanFile | None = None) 
         n_read += 1
         progress("reading cells", n_read, len(cells))
         inputs.extend(cell.files)
-        errors.extend(_errors(cell, rule))
+        errors[key] = _errors(cell, rule)
         plans[key] = cell.plan
         return cell
 
@@ -160,15 +160,18 @@ def pair(run: Path, rule: Rule, progress: Report, plan: PlanFile | None = None) 
         silence = next((load(key) for key in _controls(keys)), None)
         base: _Raw | None = raws.get(ANCHOR)  # the cell that rows and families are read from
         rows: Rows | None = None
+        fingerprint = ""
         for curve_key, budgets in _anchors_first(_curves(keys)).items():
-            loaded = {budget: load(key) for budget, key in budgets.items()}
-            raw = _reference_of(curve_key, raws, loaded, rule)
+            errors |= {key: [] for key in budgets.values()}  # in the order of budgets, whichever is read first
+            full = load(budgets[1.0]) if 1.0 in budgets else None
+            raw = _reference_of(curve_key, raws, full, min(budgets.values()), rule)
             base = base or raw
             if rows is None:
                 source_column = sources.of_cell(base.cell, cells[base.cell.key], rule.source)
                 suspects += source_column.suspects
                 families = base.cell.query_family.to_pylist()
                 rows = Rows.of(corpus, base.cell.sample_id, source_column.source_id, families)
+                fingerprint = _fingerprint(rows)
                 controls[answerer, corpus] = _control(base.cell, silence)
             naive = is_naive(curve_key.stream)
             _check_same_samples(raw.cell, base.cell, naive=naive)
@@ -177,9 +180,16 @@ def pair(run: Path, rule: Rule, progress: Report, plan: PlanFile | None = None) 
                     f"{answerer}/{corpus}: {curve_key.method}'s own budget 1.0 has other answers than that of "
                     f"{base.cell.key.method}: which of them is raw audio is not known."
                 )
-            loaded = _without_copy_of_raw(raw, loaded)
-            group = curves.setdefault(_fingerprint(rows), (rows, []))
-            group[1].append(_curve(curve_key, raw, loaded, silence, rule, _missing(curve_key, loaded, plan)))
+            if full is not None and full is not raw.cell:
+                _check_copy_of_raw(full, raw)
+            compressed = {budget: key for budget, key in budgets.items() if budget < 1}
+            control = None if naive else silence
+            joined = {budget: _join(load(key), raw, control, rule) for budget, key in compressed.items()}
+            implied = full is not raw.cell
+            missing = _missing(curve_key, [*joined] if implied else [*joined, 1.0], plan)
+            joined[1.0] = _join(raw.cell, raw, control, rule)
+            group = curves.setdefault(fingerprint, (rows, []))
+            group[1].append(_curve(curve_key, raw, joined, implied, missing))
         if rows is None:
             raise InputError(
                 f"cells/answerer={answerer}/corpus={corpus}",
@@ -189,7 +199,7 @@ def pair(run: Path, rule: Rule, progress: Report, plan: PlanFile | None = None) 
     return Paired(
         tuple((rows, tuple(row_curves)) for rows, row_curves in curves.values()),
         tuple(sorted(inputs)),
-        tuple(errors),
+        tuple(error for cell_errors in errors.values() for error in cell_errors),
         controls,
         tuple(suspects),
         plans,
@@ -245,14 +255,10 @@ def _curves(keys: list[CellKey]) -> dict[CurveKey, dict[float, CellKey]]:
     return curves
 
 
-def _cell_key(curve: CurveKey, budget: float) -> CellKey:
-    return CellKey(curve.answerer, curve.corpus, curve.method, curve.seed, curve.stream, budget)
-
-
 # The reference ---------------------------------------------------------------------------------------------
 
 
-def _reference_of(key: CurveKey, raws: dict[str, _Raw], loaded: Mapping[float, store.Cell], rule: Rule) -> _Raw:
+def _reference_of(key: CurveKey, raws: dict[str, _Raw], full: store.Cell | None, smallest: CellKey, rule: Rule) -> _Raw:
     """The raw cell of the stream, else of the anchor, else the method's own budget 1 (`self_full`).
 
     That own budget is the anchor's, or the stream's where the anchor has none; `raws` remembers it for later streams.
@@ -264,24 +270,21 @@ def _reference_of(key: CurveKey, raws: dict[str, _Raw], loaded: Mapping[float, s
         raw = raws.get(ANCHOR) or raws.get(own_full)
     if raw is not None:
         return raw
-    if 1.0 not in loaded:
+    if full is None:
         where = f"/stream={key.stream}" if is_naive(key.stream) else ""
         raise InputError(
-            _cell_key(key, min(loaded)),
+            smallest,
             "has no raw reference" + (" of its own, and the anchor's is of other questions" if where else ""),
             f"add method={UNCOMPRESSED}{where}/budget=1.0 or the method's own budget=1.0",
         )
-    raw = _raw(SELF_FULL, loaded[1.0], rule)
+    raw = _raw(SELF_FULL, full, rule)
     if key.stream == ANCHOR:
         raws[own_full] = raw
     return raw
 
 
-def _without_copy_of_raw(raw: _Raw, loaded: dict[float, store.Cell]) -> dict[float, store.Cell]:
-    """A method's own budget 1 beside a raw reference must be raw audio: left out if it is, refused if it is not."""
-    full = loaded.get(1.0)
-    if full is None or full is raw.cell:
-        return loaded
+def _check_copy_of_raw(full: store.Cell, raw: _Raw) -> None:
+    """Refuse a method's own budget 1 beside a raw reference that is not raw audio; where it is, it is left out."""
     if not full.sample_id.equals(raw.cell.sample_id):
         _refuse_unpaired(full.key, full.sample_id, raw.cell.sample_id, str(raw.cell.key))
     differs = ~((full.loss == raw.cell.loss) | (np.isnan(full.loss) & np.isnan(raw.cell.loss)))
@@ -293,7 +296,6 @@ def _without_copy_of_raw(raw: _Raw, loaded: dict[float, store.Cell]) -> dict[flo
             f"(sample_id {first_few(ids)})",
             "budget 1 is raw audio: remove the cell, or write it as the budget that it keeps",
         )
-    return {budget: cell for budget, cell in loaded.items() if budget < 1}
 
 
 def _control(raw: store.Cell, silence: store.Cell | None) -> Control:
@@ -345,47 +347,8 @@ def _missing(key: CurveKey, loaded: Collection[float], plan: PlanFile | None) ->
     return tuple(budget for budget in plan.budgets if budget not in loaded)
 
 
-def _curve(
-    key: CurveKey,
-    raw: _Raw,
-    loaded: Mapping[float, store.Cell],
-    silence: store.Cell | None,
-    rule: Rule,
-    missing: tuple[float, ...],
-) -> Curve:
-    """Pair the cells of a curve with its reference, which itself becomes budget 1 where no such cell was run."""
-    naive = is_naive(key.stream)
-    cells = dict(sorted(loaded.items()))
-    implied = 1.0 not in cells
-    for cell in cells.values():
-        _check_same_samples(cell, raw.cell, naive=naive)
-    if implied:
-        cells[1.0] = raw.cell
-    columns = [_column(cell, raw, None if naive else silence, rule) for cell in cells.values()]
-    probability = [column.probability for column in columns if column.probability is not None]
-    raw_chunks = _kept_chunks(raw.cell)
-    return Curve(
-        key=key,
-        reference=raw.name,
-        budgets=np.array(list(cells)),
-        implied=implied,
-        difference=_on_grid(np.stack([column.difference for column in columns], axis=1)),
-        raw_loss=float(raw.loss.mean()),
-        loss=np.array([column.loss for column in columns]),
-        tokens=np.array([column.tokens for column in columns]),
-        consistency=np.array([column.consistency for column in columns]),
-        kept=tuple(_kept(cell) for cell in cells.values()),
-        missing=missing,
-        copies=np.array([column.copies for column in columns]),
-        silent=np.array([column.silent for column in columns]),
-        probability=np.stack(probability, axis=1) if len(probability) == len(columns) else None,
-        kept_chunks=tuple(_kept_chunks(cell) for cell in cells.values()),
-        chunks=None if raw_chunks is None else raw_chunks.value_lengths().fill_null(0).to_numpy().astype(np.int64),
-    )
-
-
-class _JoinedColumn(NamedTuple):
-    """One cell paired with its raw reference; shares are NaN where they are not known."""
+class _Joined(NamedTuple):
+    """One cell paired with its raw reference, all that is kept of it; shares are NaN where they are not known."""
 
     difference: FloatArray  # (n,)
     loss: float
@@ -394,15 +357,18 @@ class _JoinedColumn(NamedTuple):
     copies: float
     silent: float
     probability: npt.NDArray[np.float32] | None
+    kept: str | None
+    kept_chunks: pa.Array | None
 
 
-def _column(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule) -> _JoinedColumn:
+def _join(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule) -> _Joined:
     """Pair one cell; a row without an answer on either side is harm: raw taken as right, compressed as wrong."""
+    _check_same_samples(cell, raw.cell, naive=is_naive(cell.key.stream))
     both = cell.ok & raw.cell.ok
     loss = raw.loss if cell is raw.cell else np.where(both, _loss(cell, rule, failed=1.0), 1.0)
     difference = np.zeros_like(loss) if cell is raw.cell else np.where(both, loss - raw.loss, 1.0)
     nll_known = not (np.isnan(cell.nll[both]).any() or np.isnan(raw.cell.nll[both]).any())
-    return _JoinedColumn(
+    return _Joined(
         difference,
         float(loss.mean()),
         _mean_known(cell.tokens),
@@ -410,15 +376,51 @@ def _column(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule)
         _copies(cell, raw.cell),
         float("nan") if silence is None else _consistency(cell, silence),
         np.where(both, np.exp(-raw.cell.nll) - np.exp(-cell.nll), difference).astype(np.float32) if nll_known else None,
+        _kept(cell),
+        _kept_chunks(cell),
+    )
+
+
+def _curve(
+    key: CurveKey,
+    raw: _Raw,
+    joined_of_budget: Mapping[float, _Joined],
+    implied: bool,
+    missing: tuple[float, ...],
+) -> Curve:
+    """The curve of paired cells, by ascending budget; at budget 1 it is the reference itself."""
+    joined = joined_of_budget.values()
+    probability = [cell.probability for cell in joined if cell.probability is not None]
+    raw_chunks = _kept_chunks(raw.cell)
+    return Curve(
+        key=key,
+        reference=raw.name,
+        budgets=np.array([*joined_of_budget]),
+        implied=implied,
+        difference=_on_grid(np.stack([cell.difference for cell in joined], axis=1)),
+        raw_loss=float(raw.loss.mean()),
+        loss=np.array([cell.loss for cell in joined]),
+        tokens=np.array([cell.tokens for cell in joined]),
+        consistency=np.array([cell.consistency for cell in joined]),
+        kept=tuple(cell.kept for cell in joined),
+        missing=missing,
+        copies=np.array([cell.copies for cell in joined]),
+        silent=np.array([cell.silent for cell in joined]),
+        probability=np.stack(probability, axis=1) if len(probability) == len(joined) else None,
+        kept_chunks=tuple(cell.kept_chunks for cell in joined),
+        chunks=None if raw_chunks is None else raw_chunks.value_lengths().fill_null(0).to_numpy().astype(np.int64),
     )
 
 
 def _on_grid(difference: FloatArray) -> FloatArray:
-    """Round to a power-of-two grid so fine that resampled sums stay exact in float64, in any order of addition."""
-    largest = max(1.0, float(np.abs(difference).max()))
+    """Rounded to a power-of-two grid so fine that resampled sums stay exact in float64, in any order of addition."""
+    largest = max(1.0, float(difference.max()), -float(difference.min()))
     spare_bits = 8  # whole sources may be drawn, which makes a resample longer than the sample
     bits = 52 - spare_bits - int(np.ceil(np.log2(len(difference) * largest)))
-    return np.asarray(np.round(difference * 2.0**bits) / 2.0**bits)
+    difference *= 2.0**bits  # in its place: it is as large as anything here
+    np.round(difference, out=difference)
+    difference /= 2.0**bits
+    return difference
 
 
 def _check_same_samples(cell: store.Cell, raw: store.Cell, *, naive: bool) -> None:

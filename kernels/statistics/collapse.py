@@ -44,19 +44,24 @@ class Entries(NamedTuple):
     from_next: npt.NDArray[np.bool_]  # (columns,) where a column is held as its change from the next one
 
 
-def collapse(values: FloatArray, codes: IntArray, source: IntArray | None = None) -> ResamplingUnits:
-    """Group equal rows of (`values` (n, columns), `codes` (n, partitions)), or sources with equal multisets of rows.
+def collapse(tables: Sequence[FloatArray], codes: IntArray, source: IntArray | None = None) -> ResamplingUnits:
+    """Group equal rows of `codes` (n, partitions) and all `tables` (n, columns), or sources with equal sets of rows.
 
-    Units are ordered by their first code, so that neighbours add to the same family, then by first occurrence.
+    Units are ordered by their first code, so that neighbours add to the same family, then by first occurrence. One
+    table after another parts the groups so far, so that tables need not stand side by side in memory.
     """
-    if values.ndim != 2 or codes.ndim != 2 or len(values) != len(codes) or not len(values):
-        raise ValueError(f"values {values.shape} and codes {codes.shape} do not have the same rows")
-    if not np.isfinite(values).all():
-        raise ValueError("values are not finite")
-    pattern = np.empty((len(values), codes.shape[1] + values.shape[1]))
-    pattern[:, : codes.shape[1]] = codes
-    np.add(values, 0.0, out=pattern[:, codes.shape[1] :])  # -0.0 is 0.0
-    unit_of_row, first_row = _group(pattern.view(np.uint64))
+    if codes.ndim != 2 or not len(codes):
+        raise ValueError(f"codes {codes.shape} are not of rows under partitions")
+    unit_of_row, first_row = _group(np.ascontiguousarray(codes, dtype=np.int64).view(np.uint64))
+    for table in tables:
+        if table.ndim != 2 or len(table) != len(codes):
+            raise ValueError(f"values {table.shape} and codes {codes.shape} do not have the same rows")
+        if not np.isfinite(table).all():
+            raise ValueError("values are not finite")
+        pattern = np.empty((len(table), 1 + table.shape[1]))
+        pattern[:, 0] = unit_of_row
+        np.add(table, 0.0, out=pattern[:, 1:])  # -0.0 is 0.0
+        unit_of_row, first_row = _group(pattern.view(np.uint64))
     order = np.argsort(codes[first_row, 0], kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
@@ -87,27 +92,38 @@ def _collapse_sources(unit_of_row: IntArray, first_row: IntArray, source: IntArr
     )
 
 
-def entries(units: ResamplingUnits, values: FloatArray, codes: IntArray, n_families: Sequence[int]) -> Entries:
-    """The sums that a draw of each unit adds to, for some columns (n, columns) and partitions (n, partitions)."""
-    n_columns, total = values.shape[1], sum(n_families)
-    if codes.shape != (len(values), len(n_families)) or (codes.max(axis=0) >= n_families).any() or codes.min() < 0:
-        raise ValueError(f"codes {codes.shape} do not name {n_families} families for values {values.shape}")
-    family = codes + np.concatenate([[0], np.cumsum(n_families)[:-1]])
-    sums = sum_type(units, values)
+def entries(
+    units: ResamplingUnits, tables: Sequence[FloatArray], codes: IntArray, n_families: Sequence[int]
+) -> Entries:
+    """The sums that a draw of each unit adds to, for the columns of some tables (n, columns) and partitions.
+
+    `codes` are (n, partitions).
+    """
+    total = sum(n_families)
+    shapes = [table.shape for table in tables]
+    fits = codes.shape[1] == len(n_families) and {n for n, _ in shapes} == {len(codes)}
+    if not fits or (codes.max(axis=0) >= n_families).any() or codes.min() < 0:
+        raise ValueError(f"codes {codes.shape} do not name {n_families} families for values {shapes}")
+    family = codes[units.rows] + np.concatenate([[0], np.cumsum(n_families)[:-1]])
+    values = np.concatenate([table[units.rows] for table in tables], axis=1)
+    n_columns = values.shape[1]
+    sums = sum_type(units, tables)
     exact = sums != np.float64
     from_next = np.zeros(n_columns, np.bool_)
     if exact:
-        _compare_columns(values, units.rows, from_next)
-    entry_at, target, value = _entries(units.row_at, units.rows, values, family, total, from_next)
+        _compare_columns(values, from_next)
+    entry_at, target, value = _entries(units.row_at, values, family, total, from_next)
     return Entries(entry_at, target, value.astype(np.float32) if exact else value, sums, (total, n_columns), from_next)
 
 
-def sum_type(units: ResamplingUnits, values: FloatArray) -> np.dtype[Any]:
+def sum_type(units: ResamplingUnits, tables: Sequence[FloatArray]) -> np.dtype[Any]:
     """The smallest type that holds every sum of a resample exactly: int16, float32 or float64.
 
     A resample has as many draws as there are rows or sources; on the way a sum may hold changes, twice as large.
     """
-    largest = _largest_whole(values, units.rows)
+    largest = np.ones(len(units.rows))
+    for table in tables:
+        np.maximum(largest, _largest_whole(table, units.rows), out=largest)
     bound = np.add.reduceat(largest, units.row_at[:-1]).max() * units.multiplicity.sum()
     if not 2 * bound < 2**24:
         return np.dtype(np.float64)
@@ -160,10 +176,10 @@ def _largest_whole(values, rows):
 
 
 @jit
-def _compare_columns(values, rows, from_next):
+def _compare_columns(values, from_next):
     """Where a column differs from the next one in fewer rows than from 0."""
     fewer = np.zeros(len(from_next), np.int64)
-    for i in rows:
+    for i in range(len(values)):
         for j in range(len(from_next) - 1):
             fewer[j] += (values[i, j] != 0) - np.int64(values[i, j] != values[i, j + 1])
     for j in range(len(from_next) - 1):
@@ -171,7 +187,7 @@ def _compare_columns(values, rows, from_next):
 
 
 @jit
-def _entries(row_at, rows, values, family, n_families, from_next):
+def _entries(row_at, values, family, n_families, from_next):
     """(entry_at, target, value) of `Entries`: the rows of a unit are added up first, and only sums not 0 are kept."""
     n_units, n_columns, n_partitions = len(row_at) - 1, values.shape[1], family.shape[1]
     total = np.zeros(n_families * (n_columns + 1))
@@ -179,7 +195,7 @@ def _entries(row_at, rows, values, family, n_families, from_next):
     touched_by = np.full(n_families * (n_columns + 1), -1, np.int64)  # a sum may pass through 0: do not list it twice
     entry_at = np.zeros(n_units + 1, np.int64)
     room = 0
-    for i in rows:
+    for i in range(len(values)):
         room += n_partitions
         for j in range(n_columns):
             room += n_partitions * (values[i, j] != (values[i, j + 1] if from_next[j] else 0.0))
@@ -187,7 +203,7 @@ def _entries(row_at, rows, values, family, n_families, from_next):
     used = 0
     for u in range(n_units):
         n_touched = 0
-        for i in rows[row_at[u] : row_at[u + 1]]:
+        for i in range(row_at[u], row_at[u + 1]):
             for j in range(n_columns + 1):
                 amount = values[i, j] if j < n_columns else 1.0
                 if j < n_columns and from_next[j]:

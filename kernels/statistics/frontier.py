@@ -30,11 +30,15 @@ def interpolated(excess: FloatArray, budgets: FloatArray, tolerance: float) -> F
     return frontier
 
 
-def chain(sums: Sums, order: IntArray, budgets: FloatArray, tolerance: float) -> FloatArray:
-    """Frontier (steps, replicates) of the first 1, 2, ... families of `order`, each by its worst family."""
+def chain(sums: Sums, order: IntArray, budgets: FloatArray, tolerance: float, so_far: FloatArray) -> FloatArray:
+    """Frontier (steps, replicates) of the first 1, 2, ... families of `order`, each by its worst family.
+
+    `so_far` (budgets, replicates) is the largest mean of the families before, -inf where there are none; those of
+    `order` raise it, so that a long chain can be had some steps at a time.
+    """
     _check(sums.at.T, budgets)
     frontiers = np.empty((len(order), sums.table.shape[1]))
-    _chain(sums, order, budgets, tolerance, frontiers)
+    _chain(sums, order, budgets, tolerance, so_far, frontiers)
     return frontiers
 
 
@@ -70,14 +74,15 @@ def _crossing(excess, budgets, tolerance, frontier):
 
 
 @jit
-def _chain(sums, order, budgets, tolerance, frontiers):
+def _chain(sums, order, budgets, tolerance, so_far, frontiers):
     replicates = frontiers.shape[1]
     for begin in range(0, replicates, BLOCK):
         end = min(begin + BLOCK, replicates)
-        so_far = np.full((len(budgets), end - begin), -np.inf)
+        largest = so_far[:, begin:end].copy()
         for step in range(len(order)):
-            raise_to_means(sums, order[step], begin, end, so_far)
-            _crossing(so_far, budgets, tolerance, frontiers[step, begin:end])
+            raise_to_means(sums, order[step], begin, end, largest)
+            _crossing(largest, budgets, tolerance, frontiers[step, begin:end])
+        so_far[:, begin:end] = largest
 
 
 @jit

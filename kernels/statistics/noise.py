@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from earmark.kernels._jit import jit, parallel_jit
 from earmark.kernels.statistics.collapse import FloatArray, IntArray
@@ -18,9 +17,11 @@ _TWO64 = 2.0**64
 
 
 class Labels(NamedTuple):
-    """Family labels of n rows, drawn several times."""
+    """Family labels of n rows, drawn several times: each is made where it is needed, so that draws take no memory."""
 
-    code: npt.NDArray[np.int32]  # (draws, n)
+    code: IntArray  # (n,) the labels before a share of them is replaced
+    threshold: np.uint64  # of a random word: below it a label is replaced
+    seed: int
     size: IntArray  # (draws, families) rows of each family
 
 
@@ -28,9 +29,9 @@ def noisy_labels(code: IntArray, n_families: int, *, rate: float, draws: int, se
     """Labels in `draws` repetitions: with probability `rate` a row gets one of the other families, all as likely."""
     if n_families < 2 or not 0 < rate < 1:
         raise ValueError(f"{n_families} families, rate {rate}: nothing to flip")
-    labels = np.empty((draws, len(code)), np.int32)
-    _flip(code, n_families, np.uint64(rate * _TWO64), seed, labels)
-    return Labels(labels, np.stack([np.bincount(label, minlength=n_families) for label in labels]))
+    labels = Labels(code, np.uint64(rate * _TWO64), seed, np.zeros((draws, n_families), np.int64))
+    _count(*labels)
+    return labels
 
 
 def bottlenecks(labels: Labels, difference: FloatArray) -> IntArray:
@@ -42,29 +43,40 @@ def bottlenecks(labels: Labels, difference: FloatArray) -> IntArray:
     change = difference.copy()  # from the next column: neighbouring budgets change the same answers
     change[:, :-1] -= difference[:, 1:]
     row, column = np.nonzero(change)
-    worst = np.empty((len(labels.code), difference.shape[1]), np.int64)
-    _bottlenecks(labels.code, labels.size, row, column, change[row, column], worst)
+    worst = np.empty((len(labels.size), difference.shape[1]), np.int64)
+    _bottlenecks(*labels, row, column, change[row, column], worst)
     return worst
 
 
+@jit
+def _noisy_label(key, i, label, threshold, n_families):
+    """The label of row i in the draw whose key this is."""
+    shift = 1 + below(word(key, 2 * i + 2), n_families - 1) if word(key, 2 * i + 1) < threshold else 0
+    return (label + shift) % n_families
+
+
 @parallel_jit
-def _flip(code, n_families, threshold, seed, labels):
-    draws, n = labels.shape
+def _count(code, threshold, seed, size):
+    draws, n_families = size.shape
     for d in numba.prange(draws):
         key = stream_key(seed, d) ^ _NOISE
-        for i in range(n):
-            shift = 1 + below(word(key, 2 * i + 2), n_families - 1) if word(key, 2 * i + 1) < threshold else 0
-            labels[d, i] = (code[i] + shift) % n_families
+        for i in range(len(code)):
+            size[d, _noisy_label(key, i, code[i], threshold, n_families)] += 1
 
 
 @jit
-def _bottlenecks(labels, size, row, column, value, worst):
+def _bottlenecks(code, threshold, seed, size, row, column, value, worst):
     draws, n_columns = worst.shape
     n_families = size.shape[1]
     for d in range(draws):
+        key = stream_key(seed, d) ^ _NOISE
         sums = np.zeros((n_columns, n_families))
+        last, label = -1, 0
         for e in range(len(row)):
-            sums[column[e], labels[d, row[e]]] += value[e]
+            if row[e] != last:
+                last = row[e]
+                label = _noisy_label(key, last, code[last], threshold, n_families)
+            sums[column[e], label] += value[e]
         for c in range(n_columns - 1, -1, -1):
             if c < n_columns - 1:
                 sums[c] += sums[c + 1]

@@ -268,10 +268,10 @@ def _draws(table: Table, by_source: bool) -> list[list[int]]:
     """The rows of each replicate: every unit counted as a family of its own."""
     source = np.array(table.sources) if by_source else None
     values = np.array(table.rows)
-    units = collapse(values, table.families.code[:, None], source)
+    units = collapse([values], table.families.code[:, None], source)
     n_units = len(units.multiplicity)
     once = [units.rows[units.row_at[u] : units.row_at[u + 1]].tolist() for u in range(n_units)]
     alone = ResamplingUnits(units.multiplicity, np.arange(n_units + 1), np.arange(n_units))
-    of_unit = entries(alone, np.zeros((n_units, 1)), np.arange(n_units)[:, None], [n_units])
+    of_unit = entries(alone, [np.zeros((n_units, 1))], np.arange(n_units)[:, None], [n_units])
     counts = resampled_sums(alone, of_unit, seed=SEED, replicates=REPLICATES)[:, -1].astype(int)
     return [[i for u in range(n_units) for i in once[u] * counts[u, r]] for r in range(REPLICATES)]

@@ -25,7 +25,7 @@ CONSTANT = 0.95  # of its raw answers are one and the same
 
 def listen(control: Control, rows: Rows, families: Families, rule: Rule) -> list[FamilyHearing]:
     """What is known of every family of a partition, in its order; silence is judged at the first tolerance."""
-    members = [np.flatnonzero(families.code == f) for f in range(len(families.names))]
+    members = families.members
     tested: list[tuple[float | None, float | None]] = [(None, None)] * len(members)
     if control.silence is not None and rule.name == "certified":
         groups = [

@@ -12,7 +12,6 @@ from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from earmark.engine.arrays import FloatArray, IntArray
@@ -52,6 +51,7 @@ def overlaps(curves: Sequence[Curve], families_of: Mapping[str, Families]) -> li
             pooled[pool].append(jaccard(ours, theirs))
             if pool not in floors and anchor.chunks is not None:
                 floors[pool] = _floors(anchor.chunks, _lengths(theirs))
+    members_of = {partition: families.members for partition, families in families_of.items()}
     return [
         KeptChunks(
             answerer=key.answerer,
@@ -68,8 +68,8 @@ def overlaps(curves: Sequence[Curve], families_of: Mapping[str, Families]) -> li
                 FamilyKept(
                     name,
                     int(families.size[f]),
-                    _mean(np.concatenate([rows[families.code == f] for rows in per_row])),
-                    _mean(floors.get((key, budget)), families.code == f),
+                    _mean(np.concatenate([rows[members_of[partition][f]] for rows in per_row])),
+                    _mean(floors.get((key, budget)), members_of[partition][f]),
                 )
                 for f, name in enumerate(families.names)
             ),
@@ -115,7 +115,7 @@ def _floors(chunks: IntArray, kept: IntArray) -> FloatArray:
     return np.array([random_jaccard(t, k) if 0 < k <= t else np.nan for t, k in sizes])
 
 
-def _mean(values: FloatArray | None, rows: npt.NDArray[np.bool_] | None = None) -> float:
+def _mean(values: FloatArray | None, rows: IntArray | None = None) -> float:
     """Mean of the values that are not NaN, in `rows` only; NaN where there are none."""
     if values is None:
         return float("nan")

@@ -130,8 +130,7 @@ def groups_of(
     everyone = np.arange(len(rows.source))
     subjects: dict[Subject, list[GroupTest]] = {}
     for name, families in families_of.items():
-        members = [*(np.flatnonzero(families.code == f) for f in range(len(families.names))), everyone]
-        units = [units_of(group, rows.source, rows.place, rule) for group in members]
+        units = [units_of(group, rows.source, rows.place, rule) for group in (*families.members, everyone)]
         for curve in curves:
             subjects[curve.key, name] = [group_tests.group_test(group_units, curve.difference) for group_units in units]
     return subjects

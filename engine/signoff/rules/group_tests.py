@@ -45,6 +45,7 @@ class GroupTest(NamedTuple):
         return fewest_units(self.test, tolerance, level)
 
 
+@cache
 def fewest_units(test: Test, tolerance: float, level: float) -> int:
     """The fewest units with which a test passes at a level if no answer changes."""
     fewest = exact.testable_size(tolerance, level, gamma_of(level))

@@ -29,14 +29,17 @@ def shares(alpha: float, n_units: Sequence[int], fewest: Callable[[int, float], 
     `n_units` are the independent units of each family, `fewest(f, level)` is the number that family f needs to
     pass at a level. Where more families could be tested than there are shares, those that exceed it most are.
     """
-    for m in range(len(n_units), 0, -1):
-        able = np.array([n >= fewest(f, alpha / m) for f, n in enumerate(n_units)])
-        if able.sum() >= m:
-            spare = [n / fewest(f, alpha / m) for f, n in enumerate(n_units)]
-            chosen = np.zeros(len(n_units), dtype=np.bool_)
-            chosen[sorted(range(len(n_units)), key=lambda f: (-spare[f], f))[:m]] = True
-            return AlphaShares(alpha / m, chosen)
-    return AlphaShares(alpha, np.zeros(len(n_units), dtype=np.bool_))
+    chosen = np.zeros(len(n_units), dtype=np.bool_)
+    m, too_many = 0, len(n_units) + 1  # m can all pass; fewer can too, for a larger share asks for no more units
+    while too_many - m > 1:
+        middle = (m + too_many) // 2
+        n_able = sum(n >= fewest(f, alpha / middle) for f, n in enumerate(n_units))
+        m, too_many = (middle, too_many) if n_able >= middle else (m, middle)
+    if m == 0:
+        return AlphaShares(alpha, chosen)
+    spare = [n / fewest(f, alpha / m) for f, n in enumerate(n_units)]
+    chosen[sorted(range(len(n_units)), key=lambda f: (-spare[f], f))[:m]] = True
+    return AlphaShares(alpha / m, chosen)
 
 
 def policy(

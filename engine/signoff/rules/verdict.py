@@ -126,6 +126,7 @@ def _budgets(
     """One entry per budget: counts, excess, what families suffer, and the decision at every tolerance."""
     paradox = excess.consistency_paradox(curve)
     groups = judgement.groups
+    testable = families.testable.tolist()
     ratios = [excess.probability_ratio(curve, families, b) for b in range(len(curve.budgets))]
     return tuple(
         BudgetEntry(
@@ -158,7 +159,7 @@ def _budgets(
                     lower=judgement.families[f][b].lower,
                     upper=judgement.families[f][b].upper,
                     p=tuple(judgement.p[tolerance][f][b] for tolerance in rule.tolerances) if judgement.p else None,
-                    rare=name in families.rare,
+                    rare=not testable[f],
                     probability_loss_ratio=ratios[b][f],
                 )
                 for f, name in enumerate(families.names)
