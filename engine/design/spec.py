@@ -6,6 +6,7 @@ Every key is a field of a class in `sections`. Opens no corpus, loads no model a
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ def read(path: Path) -> Spec:
 
 def rule_of_run(run: Path) -> Rule:
     """The rule of the sweep that made a run folder, or the defaults where none did."""
-    return read(run / "spec.toml").rule if (run / "spec.toml").exists() else Rule()
+    return read(run / "spec.toml").rule if os.path.lexists(run / "spec.toml") else Rule()
 
 
 def parse(content: str, file: str = "spec.toml") -> Spec:

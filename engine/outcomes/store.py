@@ -22,7 +22,7 @@ from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.parquet_file import read_parquet, write_parquet
 from earmark.engine.outcomes.schema import PLAN_KEY, REQUIRED_COLUMNS, ROW, SCHEMA_KEY, SCHEMA_VERSION
-from earmark.engine.reading import check_inside, files_below, read_bytes
+from earmark.engine.reading import check_inside, check_utf8, files_below, read_bytes
 
 CELLS = "cells"
 PARTITIONS = "partitions.parquet"
@@ -72,23 +72,34 @@ def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[A
     table = _typed(rows if isinstance(rows, pa.Table) else pa.table(dict(rows)), str(key))
     _check_rows(table, str(key))
     final = run / str(key)
-    taken = InputError(final, "the cell is already complete", "remove the folder to write it again")
     if has_cell(run, key):
-        raise taken
+        raise _taken(final)
     with files.staged(run) as staging:
         folder = staging / final.name
         folder.mkdir()
         _write_parquet(table, folder / "part-0.parquet", {} if plan is None else {PLAN_KEY: plan.encode()})
         files.flush(folder)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.rename(folder, final)
-        except OSError:
-            if has_cell(run, key):  # another writer was faster
-                raise taken from None
-            raise
-    files.flush(final.parent)
+        place_cell(folder, run, key)
     return final
+
+
+def place_cell(folder: Path, run: Path, key: CellKey) -> None:
+    """Move a complete cell to its place; InputError where another one, or anything else, is there."""
+    final = run / str(key)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.rename(folder, final)
+    except OSError:
+        if has_cell(run, key):  # another writer was faster
+            raise _taken(final) from None
+        if os.path.lexists(final):
+            raise InputError(final, "is in the way of a cell, and is none", "move it away") from None
+        raise
+    files.flush(final.parent)
+
+
+def _taken(final: Path) -> InputError:
+    return InputError(final, "the cell is already complete", "remove the folder to write it again")
 
 
 def write_partitions(
@@ -147,7 +158,8 @@ def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
     folders are the same cell, or two budgets are almost the same.
     """
     root = run / CELLS
-    if not run.is_dir():
+    check_utf8(run, "rename the folder: a certificate names it")
+    if not os.path.isdir(run):
         raise InputError(run, "there is no such folder", "name a run folder, one that holds cells/")
     files_of_cell: dict[CellKey, tuple[Path, ...]] = {}
     folder_of: dict[CellKey, Path] = {}

@@ -92,7 +92,7 @@ def _foreign_columns(files: Iterable[Path]) -> pa.Table:
     """The text columns that are not among the columns of a cell."""
     tables = []
     for path in files:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         names = [
             field.name
             for field in file.schema_arrow
@@ -112,7 +112,7 @@ def _column(cell: store.Cell, files: Iterable[Path], name: str) -> pa.Array:
     """A declared column, in the order of the cell's rows."""
     tables = []
     for path in files:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         if name not in file.schema_arrow.names:
             known = first_few([n for n in file.schema_arrow.names if n not in ("sample_id", "loss")], 12)
             raise InputError(f"--source {name}", f"{cell.key} has no such column (it has {known})", "name one, or none")

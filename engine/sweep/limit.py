@@ -5,22 +5,35 @@ sweep works and what it will cost, and the verdict waits for all examples.
 """
 
 import json
-import shutil
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from earmark.engine import files
+from earmark.engine.design.fields import Whole, shown
 from earmark.engine.design.keys import PREVIEW_MARK
+from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.plan_file import PLAN
 from earmark.engine.sweep.blocks import blocks
+from earmark.engine.sweep.copies import copy_files
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.sweep_folder import SweepFolder
 
 FOLDER = "preview"
+_RECORDINGS = Whole(1, 10**9, "recordings")
+
+
+def check(limit: Any) -> None:
+    """InputError for a limit that is no whole number from 1; None is no limit."""
+    if limit is not None:
+        try:
+            _RECORDINGS(limit)
+        except (TypeError, ValueError):
+            raise InputError(f"limit {shown(repr(limit))}", f"must be {_RECORDINGS.wanted}", "change it") from None
 
 
 def make(folder: SweepFolder, prepared: Prepared, first: int) -> Path:
@@ -35,10 +48,7 @@ def make(folder: SweepFolder, prepared: Prepared, first: int) -> Path:
     content = {"examples": len(ids), "of": prepared.survey.examples}
     files.write_file(out / PREVIEW_MARK, (json.dumps(content) + "\n").encode())
     for name in (store.PARTITIONS, PLAN, "selectors"):
-        if (folder.run / name).is_dir():
-            shutil.copytree(folder.run / name, out / name)
-        elif (folder.run / name).exists():
-            shutil.copyfile(folder.run / name, out / name)
+        copy_files(folder.run, out, name)
     wanted = pa.array(ids)
     for answerer in prepared.spec.answerers:
         for step in prepared.steps:

@@ -31,9 +31,11 @@ from earmark.engine.outcomes import store
 from earmark.engine.outcomes.parquet_file import read_parquet, write_parquet
 from earmark.engine.outcomes.plan_file import PLAN, PlanFile, differing, read_plan
 from earmark.engine.outcomes.schema import ROW
-from earmark.engine.sweep.blocks import Shard
+from earmark.engine.reading import check_utf8
+from earmark.engine.sweep.blocks import WHOLE, Shard
 
 SPEC = "spec.toml"
+FLIPS = "audits/flips"
 _TOGETHER = "wait until it has ended, or let each process fill its own --shard I/N"
 _DECLARED = ("rule", "labels")  # keys of a plan that decide no outcome
 _STATUS = ["sample_id", "status"]
@@ -55,17 +57,19 @@ class SweepFolder:
     """A run folder that a sweep fills."""
 
     def __init__(self, run: Path) -> None:
+        check_utf8(run, "give the folder another name")
         self.run = run
+        self._own: Shard | None = None  # what this process fills
         self._failed: dict[CellKey, Mapping[str, str]] = {}  # of raw cells that are complete
 
     # The plan ----------------------------------------------------------------------------------------------
 
     def check(self, content: dict[str, Any], spec: specs.Spec) -> PlanFile | None:
-        """The plan as begun, if any; refuses a folder in which something else was begun than `content` says.
+        """The plan that the folder is bound to, if any; refuses a folder that is bound to something else than `content`.
 
         Another [rule] is not something else: it asks nothing again, and the plan goes on to hold the one declared.
         """
-        begun = self.plan()
+        begun = self.plan() if self.answered() else None
         if begun is not None:
             differs = [key for key in differing(begun.content, content) if key.partition(".")[0] not in _DECLARED]
             if differs:
@@ -73,19 +77,32 @@ class SweepFolder:
                 raise InputError(
                     self.run,
                     f"was begun with another spec or corpus (it differs in {what})",
-                    f"name another folder with --out, or use {self.run / SPEC}",
+                    f"name another folder with --out, or what {self.run / SPEC} has; [rule] and [machine] may differ",
                 )
         return begun
 
+    def answered(self) -> bool:
+        """Whether there is any answer: the first one binds the folder to its plan."""
+        places = (self.run / name for name in (store.CELLS, "pending", "answers", FLIPS))
+        return any(path.is_file() for place in places for path in place.rglob("*"))
+
     def begin(self, content: dict[str, Any], spec: specs.Spec) -> None:
-        """Write down what is to be done, unless it was begun already; answers without a plan belong to nobody."""
-        if self.check(content, spec) is None:
-            for name in ("pending", "answers", store.CELLS):
-                if (self.run / name).is_dir() and any((self.run / name).iterdir()):
-                    what = f"holds {name}/ and no {PLAN}: nobody can tell what was declared for them"
-                    raise InputError(self.run, what, "name another folder with --out, or restore the plan")
-            files.write_file(self.run / SPEC, spec.text.encode())
-            files.write_file(self.run / PLAN, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+        """Write down what is to be done, unless the folder is bound to it; answers without a plan belong to nobody.
+
+        A plan without an answer is replaced, and what its selectors have said goes with it.
+        """
+        if self.check(content, spec) is not None:
+            return
+        if self.answered():
+            what = f"holds answers and no {PLAN}: nobody can tell what was declared for them"
+            raise InputError(self.run, what, "name another folder with --out, or restore the plan")
+        before = self.plan()
+        if before is not None and before.content != content:
+            self._free_of_others()
+            for name in ("scores", "selectors", "audits"):
+                files.remove_folder(self.run / name, self.run)
+        files.write_file(self.run / SPEC, spec.text.encode())
+        files.write_file(self.run / PLAN, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
     def _what_differs(self, keys: list[str], spec: specs.Spec) -> list[str]:
         """The keys of the spec, and of the plan what no key of the spec explains."""
@@ -115,12 +132,18 @@ class SweepFolder:
         files.make_folder(self.run)
         own = self.run / f".filling-{shard.index + 1}-of-{shard.count}"
         with alone(own, self.run, _TOGETHER):
-            for path in self.run.glob(".filling-*-of-*"):
-                numbers = re.fullmatch(r"\.filling-(\d+)-of-(\d+)", path.name)
-                if path != own and numbers and Shard(int(numbers[1]) - 1, int(numbers[2])).meets(shard):
-                    with alone(path, self.run, _TOGETHER):  # nobody's: it is removed
-                        pass
+            self._own = shard
+            self._free_of_others(shard)
             yield
+
+    def _free_of_others(self, shard: Shard = WHOLE) -> None:
+        """InputError where another process fills blocks of this shard, or any; locks of dead ones are removed."""
+        for path in self.run.glob(".filling-*-of-*"):
+            numbers = re.fullmatch(r"\.filling-([1-9]\d{0,8})-of-([1-9]\d{0,8})", path.name)
+            other = Shard(int(numbers[1]) - 1, int(numbers[2])) if numbers else self._own
+            if other not in (None, self._own) and other.meets(shard):
+                with alone(path, self.run, _TOGETHER):
+                    pass
 
     # Blocks -----------------------------------------------------------------------------------------------
 
