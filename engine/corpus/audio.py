@@ -6,7 +6,6 @@ Each is a small value that pickles and can decode itself; how bytes become sound
 import gzip
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +14,9 @@ from typing import IO, Any
 
 from earmark.engine.arrays import Waveform
 from earmark.engine.corpus.example import AudioError
+from earmark.engine.zip_files import BROKEN, unpacked
 
-_MOST_BYTES = 1 << 30  # the largest recording that is read from an archive: a larger one is a bomb, not a clip
+_MOST_BYTES = 1 << 29  # the largest recording that is read from an archive: a larger one is a bomb, not a clip
 _ROWS_AT_A_TIME = 8  # of a Parquet file: a row may hold a recording of many MB
 
 
@@ -79,9 +79,7 @@ class ZipAudio:
     def _read(self) -> bytes:
         with _reading("zip archive"):
             archive = _zip(self.archive, *_version(self.archive))
-            if archive.getinfo(self.member).file_size > _MOST_BYTES:
-                raise AudioError("is larger than 1 GiB in its archive")
-            return archive.read(self.member)
+            return unpacked(archive, archive.getinfo(self.member), _MOST_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ class TarAudio:
     def fetched(self) -> BytesAudio:
         """Its bytes, read by this process."""
         if self.size > _MOST_BYTES:
-            raise AudioError("is larger than 1 GiB in its archive")
+            raise AudioError(f"has {self.size:,} bytes in its archive, more than {_MOST_BYTES:,}")
         with _reading("tar archive"):
             if is_gzip(self.archive):
                 return BytesAudio(_read_at(_gzip(self.archive, *_version(self.archive)), self), self.name)
@@ -131,7 +129,7 @@ class ParquetAudio:
         with _reading("Parquet file"):
             data = _column(self.path, self.column, *_version(self.path)).value(self.row_group, self.row)
         data = data.get("bytes") if isinstance(data, dict) else data
-        if data is None:
+        if not isinstance(data, bytes):
             raise AudioError("holds no bytes")
         return BytesAudio(data, self.name)
 
@@ -168,10 +166,8 @@ def _reading(container: str) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise AudioError(f"the {container} is gone") from None
-    except (OSError, EOFError, LookupError, ValueError, RuntimeError, zlib.error) as error:
+    except BROKEN as error:
         raise AudioError(f"cannot be read from its {container} ({' '.join(str(error).split()) or 'cut off'})") from None
-    except zipfile.BadZipFile as error:
-        raise AudioError(f"cannot be read from its {container} ({error})") from None
 
 
 def _version(path: str) -> tuple[int, int]:

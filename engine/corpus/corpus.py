@@ -28,7 +28,9 @@ from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.synthetic import synthetic_corpus as synthetic
 from earmark.engine.corpus.synthetic.questions import FAMILIES, TWO_FACTOR
 from earmark.engine.corpus.synthetic.splits import Split
+from earmark.engine.design.keys import MOST_NAME
 from earmark.engine.errors import InputError
+from earmark.engine.reading import check_utf8, opened
 
 BENCHMARKS = {
     benchmark.kind: benchmark
@@ -46,6 +48,9 @@ BENCHMARKS = {
         manifest.MANIFEST,
     )
 }
+
+
+_SYNTHETIC = "synthetic:SPLIT:CLIPS or synthetic:SPLIT:CLIPS:SEED"
 
 
 class LeftOut(NamedTuple):
@@ -76,6 +81,7 @@ def open_corpus(path: Path, kind: str | None = None, *, name: str | None = None,
     Raises InputError where the kind cannot be told, a table cannot be read, a row leads outside the folder, or no
     question is left.
     """
+    check_utf8(path, "rename it")
     if str(path).startswith(("synthetic:", "synthetic-two-factor:")) or kind == "synthetic":
         return _synthetic(str(path), name)
     benchmark, folder = _benchmark(path, kind, allow_outside)
@@ -110,7 +116,8 @@ def _synthetic(path: str, name: str | None) -> Corpus:
     form = re.fullmatch(r"(synthetic|synthetic-two-factor):(\w+):(\d{1,9})(?::(\d{1,9}))?", path)
     splits = {split.title: split for split in Split}
     if form is None or form[2] not in splits or int(form[3]) == 0:
-        raise InputError(path, "is no synthetic corpus", f"name synthetic:SPLIT:CLIPS with {' or '.join(splits)}")
+        do = f"name it {_SYNTHETIC}: SPLIT is {' or '.join(splits)}, CLIPS at least 1, SEED a whole number"
+        raise InputError(path, "is no synthetic corpus", f"{do}, as in synthetic:certification:200")
     families = FAMILIES if form[1] == "synthetic" else TWO_FACTOR
     examples = _Synthetic(splits[form[2]], int(form[3]), int(form[4]) if form[4] else None, families)
     next(iter(examples))  # refuses the seed of another split
@@ -144,7 +151,7 @@ def _benchmark(path: Path, kind: str | None, allow_outside: bool) -> tuple[Bench
 def _pointer(folder: Folder) -> str | None:
     """The name of a table that is only a pointer of Git LFS, as a clone without Git LFS leaves it; None if none is."""
     for path in folder.files("**/*.parquet", "**/*.jsonl", "**/*.json", "**/*.csv"):
-        with path.open("rb") as file:
+        with opened(path, "make it readable", path.stat().st_size) as file:
             if file.read(len(LFS)) == LFS:
                 return folder.name(path)
     return None
@@ -158,6 +165,8 @@ def _unique(examples_or_reasons: Iterator[ExampleOrReason]) -> tuple[list[Exampl
     for place, example in examples_or_reasons:
         if isinstance(example, str):
             left_out.append(LeftOut(place, example))
+        elif problem := _problem(example):
+            left_out.append(LeftOut(place, problem))
         elif example.sample_id in place_of:
             left_out.append(
                 LeftOut(place, f"its id '{example.sample_id}' stands already at {place_of[example.sample_id]}")
@@ -166,6 +175,16 @@ def _unique(examples_or_reasons: Iterator[ExampleOrReason]) -> tuple[list[Exampl
             place_of[example.sample_id] = place
             examples.append(example)
     return examples, left_out
+
+
+def _problem(example: Example) -> str | None:
+    """What no name of an example may be: too long, or an id with control characters; None where all is well."""
+    names = {"id": example.sample_id, "source_id": example.source_id, **example.labels}
+    for noun, name in names.items():
+        if len(name) > MOST_NAME:
+            return f"its {noun} has {len(name):,} characters, more than {MOST_NAME:,}"
+    ids = example.sample_id + example.source_id
+    return "its id or source_id has a control character" if any(char < " " for char in ids) else None
 
 
 def _place(example: Example) -> tuple[str, int]:

@@ -137,12 +137,14 @@ def _bytes_of(source: Source) -> Iterator[BinaryIO]:
     try:
         if not stat.S_ISREG(os.stat(source).st_mode):  # a pipe would block for ever
             raise AudioError("is not a file")
-        file = open(source, "rb", buffering=0)  # noqa: SIM115 - closed below
+        descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         raise AudioError("there is no such file") from None
     except (OSError, ValueError) as error:
         raise AudioError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    with file:
+    with open(descriptor, "rb", buffering=0) as file:
+        if os.fstat(descriptor).st_size == 0:  # what has no size, as in /proc, may wait or go on for ever
+            raise AudioError("is empty")
         yield file
 
 

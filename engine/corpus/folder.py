@@ -3,23 +3,29 @@
 Knows files and archives. Knows no benchmark and no question.
 """
 
+import gzip
+import io
 import os
 import re
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from earmark.engine.corpus.audio import FileAudio, MissingAudio, TarAudio, ZipAudio, is_gzip
 from earmark.engine.corpus.example import Audio
 from earmark.engine.corpus.table_files import Unusable
 from earmark.engine.errors import InputError, first_few
+from earmark.engine.reading import check_utf8
+from earmark.engine.zip_files import BROKEN
 
 _ALLOW = "move it into the folder, or allow it with --allow-outside if you trust who wrote it"
 _DRIVE = re.compile(r"[A-Za-z]:/")  # an absolute path of another system
 _DEEPEST = 6  # folders below the root that are looked into for tables
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+_MOST_MEMBERS = 1_000_000
+_MOST_HEADER_BYTES = 1 << 20  # of a member of a tar archive
 _OTHER_ARCHIVES = (".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.zst", ".7z", ".rar")
 
 
@@ -48,6 +54,7 @@ class Folder:
         pattern = re.compile("|".join(map(_pattern, patterns)))
         paths = [self.root / path for path in self._listing if pattern.fullmatch(path)]
         for path in paths:
+            check_utf8(path, "rename it")
             self._confine(path, self.name(path))
         return [path for path in paths if path.is_file()]
 
@@ -192,7 +199,7 @@ def _members(archive: Path, name: str, allow_outside: bool) -> dict[str, Audio]:
     """The regular files of an archive by their paths in it. Nothing is ever unpacked."""
     try:
         audio_of_member = _zip_members(archive, name) if zipfile.is_zipfile(archive) else _tar_members(archive, name)
-    except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as error:
+    except (*BROKEN, tarfile.TarError) as error:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise InputError(name, f"is not a whole zip, tar or tar.gz archive ({reason})", "download it again") from None
     members: dict[str, Audio] = {}
@@ -215,12 +222,35 @@ def _zip_members(archive: Path, name: str) -> dict[str, Audio]:
 
 def _tar_members(archive: Path, name: str) -> dict[str, Audio]:
     members: dict[str, Audio] = {}
-    mode = "r:gz" if is_gzip(str(archive)) else "r:"
-    with tarfile.open(archive, mode) as file:  # type: ignore[call-overload]
-        for info in file:
-            if info.isreg():
-                members[info.name] = TarAudio(str(archive), info.offset_data, info.size, f"{name}/{info.name}")
+    gzipped = is_gzip(str(archive))
+    with gzip.open(archive) if gzipped else archive.open("rb") as unpacked:
+        headers: Any = _Headers(unpacked)
+        with tarfile.open(fileobj=headers, mode="r:") as tar:
+            for number, info in enumerate(tar, start=1):
+                if number > _MOST_MEMBERS:
+                    raise tarfile.ReadError(f"it has more than {_MOST_MEMBERS:,} members")
+                tar.members = []  # type: ignore[attr-defined] # it would keep all of them
+                if info.isreg() and not info.issparse():
+                    members[info.name] = TarAudio(str(archive), info.offset_data, info.size, f"{name}/{info.name}")
     return members
+
+
+class _Headers(io.BufferedIOBase):
+    """An unpacked tar file of which only headers are read, and none of them is large."""
+
+    def __init__(self, file: IO[bytes] | gzip.GzipFile) -> None:
+        self._file = file
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= _MOST_HEADER_BYTES:
+            raise tarfile.ReadError("it has a header that is too large")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def _normal(path: PurePosixPath) -> PurePosixPath:

@@ -4,7 +4,6 @@ Columns: sample_id, audio, question, choices, answer; source_id if several rows 
 of short texts is a label.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,8 @@ from earmark.engine.corpus.example import Audio, Example, Question
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
 from earmark.engine.corpus.table_files import TableRow, Unusable, as_text, parquet_columns
+from earmark.engine.errors import InputError
+from earmark.engine.reading import parse_json
 
 _NAMES = ("manifest.jsonl", "manifest.parquet", "manifest.csv")
 _OWN = {"sample_id", "source_id", "audio", "question", "choices", "answer"}
@@ -63,8 +64,8 @@ def _choices(row: TableRow) -> tuple[Any, list[str] | None]:
         return [row.data[name] for name in columns] or None, [name[-1] for name in columns]
     if isinstance(choices, str):
         try:
-            return json.loads(choices), None
-        except (ValueError, RecursionError):
+            return parse_json(choices, row.where, ""), None
+        except InputError:
             raise Unusable('its choices are not a JSON list: write ["a", "b"]') from None
     return choices, None
 

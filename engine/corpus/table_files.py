@@ -5,15 +5,22 @@ A row that cannot be read has a reason; a file that cannot be read is an error. 
 
 import codecs
 import csv
-import json
+import io
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, first_few
+from earmark.engine.reading import MOST_JSON_BYTES, check_regular, lines, parse_json, read_bytes
 
 _LONGEST_CELL = 1 << 24  # characters in a cell of a CSV file; where there are more, a closing quote is missing
+_MOST_COLUMNS = 10_000
+_MOST_ROWS = 2_000_000
+_MOST_VALUES = 1 << 23  # in one piece of JSON
+_ROWS_AT_A_TIME = 1_000  # of a Parquet file
 
 
 class Unusable(Exception):  # noqa: N818 - a reason, not an error: the row is listed and the run goes on
@@ -76,37 +83,23 @@ def read(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
 
 def json_lines(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
     """One JSON object per line."""
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise InputError(name, f"cannot be read ({error.strerror or error})", "check the file") from None
-    with file:
-        for number, line in enumerate(file, start=1):
-            where = f"{name}:{number}"
-            line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line.decode())
-            except UnicodeDecodeError as error:
-                yield where, f"is not UTF-8 text ({error.reason})"
-            except ValueError as error:
-                yield where, f"is not JSON ({str(error).split(': line')[0].split(';')[0]})"
-            except RecursionError:
-                yield where, "is nested too deeply"
-            else:
-                yield TableRow(where, value) if isinstance(value, dict) else (where, "is not a JSON object")
+    for number, line in lines(path, "check the file", name):
+        where = f"{name}:{number}"
+        if not line.strip().removeprefix(codecs.BOM_UTF8):
+            continue
+        try:
+            value = parse_json(line, where, "", constants=True, most_values=_MOST_VALUES)
+        except InputError as error:
+            yield where, error.what
+        else:
+            yield TableRow(where, value) if isinstance(value, dict) else (where, "is not a JSON object")
 
 
 def json_list(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
     """A JSON list of objects, one object, or an object with the list under `tasks` or `data`."""
-    with _text(path, name) as file:
-        try:
-            value = json.loads("".join(file))
-        except ValueError as error:
-            raise InputError(name, f"is not JSON ({str(error).split(';')[0]})", "download it again") from None
-        except RecursionError:
-            raise InputError(name, "is nested too deeply", "name a folder of the declared kind") from None
+    do = "download it again, or name a folder of the declared kind"
+    data = read_bytes(path, do, MOST_JSON_BYTES, name)
+    value = parse_json(data, name, do, constants=True, most_values=_MOST_VALUES)
     if isinstance(value, dict):
         lists = [value[key] for key in ("tasks", "data") if isinstance(value.get(key), list)]
         if not lists:
@@ -122,31 +115,47 @@ def json_list(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
 
 def csv_rows(path: Path, name: str, encoding: str = "utf-8-sig") -> Iterator[TableRow | tuple[str, str]]:
     """A CSV file with a header; an empty cell is no value."""
-    with _text(path, name, newline="", encoding=encoding, errors="surrogateescape") as file:
-        reader = csv.reader(file)
+    reader = csv.reader(csv_lines(path, name, encoding, "surrogateescape"))
+    try:
+        header = [cell.strip() for cell in _cells(reader) or []]
+    except csv.Error as error:
+        raise InputError(name, f"is not CSV ({error})", "correct its header") from None
+    if any(not _is_unicode(cell) for cell in header):
+        raise InputError(name, "is not UTF-8 text", "save it as UTF-8")
+    check_width(name, header)
+    while True:
         try:
-            header = [cell.strip() for cell in _cells(reader) or []]
+            cells = _cells(reader)
         except csv.Error as error:
-            raise InputError(name, f"is not CSV ({error})", "correct its header") from None
-        if any(not _is_unicode(cell) for cell in header):
-            raise InputError(name, "is not UTF-8 text", "save it as UTF-8")
-        if len(set(header)) < len(header):
-            raise InputError(name, "has a column twice", "keep one")
-        while True:
-            try:
-                cells = _cells(reader)
-            except csv.Error as error:
-                yield f"{name}:{reader.line_num}", f"is not CSV ({error})"
-                continue
-            where = f"{name}:{reader.line_num}"
-            if cells is None:
-                return
-            if not all(map(_is_unicode, cells)):
-                yield where, "is not UTF-8 text"
-            elif cells and len(cells) != len(header):
-                yield where, f"has {len(cells)} cells, the header {len(header)}"
-            elif cells:
-                yield TableRow(where, dict(zip(header, cells, strict=True)))
+            yield f"{name}:{reader.line_num}", f"is not CSV ({error})"
+            continue
+        where = f"{name}:{reader.line_num}"
+        if cells is None:
+            return
+        if not all(map(_is_unicode, cells)):
+            yield where, "is not UTF-8 text"
+        elif cells and len(cells) != len(header):
+            yield where, f"has {len(cells)} cells, the header {len(header)}"
+        elif cells:
+            yield TableRow(where, dict(zip(header, cells, strict=True)))
+
+
+def csv_lines(path: Path, name: str, encoding: str = "utf-8-sig", errors: str = "strict") -> Iterator[str]:
+    """The lines of a CSV file with their ends, which may be those of any system."""
+    for number, line in lines(path, "check the file", name):
+        text = line.decode(encoding if number == 1 else encoding.removesuffix("-sig"), errors)
+        yield from io.StringIO(text, newline="")
+
+
+def check_width(where: object, columns: Collection[str]) -> None:
+    """InputError for a table with more columns than any has, or one of them twice."""
+    if len(columns) > _MOST_COLUMNS:
+        raise InputError(
+            where, f"has {len(columns):,} columns, more than {_MOST_COLUMNS:,}", "keep those that are read"
+        )
+    twice = sorted(name for name, times in Counter(columns).items() if times > 1)
+    if twice:
+        raise InputError(where, f"column {first_few(twice)} stands twice", "keep one")
 
 
 def _cells(reader: Iterator[list[str]]) -> list[str] | None:
@@ -163,34 +172,56 @@ def _is_unicode(text: str) -> bool:
 
 
 def parquet_rows(path: Path, name: str) -> Iterator[TableRow]:
-    """A Parquet file, one row group at a time; of an embedded recording only its name is read."""
+    """The rows of a Parquet file, some at a time, without its binary columns; of an embedded recording only the name.
+
+    Columns of other types than texts, numbers, truths and lists or structs of these are passed over.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    do = "write it again, or download it again"
+    check_regular(path, do)
+    n_rows = 0
     try:
-        file = pq.ParquetFile(path)
-        columns = list(_light_columns(file.schema_arrow))
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=columns, use_threads=False)
-            for row, data in enumerate(table.to_pylist()):
-                yield TableRow(f"{name}:row {group}.{row}", data, group, row)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        with pq.ParquetFile(path) as file:
+            check_width(name, file.schema_arrow.names)
+            columns = list(_light_columns(file.schema_arrow))
+            for group in range(file.num_row_groups):
+                batches = file.iter_batches(_ROWS_AT_A_TIME, row_groups=[group], columns=columns, use_threads=False)
+                for row, data in enumerate(chain.from_iterable(batch.to_pylist() for batch in batches)):
+                    yield TableRow(f"{name}:row {group}.{row}", data, group, row)
+                    n_rows += 1
+                    if n_rows > _MOST_ROWS:
+                        raise InputError(name, f"has more than {_MOST_ROWS:,} rows", "keep those that are asked")
+    except (pa.ArrowException, OSError, ValueError, OverflowError, LookupError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise InputError(name, f"is not a whole Parquet file ({reason})", "download it again") from None
+        raise InputError(name, f"is not a whole Parquet file ({reason})", do) from None
 
 
 def _light_columns(schema: Any) -> Iterator[str]:
-    """All columns but binary ones; of a struct, such as an embedded recording, the parts that are not binary."""
+    """The columns that are read; of a struct, such as an embedded recording, the parts that are."""
     import pyarrow.types as types
-
-    def heavy(kind: Any) -> bool:
-        return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
 
     for field in schema:
         if types.is_struct(field.type):
-            yield from (f"{field.name}.{part.name}" for part in field.type if not heavy(part.type))
-        elif not heavy(field.type):
+            yield from (f"{field.name}.{part.name}" for part in field.type if _is_plain(part.type))
+        elif _is_plain(field.type):
             yield field.name
+
+
+def _is_plain(kind: Any, depth: int = 4) -> bool:
+    """Whether a type is of texts, numbers or truths, or of lists and structs of them in each other."""
+    import pyarrow.types as types
+
+    if types.is_dictionary(kind):
+        return _is_plain(kind.value_type, depth)
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return depth > 0 and _is_plain(kind.value_type, depth - 1)
+    if types.is_struct(kind):
+        return depth > 0 and all(_is_plain(part.type, depth - 1) for part in kind)
+    of_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    of_numbers = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    return bool(of_text or of_numbers or types.is_boolean(kind) or types.is_null(kind))
 
 
 def parquet_columns(path: Path) -> set[str]:
@@ -199,8 +230,9 @@ def parquet_columns(path: Path) -> set[str]:
     import pyarrow.parquet as pq
 
     try:
+        check_regular(path, "check the file")
         return set(pq.read_schema(path).names)
-    except (pa.ArrowException, OSError):
+    except (InputError, pa.ArrowException, OSError, ValueError):
         return set()
 
 
@@ -211,31 +243,3 @@ def first_fields(path: Path) -> set[str]:
     except (InputError, Unusable):
         return set()
     return set(row.data) if row else set()
-
-
-def _text(path: Path, name: str, newline: str = "\n", encoding: str = "utf-8-sig", errors: str = "strict") -> Any:
-    """An open text file as `_Lines`; InputError where it cannot be opened."""
-    try:
-        return _Lines(name, path.open(encoding=encoding, errors=errors, newline=newline))
-    except OSError as error:
-        raise InputError(name, f"cannot be read ({error.strerror or error})", "check the file") from None
-
-
-class _Lines:
-    """An open text file whose iteration refuses what is not UTF-8."""
-
-    def __init__(self, name: str, file: TextIO) -> None:
-        self._name = name
-        self._file = file
-
-    def __enter__(self) -> "_Lines":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def __iter__(self) -> Iterator[str]:
-        try:
-            yield from self._file
-        except UnicodeDecodeError as error:
-            raise InputError(self._name, f"is not UTF-8 text ({error.reason})", "save it as UTF-8") from None

@@ -64,27 +64,37 @@ def written(run: Path, corpus: "Corpus") -> list[Partition]:
     return partitions
 
 
+def refuse_other_corpora(run: Path, corpus: "Corpus") -> None:
+    """InputError where a run folder has partitions of another corpus: a sweep would be judged by them too."""
+    stored = store.read_partitions(run)
+    others = set() if stored is None else {*stored[0]["corpus"].to_pylist()} - {corpus.name}
+    if others:
+        what = f"has the partitions of {first_few(sorted(others))}, and the corpus of this sweep is '{corpus.name}'"
+        do = "call both alike (--name of `earmark corpus`, [corpus] name of the spec), or name another folder"
+        raise InputError(run / store.PARTITIONS, what, do)
+
+
 def prepend(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> Path:
     """Put partitions in front of those of a corpus that are in a run folder.
 
     Raises InputError where one is there already with other labels.
     """
-    others = _others(run, corpus, partitions)
-    return write(run, corpus, [*partitions, *others])
+    return write(run, corpus, [*partitions, *beside(run, corpus, partitions)])
 
 
 def append(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> Path:
-    """Put partitions behind those of a corpus that are in a run folder.
+    """Put partitions behind those of a corpus that are in the folder of its sweep.
 
-    Raises InputError where one is there already with other labels.
+    Raises InputError where one is there already with other labels, or the sweep has another corpus.
     """
-    _others(run, corpus, partitions)
+    refuse_other_corpora(run, corpus)
+    beside(run, corpus, partitions)
     before = written(run, corpus)
     names = [partition.name for partition in before]
     return write(run, corpus, [*before, *(partition for partition in partitions if partition.name not in names)])
 
 
-def _others(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> list[Partition]:
+def beside(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> list[Partition]:
     """The partitions of a corpus in a run folder but those with a name of the given ones.
 
     InputError where one of these is there with other labels.
@@ -96,6 +106,6 @@ def _others(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> lis
             raise InputError(
                 run / store.PARTITIONS,
                 f"has the partition {partition.name} with other labels than those that are declared now",
-                "remove the file, or name another folder with --out",
+                "remove the file, or name another folder",
             )
     return [partition for partition in before if partition.name not in new]

@@ -140,6 +140,7 @@ def _families(spec: Spec, corpus: Corpus, run: Path, plan: PlanFile | None) -> d
 
     What `earmark corpus --out` wrote there stays, behind the partitions of the spec.
     """
+    partition_file.refuse_other_corpora(run, corpus)
     partitions_by_name = {partition.name: partition for partition in partition_file.written(run, corpus)}
     if plan is None or any(name not in partitions_by_name for name in plan.partitions):
         fresh = declared(spec.partitions, corpus)

@@ -288,8 +288,12 @@ def test_partitions_are_added_to_those_that_are_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has the partition of with other labels than those that are declared now"):
         partition_file.prepend(tmp_path, corpus, [made._replace(families=tuple("abab"))])
     with pytest.raises(InputError, match="has the partition room with other labels"):
-        partition_file.append(tmp_path, corpus, [room._replace(families=tuple("xxyy"))])
+        partition_file.prepend(tmp_path, corpus, [room._replace(families=tuple("xxyy"))])
     last = room._replace(name="last")
+    with pytest.raises(InputError, match="has the partitions of 'two', and the corpus of this sweep is 'one'"):
+        partition_file.append(tmp_path, corpus, [last])
+    (tmp_path / "partitions.parquet").unlink()
+    partition_file.write(tmp_path, corpus, [made, room])
     partition_file.append(tmp_path, corpus, [last, made])
     assert partition_file.written(tmp_path, corpus) == [made, room, last]
     more, _ = small("one", "aabbb")

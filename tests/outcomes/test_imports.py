@@ -633,7 +633,7 @@ def test_refuses_folders_without_exactly_one_log(tmp_path: Path) -> None:
     rest = ("energy@0.4=c40", "--out", tmp_path / "run")
     assert "holds 2 logs samples_*.jsonl ('Qwen__Qwen2-Audio/samples_" in refused("lm-eval", tmp_path / "two", *rest)
     assert "holds no samples_*.jsonl (but " in refused("lm-eval", tmp_path / "lmms", *rest)
-    assert "is a folder; name the log file in it" in refused("csv", tmp_path / "lmms", *rest)
+    assert "is a folder; name the file of the log" in refused("csv", tmp_path / "lmms", *rest)
 
 
 def test_names_come_from_the_log_or_must_be_given(tmp_path: Path) -> None:
@@ -682,7 +682,7 @@ def test_refuses_one_file_for_two_arms(tmp_path: Path, link: Callable[[Path, Pat
         ("energy@40%=c40.csv", "'40%' is not a budget in (0, 1]"),
         ("energy@0.4@x=c40.csv", "'0.4@x' is not a budget in (0, 1], with or without @ and a whole seed"),
         ("energy@40={}", "budget 40.0 is not in (0, 1]"),
-        ("energy@nan={}", "budget nan is not in (0, 1]"),
+        ("energy@nan={}", "'nan' is not a budget in (0, 1]"),
         ("uncompressed@0.4={}", "the raw reference keeps everything"),
         ("uncompressed@1={}", "uncompressed@1 is also "),
     ],

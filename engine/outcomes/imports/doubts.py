@@ -6,6 +6,7 @@ Writes and reads that file. Knows no kind of log; whoever signs off needs this m
 
 import hashlib
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
@@ -18,6 +19,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.files import write_file
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.store import CELLS
+from earmark.engine.reading import MOST_JSON_BYTES, check_inside, parse_json, read_bytes
 
 FILE = "import.json"
 SCHEMA = "earmark.import/1"
@@ -26,6 +28,7 @@ ASSUMED = "each row its own, assumed"  # nobody named the recordings
 DECLARED = "each row its own, declared"  # somebody declared it with --source none
 _FIELD, _COLUMN = "field ", "column "
 _BY_SOURCE = "--source"
+_RESTORE = "restore the file that `earmark import` wrote, or import the logs again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +104,11 @@ def add(run: Path, logs: Iterable[ImportedLog], doubts: Iterable[Doubt], new: Co
 def read(run: Path) -> ImportRecord | None:
     """The import.json of a run folder, or None where nothing was imported; InputError for anything wrong in it."""
     path = run / FILE
-    try:
-        data = path.read_bytes()
-        content = json.loads(data, object_pairs_hook=_no_key_twice)
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise _refusal(path, f"cannot be read ({error})") from None
+    check_inside(path, run, _RESTORE)
+    data = read_bytes(path, _RESTORE, MOST_JSON_BYTES)
+    content = parse_json(data, path, _RESTORE)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise _refusal(path, f"is no record of an import that this Earmark reads ({SCHEMA})")
     _check_keys(path, content, "it", {"schema", "source", "doubts", "logs"})
@@ -229,11 +230,5 @@ def _is_hash(text: Any) -> bool:
     return isinstance(text, str) and re.fullmatch(r"[0-9a-f]{64}", text) is not None
 
 
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) < len(pairs):
-        raise ValueError("a key stands twice")
-    return dict(pairs)
-
-
 def _refusal(path: Path, problem: str) -> InputError:
-    return InputError(path, problem, "restore the file that `earmark import` wrote, or import the logs again")
+    return InputError(path, problem, _RESTORE)

@@ -1,30 +1,36 @@
 """A log of inspect: a `.eval` file, which is a zip of header.json and one JSON file per sample and epoch.
 
-Reads it without inspect, zstd-compressed entries included (Python's zipfile learns those in 3.14). A sample that
-failed keeps its row, with an error status. Knows nothing of the log that it is paired with.
+Reads it without inspect, zstd-compressed entries included. A sample that failed keeps its row, with an error status.
+Knows nothing of the log that it is paired with.
 """
 
 import json
 import math
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports import log_files
 from earmark.engine.outcomes.imports.option_counts import count_choices
 from earmark.engine.outcomes.imports.rows import Fields, Log, LogRow, Record, log_row
+from earmark.engine.reading import MOST_JSON_BYTES
+from earmark.engine.zip_files import BROKEN, unpacked
 
-_ZSTD = 93
+_FEWEST_BYTES = 1 << 30  # a log may unpack to this much, or to _MOST_RATIO times its size where that is more
+_MOST_RATIO = 50
 _SAMPLE = re.compile(r"samples/(?P<sample>.+_epoch_\d+)(?:\.json|/sample\.json)", re.DOTALL)
-_BULK = ("messages", "events", "events_data", "timelines", "store")  # large, and nothing a row is made of
+_BULK = (
+    "messages",
+    "events",
+    "events_data",
+    "timelines",
+    "store",
+    "attachments",
+)  # large, and nothing a row is made of
 _OWN = Fields(id="id", source="id", correct="target")
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}  # N: no answer
 
@@ -35,18 +41,17 @@ def read(path: Path, fields: Fields) -> Log:
         path = log_files.find_log(path, "*.eval")
     log_files.expect(path, "inspect")
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            header, records = _entries(path, archive)
-    except OSError as error:
-        raise log_files.unreadable(path, error) from error
-    except zipfile.BadZipFile as error:
+        archive = zipfile.ZipFile(path)
+    except BROKEN as error:
         raise InputError(
             path,
             f"is not a whole .eval file ({error})",
             "copy it again, or make one of a .json log with `inspect log convert --to eval`",
         ) from error
+    with archive:
+        header, records = _entries(path, archive)
     spec = header.get("eval")
-    spec = spec if isinstance(spec, dict) else {}
+    about = Record(f"{path}:header.json", spec if isinstance(spec, dict) else {})
     scorer = _scorer(path, records, fields.scorer)
     fields = replace(fields, scorer=scorer, metric=fields.metric or f"scores.{scorer}.value")
     several_epochs = any(record.data.get("epoch") != 1 for record in records)
@@ -54,8 +59,8 @@ def read(path: Path, fields: Fields) -> Log:
         path,
         [_row(record, fields, several_epochs) for record in records],
         fields,
-        model=spec.get("model"),
-        task=spec.get("task"),
+        model=about.own_text("model"),
+        task=about.own_text("task"),
         records=records,
     ).unique()
 
@@ -140,7 +145,8 @@ def _entries(path: Path, archive: zipfile.ZipFile) -> tuple[Mapping[str, Any], l
         if "_journal/start.json" in entries:
             raise InputError(path, "the evaluation did not finish", "finish it with `inspect eval-retry`")
         raise InputError(path, "is a zip without header.json", "give a log that inspect wrote (.eval)")
-    header = _json(path, archive, entries["header.json"])
+    contents = _Contents(path, archive)
+    header = contents.of(entries["header.json"])
     status = header.get("status")
     if status != "success":
         raise InputError(path, f"the evaluation ended with status '{status}'", "finish it with `inspect eval-retry`")
@@ -149,39 +155,47 @@ def _entries(path: Path, archive: zipfile.ZipFile) -> tuple[Mapping[str, Any], l
         match = _SAMPLE.fullmatch(name)
         if match is None:
             continue
-        sample = _json(path, archive, info)
+        sample = contents.of(info)
         metadata = entries.get(f"samples/{match['sample']}/metadata.json")  # apart, where a sample lies in pieces
         if metadata is not None:
-            sample["metadata"] = _json(path, archive, metadata)
-        records.append(Record(f"{path}:{name}", {key: sample[key] for key in sample if key not in _BULK}))
+            sample["metadata"] = contents.of(metadata)
+        record = Record(f"{path}:{name}", {key: sample[key] for key in sample if key not in _BULK})
+        _check_form(record)
+        records.append(record)
     if not records:
         raise InputError(path, "the log has no samples", "run the evaluation again, with its samples logged")
     return header, records
 
 
-def _json(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> dict[str, Any]:
-    """The JSON object in an entry of the zip."""
-    where = f"{path}:{info.filename}"
-    try:
-        value = json.loads(_bytes(archive, info))
-    except (OSError, EOFError, RuntimeError, ValueError, zlib.error, struct.error, zipfile.BadZipFile) as error:
-        raise InputError(where, f"cannot be read ({error})", "copy the log again") from error
-    if not isinstance(value, dict):
-        raise InputError(where, "is not a JSON object", "give a log that inspect wrote (.eval)")
-    return value
+def _check_form(record: Record) -> None:
+    """InputError for a sample whose epoch is no number, or whose scores are not those of scorers by their names."""
+    scores = record.data.get("scores")
+    by_name = scores is None or (isinstance(scores, dict) and all(_is_score(score) for score in scores.values()))
+    for key, valid in (("epoch", type(record.data.get("epoch")) is int), ("scores", by_name)):
+        if not valid:
+            raise InputError(record.where, f"has no {key} as inspect writes them", "give a log that inspect wrote")
 
 
-def _bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """The unpacked bytes of an entry; those that zipfile cannot unpack yet are located and unpacked here."""
-    if info.compress_type != _ZSTD:
-        return archive.read(info)
-    assert archive.fp is not None
-    archive.fp.seek(info.header_offset)
-    # The header of an entry: 26 bytes, the lengths of its name and of its extra field, then both.
-    name_length, extra_length = struct.unpack("<26x2H", archive.fp.read(30))
-    archive.fp.seek(name_length + extra_length, 1)
-    packed = archive.fp.read(info.compress_size)
-    data: bytes = pa.CompressedInputStream(pa.BufferReader(packed), "zstd").read()
-    if zlib.crc32(data) != info.CRC:
-        raise zipfile.BadZipFile("bad checksum")
-    return data
+def _is_score(score: Any) -> bool:
+    return score is None or isinstance(score, dict)
+
+
+class _Contents:
+    """The JSON objects in the entries of a zip, as long as all of them together are no bomb."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self._path, self._archive = path, archive
+        self._bytes_left = max(_FEWEST_BYTES, _MOST_RATIO * path.stat().st_size)
+
+    def of(self, info: zipfile.ZipInfo) -> dict[str, Any]:
+        """The JSON object in an entry."""
+        where = f"{self._path}:{info.filename}"
+        try:
+            data = unpacked(self._archive, info, min(MOST_JSON_BYTES, self._bytes_left))
+        except BROKEN as error:
+            raise InputError(where, f"cannot be read ({error})", "copy the log again") from error
+        self._bytes_left -= len(data)
+        value = log_files.parse(data, where)
+        if not isinstance(value, dict):
+            raise InputError(where, "is not a JSON object", "give a log that inspect wrote (.eval)")
+        return value

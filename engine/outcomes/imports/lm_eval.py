@@ -28,7 +28,7 @@ def read(path: Path, fields: Fields) -> Log:
     log_files.expect(path, "lm-eval")
     records = log_files.json_lines(path)
     filter_name = _filter(path, records, fields.filter)
-    records = [record for record in records if record.get("filter") == filter_name]
+    records = [record for record in records if record.optional_text(None, "filter", "--filter") == filter_name]
     metric = fields.metric or only_metric(path, records, _NOT_METRICS)
     name = _NAME.fullmatch(path.name)
     model = log_files.model_beside(path, name and name["date"])
@@ -48,7 +48,7 @@ def _filter(path: Path, records: Sequence[Record], filter_name: str | None) -> s
 
     None in logs that do not name any.
     """
-    names = list(dict.fromkeys(record.get("filter") for record in records))
+    names = list(dict.fromkeys(record.optional_text(None, "filter", "--filter") for record in records))
     if filter_name is not None and filter_name not in names:
         raise InputError(
             path, f"no rows of filter '{filter_name}' (there are {first_few(names, 8)})", "name another --filter"

@@ -4,59 +4,67 @@ Every defect of a file is one InputError that says where. Knows no field of any 
 logs apart.
 """
 
-import json
+import os
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from earmark.engine import reading
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports.rows import Record
+
+CHECK = "name the file of the log, and see that it can be read"
+_MOST_VALUES = 1 << 22  # in one line, or one entry of an archive
+_MOST_FILES = 100_000  # below a folder that is looked into for a log
 
 
 def json_lines(path: Path) -> list[Record]:
     """The objects of a JSON-lines file, each with its line."""
-    records = []
-    try:
-        with path.open(encoding="utf-8-sig", newline="\n") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    records.append(Record(f"{path}:{number}", _json_object(f"{path}:{number}", line)))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"is not UTF-8 text ({error.reason})", "save it as UTF-8") from error
-    return records
+    return [
+        Record(f"{path}:{number}", _json_object(f"{path}:{number}", line))
+        for number, line in reading.lines(path, CHECK)
+        if line.strip()
+    ]
 
 
-def _json_object(where: str, line: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except ValueError as error:
-        raise InputError(
-            where,
-            f"is not JSON ({str(error).split(': line')[0]})",
-            "give one {...} per line; if the log is cut off, copy it again",
-        ) from error
-    except RecursionError:
-        raise InputError(where, "is nested too deeply", "give a log of the named kind") from None
+def _json_object(where: str, line: bytes) -> dict[str, Any]:
+    value = parse(line, where)
     if not isinstance(value, dict):
         raise InputError(where, f"holds {type(value).__name__}, not an object", "write one {...} per line")
     return value
+
+
+def parse(data: bytes, where: str) -> Any:
+    """The content of a piece of JSON in a log; harnesses write NaN and Infinity."""
+    do = "give a log as its harness wrote it; if it is cut off, copy it again"
+    return reading.parse_json(data, where, do, constants=True, most_values=_MOST_VALUES)
 
 
 def find_log(path: Path, pattern: str) -> Path:
     """The file itself, or the only file below a folder that matches the pattern."""
     if not path.is_dir():
         return path
-    logs = sorted(path.rglob(pattern))
+    files = _files_in(path)
+    logs = [file for file in files if fnmatch(file.name, pattern)]
     if len(logs) == 1:
         return logs[0]
     if logs:
         names = first_few((file.relative_to(path) for file in logs), 4)
         raise InputError(path, f"holds {len(logs)} logs {pattern} ({names})", "name one of the files")
-    others = first_few(sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file()), 4)
+    others = first_few((file.relative_to(path) for file in files), 4)
     raise InputError(path, f"holds no {pattern}" + (f" (but {others})" if others else ""), "name the log itself")
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The files below a folder, sorted; links to folders are not followed."""
+    paths: list[Path] = []
+    for parent, _, names in os.walk(folder):
+        paths += (Path(parent, name) for name in names)
+        if len(paths) > _MOST_FILES:
+            raise InputError(folder, f"holds more than {_MOST_FILES:,} files", "name the log itself")
+    return sorted(paths)
 
 
 class ModelName(NamedTuple):
@@ -74,8 +82,8 @@ def model_beside(log: Path, date: str | None) -> ModelName:
     """
     for path in sorted(log.parent.glob(f"*{date}*.json")) if date else []:
         try:
-            results = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            results = parse(reading.read_bytes(path, CHECK, reading.MOST_LINE_BYTES), str(path))
+        except InputError:
             continue  # only a hint: without it --answerer is asked for
         name = results.get("model_name") if isinstance(results, dict) else None
         if not (isinstance(name, str) and name):
@@ -95,7 +103,8 @@ def _in_model_args(name: str, config: Any) -> bool:
 
 
 def expect(path: Path, kind: str) -> None:
-    """Raises InputError where a file cannot be opened, is empty, or is plainly another kind of log."""
+    """Raises InputError for no regular file, a name that is no text, an empty log, or plainly another kind of log."""
+    reading.check_utf8(path, "rename it")
     apparent_kind = _looks_like(path)
     if apparent_kind is not None and apparent_kind != kind:
         raise InputError(
@@ -118,21 +127,18 @@ _MAGIC = {b"PK\x03\x04": "inspect", b"PAR1": "parquet"}
 
 def _looks_like(path: Path) -> str | None:
     """The kind that a file plainly is, or None where that cannot be told."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-            if start in _MAGIC:
-                return _MAGIC[start]
-            line = start + file.readline()
-    except OSError as error:
-        raise unreadable(path, error) from error
+    with reading.opened(path, CHECK, reading.MOST_TABLE_BYTES) as file:
+        start = file.read(4)
+        if start in _MAGIC:
+            return _MAGIC[start]
+        line = start + file.readline(reading.MOST_LINE_BYTES)
     if not line.strip():
         raise InputError(path, "the log is empty", "run the evaluation again")
     if not line.lstrip(b"\xef\xbb\xbf \t").startswith((b"{", b"[")):
         return "csv" if b"\x00" not in line else None
     try:
-        row = json.loads(line.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        row = parse(line, str(path))
+    except InputError:
         return None
     return _kind_of_row(row) if isinstance(row, dict) else None
 
@@ -144,12 +150,3 @@ def _kind_of_row(row: Mapping[str, Any]) -> str | None:
     if {"doc_id", "filtered_resps"} <= row.keys():
         return "lm-eval" if "doc" in row else "lmms-eval"
     return "jsonl"
-
-
-def unreadable(path: Path, error: OSError) -> InputError:
-    """The refusal of a file that the system does not let us read."""
-    if isinstance(error, FileNotFoundError):
-        return InputError(path, "there is no such file", "check the path")
-    if isinstance(error, IsADirectoryError):
-        return InputError(path, "is a folder", "name the log file in it")
-    return InputError(path, f"cannot be read ({error.strerror or error})", "check the file and its permissions")

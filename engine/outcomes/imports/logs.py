@@ -5,6 +5,7 @@ are about. A cell that is already there with the same rows is left alone.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from earmark.engine.outcomes.imports import (
 )
 from earmark.engine.outcomes.imports.rows import EACH_ITS_OWN, Fields, Log, LogRow
 from earmark.engine.outcomes.schema import ROW
+from earmark.engine.reading import MOST_TABLE_BYTES, opened
 
 _READERS: Mapping[str, Callable[[Path, Fields], Log]] = {
     "lm-eval": lm_eval.read,
@@ -38,6 +40,11 @@ _READERS: Mapping[str, Callable[[Path, Fields], Log]] = {
     "jsonl": plain_tables.read_jsonl,
     "parquet": plain_tables.read_parquet,
 }
+KINDS = tuple(_READERS)
+
+
+_BUDGET = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_SEED = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +128,13 @@ def parse_arm(text: str) -> CompressedLog:
     method, *numbers = name.split("@")
     if not (equals and method and path and len(numbers) in (1, 2)):
         raise InputError(f"'{text}'", "is not METHOD@BUDGET=LOG", "write for instance energy@0.4=samples.jsonl")
-    try:
-        budget, seed = float(numbers[0]), int(numbers[1]) if len(numbers) == 2 else 0
-    except ValueError:
+    if not all(form.fullmatch(number) for form, number in zip((_BUDGET, _SEED), numbers, strict=False)):
         raise InputError(
             f"'{text}'",
             f"'{'@'.join(numbers)}' is not a budget in (0, 1], with or without @ and a whole seed",
             "write for instance energy@0.4=samples.jsonl",
-        ) from None
-    return CompressedLog(method, budget, seed, Path(path))
+        )
+    return CompressedLog(method, float(numbers[0]), int(numbers[1]) if len(numbers) == 2 else 0, Path(path))
 
 
 def _check_options(kind: str, fields: Fields, out: Path) -> None:
@@ -186,11 +191,11 @@ def _doubts(key: CellKey, log: Log, raw: Log, source: str, answerer: str | None)
 
 
 def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise log_files.unreadable(path, error) from error
+    digest = hashlib.sha256()
+    with opened(path, log_files.CHECK, MOST_TABLE_BYTES) as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _table(rows: Iterable[LogRow]) -> pa.Table:

@@ -3,9 +3,11 @@
 Knows values; no paths and no harness.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from earmark.engine.errors import InputError
+from earmark.engine.reading import parse_json
 
 
 def count_options(value: Any) -> float | None:
@@ -44,8 +46,8 @@ def _count_in_text(text: str) -> float | None:
     if len(lines) > 1:
         return float(len(lines))
     try:
-        value = json.loads(text)  # a cell of a CSV file may hold a list
-    except (ValueError, RecursionError):
+        value = parse_json(text, "options", "")  # a cell of a CSV file may hold a list
+    except InputError:
         return None
     return count_options(value) if isinstance(value, list | Mapping) else None
 

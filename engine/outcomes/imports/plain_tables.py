@@ -6,11 +6,8 @@ Knows nothing of any harness, nor of the log that it is paired with.
 import csv
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from earmark.engine.corpus.table_files import check_width, csv_lines, parquet_rows
 from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports import log_files
@@ -32,10 +29,7 @@ def read_csv(path: Path, fields: Fields) -> Log:
     """A CSV file with a header; every cell is text, an empty one is no value."""
     log_files.expect(path, "csv")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _log(path, _csv_records(path, file), fields)
-    except OSError as error:
-        raise log_files.unreadable(path, error) from error
+        return _log(path, _csv_records(path), fields)
     except UnicodeDecodeError as error:
         raise InputError(path, f"is not UTF-8 text ({error.reason})", "save it as UTF-8") from error
 
@@ -49,20 +43,15 @@ def read_jsonl(path: Path, fields: Fields) -> Log:
 def read_parquet(path: Path, fields: Fields) -> Log:
     """A single Parquet file."""
     log_files.expect(path, "parquet")
-    try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(path, f"is not a whole Parquet file ({reason})", "write it again") from error
-    _check_header(path, table.column_names)
-    return _log(path, [Record(f"{path}:row {i}", row) for i, row in enumerate(table.to_pylist(), start=1)], fields)
+    rows = parquet_rows(path, str(path))
+    return _log(path, [Record(f"{path}:row {i}", row.data) for i, row in enumerate(rows, start=1)], fields)
 
 
-def _csv_records(path: Path, file: Any) -> list[Record]:
-    reader = csv.reader(file)
+def _csv_records(path: Path) -> list[Record]:
+    reader = csv.reader(csv_lines(path, str(path)))
     try:
-        header = next(reader)
-        _check_header(path, header)
+        header = next(reader, [])
+        check_width(path, header)
         records = []
         for cells in reader:
             where = f"{path}:{reader.line_num}"
@@ -76,12 +65,6 @@ def _csv_records(path: Path, file: Any) -> list[Record]:
     except csv.Error as error:
         raise InputError(f"{path}:{reader.line_num}", f"is not CSV ({error})", "correct the row") from error
     return records
-
-
-def _check_header(path: Path, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(path, f"column {first_few(twice)} stands twice", "keep one")
 
 
 def _log(path: Path, records: list[Record], fields: Fields) -> Log:

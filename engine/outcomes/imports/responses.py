@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from earmark.engine.outcomes.imports.option_counts import count_choices
 from earmark.engine.outcomes.imports.rows import Fields, LogRow, Record, as_number, log_row
 
+_MOST_DIGITS = 10  # of the place of an option
+
 
 class Response(NamedTuple):
     """What a row says about the model's answer."""
@@ -47,7 +49,7 @@ def response(row: Mapping[str, Any]) -> Response:
         likelihoods = likelihoods[: len(likelihoods) // 2]
     best = max(range(len(likelihoods)), key=likelihoods.__getitem__)
     target = str(row.get("target"))
-    if not (target.isdecimal() and int(target) < len(likelihoods)):
+    if not (target.isdecimal() and len(target) < _MOST_DIGITS and int(target) < len(likelihoods)):
         return Response(str(best), n_options=len(likelihoods))
     # The log-likelihood of the option's text as it stands: neither normalised over the options nor by length.
     right = likelihoods[int(target)]

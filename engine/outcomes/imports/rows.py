@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from earmark.engine.design.keys import OK
+from earmark.engine.design.keys import MOST_NAME, OK
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports.option_counts import count_options
 
 EACH_ITS_OWN = "none"  # as --source: a person declares that every row is a recording of its own
 _NO_ANSWER = ("", "[invalid]")  # the second is what answer-extracting filters write when nothing matches
 _MISSING = object()
+_MOST_COUNT = 10**9  # of options, tokens or chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,15 @@ class Record(NamedTuple):
             raise InputError(self.where, f"field '{path}' is empty", f"fill it, or name another one with {option}")
         return text
 
+    def name(self, path: str, option: str) -> str:
+        """The text at a path that names a sample or a family: it must be there, and not be longer than names are."""
+        return self._as_name(path, self.text(path, option), option)
+
+    def optional_name(self, user_field: str | None, own_field: str | None, option: str) -> str | None:
+        """The text that names a recording, at the field that the user named, or at the log's own."""
+        text = self.optional_text(user_field, own_field, option)
+        return None if text is None else self._as_name(user_field or own_field or "", text, option)
+
     def optional_text(self, user_field: str | None, own_field: str | None, option: str) -> str | None:
         """The text at the field that the user named, which must be there, or at the log's own, which may be missing."""
         path, value = self._value_at(user_field, own_field, option)
@@ -133,7 +143,7 @@ class Record(NamedTuple):
     def optional_count(self, user_field: str | None, own_field: str | None, option: str) -> int | None:
         """The whole number at the field that the user named, or at the log's own; InputError unless 0, 1, 2, ..."""
         number = self.optional_number(user_field, own_field, option)
-        if number is None or (number >= 0 and number.is_integer()):
+        if number is None or (0 <= number <= _MOST_COUNT and number.is_integer()):
             return None if number is None else int(number)
         raise InputError(
             self.where, f"field '{user_field or own_field}' is {number:g}, not a count", f"name one with {option}"
@@ -148,7 +158,7 @@ class Record(NamedTuple):
         if number is None:
             shown = f"'{str(value)[:40]}', neither a number nor several options"
             raise InputError(self.where, f"field '{path}' is {shown}", f"name one with {option}")
-        if not (number >= 1 and number.is_integer()):
+        if not (1 <= number <= _MOST_COUNT and number.is_integer()):
             raise InputError(
                 self.where,
                 f"field '{path}' gives {number:g} options, which is not 1, 2, 3, ...",
@@ -170,6 +180,12 @@ class Record(NamedTuple):
         if user_field is not None:
             return user_field, self.need(user_field, option)
         return own_field or "", self.get(own_field) if own_field else None
+
+    def _as_name(self, path: str, text: str, option: str) -> str:
+        if len(text) > MOST_NAME:
+            what = f"field '{path}' holds a name of {len(text):,} characters, more than {MOST_NAME:,}"
+            raise InputError(self.where, what, f"name another one with {option}")
+        return text
 
     def _as_text(self, path: str, value: Any, option: str) -> str | None:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -272,7 +288,7 @@ def log_row(
 
     `answer`: "" says that there was none (it is counted wrong), None that the log does not tell.
     """
-    sample_id = record.text(fields.id or own.id or "", "--id")
+    sample_id = record.name(fields.id or own.id or "", "--id")
     if fields.predicted is not None:
         answer = record.optional_text(fields.predicted, None, "--predicted") or ""
     failed = answer is not None and answer.strip() in _NO_ANSWER
@@ -283,14 +299,14 @@ def log_row(
         )
     source = None
     if fields.source != EACH_ITS_OWN:
-        source = record.optional_text(fields.source, own.source, "--source")
+        source = record.optional_name(fields.source, own.source, "--source")
     if fields.options or own.options:
         n_options = record.optional_options(fields.options, own.options, "--options")
     return LogRow(
         where=record.where,
         sample_id=sample_id,
         source_id=source or sample_id,
-        family=record.text(_family_field(record, fields, own), "--family"),
+        family=record.name(_family_field(record, fields, own), "--family"),
         loss=None if error else 1.0 if failed else loss,
         predicted=None if error or failed else answer,
         correct=record.optional_text(fields.correct, own.correct, "--correct"),
