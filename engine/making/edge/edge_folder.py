@@ -103,7 +103,7 @@ def _content(path: Path, schema: str) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise EdgeError(path, f"cannot be read ({error.strerror})", _AGAIN) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise EdgeError(path, "is not JSON", _AGAIN) from None
     if not isinstance(content, dict) or content.get("schema") != schema:
         raise EdgeError(path, f"is no {schema}", "export the selector again, and copy the whole folder")
