@@ -3,18 +3,22 @@
 Knows the entries of verdicts; computes nothing.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from earmark.engine.design.keys import ANCHOR, agnostic_partner, is_conditioned
 from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.imports.doubts import ImportRecord
 from earmark.engine.signoff.audits.query_use import incomplete
 from earmark.engine.signoff.claim_entry import Claim
-from earmark.engine.signoff.pair import SELF_FULL, CurveKey, Paired
+from earmark.engine.signoff.pair import SELF_FULL, Curve, CurveKey, Paired
 from earmark.engine.signoff.result_entry import DEAF, BudgetEntry, FamilyHearing, ResultEntry
 from earmark.engine.signoff.rules.group_tests import family_minimum
 
 _LIKE_SILENCE = 0.95  # share of answers that are those of silence
+_LIKE_RAW = 0.95  # share of rows that keep all of raw audio
 _MANY_FAMILIES = 12  # method 9.7: from here on the interpolated worst-family frontier misses the truth mostly
 _TIED_FAMILIES = 3
 
@@ -31,6 +35,7 @@ def warnings(
     sentences = _of_the_papers_rule(results, shared) if rule.name == "paper" else []
     sentences += _of_listening(hearing, paired, rule)
     sentences += _of_copies(results)
+    sentences += _of_likelihoods([curve for _, curves in paired.groups for curve in curves])
     sentences += [suspect.words for suspect in paired.suspects]
     sentences += [
         f"From the import, of {doubt.cell}: {doubt.text}"
@@ -108,6 +113,7 @@ def _of_listening(hearing: FamilyHearings, paired: Paired, rule: Rule) -> list[s
 def _of_copies(results: Results) -> list[str]:
     """Sentences on compressed cells that are raw audio, or get the answers of silence."""
     copies: dict[str, list[str]] = {}
+    nearly: dict[tuple[str, float, float], None] = {}  # by arm, budget and share; a partition says it again
     deaf: dict[str, list[str]] = {}
     for entry in results:
         arm = f"{entry.answerer}/{entry.corpus}/{entry.method} seed {entry.seed}"
@@ -117,16 +123,41 @@ def _of_copies(results: Results) -> list[str]:
                 continue
             if budget.copies_of_raw == 1:
                 copies.setdefault(arm, []).append(f"{budget.budget:g}")
+            elif budget.copies_of_raw is not None and budget.copies_of_raw >= _LIKE_RAW:
+                nearly[arm, budget.budget, budget.copies_of_raw] = None
             share = budget.answers_of_silence
             if share is not None and raw_share is not None and share >= _LIKE_SILENCE > raw_share:
                 deaf.setdefault(arm, []).append(f"{budget.budget:g}")
+    return (
+        [
+            f"{arm} is a copy of raw audio at {', '.join(dict.fromkeys(budgets))} (every kept_hash is raw's): it "
+            "compresses nothing there, and that it passes says nothing."
+            for arm, budgets in copies.items()
+        ]
+        + [
+            f"{arm} keeps all of raw audio in {math.floor(1000 * share) / 10:g}% of the rows at {budget:g}: it saves "
+            "almost nothing there, and that it passes says little. Short clips do that at large budgets."
+            for arm, budget, share in nearly
+        ]
+        + [
+            f"{arm} gets the answers of silence at {', '.join(dict.fromkeys(budgets))}: it is deaf there."
+            for arm, budgets in deaf.items()
+        ]
+    )
+
+
+def _of_likelihoods(curves: Sequence[Curve]) -> list[str]:
+    """Sentences on compressed cells that look like raw's, where no hash tells what was kept."""
     return [
-        f"{arm} is a copy of raw audio at {', '.join(dict.fromkeys(budgets))} (every kept_hash is raw's): it "
-        "compresses nothing there, and that it passes says nothing."
-        for arm, budgets in copies.items()
-    ] + [
-        f"{arm} gets the answers of silence at {', '.join(dict.fromkeys(budgets))}: it is deaf there."
-        for arm, budgets in deaf.items()
+        f"{_key(curve.key)} has the answer and the likelihood of raw audio in 100% of the rows at {budget:g}, and no "
+        "kept_hash: it looks like a copy of raw. Check that compressed audio was heard."
+        for curve in curves
+        if curve.key.stream == ANCHOR and curve.probability is not None
+        for b, budget in enumerate(curve.budgets)
+        if budget < 1
+        and (curve.copies is None or np.isnan(curve.copies[b]))
+        and curve.consistency[b] == 1
+        and not curve.probability[:, b].any()
     ]
 
 

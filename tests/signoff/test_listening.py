@@ -112,7 +112,9 @@ def test_a_copy_of_raw_audio_is_named(tmp_path: Path) -> None:
         kept_hash=[f"h{i}" for i in range(N)],
     )
     words = "tiny/sounds/m seed 0 is a copy of raw audio at 0.5 (every kept_hash is raw's)"
-    assert said_everywhere(run, words) == 0
+    assert said_everywhere(run, words) == 3
+    refused = command("certify", run, "--replicates", 200).out
+    assert "refused: m: at 0.5 every row is raw audio: nothing was compressed there" in refused
 
 
 def test_a_column_that_looks_like_recordings_is_named_until_it_is_settled(tmp_path: Path) -> None:

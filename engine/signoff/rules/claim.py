@@ -65,6 +65,7 @@ class Decided:
     partition: str | None  # by whose families it routes
     deaf: tuple[FamilyHearing, ...]  # families that no approval can rest on
     would_be_deaf: frozenset[str] = frozenset()  # all families that do not listen
+    copied: tuple[float, ...] = ()  # budgets that pass because every row is raw audio: nothing was compressed
 
 
 class Judged(NamedTuple):
@@ -138,9 +139,11 @@ def decide(
 ) -> Decided:
     """What the tests show of a candidate; `judged` are its curves under every partition, `hearing` is by partition."""
     budget, retained, stop = None, None, None
+    copied: tuple[float, ...] = ()
     if levels.budget is not None:
         stop = _stop(candidate, judged)
-        budget = _smallest(judged, stop)
+        copied = _copied([subject.curve for subject in judged], 0.0 if stop is None else stop.budget)
+        budget = _smallest(judged, stop, copied)
         retained = None if budget is None else _retained(judged, budget)
     routable = [subject for subject in judged if subject.tested.claimed_routing is not None]
     policy = _policy(candidate, routable, rule)
@@ -148,14 +151,17 @@ def decide(
     routed = policy if rule.claim in ("routing", "both") else None
     would_be_deaf = frozenset(f.family for families in hearing.values() for f in families if f.hearing in DEAF)
     deaf = _deaf(budget, dict.fromkeys(subject.partition for subject in judged), partition, routed, hearing, rule)
-    return Decided(candidate, budget, retained, stop, policy, partition, deaf, would_be_deaf)
+    return Decided(candidate, budget, retained, stop, policy, partition, deaf, would_be_deaf, copied)
 
 
 def _policy(candidate: Candidate, judged: Sequence[Judged], rule: Rule) -> Policy | None:
     """The smallest budget of every family that all seeds reach; None with one family, or where a seed is missing."""
     if {subject.curve.key.seed for subject in judged} != set(candidate.seeds) or len(judged[0].families.names) < 2:
         return None
-    budgets = sorted(set.intersection(*(set(subject.curve.budgets.tolist()) for subject in judged)))
+    budgets = sorted(
+        set.intersection(*(set(subject.curve.budgets.tolist()) for subject in judged))
+        - set(_copied([subject.curve for subject in judged]))
+    )
     # No route goes below a budget that some seed lacks, or that was declared and has no outcomes.
     barrier = max((stop.budget for stop in _budgets_of_others(judged)), default=0.0)
     barrier = max([barrier, *(budget for subject in judged for budget in subject.curve.missing)])
@@ -199,10 +205,26 @@ def _budgets_of_others(judged: Sequence[Judged]) -> list[CandidateStop]:
     ]
 
 
-def _smallest(judged: Sequence[Judged], stop: CandidateStop | None) -> float | None:
-    """The smallest budget below 1 that is above the stop; None where there is none."""
+def _smallest(judged: Sequence[Judged], stop: CandidateStop | None, copied: Collection[float]) -> float | None:
+    """The smallest budget below 1 that is above the stop and compresses; None where there is none."""
     above = 0.0 if stop is None else stop.budget
-    return min((b for subject in judged for b in subject.curve.budgets.tolist() if above < b < 1), default=None)
+    budgets = {budget for subject in judged for budget in subject.curve.budgets.tolist()}
+    return min((budget for budget in budgets if above < budget < 1 and budget not in copied), default=None)
+
+
+def _copied(curves: Sequence[Curve], above: float = 0.0) -> tuple[float, ...]:
+    """The budgets, ascending, at which every row of some curve is raw audio, by the hashes of what was kept."""
+    return tuple(
+        sorted(
+            {
+                float(budget)
+                for curve in curves
+                if curve.copies is not None
+                for budget, share in zip(curve.budgets, curve.copies, strict=True)
+                if above < budget < 1 and share == 1
+            }
+        )
+    )
 
 
 def _retained(judged: Sequence[Judged], budget: float) -> float:
@@ -288,9 +310,11 @@ def by_verdicts(
     """
     passing = [subject.passing(rule.tolerances[0]) for subject in judged]
     all_seeds = {subject.curve.key.seed for subject in judged} == set(candidate.seeds)
-    budget = min(set.intersection(*passing), default=None) if passing and all_seeds else None
+    common = set.intersection(*passing) if passing and all_seeds else set()
+    copied = tuple(budget for budget in _copied([subject.curve for subject in judged]) if budget in common)
+    budget = min(common - set(copied), default=None)
     deaf = _deaf(budget, dict.fromkeys(subject.partition for subject in judged), None, None, hearing, rule)
-    return Decided(candidate, budget, budget, None, None, None, deaf)
+    return Decided(candidate, budget, budget, None, None, None, deaf, copied=copied)
 
 
 # Words -------------------------------------------------------------------------------------------------------
@@ -366,11 +390,20 @@ def _reason(decided: Decided, rule: Rule, levels: Levels) -> str:
             return "there is one family only, or a seed has no outcomes: nothing can be routed"
         reached = decided.policy is not None and any(route.budget < 1 for route in decided.policy.families)
         return "every family passes at its own budget" if reached else "no family passes at a budget below 1"
+    if decided.copied:
+        return _nothing_compressed(decided)
     if decided.stop is None:
         paper = rule.name == "paper"
         return "no budget is approved in every seed and partition" if paper else "no budget below 1 was evaluated"
     where = f" ({decided.stop.partition})" if decided.stop.partition else ""
     return f"at {decided.stop.budget:g}, {decided.stop.reason}{where}"
+
+
+def _nothing_compressed(decided: Decided) -> str:
+    """Why a candidate that passes only where it is raw audio is refused, and where it stopped below."""
+    budgets = ", ".join(f"{budget:g}" for budget in reversed(decided.copied))
+    below = "" if decided.stop is None else f"; at {decided.stop.budget:g}, {decided.stop.reason}"
+    return f"at {budgets} every row is raw audio: nothing was compressed there{below}"
 
 
 def _would_route(decided: Decided, rule: Rule) -> bool:
