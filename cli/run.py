@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=int,
     metavar="N",
-    help="Only the first N recordings, rounded up to whole windows: a preview, never an approval.",
+    help="Only the first N recordings, rounded up to whole windows ([sweep] window): a preview, never an approval, "
+    "unless that is all of them.",
 )
 @click.option("--shard", "shard_text", metavar="I/N", help="Only the I-th of N shares of the recordings, from 1.")
 @rule_option("max_error_rate", default=None, words="as [rule] declares")

@@ -15,20 +15,16 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
 
     Returns whether the claim approves anything. `follows` is the certificate before, where this one follows it.
     """
-    from earmark.engine.errors import InputError
     from earmark.engine.report.signed_files import REPORT, check_replaceable, write
     from earmark.engine.report.terminal import decision_table
-    from earmark.engine.signoff.certificate import CERTIFICATE_FILE, read
+    from earmark.engine.signoff.certificate import read
     from earmark.engine.signoff.certify import certify
-    from earmark.engine.signoff.follow import follow
+    from earmark.engine.signoff.follow import check_kept, follow
     from earmark.engine.signoff.json_form import to_json
     from earmark.engine.signoff.policy import POLICY_FILE
 
-    target = out / CERTIFICATE_FILE
-    if follows is not None and target.exists() and follows.resolve() == target.resolve():
-        raise InputError(
-            follows, "would be replaced by the certificate that follows it", "name another folder with --out"
-        )
+    if follows is not None:
+        check_kept(follows, out)
     check_replaceable(out)  # before the work, not after it
     before = None if follows is None else follow(follows, read(follows), run, rule)
     with ProgressLine() as progress:

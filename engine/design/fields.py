@@ -137,14 +137,19 @@ class Whole(Check):
 
 @dataclass(frozen=True)
 class Number(Check):
-    """A finite number, at least `low` and less than `below`; one of NumPy's is one, true and false are none."""
+    """A finite number, at least `low`, less than `below` and at most `most`; one of NumPy's is one, a truth is none."""
 
     low: float = -math.inf
     below: float = math.inf
+    most: float = math.inf
     wanted: str = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        within = f" in [{self.low:g}, {self.below:g})" if math.isfinite(self.below) else f" from {self.low:g}"
+        within = f" from {self.low:g}"
+        if math.isfinite(self.below):
+            within = f" in [{self.low:g}, {self.below:g})"
+        elif math.isfinite(self.most):
+            within = f" in [{self.low:g}, {self.most:g}]"
         object.__setattr__(self, "wanted", "a number" + (within if math.isfinite(self.low) else ""))
 
     def __call__(self, value: Any) -> float:
@@ -154,12 +159,12 @@ class Number(Check):
             number = float(value if isinstance(value, int | float) else str(value))
         except OverflowError:
             raise ValueError from None
-        if not (math.isfinite(number) and self.low <= number < self.below):
+        if not (math.isfinite(number) and self.low <= number < self.below and number <= self.most):
             raise ValueError
         return number
 
     def schema(self) -> dict[str, Any]:
-        bounds = {"minimum": self.low, "exclusiveMaximum": self.below}
+        bounds = {"minimum": self.low, "exclusiveMaximum": self.below, "maximum": self.most}
         return {"type": "number"} | {name: bound for name, bound in bounds.items() if math.isfinite(bound)}
 
 
@@ -245,6 +250,12 @@ class Either(Check):
 
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [{"enum": list(self.words)}, many_schema(self.each)]}
+
+
+COUNT = Whole(0, 2**63 - 1)
+PROPORTION = Number(0, most=1)
+BUDGET = Share()
+SHA256 = Form("[0-9a-f]{64}", "a SHA-256, 64 hexadecimal digits")
 
 
 def many_schema(check: Check) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from earmark.engine import files
 from earmark.engine.report.html import render
 from earmark.engine.signoff import policy
 from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate, to_bytes
+from earmark.engine.signoff.follow import check_kept
 
 REPORT = "report.html"
 
@@ -20,8 +21,10 @@ def write(certificate: Certificate, run: Path, out: Path) -> Path:
     """Write the files of a sign-off of `run` into `out`; returns the path of certificate.json.
 
     Nothing is written where one of them cannot be replaced: what is a folder, a link or read-only, and a policy.json
-    that was changed.
+    that was changed, and the certificate that this one follows.
     """
+    if certificate.follows is not None:
+        check_kept(Path(certificate.follows.certificate), out)
     placed = _placed(certificate, run, out)
     contents = {
         policy.POLICY_FILE: policy.content(placed),

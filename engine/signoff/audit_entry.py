@@ -6,6 +6,7 @@ Types only; the files of `audits` fill them. docs/certificate.md says more of ea
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
+from earmark.engine.design.fields import BUDGET, COUNT, PROPORTION
 from earmark.engine.signoff.result_entry import FrontierAxis, ResultKey, Variant
 
 GainKind = Literal["same-backbone", "cross-backbone"]
@@ -21,7 +22,7 @@ class Gain(NamedTuple):
     answerer: Annotated[str, "of the conditioned selector"]
     reference_answerer: Annotated[str, "of the agnostic one"]
     corpus: Annotated[str, "of the questions"]
-    seed: Annotated[int, "training seed"]
+    seed: Annotated[int, "training seed", COUNT]
     partition: Annotated[str, "by whose families"]
     agnostic: Annotated[str, "the method that does not hear the question"]
     conditioned: Annotated[str, "the method that does"]
@@ -37,8 +38,10 @@ class Gain(NamedTuple):
     direction: Annotated[
         Literal["positive", "negative", "inconclusive"] | None, "the side of 0 that the interval lies on"
     ]
-    at_smallest: Annotated[float | None, "share of replicates in which either frontier is the smallest budget"]
-    at_full: Annotated[float | None, "share of replicates in which either frontier is budget 1"]
+    at_smallest: Annotated[
+        float | None, "share of replicates in which either frontier is the smallest budget", PROPORTION
+    ]
+    at_full: Annotated[float | None, "share of replicates in which either frontier is budget 1", PROPORTION]
     tolerance_average: Annotated[float, "of the average variant"]
 
 
@@ -56,7 +59,7 @@ class GainOverSeeds:
     tolerance: Annotated[float, "of the family variant"]
     axis: Annotated[FrontierAxis, "what a frontier is measured in"]
     variant: Annotated[Variant, "of the average, or of the worst family"]
-    seeds: Annotated[tuple[int, ...], "training seeds"]
+    seeds: Annotated[tuple[int, ...], "training seeds", COUNT]
     values: Annotated[tuple[float, ...], "the gain of each"]
     mean: Annotated[float, "of the values"]
     sd: Annotated[float | None, "standard deviation (n - 1)"]
@@ -85,8 +88,8 @@ class QueryUse(QuestionAudit):
     """What another question costs: the gain of the anchor minus the mean gain under permuted questions."""
 
     protocol: Annotated[Protocol, "whether the answerer is shown the permuted question too (naive)"]
-    seeds: Annotated[tuple[int, ...], "training seeds"]
-    permutations: Annotated[tuple[int, ...], "how many, per seed"]
+    seeds: Annotated[tuple[int, ...], "training seeds", COUNT]
+    permutations: Annotated[tuple[int, ...], "how many, per seed", COUNT]
     values: Annotated[tuple[float, ...], "the loss of gain of each seed"]
     mean: Annotated[float, "of the values"]
     sd: Annotated[float | None, "standard deviation (n - 1)"]
@@ -102,7 +105,7 @@ class Contamination(QuestionAudit):
     """How much larger the use of the question looks where the answerer is shown the permuted one too."""
 
     protocol: Annotated[Literal["naive - decoupled"], "what is subtracted from what"]
-    seeds: Annotated[tuple[int, ...], "training seeds that have both"]
+    seeds: Annotated[tuple[int, ...], "training seeds that have both", COUNT]
     values: Annotated[tuple[float, ...], "naive minus decoupled, of each seed"]
     mean: Annotated[float, "of the values"]
     sd: Annotated[float | None, "standard deviation (n - 1)"]
@@ -117,10 +120,10 @@ class Contamination(QuestionAudit):
 class ChainStep:
     """One family added to those before it; the first step has no increment."""
 
-    step: Annotated[int, "from 1"]
+    step: Annotated[int, "from 1", COUNT]
     family: Annotated[str, "that is added"]
-    n: Annotated[int, "its rows"]
-    n_cumulative: Annotated[int, "rows of the families so far"]
+    n: Annotated[int, "its rows", COUNT]
+    n_cumulative: Annotated[int, "rows of the families so far", COUNT]
     frontier: Annotated[float | None, "of the worst of the families so far, interpolated"]
     lower: Annotated[float | None, "percentile end"]
     upper: Annotated[float | None, "percentile end"]
@@ -150,7 +153,7 @@ class PairRatio(NamedTuple):
 class RatioSummary(NamedTuple):
     """The ratios of all pairs."""
 
-    pairs: Annotated[int, "how many"]
+    pairs: Annotated[int, "how many", COUNT]
     min: Annotated[float | None, "the smallest"]
     median: Annotated[float | None, "the median"]
     mean: Annotated[float | None, "the mean"]
@@ -170,18 +173,18 @@ class FamilyOverlap(ResultKey):
 class LabelNoise(ResultKey):
     """How often the worst family stays the worst under wrong family labels."""
 
-    budget: Annotated[float, "below 1"]
-    rate: Annotated[float, "share of labels that are replaced"]
-    draws: Annotated[int, "how many times"]
+    budget: Annotated[float, "below 1", BUDGET]
+    rate: Annotated[float, "share of labels that are replaced", PROPORTION]
+    draws: Annotated[int, "how many times", COUNT]
     bottleneck: Annotated[str, "the worst family under the true labels"]
-    preserved: Annotated[float, "share of draws with the same worst family"]
+    preserved: Annotated[float, "share of draws with the same worst family", PROPORTION]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coarsening(ResultKey):
     """What two coarse groups of families no longer show of the hidden damage."""
 
-    budget: Annotated[float, "below 1"]
+    budget: Annotated[float, "below 1", BUDGET]
     groups: Annotated[tuple[tuple[str, ...], ...], "two lists of families, balanced in rows"]
     hidden_damage_fine: Annotated[float, "with the families as they are"]
     hidden_damage_coarse: Annotated[float, "with the two groups"]
@@ -192,8 +195,8 @@ class GapCell(NamedTuple):
     """The difference between two answerers in one cell."""
 
     method: Annotated[str, "what was kept"]
-    seed: Annotated[int, "training seed"]
-    budget: Annotated[float, "share of the audio"]
+    seed: Annotated[int, "training seed", COUNT]
+    budget: Annotated[float, "share of the audio", BUDGET]
     gap: Annotated[float, "mean loss of the second answerer minus the first"]
 
 
@@ -214,7 +217,7 @@ class FamilyGain:
     """What the question saves in one family, over training seeds."""
 
     family: Annotated[str, "its name"]
-    n: Annotated[int, "rows"]
+    n: Annotated[int, "rows", COUNT]
     values: Annotated[tuple[float, ...], "agnostic minus conditioned frontier of the family alone, per seed"]
     mean: Annotated[float, "of the values"]
     sd: Annotated[float | None, "standard deviation (n - 1)"]
@@ -235,7 +238,7 @@ class FamilyGains:
     agnostic: Annotated[str, "the method that does not hear the question"]
     conditioned: Annotated[str, "the method that does"]
     tolerance: Annotated[float, "of the families"]
-    seeds: Annotated[tuple[int, ...], "training seeds"]
+    seeds: Annotated[tuple[int, ...], "training seeds", COUNT]
     families: Annotated[tuple[FamilyGain, ...], "each by itself"]
 
 
@@ -243,7 +246,7 @@ class FamilyKept(NamedTuple):
     """How much of the kept set stays in one family."""
 
     family: Annotated[str, "its name"]
-    n: Annotated[int, "rows"]
+    n: Annotated[int, "rows", COUNT]
     jaccard: Annotated[float | None, "mean Jaccard index over permutations and the rows that were heard"]
     random: Annotated[float | None, "what random sets of the same sizes share on average"]
 
@@ -255,11 +258,11 @@ class KeptChunks:
     answerer: Annotated[str, "who answered"]
     corpus: Annotated[str, "of the questions"]
     method: Annotated[str, "what chose the chunks"]
-    seed: Annotated[int, "training seed"]
+    seed: Annotated[int, "training seed", COUNT]
     regime: Annotated[str, "whose question is shown instead: global, or family"]
     partition: Annotated[str, "by whose families"]
-    budget: Annotated[float, "below 1"]
-    permutations: Annotated[int, "how many"]
+    budget: Annotated[float, "below 1", BUDGET]
+    permutations: Annotated[int, "how many", COUNT]
     jaccard: Annotated[float | None, "mean Jaccard index over permutations and the rows that were heard"]
     random: Annotated[float | None, "what random sets of the same sizes share on average"]
     families: Annotated[tuple[FamilyKept, ...], "the same by family"]
@@ -269,9 +272,9 @@ class SelectorShares(NamedTuple):
     """Shares of the variance of a selector's scores within recordings."""
 
     method: Annotated[str, "the selector"]
-    seed: Annotated[int, "training seed"]
-    audios: Annotated[int, "recordings of the grid"]
-    questions: Annotated[int, "questions of the grid"]
+    seed: Annotated[int, "training seed", COUNT]
+    audios: Annotated[int, "recordings of the grid", COUNT]
+    questions: Annotated[int, "questions of the grid", COUNT]
     chunk: Annotated[float | None, "some chunks are better under every question"]
     question: Annotated[float | None, "some questions raise all chunks alike, which changes no ranking"]
     interaction: Annotated[float | None, "the question changes which chunks are better"]
@@ -281,6 +284,6 @@ class AnswerFlips(NamedTuple):
     """How many raw answers of an answerer changed in other batches."""
 
     answerer: Annotated[str, "who answered"]
-    compared: Annotated[int, "questions that were asked twice"]
-    changed: Annotated[int, "those with another answer"]
-    share: Annotated[float | None, "of the compared; null without any"]
+    compared: Annotated[int, "questions that were asked twice", COUNT]
+    changed: Annotated[int, "those with another answer", COUNT]
+    share: Annotated[float | None, "of the compared; null without any", PROPORTION]

@@ -7,8 +7,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
+from earmark.engine.design.fields import BUDGET, COUNT, SHA256
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.input_file import InputFile
@@ -37,6 +38,7 @@ from earmark.engine.signoff.result_entry import ResultEntry
 SCHEMA: Literal["earmark.certificate/2"] = "earmark.certificate/2"
 CERTIFICATE_FILE = "certificate.json"
 MOST_BYTES = 1 << 28  # of a certificate, or of its page
+_WITHHELD = "claim.withheld"
 _NAME_ONE = "name a certificate.json"
 _MOST_PATH = 4096  # characters of a path that is stated
 
@@ -44,7 +46,7 @@ _MOST_PATH = 4096  # characters of a path that is stated
 class Declared(NamedTuple):
     """Whether a run has a plan, and in what the sign-off departs from it."""
 
-    plan: Annotated[str | None, "SHA-256 of plan.json; null: nothing was declared beforehand"]
+    plan: Annotated[str | None, "SHA-256 of plan.json; null: nothing was declared beforehand", SHA256]
     differences: Annotated[tuple[str, ...], "every way in which this sign-off departs from it, in sentences"]
 
 
@@ -52,8 +54,8 @@ class Follows(NamedTuple):
     """The certificate before, and what the chain has spent with this one."""
 
     certificate: Annotated[str, "its path"]
-    sha256: Annotated[str, "of its bytes"]
-    look: Annotated[int, "of those that were declared; 1 where rows are new"]
+    sha256: Annotated[str, "of its bytes", SHA256]
+    look: Annotated[int, "of those that were declared; 1 where rows are new", COUNT]
     alpha_spent: Annotated[float, "by the chain, this one included"]
     checked: Annotated[bool, "whether the runs before were there, so that recordings could be compared"]
 
@@ -71,22 +73,22 @@ class TrainedOn(NamedTuple):
     """How much a selector was trained on."""
 
     corpus: Annotated[str, "that trained it"]
-    sources: Annotated[int, "of this corpus"]
+    sources: Annotated[int, "of this corpus", COUNT]
 
 
 class Overlap(NamedTuple):
     """Sources of a corpus in the run that trained the selector."""
 
     corpus: Annotated[str, "in the run"]
-    n_shared: Annotated[int, "sources that trained it", Named("sources")]
-    n_sources: Annotated[int, "of so many in the run", Named("of")]
+    n_shared: Annotated[int, "sources that trained it", COUNT, Named("sources")]
+    n_sources: Annotated[int, "of so many in the run", COUNT, Named("of")]
 
 
 class SelectorCard(NamedTuple):
     """One learned selector of a run, as the certificate names it."""
 
     method: Annotated[str, "that it is"]
-    seed: Annotated[int, "training seed"]
+    seed: Annotated[int, "training seed", COUNT]
     hash: Annotated[str | None, "of its weights"]
     trained_on: Annotated[tuple[TrainedOn, ...], "corpora"]
     in_domain: Annotated[bool, "declared to be trained on sources that it is certified on"]
@@ -99,13 +101,13 @@ class CellErrors(NamedTuple):
     answerer: Annotated[str, "who was asked"]
     corpus: Annotated[str, "of the questions"]
     method: Annotated[str, "what was kept"]
-    seed: Annotated[int, "training seed"]
+    seed: Annotated[int, "training seed", COUNT]
     stream: Annotated[str, "which questions: anchor, permuted or naive ones"]
-    budget: Annotated[float, "share of the audio"]
-    rows: Annotated[int, "of the cell"]
-    errors: Annotated[int, "rows that were asked and failed"]
-    not_asked: Annotated[int, "rows that were not asked, because their raw row failed"]
-    too_short: Annotated[int, "rows of which too little was kept to be heard"]
+    budget: Annotated[float, "share of the audio", BUDGET]
+    rows: Annotated[int, "of the cell", COUNT]
+    errors: Annotated[int, "rows that were asked and failed", COUNT]
+    not_asked: Annotated[int, "rows that were not asked, because their raw row failed", COUNT]
+    too_short: Annotated[int, "rows of which too little was kept to be heard", COUNT]
     first: Annotated[tuple[str, ...], "the first of them, as `sample_id: status`"]
 
 
@@ -148,6 +150,18 @@ class Certificate:
     chains: Annotated[tuple[Chain, ...], "families added one by one"]
     overlaps: Annotated[tuple[FamilyOverlap, ...], "whether two families need the same audio"]
     audits: Annotated[Audits, "diagnostics"] = field(default_factory=Audits)
+
+    TOGETHER: ClassVar[Mapping[str, Any]] = {  # as JSON Schema says it
+        "if": {"required": ["preview"]},
+        "then": {"properties": {"claim": {"properties": {"withheld": {"minItems": 1}}}}},
+    }
+
+    def __post_init__(self) -> None:
+        """A preview withholds every approval."""
+        if self.preview is not None and not self.claim.withheld:
+            raise InputError(
+                "certificate", "must say why nothing is approved: there is a preview", "make it again", _WITHHELD
+            )
 
 
 def read(path: Path) -> Certificate:

@@ -13,7 +13,7 @@ from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import store
 from earmark.engine.signoff import sources
-from earmark.engine.signoff.certificate import Certificate, Follows, StatedRule, read, read_data
+from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate, Follows, StatedRule, read, read_data
 
 _SAME_RULE = ("alpha", "tolerances", "tolerance_average", "claim", "candidates", "looks")
 
@@ -46,6 +46,13 @@ def follow(path: Path, certificate: Certificate, run: Path, rule: Rule) -> Follo
             _refuse_shared(path, earlier_recordings, recordings)
     spent = sum(earlier_certificate.rule.look_alpha for _, earlier_certificate in chain) + rule.look_alpha
     return Follows(os.path.realpath(path), hashlib.sha256(read_data(path)).hexdigest(), look, spent, checked)
+
+
+def check_kept(followed: Path, out: Path) -> None:
+    """Refuse a folder in which a certificate would replace the one that it follows."""
+    if os.path.realpath(followed) == os.path.realpath(out / CERTIFICATE_FILE):
+        what = "would be replaced by the certificate that follows it"
+        raise InputError(followed, what, "name another folder with --out")
 
 
 def _chain(path: Path, certificate: Certificate) -> Iterator[tuple[Path, Certificate]]:

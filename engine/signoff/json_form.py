@@ -10,6 +10,7 @@ from functools import cache
 from math import isfinite
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from earmark.engine.design.fields import Check, Field
 from earmark.engine.errors import EarmarkError, InputError
 
 T = TypeVar("T")
@@ -17,6 +18,8 @@ Json = dict[str, Any]
 
 _WANTED = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
 _LARGEST = 2**63 - 1
+_UNKNOWN = "is an unknown key"
+_NEWER = "it was edited, or a newer Earmark wrote it: read it with that, or make it again"
 _EDITED = "it was cut, edited, or written by another version: make it again"
 
 
@@ -32,14 +35,27 @@ class Beside(NamedTuple):
     field: str
 
 
+class Gained(NamedTuple):
+    """Marks a field that a schema gained after it was published: older documents lack it, and its default holds."""
+
+    version: str  # of Earmark, that writes it first
+
+
+class Unwritten(NamedTuple):
+    """Marks a field that JSON never has."""
+
+
 class JsonField(NamedTuple):
-    """One field of a class: its name there and in JSON, its type, its words, and what it stands beside."""
+    """One field of a class: its name there and in JSON, its type, its words, what bounds it, and when it is there."""
 
     name: str
     key: str
     kind: Any
     words: str
+    check: Check | None  # of the value, or of each of several; null has none
     beside: str | None
+    gained: bool
+    described: Field | None  # as a spec has it
 
 
 @cache
@@ -57,12 +73,16 @@ def fields_in(kind: Any) -> tuple[JsonField, ...]:
         marks: tuple[Any, ...] = ()
         if get_origin(hint) is Annotated:
             hint, marks = get_args(hint)[0], get_args(hint)[1:]
+        if any(isinstance(mark, Unwritten) for mark in marks):
+            continue
         key = next((mark.key for mark in marks if isinstance(mark, Named)), name)
         beside = next((mark.field for mark in marks if isinstance(mark, Beside)), None)
         words = next((mark for mark in marks if isinstance(mark, str)), "")
-        if "field" in described.get(name, {}):  # a key of a spec, which is described there
-            words = words or described[name]["field"].about
-        fields.append(JsonField(name, key, hint, words, beside))
+        check = next((mark for mark in marks if isinstance(mark, Check)), None)
+        gained = any(isinstance(mark, Gained) for mark in marks)
+        entry = described.get(name, {}).get("field")  # a key of a spec, which is described and checked there
+        words = words or (entry.about if entry is not None else "")
+        fields.append(JsonField(name, key, hint, words, check, beside, gained, entry))
     return tuple(fields)
 
 
@@ -160,7 +180,9 @@ def from_json(kind: type[T], value: Any, where: object) -> T:
         any_kind: Any = kind
         typed: T = _reader(any_kind)(value)
     except _MisfitError as misfit:
-        raise InputError(f"{where} {misfit.where()}".rstrip(), misfit.what, _EDITED) from None
+        raise InputError(
+            f"{where} {misfit.where()}".rstrip(), misfit.what, _NEWER if misfit.what == _UNKNOWN else _EDITED
+        ) from None
     return typed
 
 
@@ -202,11 +224,31 @@ def _bounded(value: int) -> int:
 
 def _reader_of_exactly(kind: Any) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
+        if kind is int and type(value) is float and value.is_integer():  # 200.0, which is one as JSON Schema has it
+            value = int(value)
         if type(value) is not kind:
             raise _MisfitError(f"must be {_WANTED[kind]}")
         return _bounded(value) if kind is int else value
 
     return read
+
+
+def _checked_reader(read: Callable[[Any], Any], check: Check | None) -> Callable[[Any], Any]:
+    """A reader that refuses what is out of bounds too."""
+    if check is None:
+        return read
+
+    def read_checked(value: Any) -> Any:
+        typed = read(value)
+        for item in typed if isinstance(typed, tuple) else (typed,):
+            try:
+                if item is not None:
+                    check(item)
+            except (TypeError, ValueError):
+                raise _MisfitError(f"must be {check.wanted}") from None
+        return typed
+
+    return read_checked
 
 
 def _reader_of_words(words: tuple[Any, ...]) -> Callable[[Any], Any]:
@@ -259,14 +301,23 @@ def kind_where_it_stands(field: JsonField) -> Any:
 
 
 def _object_reader(kind: Any) -> Callable[[Any], Any]:
-    fields = [(field.key, field.name, _reader(kind_where_it_stands(field)), field.beside) for field in fields_in(kind)]
+    fields = [
+        (
+            field.key,
+            field.name,
+            _checked_reader(_reader(kind_where_it_stands(field)), field.check),
+            field.beside,
+            field.gained,
+        )
+        for field in fields_in(kind)
+    ]
     known = {key for key, *_ in fields}
 
     def read(value: Any) -> Any:
         if type(value) is not dict:
             raise _MisfitError("must be an object")
         content: Json = {}
-        for key, name, read_field, beside in fields:
+        for key, name, read_field, beside, gained in fields:
             if key in value:
                 if beside is not None and beside not in value:
                     raise _MisfitError(f"stands without {beside}", key)
@@ -275,10 +326,10 @@ def _object_reader(kind: Any) -> Callable[[Any], Any]:
                 except _MisfitError as misfit:
                     misfit.place.append(key)
                     raise
-            elif beside is None or beside in value:
+            elif not gained and (beside is None or beside in value):
                 raise _MisfitError(f"lacks {key}")
         if len(content) < len(value):
-            raise _MisfitError("is an unknown key", next(key for key in value if key not in known))
+            raise _MisfitError(_UNKNOWN, next(key for key in value if key not in known))
         try:
             return kind(**content)
         except EarmarkError as error:

@@ -5,7 +5,7 @@ Knows no certificate.
 
 from typing import Any, Literal, get_args, get_origin
 
-from earmark.engine.signoff.json_form import Json, alternatives, fields_in, is_class, kind_where_it_stands
+from earmark.engine.signoff.json_form import Json, JsonField, alternatives, fields_in, is_class, kind_where_it_stands
 
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 
@@ -28,7 +28,8 @@ def _object_schema(kind: Any, definitions: Json) -> Json:
     properties = {}
     for field in fields:
         about = {"description": field.words} if field.words else {}
-        properties[field.key] = {**about, **_schema(kind_where_it_stands(field), definitions)}
+        entry = _schema(kind_where_it_stands(field), definitions)
+        properties[field.key] = {**about, **_bounded(entry, field)}
     together: dict[str, list[str]] = {}
     for field in fields:
         if field.beside not in (None, field.name):
@@ -38,10 +39,23 @@ def _object_schema(kind: Any, definitions: Json) -> Json:
         "description": " ".join((kind.__doc__ or "").split("\n\n")[0].split()),
         "type": "object",
         "properties": properties,
-        "required": [field.key for field in fields if field.beside is None],
+        "required": [field.key for field in fields if field.beside is None and not field.gained],
         **({"dependentRequired": together} if together else {}),
+        **getattr(kind, "TOGETHER", {}),
         "additionalProperties": False,
     }
+
+
+def _bounded(entry: Json, field: JsonField) -> Json:
+    """The schema of a field's type within what its check allows, and within what a spec may say of its key."""
+    described = field.described
+    check = field.check if described is None else described.check
+    if check is None or "enum" in entry:
+        return entry
+    bounds = {name: bound for name, bound in check.schema().items() if name != "type"}
+    if "items" in entry:
+        return {**entry, "items": {**entry["items"], **bounds}}
+    return {**entry, **bounds}
 
 
 def _schema(kind: Any, definitions: Json) -> Json:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
+from earmark.engine.design.fields import COUNT
 from earmark.engine.design.keys import PREVIEW_MARK
 from earmark.engine.errors import InputError
 from earmark.engine.reading import read_json
@@ -19,8 +20,8 @@ _MOST_BYTES = 1 << 16  # of a mark
 class Preview(NamedTuple):
     """How many examples of a corpus have outcomes."""
 
-    n_examples: Annotated[int, "that have outcomes", Named("examples")]
-    n_in_corpus: Annotated[int, "of so many", Named("of")]
+    n_examples: Annotated[int, "that have outcomes", COUNT, Named("examples")]
+    n_in_corpus: Annotated[int, "of so many", COUNT, Named("of")]
 
     @property
     def reason(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
+from earmark.engine.design.fields import BUDGET, COUNT, PROPORTION
 from earmark.engine.signoff.json_form import Beside
 from earmark.engine.signoff.rules.judgement import Corrected, DecisionWord, Estimand, Failure, Policy, SampleUnit, Test
 
@@ -37,7 +38,7 @@ class ResultKey:
     answerer: Annotated[str, "who answered"]
     corpus: Annotated[str, "of the questions"]
     method: Annotated[str, "what chose the audio that was kept"]
-    seed: Annotated[int, "training seed"]
+    seed: Annotated[int, "training seed", COUNT]
     partition: Annotated[str, "by whose families it is judged"]
 
 
@@ -46,13 +47,13 @@ class FamilyHearing:
     """What is known of one family of an answerer, whatever the method."""
 
     family: Annotated[str, "its name"]
-    n: Annotated[int, "rows"]
-    recordings: Annotated[int, "distinct recordings"]
-    raw_accuracy: Annotated[float | None, "over rows that have a raw answer; null: none has"]
-    chance: Annotated[float | None, "mean of 1 / options; null where most rows do not record them"]
+    n: Annotated[int, "rows", COUNT]
+    recordings: Annotated[int, "distinct recordings", COUNT]
+    raw_accuracy: Annotated[float | None, "over rows that have a raw answer; null: none has", PROPORTION]
+    chance: Annotated[float | None, "mean of 1 / options; null where most rows do not record them", PROPORTION]
     p_guessing: Annotated[float | None, "of so many right answers or more by guessing; null without options"]
-    silence_accuracy: Annotated[float | None, "share of right answers on silence"]
-    silence_same: Annotated[float | None, "share of rows with the same answer without any sound"]
+    silence_accuracy: Annotated[float | None, "share of right answers on silence", PROPORTION]
+    silence_same: Annotated[float | None, "share of rows with the same answer without any sound", PROPORTION]
     silence_p: Annotated[float | None, "of the test that compressed audio has to pass; small: silence would pass"]
     silence_lower: Annotated[float | None, "lower bound of the excess of silence"]
     hearing: Annotated[Hearing, "whether its answers need the audio"]
@@ -71,7 +72,7 @@ class ResultFamily(FamilyHearing):
 
     test: Annotated[Test | None, "exact on every row, one row of each recording, or bets", Beside("test")] = None
     estimand: Annotated[Estimand | None, "which excess is tested: a mean over these", Beside("test")] = None
-    units: Annotated[int | None, "independent ones", Beside("test")] = None
+    units: Annotated[int | None, "independent ones", COUNT, Beside("test")] = None
     unit: Annotated[SampleUnit | None, "what a unit is", Beside("test")] = None
     fewest: Annotated[
         tuple[int, ...] | None, "units that pass at each tolerance if no answer changes", Beside("test")
@@ -85,7 +86,7 @@ class Merge(NamedTuple):
     """A rare family that joined its declared parent."""
 
     family: Annotated[str, "the rare one"]
-    n: Annotated[int, "its units"]
+    n: Annotated[int, "its units", COUNT]
     into: Annotated[str, "its parent"]
 
 
@@ -95,7 +96,7 @@ class AverageTest:
 
     test: Annotated[Test, "exact on every row, one row of each recording, or bets"]
     estimand: Annotated[Estimand, "which excess is tested: a mean over these"]
-    units: Annotated[int, "independent ones"]
+    units: Annotated[int, "independent ones", COUNT]
     unit: Annotated[SampleUnit, "what a unit is"]
     tested: Annotated[tuple[bool, ...], "at which tolerances it is"]
 
@@ -114,9 +115,9 @@ class FamilyAtBudget:
     """One family at one budget."""
 
     family: Annotated[str, "its name"]
-    n: Annotated[int, "rows"]
-    plus: Annotated[int, "rows where the loss rose"]
-    minus: Annotated[int, "rows where it fell"]
+    n: Annotated[int, "rows", COUNT]
+    plus: Annotated[int, "rows where the loss rose", COUNT]
+    minus: Annotated[int, "rows where it fell", COUNT]
     excess: Annotated[float, "mean paired difference over rows"]
     excess_recordings: Annotated[float | None, "mean over recordings (certified)"]
     lower: Annotated[float | None, "lower bound of the one that is tested"]
@@ -143,11 +144,11 @@ class BudgetDecision:
 class BudgetEntry:
     """One evaluated budget."""
 
-    budget: Annotated[float, "share of the audio retained"]
+    budget: Annotated[float, "share of the audio retained", BUDGET]
     implied: Annotated[bool, "budget 1.0 was not run: keeping everything is the raw audio"]
-    n: Annotated[int, "rows"]
-    plus: Annotated[int, "rows where the loss rose"]
-    minus: Annotated[int, "rows where it fell"]
+    n: Annotated[int, "rows", COUNT]
+    plus: Annotated[int, "rows where the loss rose", COUNT]
+    minus: Annotated[int, "rows where it fell", COUNT]
     mean_audio_tokens: Annotated[float | None, "over the rows that have a count"]
     loss: Annotated[float | None, "mean loss on compressed audio"]
     excess_average: Annotated[Bounds, "mean paired difference"]
@@ -157,10 +158,10 @@ class BudgetEntry:
     worst_family: Annotated[str, "the family that attains the maximum; the first by name among equals"]
     hidden_damage: Annotated[float, "worst family's excess minus the average's"]
     concentration_top2: Annotated[float | None, "share of the positive excess mass of the two worst families"]
-    answer_consistency: Annotated[float | None, "share of rows with the same answer as on raw audio"]
+    answer_consistency: Annotated[float | None, "share of rows with the same answer as on raw audio", PROPORTION]
     consistency_paradox: Annotated[bool, "another compressed budget agrees less and yet loses less"]
-    copies_of_raw: Annotated[float | None, "share of rows whose kept_hash is raw's"]
-    answers_of_silence: Annotated[float | None, "share of rows with the answer to silence"]
+    copies_of_raw: Annotated[float | None, "share of rows whose kept_hash is raw's", PROPORTION]
+    answers_of_silence: Annotated[float | None, "share of rows with the answer to silence", PROPORTION]
     families: Annotated[tuple[FamilyAtBudget, ...], "each family here"]
     decisions: Annotated[tuple[BudgetDecision, ...], "one per tolerance"]
 
@@ -183,8 +184,10 @@ class FrontierInterval:
 
     lower: Annotated[float | None, "percentile end"]
     upper: Annotated[float | None, "percentile end"]
-    at_smallest: Annotated[float | None, "share of replicates already within tolerance at the smallest budget"]
-    at_full: Annotated[float | None, "share of replicates that pass nowhere below 1.0"]
+    at_smallest: Annotated[
+        float | None, "share of replicates already within tolerance at the smallest budget", PROPORTION
+    ]
+    at_full: Annotated[float | None, "share of replicates that pass nowhere below 1.0", PROPORTION]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +223,9 @@ class CertifiedEntry:
     """What a curve passes at by itself, uncorrected for there being several; nothing is approved by it."""
 
     tolerance: Annotated[float, "of the families"]
-    budget: Annotated[float | None, "the smallest that passes: 1.0 where only keeping everything does, null: none"]
+    budget: Annotated[
+        float | None, "the smallest that passes: 1.0 where only keeping everything does, null: none", BUDGET
+    ]
     reason: Annotated[str, "why, in a sentence"]
     first_failure: Annotated[Failure | None, "where the walk stopped; null if nowhere (certified)"]
     next: Annotated[Next, "what to do"]
@@ -231,8 +236,8 @@ class ResultEntry(ResultKey):
     """Everything about one answerer, corpus, method, seed and partition."""
 
     reference: Annotated[str, "uncompressed, or self_full where the method's own budget-1 cell stands in for it"]
-    n: Annotated[int, "rows"]
-    sources: Annotated[int, "distinct recordings"]
+    n: Annotated[int, "rows", COUNT]
+    sources: Annotated[int, "distinct recordings", COUNT]
     resampling: Annotated[Literal["example", "source"], "what the bootstrap draws"]
     raw_loss: Annotated[float | None, "mean loss of the reference"]
     families: Annotated[tuple[ResultFamily, ...], "what is the same at every budget"]

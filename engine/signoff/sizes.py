@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from earmark.engine.design.fields import Check, Number, Share, Whole, shown
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
@@ -36,15 +37,23 @@ class Guess(NamedTuple):
     icc: float = 0.5  # chance that two questions about a recording share their fate, where recordings are bet on
 
     def check(self) -> None:
-        """Raise InputError for rates that contradict one another."""
+        """Raise InputError for what is no rate, and for rates that contradict one another."""
+        for name, check, value in (("flips", Share(), self.flips), ("excess", Number(), self.excess)):
+            _check(name, check, value)
         if not (0 < self.flips <= 1 and -self.flips <= self.excess <= self.flips):
             raise InputError(
                 f"excess {self.excess:g}, flips {self.flips:g}",
                 "an excess cannot be larger than the share of answers that change, which is in (0, 1]",
                 "guess flips first, then an excess within it",
             )
-        if not 0 <= self.icc <= 1:
-            raise InputError(f"icc {self.icc:g}", "is not in [0, 1]", "0.5 is a cautious guess")
+        _check("icc", Number(0, most=1), self.icc)
+
+
+def _check(name: str, check: Check, value: object) -> None:
+    try:
+        check(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} {shown(repr(value))}", f"must be {check.wanted}", "change it") from None
 
 
 class PlannedSweep(NamedTuple):
@@ -149,6 +158,7 @@ def _families(labels: Sequence[str], sources: Sequence[str] | None) -> Sizes:
 def plan(sizes: Sizes, rule: Rule, n_candidates: int, guess: Guess) -> dict[str, Any]:
     """Per family and tolerance: whether it can pass, with what power, and how many rows or recordings give 90%."""
     guess.check()
+    _check("candidates", Whole(1, 10**6), n_candidates)
     spendable = levels(rule, n_candidates)
     families: list[dict[str, Any]] = []
     for family, size in sizes.items():

@@ -46,8 +46,10 @@ def run(
 ) -> Swept:
     """Fill a run folder with the outcomes that a spec asks for: all, a shard's, or a preview of `limit` recordings.
 
-    `stop` is asked before every block and after every batch. InputError where another process fills the same blocks.
+    A limit is rounded up to whole windows; where these are all, it is no preview. `stop` is asked before every block
+    and after every batch. InputError where another process fills the same blocks.
     """
+    previews.check(limit)
     folder, prepared = SweepFolder(out), prepare(spec, out, shard.count, load_compressor)
     with folder.filling(shard):
         return _fill(folder, prepared, limit, shard, load, executor, report, stop)

@@ -1,30 +1,36 @@
 """The front door for Python: what the commands do, as functions. docs/python.md shows each of them.
 
-Every path may be a str or a Path. What cannot be used is refused as `earmark.InputError`, in one line.
+Every path may be a str or a Path, every number one of NumPy's. What cannot be used is refused as `earmark.InputError`,
+in one line.
 """
 
-import contextlib
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
+from earmark import arguments
+from earmark.arguments import Place, checked, path, refuse_unknown, speaking_of_keywords
+from earmark.engine.arrays import FloatArray
+from earmark.engine.design.fields import Share, Text, Word
+from earmark.engine.design.keys import MOST_NAME
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.spec import Spec, read, rule_of_run
-from earmark.engine.errors import EarmarkError, InputError, UncertifiableError
-from earmark.engine.files import make_folder
+from earmark.engine.errors import EarmarkError, InputError, UncertifiableError, first_few
 from earmark.engine.outcomes import long_table
-from earmark.engine.report.html import render
-from earmark.engine.report.signed_files import write as write_files
-from earmark.engine.report.terminal import decision_table
+from earmark.engine.outcomes.columns import as_column, as_names, as_numbers
 from earmark.engine.report.verify import verify as recompute
 from earmark.engine.signoff import certificate as certificates
 from earmark.engine.signoff import sizes
 from earmark.engine.signoff.certify import certify as sign_off
-from earmark.engine.signoff.follow import follow
-from earmark.engine.signoff.json_form import to_json
+from earmark.engine.signoff.follow import check_kept, follow
+from earmark.signed import Certificate, certificate_file, held
 
 __all__ = [
     "Certificate",
@@ -40,86 +46,26 @@ __all__ = [
     "verify",
 ]
 
-Place = str | os.PathLike[str]
 
-
-class Certificate(certificates.Certificate):
-    """What may be shipped on these outcomes, and why not more. Its fields are those of certificate.json."""
-
-    _run: str  # the folder that was certified
-    _outcomes: Any = None  # the table, where one was given
-
-    @property
-    def approved(self) -> bool:
-        """Whether the claim, corrected for everything that it covers, approves anything below all of the audio."""
-        return bool(self.claim.approved)
-
-    def __str__(self) -> str:
-        return decision_table(self)
-
-    def _repr_html_(self) -> str:
-        """The report, for a notebook, in a frame of its own: its styles stay inside."""
-        page = render(self).replace("&", "&amp;").replace('"', "&quot;")
-        return f'<iframe srcdoc="{page}" style="width: 100%; height: 40em; border: 0"></iframe>'
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of certificate.json."""
-        return to_json(self)
-
-    def to_pandas(self) -> Any:
-        """One row per result, budget and family: counts, excess with its bounds, and the decision at the first tolerance."""
-        import pandas
-
-        return pandas.DataFrame(
-            [
-                {
-                    "answerer": result.answerer,
-                    "corpus": result.corpus,
-                    "method": result.method,
-                    "seed": result.seed,
-                    "partition": result.partition,
-                    "budget": budget.budget,
-                    "family": family.family,
-                    "n": family.n,
-                    "excess": family.excess,
-                    "lower": family.lower,
-                    "upper": family.upper,
-                    "decision": budget.decisions[0].decision,
-                }
-                for result in self.results
-                for budget in result.budgets
-                for family in budget.families
-            ]
-        )
-
-    def save(self, folder: Place) -> Path:
-        """Write certificate.json and report.html into a folder, and the outcomes where they came as a table.
-
-        Returns the path of certificate.json; `earmark.verify` recomputes it.
-        """
-        out = Path(folder)
-        make_folder(out)
-        run = Path(self._run) if self._outcomes is None else long_table.write_run(out, self._outcomes)
-        return write_files(self, run, out)
-
-
+@speaking_of_keywords
 def certify(outcomes: Any, *, follows: Place | None = None, **rule: Any) -> Certificate:
     """Decide from outcomes which budget is safe, or refuse.
 
     `outcomes` is a run folder, or a long table: PyArrow, pandas, Polars or a dict of columns, with sample_id, loss (in
     [0, 1]), method and budget, and, where there are any, family, source (the recording), seed, answerer, corpus and
-    n_options. Raw audio is the method "uncompressed" at budget 1. Every other keyword is a key of `[rule]`: tolerance
-    (a number or several), alpha, claim, candidates, ...; a run folder that a sweep made has its own rule to start from.
+    n_options. Raw audio is the method "uncompressed" at budget 1. `follows` is the certificate before, or its folder.
+    Every other keyword is a key of `[rule]`: tolerance (a number or several), alpha, claim, candidates (names of
+    methods), source (a column of a run folder's cells), ...; a run folder that a sweep made has its own rule to start
+    from.
     """
     if isinstance(outcomes, str | os.PathLike):
-        return _signed(Path(outcomes), rule_of_run(Path(outcomes)), rule, follows)
-    table = long_table.as_table(outcomes)
-    with tempfile.TemporaryDirectory(prefix="earmark-") as folder:
-        signed = _signed(long_table.write_run(Path(folder) / "run", table), Rule(), rule, follows)
-    object.__setattr__(signed, "_outcomes", table)
-    return signed
+        run = path("outcomes", outcomes)
+        signed = _signed(run, arguments.rule(rule_of_run(run), rule, ("follows",)), _before(follows))
+        return held(signed, Path(os.path.realpath(run)))
+    return _certify_table(outcomes, arguments.rule(Rule(), rule, ("follows",)), follows)
 
 
+@speaking_of_keywords
 def compare(
     *,
     raw_loss: Sequence[float] | None = None,
@@ -130,13 +76,26 @@ def compare(
     source: Sequence[str] | None = None,
     sample_id: Sequence[str] | None = None,
     kept: float = 0.5,
+    follows: Place | None = None,
     **rule: Any,
 ) -> Certificate:
     """Whether compressed audio is safe, from the outcomes of the same questions on raw and on compressed audio.
 
-    Give either losses (0 is right, 1 is wrong, or anything between) or whether the answers were correct. `kept` is the
-    share of the audio that was left, by which the certificate calls the budget. Other keywords are keys of `[rule]`.
+    Give either losses (0 is right, 1 is wrong, or anything between) or whether the answers were correct. `family` is
+    the kind of each question, `source` the recording that it is about, `kept` the share of the audio that was left, by
+    which the certificate calls the budget. Other keywords are keys of `[rule]`, but for its `source`.
     """
+    beside = (
+        "raw_loss",
+        "compressed_loss",
+        "raw_correct",
+        "compressed_correct",
+        "family",
+        "sample_id",
+        "kept",
+        "follows",
+    )
+    declared = arguments.rule(Rule(), rule, beside)
     losses = raw_loss is not None and compressed_loss is not None
     correct = raw_correct is not None and compressed_correct is not None
     given = (raw_loss, compressed_loss, raw_correct, compressed_correct)
@@ -150,20 +109,21 @@ def compare(
     else:
         raw, compressed = _wrong("raw_correct", raw_correct), _wrong("compressed_correct", compressed_correct)
     n = len(raw)
-    columns: dict[str, list[Any]] = {
-        "sample_id": 2 * ([str(number) for number in range(n)] if sample_id is None else list(map(str, sample_id))),
-        "loss": raw + compressed,
-        "method": ["uncompressed"] * n + ["compressed"] * len(compressed),
-        "budget": [1.0] * n + [float(kept)] * len(compressed),
-    }
-    for name, labels in (("family", family), ("source", source)):
-        if labels is not None:
-            columns[name] = 2 * [str(label) for label in labels]
-    if len({len(column) for column in columns.values()}) > 1 or len(compressed) != n:
+    names = {"sample_id": list(range(n)) if sample_id is None else sample_id, "family": family, "source": source}
+    named = {name: _names(name, values) for name, values in names.items() if values is not None}
+    if {len(compressed), *map(len, named.values())} != {n}:
         raise InputError("compare", "was given columns of different lengths", "give one value for each question")
-    return certify(columns, **rule)
+    _refuse_repeated(named["sample_id"])
+    columns: dict[str, Any] = {name: 2 * values for name, values in named.items()}
+    columns |= {
+        "loss": np.concatenate([raw, compressed]),
+        "method": ["uncompressed"] * n + ["compressed"] * n,
+        "budget": [1.0] * n + [checked("kept", Share(), kept)] * n,
+    }
+    return _certify_table(columns, declared, follows)
 
 
+@speaking_of_keywords
 def run(
     spec: "Place | Spec",
     out: Place | None = None,
@@ -173,55 +133,68 @@ def run(
 ) -> Certificate:
     """Evaluate what a spec asks for and sign it off; the same call goes on where it was stopped.
 
-    The run folder is `out`, or runs/NAME for the spec NAME.toml. A `limit` is a preview of so many recordings, which
-    approves nothing.
+    The run folder is `out`, or runs/NAME for the spec NAME.toml. With a `limit` the first so many recordings are
+    answered, rounded up to whole windows ([sweep] window): a preview, which approves nothing, unless that is all of the
+    corpus. `follows` is the certificate before, or its folder; it is read before anything is answered.
     """
     from earmark.engine.sweep.run import run as sweep
 
-    declared = spec if isinstance(spec, Spec) else read(Path(spec))
-    if out is None and isinstance(spec, Spec):
-        raise InputError("run", "was given no folder", "give out=, where the spec has no file's name")
-    folder = Path("runs") / Path(spec).stem if out is None else Path(out)  # type: ignore[arg-type]
+    if isinstance(spec, Spec):
+        if out is None:
+            raise InputError("run", "was given no folder", "give out=, where the spec has no file's name")
+        declared, folder = spec, path("out", out)
+    else:
+        file = path("spec", spec)
+        declared, folder = read(file), Path("runs") / file.stem if out is None else path("out", out)
+    before = _before(follows)
+    if before is not None:
+        check_kept(before[0], folder)
     swept = sweep(declared, folder, limit=limit)
-    signed = _signed(swept.preview or folder, declared.rule, {}, follows)
-    signed.save(swept.preview or folder)
+    signed_run = swept.preview or folder
+    signed = held(_signed(signed_run, declared.rule, before), Path(os.path.realpath(signed_run)))
+    signed.save(signed_run)
     return signed
 
 
+@speaking_of_keywords
 def plan(
-    source: Place,
+    where: Place,
     *,
-    partitions: Sequence[str] = (),
-    candidates: int = 1,
+    partitions: Iterable[str] = (),
+    n_candidates: int | None = None,
     flips: float = 0.1,
     excess: float = 0.0,
     icc: float = 0.5,
-    column: str | None = None,
     **rule: Any,
 ) -> list[dict[str, Any]]:
     """Which families of a partitions.parquet or a run folder can be certified, with what power: one entry a partition.
 
     `flips`, `excess` and `icc` are guesses of what compression does; `earmark plan --help` says what they mean.
+    `n_candidates` is how many methods may be shipped: as many as `candidates` names, or one. Other keywords are keys of
+    `[rule]`; its `source` is the column of raw cells that names the recording.
     """
-    declared = _rule(Rule(), rule)
+    beside = ("n_candidates", "flips", "excess", "icc")
+    declared = arguments.rule(Rule(), {**rule, "partitions": partitions}, beside)
+    count = max(1, len(declared.candidates)) if n_candidates is None else n_candidates
     guess = sizes.Guess(excess, flips, icc)
-    sizes_of = sizes.family_sizes(Path(source), tuple(partitions), column)
+    guess.check()
+    sizes_of = sizes.family_sizes(path("where", where), declared.partitions, declared.source)
     return [
-        {"corpus": corpus, "partition": name, **sizes.plan(of_family, declared, candidates, guess)}
+        {"corpus": corpus, "partition": name, **sizes.plan(of_family, declared, count, guess)}
         for (corpus, name), of_family in sizes_of.items()
     ]
 
 
+@speaking_of_keywords
 def verify(certificate: Place, run: Place | None = None) -> str | None:
     """The first difference between a certificate and what its files give, or None where it holds.
 
     `certificate` is certificate.json or the folder that holds it.
     """
-    path = Path(certificate)
-    path = path / certificates.CERTIFICATE_FILE if path.is_dir() else path
-    return recompute(path, None if run is None else Path(run))
+    return recompute(certificate_file("certificate", certificate), None if run is None else path("run", run))
 
 
+@speaking_of_keywords
 def import_logs(
     kind: str,
     raw: Place,
@@ -237,68 +210,99 @@ def import_logs(
     `kind` is lm-eval, lmms-eval, inspect, csv, jsonl or parquet; the columns are those of `earmark import` (family,
     metric, source, ...). Returns what is doubtful about them, in sentences; the certificate repeats it.
     """
+    from earmark.engine.outcomes.imports import KINDS
     from earmark.engine.outcomes.imports.logs import import_logs as read_logs
     from earmark.engine.outcomes.imports.logs import parse_arm
     from earmark.engine.outcomes.imports.rows import Fields
 
-    arms = [parse_arm(f"{arm}={os.fspath(path)}") for arm, path in compressed.items()]
-    imported = read_logs(kind, Path(raw), arms, Fields(**columns), Path(out), answerer=answerer, corpus=corpus)
+    checked("kind", Word(*KINDS), kind)
+    if not isinstance(compressed, Mapping):
+        raise InputError("compressed", f"is a {type(compressed).__name__}", 'give a dict, such as {"energy@0.4": path}')
+    arms = [parse_arm(f"{arm}={path(f'compressed[{arm!r}]', place)}") for arm, place in compressed.items()]
+    refuse_unknown(columns, [entry.name for entry in fields(Fields)] + ["answerer", "corpus"], "column of a log")
+    texts = {"answerer": answerer, "corpus": corpus, **columns}
+    for keyword, text in texts.items():
+        if text is not None:
+            checked(keyword, Text("a name"), text)
+    imported = read_logs(
+        kind, path("raw", raw), arms, Fields(**columns), path("out", out), answerer=answerer, corpus=corpus
+    )
     return list(imported.doubts)
 
 
+@speaking_of_keywords
 def score(
-    audio: Place | Sequence[Place], selector: str, *, question: str | None = None, budget: float | None = None
+    audio: Place | Iterable[Place], selector: Place, *, question: str | None = None, budget: float | None = None
 ) -> list[dict[str, Any]]:
     """The score of each second of recordings, and the seconds that a budget keeps, as `earmark score --json` does."""
     from earmark.engine.compressors.scoring import score as scored
 
-    paths = [audio] if isinstance(audio, str | os.PathLike) else list(audio)
-    return [line.content() for line in scored([Path(path) for path in paths], selector, question, budget)]
+    if not isinstance(audio, str | os.PathLike | Iterable):
+        raise InputError("audio", f"is a {type(audio).__name__}", "give the path of a recording, or several")
+    recordings = [audio] if isinstance(audio, str | os.PathLike) else list(audio)
+    paths = [path("audio", recording) for recording in recordings]
+    name = str(path("selector", selector, "give its name, or the path of its folder or graph"))
+    text = None if question is None else checked("question", Text("a question"), question)
+    share = None if budget is None else checked("budget", Share(), budget)
+    return [line.content() for line in scored(paths, name, text, share)]
 
 
 # Inside ----------------------------------------------------------------------------------------------------
 
-
-def _signed(run: Path, declared: Rule, changes: Mapping[str, Any], follows: Place | None) -> Certificate:
-    rule = _rule(declared, changes)
-    before = None if follows is None else follow(Path(follows), certificates.read(Path(follows)), run, rule)
-    typed = sign_off(run, rule, follows=before)
-    signed = Certificate(**{field.name: getattr(typed, field.name) for field in fields(typed)})
-    object.__setattr__(signed, "_run", str(run))
-    return signed
+_Before = tuple[Path, certificates.Certificate]
 
 
-def _rule(declared: Rule, changes: Mapping[str, Any]) -> Rule:
-    known = {field.name for field in fields(Rule)}
-    typed = {("tolerances" if key == "tolerance" else key): value for key, value in changes.items()}
-    for key, value in typed.items():
-        if key not in known:
-            raise InputError(
-                f"keyword {key}", "is no key of a rule", f"choose from tolerance, {', '.join(sorted(known))}"
-            )
-        if isinstance(value, list):
-            typed[key] = tuple(value)
-    if isinstance(typed.get("tolerances"), int | float):
-        typed["tolerances"] = (float(typed["tolerances"]),)
-    if "name" in typed:
-        typed.setdefault("replicates", -1)
-    return replace(declared, **typed)
+def _before(follows: Any) -> _Before | None:
+    """The certificate that another one is to follow, and its file."""
+    if follows is None:
+        return None
+    file = certificate_file("follows", follows)
+    return file, certificates.read(file)
 
 
-def _losses(name: str, values: Any) -> list[float]:
-    """Numbers; booleans are refused, since nobody can tell whether True is right or wrong."""
-    plain = [value.item() if hasattr(value, "item") else value for value in values]
-    if any(isinstance(value, bool) for value in plain):
+def _certify_table(outcomes: Any, rule: Rule, follows: Any) -> Certificate:
+    """The certificate of a long table, which is a run folder for as long as it takes."""
+    before, table = _before(follows), long_table.read_table(outcomes)
+    with tempfile.TemporaryDirectory(prefix="earmark-") as folder:
+        signed = _signed(long_table.write_run(Path(folder) / "run", table), rule, before)
+    return held(signed, outcomes=table)
+
+
+def _signed(run: Path, rule: Rule, before: _Before | None) -> certificates.Certificate:
+    return sign_off(run, rule, follows=None if before is None else follow(*before, run, rule))
+
+
+def _losses(name: str, values: Any) -> FloatArray:
+    """Numbers in [0, 1]; booleans are refused, since nobody can tell whether True is right or wrong."""
+    column = as_column(name, values)
+    if pa.types.is_boolean(column.type):
         do = f"say raw_correct= and compressed_correct=, if True is a right answer (not {name}=)"
         raise InputError(name, "is true or false, and a loss is 1 where the answer is wrong", do)
-    with contextlib.suppress(TypeError, ValueError):
-        return [float(value) for value in plain]
-    raise InputError(name, "has something else than numbers", "give losses in [0, 1]")
+    losses: FloatArray = as_numbers(name, column, pa.float64()).to_numpy()
+    outside = np.flatnonzero(~((losses >= 0) & (losses <= 1)))
+    if len(outside):
+        what = f"is not in [0, 1] at {len(outside):,} places, {losses[outside[0]]:g} at {outside[0]} the first of them"
+        raise InputError(name, what, "0 is right and 1 is wrong")
+    return losses
 
 
-def _wrong(name: str, values: Any) -> list[float]:
+def _wrong(name: str, values: Any) -> FloatArray:
     """The loss of answers that are correct or not."""
-    plain = [value.item() if hasattr(value, "item") else value for value in values]
-    if not all(value in (0, 1) for value in plain):
+    column = as_column(name, values)
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    correct = as_numbers(name, column, pa.float64()).to_numpy()
+    if not np.isin(correct, (0, 1)).all():
         raise InputError(name, "has something else than true and false", "give one for each question")
-    return [1.0 - float(value) for value in plain]
+    return np.asarray(1.0 - correct, dtype=np.float64)
+
+
+def _names(name: str, values: Any) -> list[str]:
+    names: list[str] = as_names(name, as_column(name, values), MOST_NAME).to_pylist()
+    return names
+
+
+def _refuse_repeated(sample_ids: list[str]) -> None:
+    twice = [sample_id for sample_id, times in Counter(sample_ids).items() if times > 1]
+    if twice:
+        raise InputError("sample_id", f"has {first_few(twice)} more than once", "name each question apart")

@@ -98,7 +98,8 @@ def test_what_is_not_of_its_type_is_refused_with_its_place(change: dict[str, Any
 
 
 numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
-parts = st.builds(Part, st.integers(), st.integers(), numbers)
+wholes = st.integers(-(2**63) + 1, 2**63 - 1)
+parts = st.builds(Part, wholes, wholes, numbers)
 
 
 @given(
@@ -108,7 +109,7 @@ parts = st.builds(Part, st.integers(), st.integers(), numbers)
         st.sampled_from(["a", "b", None]),
         st.lists(parts).map(tuple),
         st.lists(st.floats(allow_nan=False, allow_infinity=False)),
-        st.dictionaries(st.text(), st.integers()),
+        st.dictionaries(st.text(), wholes),
         st.booleans(),
     )
 )

@@ -146,5 +146,5 @@ def test_every_key_of_both_schemas_says_what_it_is() -> None:
     for name in ("certificate", "spec"):
         schema = json.loads((ROOT / "docs" / "schema" / f"{name}.json").read_text())
         for place in places(schema):
-            if len(place) > 1 and place[-2] == "properties":
+            if len(place) > 1 and place[-2] == "properties" and not {"if", "then"} & set(place):
                 assert at(schema, place).get("description") or "items" in at(schema, place), place

@@ -129,5 +129,5 @@ def test_the_recordings_for_90_percent_give_90_percent(icc: float) -> None:
     "guess", [Guess(0.2, 0.1), Guess(-0.2, 0.1), Guess(0.0, 0.0), Guess(0.0, 1.5), Guess(0.0, 0.1, icc=2.0)]
 )
 def test_impossible_guesses_are_refused(guess: Guess) -> None:
-    with pytest.raises(InputError, match=r"excess|icc"):
+    with pytest.raises(InputError, match=r"excess|icc|flips"):
         plan({"a": alone(100)}, Rule(), 1, guess)

@@ -40,7 +40,6 @@ _READERS: Mapping[str, Callable[[Path, Fields], Log]] = {
     "jsonl": plain_tables.read_jsonl,
     "parquet": plain_tables.read_parquet,
 }
-KINDS = tuple(_READERS)
 
 
 _BUDGET = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
+from earmark.engine.design.fields import BUDGET, COUNT, PROPORTION
+
 if TYPE_CHECKING:
     from earmark.engine.signoff.rules.group_tests import GroupTest
 
@@ -39,15 +41,15 @@ RAW_ITSELF = Verdict("approve", "keeping everything is the raw audio itself", 0.
 class Failure(NamedTuple):
     """Where a walk over the budgets stopped."""
 
-    budget: Annotated[float, "the budget at which it stopped"]
+    budget: Annotated[float, "the budget at which it stopped", BUDGET]
     family: Annotated[str | None, "the family that binds; null: the average, or no test at all"]
-    n: Annotated[int, "rows"]
-    plus: Annotated[int, "rows where the loss rose"]
-    minus: Annotated[int, "rows where it fell"]
+    n: Annotated[int, "rows", COUNT]
+    plus: Annotated[int, "rows where the loss rose", COUNT]
+    minus: Annotated[int, "rows where it fell", COUNT]
     p: Annotated[float, "of the test that did not pass"]
-    units: Annotated[int, "independent ones: rows or recordings"]
+    units: Annotated[int, "independent ones: rows or recordings", COUNT]
     unit: Annotated[SampleUnit, "what they are"]
-    needed: Annotated[int | None, "units for 90% power at the observed rates; null where no number would do"]
+    needed: Annotated[int | None, "units for 90% power at the observed rates; null where no number would do", COUNT]
     reason: Annotated[str, "why it stopped, in words"]
     missing: Annotated[bool, "the budget was declared and has no outcomes"] = False
 
@@ -57,7 +59,7 @@ class Corrected(NamedTuple):
 
     tolerance: Annotated[float, "the first of the rule"]
     level: Annotated[float, "of its tests"]
-    budget: Annotated[float | None, "the smallest that passes with all larger ones"]
+    budget: Annotated[float | None, "the smallest that passes with all larger ones", BUDGET]
     first_failure: Annotated[Failure | None, "where the walk stopped; null if nowhere"]
 
 
@@ -65,8 +67,8 @@ class Route(NamedTuple):
     """Where one family goes: to a budget below 1, or to raw audio."""
 
     family: Annotated[str, "its name"]
-    n: Annotated[int, "rows"]
-    budget: Annotated[float, "1.0: raw audio"]
+    n: Annotated[int, "rows", COUNT]
+    budget: Annotated[float, "1.0: raw audio", BUDGET]
     p: Annotated[float | None, "the largest of its walk down to that budget; null on raw audio"]
     tested: Annotated[bool, "false: too small for a share of alpha, so it spends none"]
 
@@ -75,8 +77,8 @@ class Policy(NamedTuple):
     """Every family at its own budget, all of them safe together."""
 
     tolerance: Annotated[float, "of every family"]
-    alpha_each: Annotated[float, "what each tested family's walk spent"]
-    retained: Annotated[float, "mean share of audio, every question at its family's budget"]
+    alpha_each: Annotated[float, "what each tested family's walk spent", PROPORTION]
+    retained: Annotated[float, "mean share of audio, every question at its family's budget", PROPORTION]
     families: Annotated[list[Route], "where each goes"]
 
 
