@@ -3,17 +3,21 @@
 Knows which architectures there are; nothing of what they compute.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 
+from earmark.engine.answerers.model_folder import check_configuration
 from earmark.engine.answerers.qwen.qwen2_audio import Qwen2Audio
 from earmark.engine.answerers.qwen.qwen25_omni import Qwen25Omni
 from earmark.engine.answerers.shared.audio_lm import AudioLM
 from earmark.engine.answerers.tiny import FOLDERS
 from earmark.engine.design.keys import DTYPES
-from earmark.engine.errors import InputError
+from earmark.engine.errors import EarmarkError, InputError
 
 KINDS: dict[str, type[Qwen2Audio] | type[Qwen25Omni]] = {
     "qwen2_audio": Qwen2Audio,
@@ -22,6 +26,7 @@ KINDS: dict[str, type[Qwen2Audio] | type[Qwen25Omni]] = {
 }
 EMBEDDED = {"tiny": next(iter(FOLDERS.values())), **FOLDERS}
 WHAT_IT_TAKES = "name a folder with config.json, *.safetensors, a tokenizer and preprocessor_config.json"
+_MOST_REASON = 300  # characters of what a library says
 
 _hf: Any = transformers  # its classes are untyped
 
@@ -35,11 +40,42 @@ def load(name: str, device: str, dtype: str) -> AudioLM:
     if not folder.is_dir() and (name in EMBEDDED or name.startswith((".", "/", "~"))):
         raise InputError(where, f"there is no folder {folder}", WHAT_IT_TAKES)
     place = str(folder) if folder.is_dir() else name
+    _check_device(device)
     try:
-        kind = str(_hf.AutoConfig.from_pretrained(place, trust_remote_code=False).model_type)
-        if kind in KINDS:
-            return KINDS[kind].load(place, name, device, dtype)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(where, f"cannot be loaded ({reason.rstrip('.')})", WHAT_IT_TAKES) from error
+        if folder.is_dir():
+            check_configuration(folder)
+        with _quiet():
+            kind = str(_hf.AutoConfig.from_pretrained(place, trust_remote_code=False).model_type)
+            if kind in KINDS:
+                return KINDS[kind].load(place, name, device, dtype)
+    except (EarmarkError, ModuleNotFoundError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # of any class, and where the Rust of tokenizers panics that is no Exception
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:_MOST_REASON].rstrip(".")
+        raise InputError(where, f"cannot be loaded ({reason})", WHAT_IT_TAKES) from error
     raise InputError(where, f"model type '{kind}' is unknown", f"use one of {', '.join(KINDS)}")
+
+
+def _check_device(device: str) -> None:
+    """InputError for a device that this machine, or this torch, does not have."""
+    try:
+        torch.empty(1, device=device)
+    except (AssertionError, RuntimeError) as error:  # AssertionError: torch was built without CUDA
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        do = 'set device = "cpu" in [machine], or see that torch reaches the device'
+        raise InputError(f'[machine] device = "{device}"', f"cannot be used ({reason})", do) from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """While this context is open transformers draws no progress bars and reports nothing: what is wrong is refused."""
+    log = _hf.utils.logging
+    shown, level = log.is_progress_bar_enabled(), log.get_verbosity()
+    log.disable_progress_bar()  # progress is the command line's, and only on a terminal
+    log.set_verbosity(log.CRITICAL)
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if shown:
+            log.enable_progress_bar()

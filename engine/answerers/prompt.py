@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
+MOST_OPTIONS = len(ascii_uppercase)  # of a question
 AUDIO_TOKEN = "<|AUDIO|>"  # in the text once per audio; the processor repeats it once per audio token
 
 
@@ -60,8 +61,8 @@ QWEN25_OMNI = Template(
 
 def letters(count: int) -> str:
     """The letters of so many options: "ABCD"."""
-    if not 1 <= count <= len(ascii_uppercase):
-        raise ValueError(f"{count} options: a question has 1 to {len(ascii_uppercase)}")
+    if not 1 <= count <= MOST_OPTIONS:
+        raise ValueError(f"{count} options: a question has 1 to {MOST_OPTIONS}")
     return ascii_uppercase[:count]
 
 

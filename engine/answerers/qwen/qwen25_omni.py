@@ -38,7 +38,9 @@ class Qwen25Omni(Qwen):
     @classmethod
     def load(cls, place: str, name: str, device: str, dtype: str) -> "Qwen25Omni":
         """From a folder or the hub."""
-        model, tokenizer, extractor = parts("Qwen2_5OmniThinkerForConditionalGeneration", place, device, dtype)
+        model, tokenizer, extractor = parts(
+            "Qwen2_5OmniThinkerForConditionalGeneration", place, device, dtype, unused="model.visual."
+        )
         model.model.visual = None
         return cls(model, tokenizer, extractor, name=name)
 

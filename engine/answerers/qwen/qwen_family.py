@@ -4,6 +4,7 @@ A subclass knows its audio tower. Knows no plan: it runs the batch it is given, 
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from earmark.engine.answerers.shared.audio_lm import OutOfMemoryError, Reply, To
 from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
 from earmark.engine.arrays import Waveform
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, MOST_CHUNKS
+from earmark.engine.corpus.example import SAMPLE_RATE
 from earmark.engine.threads import one_thread
 
 P = ParamSpec("P")
@@ -80,7 +82,11 @@ class Qwen:
         # glibc learns from the largest block that was freed how large a block to keep for the next one; without this
         # every batch's arrays are fresh pages from the kernel, which costs a fifth of the time on a CPU.
         torch.empty(31 << 20, dtype=torch.uint8)
+        self._check_words()
         self.shape = self._shape()
+        if self.mel.mels != self.shape.encoder.mels or extractor.sampling_rate != SAMPLE_RATE:
+            heard = f"{self.shape.encoder.mels} mel bands of {SAMPLE_RATE:,} samples a second"
+            raise ValueError(f"its preprocessor_config.json does not make {heard}")
         self.counted = Cost()
         self._prefix: KV | None = None
         self._letters: torch.Tensor | None = None
@@ -249,7 +255,23 @@ class Qwen:
         if ends is None:
             ends = self.tokenizer.eos_token_id
         tokens = {ends} if isinstance(ends, int) else set(ends or ())
+        if not all(type(token) is int for token in tokens):
+            raise ValueError(f"eos_token_id = {ends} in its generation_config.json is no token")
         return frozenset(tokens | set(self.tokenizer.convert_tokens_to_ids(["<|im_end|>"])))
+
+    def _check_words(self) -> None:
+        """ValueError where the tokenizer is another model's: letters and the marks of a prompt are one token each."""
+        template = self.template
+        marks = re.findall(r"<\|\w+\|>", template.prefix + template.before_question + template.after_question)
+        for word in [*marks, *prompt.letters(prompt.MOST_OPTIONS)]:
+            tokens = self.tokenize([word])[0]
+            if len(tokens) != 1:
+                raise ValueError(f"its tokenizer has no token {word}")
+        largest, vocabulary = max(self.tokenizer.get_vocab().values()), len(self.decoder.embedding)
+        if largest >= vocabulary:
+            raise ValueError(f"its tokenizer has a token {largest}, the model knows {vocabulary}")
+        if not all(0 <= token < vocabulary for token in self._ends):
+            raise ValueError("its answers end with a token that the model does not know")
 
     def _pieces(self, chunks: Sequence[int]) -> list[Sequence[int]]:
         """Whole seconds that fit the window, one piece after the other."""
@@ -321,8 +343,6 @@ class Qwen:
     def _letter_tokens(self, options: int) -> torch.Tensor:
         if self._letters is None or len(self._letters) < options:
             tokens = self.tokenize(list(prompt.letters(options)))
-            if any(len(tokens) != 1 for tokens in tokens):
-                raise ValueError("the tokenizer has no single token for every option letter")
             self._letters = torch.tensor([tokens[0] for tokens in tokens], device=self.device)
         return self._letters[:options]
 
