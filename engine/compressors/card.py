@@ -81,7 +81,7 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def _is_epoch(value: Any) -> bool:
+def is_epoch(value: Any) -> bool:
     """Whether it is a point of the curves: losses, and by budget the share of the relevance that is kept."""
     if not isinstance(value, dict) or not isinstance(value.get("captured"), dict):
         return False
@@ -103,6 +103,6 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "weights": (_is_hash, "SHA-256"),
     "tokenizer": (_is_hash, "SHA-256"),
     "in_domain": (_is_truth, "true or false"),
-    "best": (_is_epoch, "epoch"),
-    "curves": (lambda value: isinstance(value, list) and all(map(_is_epoch, value)), "list of epochs"),
+    "best": (is_epoch, "epoch"),
+    "curves": (lambda value: isinstance(value, list) and all(map(is_epoch, value)), "list of epochs"),
 }

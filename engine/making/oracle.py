@@ -7,6 +7,8 @@ heard alone instead. Writes a table without answers or labels. Knows no selector
 
 import hashlib
 import json
+import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from earmark.engine.answerers.answer_all import answer_all
 from earmark.engine.answerers.answerer import Answerer, unheard
@@ -22,7 +23,7 @@ from earmark.engine.answerers.journal import Journal
 from earmark.engine.answerers.request import Answer, Progress, Request
 from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.compressors.compressor import Excerpt, audio_hash
-from earmark.engine.corpus.clip import chunk_count
+from earmark.engine.corpus.clip import MOST_CHUNKS, chunk_count
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.stream import Clip, stream
@@ -30,11 +31,16 @@ from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError
 from earmark.engine.files import write_file
+from earmark.engine.outcomes.parquet_file import read_parquet, write_parquet
+from earmark.engine.reading import parse_json, read_bytes
 
 ChunkSubsets = Callable[[int], list[IntArray]]  # number of chunks of a clip -> the subsets of them that are heard
 
 SCHEMA = "earmark.oracle/1"
 _KEY = b"earmark.oracle"
+_NAME_ONE = "name what `earmark selector oracle` wrote"
+_MEASURE_AGAIN = "measure it again with `earmark selector oracle`"
+_MOST_BYTES = 1 << 31
 UNMISSED = 0.1  # nats: where no chunk is worth that much without it, other chunks tell the same
 _ROW = pa.schema(
     [
@@ -184,22 +190,67 @@ def write(rows: Iterable[Relevance], origin: dict[str, Any], path: Path) -> None
     table = pa.Table.from_pylist([row._asdict() for row in rows], schema=_ROW)
     table = table.replace_schema_metadata({_KEY: json.dumps({"schema": SCHEMA} | origin, sort_keys=True)})
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    write_parquet(table, sink)
     write_file(path, sink.getvalue().to_pybytes())
 
 
 def read(path: Path) -> Oracle:
-    """The table in a file; InputError where it is none."""
-    try:
-        data = path.read_bytes()
-        table = pq.read_table(pa.BufferReader(data))
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(path, f"cannot be read ({str(error).splitlines()[0]})", "name what `oracle` wrote") from None
+    """The table in a file; InputError where it is none, or says what no measurement does."""
+    data = read_bytes(path, _NAME_ONE, _MOST_BYTES)
+    table = read_parquet(data, path, _NAME_ONE)
     metadata = (table.schema.metadata or {}).get(_KEY)
-    origin = json.loads(metadata) if metadata else {}
-    if origin.get("schema") != SCHEMA or not table.schema.equals(_ROW):
-        raise InputError(path, f"is no table of {SCHEMA}", "name what `earmark selector oracle` wrote")
-    return Oracle([Relevance(**row) for row in table.to_pylist()], origin, hashlib.sha256(data).hexdigest())
+    origin = parse_json(metadata, path, _NAME_ONE) if metadata else {}
+    if not isinstance(origin, dict) or origin.get("schema") != SCHEMA or not table.schema.equals(_ROW):
+        raise InputError(path, f"is no table of {SCHEMA}", _NAME_ONE)
+    for key in ("answerer", "identity", "corpus", "kind", "path"):
+        if not isinstance(origin.get(key), str):
+            raise InputError(path, f"does not say its {key}", _MEASURE_AGAIN)
+    if any(table[field.name].null_count for field in _ROW if not field.nullable):
+        raise InputError(path, "has rows that are not whole", _MEASURE_AGAIN)
+    rows = [Relevance(**row) for row in table.to_pylist()]
+    for row, problem in zip(rows, map(_problem, rows), strict=True):
+        if problem is not None:
+            raise InputError(path, f"sample {row.sample_id[:80]} {problem}", _MEASURE_AGAIN)
+    _check_recordings(rows, path)
+    return Oracle(rows, origin, hashlib.sha256(data).hexdigest())
+
+
+def _problem(row: Relevance) -> str | None:
+    """What is wrong with a row, if anything is."""
+    if not 0 <= row.chunks <= MOST_CHUNKS:
+        return f"has {row.chunks} chunks, a clip has at most {MOST_CHUNKS}"
+    if not succeeded(row):
+        return None if row.relevance is None else "has failed, and has a relevance"
+    if row.relevance is None or row.recording is None or len(row.relevance) != row.chunks or row.chunks == 0:
+        return "has not one relevance for each chunk of a recording"
+    if not all(value is not None and math.isfinite(value) for value in row.relevance):
+        return "has a relevance that is not finite"
+    return None
+
+
+def _check_recordings(rows: Iterable[Relevance], path: Path) -> None:
+    """Refuse a sample that stands twice, and a recording of two lengths."""
+    samples: set[str] = set()
+    chunks_of: dict[str | None, int] = {}
+    for row in rows:
+        if row.sample_id in samples:
+            raise InputError(path, f"has the sample {row.sample_id[:80]} twice", _MEASURE_AGAIN)
+        samples.add(row.sample_id)
+        if succeeded(row) and chunks_of.setdefault(row.recording, row.chunks) != row.chunks:
+            raise InputError(path, f"has two lengths for the recording of {row.sample_id[:80]}", _MEASURE_AGAIN)
+
+
+def check_same(path: Path, corpus: Corpus, answerer: Answerer) -> None:
+    """InputError where a file is there already that is not the relevance of this corpus for this answerer."""
+    if not os.path.lexists(path):
+        return
+    oracle = read(path)
+    begun, now = oracle.origin, description(corpus, "", answerer)
+    same_samples = [row.sample_id for row in oracle.rows] == [example.sample_id for example in corpus.examples]
+    if same_samples and all(begun.get(key) == now[key] for key in ("corpus", "kind", "identity")):
+        return
+    holds = f"{len(oracle.rows)} examples of {begun['corpus']} ({begun['path']}) for {begun['answerer']}"
+    raise InputError(path, f"holds the relevance of {holds}", "name another file with --out, or remove this one")
 
 
 def description(corpus: Corpus, path: str, answerer: Answerer) -> dict[str, Any]:

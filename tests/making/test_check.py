@@ -381,7 +381,7 @@ def test_other_scores_on_a_device_fail_the_model(exported: Path, small: Corpus, 
         (lambda content: content.update(extra=1), "is not whole"),
         (lambda content: content["runs"][0].pop("p95_ms"), "is not whole"),
         (lambda content: content["runs"][0].update(p95_ms="few"), "is not whole"),
-        (lambda content: content["runs"][0].update(p95_ms=float("nan")), "is not whole"),
+        (lambda content: content["runs"][0].update(p95_ms=float("nan")), "is not JSON .NaN is no number"),
         (lambda content: content["runs"][0].update(scores=3), "is not whole"),
         (lambda content: content.update(passes=False), "is not whole"),
         (lambda content: content.update(graph="0" * 64), "is about graph 000000000000, not about "),
@@ -405,7 +405,7 @@ def test_a_report_needs_its_graph_and_vectors(
     for model, report, message in (
         (exported / FEATURES_GRAPH, measured, f"device.json: is about graph .*, not about .*{FEATURES_GRAPH}"),
         (exported / WAVEFORM_GRAPH, tmp_path / "text.json", "text.json: is not JSON"),
-        (exported / WAVEFORM_GRAPH, tmp_path / "none.json", "none.json: cannot be read"),
+        (exported / WAVEFORM_GRAPH, tmp_path / "none.json", "none.json: there is no such file"),
     ):
         with pytest.raises(InputError, match=message):
             check(model, str(exported), small, Gate(), replace(QUICK, device=report))

@@ -189,7 +189,7 @@ def test_cards_say_where_each_selector_comes_from(tmp_path):
         assert card["trained_on"][0]["recordings"] == fingerprints(f"h{i}" for i in range(20))
         assert card["best"] == min(card["curves"], key=lambda point: point["loss"])
         assert LearnedSelector.load(job.folder).asks == (job.method == CONDITIONED)
-        assert sorted(path.name for path in job.folder.iterdir())[-1] != "checkpoint.pt"
+        assert sorted(path.name for path in job.folder.iterdir())[-1] != "checkpoint.safetensors"
 
 
 def test_what_is_trained_is_not_trained_again(tmp_path):

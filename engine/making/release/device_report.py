@@ -5,14 +5,12 @@ Refuses a report that is not whole, or that speaks of another graph or other vec
 """
 
 import hashlib
-import json
-import math
 from pathlib import Path
 from typing import NamedTuple
 
 from earmark.engine.compressors.chunks.selector import SelectorInput
 from earmark.engine.corpus import decode
-from earmark.engine.corpus.clip import clip
+from earmark.engine.corpus.clip import chunk_count, clip
 from earmark.engine.corpus.example import AudioError
 from earmark.engine.errors import InputError
 from earmark.engine.making.edge.device_check import DEVICE_SCHEMA, DeviceReport
@@ -20,18 +18,14 @@ from earmark.engine.making.edge.edge_error import EdgeError
 from earmark.engine.making.edge.edge_folder import VECTORS, Vector, read_vectors
 from earmark.engine.making.edge.measure import Timed
 from earmark.engine.making.release.device import DeviceFigures
+from earmark.engine.reading import read_json
 
 _MEASURE = "run `python keep.py --check` on the device again, in the folder of this model"
 
 
 def read_report(path: Path) -> DeviceReport:
     """The report in a file; InputError where it is none."""
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror})", "name a device.json") from None
-    except ValueError:
-        raise InputError(path, "is not JSON", _MEASURE) from None
+    content = read_json(path, _MEASURE)
     if not isinstance(content, dict) or content.get("schema") != DEVICE_SCHEMA:
         raise InputError(path, f"is no {DEVICE_SCHEMA}", _MEASURE)
     try:
@@ -66,6 +60,10 @@ def reported(path: Path, model: Path, sha256: str) -> Reported:
     except (OSError, AudioError, EdgeError) as error:
         raise InputError(model.parent, f"has no vectors to compare a device by ({error})", "export it again") from None
     lengths = [len(vector.scores) for vector in vectors]
+    if lengths != [chunk_count(vector_clip.audio) for vector_clip in clips]:
+        raise InputError(
+            model.parent / VECTORS, "has not one score for each chunk of its recordings", "export it again"
+        )
     if any([len(scores) for scores in run.scores] != lengths for run in report.runs):
         raise InputError(path, "has not one score for each chunk of the vectors", _MEASURE)
     return Reported(report.failure, DeviceFigures(str(path), report.machine, clips, report.runs))
@@ -76,19 +74,30 @@ def _clip(folder: Path, vector: Vector) -> SelectorInput:
 
 
 def _is_whole(report: DeviceReport) -> bool:
-    """Whether every figure is a finite number, and what is named is text."""
+    """Whether every figure is a number that can be measured, and what is named is text."""
     named = [report.graph, report.vectors, *([] if report.failure is None else [report.failure])]
-    figures = [
-        figure
-        for run in report.runs
-        for figure in (run.threads, run.clips, run.clip_s, run.cold_start_s, run.p50_ms, run.p95_ms)
-    ]
-    figures += [run.peak_mib for run in report.runs if run.peak_mib is not None]
-    figures += [score for run in report.runs for scores in run.scores for score in scores]
     return (
         bool(report.runs)
         and isinstance(report.machine, dict)
+        and all(isinstance(value, str | int | float) for value in report.machine.values())
         and all(isinstance(name, str) for name in named)
-        and all(isinstance(figure, int | float) and math.isfinite(figure) for figure in figures)
+        and all(map(_is_measured, report.runs))
         and report.passes is (report.failure is None)
     )
+
+
+def _is_measured(run: Timed) -> bool:
+    figures = [run.threads, run.clips, run.clip_s, run.cold_start_s, run.p50_ms, run.p95_ms]
+    figures += [] if run.peak_mib is None else [run.peak_mib]
+    scores = [score for of_clip in run.scores for score in of_clip]
+    return (
+        all(_is_figure(figure) and figure >= 0 for figure in figures)
+        and isinstance(run.threads, int)
+        and 1 <= run.threads < 1 << 20
+        and isinstance(run.clips, int)
+        and all(map(_is_figure, scores))
+    )
+
+
+def _is_figure(value: float) -> bool:
+    return type(value) in (int, float) and abs(value) < 1e30

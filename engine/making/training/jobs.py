@@ -3,7 +3,8 @@
 What is finished is not trained again. Knows folders and cards; `train` knows how one is trained.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -26,12 +27,15 @@ from earmark.engine.compressors.chunks.learned import (
     tokenizer_hash,
 )
 from earmark.engine.errors import InputError
+from earmark.engine.files import make_folder
+from earmark.engine.locks import alone
+from earmark.engine.making.training.checkpoint import Epoch
 from earmark.engine.making.training.lessons import Lessons
-from earmark.engine.making.training.train import Epoch, Recipe, Run, Vocabulary, train
+from earmark.engine.making.training.train import SHOWN_BUDGETS, Recipe, Run, Vocabulary, train
 
 METHODS = {"agnostic": AGNOSTIC, "conditioned": CONDITIONED}
 SEEDS = (42, 123, 456)
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, LOCK = "checkpoint.safetensors", ".train.lock"
 
 
 class Job(NamedTuple):
@@ -63,6 +67,14 @@ def jobs(out: Path, methods: Sequence[str], alphas: Sequence[float], seeds: Sequ
     ]
 
 
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Make the folder of all jobs, and keep others from training into it meanwhile; InputError while one does."""
+    make_folder(out)
+    with alone(out / LOCK, out, "wait until it has ended, or name another folder with --out"):
+        yield
+
+
 def train_all(
     all_jobs: Sequence[Job],
     lessons: Lessons,
@@ -90,7 +102,8 @@ def train_all(
             "seed": job.seed,
             "tokenizer": None if reader is None else tokenizer_hash(reader),
         }
-        if {key: card.get(key) for key in expected} != expected:
+        shown = card.get("best", {}).get("captured", {}).keys()
+        if {key: card.get(key) for key in expected} != expected or shown != {*map(str, SHOWN_BUDGETS)}:
             raise InputError(
                 job.folder,
                 "holds a selector of other data, another recipe or tokenizer",

@@ -18,10 +18,13 @@ from earmark.engine.compressors.compressor import audio_hash
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.stream import stream
 from earmark.engine.errors import InputError
-from earmark.engine.files import make_folder
+from earmark.engine.faults import writing
+from earmark.engine.files import flush, make_folder
 from earmark.engine.making.oracle import Oracle, Relevance, check_may_train, succeeded
 from earmark.engine.progress import Report
+from earmark.engine.reading import check_regular
 
+_OF_TABLE = "name the corpus that the table was made from"
 Float32Array = npt.NDArray[np.float32]
 
 
@@ -72,7 +75,7 @@ def make_lessons(oracle: Oracle, corpus: Corpus, folder: Path, report: Report) -
     if not path.exists():
         make_folder(folder)
         _compute(corpus, lengths, starts, path, report)
-    flat = np.load(path, mmap_mode="r")
+    flat = _mapped(path, sum(lengths.values()))
     places = [(starts[str(row.recording)], row.chunks) for row in rows]
     return Lessons(
         features=[flat[start : start + chunks] for start, chunks in places],
@@ -89,26 +92,44 @@ def _compute(corpus: Corpus, lengths: dict[str, int], starts: dict[str, int], pa
     `lengths` and `starts` give the chunks of each recording, by the hash of its samples, and its first row.
     """
     part = path.with_suffix(".part")
-    flat = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=(sum(lengths.values()), WIDTH))
     missing = dict(lengths)
-    for clip in stream(corpus.examples, workers=0):
-        check_may_train(clip.example)
-        recording = None if clip.audio is None else audio_hash(clip.audio)
-        if clip.audio is None or recording not in missing:
-            continue
-        start = starts[recording]
-        flat[start : start + missing.pop(recording)] = chunk_features(clip.audio)
-        report("features of recordings", len(lengths) - len(missing), len(lengths))
-        if not missing:
-            break
-    if missing:
-        raise InputError(
-            f"corpus {corpus.name}",
-            f"lacks {len(missing)} of {len(lengths)} recordings of the oracle's table",
-            "name the corpus that the table was made from",
-        )
-    flat.flush()
-    os.replace(part, path)
+    with writing(path), part.open("wb") as file:  # not mapped: on a full disk that would end the process
+        header = {"descr": "<f4", "fortran_order": False, "shape": (sum(lengths.values()), WIDTH)}
+        np.lib.format.write_array_header_1_0(file, header)
+        first = file.tell()
+        for clip in stream(corpus.examples, workers=0):
+            check_may_train(clip.example)
+            recording = None if clip.audio is None else audio_hash(clip.audio)
+            if clip.audio is None or recording not in missing:
+                continue
+            features = chunk_features(clip.audio)
+            if len(features) != missing.pop(recording):
+                what = f"has {len(features)} chunks, the oracle's table has {lengths[recording]}"
+                raise InputError(f"sample {clip.example.sample_id}", what, _OF_TABLE)
+            file.seek(first + starts[recording] * WIDTH * 4)
+            file.write(features.astype("<f4").tobytes())
+            report("features of recordings", len(lengths) - len(missing), len(lengths))
+            if not missing:
+                break
+        if missing:
+            what = f"lacks {len(missing)} of {len(lengths)} recordings of the oracle's table"
+            raise InputError(f"corpus {corpus.name}", what, _OF_TABLE)
+    with writing(path):
+        flush(part)
+        os.replace(part, path)
+
+
+def _mapped(path: Path, chunks: int) -> Float32Array:
+    """The features (chunks, 768) in a file."""
+    again = "delete it: the same command makes it again"
+    check_regular(path, again)
+    try:
+        flat: Float32Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(path, f"holds no features ({str(error)[:200]})", again) from None
+    if flat.dtype != np.float32 or flat.shape != (chunks, WIDTH):
+        raise InputError(path, f"has features {flat.shape}, the table wants {(chunks, WIDTH)}", again)
+    return flat
 
 
 def _order(source: str) -> bytes:

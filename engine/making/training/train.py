@@ -21,6 +21,7 @@ from earmark.engine.compressors.chunks.features import WIDTH
 from earmark.engine.compressors.chunks.learned import ChunkScorer, pad_features, pad_tokens
 from earmark.engine.errors import InputError
 from earmark.engine.making.training import loss as teaching
+from earmark.engine.making.training.checkpoint import Epoch, LearningCurve, restore_checkpoint, save_checkpoint
 from earmark.engine.making.training.lessons import Lessons
 
 SHOWN_BUDGETS = (0.2, 0.4)  # validation reports the captured relevance at these
@@ -64,15 +65,6 @@ class Vocabulary(NamedTuple):
     tokenizer: str  # SHA-256 of its file: others of one size give the same token another meaning
 
 
-class Epoch(NamedTuple):
-    """One point of the curves: the losses of one epoch."""
-
-    epoch: int
-    train_loss: float
-    loss: float  # validation, without noise
-    captured: dict[str, float]  # by budget: share of the relevance kept, of what could be kept
-
-
 @dataclass(slots=True)
 class Run:
     """The state of a run, all of which a checkpoint holds."""
@@ -107,8 +99,9 @@ def train(
     run = _begin(lessons, training, recipe, seed, vocabulary)
     reads = vocabulary and vocabulary.tokenizer
     belongs = {"lessons": lessons.hash, "recipe": asdict(recipe), "seed": seed, "vocabulary": reads}
-    if checkpoint is not None and checkpoint.exists():
-        _restore(run, checkpoint, belongs)
+    if checkpoint is not None and os.path.lexists(checkpoint):
+        curve = restore_checkpoint(checkpoint, run.scorer, run.descent, run.best, belongs)
+        run.best_epoch, run.curves = curve.best_epoch, curve.curves
     while run.epoch < recipe.epochs and run.epoch - run.best_epoch < recipe.patience:
         train_loss = _epoch(run, lessons, training, tokens, recipe, seed, stop)
         if train_loss is None:
@@ -118,7 +111,8 @@ def train(
             run.best, run.best_epoch = copy.deepcopy(run.scorer.state_dict()), point.epoch
         run.curves.append(point)
         if checkpoint is not None:
-            _save(run, checkpoint, belongs)
+            curve = LearningCurve(run.best_epoch, run.curves)
+            save_checkpoint(checkpoint, run.scorer, run.descent, run.best, curve, belongs)
         report(point)
     run.scorer.load_state_dict(run.best)
     return run
@@ -237,34 +231,3 @@ def _schedule(step: int, steps: int, warmup: float) -> float:
     if step < warm:
         return (step + 1) / warm
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
-# Checkpoints -----------------------------------------------------------------------------------------------
-
-
-def _save(run: Run, path: Path, belongs: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all; `belongs` says which data, recipe and seed it is of."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    state = {"weights": run.scorer.state_dict(), "descent": run.descent.state_dict(), "best": run.best}
-    curves = [tuple(point) for point in run.curves]
-    torch.save({**state, "best_epoch": run.best_epoch, "curves": curves, "belongs": belongs}, part)
-    os.replace(part, path)
-
-
-def _restore(run: Run, path: Path, belongs: dict[str, Any]) -> None:
-    """Set a run to a checkpoint; InputError where it cannot be read or belongs to another run."""
-    try:
-        saved = torch.load(path, weights_only=True)
-    except Exception as error:  # torch raises what its reader happens to meet
-        raise InputError(path, "is no checkpoint that can be read", "delete it to begin again") from error
-    if saved.get("belongs") != belongs:
-        raise InputError(
-            path,
-            "is of other data, another recipe, seed or tokenizer",
-            "delete it to begin again, or train as it was begun",
-        )
-    run.scorer.load_state_dict(saved["weights"])
-    run.descent.load_state_dict(saved["descent"])
-    run.best, run.best_epoch = saved["best"], saved["best_epoch"]
-    run.curves = [Epoch(*point) for point in saved["curves"]]
