@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from earmark.engine.report import meaning
 from earmark.engine.report.decisions import Group
-from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under
+from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under, weightiest
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent, percents, plain, unit_of_axis
 from earmark.engine.report.words import alone, code, isolated, who
 from earmark.engine.signoff.audit_entry import Chain, FamilyOverlap, Gain, GainOverSeeds
@@ -80,6 +80,7 @@ def gains(group: Group, unit: Unit) -> HtmlTable | None:
 
 def chain(entry: Chain, unit: Unit) -> HtmlTable:
     """Budget needed as families are added, from the smallest to the largest."""
+    listed, more = weightiest(entry.steps, lambda s: s.increment or 0.0)
     rows = [
         (
             str(s.step),
@@ -89,7 +90,7 @@ def chain(entry: Chain, unit: Unit) -> HtmlTable:
             under(percent(s.frontier), percents(s.lower, s.upper)),
             under(percent(s.increment), percents(s.increment_lower, s.increment_upper)),
         )
-        for s in entry.steps
+        for s in listed
     ]
     columns = [
         *numbers("Step"),
@@ -97,7 +98,7 @@ def chain(entry: Chain, unit: Unit) -> HtmlTable:
         *numbers("Rows", "Rows so far", "Frontier", "Increment"),
     ]
     caption = Markup("Chain: {}, within {}").format(who(entry), unit.tolerance(entry.tolerance))
-    return HtmlTable(caption, columns, rows, folded=True)
+    return HtmlTable(caption, columns, rows, folded=True, more=more)
 
 
 def overlaps(group: Group, unit: Unit) -> HtmlTable | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under
+from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under, weightiest
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent
 from earmark.engine.report.words import alone, where, who
 from earmark.engine.signoff.result_entry import DEAF, WORDS, FamilyAtBudget, ResultEntry, ResultFamily
@@ -29,6 +29,7 @@ def not_listening(results: Sequence[ResultEntry]) -> NotListening | None:
     """The families on whose word nothing, or little, can be believed; None where there are none."""
     family_of = {(r.answerer, r.corpus, r.partition, family.family): family for r in results for family in r.families}
     doubted = {key: family for key, family in family_of.items() if family.hearing in _DOUBTED}
+    listed, more = weightiest([*doubted.items()], lambda item: item[1].hearing in DEAF)
     rows = [
         (
             under(alone(name), Markup("{}<br/>{}").format(WORDS[family.hearing], where(answerer, corpus, partition))),
@@ -36,13 +37,13 @@ def not_listening(results: Sequence[ResultEntry]) -> NotListening | None:
             percent(family.chance),
             percent(family.silence_accuracy),
         )
-        for (answerer, corpus, partition, name), family in doubted.items()
+        for (answerer, corpus, partition, name), family in listed
     ]
     n_deaf = sum(family.hearing in DEAF for family in doubted.values())
     columns = [*text("Family"), *numbers("Raw audio", "By chance", "Silence")]
     caption = "Right answers in families that do not listen, or are not shown to"
-    table = HtmlTable(caption, columns, rows, folded=len(rows) > _SHOWN)
-    return NotListening(_how_many(n_deaf, len(rows), len(family_of)), table) if rows else None
+    table = HtmlTable(caption, columns, rows, folded=len(rows) > _SHOWN, more=more)
+    return NotListening(_how_many(n_deaf, len(doubted), len(family_of)), table) if rows else None
 
 
 def _how_many(n_deaf: int, n_doubted: int, n_all: int) -> str:
@@ -76,6 +77,7 @@ def of_partition(results: Sequence[ResultEntry], tolerances: Sequence[float], un
 
 
 def _listening(families: Sequence[ResultFamily], methods_words: Markup, unit: Unit) -> HtmlTable:
+    listed, more = weightiest(families, lambda family: (family.hearing in DEAF) + (family.hearing in _DOUBTED))
     rows = [
         (
             alone(family.family),
@@ -88,21 +90,22 @@ def _listening(families: Sequence[ResultFamily], methods_words: Markup, unit: Un
             p_value(family.silence_p),
             unit.number(family.silence_lower),
         )
-        for family in families
+        for family in listed
     ]
     columns = [
         *text("Family", "Does it listen?"),
         *numbers("Right on raw audio", "By chance", "p of guessing", "Right on silence", "Same without sound"),
         *numbers("p of silence", "Silence, lower bound"),
     ]
-    return folded_if_long(Markup("Families: does each listen?{}").format(methods_words), columns, rows)
+    return folded_if_long(Markup("Families: does each listen?{}").format(methods_words), columns, rows, more)
 
 
 def _tested(
     families: Sequence[ResultFamily], methods_words: Markup, tolerances: Sequence[float], unit: Unit
 ) -> HtmlTable:
+    listed, more = weightiest(families, lambda family: -(family.units or 0))  # what has few passes last
     rows = [
-        (alone(family.family), count(family.n), count(family.recordings), *_test_cells(family)) for family in families
+        (alone(family.family), count(family.n), count(family.recordings), *_test_cells(family)) for family in listed
     ]
     columns = [
         *text("Family"),
@@ -117,6 +120,7 @@ def _tested(
         ).format(methods_words),
         columns,
         rows,
+        more,
     )
 
 
@@ -149,19 +153,20 @@ def unit_word(family: ResultFamily) -> str:
 def by_budget(result: ResultEntry, unit: Unit) -> HtmlTable:
     """Families by budgets: excess, its bounds, and the rows that got worse and better."""
     family_of = {family.family: family for family in result.families}
+    listed, more = weightiest(_entries(result), lambda entry: max(e.excess for e in entry[1] if e is not None))
     rows = [
         (
             under(alone(name), _notes(family_of.get(name), entries)),
             count(next(e.n for e in entries if e is not None)),
             *(_cell(entry, family_of.get(name), unit) for entry in entries),
         )
-        for name, entries in _entries(result)
+        for name, entries in listed
     ]
     recordings = any(family.estimand == "recordings" for family in result.families)
     tested_on = "; over recordings where that is what is tested" if recordings else ""
     columns = [*text("Family"), *numbers("Rows", *(percent(b.budget) for b in result.budgets))]
     caption = Markup("{}: excess of each family{} (p is alone, uncorrected)").format(who(result), tested_on)
-    return HtmlTable(caption, columns, rows, folded=True)
+    return HtmlTable(caption, columns, rows, folded=True, more=more)
 
 
 def probability_ratios(results: Sequence[ResultEntry]) -> HtmlTable | None:
@@ -172,14 +177,15 @@ def probability_ratios(results: Sequence[ResultEntry]) -> HtmlTable | None:
         ratios.setdefault(family.family, []).extend(known_ratios)
     if not any(ratios.values()):
         return None
+    listed, more = weightiest([*ratios.items()], lambda item: -min(item[1], default=float("inf")))
     rows = [
         (alone(name), *((RATIO.number(min(values)), RATIO.number(max(values))) if values else (NONE, NONE)))
-        for name, values in ratios.items()
+        for name, values in listed
     ]
     caption = (
         "Variance of the rise in probability lost by that of the loss: below about .5, it would take fewer questions"
     )
-    return HtmlTable(caption, [*text("Family"), *numbers("Smallest", "Largest")], rows, folded=True)
+    return HtmlTable(caption, [*text("Family"), *numbers("Smallest", "Largest")], rows, folded=True, more=more)
 
 
 def _entries(result: ResultEntry) -> list[tuple[str, list[FamilyAtBudget | None]]]:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from earmark.engine.report import curves, heatmap, intervals
 from earmark.engine.report.decisions import Group, saves
+from earmark.engine.report.html_tables import SHOWN, more_words, weightiest
 from earmark.engine.report.numbers import Unit, percent, unit_of_axis
 from earmark.engine.report.words import OfMethod
 from earmark.engine.signoff.audit_entry import Chain, Gain
@@ -139,12 +140,14 @@ def _heat_map_of(result: ResultEntry, tolerance: float, unit: Unit) -> Markup:
         )
     rows.sort(key=lambda row: (-max((e for e in row.excess if e is not None), default=0), row.family))
     limit = max([tolerance, *(abs(e) for row in rows for e in row.excess if e is not None)])
-    place = {row.family: i for i, row in enumerate(rows)}
+    shown, n_more = rows[:SHOWN], len(rows) - SHOWN
+    place = {row.family: i for i, row in enumerate(shown)}
     heat = heatmap.HeatMap(
         _name(result),
         [b.budget for b in budgets],
-        rows,
+        shown,
         [None if b.implied else place.get(b.worst_family) for b in budgets],
+        more_words(n_more) if n_more > 0 else "",
     )
     top = ", ".join(row.family for row in rows[:3])
     desc = f"Rows are {len(rows)} families, hurt most first ({top}); columns are {len(budgets)} budgets. " + " ".join(
@@ -233,14 +236,15 @@ def _chain_of(chain: Chain, unit: Unit) -> Markup:
     grown = {step.family for step in steps if (step.increment or 0) > 0}
     longest = chain.bottleneck if chain.bottleneck in grown else None
     rows = []
-    for step in steps:
+    listed, more = weightiest(steps, lambda step: step.increment or 0.0)
+    for step in listed:
         bottleneck = step.family == longest
         written = percent(step.frontier) + (" ◀" if bottleneck else "")
         mark = intervals.Mark("family", step.frontier, step.lower, step.upper, written)
         rows.append(intervals.IntervalRow(step.family, [mark], strong=bottleneck))
     shared = [1.0, *intervals.values(rows)]
     dots = intervals.Dots(
-        _name(chain), f"within {unit.tolerance(chain.tolerance)}", "audio needed by the families so far", rows
+        _name(chain), f"within {unit.tolerance(chain.tolerance)}", "audio needed by the families so far", rows, more
     )
     if steps:
         desc = (

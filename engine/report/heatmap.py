@@ -32,6 +32,7 @@ class HeatMap(NamedTuple):
     budgets: Sequence[float]
     rows: Sequence[HeatMapRow]
     worst: Sequence[int | None]
+    more: str = ""  # on the families that are left out
 
 
 def draw(heat: HeatMap, limit: float, unit: Unit, desc: str) -> Markup:
@@ -56,6 +57,9 @@ def draw(heat: HeatMap, limit: float, unit: Unit, desc: str) -> Markup:
         if r is not None
     )
     body.append(svg.path(outlines, "outline"))
+    if heat.more:
+        body.append(svg.text(0, bottom + 15, f"… {heat.more}", "muted"))
+        bottom += _CELL_H
     body += _legend(bottom + 12, limit, unit)
     return svg.frame(width, bottom + 32, f"Excess by family and budget: {heat.heading}", desc, body, "heat")
 

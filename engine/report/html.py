@@ -23,6 +23,7 @@ from earmark.engine.report import (
     declared_list,
     family_tables,
     figures,
+    html_tables,
     meaning,
     numbers,
     result_tables,
@@ -157,6 +158,8 @@ def _environment() -> Environment:
         who=words.who,
         code=words.code,
         isolated=words.isolated,
+        listed=words.listed,
+        families_shown=html_tables.SHOWN,
         candidate_words=claim_card.candidate_words,
         alone=decisions.ALONE,
     )

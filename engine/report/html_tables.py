@@ -3,8 +3,8 @@
 Knows nothing of certificates; `report.html.j2` turns it into HTML.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 from markupsafe import Markup
 
@@ -12,6 +12,8 @@ from earmark.engine.report.numbers import NONE
 
 CellText = str  # or Markup, which is a str and is not escaped again
 _LONG = 12  # rows
+SHOWN = 100  # families of a table or a figure: a page of more is long to open, and longer to read
+Entry = TypeVar("Entry")
 
 
 class Column(NamedTuple):
@@ -28,11 +30,30 @@ class HtmlTable(NamedTuple):
     columns: Sequence[Column]
     rows: Sequence[Sequence[CellText]]
     folded: bool = False  # behind its caption until someone asks
+    more: str = ""  # a sentence on the rows that are left out
 
 
-def folded_if_long(caption: CellText, columns: Sequence[Column], rows: Sequence[Sequence[CellText]]) -> HtmlTable:
+def folded_if_long(
+    caption: CellText, columns: Sequence[Column], rows: Sequence[Sequence[CellText]], more: str = ""
+) -> HtmlTable:
     """A table, behind its caption where it has many rows."""
-    return HtmlTable(caption, columns, rows, folded=len(rows) > _LONG)
+    return HtmlTable(caption, columns, rows, folded=len(rows) > _LONG, more=more)
+
+
+def weightiest(entries: Sequence[Entry], weight: Callable[[Entry], float]) -> tuple[Sequence[Entry], str]:
+    """The SHOWN entries of the largest weights, in the order of the entries, and a sentence on the others.
+
+    All of them, and no sentence, where they are not more than that.
+    """
+    if len(entries) <= SHOWN:
+        return entries, ""
+    places = sorted(range(len(entries)), key=lambda i: -weight(entries[i]))[:SHOWN]
+    return [entries[i] for i in sorted(places)], more_words(len(entries) - SHOWN)
+
+
+def more_words(n: int) -> str:
+    """That so many families are left out, and where they are."""
+    return f"and {n:,} more families, which certificate.json has"
 
 
 def text(*heads: str) -> list[Column]:

@@ -40,6 +40,7 @@ class Dots(NamedTuple):
     note: str
     below: str
     rows: Sequence[IntervalRow]
+    more: str = ""  # on the rows that are left out
 
 
 def values(rows: Iterable[IntervalRow]) -> list[float]:
@@ -83,5 +84,7 @@ def draw(
         svg.path(svg.circles(dotted["average"]), "mark average"),
         svg.path(svg.diamonds(dotted["family"]), "mark family"),
     ]
+    if dots.more:
+        body.append(svg.text(0, y + 45, f"… {dots.more}", "muted"))
     head = [svg.name(0, 14, dots.heading, 46, "heading"), svg.name(0, 30, dots.note, 58, "muted")]
-    return svg.frame(WIDTH, y + 36, title, desc, [*head, *grid, *joined, *body, *marks])
+    return svg.frame(WIDTH, y + (52 if dots.more else 36), title, desc, [*head, *grid, *joined, *body, *marks])

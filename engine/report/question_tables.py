@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from earmark.engine.report.html_tables import HtmlTable, folded_if_long, numbers, text, under
+from earmark.engine.report.html_tables import HtmlTable, folded_if_long, more_words, numbers, text, under, weightiest
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, count, percent
 from earmark.engine.report.words import alone, code, isolated, where, who
-from earmark.engine.signoff.audit_entry import AnswerFlips, FamilyGains, KeptChunks, SelectorShares
+from earmark.engine.signoff.audit_entry import AnswerFlips, FamilyGains, FamilyKept, KeptChunks, SelectorShares
 
 
 def family_gains(entries: Sequence[FamilyGains], unit: Unit) -> HtmlTable:
@@ -34,7 +34,7 @@ def family_gains(entries: Sequence[FamilyGains], unit: Unit) -> HtmlTable:
             f.direction,
         )
         for a in entries
-        for f in sorted(a.families, key=lambda f: f.mean or 0)
+        for f in sorted(weightiest(a.families, lambda f: abs(f.mean or 0.0))[0], key=lambda f: f.mean or 0)
     ]
     columns = [
         *text("Family"),
@@ -43,7 +43,9 @@ def family_gains(entries: Sequence[FamilyGains], unit: Unit) -> HtmlTable:
         *numbers("Tolerance", "Values per seed", "Mean", "sd"),
         *text("Direction"),
     ]
-    return folded_if_long("Gains by family: budget that the question saves, or costs, in each", columns, rows)
+    n_more = sum(len(a.families) for a in entries) - len(rows)
+    more = more_words(n_more) if n_more else ""
+    return folded_if_long("Gains by family: budget that the question saves, or costs, in each", columns, rows, more)
 
 
 def kept(entries: Sequence[KeptChunks]) -> HtmlTable:
@@ -56,10 +58,7 @@ def kept(entries: Sequence[KeptChunks]) -> HtmlTable:
             percent(a.budget),
             RATIO.number(a.jaccard),
             RATIO.number(a.random),
-            Markup("<br/>").join(
-                Markup("<span>{}: {}</span>").format(isolated(f.family), RATIO.number(f.jaccard))
-                for f in sorted(a.families, key=lambda f: -1.0 if f.jaccard is None else f.jaccard)
-            ),
+            _by_family(a.families),
             count(a.permutations),
         )
         for a in entries
@@ -72,6 +71,20 @@ def kept(entries: Sequence[KeptChunks]) -> HtmlTable:
     ]
     caption = "Kept chunks under another question: Jaccard index with those under the true one (1: the same chunks)"
     return folded_if_long(caption, columns, rows)
+
+
+def _by_family(families: Sequence[FamilyKept]) -> Markup:
+    """The index of each family, the smallest first."""
+
+    def index(f: FamilyKept) -> float:
+        return -1.0 if f.jaccard is None else f.jaccard
+
+    shown, more = weightiest(families, lambda f: -index(f))
+    lines = [
+        Markup("<span>{}: {}</span>").format(isolated(f.family), RATIO.number(f.jaccard))
+        for f in sorted(shown, key=index)
+    ]
+    return Markup("<br/>").join([*lines, more] if more else lines)
 
 
 def shares(entries: Sequence[SelectorShares]) -> HtmlTable:

@@ -7,7 +7,7 @@ one says that it is uncorrected; what holds at the level of the claim stands bes
 from markupsafe import Markup
 
 from earmark.engine.report.decisions import ALONE, Group, corrected_words, share_of
-from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under
+from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under, weightiest
 from earmark.engine.report.numbers import NONE, TOKENS, Unit, count, p_value, percent, percents
 from earmark.engine.report.words import alone, sentence, who
 from earmark.engine.signoff.claim_entry import Claim
@@ -74,12 +74,11 @@ def routing(result: ResultEntry, unit: Unit) -> HtmlTable | None:
     heads = [f"Within {unit.tolerance(policy.tolerance)}" for policy in policies]
     all_families = ("all, on average", sum(f.n for f in policies[0].families))
     rows = [(all_families[0], count(all_families[1]), *(percent(policy.retained) for policy in policies))]
-    rows += [
-        (alone(routes[0].family), count(routes[0].n), *(_routed(route) for route in routes))
-        for routes in zip(*(policy.families for policy in policies), strict=True)
-    ]
+    by_family = [*zip(*(policy.families for policy in policies), strict=True)]
+    listed, more = weightiest(by_family, lambda routes: -min(route.budget for route in routes))  # who saves most
+    rows += [(alone(routes[0].family), count(routes[0].n), *(_routed(route) for route in routes)) for routes in listed]
     caption = Markup("{}: each family at its own smallest budget that passes ({})").format(who(result), ALONE)
-    return HtmlTable(caption, [*text("Family"), *numbers("Rows", *heads)], rows, folded=True)
+    return HtmlTable(caption, [*text("Family"), *numbers("Rows", *heads)], rows, folded=True, more=more)
 
 
 def _routed(route: Route) -> CellText:
@@ -150,9 +149,11 @@ def reasons(result: ResultEntry, unit: Unit) -> HtmlTable:
 
 def merged(result: ResultEntry) -> HtmlTable | None:
     """Rare families that joined their declared parent."""
-    rows = [(alone(m.family), count(m.n), alone(m.into)) for m in result.merged_families]
+    listed, more = weightiest(result.merged_families, lambda m: m.n)
+    rows = [(alone(m.family), count(m.n), alone(m.into)) for m in listed]
     columns = [*text("Family"), *numbers("Rows"), *text("Joined")]
-    return HtmlTable(Markup("{}: merged families").format(who(result)), columns, rows, folded=True) if rows else None
+    caption = Markup("{}: merged families").format(who(result))
+    return HtmlTable(caption, columns, rows, folded=True, more=more) if rows else None
 
 
 # Cells ----------------------------------------------------------------------------------------------------

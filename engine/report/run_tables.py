@@ -13,7 +13,7 @@ from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.report.claim_card import CLAIMS
 from earmark.engine.report.decisions import Group
-from earmark.engine.report.html_tables import HtmlTable, folded_if_long, numbers, text
+from earmark.engine.report.html_tables import SHOWN, HtmlTable, folded_if_long, numbers, text
 from earmark.engine.report.numbers import Unit, count, percent, plain
 from earmark.engine.report.words import code, isolated, where, who
 from earmark.engine.signoff.certificate import CellErrors, SelectorCard, StatedRule
@@ -95,7 +95,7 @@ def results(groups: Iterable[Group], unit: Unit) -> HtmlTable:
             count(r.sources),
             r.resampling,
             unit.number(r.raw_loss),
-            plain(r.rare_families),
+            _first(r.rare_families),
         )
         for group in groups
         for r in group.results
@@ -108,6 +108,11 @@ def results(groups: Iterable[Group], unit: Unit) -> HtmlTable:
         *text("Families too rare"),
     ]
     return folded_if_long("What every result rests on", columns, rows)
+
+
+def _first(names: Sequence[str]) -> str:
+    """Names as they are, and how many more there are than a table shows."""
+    return plain(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
 
 def inputs(entries: Sequence[InputFile]) -> HtmlTable:

@@ -8,11 +8,13 @@ about safety.
 from collections.abc import Sequence
 
 from earmark.engine.design.rule import Rule
+from earmark.engine.errors import first_few
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.result_entry import BudgetEntry, Next
 from earmark.engine.signoff.rules.group_tests import GroupTest, fewest_rows
 from earmark.engine.signoff.rules.judgement import Failure
 
+NAMED = 12  # families in a sentence; certificate.json lists all of them beside it
 _LOCAL_SHARE = 0.5  # harm is local where two families hold at least this share of it ...
 _LOCAL_FAMILIES = 2  # ... or where at most this many families fail
 
@@ -51,7 +53,7 @@ def next_step(
     concentrated = nearest.concentration_top2 is not None and nearest.concentration_top2 >= _LOCAL_SHARE
     local = len(failing) <= _LOCAL_FAMILIES or concentrated
     if failing and local and len(failing) < len(families.names) and not average_fails:
-        names = ", ".join(f"'{name}'" for name in failing)
+        names = first_few(failing, NAMED)
         return Next(
             "route",
             failing,

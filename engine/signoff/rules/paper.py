@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from earmark.engine.arrays import FloatArray
 from earmark.engine.design.rule import Rule
+from earmark.engine.errors import first_few
 from earmark.engine.signoff.excess import Excess, Observed
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.pair import Curve
+from earmark.engine.signoff.rules.advice import NAMED
 from earmark.engine.signoff.rules.group_tests import family_minimum
 from earmark.engine.signoff.rules.judgement import RAW_ITSELF, Interval, Judgement, Verdict
 from earmark.kernels.statistics.frontier import SLACK
@@ -61,7 +63,8 @@ def judge(
     if average.lower > average_tolerance + SLACK:
         return Verdict("reject", f"the average excess is above {average_tolerance:g} (lower end {average.lower:.4f})")
     if worst_testable is not None and worst_testable.lower > tolerance + SLACK:
-        name = max((f for f in families if f not in rare), key=lambda f: families[f].estimate)
+        untestable = {*rare}
+        name = max((f for f in families if f not in untestable), key=lambda f: families[f].estimate)
         return Verdict(
             "reject", f"the worst family, '{name}', is above {tolerance:g} (lower end {worst_testable.lower:.4f})"
         )
@@ -76,8 +79,7 @@ def judge(
             f"the worst family may be above {tolerance:g} (upper end {worst.upper:.4f}; '{name}' reaches furthest)",
         )
     if rare:
-        names = ", ".join(f"'{name}'" for name in rare)
-        return Verdict("inconclusive", f"fewer than {family_minimum(rule)} rows in {names}")
+        return Verdict("inconclusive", f"fewer than {family_minimum(rule)} rows in {first_few(rare, NAMED)}")
     return Verdict(
         "approve", f"upper ends: average {average.upper:.4f}, worst family {worst.upper:.4f}, both within tolerance"
     )
