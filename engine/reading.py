@@ -140,7 +140,7 @@ def files_below(root: Path, suffix: str, within: Path, do: str, *, hidden: bool 
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
             kinds = [(entry, entry.is_dir(), entry.is_symlink()) for entry in entries]
         except OSError as error:
-            raise InputError(folder, f"cannot be read ({error.strerror})", do) from None
+            raise InputError(error.filename or folder, f"cannot be read ({error.strerror})", do) from None
         before = visited.setdefault((about.st_dev, about.st_ino), folder)
         if before != folder and about.st_ino:  # 0: a file system that has no such numbers
             raise InputError(folder, f"is the folder {before} again", "remove the link")

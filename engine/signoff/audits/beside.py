@@ -61,7 +61,7 @@ def _grid(table: pa.Table, where: str) -> tuple[dict[str, FloatArray], int]:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(where, f"is no grid of scores ({error})", _REMOVE) from None
     for audio, scores in by_audio.items():
-        if scores.ndim != 2 or not (np.abs(scores) <= _MOST_SCORE).all():
+        if scores.ndim != 2 or not scores.size or not (np.abs(scores) <= _MOST_SCORE).all():
             what = f"has scores of {audio!r} that are no finite numbers, as many for every question"
             raise InputError(where, what, _REMOVE)
     return by_audio, len(questions)
