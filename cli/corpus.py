@@ -90,10 +90,13 @@ def corpus(
     from earmark.engine.design.rule import Rule
     from earmark.engine.outcomes import partition_file
     from earmark.engine.outcomes.plan_file import PLAN
+    from earmark.engine.reading import check_utf8
 
     rule = Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
     if workers is not None and workers < 0:
         raise click.BadParameter("is at least 0", param_hint="--workers")
+    if out is not None:
+        check_utf8(out, "name another run folder with --out")
     if encoder is not None and clusters is None:
         raise click.UsageError("--encoder needs --semantic K")
     with ProgressLine() as progress:

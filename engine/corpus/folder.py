@@ -24,7 +24,7 @@ _ALLOW = "move it into the folder, or allow it with --allow-outside if you trust
 _DRIVE = re.compile(r"[A-Za-z]:/")  # an absolute path of another system
 _DEEPEST = 6  # folders below the root that are looked into for tables
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-_MOST_MEMBERS = 1_000_000
+_MOST_MEMBERS = 200_000  # of a tar archive, which is read through to know them
 _MOST_HEADER_BYTES = 1 << 20  # of a member of a tar archive
 _OTHER_ARCHIVES = (".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.zst", ".7z", ".rar")
 
@@ -228,7 +228,7 @@ def _tar_members(archive: Path, name: str) -> dict[str, Audio]:
         with tarfile.open(fileobj=headers, mode="r:") as tar:
             for number, info in enumerate(tar, start=1):
                 if number > _MOST_MEMBERS:
-                    raise tarfile.ReadError(f"it has more than {_MOST_MEMBERS:,} members")
+                    raise InputError(name, f"has more than {_MOST_MEMBERS:,} members", "unpack it, and remove it")
                 tar.members = []  # type: ignore[attr-defined] # it would keep all of them
                 if info.isreg() and not info.issparse():
                     members[info.name] = TarAudio(str(archive), info.offset_data, info.size, f"{name}/{info.name}")

@@ -18,7 +18,7 @@ from earmark.engine.reading import MOST_JSON_BYTES, check_regular, lines, parse_
 
 _LONGEST_CELL = 1 << 24  # characters in a cell of a CSV file; where there are more, a closing quote is missing
 _MOST_COLUMNS = 10_000
-_MOST_ROWS = 2_000_000
+_MOST_ROWS = 1_000_000
 _MOST_VALUES = 1 << 23  # in one piece of JSON
 _ROWS_AT_A_TIME = 1_000  # of a Parquet file
 
@@ -185,17 +185,22 @@ def parquet_rows(path: Path, name: str) -> Iterator[TableRow]:
     try:
         with pq.ParquetFile(path) as file:
             check_width(name, file.schema_arrow.names)
+            _check_rows(name, file.metadata.num_rows)
             columns = list(_light_columns(file.schema_arrow))
             for group in range(file.num_row_groups):
                 batches = file.iter_batches(_ROWS_AT_A_TIME, row_groups=[group], columns=columns, use_threads=False)
                 for row, data in enumerate(chain.from_iterable(batch.to_pylist() for batch in batches)):
                     yield TableRow(f"{name}:row {group}.{row}", data, group, row)
                     n_rows += 1
-                    if n_rows > _MOST_ROWS:
-                        raise InputError(name, f"has more than {_MOST_ROWS:,} rows", "keep those that are asked")
+                    _check_rows(name, n_rows)  # what the file says of itself need not be true
     except (pa.ArrowException, OSError, ValueError, OverflowError, LookupError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(name, f"is not a whole Parquet file ({reason})", do) from None
+
+
+def _check_rows(name: str, n_rows: int) -> None:
+    if n_rows > _MOST_ROWS:
+        raise InputError(name, f"has more than {_MOST_ROWS:,} rows", "keep those that are asked")
 
 
 def _light_columns(schema: Any) -> Iterator[str]:

@@ -191,10 +191,13 @@ class _Contents:
         """The JSON object in an entry."""
         where = f"{self._path}:{info.filename}"
         try:
-            data = unpacked(self._archive, info, min(MOST_JSON_BYTES, self._bytes_left))
+            data = unpacked(self._archive, info, MOST_JSON_BYTES)
         except BROKEN as error:
             raise InputError(where, f"cannot be read ({error})", "copy the log again") from error
         self._bytes_left -= len(data)
+        if self._bytes_left < 0:
+            what = f"unpacks to more than {_FEWEST_BYTES:,} bytes and {_MOST_RATIO} times its size"
+            raise InputError(self._path, what, "give a log that inspect wrote (.eval)")
         value = log_files.parse(data, where)
         if not isinstance(value, dict):
             raise InputError(where, "is not a JSON object", "give a log that inspect wrote (.eval)")

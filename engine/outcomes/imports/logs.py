@@ -30,7 +30,7 @@ from earmark.engine.outcomes.imports import (
 )
 from earmark.engine.outcomes.imports.rows import EACH_ITS_OWN, Fields, Log, LogRow
 from earmark.engine.outcomes.schema import ROW
-from earmark.engine.reading import MOST_TABLE_BYTES, opened
+from earmark.engine.reading import MOST_TABLE_BYTES, check_utf8, opened
 
 _READERS: Mapping[str, Callable[[Path, Fields], Log]] = {
     "lm-eval": lm_eval.read,
@@ -141,6 +141,7 @@ def _check_options(kind: str, fields: Fields, out: Path) -> None:
     for option, value, belongs in (("--filter", fields.filter, "lm-eval"), ("--scorer", fields.scorer, "inspect")):
         if value is not None and kind != belongs:
             raise InputError(option, f"belongs to {belongs} logs, not to {kind}", "drop it")
+    check_utf8(out, "name another run folder with --out")
     if out.exists() and not out.is_dir():
         raise InputError(out, "is not a folder", "name a run folder, new or existing, with --out")
 
