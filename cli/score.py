@@ -19,7 +19,7 @@ from earmark.engine.extras import needs_extra
     "name",
     required=True,
     metavar="S",
-    help="uniform, random, energy, the folder of a trained selector, or a graph (.onnx).",
+    help="uniform, random, energy, tiny-agnostic, tiny-conditioned, the folder of a trained one, or a graph (.onnx).",
 )
 @click.option("--question", metavar="Q", help="What will be asked, for a selector that reads it.")
 @click.option("--budget", type=float, metavar="B", help="Share of the chunks to keep, above 0 and at most 1.")
@@ -42,17 +42,20 @@ def score(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Score the one-second chunks of AUDIO files, and keep the best that a budget pays for.
+    """Score the one-second chunks of AUDIO, and keep the best that a budget pays for.
 
-    Recordings (WAV, FLAC, OGG, MP3) are mixed down, resampled to 16 kHz, padded to one second and cut after 120. What
-    is kept is written as 16-bit WAV, in the order of time.
+    AUDIO is a recording, or a folder: then those in it, by name. Recordings (WAV, FLAC, OGG, MP3) are mixed down,
+    resampled to 16 kHz, padded to one second and cut after 120. What is kept is written as 16-bit WAV, in the order of
+    time.
 
     \b
     Example:
       earmark score clips/*.wav --selector edge/waveform.onnx --budget 0.4 --out kept
     """
+    from earmark.engine.compressors.scoring import recordings_of
     from earmark.engine.compressors.scoring import score as engine
 
+    audio = recordings_of(audio)
     if budget is not None and not 0 < budget <= 1:
         raise click.BadParameter(f"{budget} is not in (0, 1]", param_hint="--budget")
     if out is not None and budget is None:

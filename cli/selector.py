@@ -16,8 +16,8 @@ from earmark.engine.design.sections import AnswererSpec, CorpusSpec, MachineSpec
 from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
-    from earmark.engine.making.training.jobs import Job, Trained
     from earmark.engine.making.training.checkpoint import Epoch
+    from earmark.engine.making.training.jobs import Job, Trained
 
 
 @click.group()

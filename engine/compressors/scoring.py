@@ -16,6 +16,7 @@ from earmark.engine.corpus.example import AudioError
 from earmark.engine.errors import InputError
 
 AT_ONCE = 64  # recordings in memory
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")  # of what is scored in a folder; a file that is named may have any
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,21 @@ class ScoredRecording:
         return line
 
 
+def recordings_of(places: Sequence[Path]) -> tuple[Path, ...]:
+    """Recordings as they were named, and those in each folder by name, not those in folders of it."""
+    paths: list[Path] = []
+    for place in places:
+        if not place.is_dir():
+            paths.append(place)
+            continue
+        inside = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+        if not inside:
+            what = f"holds no recording ({', '.join(SUFFIXES)})"
+            raise InputError(place, what, "name recordings, or the folder that they are in")
+        paths += inside
+    return tuple(paths)
+
+
 def score(
     paths: Sequence[Path],
     name: str,
@@ -49,7 +65,7 @@ def score(
         raise InputError(f"budget {budget}", "is not in (0, 1]", "give the share of the audio to keep")
     selector = load_selector(name, seed, provider, threads)
     if selector.asks and question is None:
-        raise InputError(f"selector {name}", "reads the question", "give one")
+        raise InputError(f"selector {name}", "reads the question", "give one (--question)")
     for first in range(0, len(paths), AT_ONCE):
         inputs = [SelectorInput(path.stem, _clip(path), question) for path in paths[first : first + AT_ONCE]]
         for path, recording, scores in zip(paths[first:], inputs, selector.scores(inputs), strict=False):
