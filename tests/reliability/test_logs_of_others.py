@@ -152,3 +152,25 @@ def test_a_run_keeps_the_hash_of_every_log(tmp_path: Path) -> None:
     logs = json.loads((tmp_path / "run" / "import.json").read_bytes())["logs"]
     hashes = {log["log"]: log["sha256"] for log in logs}
     assert hashes == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (raw, compressed)}
+
+
+def test_verify_notices_a_change_in_what_an_import_recorded_and_opens_no_log(tmp_path: Path) -> None:
+    raw, compressed = lines(tmp_path / "raw.jsonl", RAW), lines(tmp_path / "energy.jsonl", RAW[::-1])
+    assert imported("jsonl", raw, compressed).returncode == 0
+    run = tmp_path / "run"
+    assert earmark("certify", run).returncode == 3
+    raw.unlink()
+    assert earmark("verify", run / "certificate.json").returncode == 0
+    record = (run / "import.json").read_text()
+    (run / "import.json").write_text(record.replace("energy.jsonl", "energy.other"))
+    done = earmark("verify", run / "certificate.json")
+    assert (done.returncode, b"import.json" in done.stdout) == (1, True)
+
+
+def test_a_cell_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    raw, compressed = lines(tmp_path / "raw.jsonl", RAW), lines(tmp_path / "energy.jsonl", RAW[::-1])
+    assert imported("jsonl", raw, compressed).returncode == 0
+    (cell,) = (tmp_path / "run").glob("cells/answerer=a/corpus=c/method=energy/**/*.parquet")
+    cell.unlink()
+    os.mkfifo(cell)
+    assert_refused(imported("jsonl", raw, compressed), "is already there, with other rows")

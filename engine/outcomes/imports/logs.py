@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from earmark.engine.design.keys import OK, UNCOMPRESSED, CellKey
 from earmark.engine.errors import InputError
@@ -223,22 +222,20 @@ def _table(rows: Iterable[LogRow]) -> pa.Table:
 
 def _already_there(out: Path, key: CellKey, table: pa.Table) -> bool:
     """Whether the cell is complete with these very rows; raises InputError where it has others."""
-    folder = out / str(key)
-    if not folder.exists():
+    if not store.has_cell(out, key):
         return False
     try:
-        there = pa.concat_tables([pq.ParquetFile(path).read() for path in sorted(folder.glob("*.parquet"))])
+        there = store.read_rows(out, key)
         for field in ROW:
             if field.nullable and field.name not in there.column_names:  # written before there was such a column
                 there = there.append_column(field.name, pa.nulls(len(there), field.type))
         there = there.select(ROW.names).cast(ROW).sort_by("sample_id")
         same = there.equals(table)
-    except (pa.ArrowException, OSError, KeyError):
+    except (InputError, pa.ArrowException, KeyError):
         same = False
     if not same:
-        raise InputError(
-            folder, "the cell is already there, with other rows", "remove it, or import into another run folder"
-        )
+        do = "remove it, or import into another run folder"
+        raise InputError(out / str(key), "the cell is already there, with other rows", do)
     return True
 
 
