@@ -12,6 +12,7 @@ from earmark.cli.progress import ProgressLine
 from earmark.cli.say import say
 from earmark.engine.design.sections import AnswererSpec, CorpusSpec, MachineSpec
 from earmark.engine.extras import needs_extra
+from earmark.engine.printable import printable
 
 
 @click.command()
@@ -85,7 +86,7 @@ def init(
         foreseen = estimate.measure(spec) if (here if measure is None else measure) else estimate.count(spec)
     measured = foreseen.seconds is not None
     words = foreseen.words if measured else f"{foreseen.words}; no estimate of the time: {_how(answerer, here)}"
-    write_file(out, f"# When this was written: {words}\n{text}".encode())
+    write_file(out, f"# When this was written: {printable(words)}\n{text}".encode())
     say(f"{opened.name}: {description['examples']:,} questions about {description['recordings']:,} recordings")
     for partition in description["partitions"]:
         able = sum(family["testable"] for family in partition["families"])

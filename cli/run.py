@@ -1,5 +1,6 @@
 """`earmark run SPEC`: from a benchmark's folder to a certificate, resumably."""
 
+import os
 import shlex
 import sys
 from dataclasses import replace
@@ -55,7 +56,7 @@ def run(
     Raw audio comes first, then silence, then budgets from the largest down, then permuted questions. Answers are
     written as they come: the same command goes on where it was stopped, whatever stopped it, and ends with the same
     bytes. Another [rule] asks nothing again; the certificate says what was declared when the folder was begun.
-    `earmark init CORPUS` writes a SPEC.
+    `earmark init CORPUS` writes a SPEC; a run folder goes on with the one that it was begun with.
 
     Exit code: 0 when the claim approves something, 3 when it does not (a preview never does), 2 for bad
     input, 130 when interrupted.
@@ -74,11 +75,13 @@ def run(
     if limit is not None and shard_text is not None:
         raise click.UsageError("--limit is a look at the beginning and --shard a share of the whole: use one")
     shard = WHOLE if shard_text is None else _shard(shard_text)
+    again = ["earmark", "run", str(spec)] + ([] if out is None else ["--out", str(out)])
+    if spec.is_dir():
+        out, spec = out or spec, _spec_of(spec)
     declared_spec = specs.read(spec)
     if max_error_rate is not None:
         declared_spec = replace(declared_spec, rule=replace(declared_spec.rule, max_error_rate=max_error_rate))
     folder = out or Path("runs") / spec.stem
-    again = ["earmark", "run", str(spec)] + ([] if out is None else ["--out", str(out)])
     again += [] if max_error_rate is None else ["--max-error-rate", str(max_error_rate)]
     with ProgressLine() as progress, stopping_on_signals() as stop:
         swept = sweep.run(declared_spec, folder, limit=limit, shard=shard, report=progress, stop=stop)
@@ -95,6 +98,16 @@ def run(
         following = shlex.join(again) if swept.preview else f"earmark verify {folder / 'certificate.json'}"
         say(f"next: {following}")
     sys.exit(0 if approved else exits.REFUSED)
+
+
+def _spec_of(run: Path) -> Path:
+    """The spec that a run folder was begun with."""
+    from earmark.engine.errors import InputError
+    from earmark.engine.sweep.sweep_folder import SPEC
+
+    if not os.path.lexists(run / SPEC):
+        raise InputError(run, f"holds no {SPEC}: no sweep was begun there", f"type `earmark run SPEC.toml --out {run}`")
+    return run / SPEC
 
 
 def _options(limit: int | None, shard: str | None) -> list[str]:

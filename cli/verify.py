@@ -1,5 +1,6 @@
 """`earmark verify CERT`: does the certificate follow from its files?"""
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from earmark.cli.say import say, say_json
 @click.option("--run", type=click.Path(path_type=Path), help="The run folder.  [default: where the certificate says]")
 @click.option("--json", "as_json", is_flag=True, help='Print {"holds": ..., "difference": ...}.')
 def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
-    """Recompute CERT, a certificate.json, from its run folder and say the first difference, or that it holds.
+    """Recompute CERT, a certificate.json or the folder with it, from its run folder.
+
+    Says the first difference, or that it holds.
 
     Every input file must have the same bytes. Exit code: 0 when it holds, 1 when it differs, 2 for bad input.
 
@@ -25,6 +28,8 @@ def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
     """
     from earmark.engine.report.verify import verify as recompute
 
+    if certificate.is_dir():
+        certificate = _inside(certificate)
     with ProgressLine() as progress:
         difference = recompute(certificate, run, progress)
     if as_json:
@@ -32,3 +37,13 @@ def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
     else:
         say(f"{certificate}: " + ("holds" if difference is None else f"does not hold: {difference}"))
     sys.exit(0 if difference is None else exits.DIFFERS)
+
+
+def _inside(folder: Path) -> Path:
+    """The certificate in a folder."""
+    from earmark.engine.errors import InputError
+    from earmark.engine.signoff.certificate import CERTIFICATE_FILE
+
+    if not os.path.lexists(folder / CERTIFICATE_FILE):
+        raise InputError(folder, f"holds no {CERTIFICATE_FILE}", f"make one with `earmark certify {folder}`")
+    return folder / CERTIFICATE_FILE

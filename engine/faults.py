@@ -4,6 +4,7 @@ Nothing that was written before is lost by one, so that the same command goes on
 """
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,8 +32,9 @@ def fault(error: BaseException, where: object = None) -> EarmarkError | None:
     """
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         place = where or error.filename or "this machine"
+        why = os.strerror(error.errno)  # libraries have words of their own
         verb = "cannot be written" if where or error.errno in _IN_WRITING else "cannot be used"
-        what = f"{verb} ({error.strerror})" if place != "this machine" else f"gives no more ({error.strerror})"
+        what = f"{verb} ({why})" if place != "this machine" else f"gives no more ({why})"
         return InputError(place, what, f"{_REMEDIES[error.errno]}: {_GOES_ON}")
     if isinstance(error, MemoryError):
         return InputError("this machine", "has no memory left", f"{_REMEDIES[errno.ENOMEM]}: {_GOES_ON}")

@@ -23,16 +23,16 @@ _LOCK = ".lock"
 
 
 @contextmanager
-def staged(root: Path) -> Iterator[Path]:
+def staged(root: Path, target: Path | None = None) -> Iterator[Path]:
     """A fresh folder inside `root` on the same file system, removed afterwards; also removes what dead writers left.
 
-    A fault of the disk meanwhile is a refusal that names `root`, where nothing inside has named a file.
+    A fault of the disk meanwhile is a refusal that names the `target`, or `root`.
     """
     staging = root / _STAGING
-    with writing(root):
+    with writing(target or root):
         folder, descriptor = _begin(staging)
     try:
-        with writing(root):
+        with writing(target or root):
             yield folder
     finally:
         remove_folder(folder, root)

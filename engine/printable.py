@@ -6,6 +6,7 @@ Letters of every script stay. Knows no terminal.
 import json
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 _VISIBLE_FORMATS = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
@@ -16,19 +17,18 @@ _SUSPECT = re.compile(r"[^ -~]")
 
 def printable(text: object) -> str:
     """A text as one line that a terminal shows as it is; doing it twice changes nothing."""
-    content = str(text)
-    return _SUSPECT.sub(lambda match: match[0] if _shows(content, match.start()) else _escape(match[0]), content)
+    return escape_hidden(str(text), lambda char: char.encode("unicode_escape", "surrogatepass").decode("ascii"))
 
 
 def printable_json(content: Any, indent: int | None = None) -> str:
     """Content as JSON whose lines a terminal shows as they are, and which reads back to the same content."""
     text = json.dumps(content, indent=indent, ensure_ascii=False)
+    return escape_hidden(text, lambda char: char if char == "\n" else json.dumps(char)[1:-1])
 
-    def escaped(match: re.Match[str]) -> str:
-        shows = match[0] == "\n" or _shows(text, match.start())
-        return match[0] if shows else json.dumps(match[0])[1:-1]
 
-    return _SUSPECT.sub(escaped, text)
+def escape_hidden(text: str, escape: Callable[[str], str]) -> str:
+    """A text with `escape` of every character that steers a terminal, hides or reorders what is beside it."""
+    return _SUSPECT.sub(lambda match: match[0] if _shows(text, match.start()) else escape(match[0]), text)
 
 
 def _shows(text: str, place: int) -> bool:
@@ -42,7 +42,3 @@ def _shows(text: str, place: int) -> bool:
 
 def _joins(char: str) -> bool:
     return ord(char) >= _FIRST_JOINING and unicodedata.category(char)[0] in "LMS"
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -86,12 +86,28 @@ class Spec:
                 if ours != theirs:
                     keys[f"[sweep] {section}"] = None
             elif isinstance(theirs, tuple):
-                if ours != tuple(asdict(entry) for entry in theirs):
-                    keys[f"[[{section}]]"] = None
+                keys |= dict.fromkeys(_differing_entries(section, ours, [asdict(entry) for entry in theirs]))
             else:
                 values = asdict(theirs)
                 keys |= {f"[{section}] {key}": None for key, value in ours.items() if value != values[key]}
         return list(keys)
+
+
+def _differing_entries(
+    section: str, ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """The keys in which two lists of tables differ, by the names of the tables: `[[methods]] energy: seeds`."""
+    other = {entry["name"]: entry for entry in theirs}
+    keys = [
+        f"[[{section}]] {entry['name']}: {key}"
+        for entry in ours
+        if entry["name"] in other
+        for key, value in entry.items()
+        if value != other[entry["name"]][key]
+    ]
+    names = [entry["name"] for entry in ours]
+    keys += [f"[[{section}]] {name}" for name in dict.fromkeys([*names, *other]) if (name in names) != (name in other)]
+    return keys if keys or names == list(other) else [f"[[{section}]] order"]
 
 
 def read(path: Path) -> Spec:

@@ -1,7 +1,7 @@
 """The partitions of a corpus in a run folder: written to partitions.parquet with their recipes, and read back."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,12 +74,12 @@ def refuse_other_corpora(run: Path, corpus: "Corpus") -> None:
         raise InputError(run / store.PARTITIONS, what, do)
 
 
-def prepend(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> Path:
+def prepend(run: Path, corpus: "Corpus", partitions: Sequence[Partition], replaced: Collection[str] = ()) -> Path:
     """Put partitions in front of those of a corpus that are in a run folder.
 
-    Raises InputError where one is there already with other labels.
+    Raises InputError where one is there already with other labels, unless it is one of those that are `replaced`.
     """
-    return write(run, corpus, [*partitions, *beside(run, corpus, partitions)])
+    return write(run, corpus, [*partitions, *beside(run, corpus, partitions, replaced)])
 
 
 def append(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> Path:
@@ -94,15 +94,17 @@ def append(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> Path
     return write(run, corpus, [*before, *(partition for partition in partitions if partition.name not in names)])
 
 
-def beside(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> list[Partition]:
+def beside(
+    run: Path, corpus: "Corpus", partitions: Sequence[Partition], replaced: Collection[str] = ()
+) -> list[Partition]:
     """The partitions of a corpus in a run folder but those with a name of the given ones.
 
-    InputError where one of these is there with other labels.
+    InputError where one of these is there with other labels, unless it is one of those that are `replaced`.
     """
     before = written(run, corpus)
     new = {partition.name: partition for partition in partitions}
     for partition in before:
-        if partition.name in new and partition.families != new[partition.name].families:
+        if partition.name in new.keys() - set(replaced) and partition.families != new[partition.name].families:
             raise InputError(
                 run / store.PARTITIONS,
                 f"has the partition {partition.name} with other labels than those that are declared now",

@@ -74,7 +74,7 @@ def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[A
     final = run / str(key)
     if has_cell(run, key):
         raise _taken(final)
-    with files.staged(run) as staging:
+    with files.staged(run, final) as staging:
         folder = staging / final.name
         folder.mkdir()
         _write_parquet(table, folder / "part-0.parquet", {} if plan is None else {PLAN_KEY: plan.encode()})
@@ -129,7 +129,7 @@ def write_partitions(
         ids = [name for name in IDS if name in other_rows.column_names]
         other_rows = other_rows.select([*ids, *names])
         table = pa.concat_tables([other_rows, table] if len(other_rows) else [table], promote_options="default")
-    with files.staged(run) as staging:
+    with files.staged(run, path) as staging:
         _write_parquet(table, staging / PARTITIONS, metadata or {})
         os.replace(staging / PARTITIONS, path)
     files.flush(run)

@@ -25,8 +25,9 @@ from earmark.engine.corpus.stream import hear
 from earmark.engine.outcomes.parquet_file import write_parquet
 from earmark.engine.sweep.blocks import in_order
 from earmark.engine.sweep.prepare import Prepared
+from earmark.engine.sweep.sweep_folder import FLIPS
 
-FLIPS, GRID = "audits/flips", "audits/grid"
+GRID = "audits/grid"
 GRID_ROW = pa.schema(
     [("audio", pa.string()), ("question", pa.string()), ("scores", pa.list_(pa.float64()))]  # ids of samples
 )

@@ -22,6 +22,8 @@ from earmark.engine.design.sections import (
     StreamsSpec,
     SweepKeys,
 )
+from earmark.engine.errors import InputError
+from earmark.engine.printable import escape_hidden, printable
 
 _CANDIDATES = ["energy"]  # of the methods that stand there all but the baselines
 _COLUMN = 24  # where remarks begin
@@ -62,7 +64,7 @@ def draft(
         "in_domain": False,
     }
     sections = [
-        _HEAD.format(file=file),
+        _HEAD.format(file=printable(file)),
         _section("[corpus]", CorpusSpec, named, size),
         _section(
             "[[answerers]]",
@@ -118,9 +120,11 @@ def _partitions(corpus: Mapping[str, Any]) -> str:
     lines = []
     for partition in corpus["partitions"]:
         families = partition["families"]
-        testable = [f"{f['family']} ({f['recordings']})" for f in families if f["testable"]]
-        small = [f"{f['family']} ({f['recordings']} of {f['fewest']})" for f in families if not f["testable"]]
-        lines.append(f"# {partition['name']}: {len(testable)} of {len(families)} families can be tested")
+        testable = [f"{printable(f['family'])} ({f['recordings']})" for f in families if f["testable"]]
+        small = [
+            f"{printable(f['family'])} ({f['recordings']} of {f['fewest']})" for f in families if not f["testable"]
+        ]
+        lines.append(f"# {printable(partition['name'])}: {len(testable)} of {len(families)} families can be tested")
         lines += _wrapped("recordings", testable) + _wrapped("too few recordings", small)
     names = [partition["name"] for partition in corpus["partitions"]]
     if not names:
@@ -150,5 +154,13 @@ def _wrapped(what: str, names: list[str]) -> list[str]:
 
 
 def _toml(value: Any) -> str:
-    """A text, a number, a truth value or a list of them, which JSON writes alike."""
-    return json.dumps(value, ensure_ascii=False)
+    """A text, a number, a truth value or a list of them, which JSON writes alike but for how it escapes.
+
+    InputError for a text that no file in UTF-8 can hold.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(text, "is not UTF-8, and a spec is", "rename it") from None
+    return escape_hidden(text, lambda char: f"\\U{ord(char):08x}")

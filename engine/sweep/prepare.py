@@ -22,6 +22,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.outcomes import partition_file
 from earmark.engine.outcomes.plan_file import SCHEMA, PlanFile, labels_hash, rule_content, step_content
 from earmark.engine.outcomes.store import PARTITIONS
+from earmark.engine.sweep import selector_cards
 from earmark.engine.sweep.blocks import Survey, in_order, survey
 from earmark.engine.sweep.offers import Compressors
 from earmark.engine.sweep.streams import Streams
@@ -41,6 +42,16 @@ class Prepared:
     compressors: Compressors
     streams: Streams
     family_of: Mapping[str, str]  # by sample: the first partition
+    plan: Mapping[str, Any]  # what plan.json will hold, where the folder is not bound to one
+    fresh: tuple[Partition, ...]  # partitions that the folder has not yet
+    replaced: tuple[str, ...]  # those of a plan without an answer, which may get other labels
+
+    def begin(self, folder: SweepFolder) -> None:
+        """Write down what is to be done, unless the folder is bound to it already."""
+        if self.fresh:
+            partition_file.prepend(folder.run, self.corpus, self.fresh, self.replaced)
+        folder.begin(self.plan, self.spec)
+        selector_cards.write(self.compressors, folder.run)
 
 
 def _content(
@@ -69,7 +80,10 @@ def _content(
 
 
 def prepare(spec: Spec, run: Path, shares: int = 1, load: LoadCompressor = load) -> Prepared:
-    """Open what the spec names, and begin its folder or find it begun alike; `shares` is the number of shards."""
+    """Open what the spec names; InputError where its folder is bound to something else. Writes nothing.
+
+    `shares` is the number of shards.
+    """
     corpus_spec = spec.corpus
     corpus = open_corpus(
         Path(corpus_spec.path), corpus_spec.kind, name=corpus_spec.name, allow_outside=corpus_spec.allow_outside
@@ -84,14 +98,18 @@ def prepare(spec: Spec, run: Path, shares: int = 1, load: LoadCompressor = load)
     planned = steps_of(spec, asking)
     content = _content(spec, corpus, counted, planned, compressors)
     folder = SweepFolder(run)
-    begun = folder.plan()
-    if begun is not None:
-        _check_selectors(begun, spec, compressors)
-    families = _families(spec, corpus, run, folder.check(content, spec))
+    before, answered = folder.plan(), folder.answered()
+    if before is not None and answered:
+        _check_selectors(before, spec, compressors)
+    bound = folder.check(content, spec)
+    replaced = before.partitions if before is not None and bound is None else ()
+    fresh = _fresh(spec, corpus, run, bound)
+    families = _families(spec, corpus, run, bound, [*fresh, *partition_file.beside(run, corpus, fresh, replaced)])
     labels = {name: labels_hash(family_of) for name, family_of in families.items()}
-    folder.begin({**content, "labels": labels, "rule": rule_content(spec.rule, list(families))}, spec)
+    plan = {**content, "labels": labels, "rule": rule_content(spec.rule, list(families))}
     first = _FamilyOrAll(next(iter(families.values()), {}))
-    return Prepared(spec, corpus, counted, planned, compressors, _streams(spec, corpus, families), first)
+    streams = _streams(spec, corpus, families)
+    return Prepared(spec, corpus, counted, planned, compressors, streams, first, plan, tuple(fresh), replaced)
 
 
 def _check_selectors(plan: PlanFile, spec: Spec, compressors: Compressors) -> None:
@@ -135,18 +153,21 @@ class _FamilyOrAll(dict[str, str]):
         return ALL
 
 
-def _families(spec: Spec, corpus: Corpus, run: Path, plan: PlanFile | None) -> dict[str, dict[str, str]]:
-    """Family by sample, for every partition; made once and then read from the run folder.
+def _fresh(spec: Spec, corpus: Corpus, run: Path, bound: PlanFile | None) -> list[Partition]:
+    """The partitions that the spec declares, where the run folder is not bound to them or has lost one."""
+    partition_file.refuse_other_corpora(run, corpus)
+    names = {partition.name for partition in partition_file.written(run, corpus)}
+    return [] if bound is not None and names >= set(bound.partitions) else declared(spec.partitions, corpus)
+
+
+def _families(
+    spec: Spec, corpus: Corpus, run: Path, plan: PlanFile | None, all_partitions: Sequence[Partition]
+) -> dict[str, dict[str, str]]:
+    """Family by sample, for every partition; those that the folder is bound to first.
 
     What `earmark corpus --out` wrote there stays, behind the partitions of the spec.
     """
-    partition_file.refuse_other_corpora(run, corpus)
-    partitions_by_name = {partition.name: partition for partition in partition_file.written(run, corpus)}
-    if plan is None or any(name not in partitions_by_name for name in plan.partitions):
-        fresh = declared(spec.partitions, corpus)
-        if fresh:
-            partition_file.prepend(run, corpus, fresh)
-        partitions_by_name = {partition.name: partition for partition in partition_file.written(run, corpus)}
+    partitions_by_name = {partition.name: partition for partition in all_partitions}
     begun = plan.partitions if plan is not None else ()
     lost = [name for name in begun if name not in partitions_by_name]
     if lost:

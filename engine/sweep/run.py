@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.request import Progress
 from earmark.engine.compressors.loading import load as load_compressor
+from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step
 from earmark.engine.progress import Report, Stop, StoppedError, never, silent
-from earmark.engine.sweep import audits, selector_cards
+from earmark.engine.sweep import audits
 from earmark.engine.sweep import limit as previews
 from earmark.engine.sweep.blocks import WHOLE, Shard
 from earmark.engine.sweep.prepare import LoadCompressor, Prepared, prepare
@@ -67,13 +69,21 @@ def _fill(
 ) -> Swept:
     """Ask what is not there yet, and make cells of what is."""
     out = folder.run
-    selector_cards.write(prepared.compressors, out)
+
+    def load_and_begin(answerer: AnswererSpec, machine: MachineSpec) -> Answerer:
+        """A folder is not bound to a spec whose answerer cannot be loaded."""
+        model = load(answerer, machine)
+        prepared.begin(folder)
+        return model
+
+    if folder.answered():
+        prepared.begin(folder)  # what it has lost
     total = prepared.survey.blocks
     first = total if limit is None else min(-(-limit // prepared.spec.window), total)
     audited = first == total and shard.index == 0
     ours = [number for number in range(first) if shard.has(number)]
     meter = _SweepMeter(folder, prepared, ours, report)
-    worker = Worker(folder, prepared, load, meter.batch)
+    worker = Worker(folder, prepared, load_and_begin, meter.batch)
     stopping: Stopping = Never(ours)
     try:
         for answerer, steps in _passes(prepared):

@@ -64,8 +64,8 @@ class SweepFolder:
 
     # The plan ----------------------------------------------------------------------------------------------
 
-    def check(self, content: dict[str, Any], spec: specs.Spec) -> PlanFile | None:
-        """The plan that the folder is bound to, if any; refuses a folder that is bound to something else than `content`.
+    def check(self, content: Mapping[str, Any], spec: specs.Spec) -> PlanFile | None:
+        """The plan that the folder is bound to, if any; InputError where it is bound to something else than `content`.
 
         Another [rule] is not something else: it asks nothing again, and the plan goes on to hold the one declared.
         """
@@ -86,7 +86,7 @@ class SweepFolder:
         places = (self.run / name for name in (store.CELLS, "pending", "answers", FLIPS))
         return any(path.is_file() for place in places for path in place.rglob("*"))
 
-    def begin(self, content: dict[str, Any], spec: specs.Spec) -> None:
+    def begin(self, content: Mapping[str, Any], spec: specs.Spec) -> None:
         """Write down what is to be done, unless the folder is bound to it; answers without a plan belong to nobody.
 
         A plan without an answer is replaced, and what its selectors have said goes with it.
@@ -165,7 +165,7 @@ class SweepFolder:
     def answers(self, answerer: str, number: int) -> Iterator[Path]:
         """A copy of the results of a block, to be added to; it takes their place if nothing is raised meanwhile."""
         final = self.run / "answers" / f"answerer={quote(answerer, safe='')}" / f"window-{number:05d}.jsonl"
-        with files.staged(self.run) as staging:
+        with files.staged(self.run, final) as staging:
             copy = staging / final.name
             with suppress(FileNotFoundError):  # the first step, or another process has just completed everything
                 shutil.copyfile(final, copy)
@@ -193,7 +193,7 @@ class SweepFolder:
         return self.run / "scores" / phase / f"window-{number:05d}.parquet"
 
     def _write(self, path: Path, table: pa.Table, row_group: int) -> None:
-        with files.staged(self.run) as staging:
+        with files.staged(self.run, path) as staging:
             temporary = staging / path.name
             write_parquet(table, temporary, row_group)
             files.flush(temporary)

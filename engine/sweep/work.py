@@ -63,11 +63,12 @@ class Worker:
         for task, clips in self._clips(tasks):
             if stop():  # a block of one batch is whole before anybody could stop it
                 raise StoppedError
+            answerer = self.answerer(task.answerer)  # first: a folder begins with it
             offered = offers(folder, task.step, clips, prepared.compressors, prepared.streams)
             offered = without_failed(offered, clips, self._failed(task))
             to_ask = list(requests(task.step, clips, offered, prepared.streams))
             with folder.answers(task.answerer, task.block) as results:
-                answers = answer(self.answerer(task.answerer), to_ask, results, self._report, stop)
+                answers = answer(answerer, to_ask, results, self._report, stop)
             yield task, rows(task.step, clips, offered, prepared.streams, answers, prepared.family_of)
 
     def _clips(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Clips]]:

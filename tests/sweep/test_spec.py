@@ -73,10 +73,13 @@ def test_what_makes_other_outcomes_is_named() -> None:
     ]
     other = SPEC.replace("[1, 2]", "[1, 3]").replace('"tiny"', '"tiny"\ngenerate = 5')
     assert spec.differing(parse(other + "[audits]\nflip_rate = 3\n")) == [
-        "[[answerers]]",
-        "[[methods]]",
+        "[[answerers]] tiny: generate",
+        "[[methods]] learned_agnostic: seeds",
+        "[[methods]] learned_conditioned: seeds",
         "[audits] flip_rate",
     ]
+    more = SPEC.replace('[[methods]]\nname = "uniform"\n', "")
+    assert spec.differing(parse(more)) == ["[[methods]] uniform"]
 
 
 def test_the_rule_is_read_in_full() -> None:
