@@ -5,6 +5,7 @@ Knows no certificate.
 
 from typing import Any, Literal, get_args, get_origin
 
+from earmark.engine.design.fields import default_of
 from earmark.engine.signoff.json_form import Json, JsonField, alternatives, fields_in, is_class, kind_where_it_stands
 
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
@@ -29,7 +30,7 @@ def _object_schema(kind: Any, definitions: Json) -> Json:
     for field in fields:
         about = {"description": field.words} if field.words else {}
         entry = _schema(kind_where_it_stands(field), definitions)
-        properties[field.key] = {**about, **_bounded(entry, field)}
+        properties[field.key] = {**about, **_bounded(entry, field, kind)}
     together: dict[str, list[str]] = {}
     for field in fields:
         if field.beside not in (None, field.name):
@@ -46,7 +47,7 @@ def _object_schema(kind: Any, definitions: Json) -> Json:
     }
 
 
-def _bounded(entry: Json, field: JsonField) -> Json:
+def _bounded(entry: Json, field: JsonField, kind: Any) -> Json:
     """The schema of a field's type within what its check allows, and within what a spec may say of its key."""
     described = field.described
     check = field.check if described is None else described.check
@@ -54,7 +55,10 @@ def _bounded(entry: Json, field: JsonField) -> Json:
         return entry
     bounds = {name: bound for name, bound in check.schema().items() if name != "type"}
     if "items" in entry:
-        return {**entry, "items": {**entry["items"], **bounds}}
+        listed = {**entry, "items": {**entry["items"], **bounds}}
+        if described is None:
+            return listed
+        return {**listed, "uniqueItems": True, **({"minItems": 1} if default_of(kind, field.name) else {})}
     return {**entry, **bounds}
 
 

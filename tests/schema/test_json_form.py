@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from earmark.engine.design.fields import COUNT, PROPORTION
 from earmark.engine.errors import InputError
-from earmark.engine.signoff.json_form import Beside, Named, from_json, to_json
+from earmark.engine.signoff.json_form import Beside, Gained, Named, Unwritten, from_json, to_json
 from earmark.engine.signoff.json_schema import schema_of
 
 
@@ -117,3 +118,30 @@ def test_whatever_is_written_is_read_as_it_was(whole: Whole) -> None:
     content = json.loads(json.dumps(to_json(whole)))
     assert from_json(Whole, content, "file") == whole
     SCHEMA.validate(content)
+
+
+class Grown(NamedTuple):
+    """A part that gained a field after it was published."""
+
+    n: Annotated[int, "rows", COUNT]
+    shares: Annotated[tuple[float, ...], "of each", PROPORTION] = ()
+    noise: Annotated[float | None, "of all", Gained("0.2")] = None
+    held_in: Annotated[str, "whose hands", Unwritten()] = "nobody's"
+
+
+def test_a_field_that_was_gained_has_its_default_where_it_is_missing() -> None:
+    schema = Draft202012Validator(schema_of(Grown, "a part"))
+    old = {"n": 1, "shares": [0.5]}
+    assert from_json(Grown, old, "f") == Grown(1, (0.5,))
+    assert from_json(Grown, old | {"noise": 0.1}, "f").noise == 0.1
+    assert to_json(Grown(1, (0.5,), held_in="mine")) == old | {"noise": None}
+    schema.validate(old)
+    schema.validate(old | {"noise": 0.1})
+
+
+@pytest.mark.parametrize("change", [{"n": -1}, {"shares": [0.5, 1.5]}, {"held_in": "mine"}])
+def test_what_is_out_of_bounds_is_refused(change: dict[str, Any]) -> None:
+    content = {"n": 1, "shares": [0.5]} | change
+    assert not Draft202012Validator(schema_of(Grown, "a part")).is_valid(content)
+    with pytest.raises(InputError):
+        from_json(Grown, content, "f")
