@@ -14,6 +14,7 @@ import click
 from earmark.cli import exits
 from earmark.cli.say import say
 from earmark.engine.faults import fault
+from earmark.engine.threads import check_room
 
 _COMMANDS = {  # name -> module and function, imported on first use
     "init": ("earmark.cli.init", "init"),
@@ -80,6 +81,7 @@ def main() -> None:
     """Run the command line; one line per failure, a traceback only with --debug."""
     debug = "--debug" in sys.argv[1:] or bool(os.environ.get("EARMARK_DEBUG"))
     try:
+        check_room()
         sys.exit(earmark.main(prog_name="earmark", standalone_mode=False) or 0)
     except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(exits.INTERRUPTED)

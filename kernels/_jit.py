@@ -46,7 +46,7 @@ def _private_folder(root: Path, name: str) -> Path | None:
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve(strict=True)
     folder = root / name
-    if not hasattr(os, "getuid"):  # on Windows a user's folders are the user's
+    if not hasattr(os, "geteuid"):  # on Windows a user's folders are the user's
         folder.mkdir(exist_ok=True)
         return folder
     if not all(_kept_by_us(os.lstat(above)) for above in (root, *root.parents)):
@@ -54,15 +54,15 @@ def _private_folder(root: Path, name: str) -> Path | None:
     with suppress(FileExistsError):
         os.mkdir(folder, mode=0o700)
     about = os.lstat(folder)
-    ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o022
+    ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid() and not about.st_mode & 0o022
     return folder if ours and os.access(folder, os.W_OK) else None
 
 
 def _kept_by_us(about: os.stat_result) -> bool:
     """Whether only we and root can replace what a folder holds of ours."""
-    if about.st_uid not in (0, os.getuid()):
+    if about.st_uid not in (0, os.geteuid()):
         return False
-    others = 0o002 if about.st_gid == os.getgid() else 0o022
+    others = 0o002 if about.st_gid == os.getegid() else 0o022
     return not about.st_mode & others or bool(about.st_mode & stat.S_ISVTX)
 
 

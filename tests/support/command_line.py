@@ -6,20 +6,24 @@ What tests/reliability shows goes through here and through files only, so that i
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LIMIT_S = 240  # nothing that is typed here may take longer: what does, hangs
 
 
 def earmark(
-    *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None, limit_s: float = LIMIT_S
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    limit_s: float = LIMIT_S,
+    before: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    """What came of a command; TimeoutExpired where it hangs."""
+    """What came of a command; TimeoutExpired where it hangs. `before` is a program that runs it (prlimit, say)."""
     tree = os.environ.get("EARMARK_TREE")
     environment = os.environ | dict(env or {}) | ({"PYTHONPATH": tree} if tree else {})
     return subprocess.run(
-        [sys.executable, "-m", "earmark.cli.main", *map(str, arguments)],
+        [*before, sys.executable, "-m", "earmark.cli.main", *map(str, arguments)],
         capture_output=True,
         env=environment,
         cwd=cwd,
