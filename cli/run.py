@@ -69,6 +69,8 @@ def run(
     """
     from earmark.engine.design import spec as specs
     from earmark.engine.progress import stopping_on_signals
+    from earmark.engine.signoff.certificate import read
+    from earmark.engine.signoff.follow import check_kept
     from earmark.engine.sweep import run as sweep
     from earmark.engine.sweep.blocks import WHOLE
 
@@ -82,6 +84,9 @@ def run(
     if max_error_rate is not None:
         declared_spec = replace(declared_spec, rule=replace(declared_spec.rule, max_error_rate=max_error_rate))
     folder = out or Path("runs") / spec.stem
+    if follows is not None:  # before hours of answers, not after them
+        read(follows)
+        check_kept(follows, folder)
     again += [] if max_error_rate is None else ["--max-error-rate", str(max_error_rate)]
     with ProgressLine() as progress, stopping_on_signals() as stop:
         swept = sweep.run(declared_spec, folder, limit=limit, shard=shard, report=progress, stop=stop)

@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import worlds
+from commands import command
 
 import earmark
 
@@ -43,6 +44,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("worlds") / "run"
     worlds.write_run(folder, [0.0] * N, {"energy": {0.5: [0.0] * N}}, ["a"] * N)
     return folder
+
+
+def spec_in(folder: Path) -> Path:
+    """A small spec."""
+    path = folder / "spec.toml"
+    path.write_text(
+        '[corpus]\npath = "synthetic:certification:2"\n[[answerers]]\nmodel = "tiny"\n[[methods]]\nname = "energy"\n'
+    )
+    return path
 
 
 def refused(call: Callable[[], Any], *words: str) -> str:
@@ -276,11 +286,19 @@ def test_a_plan_counts_the_candidates_that_are_named(run: Path) -> None:
 
 @pytest.mark.parametrize("limit", [0, -1, "4", 2.5, True])
 def test_a_limit_is_a_whole_number_from_1(limit: Any, tmp_path: Path) -> None:
-    spec = tmp_path / "spec.toml"
-    spec.write_text(
-        '[corpus]\npath = "synthetic:certification:2"\n[[answerers]]\nmodel = "tiny"\n[[methods]]\nname = "energy"\n'
-    )
+    spec = spec_in(tmp_path)
     refused(lambda: earmark.run(spec, tmp_path / "run", limit=limit), f"limit {limit!r}", "must be a whole number")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_refuses_a_limit_and_a_certificate_before_anything_is_answered(tmp_path: Path) -> None:
+    for options, words in (
+        (("--limit", "0"), "limit 0: must be a whole number of recordings from 1"),
+        (("--follows", tmp_path / "nowhere.json"), "there is no such file"),
+    ):
+        done = command("run", spec_in(tmp_path), "--out", tmp_path / "run", *options)
+        assert done.code == 2
+        assert words in done.err
     assert not (tmp_path / "run").exists()
 
 
@@ -362,10 +380,7 @@ def test_the_certificate_that_is_followed_is_not_replaced(tmp_path: Path) -> Non
 
 
 def test_what_is_followed_is_read_before_a_sweep_begins(tmp_path: Path) -> None:
-    spec = tmp_path / "spec.toml"
-    spec.write_text(
-        '[corpus]\npath = "synthetic:certification:2"\n[[answerers]]\nmodel = "tiny"\n[[methods]]\nname = "energy"\n'
-    )
+    spec = spec_in(tmp_path)
     for follows in (tmp_path / "nowhere", tmp_path):
         refused(lambda follows=follows: earmark.run(spec, tmp_path / "run", follows=follows), "no such file")
     certificate = earmark.certify(long(), replicates=100)

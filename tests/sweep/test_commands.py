@@ -257,7 +257,6 @@ def test_init_of_a_corpus_without_families_asks_for_some(tmp_path: Path) -> None
     [
         (["--shard", "3/2"], "'3/2' is not I/N with I from 1 to N"),
         (["--shard", "1/2", "--limit", "3"], "use one"),
-        (["--limit", "0"], "limit 0: must be a whole number of recordings from 1"),
     ],
 )
 def test_options_that_cannot_be_are_refused(arguments: list[str], expected: str, tmp_path: Path) -> None:
