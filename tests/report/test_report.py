@@ -471,3 +471,15 @@ def _contrast(a: str, b: str) -> float:
 
     low, high = sorted((luminance(a), luminance(b)))
     return (high + 0.05) / (low + 0.05)
+
+
+def test_a_gain_without_a_direction_is_no_number() -> None:
+    content = certificate()
+    assert content["gains"]
+    for gain in content["gains"]:
+        gain["direction"] = None
+    assert "None" not in Page(render(content)).column(
+        "Gains: audio saved by conditioning on the question, in percentage points of the audio or in tokens",
+        "Direction",
+    )
+    assert ", None" not in render(content)
