@@ -9,7 +9,7 @@ import pytest
 from fuzz_targets import targets
 from fuzzing import Target, attack, changed
 
-INPUTS = 40_000
+INPUTS = 24_000
 SEED = 1
 MOST_MIB = 1024
 
