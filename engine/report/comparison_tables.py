@@ -11,6 +11,7 @@ from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_lon
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent, percents, plain, unit_of_axis
 from earmark.engine.report.words import alone, code, isolated, who
 from earmark.engine.signoff.audit_entry import Chain, FamilyOverlap, Gain, GainOverSeeds
+from earmark.engine.signoff.audits.chain import PAIRED_FAMILIES
 from earmark.engine.signoff.certificate import Certificate
 
 PAIRS_SHOWN = 20
@@ -114,6 +115,8 @@ def overlaps(group: Group, unit: Unit) -> HtmlTable | None:
     ]
     columns = [*text("Method"), *numbers("Tolerance", "Pairs", "Smallest", "Median", "Mean", "Largest")]
     caption = "Overlaps: budget of two families together over the sum of their budgets"
+    if any(len(result.families) > PAIRED_FAMILIES for result in group.results):
+        caption += f" (pairs of the {PAIRED_FAMILIES} largest families)"
     return folded_if_long(caption, columns, rows) if rows else None
 
 

@@ -13,7 +13,7 @@ from earmark.engine.report.numbers import NONE
 CellText = str  # or Markup, which is a str and is not escaped again
 _LONG = 12  # rows
 SHOWN = 100  # families of a table or a figure: a page of more is long to open, and longer to read
-Entry = TypeVar("Entry")
+Weighed = TypeVar("Weighed")
 
 
 class Column(NamedTuple):
@@ -40,7 +40,7 @@ def folded_if_long(
     return HtmlTable(caption, columns, rows, folded=len(rows) > _LONG, more=more)
 
 
-def weightiest(entries: Sequence[Entry], weight: Callable[[Entry], float]) -> tuple[Sequence[Entry], str]:
+def weightiest(entries: Sequence[Weighed], weight: Callable[[Weighed], float]) -> tuple[Sequence[Weighed], str]:
     """The SHOWN entries of the largest weights, in the order of the entries, and a sentence on the others.
 
     All of them, and no sentence, where they are not more than that.

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from earmark.engine.arrays import IntArray
 
@@ -17,12 +18,15 @@ _PREFIX = "earmark order 1|"  # method 9.1; another number is another method
 
 def places(recordings: Sequence[str], samples: Sequence[str]) -> IntArray:
     """(n,) the place of each row in the order; the rows of a recording follow one another."""
-    marks = {name: _mark(name) for name in {*recordings}}
-    keys = [(marks[recording], _mark(sample)) for recording, sample in zip(recordings, samples, strict=True)]
-    place = np.empty(len(keys), dtype=np.int64)
-    place[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
+    place = np.empty(len(samples), dtype=np.int64)
+    words = np.concatenate([_marks(recordings), _marks(samples)], axis=1)
+    place[np.lexsort(words.T[::-1])] = np.arange(len(samples))  # lexsort takes the word that decides first as the last
     return place
 
 
-def _mark(name: str) -> bytes:
-    return hashlib.sha256((_PREFIX + name).encode()).digest()
+def _marks(names: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """(n, 4) the hash of each name as four words, which are ordered as its bytes are."""
+    digests = bytearray()
+    for name in names:
+        digests += hashlib.sha256((_PREFIX + name).encode()).digest()
+    return np.frombuffer(digests, dtype=">u8").reshape(-1, 4).astype(np.uint64)

@@ -40,12 +40,29 @@ def bottlenecks(labels: Labels, difference: FloatArray) -> IntArray:
     A column is summed as its change from the next one, which gives the same only where sums are exact: differences must
     be whole numbers, or multiples of one power of two.
     """
-    change = difference.copy()  # from the next column: neighbouring budgets change the same answers
-    change[:, :-1] -= difference[:, 1:]
-    row, column = np.nonzero(change)
     worst = np.empty((len(labels.size), difference.shape[1]), np.int64)
-    _bottlenecks(*labels, row, column, change[row, column], worst)
+    row, column, change = _changes(difference)  # neighbouring budgets change the same answers
+    _bottlenecks(*labels, row, column, change, worst)
     return worst
+
+
+@jit
+def _changes(difference):
+    """(rows, columns, values) where a column differs from the next one, and the last from 0."""
+    n, n_columns = difference.shape
+    n_changes = 0
+    for i in range(n):
+        for c in range(n_columns):
+            n_changes += difference[i, c] != (difference[i, c + 1] if c + 1 < n_columns else 0.0)
+    row, column, value = np.empty(n_changes, np.int64), np.empty(n_changes, np.int32), np.empty(n_changes)
+    e = 0
+    for i in range(n):
+        for c in range(n_columns):
+            change = difference[i, c] - (difference[i, c + 1] if c + 1 < n_columns else 0.0)
+            if change != 0.0:
+                row[e], column[e], value[e] = i, c, change
+                e += 1
+    return row, column, value
 
 
 @jit

@@ -1,6 +1,8 @@
 """Every estimator against its slow twin, on random tables."""
 
+import hashlib
 from typing import NamedTuple
+from unittest.mock import patch
 
 import naive
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.engine.design.rule import Rule
-from earmark.engine.signoff import excess
+from earmark.engine.signoff import excess, order
 from earmark.engine.signoff.audits import chain, gain, query_use, robustness, seeds
 from earmark.engine.signoff.families import coarsened, families_of
 from earmark.engine.signoff.frontier import frontiers
@@ -122,6 +124,30 @@ def test_chain_and_overlaps(table: Table, tolerance: float) -> None:
 
 
 @settings(deadline=None, max_examples=40)
+@given(tables(), tolerances)
+def test_a_chain_is_the_same_some_steps_at_a_time(table: Table, tolerance: float) -> None:
+    arguments = (*_both(table), table.families, table.curve, tolerance, 0.025, KEY)
+    with patch.object(chain, "_STEP_BYTES", 1):
+        step_by_step = chain.chain(*arguments)
+    assert step_by_step == chain.chain(*arguments)
+
+
+@settings(deadline=None, max_examples=40)
+@given(tables(), tolerances)
+def test_pairs_are_of_the_largest_families(table: Table, tolerance: float) -> None:
+    arguments = (*_both(table), table.families, table.curve, tolerance, 0.025, KEY)
+    every_pair = chain.overlap(*arguments)
+    with patch.object(chain, "PAIRED_FAMILIES", 2):
+        largest = chain.overlap(*arguments)
+    if every_pair is None or largest is None:
+        assert every_pair is largest
+        return
+    by_size = sorted(table.families.names, key=lambda name: (-table.labels.count(name), name))
+    assert [pair for pair in every_pair.pairs if {*pair.families} == {*by_size[:2]}] == [*largest.pairs]
+    assert largest.summary.pairs == 1
+
+
+@settings(deadline=None, max_examples=40)
 @given(tables(), tolerances, st.booleans())
 def test_bootstrap_replicates_and_their_statistics(table: Table, tolerance: float, by_source: bool) -> None:
     """The rows of each replicate, given to the twin, give the twin's statistics: one resample for everything."""
@@ -187,6 +213,31 @@ def test_rare_families_join_their_parents(labels: list[str], n_min: int, data: s
     assert [found.names[c] for c in found.code] == merged
     assert sorted(found.rare) == sorted(rare)
     assert found.size.sum() == len(labels)  # nothing is dropped
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 4)), min_size=1, max_size=12), st.integers(1, 4))
+def test_a_family_is_as_large_as_its_recordings_are_many(rows: list[tuple[str, int]], n_min: int) -> None:
+    labels, recordings = [label for label, _ in rows], np.array([recording for _, recording in rows])
+    families = families_of(labels, {"a": "b"}, n_min, recordings)
+    joined = len({recording for label, recording in rows if label == "a"}) < n_min
+    own = {label: "b" if label == "a" and joined else label for label in "abc"}
+    assert [families.names[code] for code in families.code] == [own[label] for label in labels]
+    n_recordings = {name: len({r for label, r in rows if own[label] == name}) for name in families.names}
+    assert families.rare == tuple(name for name in families.names if n_recordings[name] < n_min)
+    assert [rows.tolist() for rows in families.members] == [
+        [i for i, label in enumerate(labels) if own[label] == name] for name in families.names
+    ]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["r", "é", ""]), st.integers(0, 9)), max_size=12))
+def test_rows_are_in_the_order_of_the_hashes_of_their_names(rows: list[tuple[str, int]]) -> None:
+    def digest(name: str) -> bytes:
+        return hashlib.sha256(f"earmark order 1|{name}".encode()).digest()
+
+    recordings, samples = [recording for recording, _ in rows], [str(sample) for _, sample in rows]
+    pairs = [*zip(recordings, samples, strict=True)]
+    by_hash = sorted(range(len(rows)), key=lambda i: [digest(name) for name in pairs[i]])
+    assert order.places(recordings, samples)[by_hash].tolist() == [*range(len(rows))]
 
 
 @given(tables())

@@ -51,6 +51,15 @@ def test_alpha_goes_to_families_that_can_use_it() -> None:
     assert not shares(0.025, [10, 20], fewest).tested.any()
 
 
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=12))
+def test_as_many_families_share_alpha_as_can_all_pass(n_units: list[int]) -> None:
+    split = shares(0.025, n_units, fewest)
+    most = next((m for m in range(len(n_units), 0, -1) if sum(n >= fewest(0, 0.025 / m) for n in n_units) >= m), 0)
+    assert split.each == 0.025 / max(most, 1)
+    assert split.tested.sum() == most
+    assert sorted(np.array(n_units)[split.tested]) == sorted(n_units)[len(n_units) - most :]
+
+
 def test_what_has_no_share_goes_to_raw_audio() -> None:
     p = np.zeros((2, 4))
     found = policy(p, BUDGETS, KEPT, FAMILIES, 0.05, AlphaShares(0.025, np.array([True, False])))

@@ -31,7 +31,7 @@ def label_noise(
     if labels is None:
         return []
     budgets = np.flatnonzero(curve.budgets < 1)
-    worst_under_noise = bottlenecks(labels, curve.difference[:, budgets])
+    worst_under_noise = bottlenecks(labels, curve.difference[:, : len(budgets)])  # budget 1 is the last
     preserved = (worst_under_noise == observed.family[:, budgets].argmax(axis=0)).mean(axis=0)
     return [
         LabelNoise(
