@@ -100,7 +100,7 @@ def test_texts_in_the_place_of_bytes_open_no_file(tmp_path: Path) -> None:
     cells = [{"bytes": str(secret), "path": "a"}, {"bytes": None, "path": "b"}, None]
     rows = [row(f"s{i}", "") | {"audio": cell} for i, cell in enumerate(cells)]
     pq.write_table(pa.Table.from_pylist(rows), folder / "manifest.parquet")
-    assert set(reasons(folder).values()) == {"holds no bytes"}
+    assert list(reasons(folder).values()) == ["holds no bytes"] * 3
 
 
 def test_odd_columns_of_parquet_are_passed_over(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from command_line import assert_refused, earmark
 
-LIMIT_S = 30
+LIMIT_S = 60
 Rows = list[dict[str, Any]]
 RAW = [
     {"sample_id": f"q{i}", "query_family": "ab"[i % 2], "source_id": f"r{i}", "loss": float(i == 5)} for i in range(6)
