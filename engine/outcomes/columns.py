@@ -19,7 +19,7 @@ _TELLS_NOTHING = ("NAType", "NaTType")  # what pandas calls a value that is miss
 def as_column(where: object, values: Any) -> pa.Array:
     """The values as one array, with nulls where one is missing; categories and dictionaries are decoded.
 
-    InputError for a text, a number, a table or a set, and for true or false among numbers.
+    InputError for a text, a number, a table or a set, for no values, and for true or false among numbers.
     """
     if isinstance(values, str | bytes | Mapping | Set):
         raise InputError(where, f"is a {type(values).__name__}", _DO)
@@ -29,9 +29,12 @@ def as_column(where: object, values: Any) -> pa.Array:
         if not isinstance(values, pa.Array | pa.ChunkedArray):
             values = _array(where, values)
         array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-        return _plain(array)
+        column = _plain(array)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise InputError(where, f"cannot be a column ({str(error).partition(chr(10))[0]})", _DO) from None
+    if not len(column):
+        raise InputError(where, "has no values", _DO)
+    return column
 
 
 def as_names(where: object, column: pa.Array, most: int) -> pa.Array:

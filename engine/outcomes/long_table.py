@@ -77,6 +77,7 @@ def read_table(table: Any) -> pa.Table:
         typed.setdefault(name, pa.array([default] * n, _NUMBERS.get(name, pa.string())))
     checked = pa.table({name: typed[name] for name in _KNOWN if name in typed})
     _check(checked)
+    _check_pairs(checked)
     return checked
 
 
@@ -195,13 +196,48 @@ def _refuse_rows(table: pa.Table, name: str, bad: Any, problem: str, do: str) ->
         raise InputError(f"{WHERE}, column {name}", what, do)
 
 
-def _cells(table: pa.Table) -> Iterator[tuple[CellKey, pa.Table]]:
-    """Each cell and its rows, in the order of the keys."""
+def _check_pairs(table: pa.Table) -> None:
+    """InputError where a compressor was asked other questions than raw audio, or of another family or recording."""
+    groups = [(group, rows) for group, rows in _groups(table) if group["method"] != SILENCE]
+    raw_rows = {(group["answerer"], group["corpus"]): rows for group, rows in groups if group["method"] == UNCOMPRESSED}
+    compressed = [(group, rows) for group, rows in groups if group["method"] != UNCOMPRESSED]
+    if not compressed:
+        raise InputError(f"{WHERE}, column method", "has no rows of a compressor", "add at least one beside raw audio")
+    for group, rows in compressed:
+        raw = raw_rows.get((group["answerer"], group["corpus"]))
+        if raw is not None:
+            _check_pair(f"{group['method']} at budget {group['budget']:g}", rows, raw)
+
+
+def _check_pair(name: str, rows: pa.Table, raw: pa.Table) -> None:
+    ids, raw_ids = rows["sample_id"], raw["sample_id"]
+    places = pc.index_in(ids, raw_ids)
+    alone = ids.filter(pc.is_null(places)).to_pylist()
+    lacking = raw_ids.filter(pc.invert(pc.is_in(raw_ids, ids))).to_pylist()
+    for problem, names in (("has {}, which raw audio lacks", alone), ("lacks {}, which raw audio has", lacking)):
+        if names:
+            what = f"{name} {problem.format(f'{len(names):,} questions ({first_few(names)})')}"
+            raise InputError(f"{WHERE}, column sample_id", what, "ask both the same questions")
+    for column in [name for name in ("family", "source") if name in rows.column_names]:
+        other = ids.filter(pc.not_equal(rows[column], raw[column].take(places))).to_pylist()
+        if other:
+            what = f"{name} has another one than raw audio in {len(other):,} rows (sample_id {first_few(other)})"
+            raise InputError(f"{WHERE}, column {column}", what, f"give a question one {column}")
+
+
+def _groups(table: pa.Table) -> Iterator[tuple[dict[str, Any], pa.Table]]:
+    """What names each cell, and its rows, in the order of the names."""
     groups = table.group_by(list(_KEYS)).aggregate([]).sort_by([(key, "ascending") for key in _KEYS])
     for group in groups.to_pylist():
         rows = table
         for key in _KEYS:
             rows = rows.filter(pc.equal(rows[key], pa.scalar(group[key], rows.schema.field(key).type)))
+        yield group, rows
+
+
+def _cells(table: pa.Table) -> Iterator[tuple[CellKey, pa.Table]]:
+    """Each cell and its rows."""
+    for group, rows in _groups(table):
         columns = {
             "sample_id": rows["sample_id"],
             "query_family": rows["family"],

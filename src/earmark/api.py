@@ -27,7 +27,7 @@ from earmark.engine.outcomes import long_table
 from earmark.engine.outcomes.columns import as_column, as_names, as_numbers
 from earmark.engine.report.verify import verify as recompute
 from earmark.engine.signoff import certificate as certificates
-from earmark.engine.signoff import sizes
+from earmark.engine.signoff import sizes, sources
 from earmark.engine.signoff.certify import certify as sign_off
 from earmark.engine.signoff.follow import check_kept, follow
 from earmark.signed import Certificate, certificate_file, held
@@ -262,6 +262,11 @@ def _before(follows: Any) -> _Before | None:
 
 def _certify_table(outcomes: Any, rule: Rule, follows: Any) -> Certificate:
     """The certificate of a long table, which is a run folder for as long as it takes."""
+    if rule.source not in (None, sources.NONE):
+        what = "names a column of a run folder's cells, and a table has the column source"
+        raise InputError(f"source '{rule.source}'", what, f"give that column, or say source='{sources.NONE}'")
+    if rule.loss == "nll":
+        raise InputError("loss 'nll'", "needs likelihoods, which a table has not", "certify a run folder")
     before, table = _before(follows), long_table.read_table(outcomes)
     with tempfile.TemporaryDirectory(prefix="earmark-") as folder:
         signed = _signed(long_table.write_run(Path(folder) / "run", table), rule, before)

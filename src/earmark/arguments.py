@@ -25,14 +25,14 @@ _KEYWORD_OF = {entry.option.removeprefix("--"): key for key, entry in fields_of(
 
 
 def speaking_of_keywords(function: Callable[P, T]) -> Callable[P, T]:
-    """A function whose refusals name the keyword `answerer=` where those of the command name the option --answerer."""
+    """A function whose refusals name the keyword max_error_rate where the command's name --max-error-rate."""
 
     @functools.wraps(function)
     def call(*arguments: P.args, **keywords: P.kwargs) -> T:
         try:
             return function(*arguments, **keywords)
         except EarmarkError as error:
-            error.args = (_OPTION.sub(lambda option: f"{_keyword(option[1])}=", str(error)),)
+            error.args = (_OPTION.sub(lambda option: _keyword(option[1]), str(error)),)
             raise
 
     return call

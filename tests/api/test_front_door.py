@@ -133,12 +133,23 @@ def test_a_budget_of_32_bits_is_the_decimal_as_which_it_is_written() -> None:
         ({"n_options": [0] * 2 * N}, ("column n_options", "is below 1")),
         ({"sample_id": ["s0"] * 2 * N}, ("column sample_id", "'s0' twice for")),
         ({7: [0] * 2 * N}, ("column 7", "no text")),
+        ({name: column[:-3] for name, column in long().items()}, ("column sample_id", "lacks 3 questions", "'s77'")),
+        ({name: column[3:] for name, column in long().items()}, ("column sample_id", "has 3 questions", "'s0'")),
+        ({"family": ["a"] * N + ["b"] * N}, ("column family", "another one than raw audio in 80 rows")),
+        ({"source": ["a"] * N + ["b"] * N}, ("column source", "another one than raw audio in 80 rows")),
+        ({"method": ["uncompressed"] * N + ["silence"] * N, "budget": [1.0] * 2 * N}, ("column method", "compressor")),
     ],
 )
 def test_a_table_that_no_run_can_hold_is_refused_by_column_and_sample(
     changes: dict[Any, Any], words: tuple[str, ...]
 ) -> None:
     assert "cells/" not in refused(lambda: earmark.certify(long() | changes), "the table", *words)
+
+
+def test_a_key_of_a_rule_that_no_table_can_serve_is_refused() -> None:
+    refused(lambda: earmark.certify(long(), source="clip"), "source 'clip'", "a table has the column source")
+    refused(lambda: earmark.certify(long(), loss="nll", name="paper"), "loss 'nll'", "which a table has not")
+    assert earmark.certify(long(), source="none", replicates=100).approved
 
 
 def test_a_column_that_stands_twice_and_rows_that_are_not_there_yet() -> None:
@@ -164,6 +175,7 @@ def test_a_column_that_stands_twice_and_rows_that_are_not_there_yet() -> None:
         ({"compressed_loss": 0.0}, ("compressed_loss", "is a float")),
         ({"compressed_loss": np.zeros((N, 1))}, ("compressed_loss",)),
         ({"famly": ["a"] * N}, ("keyword famly", "did you mean family=?")),
+        ({"raw_loss": [], "compressed_loss": []}, ("raw_loss", "has no values")),
     ],
 )
 def test_what_compare_cannot_use_is_refused_by_its_keyword(columns: dict[str, Any], words: tuple[str, ...]) -> None:
