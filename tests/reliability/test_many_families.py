@@ -55,6 +55,24 @@ def test_the_report_opens_and_says_what_it_leaves_out(signed: Path) -> None:
     assert longest < 200_000
 
 
+def test_a_reason_names_a_few_families(tmp_path: Path) -> None:
+    n_families, rows = 40, 3_200
+    for method, budget in (("uncompressed", 1.0), ("energy", 0.5)):
+        folder = tmp_path / f"cells/answerer=a/corpus=c/method={method}/seed=0/stream=anchor/budget={budget}"
+        folder.mkdir(parents=True)
+        families = [f"family {i % n_families:02d}" for i in range(rows)]
+        loss = [float(i // n_families % 4 > 0) for i in range(rows)]  # as good as guessing, in every family
+        ids = [f"q{i}" for i in range(rows)]
+        table = pa.table({"sample_id": ids, "query_family": families, "loss": loss, "n_options": [4] * rows})
+        pq.write_table(table, folder / "part-0.parquet")
+    done = earmark("certify", tmp_path, *OPTIONS)
+    assert done.returncode == 3, done.stderr.decode()
+    (candidate,) = json.loads((tmp_path / "certificate.json").read_bytes())["claim"]["candidates"]
+    assert len(candidate["deaf"]) == n_families
+    assert candidate["reason"].count("family ") == 12
+    assert "28 more families" in candidate["reason"]
+
+
 def test_it_is_verified_in_the_same_time(signed: Path) -> None:
     done = earmark("verify", signed / "certificate.json", limit_s=LIMIT_S)
     assert done.returncode == 0, done.stderr.decode()

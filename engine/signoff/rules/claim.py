@@ -27,6 +27,7 @@ from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.pair import Curve, CurveKey
 from earmark.engine.signoff.result_entry import DEAF, FamilyHearing
 from earmark.engine.signoff.rules import certified, routing
+from earmark.engine.signoff.rules.advice import NAMED
 from earmark.engine.signoff.rules.certified import Levels, Tested
 from earmark.engine.signoff.rules.judgement import Corrected, Judgement, Policy
 from earmark.engine.signoff.rules.routing import AlphaShares
@@ -380,7 +381,9 @@ def _policy_entry(policy: Policy, partition: str | None) -> CandidatePolicy:
 def _reason(decided: Decided, rule: Rule, levels: Levels) -> str:
     """Why a candidate passes where it does, or why nothing of it is approved."""
     if decided.deaf:
-        return "; ".join(family.words for family in decided.deaf)
+        n_more = len(decided.deaf) - NAMED
+        listed = [family.words for family in decided.deaf[:NAMED]]
+        return "; ".join([*listed, f"{n_more:,} more families do not listen either"] if n_more > 0 else listed)
     if decided.budget is not None:
         if rule.name == "paper":
             return f"every verdict approves {decided.budget:g}; no guarantee over the search for it"
