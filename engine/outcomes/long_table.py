@@ -102,11 +102,22 @@ def write_run(run: Path, table: pa.Table) -> Path:
             store.write_cell(Path(staging), key, rows)
         ours = Path(staging, store.CELLS)
         if not there:
-            os.rename(ours, cells)
-            files.flush(run)
-        elif _digests(ours) != _digests(cells):
+            there = _taken(ours, cells)
+        if there and _digests(ours) != _digests(cells):
             raise InputError(run, "holds cells of other outcomes", "choose another folder")
     return run
+
+
+def _taken(ours: Path, cells: Path) -> bool:
+    """Move cells into place, unless another writer was faster; whether it was."""
+    try:
+        os.rename(ours, cells)
+    except OSError:
+        if os.path.lexists(cells):
+            return True
+        raise
+    files.flush(cells.parent)
+    return False
 
 
 def _digests(cells: Path) -> dict[Path, str]:
