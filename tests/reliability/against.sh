@@ -14,7 +14,7 @@ python=$PWD/.venv/bin/python
   "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$tree/site" "$tree"
 tests=$(grep -l "from command_line import" tests/reliability/test_*.py)
 # shellcheck disable=SC2086
-if EARMARK_TREE="$tree/site" "$python" -m pytest -q -p no:cacheprovider --no-header -rf "$@" $tests; then
+if EARMARK_LIMIT_S=30 EARMARK_TREE="$tree/site" "$python" -m pytest -q -p no:cacheprovider --no-header -rf "$@" $tests; then
   echo "nothing of tests/reliability fails on $commit" >&2
   exit 1
 fi
