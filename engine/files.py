@@ -144,8 +144,12 @@ def _begin(staging: Path) -> tuple[Path, int | None]:
             with suppress(FileNotFoundError):
                 descriptor = open_locked(_lock_of(folder))
                 if descriptor is not None:
-                    folder.mkdir()
-                    _remove_leftovers(staging)
+                    try:
+                        folder.mkdir()
+                        _remove_leftovers(staging)
+                    except BaseException:
+                        release(_lock_of(folder), descriptor)
+                        raise
                     return folder, descriptor
         except NoLocksError:  # then nobody's leftovers can be judged
             _lock_of(folder).unlink(missing_ok=True)
