@@ -332,7 +332,7 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files, "flush", full)
-    with pytest.raises(InputError, match="No space left on device.; make room"):
+    with pytest.raises(InputError, match=r"No space left on device.; make room"):
         write_cell(tmp_path, KEY, ROWS)
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
     assert not (tmp_path / ".staging").exists()
