@@ -257,7 +257,10 @@ def test_a_wrong_option(good: Path, case: str) -> None:
         (stated(rule=[]), "certificate.json rule: must be an object; "),
         (stated(rule=certificate()["rule"] | {"tolerances": 3}), "certificate.json rule.tolerances: must be a list; "),
         (stated(rule=certificate()["rule"] | {"replicates": 200.5}), "rule.replicates: must be a whole number; "),
-        (stated(rule=certificate()["rule"] | {"alpha": 0.7}), "certificate.json rule.alpha: must be a number in [1e-06, 0.5); "),
+        (
+            stated(rule=certificate()["rule"] | {"alpha": 0.7}),
+            "certificate.json rule.alpha: must be a number in [1e-06, 0.5); ",
+        ),
         (stated(inputs=None), "certificate.json inputs: must be a list; "),
         (stated(inputs=[{"path": 3}]), "certificate.json inputs[0].path: must be text; "),
         (stated(run=None), "certificate.json run: must be text; "),

@@ -4,6 +4,7 @@ A subclass knows its audio tower. Knows no plan: it runs the batch it is given, 
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -110,11 +111,14 @@ class Qwen:
 
     @cached_property
     def identity(self) -> str:
-        """Hash of every weight, the number format, the extractor's and the prompt's constants."""
+        """Hash of every weight, the number format, the tokenizer, the extractor's and the prompt's constants."""
         digest = hashlib.blake2b(digest_size=16)
         for key, tensor in sorted(self.model.state_dict().items()):
             digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        tokenizer = json.loads(self.tokenizer.backend_tokenizer.to_str())
+        words = {key: part for key, part in tokenizer.items() if key not in ("padding", "truncation")}  # as last called
+        digest.update(json.dumps(words, sort_keys=True).encode())
         digest.update(repr((self.mel.hop, self.mel.n_fft, self.mel.window_samples, self.template)).encode())
         return digest.hexdigest()
 
