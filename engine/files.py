@@ -42,6 +42,13 @@ def staged(root: Path, target: Path | None = None) -> Iterator[Path]:
             staging.rmdir()
 
 
+def tidy(root: Path) -> None:
+    """Remove what writers left in `root` when they were killed, where nothing may be written there any more."""
+    if (root / _STAGING).exists():
+        with staged(root):
+            pass
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Write or replace one file in one step."""
     write_files(path.parent, {path.name: data})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from earmark.engine.errors import InputError
-from earmark.engine.files import make_folder
+from earmark.engine.files import make_folder, tidy
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.plan_file import PLAN, differing
 from earmark.engine.sweep.copies import copy_cell, copy_files
@@ -31,6 +31,7 @@ def merge(run: Path, shards: Sequence[Path]) -> Status:
             raise InputError(shard, what, "merge shards of one spec and corpus")
     assert plan is not None, "there is at least one shard"
     make_folder(run)
+    tidy(run)
     keys = [
         key
         for answerer in plan.answerers

@@ -27,7 +27,7 @@ from earmark.engine.compressors.chunks.learned import (
     tokenizer_hash,
 )
 from earmark.engine.errors import InputError
-from earmark.engine.files import make_folder
+from earmark.engine.files import make_folder, tidy
 from earmark.engine.locks import alone
 from earmark.engine.making.training.checkpoint import Epoch
 from earmark.engine.making.training.lessons import Lessons
@@ -91,6 +91,7 @@ def train_all(
     trained = []
     for job in all_jobs:
         job_recipe = replace(recipe, alpha=job.alpha)
+        tidy(job.folder)
         if not (job.folder / CARD).exists() and not _train(job, lessons, job_recipe, origin, tokenizer, report, stop):
             return None
         (job.folder / CHECKPOINT).unlink(missing_ok=True)  # of a run that was killed behind its last file

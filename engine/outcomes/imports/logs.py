@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from earmark.engine import files
 from earmark.engine.design.keys import OK, UNCOMPRESSED, CellKey
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
@@ -109,6 +110,7 @@ def import_logs(
     cells = {key: _table(log.rows) for key, log in logs.items()}
     new = {key for key, table in cells.items() if not _already_there(out, key, table)}
     imported = [doubts.ImportedLog(key, log.path.name, _sha256(log.path), source) for key, log in logs.items()]
+    files.tidy(out)
     doubts.add(out, imported, doubtful, new)
     for key, table in cells.items():
         if key in new:
