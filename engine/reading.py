@@ -46,7 +46,6 @@ def parse_json(
             object_pairs_hook=_without_repeats,
             parse_constant=float if constants else _refuse_constant,
             parse_float=_finite,
-            parse_int=_whole,
         )
         _check(content)
     except UnicodeDecodeError as error:
@@ -186,11 +185,6 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{digits[:20]} is no number")
     return number
-
-
-def _whole(digits: str) -> int:
-    _finite(digits)  # a number that no float holds is none: whoever compares the two would fail
-    return int(digits)
 
 
 def _check(content: Any) -> None:

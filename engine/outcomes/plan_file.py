@@ -6,7 +6,6 @@ cells. Knows JSON and the keys of cells; neither specs nor selectors, and it del
 
 import hashlib
 import json
-import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -264,4 +263,4 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_budget(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 < value <= 1
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1

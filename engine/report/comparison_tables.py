@@ -10,8 +10,7 @@ from earmark.engine.report.decisions import Group
 from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under, weightiest
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent, percents, plain, unit_of_axis
 from earmark.engine.report.words import alone, code, isolated, who
-from earmark.engine.signoff.audit_entry import Chain, FamilyOverlap, Gain, GainOverSeeds
-from earmark.engine.signoff.audits.chain import PAIRED_FAMILIES
+from earmark.engine.signoff.audit_entry import PAIRED_FAMILIES, Chain, FamilyOverlap, Gain, GainOverSeeds
 from earmark.engine.signoff.certificate import Certificate
 
 PAIRS_SHOWN = 20

@@ -9,6 +9,8 @@ from typing import Annotated, Literal, NamedTuple
 from earmark.engine.design.fields import BUDGET, COUNT, PROPORTION
 from earmark.engine.signoff.result_entry import FrontierAxis, ResultKey, Variant
 
+PAIRED_FAMILIES = 50  # the largest: pairs are as many as the square of families, and are not read one by one
+
 GainKind = Literal["same-backbone", "cross-backbone"]
 Direction = Literal["CONSISTENT+", "CONSISTENT-", "MIXED", "ZERO"]
 Protocol = Literal["decoupled", "naive"]

@@ -179,7 +179,7 @@ def test_the_synthetic_corpus_needs_no_folder() -> None:
         (["FOLDER", "--workers", "-1"], "is at least 0"),
         (["FOLDER", "--out", "/proc/no"], "error: /proc/no: cannot be a folder"),
         (["FOLDER", "--audio", "loud"], "'loud' is not one of 'headers', 'decode', 'none'; see"),
-        (["synthetic:all:3"], "error: synthetic:all:3: is no synthetic corpus; name synthetic:SPLIT:CLIPS"),
+        (["synthetic:all:3"], "error: synthetic:all:3: is no synthetic corpus; name it synthetic:SPLIT:CLIPS"),
         ([], "error: Missing argument 'PATH'; see `earmark corpus --help`"),
     ],
 )

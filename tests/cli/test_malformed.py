@@ -249,7 +249,7 @@ def test_a_wrong_option(good: Path, case: str) -> None:
     ("content", "expected"),
     [
         (None, "there is no such file"),
-        ("{", "is not a certificate"),
+        ("{", "is not JSON"),
         ("[]", "schema"),
         ('{"schema": "earmark.certificate/1"}', "earmark.certificate/2"),
         ('{"schema": "earmark.certificate/2"}', "certificate.json: lacks made_by; "),
@@ -265,7 +265,7 @@ def test_a_wrong_option(good: Path, case: str) -> None:
         (stated(inputs=[{"path": 3}]), "certificate.json inputs[0].path: must be text; "),
         (stated(run=None), "certificate.json run: must be text; "),
         (stated(hope=None), "certificate.json hope: is an unknown key; "),
-        ("[" * 100_000, "is not a certificate"),
+        ("[" * 100_000, "is not JSON"),
     ],
 )
 def test_verify_refuses_what_is_not_a_certificate(tmp_path: Path, content: str | None, expected: str) -> None:

@@ -313,7 +313,10 @@ def test_recipes_that_nobody_can_read_say_nothing(tmp_path: Path) -> None:
     corpus, made = small("one", "aabb")
     path = partition_file.write(tmp_path, corpus, [made])
     table = pq.read_table(path)
-    for content in (b"{", b"[]", b'{"one": 3}', b'{"one": {"partitions": 3}}'):
+    pq.write_table(table.replace_schema_metadata({RECIPES_KEY: b"{"}), path)
+    with pytest.raises(InputError, match="how partitions were made: is not JSON"):
+        read_recipes(tmp_path)
+    for content in (b"[]", b'{"one": 3}', b'{"one": {"partitions": 3}}'):
         pq.write_table(table.replace_schema_metadata({RECIPES_KEY: content}), path)
         assert read_recipes(tmp_path) == {}
     pq.write_table(table.replace_schema_metadata({RECIPES_KEY: b'{"one": {"partitions": {"of": 3, "b": {}}}}'}), path)

@@ -124,11 +124,11 @@ def test_a_command_without_its_extra_is_one_line(tmp_path: Path) -> None:
     refused(base.earmark("selector", "export", tiny, *out), missing("earmark selector export", "torch", "export"))
     refused(base.earmark("selector", "train", "x", *out), missing("earmark selector train", "torch", "run"))
     oracle = base.earmark("selector", "oracle", "synthetic:selector:2", *out)
-    refused(oracle, missing("earmark selector oracle", "transformers", "run"))
+    refused(oracle, missing("earmark selector oracle", "torch", "run"))
     semantic = base.earmark("corpus", "synthetic:certification:2", "--semantic", 2)
     refused(semantic, missing("semantic families", "torch", "run"))
     init = base.earmark("init", "synthetic:certification:2", *out)
-    refused(init, missing("earmark init", "transformers", "run") + ", or foresee no time with --no-measure")
+    refused(init, missing("earmark init", "torch", "run") + ", or foresee no time with --no-measure")
     assert not (tmp_path / "out").exists()
 
 
@@ -164,7 +164,7 @@ for call in calls:
 def test_from_python_it_is_the_same_line() -> None:
     ended = base.python("-c", FROM_PYTHON)
     assert ended.stdout.splitlines() == [
-        missing("an answerer", "transformers", "run"),
+        missing("an answerer", "torch", "run"),
         missing("a trained selector", "torch", "run"),
         missing("hearing recordings", "soundfile", "audio"),
     ], ended.stderr

@@ -110,7 +110,9 @@ def test_the_command_writes_a_folder_and_says_how_large_its_parts_are(tmp_path: 
     folder = small_selectors.saved(tmp_path / "selector", conditioned=True)
     done = CliRunner().invoke(commands, ["export", str(folder), "--out", str(tmp_path / "edge")])
     assert done.exit_code == 0, done.output
-    assert [line.partition(" MB  ")[2] for line in done.stdout.splitlines()] == [
+    *sizes, following = done.stdout.splitlines()
+    assert following == f"next: python {tmp_path / 'edge' / 'keep.py'} --check"
+    assert [line.partition(" MB  ")[2] for line in sizes] == [
         str(tmp_path / "edge" / name)
         for name in (
             FEATURES_GRAPH,

@@ -80,7 +80,8 @@ def test_names_in_refusals(run: Path, tmp_path: Path) -> None:
 def test_names_in_a_corpus(tmp_path: Path) -> None:
     rows = [
         {
-            "sample_id": f"{number}{HOSTILE}",
+            "sample_id": f"s{number}",  # ids with control characters are left out
+            "source_id": f"r{number}",
             "audio": f"{HOSTILE}{number}.wav",
             "question": "What?",
             "choices": ["a", "b"],

@@ -19,7 +19,8 @@ import sweeps
 from earmark.engine.corpus.synthetic.bank import bank
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.design.spec import Spec
-from earmark.engine.signoff import certify
+from earmark.engine.report.signed_files import write
+from earmark.engine.signoff.certify import certify
 from earmark.engine.sweep.run import run
 
 KILLS = 20
@@ -104,7 +105,7 @@ def test_killed_twenty_times_the_certificate_has_the_same_bytes(parent: Sweeps, 
     rule = spec().rule
     signed = []
     for name in ("whole", str(runs - 1)):
-        path = certify.write(certify.certify(tmp_path / name, rule), tmp_path / name, tmp_path / name)
+        path = write(certify(tmp_path / name, rule), tmp_path / name, tmp_path / name)
         signed.append(path.read_bytes())
     assert signed[0] == signed[1]
 

@@ -1,5 +1,5 @@
-"""The first version's rule, as it was, to show what each change to it is for: bets on sums in the order of sample_id, scaled
-by the largest recording of the sample, the average always tested, and a headline that is the best of all arms.
+"""The first version's rule, as it was, to show what each change to it is for: bets on sums in the order of sample_id,
+scaled by the largest recording of the sample, the average always tested, and a headline that is the best of all arms.
 
 Judged by the excess over rows, which is what its certificates stated.
 """

@@ -158,7 +158,7 @@ def _passes(world: World, values: FloatArray, family: IntArray, counts: IntArray
     there = np.flatnonzero(counts)
     values, family, counts = values[there], family[there], counts[there]
     units = ResamplingUnits(counts, np.arange(len(counts) + 1), np.arange(len(counts)))
-    of_units = entries(units, values, family[:, None], [len(world.families)])
+    of_units = entries(units, [values], family[:, None], [len(world.families)])
     sums = resampled_sums(units, of_units, seed=seed, replicates=PAPER_REPLICATES).astype(np.float64)
     with np.errstate(invalid="ignore"):
         worst = np.fmax.reduce(sums[:, :-1] / sums[:, -1:], axis=0)

@@ -101,7 +101,7 @@ def _paired(key: CurveKey, difference: np.ndarray, failed: np.ndarray, rule: Rul
     raw = (difference < 0).astype(float)
     cells = [_cell(key, loss, bad) for loss, bad in ((raw, np.zeros_like(failed)), (raw + difference, failed))]
     reference = pair._raw("uncompressed", cells[0], rule)
-    return pair._column(cells[1], reference, None, rule).difference
+    return pair._join(cells[1], reference, None, rule).difference
 
 
 def _cell(key: CurveKey, loss: np.ndarray, failed: np.ndarray) -> Cell:

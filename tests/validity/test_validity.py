@@ -86,13 +86,13 @@ def largest_of_the_sample(patch: pytest.MonkeyPatch) -> None:
 
 def failures_dropped(patch: pytest.MonkeyPatch) -> None:
     """A row without an answer changes nothing."""
-    column_of = pair._column
+    joined_of = pair._join
 
     def mutant(cell: Any, raw: Any, silence: Any, rule: Rule) -> Any:
-        column = column_of(cell, raw, silence, rule)
-        return column._replace(difference=np.where(cell.ok, column.difference, 0.0))
+        joined = joined_of(cell, raw, silence, rule)
+        return joined._replace(difference=np.where(cell.ok, joined.difference, 0.0))
 
-    patch.setattr(pair, "_column", mutant)
+    patch.setattr(pair, "_join", mutant)
 
 
 def k_ignored(patch: pytest.MonkeyPatch) -> None:

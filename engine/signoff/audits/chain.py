@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from earmark.engine.arrays import FloatArray, IntArray
-from earmark.engine.signoff.audit_entry import Chain, ChainStep, FamilyOverlap, PairRatio, RatioSummary
+from earmark.engine.signoff.audit_entry import PAIRED_FAMILIES, Chain, ChainStep, FamilyOverlap, PairRatio, RatioSummary
 from earmark.engine.signoff.excess import Excess
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.pair import Curve
 from earmark.kernels.statistics import frontier as kernel
 from earmark.kernels.statistics.order_statistics import percentile_ends
 
-PAIRED_FAMILIES = 50  # the largest: pairs are as many as the square of families, and are not read one by one
 _LISTED_FAMILIES = 12  # beyond it nobody reads the pairs: their summary is kept
 _STEP_BYTES = 1 << 24  # of the frontiers of a chain's steps held at a time
 
