@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 # Processes that run the tests; each takes up to 2 GB. `make test WORKERS=4` on a larger machine, 0 for a debugger.
 WORKERS ?= 2
 
-.PHONY: help setup demo test check slim validity bench clean
+.PHONY: help setup demo test check slim validity soak bench clean
 
 help:
 	@echo "make demo      the whole protocol on the embedded answerer, and where its report is"
@@ -15,6 +15,7 @@ help:
 	@echo "make check     ruff and mypy"
 	@echo "make slim      build, and try what is shipped in fresh environments: the base alone, from git, without links"
 	@echo "make validity  the long simulations of what a certificate promises"
+	@echo "make soak      an hour of hostile files and kills; goes on where it was stopped"
 	@echo "make bench     the benchmarks, each ending with one JSON line"
 	@echo "make clean     remove the virtual environment and caches"
 
@@ -48,9 +49,12 @@ validity: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) -m validity
 	$(BIN)/python tests/validity/table.py > .validity.md && mv .validity.md docs/validity.md
 
+soak: $(READY)
+	$(BIN)/python tests/reliability/soak.py
+
 bench: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@set -e; for script in benchmarks/bootstrap.py benchmarks/certify.py benchmarks/scale.py benchmarks/growth.py benchmarks/corpus.py benchmarks/edge.py benchmarks/selectors_quality.py benchmarks/scheduler.py benchmarks/scheduler_soak.py; do $(BIN)/python $$script; done
 
 clean:
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info src/*.egg-info build
+	rm -rf $(VENV) .demo .soak .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info src/*.egg-info build
