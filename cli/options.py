@@ -101,6 +101,8 @@ def _checked(check: Check) -> Callable[[click.Context, click.Parameter, Any], An
     def checked(context: click.Context, option: click.Parameter, value: Any) -> Any:
         try:
             return value if value is None else check(value)
+        except UnicodeEncodeError:
+            raise click.BadParameter(f"'{value}' is not UTF-8, it must be {check.wanted}", context, option) from None
         except (ValueError, TypeError):
             raise click.BadParameter(f"'{value}' must be {check.wanted}", context, option) from None
 

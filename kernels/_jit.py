@@ -43,7 +43,7 @@ def _private_folder(root: Path, name: str) -> Path | None:
     numba runs what it reads from its cache. So the folder is ours and no link, and nobody but us and root can put
     another in its place, or in the place of one above it.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     root = root.resolve(strict=True)
     folder = root / name
     if not hasattr(os, "geteuid"):  # on Windows a user's folders are the user's
@@ -62,8 +62,7 @@ def _kept_by_us(about: os.stat_result) -> bool:
     """Whether only we and root can replace what a folder holds of ours."""
     if about.st_uid not in (0, os.geteuid()):
         return False
-    others = 0o002 if about.st_gid == os.getegid() else 0o022
-    return not about.st_mode & others or bool(about.st_mode & stat.S_ISVTX)
+    return not about.st_mode & 0o022 or bool(about.st_mode & stat.S_ISVTX)
 
 
 CACHE_FOLDER = _cache_folder()

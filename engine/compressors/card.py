@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from earmark.engine.errors import InputError
-from earmark.engine.reading import read_json
+from earmark.engine.reading import parse_json, read_bytes
 
 SCHEMA = "earmark.selector/1"
 CARD = "card.json"  # in a selector's folder
@@ -15,7 +15,7 @@ CARD = "card.json"  # in a selector's folder
 Card = dict[str, Any]
 
 _AGAIN = "train the selector again, or copy its whole folder"
-_MOST_CARD_BYTES = 1 << 26
+MOST_CARD_BYTES = 1 << 26
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -24,9 +24,32 @@ def fingerprints(names: Iterable[str]) -> list[str]:
     return sorted({hashlib.blake2b(name.encode(), digest_size=8).hexdigest() for name in names})
 
 
-def names_sources(card: Card) -> bool:
-    """Whether a card says which sources trained its selector, in the form that the guard against leakage reads."""
-    trained_on = card.get("trained_on")
+def read_card(path: Path) -> Card:
+    """The card in a selector's folder, with all that the selector is loaded by; InputError for anything else."""
+    card = parse_card(read_bytes(path, _AGAIN, MOST_CARD_BYTES), path)
+    for key in ("features", "conditioned", "weights"):
+        if key not in card:
+            raise InputError(path, f"does not say {key}", _AGAIN, key)
+    if card["conditioned"] is True and "tokenizer" not in card:
+        raise InputError(path, "does not name its tokenizer", _AGAIN, "tokenizer")
+    return card
+
+
+def parse_card(data: bytes, where: object) -> Card:
+    """A card whose fields, as far as it has them, are what docs/selectors.md says; InputError for anything else."""
+    card = parse_json(data, where, _AGAIN)
+    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
+        raise InputError(where, f"is no card of {SCHEMA}", "train the selector with this version")
+    for key, (is_valid, words) in _FIELDS.items():
+        if key in card and not is_valid(card[key]):
+            raise InputError(where, f"has {key} that is no {words}", _AGAIN, key)
+    if "trained_on" in card and not _names_sources(card["trained_on"]):
+        raise InputError(where, "does not name its training sources as a card does", _AGAIN, "trained_on")
+    return card
+
+
+def _names_sources(trained_on: Any) -> bool:
+    """Whether it says which sources trained a selector, in the form that the guard against leakage reads."""
     return isinstance(trained_on, list) and all(
         isinstance(entry, dict)
         and isinstance(entry.get("corpus"), str)
@@ -37,24 +60,6 @@ def names_sources(card: Card) -> bool:
 
 def _are_texts(names: Any) -> bool:
     return isinstance(names, list) and all(isinstance(name, str) for name in names)
-
-
-def read_card(path: Path) -> Card:
-    """A card whose fields, as far as it has them, are what docs/selectors.md says; InputError for anything else."""
-    card = read_json(path, _AGAIN, _MOST_CARD_BYTES)
-    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
-        raise InputError(path, f"is no card of {SCHEMA}", "train the selector with this version")
-    for key in ("features", "conditioned", "weights"):
-        if key not in card:
-            raise InputError(path, f"does not say {key}", _AGAIN, key)
-    if card["conditioned"] is True and "tokenizer" not in card:
-        raise InputError(path, "does not name its tokenizer", _AGAIN, "tokenizer")
-    for key, (is_valid, words) in _FIELDS.items():
-        if key in card and not is_valid(card[key]):
-            raise InputError(path, f"has {key} that is no {words}", _AGAIN, key)
-    if "trained_on" in card and not names_sources(card):
-        raise InputError(path, "does not name its training sources as a card does", _AGAIN, "trained_on")
-    return card
 
 
 def _is_hash(value: Any) -> bool:

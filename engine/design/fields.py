@@ -89,6 +89,7 @@ class Text(Check):
     def __call__(self, value: Any) -> str:
         if not isinstance(value, str) or not value.strip():
             raise TypeError
+        value.encode()  # UnicodeEncodeError, a ValueError: bytes of the command line that are not UTF-8
         return value
 
     def schema(self) -> dict[str, Any]:

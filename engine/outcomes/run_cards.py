@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from earmark.engine.compressors.card import SCHEMA, Card, names_sources
+from earmark.engine.compressors.card import MOST_CARD_BYTES, Card, parse_card
 from earmark.engine.errors import InputError
 from earmark.engine.files import write_file
 from earmark.engine.outcomes.input_file import InputFile
-from earmark.engine.reading import MOST_JSON_BYTES, check_inside, parse_json, read_bytes
+from earmark.engine.reading import check_inside, read_bytes
 
 _AGAIN = "copy it from the selector again"
 FOLDER = "selectors"
@@ -44,12 +44,10 @@ def read_cards(run: Path) -> list[RunCard]:
     for path in sorted((run / FOLDER).glob("*/seed=*.json")):
         seed = re.fullmatch(r"seed=([0-9]{1,18})\.json", path.name)
         check_inside(path, run, _AGAIN)
-        data = read_bytes(path, _AGAIN, MOST_JSON_BYTES)
-        card = parse_json(data, path, _AGAIN)
-        if seed is None or not isinstance(card, dict) or card.get("schema") != SCHEMA or not names_sources(card):
-            raise InputError(path, f"is no card of {SCHEMA} that names its training sources", _AGAIN)
-        if not isinstance(card.get("weights"), str | None):
-            raise InputError(path, "has weights that are no hash", _AGAIN)
+        data = read_bytes(path, _AGAIN, MOST_CARD_BYTES)
+        card = parse_card(data, path)
+        if seed is None or "trained_on" not in card:
+            raise InputError(path, "is no card of a seed that names its training sources", _AGAIN)
         file = InputFile(path.relative_to(run).as_posix(), hashlib.sha256(data).hexdigest(), rows=1)
         cards.append(RunCard(unquote(path.parent.name), int(seed[1]), card, file))
     return sorted(cards, key=lambda run_card: (run_card.method, run_card.seed))

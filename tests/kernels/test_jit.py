@@ -38,8 +38,8 @@ def test_the_first_start_says_that_it_compiles_and_the_second_is_warm(tmp_path: 
     assert list(Path(cold[3]).rglob("*.nbi"))
 
 
-def only_folder(cache: Path) -> str:
-    return start(cache, "from earmark.kernels import _jit; print(_jit.CACHE_FOLDER)")[0]
+def only_folder(cache: Path, before: str = "") -> str:
+    return start(cache, before + "from earmark.kernels import _jit; print(_jit.CACHE_FOLDER)")[0]
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="there are no owners and modes")
@@ -56,10 +56,13 @@ def test_the_cache_is_where_nobody_else_can_write(tmp_path: Path) -> None:
     assert only_folder(tmp_path / "linked") == "None"
     (tmp_path / "above").mkdir()
     assert only_folder(tmp_path / "above" / "cache") != "None"
-    (tmp_path / "above").chmod(0o777)
-    assert only_folder(tmp_path / "above" / "cache") == "None"
+    for mode in (0o777, 0o775):
+        (tmp_path / "above").chmod(mode)
+        assert only_folder(tmp_path / "above" / "cache") == "None"
     (tmp_path / "above").chmod(0o1777)  # as /tmp: only an owner removes what is in it
     assert only_folder(tmp_path / "above" / "cache") != "None"
+    shared = only_folder(tmp_path / "new", "import os; os.umask(0o002)\n")
+    assert stat.S_IMODE(Path(shared).parent.stat().st_mode) == 0o700  # what we make there is ours, whatever the umask
     if os.getuid() == 0:
         os.chown(folder, 65534, 65534)
         assert only_folder(tmp_path / "cache") == "None"

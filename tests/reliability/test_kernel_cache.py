@@ -29,9 +29,10 @@ def test_without_a_home_nothing_is_left_in_the_folder_that_all_users_share(tmp_p
 def test_a_cache_that_others_can_write_into_is_not_used(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
-    cache.chmod(0o777)
-    certify_nothing(tmp_path, {"EARMARK_CACHE_DIR": str(cache)})
-    assert not list(cache.iterdir())
+    for mode in (0o777, 0o775):  # the group is ours, and that of others: `users`, say
+        cache.chmod(mode)
+        certify_nothing(tmp_path, {"EARMARK_CACHE_DIR": str(cache)})
+        assert not list(cache.iterdir())
     if os.getuid() == 0:
         cache.chmod(0o755)
         os.chown(cache, 65534, 65534)

@@ -138,6 +138,7 @@ def test_text_that_is_not_utf8_is_one_line(run: Path) -> None:
     [
         (CARD, DEEP),
         (CARD, json.dumps(SOURCES)),
+        (CARD, json.dumps(SOURCES | {"trained_on": [], "weights": "of nobody"})),
         (FLIPS, '{"asked": 5, "compared": 4, "changed": 5}'),
         (PREVIEW, '{"examples": 1e999, "of": 5}'),
     ],

@@ -120,6 +120,11 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     done = earmark("certify", os.fsdecode(b"\xff\xfe") + str(tmp_path.name))
     assert_shown(done, r"\udcff\udcfe")
     assert_refused(done)
+    name = os.fsdecode(b"q\xff")
+    for command in (["corpus"], ["init"]):
+        done = earmark(*command, "synthetic:certification:9", "--name", name, "--out", tmp_path / "out")
+        assert_refused(done, "--name", r"q\udcff", "not UTF-8")
+        assert not (tmp_path / "out").exists()
 
 
 def typed(command: str) -> subprocess.CompletedProcess[bytes]:

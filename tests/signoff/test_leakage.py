@@ -123,5 +123,5 @@ def test_a_method_without_a_card_cannot_be_declared(run):
 def test_a_card_that_names_no_sources_is_refused(run, text):
     path = write_card(run, METHOD, 1, card())
     path.write_text(text)
-    with pytest.raises(InputError, match=r"names its training sources|is not JSON"):
+    with pytest.raises(InputError, match=r"names its training sources|is no card of|is not JSON"):
         read_cards(run)
