@@ -12,11 +12,10 @@ from importlib import import_module
 import click
 
 from earmark.cli import exits
-from earmark.cli.say import say
-from earmark.engine.faults import fault
-from earmark.engine.threads import check_room
+from earmark.cli.say import printing_of_help, say
+from earmark.engine.faults import check_threads, fault
 
-_COMMANDS = {  # name -> module and function, imported on first use
+COMMANDS = {  # name -> module and function, imported on first use
     "init": ("earmark.cli.init", "init"),
     "run": ("earmark.cli.run", "run"),
     "status": ("earmark.cli.status", "status"),
@@ -31,6 +30,7 @@ _COMMANDS = {  # name -> module and function, imported on first use
     "theory": ("earmark.cli.theory", "theory"),
     "schema": ("earmark.cli.schema", "schema"),
 }
+_PRINTS_ONLY = {"-h", "--help", "--version", "schema"}  # needs no libraries, and so none of their threads
 _SHORT_HELP = {
     "init": "Write a spec for a corpus, with what it will take.",
     "run": "Evaluate a spec and certify it; resumes where it was stopped.",
@@ -52,12 +52,12 @@ class _LazyGroup(click.Group):
     """Lists commands without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module, function = _COMMANDS[cmd_name]
+        module, function = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(module), function)
         return command
 
@@ -81,7 +81,8 @@ def main() -> None:
     """Run the command line; one line per failure, a traceback only with --debug."""
     debug = "--debug" in sys.argv[1:] or bool(os.environ.get("EARMARK_DEBUG"))
     try:
-        check_room()
+        if not _PRINTS_ONLY & set(sys.argv):
+            check_threads()
         sys.exit(earmark.main(prog_name="earmark", standalone_mode=False) or 0)
     except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(exits.INTERRUPTED)
@@ -92,7 +93,7 @@ def main() -> None:
         say(_usage_line(error), err=True)
         sys.exit(error.exit_code)
     except Exception as error:
-        refusal = error if hasattr(error, "exit_code") else fault(error)
+        refusal = error if hasattr(error, "exit_code") else fault(error, printing_of_help(error))
         if debug:
             say(*traceback.format_exc().splitlines(), err=True)
         else:

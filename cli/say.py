@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from typing import Any, TextIO
 
 import click
@@ -10,6 +11,8 @@ import click
 from earmark.cli import exits
 from earmark.engine.faults import fault
 from earmark.engine.printable import printable, printable_json
+
+_STDOUT = "standard output"
 
 
 def say(*lines: object, err: bool = False) -> None:
@@ -38,7 +41,13 @@ def _write(text: str, err: bool) -> None:
         if isinstance(error, BrokenPipeError):  # nobody reads any more, as in `earmark ... | head -1`
             sys.exit(exits.CLOSED)
         if not err:  # there is still stderr to say it
-            raise fault(error, "standard output") or error from None
+            raise fault(error, _STDOUT) or error from None
+
+
+def printing_of_help(error: Exception) -> str | None:
+    """What could not be written where an error comes from `click`, which prints help by itself; None for others."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return _STDOUT if frames and frames[-1].f_globals.get("__name__") == click.utils.__name__ else None
 
 
 def _abandon(stream: TextIO) -> None:

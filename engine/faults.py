@@ -5,6 +5,7 @@ Nothing that was written before is lost by one, so that the same command goes on
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,7 @@ _REMEDIES = {  # an error that has nothing to do with what is written, and what 
     errno.EAGAIN: "allow more processes (ulimit -u)",
     errno.ENOMEM: "close other programs, or take a machine with more memory",
 }
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 _IN_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # nothing else makes these
 
 
@@ -53,3 +55,29 @@ def writing(where: object) -> Iterator[None]:
         if refusal is None:
             raise
         raise refusal from error
+
+
+def check_threads() -> None:
+    """InputError where this process may not start the threads that the libraries start, which end it without a word."""
+    done = threading.Event()
+    started: list[threading.Thread] = []
+    try:
+        for _ in range(_most_threads()):
+            thread = threading.Thread(target=done.wait, daemon=True)
+            thread.start()
+            started.append(thread)
+    except RuntimeError:  # of Thread.start
+        names = " ".join(f"{name}=1" for name in _THREAD_SETTINGS)
+        do = f"end some, raise the limit (ulimit -u, or the container's), or set {names}"
+        raise InputError("threads", f"the limit on threads and processes leaves room for {len(started)}", do) from None
+    finally:
+        done.set()
+        for thread in started:
+            thread.join()
+
+
+def _most_threads() -> int:
+    """How many NumPy, SciPy, the kernels and torch start between them, and two for reading files."""
+    cores = os.cpu_count() or 1
+    counts = [int(value) if value.isdecimal() else cores for value in map(os.environ.get, _THREAD_SETTINGS, [""] * 3)]
+    return 3 * min(max(counts), cores) + 2

@@ -12,7 +12,7 @@ import log_fixtures as logs
 import pytest
 import sweeps
 
-from earmark.cli.main import _COMMANDS
+from earmark.cli.main import COMMANDS
 from earmark.cli.selector import selector
 from earmark.engine.errors import InputError
 from earmark.engine.extras import EXTRAS_OF, MissingPackageError, needs_extra
@@ -98,10 +98,10 @@ def test_the_base_reads_the_tables_of_a_corpus(tmp_path: Path) -> None:
     assert "evaluations" in done("init", tmp_path, "--no-measure", "--out", tmp_path / "spec.toml")
 
 
-COMMANDS = [[], *([name] for name in _COMMANDS), *(["selector", name] for name in selector.commands)]
+TYPED = [[], *([name] for name in COMMANDS), *(["selector", name] for name in selector.commands)]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", TYPED, ids=" ".join)
 def test_help_needs_no_numpy(command: list[str]) -> None:
     ended = base.earmark(*command, "--help", only={"click"})
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -17,8 +17,8 @@ sys.platform = platform
 del sys.modules["msvcrt"]  # which subprocess would take for a sign of Windows
 import earmark.api, earmark.engine.answerers.journal, earmark.engine.making.edge.machine
 from importlib import import_module
-from earmark.cli.main import _COMMANDS
-for module, _ in _COMMANDS.values():
+from earmark.cli.main import COMMANDS
+for module, _ in COMMANDS.values():
     import_module(module)
 """
 

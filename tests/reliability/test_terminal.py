@@ -136,9 +136,9 @@ def typed(command: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def test_stdout_that_cannot_be_written(run: Path) -> None:
-    for command in (f"certify '{run}'", "schema spec", "--help"):
+    for command in (f"certify '{run}'", "schema spec", "--help", "certify --help"):
         done = typed(f"earmark {command} > /dev/full")
-        assert_refused(done, "No space left on device", "make room")
+        assert_refused(done, "standard output", "No space left on device", "make room")
         assert len(done.stderr.splitlines()) == 1
     assert typed("earmark status nothing 2> /dev/full").returncode == 2
 

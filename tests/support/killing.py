@@ -189,7 +189,7 @@ def difference(wanted: dict[str, bytes], there: dict[str, bytes]) -> str | None:
 def main() -> None:
     """Fork a command per line of JSON; print how it ended."""
     main_module = import_module("earmark.cli.main")
-    for module, _ in main_module._COMMANDS.values():
+    for module, _ in main_module.COMMANDS.values():
         import_module(module)
     for module in ("engine.answerers.model_types", "engine.sweep.run", "engine.making.training.jobs", "api"):
         import_module(f"earmark.{module}")
