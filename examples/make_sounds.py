@@ -57,6 +57,8 @@ def main(run: Path) -> None:
             "query_family": families.tolist(),
             "loss": (1.0 - right).tolist(),
             "nll": np.where(right, 0.05, 2.5).tolist(),
+            "seconds_heard": slots.astype(float).tolist(),  # a slot is a second
+            "bits_sent": (256_000 * slots).tolist(),
             "num_audio_tokens": (TOKENS_PER_SLOT * slots).tolist(),
             "predicted_label": [OPTIONS[p] for p in predicted],
             "correct_label": [OPTIONS[a] for a in answer],

@@ -125,7 +125,7 @@ def _is_result(body: dict[str, Any]) -> bool:
     values = [body.get(field.name) for field in fields(Result)]
     if len(body) != len(values):
         return False
-    key, label, option_nll, audio_tokens, text, status = values
+    key, label, option_nll, audio_tokens, text, status, lm_positions, flops = values
     return (
         isinstance(key, str)
         and isinstance(label, str | None)
@@ -134,4 +134,6 @@ def _is_result(body: dict[str, Any]) -> bool:
         and isinstance(audio_tokens, int)
         and isinstance(text, str | None)
         and isinstance(status, str)
+        and isinstance(lm_positions, int | None)
+        and isinstance(flops, int | None)
     )

@@ -40,6 +40,8 @@ class Result:
     audio_tokens: int = 0
     text: str | None = None  # what was generated, where something was
     status: str = OK
+    lm_positions: int | None = None  # that the language model reads, text included; None: nobody says
+    flops: int | None = None  # operations that it takes by itself, nothing shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Answer:
     num_audio_tokens: int
     kept_hash: str
     status: str
+    lm_positions: int | None
+    flops: int | None
 
     @classmethod
     def of(cls, request: Request, result: Result) -> "Answer":
@@ -65,6 +69,8 @@ class Answer:
             num_audio_tokens=result.audio_tokens,
             kept_hash=request.excerpt.hash,
             status=result.status,
+            lm_positions=result.lm_positions,
+            flops=result.flops,
         )
 
 

@@ -15,6 +15,7 @@ from earmark.engine.compressors.card import Card
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count
 from earmark.engine.corpus.clip import clip as as_clip
 from earmark.engine.corpus.example import Audio
+from earmark.engine.design.compressors import SAMPLE_BITS, Axis
 
 
 class Wave(NamedTuple):
@@ -35,13 +36,14 @@ class Excerpt:
 
     wave: Wave
     hash: str
+    bits: int | None = field(default=None, compare=False)  # that are sent for it; None: its compressor does not say
 
     @classmethod
     def of(cls, audio: Audio, clip: Waveform, places: Iterable[int] | None = None) -> "Excerpt":
         """These seconds (rising) of `clip`, which `audio` opens to; all of it where none are named."""
         seconds = tuple(range(chunk_count(clip)) if places is None else map(int, places))
         samples = samples_at(clip, seconds)
-        return cls(Wave(audio, seconds, len(samples)), audio_hash(samples))
+        return cls(Wave(audio, seconds, len(samples)), audio_hash(samples), len(samples) * SAMPLE_BITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,13 @@ class OpenedClip:
             self._cut[key] = Excerpt.of(self, self.audio, key)
         return self._cut[key]
 
-    def changed(self, samples: Waveform) -> Excerpt:
-        """Samples that a compressor made of the clip, at the same rate; equal ones are one piece of work."""
+    def changed(self, samples: Waveform, bits: int | None) -> Excerpt:
+        """Samples that a compressor made of the clip, at the same rate, and the bits that were sent for them (None:
+        nobody knows); equal ones are one piece of work.
+        """
         audio = as_clip(samples)
         changed = ChangedAudio(self.name, audio_hash(audio), audio)
-        return Excerpt(Wave(changed, tuple(range(chunk_count(audio))), len(audio)), changed.hash)
+        return Excerpt(Wave(changed, tuple(range(chunk_count(audio))), len(audio)), changed.hash, bits)
 
 
 class ClipAndQuestion(NamedTuple):
@@ -103,8 +107,9 @@ class Compressor(Protocol):
     """
 
     name: str
+    axis: Axis  # what a budget is a share of
     reads_question: bool
-    identity: str | None  # what its excerpts depend on beside clip, question and budget: a hash of weights, if any
+    identity: str | None  # what its excerpts depend on beside clip, question and budget: weights, a library's version
     card: Card | None  # where it comes from and what trained it; None where nothing was trained
 
     def rank(self, clips: Sequence[ClipAndQuestion]) -> list[Scores]:

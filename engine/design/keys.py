@@ -20,6 +20,7 @@ ANCHOR = "anchor"  # the stream in which every question is asked about its own r
 
 OK = "ok"
 NOT_ASKED = "not asked: "  # what the status of a row begins with whose raw row failed: nobody asked, and it is harm
+COMPRESSOR = "compressor: "  # ... of a row of which its compressor made nothing: harm of the compressor, no failure
 TOO_SHORT = "too short: "  # ... of a row of which too little was kept to be heard: harm of the compressor, no failure
 
 ALL = "all"  # the family of everything, where a corpus has no families

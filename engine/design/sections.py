@@ -5,7 +5,8 @@ What may not stand together, `spec` checks. Opens no file.
 
 from dataclasses import dataclass
 
-from earmark.engine.design.fields import Either, Flag, Form, Share, Text, Whole, Word, field
+from earmark.engine.design.compressors import AXIS_WORDS, RAW_KBPS, RAW_KHZ, Axis, is_brought, kind_of
+from earmark.engine.design.fields import Either, Flag, Form, Number, Share, Text, Whole, Word, field
 from earmark.engine.design.keys import DTYPES
 
 GRIDS = {
@@ -60,16 +61,49 @@ class AnswererSpec:
 
 @dataclass(frozen=True, slots=True)
 class MethodSpec:
-    """A way to choose what is kept, and the seeds it comes in."""
+    """A compressor, its budgets, and the seeds it comes in."""
 
     name: str = field(
-        Text(f"{', '.join(HEURISTICS)} or a name of your own"), "`uniform`, `random`, `energy`, or a name of your own"
+        Text(f"{', '.join(HEURISTICS)}, the name of a compressor or a name of your own"),
+        "`uniform`, `random`, `energy`, the name of a compressor, or a name of your own",
+    )
+    compressor: str = field(
+        Text("the name of a compressor, package.module:function or an entry point"),
+        "`chunks`, `frames`, `opus`, `vorbis`, `mp3`, `gsm`, `av:ENCODER`, `speed`, `lowpass`, "
+        "`package.module:function` or an entry point ([compressors](compressors.md))",
+        "",
+        default="the name, or `chunks`",
     )
     selector: str = field(
         Text("a heuristic, a selector's folder, or an .onnx file"),
-        "a heuristic, a trained selector's folder, an `.onnx` file; `{seed}` in it is the seed",
+        "of `chunks`: a heuristic, a trained selector's folder, an `.onnx` file; `{seed}` in it is the seed",
         "",
         default="the name",
+    )
+    command: str = field(
+        Text("a command with {in} and {out}"),
+        "instead of a compressor: a command that reads the WAV file `{in}` and writes `{out}`",
+        "",
+        default="none",
+    )
+    timeout_s: float = field(
+        Number(0.1, most=86_400), "how long a function or a command may take for one clip, in seconds", 60.0
+    )
+    axis: Axis = field(
+        Word(*AXIS_WORDS),
+        "what a budget of your own compressor is a share of: `bits` and `bandwidth` keep a clip's length",
+        "own",
+        default="its own",
+    )
+    budgets: tuple[float, ...] = field(Share(), "shares to keep", (), many=True, default="those of `[sweep]`")
+    bitrates: tuple[float, ...] = field(
+        Number(0.1, most=RAW_KBPS), f"kb/s, instead of budgets: shares of {RAW_KBPS}", (), many=True, default="none"
+    )
+    factors: tuple[float, ...] = field(
+        Number(1, most=100), "how many times as fast, instead of budgets", (), many=True, default="none"
+    )
+    cutoffs: tuple[float, ...] = field(
+        Number(0.05, most=RAW_KHZ), f"kHz, instead of budgets: shares of {RAW_KHZ}", (), many=True, default="none"
     )
     seeds: tuple[int, ...] = field(Whole(0, 2**31 - 1), "training seeds, or those of `random`", (0,), many=True)
     in_domain: bool = field(Flag(), "declares that it was trained on recordings of this corpus", False)
@@ -78,6 +112,16 @@ class MethodSpec:
     def arms(self) -> list[str]:
         """What it is called as a candidate: with all its seeds, or with one."""
         return [self.name, *(f"{self.name}@{seed}" for seed in self.seeds)]
+
+    @property
+    def counted_on(self) -> Axis:
+        """What its budgets are shares of."""
+        return self.axis if is_brought(self.compressor) else kind_of(self.compressor).axis
+
+    @property
+    def may_read_questions(self) -> bool:
+        """Whether it might choose by the question: a trained selector may."""
+        return self.selector != "" and self.selector not in HEURISTICS
 
     def place(self, seed: int) -> str:
         """Where the selector of a seed is."""
@@ -167,6 +211,12 @@ class MachineSpec:
     batch_tokens: int = field(Whole(1, 1 << 24, "tokens"), "positions in a batch, padding included", 8192, metavar="N")
     kv_mib: int = field(Whole(1, 1 << 24, "MiB"), "keys and values that are held", 512)
     clip_mib: int = field(Whole(1, 1 << 24, "MiB"), "opened clips that are held", 512)
+    wave_mib: int = field(
+        Whole(0, 1 << 24, "MiB"), "compressed waves that are kept in the run folder until it is complete; 0: none", 1024
+    )
+    compressors: int | None = field(
+        Whole(1, 256, "processes"), "processes that compress waves", None, default="one per core, at most 4"
+    )
     decoders: int | None = field(
         Whole(0, 256, "processes"),
         "processes that decode audio",

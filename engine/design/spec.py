@@ -8,10 +8,11 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from earmark.engine.design.compressors import BUILT_IN, CHUNKS, UNITS, is_brought, kind_of
 from earmark.engine.design.fields import NEEDED, Field, Word, default_of, fields_of
 from earmark.engine.design.keys import (
     SILENCE,
@@ -90,6 +91,8 @@ class Spec:
             else:
                 values = asdict(theirs)
                 keys |= {f"[{section}] {key}": None for key, value in ours.items() if value != values[key]}
+        if "[sweep] budgets" in keys:  # then those of the methods differ because of it
+            return [key for key in keys if not key.endswith(": budgets")]
         return list(keys)
 
 
@@ -130,11 +133,12 @@ def parse(content: str, file: str = "spec.toml") -> Spec:
     document = TomlDocument(content, file, [section.strip("[]") for section in SECTIONS])
     sweep = document.table("sweep")
     keys = SweepKeys(**sweep.read(SweepKeys))
+    budgets = _falling(keys.budgets, sweep, "budgets")
     spec = Spec(
         corpus=_corpus(document.table("corpus")),
         answerers=_answerers(document),
-        methods=_methods(document),
-        budgets=_falling(keys.budgets, sweep),
+        methods=_methods(document, budgets),
+        budgets=budgets,
         window=keys.window,
         streams=_streams(document.table("streams")),
         partitions=_partitions(document.table("partitions")),
@@ -165,12 +169,12 @@ def _answerers(document: TomlDocument) -> tuple[AnswererSpec, ...]:
     return tuple(answerers)
 
 
-def _methods(document: TomlDocument) -> tuple[MethodSpec, ...]:
+def _methods(document: TomlDocument, budgets: Sequence[float]) -> tuple[MethodSpec, ...]:
+    """The methods, each with its compressor and, where it has its own, its budgets as falling shares."""
     methods: list[MethodSpec] = []
     for table in document.tables("methods"):
-        values = table.read(MethodSpec)
-        method = MethodSpec(**{"selector": values["name"], **values})
-        name, selector = method.name, method.selector
+        method = MethodSpec(**table.read(MethodSpec))
+        name = method.name
         if name == UNCOMPRESSED:
             raise table.refusal("name", "is the raw reference, which is always run", "leave it out")
         _check_folder_name(table, "name", name)
@@ -178,20 +182,76 @@ def _methods(document: TomlDocument) -> tuple[MethodSpec, ...]:
             raise table.refusal("name", "is the control, which is always run", "leave it out")
         if name in {other.name for other in methods}:
             raise table.refusal("name", "is the name of two methods", "name them apart")
-        if selector in ("uniform", "energy") and len(method.seeds) > 1:
-            raise table.refusal("seeds", f"must be one seed: {selector} draws nothing", "leave it out")
-        if selector == name and name not in HEURISTICS:
-            raise table.refusal(
-                "name", f"must be one of {', '.join(HEURISTICS)}, or have a selector", "add selector = ..."
-            )
-        if selector in HEURISTICS and method.in_domain:
-            raise table.refusal("in_domain", f"says nothing: {selector} is not trained", "leave it out")
-        if selector not in HEURISTICS and len(method.seeds) > 1 and SEED not in selector:
-            raise table.refusal("selector", f"must hold {SEED}, as there are several seeds", f'write "...-{SEED}"')
+        method = _with_budgets(_with_compressor(method, table), table, budgets)
+        _check_seeds(method, table)
         methods.append(method)
     if not methods:
         document.table("methods").read(MethodSpec)
     return tuple(methods)
+
+
+def _with_compressor(method: MethodSpec, table: TomlTable) -> MethodSpec:
+    """A method with the compressor and the selector that its keys stand for."""
+    for key, other in (("command", "compressor"), ("command", "selector")):
+        if key in table and other in table:
+            raise table.refusal(other, f"stands beside {key}", f"leave out one of the two, {key} or {other}")
+    compressor = method.compressor
+    if method.command:
+        if "{in}" not in method.command or "{out}" not in method.command:
+            raise table.refusal("command", "must hold {in} and {out}", 'write "... {in} ... {out} ..."')
+    elif not compressor:
+        compressor = method.name if method.name in BUILT_IN and not method.selector else CHUNKS
+    if compressor != CHUNKS and method.selector:
+        raise table.refusal("selector", f"says nothing: {compressor} has no selector", 'set compressor = "chunks"')
+    if compressor == CHUNKS and not method.selector and method.name not in HEURISTICS:
+        raise table.refusal(
+            "name",
+            f"must be one of {', '.join((*HEURISTICS, *BUILT_IN))}, or have a compressor, a selector or a command",
+            "add compressor = ... or selector = ...",
+        )
+    if "axis" in table and not is_brought(compressor):
+        raise table.refusal("axis", f"says nothing: {compressor} has its own", "leave it out")
+    if "timeout_s" in table and compressor == CHUNKS:
+        raise table.refusal("timeout_s", "says nothing: chunks are cut at once", "leave it out")
+    selector = method.selector or (method.name if compressor == CHUNKS else "")
+    return replace(method, compressor=compressor, selector=selector)
+
+
+def _with_budgets(method: MethodSpec, table: TomlTable, budgets: Sequence[float]) -> MethodSpec:
+    """A method with its budgets as falling shares below 1: its own, in whatever unit, or else the sweep's."""
+    kind = kind_of(method.compressor)
+    keys = [key for key in ("budgets", *(unit.key for unit in UNITS)) if key in table]
+    if len(keys) > 1:
+        raise table.refusal(keys[1], f"stands beside {keys[0]}", "give budgets in one unit")
+    for unit in UNITS:
+        if unit.key in table and unit not in kind.units:
+            do = f"give {' or '.join(['budgets', *(unit.key for unit in kind.units)])}"
+            raise table.refusal(unit.key, f"says nothing: {method.compressor} is not counted in {unit.word}", do)
+    shares = [*(method.budgets or budgets)]
+    for unit in kind.units:
+        shares = [unit.share(value) for value in getattr(method, unit.key)] or shares
+    if kind.only is not None:
+        (unit,) = kind.units
+        only = unit.share(kind.only)
+        if keys and shares != [only]:
+            do = f"leave {keys[0]} out"
+            raise table.refusal(keys[0], f"must be {kind.only:g} {unit.word}: {method.compressor} has no other", do)
+        shares = [only]
+    return replace(method, budgets=_falling(shares, table, keys[0] if keys else "budgets"))
+
+
+def _check_seeds(method: MethodSpec, table: TomlTable) -> None:
+    """What may be said of seeds, and of what trained a method."""
+    untrained = method.selector in HEURISTICS or method.compressor != CHUNKS
+    draws = method.selector == "random" or method.compressor == CHUNKS and not untrained
+    if len(method.seeds) > 1 and not draws:
+        what = f"must be one seed: {method.selector or method.compressor or 'a command'} draws nothing"
+        raise table.refusal("seeds", what, "leave it out")
+    if untrained and method.in_domain:
+        what = f"says nothing: {method.selector or method.compressor or 'a command'} is not trained here"
+        raise table.refusal("in_domain", what, "leave it out")
+    if not untrained and len(method.seeds) > 1 and SEED not in method.selector:
+        raise table.refusal("selector", f"must hold {SEED}, as there are several seeds", f'write "...-{SEED}"')
 
 
 def _check_folder_name(table: TomlTable, key: str, name: str) -> None:
@@ -207,15 +267,15 @@ def _corpus(table: TomlTable) -> CorpusSpec:
     return corpus
 
 
-def _falling(budgets: Sequence[float], table: TomlTable) -> tuple[float, ...]:
-    """The budgets below 1, from the largest down: 1 is the raw reference."""
+def _falling(budgets: Sequence[float], table: TomlTable, key: str) -> tuple[float, ...]:
+    """The budgets below 1, from the largest down: 1 is the raw reference. `key` is what gave them."""
     compressed = tuple(sorted((budget for budget in budgets if budget < 1), reverse=True))
     if not compressed:
-        raise table.refusal("budgets", "must have a budget below 1", 'write "main", or shares of the audio')
+        raise table.refusal(key, "must have a budget below 1: that is the raw reference", "ask for less of the audio")
     try:
         refuse_close_budgets("", compressed)
     except InputError as error:
-        raise table.refusal("budgets", error.what, error.do) from None
+        raise table.refusal(key, error.what, error.do) from None
     return compressed
 
 
@@ -249,12 +309,12 @@ def _rule(table: TomlTable) -> Rule:
 def _check_together(spec: Spec, document: TomlDocument) -> None:
     """What no section can know by itself."""
     n_streams = 1 + sum(astuple(spec.streams)[:4])
-    cells = len(spec.answerers) * sum(len(m.seeds) for m in spec.methods) * len(spec.budgets) * n_streams
+    cells = len(spec.answerers) * sum(len(m.seeds) * len(m.budgets) for m in spec.methods) * n_streams
     if cells > MOST_CELLS:
         what = f"asks for {cells:,} cells (answerers x seeds x budgets x streams), more than {MOST_CELLS:,}"
         raise document.table("sweep").refusal(None, what, "part it into several specs")
     streams = document.table("streams")
-    if spec.streams.any and all(method.selector in HEURISTICS for method in spec.methods):
+    if spec.streams.any and not any(method.may_read_questions for method in spec.methods):
         raise streams.refusal(None, "permutes questions, but no method reads them", "add a selector that does")
     declared = [*spec.partitions.names, *(["semantic"] if spec.partitions.semantic else [])]
     known_later = not spec.partitions.names or spec.partitions.side is not None  # what a corpus or a table brings

@@ -89,12 +89,12 @@ def steps_of(spec: Spec, asking: Collection[str]) -> tuple[Step, ...]:
         Step.at("raw", 1.0, [Arm(UNCOMPRESSED, 0, ANCHOR)]),
         Step.at("silence", 1.0, [Arm(SILENCE, 0, ANCHOR)]),
     ]
-    anchors = tuple(Arm(method.name, seed, ANCHOR) for method in spec.methods for seed in method.seeds)
-    steps += [Step.at("anchor", budget, anchors) for budget in spec.budgets]
+    walks = [(Arm(m.name, seed, ANCHOR), m.budgets) for m in spec.methods for seed in m.seeds]
+    steps += _walked("anchor", walks)
     naive = naive_streams(spec)
     with_partners = {*asking, *map(agnostic_partner, asking)}
     others = [
-        Arm(method.name, seed, stream)
+        (Arm(method.name, seed, stream), method.budgets)
         for method in spec.methods
         for seed in method.seeds
         for stream in (*permuted_streams(spec), *naive)
@@ -102,9 +102,16 @@ def steps_of(spec: Spec, asking: Collection[str]) -> tuple[Step, ...]:
     ]
     if naive and others:  # the answerer gets other questions there: they have a raw reference of their own
         steps.append(Step.at("streams", 1.0, [Arm(UNCOMPRESSED, 0, stream) for stream in naive]))
-    if others:
-        steps += [Step.at("streams", budget, others) for budget in spec.budgets]
+    steps += _walked("streams", others)
     return tuple(steps)
+
+
+def _walked(kind: Kind, walks: Sequence[tuple[Arm, Sequence[float]]]) -> list[Step]:
+    """The walks of arms side by side, each down its own budgets: the first place of each together, then the second."""
+    longest = max((len(budgets) for _, budgets in walks), default=0)
+    return [
+        Step(kind, tuple(Place(arm, budgets[i]) for arm, budgets in walks if i < len(budgets))) for i in range(longest)
+    ]
 
 
 def references(steps: Sequence[Step], step: Step) -> dict[Arm, tuple[Step, Arm]]:

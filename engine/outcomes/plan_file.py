@@ -13,18 +13,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from earmark.engine.design.compressors import Axis, Stage
 from earmark.engine.design.keys import name_problem, refuse_close_budgets
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.steps import Arm, Kind, Place, Step
 from earmark.engine.errors import InputError
-from earmark.engine.reading import read_json
+from earmark.engine.reading import parse_json, read_bytes
 
 PLAN = "plan.json"
-SCHEMA = "earmark.sweep/2"
+SCHEMA = "earmark.sweep/3"
 _HASH = re.compile(r"[0-9a-f]{64}")
+_MOST_BYTES = 1 << 26  # 100,000 cells with the longest names take half of it
 _MOST = 1 << 53  # of anything that is counted
 _RESTORE = "restore the plan.json that the sweep wrote, or begin in another folder"
-_KEYS = ("schema", "spec", "corpus", "window", "answerers", "selectors", "levels", "labels", "rule")
+_KEYS = ("schema", "spec", "corpus", "window", "answerers", "methods", "compressors", "levels", "labels", "rule")
 
 
 class PlannedCorpus(NamedTuple):
@@ -37,6 +39,14 @@ class PlannedCorpus(NamedTuple):
     sha256: str  # of every question and right answer
 
 
+class PlannedMethod(NamedTuple):
+    """What a method is."""
+
+    compressor: str  # as the spec names it; a command as it is
+    stage: Stage  # where it acts
+    axis: Axis  # what its budgets are shares of
+
+
 @dataclass(frozen=True, slots=True)
 class PlanFile:
     """A validated plan.json."""
@@ -44,19 +54,20 @@ class PlanFile:
     path: Path
     content: Mapping[str, Any]  # all of the file, as JSON
     sha256: str  # of the content; the cells of the sweep carry it
+    file_sha256: str  # of its bytes; a certificate states it
     spec: str  # SHA-256 of everything in the spec that outcomes depend on: not of [rule] and [machine]
     corpus: PlannedCorpus
     window: int  # recordings that are answered together
     answerers: tuple[str, ...]
-    selectors: Mapping[str, str]  # hash of the weights by METHOD/SEED
+    methods: Mapping[str, PlannedMethod]  # by name
+    compressors: Mapping[str, str]  # identity by METHOD/SEED: a hash of weights, or parameters and a library's version
     steps: tuple[Step, ...]  # in the order in which they are filled
     labels: Mapping[str, str]  # by partition, `labels_hash` of the family of every sample
     rule: Mapping[str, Any]  # the declared `design.rule.Rule`, as `rule_content` writes it
 
-    @property
-    def budgets(self) -> tuple[float, ...]:
-        """The budgets below 1 that verdicts are about, from the largest down."""
-        return tuple(step.budget for step in self.steps if step.compressed)
+    def budgets(self, arm: Arm) -> tuple[float, ...]:
+        """The budgets below 1 at which verdicts are about an arm, from the largest down."""
+        return tuple(budget for step in self.steps if step.compressed for other, budget in step.places if other == arm)
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -104,15 +115,16 @@ def read_plan(run: Path) -> PlanFile | None:
     path = run / PLAN
     if not os.path.lexists(path):
         return None
-    content = read_json(path, _RESTORE)
+    data = read_bytes(path, _RESTORE, _MOST_BYTES)
+    content = parse_json(data, path, _RESTORE)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise InputError(
             path, f"is not a plan that this Earmark reads ({SCHEMA})", "name another folder, or begin in a new one"
         )
-    return parse_plan(path, content)
+    return parse_plan(path, content, hashlib.sha256(data).hexdigest())
 
 
-def parse_plan(path: Path, content: dict[str, Any]) -> PlanFile:
+def parse_plan(path: Path, content: dict[str, Any], file_sha256: str) -> PlanFile:
     """Check a plan's content; `path` is what errors name."""
     unknown = [key for key in content if key not in _KEYS]
     if unknown:
@@ -130,15 +142,31 @@ def parse_plan(path: Path, content: dict[str, Any]) -> PlanFile:
         path=path,
         content=content,
         sha256=plan_hash(content),
+        file_sha256=file_sha256,
         spec=table.take("spec", _is_hash, "a SHA-256"),
         corpus=planned,
         window=table.take("window", _is_count, "a whole number from 1"),
         answerers=tuple(table.take("answerers", _are_folder_names, "a list of different names")),
-        selectors=table.take("selectors", _is_mapping_of_texts, "a table of hashes"),
+        methods=_methods(path, table.take("methods", _is_mapping, "a table of methods")),
+        compressors=table.take("compressors", _is_mapping_of_texts, "a table of texts"),
         steps=_steps(path, table.take("levels", _is_list, "a list of levels"), planned.name),
         labels=table.take("labels", _is_mapping_of_hashes, "a table of hashes"),
         rule=_rule(path, table.take("rule", _is_mapping, "a table")),
     )
+
+
+def _methods(path: Path, entries: Mapping[str, Any]) -> dict[str, PlannedMethod]:
+    methods = {}
+    for name, entry in entries.items():
+        if not _is_mapping(entry) or entry.keys() != set(PlannedMethod._fields):
+            raise _refusal(path, f"has in methods.{name} something else than {', '.join(PlannedMethod._fields)}")
+        table = _JsonObject(path, f"methods.{name}.", entry)
+        methods[name] = PlannedMethod(
+            compressor=table.take("compressor", _is_name, "a name"),
+            stage=table.take("stage", lambda value: value in get_args(Stage), " or ".join(get_args(Stage))),
+            axis=table.take("axis", lambda value: value in get_args(Axis), " or ".join(get_args(Axis))),
+        )
+    return methods
 
 
 def _steps(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
@@ -165,8 +193,13 @@ def _steps(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
         if distinct < len(places):
             raise _refusal(path, f"has in {where} a curve twice")
         steps.append(step)
+    walks: dict[Arm, list[float]] = {}
+    for step in steps:
+        for arm, budget in step.places:
+            walks.setdefault(arm, []).append(budget)
     try:
-        refuse_close_budgets(path, (place.budget for step in steps for place in step.places))
+        for budgets in walks.values():
+            refuse_close_budgets(path, budgets)
     except InputError as error:
         raise _refusal(path, error.what) from None
     return tuple(steps)

@@ -16,7 +16,11 @@ ROW = pa.schema(
         pa.field("query_family", pa.string(), nullable=False),
         pa.field("loss", pa.float64()),  # in [0, 1]; null only where status is not "ok"
         pa.field("nll", pa.float64()),  # of the right answer, in nats
-        pa.field("num_audio_tokens", pa.int64()),
+        pa.field("seconds_heard", pa.float64()),  # what is really used: of audio, ...
+        pa.field("bits_sent", pa.int64()),
+        pa.field("num_audio_tokens", pa.int64()),  # ... positions of the audio, ...
+        pa.field("lm_positions", pa.int64()),  # ... all positions of the language model, text included, ...
+        pa.field("flops", pa.int64()),  # ... and operations of one question by itself
         pa.field("predicted_label", pa.string()),  # null: nothing could be parsed
         pa.field("correct_label", pa.string()),
         pa.field("n_options", pa.int64()),  # answers to choose from

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earmark.engine.arrays import BoolArray, FloatArray, IntArray
-from earmark.engine.design.keys import ANCHOR, NOT_ASKED, OK, TOO_SHORT, UNCOMPRESSED, CellKey, is_naive
+from earmark.engine.design.keys import ANCHOR, COMPRESSOR, NOT_ASKED, OK, TOO_SHORT, UNCOMPRESSED, CellKey, is_naive
+from earmark.engine.design.steps import Arm
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, UncertifiableError, first_few
 from earmark.engine.outcomes import store
@@ -342,9 +343,9 @@ def _missing(key: CurveKey, loaded: Collection[float], plan: PlanFile | None) ->
     """Budgets that a plan declares for a curve of the anchor and that have no cell."""
     if plan is None or key.answerer not in plan.answerers or key.corpus != plan.corpus.name:
         return ()
-    if key.stream != ANCHOR or (key.method, key.seed, ANCHOR) not in plan.arms:
+    if key.stream != ANCHOR:
         return ()
-    return tuple(budget for budget in plan.budgets if budget not in loaded)
+    return tuple(budget for budget in plan.budgets(Arm(key.method, key.seed, ANCHOR)) if budget not in loaded)
 
 
 class _Joined(NamedTuple):

@@ -3,6 +3,7 @@
 Opens tables and selectors; no recording, and no answerer.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step, steps_of
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import partition_file
-from earmark.engine.outcomes.plan_file import SCHEMA, PlanFile, labels_hash, rule_content, step_content
+from earmark.engine.outcomes.plan_file import SCHEMA, PlanFile, PlannedMethod, labels_hash, rule_content, step_content
 from earmark.engine.outcomes.store import PARTITIONS
 from earmark.engine.sweep import selector_cards
 from earmark.engine.sweep.blocks import Survey, in_order, survey
@@ -70,7 +71,11 @@ def _content(
         },
         "window": spec.window,
         "answerers": [answerer.name for answerer in spec.answerers],
-        "selectors": {
+        "methods": {
+            method.name: PlannedMethod(method.command or method.compressor, "waves", method.counted_on)._asdict()
+            for method in spec.methods
+        },
+        "compressors": {
             f"{method}/{seed}": compressor.identity
             for (method, seed), compressor in compressors.items()
             if compressor.identity is not None  # a spec names a place: others may lie there at another time
@@ -100,7 +105,7 @@ def prepare(spec: Spec, run: Path, shares: int = 1, load: LoadCompressor = load)
     folder = SweepFolder(run)
     before, answered = folder.plan(), folder.answered()
     if before is not None and answered:
-        _check_selectors(before, spec, compressors)
+        _check_compressors(before, spec, compressors)
     bound = folder.check(content, spec)
     replaced = before.partitions if before is not None and bound is None else ()
     fresh = _fresh(spec, corpus, run, bound)
@@ -112,14 +117,20 @@ def prepare(spec: Spec, run: Path, shares: int = 1, load: LoadCompressor = load)
     return Prepared(spec, corpus, counted, planned, compressors, streams, first, plan, tuple(fresh), replaced)
 
 
-def _check_selectors(plan: PlanFile, spec: Spec, compressors: Compressors) -> None:
-    """InputError where another selector lies in the place of one that the sweep was begun with."""
+def _check_compressors(plan: PlanFile, spec: Spec, compressors: Compressors) -> None:
+    """InputError where another compressor stands in the place of one that the sweep was begun with."""
     for method in spec.methods:
         for seed in method.seeds:
-            begun, now = plan.selectors.get(f"{method.name}/{seed}"), compressors[method.name, seed].identity
+            begun, now = plan.compressors.get(f"{method.name}/{seed}"), compressors[method.name, seed].identity
             if begun is not None and now is not None and begun != now:
-                what = f"is {now[:16]}, and the run was begun with {begun[:16]} (SHA-256): it was exchanged"
-                raise InputError(method.place(seed), what, "put that one back, or name another folder with --out")
+                what = f"is {_cut(now)}, and the run was begun with {_cut(begun)}: it was exchanged"
+                where = method.place(seed) or method.command or method.compressor
+                raise InputError(where, what, "put that one back, or name another folder with --out")
+
+
+def _cut(identity: str) -> str:
+    """As much of an identity as tells it from others: the beginning of a hash, words as they are."""
+    return f"{identity[:16]} (SHA-256)" if re.fullmatch("[0-9a-f]{64}", identity) else identity
 
 
 def _streams(spec: Spec, corpus: Corpus, families: Mapping[str, Mapping[str, str]]) -> Streams:

@@ -17,6 +17,7 @@ from earmark.engine.answerers.prompt import letters
 from earmark.engine.answerers.request import Answer, Progress, Request
 from earmark.engine.compressors.compressor import ChangedAudio
 from earmark.engine.corpus.clip import chunk_count
+from earmark.engine.corpus.example import SAMPLE_RATE
 from earmark.engine.corpus.stream import stream
 from earmark.engine.design.keys import OK
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
@@ -152,7 +153,11 @@ def rows(
                     "query_family": family_of[example.sample_id],
                     "loss": float(label != right) if status == OK else None,
                     "nll": reply.nll if reply is not None else None,
+                    "seconds_heard": excerpt.wave.n_samples / SAMPLE_RATE if excerpt is not None else None,
+                    "bits_sent": excerpt.bits if excerpt is not None else None,
                     "num_audio_tokens": reply.num_audio_tokens if reply is not None else None,
+                    "lm_positions": reply.lm_positions if reply is not None else None,
+                    "flops": reply.flops if reply is not None else None,
                     "predicted_label": label,
                     "correct_label": right,
                     "n_options": len(question.choices),

@@ -10,9 +10,19 @@ import pytest
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.steps import Arm
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.plan_file import PLAN, SCHEMA, PlannedCorpus, differing, plan_hash, read_plan, rule_content
+from earmark.engine.outcomes.plan_file import (
+    PLAN,
+    SCHEMA,
+    PlannedCorpus,
+    PlannedMethod,
+    differing,
+    plan_hash,
+    read_plan,
+    rule_content,
+)
 
 Json = dict[str, Any]
+CHUNKS = {"compressor": "chunks", "stage": "waves", "axis": "seconds"}
 
 
 def content(**changes: Any) -> Json:
@@ -23,7 +33,8 @@ def content(**changes: Any) -> Json:
         "corpus": {"name": "sounds", "examples": 12, "recordings": 2, "windows": 1, "sha256": "1" * 64},
         "window": 64,
         "answerers": ["tiny"],
-        "selectors": {"learned/42": "abc"},
+        "methods": {"uniform": dict(CHUNKS), "learned": dict(CHUNKS)},
+        "compressors": {"learned/42": "abc"},
         "levels": [
             {"name": "raw", "budget": 1.0, "curves": [["uncompressed", 0, "anchor"]]},
             {"name": "silence", "budget": 1.0, "curves": [["silence", 0, "anchor"]]},
@@ -49,9 +60,10 @@ def test_a_plan_comes_back_in_its_parts(tmp_path: Path) -> None:
     assert plan is not None
     assert plan.content == content()
     assert plan.corpus == PlannedCorpus("sounds", 12, 2, 1, "1" * 64)
-    assert (plan.window, plan.answerers, plan.selectors) == (64, ("tiny",), {"learned/42": "abc"})
+    assert (plan.window, plan.answerers, plan.compressors) == (64, ("tiny",), {"learned/42": "abc"})
     assert [step.name for step in plan.steps][:3] == ["raw", "silence", "anchor-0.4"]
-    assert plan.budgets == (0.4, 5e-05)
+    assert plan.methods["learned"] == PlannedMethod("chunks", "waves", "seconds")
+    assert [plan.budgets(arm) for arm in plan.arms] == [(0.4, 5e-05), (0.4,)]
     assert plan.arms == (Arm("uniform", 0, "anchor"), Arm("learned", 42, "anchor"))
     assert plan.partitions == ("native", "need")
     assert plan.rule == rule_content(Rule(parents={"a": "b"}), ["native", "need"])
@@ -97,7 +109,7 @@ def without(key: str) -> Json:
     ("made", "expected"),
     [
         ([], "is not a plan that this Earmark reads"),
-        ({"schema": "earmark.sweep/1"}, r"is not a plan that this Earmark reads \(earmark.sweep/2\)"),
+        ({"schema": "earmark.sweep/1"}, r"is not a plan that this Earmark reads \(earmark.sweep/3\)"),
         (without("rule"), "lacks rule"),
         (without("corpus"), "lacks corpus"),
         (content(more=1), "has an unknown key more"),
@@ -109,7 +121,9 @@ def without(key: str) -> Json:
         (content(window="64"), "has in window something else than a whole number"),
         (content(answerers=[]), "has in answerers something else"),
         (content(answerers=["a", "a"]), "has in answerers something else than a list of different names"),
-        (content(selectors={"a": 1}), "has in selectors something else"),
+        (content(methods={"uniform": "chunks"}), "has in methods.uniform something else"),
+        (content(methods={"uniform": CHUNKS | {"axis": "sides"}}), "has in methods.uniform.axis something else"),
+        (content(compressors={"a": 1}), "has in compressors something else"),
         (content(levels=[]), "has in levels something else"),
         (content(levels=[3]), r"has in levels\[0\] no table"),
         (content(levels=[content()["levels"][0]] * 2), "has the level raw twice"),

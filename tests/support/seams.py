@@ -9,6 +9,7 @@ from earmark.engine.answerers.answerer import unheard
 from earmark.engine.answerers.request import Progress, Request, Result, Saving
 from earmark.engine.arrays import Scores
 from earmark.engine.compressors.compressor import ClipAndQuestion, Excerpt, Refused
+from earmark.engine.design.compressors import Axis
 from earmark.engine.progress import Stop, never
 
 
@@ -46,6 +47,7 @@ class FirstSeconds:
     """Keeps the beginning of a clip, and refuses clips that begin with nothing."""
 
     name = "first"
+    axis: Axis = "seconds"
     reads_question = False
     identity = card = None
 
@@ -64,6 +66,7 @@ class Coarse:
     """A codec: fewer levels of every sample, the fewer the smaller the budget."""
 
     name = "coarse"
+    axis: Axis = "bits"
     reads_question = False
     identity = card = None
 
@@ -73,4 +76,4 @@ class Coarse:
     def excerpts(self, clips: Sequence[ClipAndQuestion], _: Sequence[Scores], budget: float) -> Iterator[Excerpt]:
         for _, clip, _ in clips:
             levels = np.float32(2 ** int(10 * budget))
-            yield clip.changed(np.round(clip.audio * levels) / levels)
+            yield clip.changed(np.round(clip.audio * levels) / levels, len(clip.audio) * int(10 * budget + 1))

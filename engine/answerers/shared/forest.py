@@ -16,7 +16,7 @@ from earmark.engine.answerers.request import Request, Result
 from earmark.engine.answerers.shared.cost import Cost, ModelShape
 from earmark.engine.compressors.compressor import Excerpt
 from earmark.engine.corpus.example import SAMPLE_RATE
-from earmark.engine.design.keys import TOO_SHORT
+from earmark.engine.design.keys import OK, TOO_SHORT
 
 Tokens = tuple[int, ...]
 
@@ -72,6 +72,20 @@ class Forest:
             for piece in tree.pieces:
                 total += self.alone(tree, piece).times(len(piece.requests))
         return total
+
+    def result(
+        self,
+        tree: Tree,
+        piece: Piece,
+        label: str | None = None,
+        option_nll: tuple[float, ...] = (),
+        text: str | None = None,
+        status: str = OK,
+    ) -> Result:
+        """What a piece came to, with what it takes by itself."""
+        tokens = self.prefix_tokens + len(piece.tokens)
+        flops = self.shape.unshared(tree.excerpt.wave.n_samples, tokens)
+        return Result(piece.key, label, option_nll, tree.audio_tokens, text, status, tree.positions + tokens, flops)
 
     def alone(self, tree: Tree, piece: Piece) -> Cost:
         """One request by itself."""

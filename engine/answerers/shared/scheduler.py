@@ -22,7 +22,7 @@ from earmark.engine.answerers.shared.batches import (
     needed_bytes,
     piece_batches,
 )
-from earmark.engine.answerers.shared.forest import Forest, Tree
+from earmark.engine.answerers.shared.forest import Forest, Piece, Tree
 from earmark.engine.answerers.shared.memory import Store
 from earmark.engine.arrays import Waveform
 from earmark.engine.compressors.compressor import samples_at
@@ -93,7 +93,7 @@ class Scheduler:
             if why is None:
                 able.append((tree, held))
             else:
-                failed += [Result(q.key, audio_tokens=tree.audio_tokens, status=why) for q in tree.pieces]
+                failed += [self.forest.result(tree, piece, status=why) for piece in tree.pieces]
         if failed:
             yield failed
         del opened
@@ -136,7 +136,7 @@ class Scheduler:
                 yield from self._hear(opened[:half], None)
                 yield from self._hear(opened[half:], None)
             else:
-                yield [self._failed(trees[0], piece, why) for piece in trees[0].pieces]
+                yield [self.forest.result(trees[0], piece, status=why) for piece in trees[0].pieces]
             return
         if shared:
             self.kv_bytes = context.nbytes
@@ -160,13 +160,16 @@ class Scheduler:
         """Questions on a context; halve on failure."""
         replies, why = self._tried(lambda: self._replies(context, trees, rows), alone=len(rows) == 1)
         if why is None:
-            yield [self._result(trees[a.row], a, s) for a, s in zip(rows, replies, strict=True)]
+            yield [
+                result_of(self.forest, trees[row.row], row.piece, reply)
+                for row, reply in zip(rows, replies, strict=True)
+            ]
         elif len(rows) > 1:
             half = len(rows) // 2
             yield from self._ask(context, trees, rows[:half])
             yield from self._ask(context, trees, rows[half:])
         else:
-            yield [self._failed(trees[rows[0].row], rows[0].piece, why)]
+            yield [self.forest.result(trees[rows[0].row], rows[0].piece, status=why)]
 
     def _replies(self, context: Any, trees: Sequence[Tree], rows: Sequence[PieceOnRow]) -> list[Reply]:
         places = [row.row for row in rows]
@@ -199,28 +202,19 @@ class Scheduler:
                 raise LostError(f"{HOPELESS} requests in a row failed by themselves, the last with: {why}")
         return None, why
 
-    # Results ---------------------------------------------------------------------------------------------------
 
-    def _result(self, tree: Tree, row: PieceOnRow, reply: Reply) -> Result:
-        piece = row.piece
-        choices = self.forest.requests[piece.requests[0]].question.choices
-        return result_of(piece.key, tree.audio_tokens, choices, reply)
-
-    def _failed(self, tree: Tree, piece: Any, why: str) -> Result:
-        return Result(piece.key, audio_tokens=tree.audio_tokens, status=why)
-
-
-def result_of(key: str, audio_tokens: int, choices: Sequence[str], reply: Reply) -> Result:
+def result_of(forest: Forest, tree: Tree, piece: Piece, reply: Reply) -> Result:
     """What was said, as a result: the letter that was written, or the likeliest one where nothing was generated."""
+    choices = forest.requests[piece.requests[0]].question.choices
     nll = tuple(float(x) for x in reply.option_nll)
     letters = prompt.letters(len(choices))
     if not all(math.isfinite(x) for x in nll):
-        return Result(key, audio_tokens=audio_tokens, text=reply.text, status=NOT_FINITE)
+        return forest.result(tree, piece, text=reply.text, status=NOT_FINITE)
     if reply.text is None:
         label: str | None = letters[min(range(len(nll)), key=nll.__getitem__)]
     else:
         label = parse.letter(reply.text, letters, choices)
-    return Result(key, label, nll, audio_tokens, reply.text)
+    return forest.result(tree, piece, label, nll, reply.text)
 
 
 def answer_alone(answerer: AudioLM, forest: Forest, options: AnswerOptions) -> Iterator[list[Result]]:
@@ -232,8 +226,7 @@ def answer_alone(answerer: AudioLM, forest: Forest, options: AnswerOptions) -> I
         kept = samples_at(whole, tree.excerpt.wave.places)
         for piece in tree.pieces:
             reply = answerer.alone(kept, answerer.template.prefix, piece.text, piece.options, options.generate)
-            choices = forest.requests[piece.requests[0]].question.choices
-            yield [result_of(piece.key, tree.audio_tokens, choices, reply)]
+            yield [result_of(forest, tree, piece, reply)]
 
 
 class _Loader:

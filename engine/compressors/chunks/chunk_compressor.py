@@ -7,10 +7,13 @@ from earmark.engine.compressors.card import Card
 from earmark.engine.compressors.chunks.cutting import kept_chunks
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
 from earmark.engine.compressors.compressor import ClipAndQuestion, Excerpt
+from earmark.engine.design.compressors import Axis
 
 
 class ChunkCompressor:
     """The first kind of compressor: it drops seconds."""
+
+    axis: Axis = "seconds"
 
     def __init__(self, name: str, selector: Selector, card: Card | None = None) -> None:
         self.name = name
