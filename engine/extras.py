@@ -10,8 +10,9 @@ from earmark.engine.errors import InputError
 
 # As pyproject.toml declares them, the smallest extra first: it is what to install for the package alone.
 EXTRAS_OF = {
-    "soundfile": ("audio", "run", "edge", "serve"),
-    "soxr": ("audio", "run", "edge", "serve"),
+    "soundfile": ("audio", "run", "edge", "serve", "codecs"),
+    "soxr": ("audio", "run", "edge", "serve", "codecs"),
+    "av": ("codecs",),
     "onnxruntime": ("edge",),
     "tokenizers": ("edge", "run", "export"),
     "torch": ("run", "export"),

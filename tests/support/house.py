@@ -28,6 +28,7 @@ OPTIONAL = (
     "onnxruntime",
     "soundfile",
     "soxr",
+    "av",
     "httpx",
     "ray",
 )
