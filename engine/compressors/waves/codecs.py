@@ -70,7 +70,7 @@ class SndfileCodec:
     keeps_length = True
 
     def __init__(self, name: str) -> None:
-        self._codec = CODECS[name]
+        self._name, self._codec = name, CODECS[name]
         self.identity = f"{name}, soundfile {soundfile.__version__}, libsndfile {soundfile.__libsndfile_version__}"
 
     def send(self, samples: Waveform, budget: float) -> Sent:
@@ -78,7 +78,7 @@ class SndfileCodec:
             file = self._encoded(samples, RAW_KBPS * budget)
             decoded, _ = soundfile.read(io.BytesIO(file), dtype="float32")
         except (soundfile.SoundFileError, RuntimeError) as error:
-            raise CompressorError(f"{self._codec.subtype}: {' '.join(str(error).split())}") from None
+            raise CompressorError(f"{self._name}: {' '.join(str(error).split())}") from None
         if self._codec.subtype == "MPEG_LAYER_III" and len(decoded) > len(samples):
             # LAME notes delay and length in a frame of its own, where one of that rate (40 kb/s or more) has the room
             decoded = decoded[_MP3_DELAY:]

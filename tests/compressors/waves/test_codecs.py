@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wave_signals import RATE, chirp, extremes, impulse, lag, noise, sine
 
 from earmark.engine.compressors.waves.codecs import CODECS, SndfileCodec, as_16_bits
+from earmark.engine.compressors.waves.wave_method import CompressorError
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.corpus.synthetic.synthetic_corpus import SyntheticAudio
 
@@ -73,7 +75,7 @@ def test_more_budget_is_no_fewer_bits_and_no_worse(name):
 def test_opus_and_mp3_are_near_the_rate_that_was_asked_for(kbps):
     clip = noise(4 * RATE)
     assert 0.7 * kbps < rate_kbps(SndfileCodec("opus").send(clip, kbps / 256)) < 1.25 * kbps
-    assert rate_kbps(SndfileCodec("mp3").send(clip, kbps / 256)) == pytest.approx(min(kbps, 160), rel=0.03)
+    assert rate_kbps(SndfileCodec("mp3").send(clip, kbps / 256)) == pytest.approx(min(kbps, 160), rel=0.05)
 
 
 def test_vorbis_is_near_the_rate_that_was_asked_for_within_what_it_can():
@@ -103,6 +105,15 @@ def test_16_bits_hold_what_they_can():
     np.testing.assert_array_equal(
         as_16_bits(np.array([0, 1, -1, 2, 2**-15, 3 * 2**-17], dtype=np.float32)), [0, 32767, -32768, 32767, 1, 1]
     )
+
+
+def test_what_libsndfile_refuses_is_one_line(monkeypatch):
+    def refuse(*_args, **_options):
+        raise soundfile.LibsndfileError(666, "Writing: ")
+
+    monkeypatch.setattr(soundfile, "write", refuse)
+    with pytest.raises(CompressorError, match=r"^opus: Writing: \S.*$"):
+        SndfileCodec("opus").send(noise(RATE), 0.1)
 
 
 @pytest.mark.parametrize("name", NAMES)
