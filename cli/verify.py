@@ -14,11 +14,12 @@ from earmark.cli.say import say, say_json
 @click.command()
 @click.argument("certificate", metavar="CERT", type=click.Path(path_type=Path))
 @click.option("--run", type=click.Path(path_type=Path), help="The run folder.  [default: where the certificate says]")
-@click.option("--json", "as_json", is_flag=True, help='Print {"holds": ..., "difference": ...}.')
+@click.option("--json", "as_json", is_flag=True, help='Print {"holds": ..., "difference": ..., "not_compared": ...}.')
 def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
     """Recompute CERT, a certificate.json or the folder with it, from its run folder.
 
-    Says the first difference, or that it holds.
+    Says the first difference, or that it holds. policy.json and report.html belong to certificate.json: a copy of
+    another name is verified without them, and says so.
 
     Every input file must have the same bytes. Exit code: 0 when it holds, 1 when it differs, 2 for bad input.
 
@@ -26,16 +27,20 @@ def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
     Example:
       earmark verify runs/mmar/certificate.json
     """
+    from earmark.engine.report.signed_files import BESIDE, folder_of
     from earmark.engine.report.verify import verify as recompute
 
     if certificate.is_dir():
         certificate = _inside(certificate)
     with ProgressLine() as progress:
         difference = recompute(certificate, run, progress)
+    not_compared = BESIDE if folder_of(certificate) is None else ()
     if as_json:
-        say_json({"holds": difference is None, "difference": difference})
+        say_json({"holds": difference is None, "difference": difference, "not_compared": not_compared})
+    elif difference is None:
+        say(f"{certificate}: holds" + (f"; {' and '.join(not_compared)} were not compared" if not_compared else ""))
     else:
-        say(f"{certificate}: " + ("holds" if difference is None else f"does not hold: {difference}"))
+        say(f"{certificate}: does not hold: {difference}")
     sys.exit(0 if difference is None else exits.DIFFERS)
 
 

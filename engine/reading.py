@@ -5,6 +5,7 @@ Every refusal is an InputError that names the file and what to do. Knows no form
 Links are followed as far as the folder that was named: what leads out of it, or round in a circle, is refused.
 """
 
+import hashlib
 import io
 import json
 import math
@@ -14,12 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 from earmark.engine.errors import InputError
 
 MOST_DEPTH = 64  # of lists and objects in each other
 MOST_JSON_BYTES = 1 << 28
+MOST_JSON_VALUES = 1 << 23  # some 600 MB of lists; a certificate of 10,000 families has a quarter of it
 MOST_TABLE_BYTES = 1 << 32  # of a file that is read line by line
 MOST_LINE_BYTES = 1 << 26
 
@@ -30,17 +32,17 @@ def read_json(path: Path, do: str, most_bytes: int = MOST_JSON_BYTES) -> Any:
 
 
 def parse_json(
-    data: bytes | str, where: object, do: str, *, constants: bool = False, most_values: int | None = None
+    data: bytes | str, where: object, do: str, *, constants: bool = False, most_values: int = MOST_JSON_VALUES
 ) -> Any:
     """The content of some JSON: no key twice, no number that is none, nothing deeper than MOST_DEPTH.
 
-    `constants` lets NaN and Infinity pass, which Python and pandas write; `most_values` bounds how many values there
-    may be, and so the memory that they take.
+    `constants` lets NaN and Infinity pass, which Python and pandas write; `most_values` bounds how many commas and
+    brackets there may be, and so the memory that the values take.
     """
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
-        if most_values is not None and text.count(",") + text.count("[") + text.count("{") > most_values:
-            raise ValueError(f"more than {most_values:,} values")
+        if text.count(",") + text.count("[") + text.count("{") > most_values:
+            raise InputError(where, f"holds more than {most_values:,} values", do)
         content = json.loads(
             text,
             object_pairs_hook=_without_repeats,
@@ -60,13 +62,19 @@ def parse_json(
 
 def read_bytes(path: Path, do: str, most_bytes: int, where: object = None) -> bytes:
     """All of a regular file; `where` is what errors call it, its path where nothing is given."""
-    with opened(path, do, most_bytes, where) as file:
+    with open_regular(path, do, most_bytes, where) as file:
         return file.read()
+
+
+def sha256(path: Path, do: str) -> str:
+    """The hash of a regular file, however large."""
+    with open_regular(path, do, MOST_TABLE_BYTES) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def lines(path: Path, do: str, where: object = None) -> Iterator[tuple[int, bytes]]:
     """The lines of a regular file and their numbers from 1; InputError for a line longer than MOST_LINE_BYTES."""
-    with opened(path, do, MOST_TABLE_BYTES, where) as file:
+    with open_regular(path, do, MOST_TABLE_BYTES, where) as file:
         for number in count(1):
             line = file.readline(MOST_LINE_BYTES + 1)
             if len(line) > MOST_LINE_BYTES:
@@ -78,7 +86,9 @@ def lines(path: Path, do: str, where: object = None) -> Iterator[tuple[int, byte
 
 
 @contextmanager
-def opened(path: Path, do: str, most_bytes: int, where: object = None) -> Iterator[BinaryIO]:
+def open_regular(
+    path: Path, do: str, most_bytes: int, where: object = None
+) -> Iterator[io.BufferedReader | io.BytesIO]:
     """A regular file, open to be read; what has no size, as in /proc, is empty: it may wait or go on for ever.
 
     InputError for anything else, and for an OSError meanwhile.

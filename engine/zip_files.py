@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 
-BROKEN = (  # what reading a damaged archive raises; ValueError: text that is not UTF-8, zstd that is none
+DAMAGE_ERRORS = (  # what reading a damaged archive raises; ValueError: text that is not UTF-8, zstd that is none
     OSError, EOFError, LookupError, RuntimeError, ValueError, struct.error, zlib.error, zipfile.BadZipFile,
 )  # fmt: skip
 _ZSTD = 93  # Python's zipfile learns it in 3.14
@@ -17,7 +17,7 @@ _PIECE_BYTES = 1 << 20
 
 
 def unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most_bytes: int) -> bytes:
-    """The bytes of an entry; raises one of BROKEN where it is damaged, encrypted, too large or packed otherwise."""
+    """The bytes of an entry; raises one of DAMAGE_ERRORS where it is damaged, encrypted, too large or packed oddly."""
     if info.flag_bits & 1:
         raise zipfile.BadZipFile("it is encrypted")
     if info.compress_type not in _METHODS:

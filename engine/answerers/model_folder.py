@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from earmark.engine.errors import InputError
-from earmark.engine.reading import check_regular, opened, parse_json, read_json
+from earmark.engine.reading import check_regular, open_regular, parse_json, read_json
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 _JSON = (
@@ -74,7 +74,7 @@ def _is_name(name: Any) -> bool:
 
 def _shapes(path: Path) -> Iterator[list[int]]:
     """The shape of every tensor in a file of safetensors."""
-    with opened(path, _COPY, _MOST_WEIGHTS_BYTES) as file:
+    with open_regular(path, _COPY, _MOST_WEIGHTS_BYTES) as file:
         length = int.from_bytes(file.read(8), "little")
         if length > _MOST_HEADER_BYTES:
             raise InputError(path, f"is no file of safetensors (a header of {length:,} bytes)", _COPY)

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from earmark.engine.arrays import Waveform
 from earmark.engine.corpus.example import AudioError
-from earmark.engine.zip_files import BROKEN, unpacked
+from earmark.engine.zip_files import DAMAGE_ERRORS, unpacked
 
 _MOST_BYTES = 1 << 29  # the largest recording that is read from an archive: a larger one is a bomb, not a clip
 _ROWS_AT_A_TIME = 8  # of a Parquet file: a row may hold a recording of many MB
@@ -166,7 +166,7 @@ def _reading(container: str) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise AudioError(f"the {container} is gone") from None
-    except BROKEN as error:
+    except DAMAGE_ERRORS as error:
         raise AudioError(f"cannot be read from its {container} ({' '.join(str(error).split()) or 'cut off'})") from None
 
 

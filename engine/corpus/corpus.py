@@ -30,7 +30,7 @@ from earmark.engine.corpus.synthetic.questions import FAMILIES, TWO_FACTOR
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.design.keys import MOST_NAME
 from earmark.engine.errors import InputError
-from earmark.engine.reading import check_utf8, opened
+from earmark.engine.reading import check_utf8, open_regular
 
 BENCHMARKS = {
     benchmark.kind: benchmark
@@ -151,7 +151,7 @@ def _benchmark(path: Path, kind: str | None, allow_outside: bool) -> tuple[Bench
 def _pointer(folder: Folder) -> str | None:
     """The name of a table that is only a pointer of Git LFS, as a clone without Git LFS leaves it; None if none is."""
     for path in folder.files("**/*.parquet", "**/*.jsonl", "**/*.json", "**/*.csv"):
-        with opened(path, "make it readable", path.stat().st_size) as file:
+        with open_regular(path, "make it readable", path.stat().st_size) as file:
             if file.read(len(LFS)) == LFS:
                 return folder.name(path)
     return None

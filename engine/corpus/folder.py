@@ -18,7 +18,7 @@ from earmark.engine.corpus.example import Audio
 from earmark.engine.corpus.table_files import Unusable
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.reading import check_utf8
-from earmark.engine.zip_files import BROKEN
+from earmark.engine.zip_files import DAMAGE_ERRORS
 
 _ALLOW = "move it into the folder, or allow it with --allow-outside if you trust who wrote it"
 _DRIVE = re.compile(r"[A-Za-z]:/")  # an absolute path of another system
@@ -199,7 +199,7 @@ def _members(archive: Path, name: str, allow_outside: bool) -> dict[str, Audio]:
     """The regular files of an archive by their paths in it. Nothing is ever unpacked."""
     try:
         audio_of_member = _zip_members(archive, name) if zipfile.is_zipfile(archive) else _tar_members(archive, name)
-    except (*BROKEN, tarfile.TarError) as error:
+    except (*DAMAGE_ERRORS, tarfile.TarError) as error:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise InputError(name, f"is not a whole zip, tar or tar.gz archive ({reason})", "download it again") from None
     members: dict[str, Audio] = {}

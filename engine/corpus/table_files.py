@@ -19,7 +19,6 @@ from earmark.engine.reading import MOST_JSON_BYTES, check_regular, lines, parse_
 _LONGEST_CELL = 1 << 24  # characters in a cell of a CSV file; where there are more, a closing quote is missing
 _MOST_COLUMNS = 10_000
 _MOST_ROWS = 1_000_000
-_MOST_VALUES = 1 << 23  # in one piece of JSON
 _ROWS_AT_A_TIME = 1_000  # of a Parquet file
 
 
@@ -88,7 +87,7 @@ def json_lines(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
         if not line.strip().removeprefix(codecs.BOM_UTF8):
             continue
         try:
-            value = parse_json(line, where, "", constants=True, most_values=_MOST_VALUES)
+            value = parse_json(line, where, "", constants=True)
         except InputError as error:
             yield where, error.what
         else:
@@ -99,7 +98,7 @@ def json_list(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
     """A JSON list of objects, one object, or an object with the list under `tasks` or `data`."""
     do = "download it again, or name a folder of the declared kind"
     data = read_bytes(path, do, MOST_JSON_BYTES, name)
-    value = parse_json(data, name, do, constants=True, most_values=_MOST_VALUES)
+    value = parse_json(data, name, do, constants=True)
     if isinstance(value, dict):
         lists = [value[key] for key in ("tasks", "data") if isinstance(value.get(key), list)]
         if not lists:

@@ -15,6 +15,7 @@ from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate, to
 from earmark.engine.signoff.follow import check_kept
 
 REPORT = "report.html"
+BESIDE = (policy.POLICY_FILE, REPORT)  # a certificate.json
 
 
 def write(certificate: Certificate, run: Path, out: Path) -> Path:
@@ -37,9 +38,17 @@ def write(certificate: Certificate, run: Path, out: Path) -> Path:
     return out / CERTIFICATE_FILE
 
 
+def folder_of(path: Path) -> Path | None:
+    """Where the files beside a certificate are; a link to certificate.json is one. None for a copy of another name."""
+    for certificate in (path, Path(os.path.realpath(path))):
+        if certificate.name == CERTIFICATE_FILE:
+            return certificate.parent
+    return None
+
+
 def check_replaceable(out: Path) -> None:
     """Refuse a folder in which a file of a sign-off cannot be replaced."""
-    for name in (policy.POLICY_FILE, REPORT, CERTIFICATE_FILE):
+    for name in (*BESIDE, CERTIFICATE_FILE):
         files.check_replaceable(out / name)
 
 

@@ -1,9 +1,9 @@
 """Recomputes a certificate from its run folder and the files beside it; finds the first difference, if any.
 
-`certificate` knows how to read one, `certify` how to make one, `signed_files` what lies beside it.
+`certificate` knows how to read one, `certify` how to make one, `signed_files` what lies beside it. It is in this room
+since it renders the page, which nothing that signs off knows.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -13,12 +13,11 @@ from typing import Any
 
 from earmark.engine.errors import InputError
 from earmark.engine.progress import Report, silent
-from earmark.engine.reading import check_inside, check_regular, read_bytes
+from earmark.engine.reading import check_inside, read_bytes, sha256
 from earmark.engine.report.html import MARK, render
-from earmark.engine.report.signed_files import REPORT
+from earmark.engine.report.signed_files import REPORT, folder_of
 from earmark.engine.signoff import policy
 from earmark.engine.signoff.certificate import (
-    CERTIFICATE_FILE,
     MOST_BYTES,
     Certificate,
     Follows,
@@ -40,33 +39,35 @@ def verify(path: Path, run: Path | None = None, progress: Report = silent) -> st
     """The first difference between the certificate and what the files give, or None where it holds.
 
     Files first, then every field, then the bytes of the certificate, and policy.json and report.html beside it: these
-    belong to certificate.json, and are not compared with a certificate of another name.
+    belong to certificate.json, by whatever link it was named, and are not compared with a copy of another name.
     """
     data = read_data(path)
     stated = parse(data, path)
-    run = run or path.parent / stated.run
+    beside = folder_of(path)
+    folder = path.parent if beside is None else beside
+    run = run or folder / stated.run
     if not os.path.isdir(run):
         raise InputError(run, "there is no such run folder", "name it with --run")
     change = _changed_input(stated, run)
     if change:
         return change
-    follows, gap = _followed(stated, path, run)
+    follows, gap = _followed(stated, folder, run)
     if gap is not None:
         return gap
     recomputed = certify(run, rule_of(stated), progress, follows)
     difference = next(_differences(_compared(stated), _compared(recomputed), ""), None)
     difference = difference or _other_bytes(path.name, data, to_bytes(stated))
-    if path.name == CERTIFICATE_FILE:
-        difference = difference or policy.difference(stated, path.parent) or _other_page(stated, path.parent)
+    if beside is not None:
+        difference = difference or policy.difference(stated, beside) or _other_page(stated, beside)
     return difference
 
 
-def _followed(stated: Certificate, path: Path, run: Path) -> tuple[Follows | None, str | None]:
+def _followed(stated: Certificate, folder: Path, run: Path) -> tuple[Follows | None, str | None]:
     """What the certificate says of the one that it follows, or a sentence where that one is gone."""
     before = stated.follows
     if before is None:
         return None, None
-    followed_path = path.parent / before.certificate
+    followed_path = folder / before.certificate
     if not os.path.isfile(followed_path):
         return None, f"follows: {before.certificate} is gone"
     follows = follow(followed_path, read(followed_path), run, rule_of(stated))
@@ -80,19 +81,10 @@ def _changed_input(stated: Certificate, run: Path) -> str | None:
         check_inside(file, run, "a certificate is made of files of its run folder: make it again")
         if not os.path.lexists(file):
             return f"{entry.path}: the file is gone"
-        digest = _sha256(file)
+        digest = sha256(file, "make it readable")
         if digest != entry.sha256:
             return f"{entry.path}: sha256 is {digest[:12]}..., the certificate was made from {entry.sha256[:12]}..."
     return None
-
-
-def _sha256(path: Path) -> str:
-    check_regular(path, "make it readable")
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror})", "make it readable") from error
 
 
 def _other_page(stated: Certificate, folder: Path) -> str | None:

@@ -3,7 +3,6 @@
 docs/certificate.md describes the result field by field. Knows no report and no command line.
 """
 
-import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -209,7 +208,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
     score_shares, grids = beside.score_shares(run)
     flip_rates, flips = beside.flip_rates(run)
     inputs = [*partitions.inputs, *paired.inputs, *guarded.inputs, *grids, *flips]
-    inputs += [] if plan is None else [InputFile(PLAN, _sha256(run / PLAN), len(plan.steps))]
+    inputs += [] if plan is None else [InputFile(PLAN, plan.file_sha256, len(plan.steps))]
     inputs += [] if imported is None else [imported.file]
     n_rows = {rows.corpus: len(rows.source) for rows, _ in paired.groups}
     declared = declaration.compare(plan, rule, partitions, paired.plans if mark is None else {}, n_rows)
@@ -296,10 +295,6 @@ def _stated(rule: Rule, partitions: Sequence[str], reference_answerer: str | Non
         },
         stated_gamma=rule.gamma if rule.name == "certified" else None,
     )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _resampled(

@@ -189,7 +189,8 @@ def plan(
 def verify(certificate: Place, run: Place | None = None) -> str | None:
     """The first difference between a certificate and what its files give, or None where it holds.
 
-    `certificate` is certificate.json or the folder that holds it.
+    `certificate` is certificate.json or the folder that holds it: report.html and policy.json beside it are compared
+    too, as they are not with a copy of another name.
     """
     return recompute(certificate_file("certificate", certificate), None if run is None else path("run", run))
 

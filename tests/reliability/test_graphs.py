@@ -134,6 +134,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def varint(number: int) -> bytes:
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + varint(number >> 7)
+
+
 def scored(folder: Path, data: bytes):  # type: ignore[no-untyped-def]
     """What `earmark score` says of a graph."""
     (folder / "graph.onnx").write_bytes(data)
@@ -195,6 +199,9 @@ def test_huge_metadata_are_not_repeated(folder: Path) -> None:
 def test_a_graph_of_something_else_is_one_line(folder: Path) -> None:
     assert_refused(scored(folder, b""), "graph.onnx")
     assert_refused(scored(folder, b"\x08\x08" + b"\xff" * 50), "is no ONNX graph")
+    nodes = b"\x0a\x00" * 20_000_000  # looked through one by one they took minutes
+    about = b"\x3a" + varint(len(nodes)) + nodes
+    assert_refused(scored(folder, about), "is no ONNX graph: more than 1,048,576 fields")
 
 
 def test_mutated_graphs_are_scored_or_refused_in_one_line(folder: Path) -> None:

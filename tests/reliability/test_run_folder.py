@@ -133,6 +133,12 @@ def test_text_that_is_not_utf8_is_one_line(run: Path) -> None:
     assert_one_line(run, "part-0.parquet")
 
 
+def test_a_plan_of_very_many_values_is_refused_at_once(run: Path) -> None:
+    (run / "plan.json").write_text('{"schema": [' + "[]," * 10_000_000 + "[]]}")
+    done = earmark("certify", run, before=["bash", "-c", 'ulimit -v 3000000; exec "$@"', "bash"])
+    assert_refused(done, "plan.json", "holds more than 8,388,608 values")
+
+
 @pytest.mark.parametrize(
     ("place", "content"),
     [

@@ -97,6 +97,21 @@ def test_the_page_of_another_version_is_not_judged(signed: Path, tmp_path: Path)
     assert_refused(earmark("verify", run / "certificate.json"), "report.html", "Earmark 0.0.1", "certify again")
 
 
+def test_a_link_to_a_certificate_is_as_good_and_a_copy_says_what_was_not_compared(signed: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(signed, tmp_path / "run")
+    (run / "link.json").symlink_to("certificate.json")
+    (tmp_path / "elsewhere.json").symlink_to("run/certificate.json")
+    shutil.copy(run / "certificate.json", run / "copy.json")
+    (run / "report.html").write_text("forged")
+    for link in (run / "link.json", tmp_path / "elsewhere.json"):
+        done = earmark("verify", link)
+        assert (done.returncode, b"report.html: " in done.stdout) == (1, True), done
+    done = earmark("verify", run / "copy.json")
+    assert (done.returncode, done.stdout.endswith(b"; policy.json and report.html were not compared\n")) == (0, True)
+    answer = json.loads(earmark("verify", run / "copy.json", "--json").stdout)
+    assert answer == {"holds": True, "difference": None, "not_compared": ["policy.json", "report.html"]}
+
+
 NO_CERTIFICATES = {
     "a key twice": lambda text: text.replace('"results":', '"results": [], "results":', 1).encode(),
     "deep": lambda _: b"[" * 200_000,

@@ -13,6 +13,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.reading import read_bytes
 
 MOST_GRAPH_BYTES = 1 << 29
+_MOST_FIELDS = 1 << 20  # of messages: an exported graph has some thousands, and these take a second to look at
 EXPORT_AGAIN = "export the selector again"
 
 # Fields of messages in onnx.proto3 that hold messages: all ways from a model to its tensors.
@@ -55,8 +56,9 @@ def check_whole(graph: GraphFile) -> None:
     """GraphError where the file is no graph, or one that loads anything from elsewhere."""
     try:
         outside = _outside(graph.data)
-    except (IndexError, ValueError):
-        raise GraphError(graph.path, "cannot be loaded (it is no ONNX graph)", EXPORT_AGAIN) from None
+    except (IndexError, ValueError) as error:
+        why = "it ends too early" if isinstance(error, IndexError) else error
+        raise GraphError(graph.path, f"cannot be loaded (it is no ONNX graph: {why})", EXPORT_AGAIN) from None
     if outside is not None:
         raise GraphError(graph.path, f"{outside}, which can change without it", f"{EXPORT_AGAIN}, as one file")
 
@@ -64,9 +66,13 @@ def check_whole(graph: GraphFile) -> None:
 def _outside(data: bytes) -> str | None:
     """What a model takes from elsewhere; None where it is whole. ValueError or IndexError for what is no model."""
     waiting = [(_MODEL, 0, len(data))]
+    fields_left = _MOST_FIELDS
     while waiting:
         message, start, stop = waiting.pop()
         for number, wire, value, end in _fields(data, start, stop):
+            fields_left -= 1
+            if fields_left < 0:
+                raise ValueError(f"more than {_MOST_FIELDS:,} fields")
             if message == _TENSOR and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)):
                 return "loads tensors from another file"
             if message == _NODE and number == _OP_TYPE and data[value:end] == _COMPILED_ELSEWHERE:

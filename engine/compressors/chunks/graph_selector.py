@@ -23,7 +23,7 @@ from earmark.engine.compressors.chunks.graph_file import (
     check_whole,
     read_graph_file,
 )
-from earmark.engine.compressors.chunks.graph_trial import READS, first_line, session_options, try_apart
+from earmark.engine.compressors.chunks.graph_trial import CALL_SHAPES, first_line, session_options, try_apart
 from earmark.engine.compressors.chunks.selector import LEARNED_TIE, Selector, SelectorInput, check_finite
 from earmark.engine.compressors.chunks.tokenizer_file import open_tokenizer
 from earmark.engine.errors import InputError
@@ -95,7 +95,7 @@ class OnnxSelector(Selector):
         """What the graph says of clips, given as chunks (T, 16000) or features (T, 768)."""
         counts = [len(clip) for clip in read]
         scores: list[Scores] = [np.empty(count, np.float32) for count in counts]
-        for rows, start, stop in _calls(counts, READS[self.graph.reads][0]):
+        for rows, start, stop in _calls(counts, CALL_SHAPES[self.graph.reads][0]):
             place = np.arange(start, stop, dtype=np.float32) / np.float32(max(counts[rows[0]] - 1, 1))
             feed = {
                 self.graph.reads: _stacked([read[row][start:stop] for row in rows]),
@@ -175,8 +175,8 @@ def read_graph(session: Any, path: Path) -> Graph:
     graph = _metadata(session, path)
     if graph.features != FEATURES:
         raise GraphError(path, f"wants features {graph.features[:40]}, this is {FEATURES}", EXPORT_AGAIN)
-    if graph.reads not in READS:
-        raise GraphError(path, f"reads {graph.reads[:40]}, which is not {' or '.join(READS)}", EXPORT_AGAIN)
+    if graph.reads not in CALL_SHAPES:
+        raise GraphError(path, f"reads {graph.reads[:40]}, which is not {' or '.join(CALL_SHAPES)}", EXPORT_AGAIN)
     for name in ("selector", "tokenizer"):
         if not _HASH.fullmatch(getattr(graph, name)) and getattr(graph, name):
             raise GraphError(path, f"has in its metadata a {name} that is no SHA-256", EXPORT_AGAIN)

@@ -25,7 +25,7 @@ MOST_SECONDS_ALONE = 300.0  # of waiting, on a machine that others use too
 MOST_CPU_S = 10  # that the graph itself may take; one that was exported takes some hundredths
 MOST_MEMORY_BYTES = 2 << 30  # beside MEMORY_PER_BYTE for every byte of the graph
 MEMORY_PER_BYTE = 8
-READS = {  # most chunks a call (with more, what lies between the nodes leaves the caches), and numbers of each
+CALL_SHAPES = {  # most chunks a call (with more, what lies between the nodes leaves the caches), and numbers of each
     "chunks": (8, CHUNK_SAMPLES),
     "features": (256, WIDTH),
 }
@@ -137,10 +137,10 @@ def _confine(n_bytes: int) -> None:
 def _silences(session: Any) -> Iterator[dict[str, Any]]:
     """One second of silence, and the largest calls, of one clip and of several; none for inputs that are not ours."""
     nodes = {node.name: node for node in session.get_inputs()}
-    reads = next((name for name in READS if name in nodes), "")
+    reads = next((name for name in CALL_SHAPES if name in nodes), "")
     if not nodes.keys() <= {reads, "place", "tokens", "token_mask"}:
         return  # what its metadata say is refused before it is run
-    most, width = READS[reads]
+    most, width = CALL_SHAPES[reads]
     shapes: dict[str, Callable[[int, int], tuple[int, ...]]] = {
         reads: lambda clips, chunks: (clips, chunks, width),
         "place": lambda clips, chunks: (clips, chunks),

@@ -18,7 +18,7 @@ from earmark.engine.outcomes.imports import log_files
 from earmark.engine.outcomes.imports.option_counts import count_choices
 from earmark.engine.outcomes.imports.rows import Fields, Log, LogRow, Record, log_row
 from earmark.engine.reading import MOST_JSON_BYTES
-from earmark.engine.zip_files import BROKEN, unpacked
+from earmark.engine.zip_files import DAMAGE_ERRORS, unpacked
 
 _FEWEST_BYTES = 1 << 30  # a log may unpack to this much, or to _MOST_RATIO times its size where that is more
 _MOST_RATIO = 50
@@ -42,7 +42,7 @@ def read(path: Path, fields: Fields) -> Log:
     log_files.expect(path, "inspect")
     try:
         archive = zipfile.ZipFile(path)
-    except BROKEN as error:
+    except DAMAGE_ERRORS as error:
         raise InputError(
             path,
             f"is not a whole .eval file ({error})",
@@ -192,7 +192,7 @@ class _Contents:
         where = f"{self._path}:{info.filename}"
         try:
             data = unpacked(self._archive, info, MOST_JSON_BYTES)
-        except BROKEN as error:
+        except DAMAGE_ERRORS as error:
             raise InputError(where, f"cannot be read ({error})", "copy the log again") from error
         self._bytes_left -= len(data)
         if self._bytes_left < 0:

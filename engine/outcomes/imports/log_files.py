@@ -127,7 +127,7 @@ _MAGIC = {b"PK\x03\x04": "inspect", b"PAR1": "parquet"}
 
 def _looks_like(path: Path) -> str | None:
     """The kind that a file plainly is, or None where that cannot be told."""
-    with reading.opened(path, CHECK, reading.MOST_TABLE_BYTES) as file:
+    with reading.open_regular(path, CHECK, reading.MOST_TABLE_BYTES) as file:
         start = file.read(4)
         if start in _MAGIC:
             return _MAGIC[start]

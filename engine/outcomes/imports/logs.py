@@ -4,7 +4,6 @@ Nothing is written before everything is checked, and import.json, which keeps th
 are about. A cell that is already there with the same rows is left alone.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from earmark.engine.outcomes.imports import (
 )
 from earmark.engine.outcomes.imports.rows import EACH_ITS_OWN, Fields, Log, LogRow
 from earmark.engine.outcomes.schema import ROW
-from earmark.engine.reading import MOST_TABLE_BYTES, check_utf8, opened
+from earmark.engine.reading import check_utf8, sha256
 
 _READERS: Mapping[str, Callable[[Path, Fields], Log]] = {
     "lm-eval": lm_eval.read,
@@ -109,7 +108,9 @@ def import_logs(
     doubtful = [doubt for key, log in logs.items() for doubt in _doubts(key, log, reference, source, answerer)]
     cells = {key: _table(log.rows) for key, log in logs.items()}
     new = {key for key, table in cells.items() if not _already_there(out, key, table)}
-    imported = [doubts.ImportedLog(key, log.path.name, _sha256(log.path), source) for key, log in logs.items()]
+    imported = [
+        doubts.ImportedLog(key, log.path.name, sha256(log.path, log_files.CHECK), source) for key, log in logs.items()
+    ]
     files.tidy(out)
     doubts.add(out, imported, doubtful, new)
     for key, table in cells.items():
@@ -189,14 +190,6 @@ def _doubts(key: CellKey, log: Log, raw: Log, source: str, answerer: str | None)
     if key.is_reference and source == doubts.ASSUMED:
         doubtful += [doubts.Doubt(key, text, by_source=True) for text in unnamed_recordings.doubts(log)]
     return doubtful
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with opened(path, log_files.CHECK, MOST_TABLE_BYTES) as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _table(rows: Iterable[LogRow]) -> pa.Table:
