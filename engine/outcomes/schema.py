@@ -31,4 +31,5 @@ ROW = pa.schema(
         pa.field("status", pa.string()),  # "ok" (the default) or what went wrong
     ]
 )
+USED_COLUMNS = ("seconds_heard", "bits_sent", "num_audio_tokens", "lm_positions", "flops")  # what is really used
 REQUIRED_COLUMNS = ("sample_id", "query_family", "loss")

@@ -21,7 +21,14 @@ from earmark.engine.design.keys import MOST_NAME, OK, CellKey, refuse_close_budg
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.parquet_file import read_parquet, write_parquet
-from earmark.engine.outcomes.schema import PLAN_KEY, REQUIRED_COLUMNS, ROW, SCHEMA_KEY, SCHEMA_VERSION
+from earmark.engine.outcomes.schema import (
+    PLAN_KEY,
+    REQUIRED_COLUMNS,
+    ROW,
+    SCHEMA_KEY,
+    SCHEMA_VERSION,
+    USED_COLUMNS,
+)
 from earmark.engine.reading import check_inside, check_utf8, files_below, read_bytes
 
 CELLS = "cells"
@@ -44,7 +51,11 @@ class Cell:
     query_family: pa.Array
     loss: FloatArray  # NaN where not ok
     nll: FloatArray  # NaN where null
+    seconds: FloatArray  # of audio that was heard, NaN where null
+    bits: FloatArray  # NaN where null
     tokens: FloatArray  # NaN where null
+    lm_positions: FloatArray  # NaN where null
+    flops: FloatArray  # NaN where null
     predicted_label: pa.Array
     correct_label: pa.Array
     n_options: FloatArray  # NaN where null
@@ -225,7 +236,11 @@ def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
         query_family=column["query_family"],
         loss=_floats(column["loss"]),
         nll=_floats(column["nll"]),
+        seconds=_floats(column["seconds_heard"]),
+        bits=_floats(column["bits_sent"]),
         tokens=_floats(column["num_audio_tokens"]),
+        lm_positions=_floats(column["lm_positions"]),
+        flops=_floats(column["flops"]),
         predicted_label=column["predicted_label"],
         correct_label=column["correct_label"],
         n_options=_floats(column["n_options"]),
@@ -331,14 +346,12 @@ def _check_rows(table: pa.Table, where: str) -> None:
     if table["query_family"].null_count:
         raise InputError(where, f"column query_family has {table['query_family'].null_count} nulls", "label every row")
     ok = np.asarray(pc.equal(table["status"], OK))
-    loss, nll, tokens, options = (
-        _floats(_whole(table[name])) for name in ("loss", "nll", "num_audio_tokens", "n_options")
-    )
+    loss, nll, options = (_floats(_whole(table[name])) for name in ("loss", "nll", "n_options"))
     nll_is_null = np.asarray(pc.is_null(table["nll"]))
     for column, bad, problem in (
         ("loss", ok & ~((loss >= 0) & (loss <= 1)), "null, NaN or outside [0, 1]"),
         ("nll", ok & ~nll_is_null & ~((nll >= -1e-6) & np.isfinite(nll)), "NaN, infinite or negative"),
-        ("num_audio_tokens", tokens < 0, "negative"),
+        *((name, _is_no_amount(table[name]), "negative or not finite") for name in USED_COLUMNS),
         ("n_options", options < 1, "below 1"),
     ):
         if bad.any():
@@ -348,6 +361,12 @@ def _check_rows(table: pa.Table, where: str) -> None:
                 f"column {column} is {problem} in {int(bad.sum())} rows (sample_id {first_few(ids)})",
                 "correct them, or give the rows a status",
             )
+
+
+def _is_no_amount(column: pa.ChunkedArray) -> BoolArray:
+    """(n,) where a column has a value that nothing can be used of: negative, NaN or infinite."""
+    values = _floats(_whole(column))
+    return np.asarray(pc.is_valid(column)) & ~((values >= 0) & np.isfinite(values))
 
 
 def _check_lengths(names: pa.Table, where: str) -> None:

@@ -31,7 +31,7 @@ from earmark.engine.signoff.audit_entry import (
     SelectorShares,
 )
 from earmark.engine.signoff.claim_entry import Claim
-from earmark.engine.signoff.json_form import Beside, Named, to_json
+from earmark.engine.signoff.json_form import Beside, Gained, Named, to_json
 from earmark.engine.signoff.preview import Preview
 from earmark.engine.signoff.result_entry import ResultEntry
 
@@ -103,12 +103,14 @@ class CellErrors(NamedTuple):
     method: Annotated[str, "what was kept"]
     seed: Annotated[int, "training seed", COUNT]
     stream: Annotated[str, "which questions: anchor, permuted or naive ones"]
-    budget: Annotated[float, "share of the audio", BUDGET]
+    budget: Annotated[float, "share that is kept", BUDGET]
     rows: Annotated[int, "of the cell", COUNT]
     errors: Annotated[int, "rows that were asked and failed", COUNT]
     not_asked: Annotated[int, "rows that were not asked, because their raw row failed", COUNT]
     too_short: Annotated[int, "rows of which too little was kept to be heard", COUNT]
     first: Annotated[tuple[str, ...], "the first of them, as `sample_id: status`"]
+    compressor: Annotated[int, "rows of which their compressor made nothing", COUNT, Gained("0.1.0")] = 0
+    complaint: Annotated[str | None, "the most frequent status of those rows; null without any", Gained("0.1.0")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

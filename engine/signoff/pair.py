@@ -6,6 +6,7 @@ statistics; what follows works on the arrays made here.
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +19,16 @@ import pyarrow.compute as pc
 
 from earmark.engine.arrays import BoolArray, FloatArray, IntArray
 from earmark.engine.design.keys import ANCHOR, COMPRESSOR, NOT_ASKED, OK, TOO_SHORT, UNCOMPRESSED, CellKey, is_naive
-from earmark.engine.design.steps import Arm
 from earmark.engine.design.rule import Rule
+from earmark.engine.design.steps import Arm
 from earmark.engine.errors import InputError, UncertifiableError, first_few
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.input_file import InputFile
-from earmark.engine.outcomes.plan_file import PlanFile
+from earmark.engine.outcomes.plan_file import PlanFile, PlannedMethod
 from earmark.engine.progress import Report
 from earmark.engine.signoff import order, sources
 from earmark.engine.signoff.certificate import CellErrors
+from earmark.engine.signoff.result_entry import Used
 
 SELF_FULL = "self_full"  # the method's own budget 1 as the reference (method 8)
 
@@ -61,6 +63,8 @@ class Curve:
     probability: npt.NDArray[np.float32] | None = None  # (n, B) rise of 1 - exp(-nll), None where nll is not known
     kept_chunks: tuple[pa.Array | None, ...] = ()  # (B,) lists of chunks per row, None where unknown
     chunks: IntArray | None = None  # (n,) how many there were, None where unknown
+    used: tuple[Used, ...] = ()  # (B,) what a question really used
+    planned: PlannedMethod | None = None  # None: nothing was declared of the method
 
     def is_raw(self, b: int) -> bool:
         """Whether the budget is the reference itself: nothing was compared there, the difference is 0 by definition."""
@@ -190,7 +194,8 @@ def pair(run: Path, rule: Rule, progress: Report, plan: PlanFile | None = None) 
             missing = _missing(curve_key, [*joined] if implied else [*joined, 1.0], plan)
             joined[1.0] = _join(raw.cell, raw, control, rule)
             group = curves.setdefault(fingerprint, (rows, []))
-            group[1].append(_curve(curve_key, raw, joined, implied, missing))
+            planned = None if plan is None else plan.methods.get(curve_key.method)
+            group[1].append(_curve(curve_key, raw, joined, implied, missing, planned))
         if rows is None:
             raise InputError(
                 f"cells/answerer={answerer}/corpus={corpus}",
@@ -360,6 +365,7 @@ class _Joined(NamedTuple):
     probability: npt.NDArray[np.float32] | None
     kept: str | None
     kept_chunks: pa.Array | None
+    used: Used
 
 
 def _join(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule) -> _Joined:
@@ -379,6 +385,9 @@ def _join(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule) -
         np.where(both, np.exp(-raw.cell.nll) - np.exp(-cell.nll), difference).astype(np.float32) if nll_known else None,
         _kept(cell),
         _kept_chunks(cell),
+        Used(
+            *(_mean_known(values) for values in (cell.seconds, cell.bits, cell.tokens, cell.lm_positions, cell.flops))
+        ),
     )
 
 
@@ -388,6 +397,7 @@ def _curve(
     joined_of_budget: Mapping[float, _Joined],
     implied: bool,
     missing: tuple[float, ...],
+    planned: PlannedMethod | None,
 ) -> Curve:
     """The curve of paired cells, by ascending budget; at budget 1 it is the reference itself."""
     joined = joined_of_budget.values()
@@ -410,6 +420,8 @@ def _curve(
         probability=np.stack(probability, axis=1) if len(probability) == len(joined) else None,
         kept_chunks=tuple(cell.kept_chunks for cell in joined),
         chunks=None if raw_chunks is None else raw_chunks.value_lengths().fill_null(0).to_numpy().astype(np.int64),
+        used=tuple(cell.used for cell in joined),
+        planned=planned,
     )
 
 
@@ -523,7 +535,9 @@ def _errors(cell: store.Cell, rule: Rule) -> list[CellErrors]:
             "run them again, or use --loss zero-one",
         )
     n_not_asked, n_too_short = (sum(words.startswith(mark) for words in status) for mark in (NOT_ASKED, TOO_SHORT))
-    failed = [f"{i}: {s}" for i, s in zip(ids, status, strict=True) if not s.startswith((NOT_ASKED, TOO_SHORT))]
+    complaints = Counter(words for words in status if words.startswith(COMPRESSOR))
+    harm = (NOT_ASKED, TOO_SHORT, COMPRESSOR)
+    failed = [f"{i}: {s}" for i, s in zip(ids, status, strict=True) if not s.startswith(harm)]
     n_asked = len(cell) - n_not_asked
     if len(failed) > rule.max_error_rate * n_asked + 1e-9:
         share = math.ceil(1e4 * len(failed) / n_asked) / 1e4  # rounded up, so that declaring it is enough
@@ -544,5 +558,7 @@ def _errors(cell: store.Cell, rule: Rule) -> list[CellErrors]:
             not_asked=n_not_asked,
             too_short=n_too_short,
             first=first,
+            compressor=complaints.total(),
+            complaint=min(complaints, key=lambda words: (-complaints[words], words), default=None),
         )
     ]

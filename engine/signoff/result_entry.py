@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
-from earmark.engine.design.fields import BUDGET, COUNT, PROPORTION
-from earmark.engine.signoff.json_form import Beside
+from earmark.engine.design.compressors import Axis, Stage
+from earmark.engine.design.fields import BUDGET, COUNT, PROPORTION, Number
+from earmark.engine.signoff.json_form import Beside, Gained
 from earmark.engine.signoff.rules.judgement import Corrected, DecisionWord, Estimand, Failure, Policy, SampleUnit, Test
 
 FrontierAxis = Literal["interpolated", "grid", "tokens"]
 Variant = Literal["average", "family"]
 Hearing = Literal["listens", "not shown", "vacuous", "text", "guesses", "constant", "no control", "unknown"]
 Action = Literal["ship", "finish", "collect", "route", "raise"]
+
+_AMOUNT = Number(0)
+_WAVES = "0.1.0"  # the version of Earmark that has compressors of waves
 
 
 DEAF: tuple[Hearing, ...] = ("vacuous", "text", "guesses", "constant")  # nothing can be approved on their word
@@ -140,16 +144,28 @@ class BudgetDecision:
     p_adjusted: Annotated[float | None, "the largest over this budget and all larger ones (certified)"]
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a question really used: means over the rows that have a figure; null where none has."""
+
+    seconds: Annotated[float | None, "of audio that was heard", _AMOUNT] = None
+    bits: Annotated[float | None, "that were sent", _AMOUNT] = None
+    positions: Annotated[float | None, "of the audio in the language model", _AMOUNT] = None
+    lm_positions: Annotated[float | None, "all of the language model, text included", _AMOUNT] = None
+    flops: Annotated[float | None, "operations of one question by itself", _AMOUNT] = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetEntry:
     """One evaluated budget."""
 
-    budget: Annotated[float, "share of the audio retained", BUDGET]
+    budget: Annotated[float, "share of its axis that is kept: of the audio's seconds, of its bits, ...", BUDGET]
     implied: Annotated[bool, "budget 1.0 was not run: keeping everything is the raw audio"]
     n: Annotated[int, "rows", COUNT]
     plus: Annotated[int, "rows where the loss rose", COUNT]
     minus: Annotated[int, "rows where it fell", COUNT]
     mean_audio_tokens: Annotated[float | None, "over the rows that have a count"]
+    used: Annotated[Used, "what was really used; of budget 1.0, by raw audio", Gained(_WAVES)] = Used()
     loss: Annotated[float | None, "mean loss on compressed audio"]
     excess_average: Annotated[Bounds, "mean paired difference"]
     excess_average_recordings: Annotated[float | None, "mean over recordings, each counting alike (certified)"]
@@ -235,6 +251,11 @@ class CertifiedEntry:
 class ResultEntry(ResultKey):
     """Everything about one answerer, corpus, method, seed and partition."""
 
+    compressor: Annotated[
+        str | None, "what the plan says that the method is; null: nothing was declared", Gained(_WAVES)
+    ] = None
+    stage: Annotated[Stage | None, "where it acts; null: nothing was declared", Gained(_WAVES)] = None
+    axis: Annotated[Axis | None, "what its budgets are shares of; null: nothing was declared", Gained(_WAVES)] = None
     reference: Annotated[str, "uncompressed, or self_full where the method's own budget-1 cell stands in for it"]
     n: Annotated[int, "rows", COUNT]
     sources: Annotated[int, "distinct recordings", COUNT]

@@ -12,6 +12,7 @@ from earmark.engine.design.keys import ANCHOR, agnostic_partner, is_conditioned
 from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.imports.doubts import ImportRecord
 from earmark.engine.signoff.audits.query_use import incomplete
+from earmark.engine.signoff.certificate import CellErrors
 from earmark.engine.signoff.claim_entry import Claim
 from earmark.engine.signoff.pair import SELF_FULL, Curve, CurveKey, Paired
 from earmark.engine.signoff.result_entry import DEAF, BudgetEntry, FamilyHearing, ResultEntry
@@ -163,7 +164,7 @@ def _of_likelihoods(curves: Sequence[Curve]) -> list[str]:
 
 def _of_failures(paired: Paired) -> list[str]:
     """Sentences on rows without an answer, which count as harm."""
-    sentences = []
+    sentences = _of_compressors(paired)
     for name, what in (
         ("errors", "failed rows"),
         ("not_asked", "rows that were not asked, because raw audio had failed,"),
@@ -175,6 +176,24 @@ def _of_failures(paired: Paired) -> list[str]:
                 f"{sum(counts)} {what} in {len(counts)} cells count as harm: right on raw audio, wrong compressed."
             )
     return sentences
+
+
+def _of_compressors(paired: Paired) -> list[str]:
+    """Sentences on rows of which a compressor made nothing: one for each method and seed, with its first complaint."""
+    by_arm: dict[str, list[CellErrors]] = {}
+    for cell in paired.errors:
+        if cell.compressor:
+            key = CurveKey(cell.answerer, cell.corpus, cell.method, cell.seed, cell.stream)
+            by_arm.setdefault(_key(key), []).append(cell)
+    return [
+        f"{arm} made nothing of {_nothings(cells)}: {cells[0].complaint}. Each of them counts as harm: right on raw "
+        "audio, wrong compressed."
+        for arm, cells in by_arm.items()
+    ]
+
+
+def _nothings(cells: Sequence[CellErrors]) -> str:
+    return ", ".join(f"{cell.compressor:,} of {cell.rows:,} rows at {cell.budget:g}" for cell in cells)
 
 
 def _unpaired(keys: Sequence[CurveKey]) -> list[str]:

@@ -28,12 +28,13 @@ def planned(run: Path, budgets: dict[float, int], rule: Rule = RULE, labels: dic
     """A run as a sweep leaves it: a plan, its hash in every cell, and so many errors at each budget."""
     curves = [["m", 0, "anchor"]]
     content = {
-        "schema": "earmark.sweep/2",
+        "schema": "earmark.sweep/3",
         "spec": "0" * 64,
         "corpus": {"name": "sounds", "examples": N, "recordings": N, "windows": 1, "sha256": "1" * 64},
         "window": 64,
         "answerers": ["tiny"],
-        "selectors": {},
+        "methods": {"m": {"compressor": "chunks", "stage": "waves", "axis": "seconds"}},
+        "compressors": {},
         "levels": [
             {"name": "raw", "budget": 1.0, "curves": [["uncompressed", 0, "anchor"]]},
             *({"name": f"anchor-{b!r}", "budget": b, "curves": curves} for b in sorted(budgets, reverse=True)),

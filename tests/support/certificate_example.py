@@ -149,6 +149,8 @@ def error_entry() -> Json:
         "not_asked": 2,
         "too_short": 1,
         "first": ["mmau-17: out of memory", "mmau-23: raw failed"],
+        "compressor": 4,
+        "complaint": "compressor: not done after 60 s",
     }
 
 
@@ -203,6 +205,7 @@ def _result(
     certified = [_certify(t, i, entries) for i, t in enumerate(tolerances)]
     return {
         **key,
+        **dict.fromkeys(("compressor", "stage", "axis")),
         "reference": "uncompressed",
         "n": sum(sizes.values()),
         "sources": sum(sizes.values()),
@@ -282,6 +285,7 @@ def _budget(
         "plus": plus,
         "minus": minus,
         "mean_audio_tokens": None if implied else 750 * budget,
+        "used": dict.fromkeys(("seconds", "bits", "positions", "lm_positions", "flops")),
         "copies_of_raw": 1.0 if budget == 1 else 0.0,
         "answers_of_silence": 0.25 if budget == 1 else 0.3125,
         "loss": 0.3125 + (plus - minus) / n,

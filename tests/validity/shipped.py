@@ -111,7 +111,8 @@ def _cell(key: CurveKey, loss: np.ndarray, failed: np.ndarray) -> Cell:
     return Cell(
         key=CellKey(key.answerer, key.corpus, key.method, key.seed, key.stream, 0.5),
         files=(), plan=None, sample_id=columns["sample_id"], source_id=columns["source_id"],
-        query_family=columns["query_family"], loss=np.where(failed, np.nan, loss), nll=unknown, tokens=unknown,
+        query_family=columns["query_family"], loss=np.where(failed, np.nan, loss), nll=unknown, seconds=unknown,
+        bits=unknown, tokens=unknown, lm_positions=unknown, flops=unknown,
         predicted_label=columns["predicted_label"], correct_label=columns["correct_label"], n_options=unknown,
         kept_chunks=columns["kept_chunks"], kept_hash=columns["kept_hash"],
         status=pa.array(np.where(failed, "out of memory", "ok")),

@@ -11,7 +11,7 @@ from earmark.engine.corpus.table_files import check_width, csv_lines, parquet_ro
 from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports import log_files
-from earmark.engine.outcomes.imports.rows import EACH_ITS_OWN, Fields, Log, LogRow, Record, leaves, log_row
+from earmark.engine.outcomes.imports.rows import EACH_ITS_OWN, MOST_AMOUNT, Fields, Log, LogRow, Record, leaves, log_row
 
 _OWN = Fields(
     id="sample_id",
@@ -124,6 +124,11 @@ def _row(record: Record, fields: Fields) -> LogRow:
         row,
         loss=row.loss if fields.metric else loss,  # a loss that is given is used as it is
         extra={
+            "seconds_heard": record.optional_number(None, "seconds_heard", "another column"),
+            **{
+                name: record.optional_count(None, name, "another column", MOST_AMOUNT)
+                for name in ("bits_sent", "lm_positions", "flops")
+            },
             "chunks_total": record.optional_count(None, "chunks_total", "another column"),
             "chunks_kept": record.optional_count(None, "chunks_kept", "another column"),
             "kept_hash": record.optional_text(None, "kept_hash", "another column"),

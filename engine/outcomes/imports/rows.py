@@ -16,6 +16,7 @@ from earmark.engine.outcomes.imports.option_counts import count_options
 EACH_ITS_OWN = "none"  # as --source: a person declares that every row is a recording of its own
 _NO_ANSWER = ("", "[invalid]")  # the second is what answer-extracting filters write when nothing matches
 _MISSING = object()
+MOST_AMOUNT = 2**53  # of bits and operations; up to it a float is exact
 _MOST_COUNT = 10**9  # of options, tokens or chunks
 
 
@@ -140,10 +141,12 @@ class Record(NamedTuple):
         path, value = self._value_at(user_field, own_field, option)
         return None if _is_null(value) else self._as_number(path, value, option)
 
-    def optional_count(self, user_field: str | None, own_field: str | None, option: str) -> int | None:
+    def optional_count(
+        self, user_field: str | None, own_field: str | None, option: str, most: int = _MOST_COUNT
+    ) -> int | None:
         """The whole number at the field that the user named, or at the log's own; InputError unless 0, 1, 2, ..."""
         number = self.optional_number(user_field, own_field, option)
-        if number is None or (0 <= number <= _MOST_COUNT and number.is_integer()):
+        if number is None or (0 <= number <= most and number.is_integer()):
             return None if number is None else int(number)
         raise InputError(
             self.where, f"field '{user_field or own_field}' is {number:g}, not a count", f"name one with {option}"

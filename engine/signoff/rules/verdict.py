@@ -30,6 +30,7 @@ from earmark.engine.signoff.result_entry import (
     Next,
     ResultEntry,
     ResultFamily,
+    Used,
     Variant,
 )
 from earmark.engine.signoff.rules import advice
@@ -61,6 +62,9 @@ def result(
         method=curve.key.method,
         seed=curve.key.seed,
         partition=partition,
+        compressor=None if curve.planned is None else curve.planned.compressor,
+        stage=None if curve.planned is None else curve.planned.stage,
+        axis=None if curve.planned is None else curve.planned.axis,
         reference=curve.reference,
         n=len(families.code),
         sources=rows.n_sources,
@@ -136,6 +140,7 @@ def _budgets(
             plus=int(observed.plus[:, b].sum()),
             minus=int(observed.minus[:, b].sum()),
             mean_audio_tokens=float(curve.tokens[b]),
+            used=curve.used[b] if curve.used else Used(),
             loss=float(curve.loss[b]),
             excess_average=Bounds(*judgement.average[b]),
             excess_average_recordings=float(groups[-1].by_recording[b]) if groups else None,

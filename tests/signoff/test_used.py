@@ -1,0 +1,78 @@
+"""What is really used stands beside every budget, on whichever axis it is; what a compressor refuses is its harm."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import two_axes
+from as_json import certify
+from two_axes import RAW, RULE, USED, N
+
+from earmark.engine.design.keys import COMPRESSOR
+from earmark.engine.errors import InputError
+
+FIGURES = {  # of a certificate, by column
+    "seconds": "seconds_heard",
+    "bits": "bits_sent",
+    "positions": "num_audio_tokens",
+    "lm_positions": "lm_positions",
+    "flops": "flops",
+}
+
+
+def _results(run: Path) -> dict[str, Any]:
+    return {result["method"]: result for result in certify(run, RULE)["results"]}
+
+
+def test_every_budget_has_what_is_really_used_and_the_full_one_has_raws(tmp_path: Path) -> None:
+    results = _results(two_axes.write_run(tmp_path / "run"))
+    for method, budgets in two_axes.BUDGETS.items():
+        for entry in results[method]["budgets"]:
+            columns = USED[method, entry["budget"]] if entry["budget"] in budgets else RAW
+            assert entry["used"] == {name: columns[column] for name, column in FIGURES.items()}
+
+
+def test_a_method_is_what_the_plan_declares(tmp_path: Path) -> None:
+    results = _results(two_axes.write_run(tmp_path / "run"))
+    declared = {name: (r["compressor"], r["stage"], r["axis"]) for name, r in results.items()}
+    assert declared == {"uniform": ("chunks", "waves", "seconds"), "opus": ("opus", "waves", "bits")}
+
+
+def test_a_mean_is_over_rows_that_have_a_figure(tmp_path: Path) -> None:
+    half: list[int | None] = [100] * 100 + [400] * 100 + [None] * 100
+    changes = {("opus", 0.05): {"bits_sent": half, "flops": [None] * N}}
+    smallest = _results(two_axes.write_run(tmp_path / "run", changes))["opus"]["budgets"][0]
+    assert (smallest["used"]["bits"], smallest["used"]["flops"]) == (250, None)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("seconds_heard", -1.0), ("seconds_heard", float("nan")), ("seconds_heard", float("inf")), ("bits_sent", -1)],
+)
+def test_an_amount_that_nobody_can_use_is_refused(tmp_path: Path, column: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"column {column} is negative or not finite in 1 rows .*s00000"):
+        two_axes.write_run(tmp_path / "run", {("opus", 0.05): {column: [value] + [1] * (N - 1)}})
+
+
+def test_rows_of_which_a_compressor_makes_nothing_are_its_harm_and_no_failure(tmp_path: Path) -> None:
+    late, silent = f"{COMPRESSOR}not done after 60 s", f"{COMPRESSOR}returned silence"
+    n_late, n_silent = 12, 8  # more than max_error_rate allows of failures
+    failed = n_late + n_silent
+    changes = {
+        ("opus", 0.125): {
+            "status": [late] * n_late + [silent] * n_silent + ["ok"] * (N - failed),
+            "loss": [None] * failed + [0.0] * (N - failed),
+            "bits_sent": [None] * failed + [350_000] * (N - failed),
+        }
+    }
+    certificate = certify(two_axes.write_run(tmp_path / "run", changes), RULE)
+    (errors,) = certificate["errors"]
+    assert (errors["errors"], errors["too_short"], errors["compressor"], errors["complaint"]) == (0, 0, failed, late)
+    opus = next(result for result in certificate["results"] if result["method"] == "opus")
+    most = opus["budgets"][1]
+    assert (most["budget"], most["plus"], most["worst_family"], most["used"]["bits"]) == (0.125, failed, "a", 350_000)
+    assert opus["certified"][0]["budget"] == 1.0
+    assert [candidate["name"] for candidate in certificate["claim"]["candidates"]] == ["opus"]
+    assert certificate["claim"]["approved"] == []
+    warned = " ".join(certificate["warnings"])
+    assert f"opus seed 0 anchor made nothing of {failed} of {N} rows at 0.125: {late}. Each of them counts" in warned
