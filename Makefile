@@ -51,6 +51,7 @@ validity: $(READY)
 
 soak: $(READY)
 	$(BIN)/python tests/reliability/soak.py
+	$(BIN)/python -m pytest -q -m soak tests
 
 bench: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
