@@ -22,7 +22,7 @@ AXIS_WORDS: Mapping[Axis, str] = {
 }
 
 
-class Unit(NamedTuple):
+class BudgetUnit(NamedTuple):
     """A unit in which budgets of a method may be given instead of shares."""
 
     key: str  # of [[methods]]
@@ -39,39 +39,45 @@ class Unit(NamedTuple):
         return self.whole / share if self.inverse else share * self.whole
 
 
-BITRATES = Unit("bitrates", "kb/s", RAW_KBPS)
-FACTORS = Unit("factors", "x", 1, inverse=True)
-CUTOFFS = Unit("cutoffs", "kHz", RAW_KHZ)
+BITRATES = BudgetUnit("bitrates", "kb/s", RAW_KBPS)
+FACTORS = BudgetUnit("factors", "x", 1, inverse=True)
+CUTOFFS = BudgetUnit("cutoffs", "kHz", RAW_KHZ)
 UNITS = (BITRATES, FACTORS, CUTOFFS)
 
 
-class Kind(NamedTuple):
+class CompressorKind(NamedTuple):
     """A kind of compressor."""
 
     axis: Axis
-    units: tuple[Unit, ...] = ()  # that it may be asked in, beside shares
+    units: tuple[BudgetUnit, ...] = ()  # that it may be asked in, beside shares
     only: float | None = None  # the one value that it can do
 
 
 CHUNKS = "chunks"
 AV = "av:"  # before the name of an encoder
-BUILT_IN: Mapping[str, Kind] = {
-    CHUNKS: Kind("seconds"),
-    "frames": Kind("seconds"),
-    "opus": Kind("bits", (BITRATES,)),
-    "vorbis": Kind("bits", (BITRATES,)),
-    "mp3": Kind("bits", (BITRATES,)),
-    "gsm": Kind("bits", (BITRATES,), only=26),
-    "speed": Kind("duration", (FACTORS,)),
-    "lowpass": Kind("bandwidth", (CUTOFFS,)),
+BUILT_IN: Mapping[str, CompressorKind] = {
+    CHUNKS: CompressorKind("seconds"),
+    "frames": CompressorKind("seconds"),
+    "opus": CompressorKind("bits", (BITRATES,)),
+    "vorbis": CompressorKind("bits", (BITRATES,)),
+    "mp3": CompressorKind("bits", (BITRATES,)),
+    "gsm": CompressorKind("bits", (BITRATES,), only=26),
+    "speed": CompressorKind("duration", (FACTORS,)),
+    "lowpass": CompressorKind("bandwidth", (CUTOFFS,)),
 }
-_OF_PYAV = Kind("bits", (BITRATES,))
-_BROUGHT = Kind("own", UNITS)
+_OF_PYAV = CompressorKind("bits", (BITRATES,))
+_BROUGHT: Mapping[Axis, CompressorKind] = {
+    "seconds": CompressorKind("seconds"),
+    "duration": CompressorKind("duration", (FACTORS,)),
+    "bits": CompressorKind("bits", (BITRATES,)),
+    "bandwidth": CompressorKind("bandwidth", (CUTOFFS,)),
+    "own": CompressorKind("own", UNITS),
+}
 
 
-def kind_of(compressor: str) -> Kind:
-    """What is known of a compressor by its name; no name is a command."""
-    return _OF_PYAV if compressor.startswith(AV) else BUILT_IN.get(compressor, _BROUGHT)
+def kind_of(compressor: str, axis: Axis) -> CompressorKind:
+    """What is known of a compressor by its name; no name is a command. `axis` is what a user says of a brought one."""
+    return _OF_PYAV if compressor.startswith(AV) else BUILT_IN.get(compressor, _BROUGHT[axis])
 
 
 def is_brought(compressor: str) -> bool:

@@ -5,7 +5,7 @@ What may not stand together, `spec` checks. Opens no file.
 
 from dataclasses import dataclass
 
-from earmark.engine.design.compressors import AXIS_WORDS, RAW_KBPS, RAW_KHZ, Axis, is_brought, kind_of
+from earmark.engine.design.compressors import AXIS_WORDS, RAW_KBPS, RAW_KHZ, Axis, CompressorKind, kind_of
 from earmark.engine.design.fields import Either, Flag, Form, Number, Share, Text, Whole, Word, field
 from earmark.engine.design.keys import DTYPES
 
@@ -114,9 +114,19 @@ class MethodSpec:
         return [self.name, *(f"{self.name}@{seed}" for seed in self.seeds)]
 
     @property
+    def kind(self) -> CompressorKind:
+        """What is known of its compressor."""
+        return kind_of(self.compressor, self.axis)
+
+    @property
+    def label(self) -> str:
+        """What errors call the compressor."""
+        return self.compressor or "a command"
+
+    @property
     def counted_on(self) -> Axis:
         """What its budgets are shares of."""
-        return self.axis if is_brought(self.compressor) else kind_of(self.compressor).axis
+        return self.kind.axis
 
     @property
     def may_read_questions(self) -> bool:

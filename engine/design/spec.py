@@ -12,7 +12,7 @@ from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from earmark.engine.design.compressors import BUILT_IN, CHUNKS, UNITS, is_brought, kind_of
+from earmark.engine.design.compressors import AV, AXIS_WORDS, BUILT_IN, CHUNKS, UNITS, is_brought
 from earmark.engine.design.fields import NEEDED, Field, Word, default_of, fields_of
 from earmark.engine.design.keys import (
     SILENCE,
@@ -192,41 +192,52 @@ def _methods(document: TomlDocument, budgets: Sequence[float]) -> tuple[MethodSp
 
 def _with_compressor(method: MethodSpec, table: TomlTable) -> MethodSpec:
     """A method with the compressor and the selector that its keys stand for."""
-    for key, other in (("command", "compressor"), ("command", "selector")):
-        if key in table and other in table:
-            raise table.refusal(other, f"stands beside {key}", f"leave out one of the two, {key} or {other}")
+    for key in ("compressor", "selector"):
+        if "command" in table and key in table:
+            raise table.refusal(key, "stands beside command", "leave out one of the two")
     compressor = method.compressor
     if method.command:
         if "{in}" not in method.command or "{out}" not in method.command:
             raise table.refusal("command", "must hold {in} and {out}", 'write "... {in} ... {out} ..."')
     elif not compressor:
         compressor = method.name if method.name in BUILT_IN and not method.selector else CHUNKS
-    if compressor != CHUNKS and method.selector:
-        raise table.refusal("selector", f"says nothing: {compressor} has no selector", 'set compressor = "chunks"')
-    if compressor == CHUNKS and not method.selector and method.name not in HEURISTICS:
-        raise table.refusal(
-            "name",
-            f"must be one of {', '.join((*HEURISTICS, *BUILT_IN))}, or have a compressor, a selector or a command",
-            "add compressor = ... or selector = ...",
-        )
-    if "axis" in table and not is_brought(compressor):
-        raise table.refusal("axis", f"says nothing: {compressor} has its own", "leave it out")
-    if "timeout_s" in table and compressor == CHUNKS:
+    selector = method.selector or (method.name if compressor == CHUNKS and method.name in HEURISTICS else "")
+    method = replace(method, compressor=compressor, selector=selector)
+    _check_compressor(method, table)
+    return method
+
+
+def _check_compressor(method: MethodSpec, table: TomlTable) -> None:
+    """What may be said of a compressor of its kind."""
+    keeps_chunks = method.compressor == CHUNKS
+    if keeps_chunks and not method.selector:
+        if "compressor" in table:
+            do = f"add selector = ..., or name it {', '.join(HEURISTICS[:-1])} or {HEURISTICS[-1]}"
+            raise table.refusal("compressor", "keeps chunks, but no selector says which", do)
+        names = ", ".join((*HEURISTICS, *(name for name in BUILT_IN if name != CHUNKS)))
+        what = f"must be one of {names}, or have a compressor, a selector or a command"
+        raise table.refusal("name", what, "add compressor = ... or selector = ...")
+    if method.selector and not keeps_chunks:
+        what = f"says nothing: {method.label} has no selector"
+        raise table.refusal("selector", what, 'leave it out, or set compressor = "chunks"')
+    if method.compressor == AV:
+        raise table.refusal("compressor", "names no encoder", 'write "av:libopus"')
+    if "axis" in table and not is_brought(method.compressor):
+        raise table.refusal("axis", f"says nothing: {method.label} has its own", "leave it out")
+    if "timeout_s" in table and keeps_chunks:
         raise table.refusal("timeout_s", "says nothing: chunks are cut at once", "leave it out")
-    selector = method.selector or (method.name if compressor == CHUNKS else "")
-    return replace(method, compressor=compressor, selector=selector)
 
 
 def _with_budgets(method: MethodSpec, table: TomlTable, budgets: Sequence[float]) -> MethodSpec:
     """A method with its budgets as falling shares below 1: its own, in whatever unit, or else the sweep's."""
-    kind = kind_of(method.compressor)
+    kind = method.kind
     keys = [key for key in ("budgets", *(unit.key for unit in UNITS)) if key in table]
     if len(keys) > 1:
         raise table.refusal(keys[1], f"stands beside {keys[0]}", "give budgets in one unit")
     for unit in UNITS:
         if unit.key in table and unit not in kind.units:
-            do = f"give {' or '.join(['budgets', *(unit.key for unit in kind.units)])}"
-            raise table.refusal(unit.key, f"says nothing: {method.compressor} is not counted in {unit.word}", do)
+            what = f"says nothing: {method.label} counts {AXIS_WORDS[kind.axis]}, not {unit.word}"
+            raise table.refusal(unit.key, what, f"give {' or '.join(['budgets', *(unit.key for unit in kind.units)])}")
     shares = [*(method.budgets or budgets)]
     for unit in kind.units:
         shares = [unit.share(value) for value in getattr(method, unit.key)] or shares
@@ -234,23 +245,21 @@ def _with_budgets(method: MethodSpec, table: TomlTable, budgets: Sequence[float]
         (unit,) = kind.units
         only = unit.share(kind.only)
         if keys and shares != [only]:
-            do = f"leave {keys[0]} out"
-            raise table.refusal(keys[0], f"must be {kind.only:g} {unit.word}: {method.compressor} has no other", do)
+            what = f"must be {kind.only:g} {unit.word}: {method.label} has no other"
+            raise table.refusal(keys[0], what, f"leave {keys[0]} out")
         shares = [only]
     return replace(method, budgets=_falling(shares, table, keys[0] if keys else "budgets"))
 
 
 def _check_seeds(method: MethodSpec, table: TomlTable) -> None:
     """What may be said of seeds, and of what trained a method."""
-    untrained = method.selector in HEURISTICS or method.compressor != CHUNKS
-    draws = method.selector == "random" or method.compressor == CHUNKS and not untrained
-    if len(method.seeds) > 1 and not draws:
-        what = f"must be one seed: {method.selector or method.compressor or 'a command'} draws nothing"
-        raise table.refusal("seeds", what, "leave it out")
-    if untrained and method.in_domain:
-        what = f"says nothing: {method.selector or method.compressor or 'a command'} is not trained here"
-        raise table.refusal("in_domain", what, "leave it out")
-    if not untrained and len(method.seeds) > 1 and SEED not in method.selector:
+    is_trained = method.compressor == CHUNKS and method.selector not in HEURISTICS
+    label = method.selector or method.label
+    if len(method.seeds) > 1 and not (is_trained or method.selector == "random"):
+        raise table.refusal("seeds", f"must be one seed: {label} draws nothing", "leave it out")
+    if method.in_domain and not is_trained:
+        raise table.refusal("in_domain", f"says nothing: {label} is not trained here", "leave it out")
+    if is_trained and len(method.seeds) > 1 and SEED not in method.selector:
         raise table.refusal("selector", f"must hold {SEED}, as there are several seeds", f'write "...-{SEED}"')
 
 

@@ -223,6 +223,129 @@ def test_what_a_rule_lists_is_given_once_and_at_least_once() -> None:
         Rule(tolerances=())
 
 
+METHOD = """\
+[corpus]
+path = "synthetic:certification:20"
+[[answerers]]
+model = "tiny"
+[sweep]
+budgets = [0.5, 0.25]
+[[methods]]
+{keys}
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "compressor", "selector", "axis", "budgets"),
+    [
+        ('name = "energy"', "chunks", "energy", "seconds", (0.5, 0.25)),
+        ('name = "mine"\nselector = "energy"', "chunks", "energy", "seconds", (0.5, 0.25)),
+        ('name = "energy"\ncompressor = "chunks"\nbudgets = [0.1, 0.9]', "chunks", "energy", "seconds", (0.9, 0.1)),
+        ('name = "frames"', "frames", "", "seconds", (0.5, 0.25)),
+        ('name = "opus"\nbitrates = [8, 32, 256]', "opus", "", "bits", (0.125, 0.03125)),
+        ('name = "low"\ncompressor = "opus"\nbudgets = [0.1]', "opus", "", "bits", (0.1,)),
+        ('name = "gsm"', "gsm", "", "bits", (26 / 256,)),
+        ('name = "gsm"\nbitrates = [26]', "gsm", "", "bits", (26 / 256,)),
+        ('name = "x"\ncompressor = "av:libopus"\nbitrates = [16]', "av:libopus", "", "bits", (0.0625,)),
+        ('name = "speed"\nfactors = [1, 1.25, 2]', "speed", "", "duration", (0.8, 0.5)),
+        ('name = "lowpass"\ncutoffs = [2, 4]', "lowpass", "", "bandwidth", (0.5, 0.25)),
+        ('name = "x"\ncompressor = "a.b:c"', "a.b:c", "", "own", (0.5, 0.25)),
+        ('name = "x"\ncompressor = "a.b:c"\nbitrates = [64]', "a.b:c", "", "own", (0.25,)),
+        ('name = "x"\ncompressor = "theirs"\naxis = "duration"\nfactors = [4]', "theirs", "", "duration", (0.25,)),
+        ('name = "opus"\ncommand = "x {in} {out}"\naxis = "bits"\nbitrates = [64]', "", "", "bits", (0.25,)),
+    ],
+)
+def test_a_method_has_a_compressor_and_budgets_of_its_own(
+    keys: str, compressor: str, selector: str, axis: str, budgets: tuple[float, ...]
+) -> None:
+    (method,) = parse(METHOD.format(keys=keys)).methods
+    assert (method.compressor, method.selector, method.counted_on) == (compressor, selector, axis)
+    assert method.budgets == budgets
+
+
+BROUGHT = 'name = "x"\ncompressor = "mine:f"\n'
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ('name = "chunks"', 'line 8 [methods] name = "chunks": must be one of uniform, random, energy, frames, opus,'),
+        ('name = "x"\ncompressor = "chunks"', 'line 9 [methods] compressor = "chunks": keeps chunks, but no selector'),
+        ('name = "x"\ncompressor = "av:"', 'line 9 [methods] compressor = "av:": names no encoder; write "av:libopus"'),
+        (
+            'name = "x"\ncompressor = "opus"\nselector = "energy"',
+            'line 10 [methods] selector = "energy": says nothing: opus has no selector; leave it out, or set',
+        ),
+        (
+            'name = "x"\ncompressor = "opus"\ncommand = "x {in} {out}"',
+            'line 9 [methods] compressor = "opus": stands beside command; leave out one of the two',
+        ),
+        (
+            'name = "x"\nselector = "energy"\ncommand = "x {in} {out}"',
+            'line 9 [methods] selector = "energy": stands beside command; leave out one of the two',
+        ),
+        ('name = "x"\ncommand = "x {in}"', 'line 9 [methods] command = "x {in}": must hold {in} and {out}'),
+        ('name = "x"\ncommand = " "', 'line 9 [methods] command = " ": must be a command with {in} and {out}'),
+        ('name = "opus"\naxis = "bits"', 'line 9 [methods] axis = "bits": says nothing: opus has its own'),
+        ('name = "energy"\naxis = "seconds"', 'line 9 [methods] axis = "seconds": says nothing: chunks has its own'),
+        (BROUGHT + 'axis = "bit"', 'line 10 [methods] axis = "bit": must be seconds, duration, bits, bandwidth or own'),
+        ('name = "energy"\ntimeout_s = 9', "line 9 [methods] timeout_s = 9: says nothing: chunks are cut at once"),
+        ('name = "opus"\ntimeout_s = 0', "line 9 [methods] timeout_s = 0: must be a number in [0.1, 86400]"),
+        (
+            'name = "opus"\nbudgets = [0.1]\nbitrates = [8]',
+            "line 10 [methods] bitrates = [8]: stands beside budgets; give budgets in one unit",
+        ),
+        (
+            'name = "energy"\nbitrates = [8]',
+            "line 9 [methods] bitrates = [8]: says nothing: chunks counts seconds that are kept, not kb/s",
+        ),
+        (
+            'name = "opus"\nfactors = [2]',
+            "line 9 [methods] factors = [2]: says nothing: opus counts bits, of 256 kb/s, not x; give budgets or",
+        ),
+        (
+            'name = "speed"\ncutoffs = [2]',
+            "says nothing: speed counts the time that it lasts, not kHz; give budgets or factors",
+        ),
+        (
+            BROUGHT + 'axis = "duration"\nbitrates = [12]',
+            "says nothing: mine:f counts the time that it lasts, not kb/s; give budgets or factors",
+        ),
+        (
+            'name = "x"\ncommand = "x {in} {out}"\naxis = "seconds"\ncutoffs = [2]',
+            "line 11 [methods] cutoffs = [2]: says nothing: a command counts seconds that are kept, not kHz",
+        ),
+        ('name = "opus"\nbitrates = [300]', "line 9 [methods] bitrates[0] = 300: must be a number in [0.1, 256]"),
+        ('name = "opus"\nbitrates = [8, 8]', "line 9 [methods] bitrates[1] = 8: stands twice"),
+        ('name = "opus"\nbitrates = []', "line 9 [methods] bitrates = []: must be a list of a number"),
+        ('name = "opus"\nbitrates = [256]', "line 9 [methods] bitrates = [256]: must have a budget below 1"),
+        ('name = "speed"\nfactors = [0.5]', "line 9 [methods] factors[0] = 0.5: must be a number in [1, 100]"),
+        ('name = "speed"\nfactors = [1]', "line 9 [methods] factors = [1]: must have a budget below 1"),
+        ('name = "lowpass"\ncutoffs = [9]', "line 9 [methods] cutoffs[0] = 9: must be a number in [0.05, 8]"),
+        (
+            'name = "opus"\nbudgets = [0.3, 0.30000000000000004]',
+            "[methods] budgets = [0.3, 0.30000000000000004]: has the",
+        ),
+        ('name = "gsm"\nbitrates = [13]', "line 9 [methods] bitrates = [13]: must be 26 kb/s: gsm has no other; leave"),
+        ('name = "gsm"\nbudgets = [0.5]', "line 9 [methods] budgets = [0.5]: must be 26 kb/s: gsm has no other; leave"),
+        ('name = "opus"\nseeds = [1, 2]', "line 9 [methods] seeds = [1, 2]: must be one seed: opus draws nothing"),
+        (
+            'name = "x"\ncommand = "x {in} {out}"\nseeds = [1, 2]',
+            "line 10 [methods] seeds = [1, 2]: must be one seed: a command draws nothing",
+        ),
+        (
+            'name = "opus"\nin_domain = true',
+            "line 9 [methods] in_domain = true: says nothing: opus is not trained here",
+        ),
+        (BROUGHT + "in_domain = true", "line 10 [methods] in_domain = true: says nothing: mine:f is not trained here"),
+    ],
+)
+def test_what_a_compressor_cannot_have_is_refused_with_its_line(keys: str, expected: str) -> None:
+    with pytest.raises(InputError, match=re.escape(expected)) as refused:
+        parse(METHOD.replace("{keys}", keys))
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
