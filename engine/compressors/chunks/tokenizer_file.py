@@ -31,6 +31,10 @@ def open_tokenizer(path: Path, expected: str) -> "Tokenizer":
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
         raise InputError(path, f"is no tokenizer ({str(error)[:80]})", "train the selector again") from None
-    if tokenizer.get_vocab_size() > _MOST_WORDS:
+    size = tokenizer.get_vocab_size()
+    if size > _MOST_WORDS:
         raise InputError(path, f"has more than {_MOST_WORDS:,} words", "train the selector again")
+    largest = max(tokenizer.get_vocab().values(), default=-1)
+    if largest >= size:  # an embedding has as many rows as there are words
+        raise InputError(path, f"has a word {largest:,} and only {size:,} words", "train the selector again")
     return tokenizer

@@ -6,6 +6,7 @@ Reads and checks; what is computed with it, others know.
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ EDGE_SCHEMA, VECTORS_SCHEMA = "earmark.edge/1", "earmark.edge-vectors/1"
 EDGE, VECTORS, GRAPH = "edge.json", "vectors.json", "waveform.onnx"
 NOT_NEEDED = ("features.onnx", "card.json")  # for `earmark` and for people: a device may go without them
 _AGAIN = "copy the exported folder again"
+_MOST = 1e30  # of a number that is measured
 
 
 class Manifest(NamedTuple):
@@ -51,10 +53,10 @@ class Vectors(NamedTuple):
 
 def read_manifest(folder: Path) -> Manifest:
     """The content of a folder's edge.json; EdgeError where there is none, or it is not whole."""
-    try:
-        return Manifest(**_content(folder / EDGE, EDGE_SCHEMA))
-    except TypeError:
-        raise EdgeError(folder / EDGE, "is not whole", _AGAIN) from None
+    content = _content(folder / EDGE, EDGE_SCHEMA)
+    if content.keys() != {*Manifest._fields} or not _is_manifest(manifest := Manifest(**content)):
+        raise EdgeError(folder / EDGE, "is not whole", _AGAIN)
+    return manifest
 
 
 def read_vectors(folder: Path) -> Vectors:
@@ -62,17 +64,20 @@ def read_vectors(folder: Path) -> Vectors:
     content = _content(folder / VECTORS, VECTORS_SCHEMA)
     try:
         vectors = [Vector(**vector) for vector in content.pop("vectors")]
-        return Vectors(**content, vectors=vectors)
+        contents = Vectors(**content, vectors=vectors)
     except (KeyError, TypeError):
         raise EdgeError(folder / VECTORS, "is not whole", _AGAIN) from None
+    if not (vectors and _is_list(contents.budgets, _is_number) and all(_is_vector(v, contents) for v in vectors)):
+        raise EdgeError(folder / VECTORS, "is not whole", _AGAIN)
+    return contents
 
 
 def exported(folder: Path, manifest: Manifest, name: str) -> bytes:
     """A file of the folder, if it is the very one that was exported."""
     try:
         data = (folder / name).read_bytes()
-    except OSError as error:
-        raise EdgeError(folder / name, f"cannot be read ({error.strerror})", _AGAIN) from None
+    except (OSError, ValueError) as error:  # ValueError: a name that is none
+        raise EdgeError(folder / repr(name)[1:-1], f"cannot be read ({_reason(error)})", _AGAIN) from None
     digest, expected = hashlib.sha256(data).hexdigest(), manifest.files.get(name, "none")
     if digest != expected:
         hashes = f"SHA-256 {digest[:12]}, {EDGE} says {expected[:12]}"
@@ -108,3 +113,44 @@ def _content(path: Path, schema: str) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("schema") != schema:
         raise EdgeError(path, f"is no {schema}", "export the selector again, and copy the whole folder")
     return content
+
+
+def _is_manifest(manifest: Manifest) -> bool:
+    """Whether every field has its type."""
+    texts = (manifest.selector, manifest.features)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(truth, bool) for truth in (manifest.reads_question, manifest.reads_text))
+        and _is_number(manifest.tie)
+        and all(isinstance(names, dict) for names in (manifest.made_with, manifest.files))
+        and all(isinstance(text, str) for text in (*manifest.made_with.values(), *manifest.files.values()))
+    )
+
+
+def _is_vector(vector: Vector, vectors: Vectors) -> bool:
+    """Whether every field has its type, with chunks for each budget."""
+    return (
+        isinstance(vector.name, str)
+        and isinstance(vector.wav, str)
+        and (vector.question is None or isinstance(vector.question, str))
+        and (vector.tokens is None or _is_list(vector.tokens, _is_count))
+        and _is_list(vector.scores, _is_number)
+        and _is_list(vector.kept, lambda chunks: chunks is None or _is_list(chunks, _is_count))
+        and len(vector.kept) == len(vectors.budgets)
+    )
+
+
+def _is_list(values: Any, is_valid: Callable[[Any], bool]) -> bool:
+    return isinstance(values, list) and all(map(is_valid, values))
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 31
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < _MOST  # NaN is not
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__

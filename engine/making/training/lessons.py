@@ -4,6 +4,7 @@ Features are computed once per recording and kept in a file that later runs map 
 """
 
 import hashlib
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from earmark.engine.faults import writing
 from earmark.engine.files import flush, make_folder
 from earmark.engine.making.oracle import Oracle, Relevance, check_may_train, succeeded
 from earmark.engine.progress import Report
-from earmark.engine.reading import check_regular
+from earmark.engine.reading import open_regular
 
 _OF_TABLE = "name the corpus that the table was made from"
 Float32Array = npt.NDArray[np.float32]
@@ -94,9 +95,7 @@ def _compute(corpus: Corpus, lengths: dict[str, int], starts: dict[str, int], pa
     part = path.with_suffix(".part")
     missing = dict(lengths)
     with writing(path), part.open("wb") as file:  # not mapped: on a full disk that would end the process
-        header = {"descr": "<f4", "fortran_order": False, "shape": (sum(lengths.values()), WIDTH)}
-        np.lib.format.write_array_header_1_0(file, header)
-        first = file.tell()
+        first = file.write(_header(sum(lengths.values())))
         for clip in stream(corpus.examples, workers=0):
             check_may_train(clip.example)
             recording = None if clip.audio is None else audio_hash(clip.audio)
@@ -120,16 +119,23 @@ def _compute(corpus: Corpus, lengths: dict[str, int], starts: dict[str, int], pa
 
 
 def _mapped(path: Path, chunks: int) -> Float32Array:
-    """The features (chunks, 768) in a file."""
+    """The features (chunks, 768) in a file; InputError where it begins or ends otherwise than what is written here."""
     again = "delete it: the same command makes it again"
-    check_regular(path, again)
-    try:
-        flat: Float32Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(path, f"holds no features ({str(error)[:200]})", again) from None
-    if flat.dtype != np.float32 or flat.shape != (chunks, WIDTH):
-        raise InputError(path, f"has features {flat.shape}, the table wants {(chunks, WIDTH)}", again)
-    return flat
+    header = _header(chunks)
+    size = len(header) + chunks * WIDTH * 4
+    with open_regular(path, again, size) as file:
+        is_whole = file.read(len(header)) == header and file.seek(0, os.SEEK_END) == size
+    if not is_whole:
+        raise InputError(path, f"does not hold the features of {chunks:,} chunks", again)
+    return np.memmap(path, np.float32, "r", len(header), (chunks, WIDTH))
+
+
+def _header(chunks: int) -> bytes:
+    """What a file of features of so many chunks begins with."""
+    header = io.BytesIO()
+    about = {"descr": "<f4", "fortran_order": False, "shape": (chunks, WIDTH)}
+    np.lib.format.write_array_header_1_0(header, about)
+    return header.getvalue()
 
 
 def _order(source: str) -> bytes:
