@@ -191,7 +191,7 @@ def _run(words: list[str]) -> None:
     if not reader.is_alive():
         command.stderr.close()
     if code:
-        ending = f"exit code {code}" if code > 0 else f"signal {-code}"
+        ending = f"left with exit code {code}" if code > 0 else f"died (signal {-code})"
         lines = [line.strip() for line in complaint.decode(errors="replace").splitlines() if line.strip()]
         raise CompressorError(f"{ending}: {first_words(lines[-1])}" if lines else ending)
 

@@ -47,28 +47,22 @@ class WaveCompressor:
         excerpts: dict[str, Excerpt | Refused] = {
             clip: opened[clip].changed(sent.samples, sent.bits) for clip, sent in kept.items() if sent is not None
         }
-        missing = [clip for clip, sent in kept.items() if sent is None]
-        arrivals = self._compressed(missing, opened, budget)
-        for whole in wholes:
-            while whole.hash not in excerpts:
-                clip, excerpt = next(arrivals)
-                excerpts[clip] = excerpt
-            yield excerpts[whole.hash]
-        next(arrivals, None)  # which keeps what arrived
+        excerpts |= self._compressed([clip for clip, sent in kept.items() if sent is None], opened, budget)
+        yield from (excerpts[whole.hash] for whole in wholes)
 
     def _compressed(
         self, clips: Sequence[str], opened: Mapping[str, OpenedClip], budget: float
-    ) -> Iterator[tuple[str, Excerpt | Refused]]:
-        """The clips of these hashes from the pool, each with its hash; then what arrived of them is kept."""
-        arrived: dict[WaveKey, Sent] = {}
+    ) -> dict[str, Excerpt | Refused]:
+        """What the pool makes of the clips of these hashes, by hash; what arrives is kept."""
         jobs = (WaveJob(self._recipe, opened[clip].audio, budget) for clip in clips)
-        for clip, sent in zip(clips, self._pool.map(jobs), strict=True):
-            if isinstance(sent, str):
-                yield clip, Refused(COMPRESSOR + sent)
-                continue
-            arrived[self._key(clip, budget)] = sent
-            yield clip, opened[clip].changed(sent.samples, sent.bits)
-        self._store.put(arrived)
+        outcomes = dict(zip(clips, self._pool.map(jobs), strict=True))
+        self._store.put({self._key(clip, budget): sent for clip, sent in outcomes.items() if isinstance(sent, Sent)})
+        return {
+            clip: opened[clip].changed(sent.samples, sent.bits)
+            if isinstance(sent, Sent)
+            else Refused(COMPRESSOR + sent)
+            for clip, sent in outcomes.items()
+        }
 
     def _key(self, clip: str, budget: float) -> WaveKey:
         """On another axis the same function's wave may have another length."""

@@ -203,9 +203,12 @@ def test_a_command_of_a_shell(pool: WavePool) -> None:
 @pytest.mark.parametrize(
     ("text", "status"),
     [
-        ("print('why', file=sys.stderr); print('last \\x1b[1m', file=sys.stderr); sys.exit(4)", "exit code 4: last"),
-        ("sys.exit(5)", "exit code 5"),
-        ("os.kill(os.getpid(), 9)", "signal 9"),
+        (
+            "print('why', file=sys.stderr); print('last \\x1b[1m', file=sys.stderr); sys.exit(4)",
+            "left with exit code 4: last",
+        ),
+        ("sys.exit(5)", "left with exit code 5"),
+        ("os.kill(os.getpid(), 9)", "died (signal 9)"),
         ("pass", "wrote no {out}"),
         ("open(write, 'w').write('nonsense')", "{out} is not WAV, FLAC, OGG or MP3"),
         ("open(write, 'w')", "{out} is empty"),

@@ -78,3 +78,15 @@ def test_a_wave_on_another_axis_is_another_wave(pool: WavePool, tmp_path: Path) 
     for axis in ("bits", "own"):
         excerpts(WaveCompressor("mine", brought("counts", axis), pool, store), asked_about(CLIP + 1), 0.5)
     assert (tmp_path / "calls").read_text() == "1.0 0.5\n" * 2
+
+
+def test_what_arrived_before_a_stop_is_kept(pool: WavePool, tmp_path: Path) -> None:
+    store = WaveStore(tmp_path / "waves", 1 << 30)
+    compressor = WaveCompressor("mine", brought("counts"), pool, store)
+    clips = asked_about(CLIP, CLIP + 1, CLIP + 2)
+    some = compressor.excerpts(clips, compressor.rank(clips), 0.5)
+    heard = next(some)
+    some.close()  # type: ignore[attr-defined]
+    (tmp_path / "calls").unlink()
+    assert excerpts(compressor, clips[:1], 0.5) == [heard]
+    assert "0.0 0.5" not in ((tmp_path / "calls").read_text() if (tmp_path / "calls").exists() else "")
