@@ -5,6 +5,8 @@ torch and onnxruntime are imported only where one of theirs is named.
 """
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from earmark.engine.compressors.card import CARD, Card, read_card
@@ -12,16 +14,40 @@ from earmark.engine.compressors.chunks.chunk_compressor import ChunkCompressor
 from earmark.engine.compressors.chunks.heuristics import Energy, Random, Uniform
 from earmark.engine.compressors.chunks.selector import Selector
 from earmark.engine.compressors.compressor import Compressor
-from earmark.engine.design.sections import MethodSpec
+from earmark.engine.compressors.waves.wave_compressor import WaveCompressor
+from earmark.engine.compressors.waves.wave_method import WaveRecipe
+from earmark.engine.compressors.waves.wave_pool import WavePool
+from earmark.engine.compressors.waves.wave_store import WaveStore
+from earmark.engine.design.compressors import CHUNKS
+from earmark.engine.design.sections import MachineSpec, MethodSpec
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
 
 _TINY = Path(__file__).parent / "chunks" / "tiny"  # trained for the embedded answerer
+LoadCompressor = Callable[[MethodSpec, int], Compressor]  # of a method, in one of its seeds
 EMBEDDED = {"tiny-agnostic": _TINY / "agnostic", "tiny-conditioned": _TINY / "conditioned"}
 
 
-def load(method: MethodSpec, seed: int) -> Compressor:
-    """The compressor of a method in one of its seeds."""
+WAVES = "waves"  # in a run folder: what was made of clips, until it is complete
+
+
+@contextmanager
+def loader(run: Path, machine: MachineSpec) -> Iterator[LoadCompressor]:
+    """What loads the compressors of a sweep into a run folder; the processes of those that need some end with it."""
+    with WavePool(machine.compressors) as pool:
+        store = WaveStore(run / WAVES, machine.wave_mib << 20)
+
+        def load(method: MethodSpec, seed: int) -> Compressor:
+            if method.compressor == CHUNKS:
+                return load_chunks(method, seed)
+            recipe = WaveRecipe(method.compressor, method.command, method.timeout_s, method.counted_on)
+            return WaveCompressor(method.name, recipe, pool, store)
+
+        yield load
+
+
+def load_chunks(method: MethodSpec, seed: int) -> Compressor:
+    """The compressor of a method that keeps chunks, in one of its seeds."""
     selector = load_selector(method.place(seed), seed)
     return ChunkCompressor(method.name, selector, _card_of(method, seed, selector))
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.request import Progress, Saving
+from earmark.engine.compressors.loading import loader
 from earmark.engine.corpus.stream import stream
 from earmark.engine.design.spec import Spec
 from earmark.engine.progress import never
@@ -44,8 +45,8 @@ class Estimate(NamedTuple):
 
 def count(spec: Spec) -> Estimate:
     """What is known without answering anything."""
-    with tempfile.TemporaryDirectory() as place:
-        return Estimate(_evaluations(prepare(spec, Path(place))))
+    with tempfile.TemporaryDirectory() as place, loader(Path(place), spec.machine) as load_compressor:
+        return Estimate(_evaluations(prepare(spec, Path(place), load_compressor)))
 
 
 def _evaluations(prepared: Prepared) -> int:
@@ -55,8 +56,8 @@ def _evaluations(prepared: Prepared) -> int:
 
 def measure(spec: Spec, load: Load = load) -> Estimate:
     """Answer the first recordings at every step with every answerer, and extrapolate."""
-    with tempfile.TemporaryDirectory() as place:
-        folder, prepared = SweepFolder(Path(place)), prepare(spec, Path(place))
+    with tempfile.TemporaryDirectory() as place, loader(Path(place), spec.machine) as load_compressor:
+        folder, prepared = SweepFolder(Path(place)), prepare(spec, Path(place), load_compressor)
         (block,) = islice(blocks(prepared.corpus, RECORDINGS), 1)
         clips = Clips(block, list(stream(block.examples, workers=0)))
         decoding = _decoding(block)  # the second time: the first one imports decoders

@@ -4,19 +4,18 @@ Opens tables and selectors; no recording, and no answerer.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earmark.engine.compressors.compressor import Compressor
-from earmark.engine.compressors.loading import load
+from earmark.engine.compressors.loading import LoadCompressor
 from earmark.engine.corpus import partitions
 from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.corpus.partition import Partition
 from earmark.engine.corpus.side_files import side_file
 from earmark.engine.design.keys import ALL
-from earmark.engine.design.sections import MethodSpec, PartitionsSpec
+from earmark.engine.design.sections import PartitionsSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step, steps_of
 from earmark.engine.errors import InputError
@@ -28,8 +27,6 @@ from earmark.engine.sweep.blocks import Survey, in_order, survey
 from earmark.engine.sweep.offers import Compressors
 from earmark.engine.sweep.streams import Streams
 from earmark.engine.sweep.sweep_folder import SweepFolder
-
-LoadCompressor = Callable[[MethodSpec, int], Compressor]  # of a method, in one of its seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +81,10 @@ def _content(
     }
 
 
-def prepare(spec: Spec, run: Path, shares: int = 1, load: LoadCompressor = load) -> Prepared:
+def prepare(spec: Spec, run: Path, load: LoadCompressor, shares: int = 1) -> Prepared:
     """Open what the spec names; InputError where its folder is bound to something else. Writes nothing.
 
-    `shares` is the number of shards.
+    `load` loads compressors, `shares` is the number of shards.
     """
     corpus_spec = spec.corpus
     corpus = open_corpus(

@@ -11,15 +11,16 @@ from typing import NamedTuple
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.request import Progress
-from earmark.engine.compressors.loading import load as load_compressor
+from earmark.engine.compressors.loading import WAVES, LoadCompressor, loader
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step
+from earmark.engine.files import remove_folder
 from earmark.engine.progress import Report, Stop, StoppedError, never, silent
 from earmark.engine.sweep import audits
 from earmark.engine.sweep import limit as previews
 from earmark.engine.sweep.blocks import WHOLE, Shard
-from earmark.engine.sweep.prepare import LoadCompressor, Prepared, prepare
+from earmark.engine.sweep.prepare import Prepared, prepare
 from earmark.engine.sweep.stopping import Never, Stopping
 from earmark.engine.sweep.sweep_folder import SweepFolder
 from earmark.engine.sweep.tasks import Executor, InProcess, Task
@@ -41,7 +42,7 @@ def run(
     limit: int | None = None,
     shard: Shard = WHOLE,
     load: Load = load,
-    load_compressor: LoadCompressor = load_compressor,
+    load_compressor: LoadCompressor | None = None,
     executor: Executor = InProcess(),  # noqa: B008 (it holds nothing)
     report: Report = silent,
     stop: Stop = never,
@@ -52,9 +53,11 @@ def run(
     and after every batch. InputError where another process fills the same blocks.
     """
     previews.check(limit)
-    folder, prepared = SweepFolder(out), prepare(spec, out, shard.count, load_compressor)
-    with folder.filling(shard):
-        return _fill(folder, prepared, limit, shard, load, executor, report, stop)
+    folder = SweepFolder(out)
+    with loader(out, spec.machine) as load_any:
+        prepared = prepare(spec, out, load_compressor or load_any, shard.count)
+        with folder.filling(shard):
+            return _fill(folder, prepared, limit, shard, load, executor, report, stop)
 
 
 def _fill(
@@ -123,6 +126,8 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
         complete &= all(cells)
         if all(cells):
             folder.forget(answerer.name)
+    if complete:
+        remove_folder(folder.run / WAVES, folder.run)
     return complete
 
 

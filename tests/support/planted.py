@@ -21,7 +21,7 @@ from page import Page
 from earmark.engine.compressors.chunks.chunk_compressor import ChunkCompressor
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
 from earmark.engine.compressors.compressor import Compressor
-from earmark.engine.compressors.loading import load
+from earmark.engine.compressors.loading import load_chunks
 from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Example
@@ -110,9 +110,9 @@ class World:
         )
 
     def compressor(self, method: MethodSpec, seed: int) -> Compressor:
-        """In place of `compressors.loading.load`."""
+        """In place of `compressors.loading.load_chunks`."""
         if method.name == self.method:
-            return load(method, seed)
+            return load_chunks(method, seed)
         informed = Informed(self.evidence, method.name == "planted_conditioned", self.slips, seed)
         return ChunkCompressor(method.name, informed)
 

@@ -14,7 +14,7 @@ from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
 from earmark.engine.compressors.chunks.chunk_compressor import ChunkCompressor
 from earmark.engine.compressors.chunks.selector import Selector, SelectorInput
 from earmark.engine.compressors.compressor import Compressor
-from earmark.engine.compressors.loading import load
+from earmark.engine.compressors.loading import load_chunks
 from earmark.engine.design.sections import AnswererSpec, MachineSpec, MethodSpec
 from earmark.engine.design.spec import Spec, parse
 from earmark.engine.sweep.sweep_folder import SweepFolder
@@ -96,9 +96,13 @@ def answerers(made: list[Any] | None = None) -> Any:
 
 
 def compressor(method: MethodSpec, seed: int) -> Compressor:
-    """In place of `compressors.loading.load`: selectors by hash, and the heuristics."""
+    """In place of `compressors.loading.load_chunks`: selectors by hash, and the heuristics."""
     kind, _, number = method.place(seed).partition(" ")
-    return ChunkCompressor(method.name, ByHash(int(number), kind == "conditioned")) if number else load(method, seed)
+    return (
+        ChunkCompressor(method.name, ByHash(int(number), kind == "conditioned"))
+        if number
+        else load_chunks(method, seed)
+    )
 
 
 SMALLER = {

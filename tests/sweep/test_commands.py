@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from earmark.cli.main import earmark
 from earmark.engine.answerers.tiny import TINY_A
-from earmark.engine.compressors.loading import load
+from earmark.engine.compressors.loading import load_chunks
 from earmark.engine.design.spec import parse, read
 from earmark.engine.errors import InputError
 from earmark.engine.making.export import export
@@ -283,7 +283,7 @@ def test_a_learned_selector_comes_with_its_card(tmp_path: Path) -> None:
             Path(method.place(seed)).mkdir()
     for method in spec.methods[1:]:
         with pytest.raises(InputError, match=r"card\.json"):
-            load(method, method.seeds[0])
+            load_chunks(method, method.seeds[0])
 
 
 def test_a_graph_comes_with_its_own_card(selectors: Path, tmp_path: Path) -> None:
@@ -291,12 +291,12 @@ def test_a_graph_comes_with_its_own_card(selectors: Path, tmp_path: Path) -> Non
     toml = 'corpus = { path = "synthetic" }\nanswerers = [{ model = "tiny" }]\n[sweep]\nbudgets = [0.5]\n'
     toml += f'[[methods]]\nname = "edge"\nselector = "{tmp_path / "waveform.onnx"}"\n'
     (method,) = parse(toml).methods
-    selector_cards.write({("edge", 0): load(method, 0)}, tmp_path / "run")
+    selector_cards.write({("edge", 0): load_chunks(method, 0)}, tmp_path / "run")
     held = json.loads((tmp_path / "run/selectors/edge/seed=0.json").read_text())
     assert held["weights"] == json.loads((tmp_path / "card.json").read_text())["weights"]
     (tmp_path / "card.json").write_bytes((selectors / "agnostic-123/card.json").read_bytes())
     with pytest.raises(InputError, match=r"card.json: is not the card of waveform.onnx; copy"):
-        load(method, 0)
+        load_chunks(method, 0)
 
 
 def test_permuted_questions_need_a_selector_that_reads_them(selectors: Path, tmp_path: Path) -> None:

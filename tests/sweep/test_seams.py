@@ -72,7 +72,7 @@ def test_a_compressor_that_changes_samples_is_heard_as_it_is(tmp_path: Path) -> 
     bring: dict[str, Compressor] = {"first": FirstSeconds(), "coarse": Coarse()}
 
     def load_compressor(method: MethodSpec, seed: int) -> Compressor:
-        return bring.get(method.name) or loading.load(method, seed)
+        return bring.get(method.name) or loading.load_chunks(method, seed)
 
     assert run(spec, tmp_path, load_compressor=load_compressor).complete
     cells = {key: store.read_cell(tmp_path, key, paths) for key, paths in store.find_cells(tmp_path).items()}

@@ -229,7 +229,7 @@ def test_other_weights_in_the_same_place_are_refused(tmp_path: Path, monkeypatch
     with pytest.raises(InputError, match=r"is other, and the run was begun with one \(SHA-256\): it was exchanged"):
         sweep(tmp_path / "a")
     sweep(tmp_path / "b", stop=lambda: True)
-    with pytest.raises(InputError, match=r"is a shard of another sweep \(it differs in selectors.fake_agnostic/1"):
+    with pytest.raises(InputError, match=r"is a shard of another sweep \(it differs in compressors.fake_agnostic/1"):
         merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
 
 
