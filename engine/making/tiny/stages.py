@@ -31,7 +31,7 @@ RIDGE_BATCHES = 40  # that the regression is made from
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class TrainingStage:
     """A stage of training: `steps` steps down `loss` for some parameters, then a gate that it must pass."""
 
     name: str
@@ -165,8 +165,8 @@ def _nothing(_learner: Learner, _batch: TrainingBatch, _rng: Any) -> torch.Tenso
 
 
 STAGES = (
-    Stage("decoder on symbols", 1_800, 16, 1e-3, _decoder, symbolic_loss, False, _gate_symbols, 0.95),
-    Stage("encoder on tokens", 960, 16, 2e-3, _encoder, hearing_loss, True, _gate_hearing, 0.92),
-    Stage("projector by ridge", 0, 24, 0.0, _projector, _nothing, True, _gate_projector, 0.75),
-    Stage("everything on audio", 2_160, 12, 1.2e-3, _everything, joint_loss, True, _gate_joint, 0.95),
+    TrainingStage("decoder on symbols", 1_800, 16, 1e-3, _decoder, symbolic_loss, False, _gate_symbols, 0.95),
+    TrainingStage("encoder on tokens", 960, 16, 2e-3, _encoder, hearing_loss, True, _gate_hearing, 0.92),
+    TrainingStage("projector by ridge", 0, 24, 0.0, _projector, _nothing, True, _gate_projector, 0.75),
+    TrainingStage("everything on audio", 2_160, 12, 1.2e-3, _everything, joint_loss, True, _gate_joint, 0.95),
 )

@@ -16,7 +16,7 @@ import transformers
 
 from earmark.engine.errors import EarmarkError
 from earmark.engine.making.tiny.architecture import save
-from earmark.engine.making.tiny.stages import STAGES, Stage, batch_of, seeds_of
+from earmark.engine.making.tiny.stages import STAGES, TrainingStage, batch_of, seeds_of
 from earmark.engine.making.tiny.state import Learner
 
 STEPS_PER_CHECKPOINT = 100
@@ -36,7 +36,9 @@ class GateError(EarmarkError):
     exit_code = 3
 
 
-def train(seed: int, out: Path, work: Path, say: Say, stages: Sequence[Stage] = STAGES, length: float = 1.0) -> Learner:
+def train(
+    seed: int, out: Path, work: Path, say: Say, stages: Sequence[TrainingStage] = STAGES, length: float = 1.0
+) -> Learner:
     """Train from nothing, or from the checkpoint in `work`, and write the model's folder to `out`.
 
     `length` multiplies the steps of every stage.
@@ -64,7 +66,7 @@ def train(seed: int, out: Path, work: Path, say: Say, stages: Sequence[Stage] = 
     return learner
 
 
-def run_stage(learner: Learner, stage: Stage, checkpoint: Path, say: Say) -> None:
+def run_stage(learner: Learner, stage: TrainingStage, checkpoint: Path, say: Say) -> None:
     """Finish the stage that the learner is in, check its gate and go on to the next."""
     began = time.perf_counter() - learner.seconds
     parameters = [p for p in dict.fromkeys(stage.parameters(learner)) if p.requires_grad]
@@ -101,7 +103,7 @@ def run_stage(learner: Learner, stage: Stage, checkpoint: Path, say: Say) -> Non
 
 
 def _step(
-    learner: Learner, stage: Stage, descent: torch.optim.Optimizer, parameters: list[torch.nn.Parameter]
+    learner: Learner, stage: TrainingStage, descent: torch.optim.Optimizer, parameters: list[torch.nn.Parameter]
 ) -> float:
     for group in descent.param_groups:
         group["lr"] = stage.rate * _schedule(learner.step, stage.steps)
