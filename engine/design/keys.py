@@ -103,7 +103,7 @@ def refuse_close_budgets(where: object, budgets: Iterable[float]) -> None:
 
 @dataclass(frozen=True, slots=True, order=True)
 class CellKey:
-    """Which cell: one answerer, corpus, method, training seed, query stream and retained-audio budget."""
+    """Which cell: one answerer, corpus, method, training seed, query stream and budget."""
 
     answerer: str
     corpus: str
@@ -122,7 +122,7 @@ class CellKey:
         if not 0 <= self.seed <= _MOST_SEED:
             raise InputError(self, f"seed {self.seed} is not from 0 to 2^63 - 1", "number seeds from 0")
         if not (math.isfinite(self.budget) and 0 < self.budget <= 1):
-            raise InputError(self, f"budget {self.budget} is not in (0, 1]", "a budget is a share of the audio")
+            raise InputError(self, f"budget {self.budget} is not in (0, 1]", "a budget is a share of what the compressor counts")
         if self.stream != ANCHOR and stream_of(self.stream) is None:
             raise InputError(
                 self,

@@ -280,7 +280,7 @@ def _falling(budgets: Sequence[float], table: TomlTable, key: str) -> tuple[floa
     """The budgets below 1, from the largest down: 1 is the raw reference. `key` is what gave them."""
     compressed = tuple(sorted((budget for budget in budgets if budget < 1), reverse=True))
     if not compressed:
-        raise table.refusal(key, "must have a budget below 1: that is the raw reference", "ask for less of the audio")
+        raise table.refusal(key, "must have a budget below 1: that is the raw reference", "ask for less")
     try:
         refuse_close_budgets("", compressed)
     except InputError as error:
