@@ -7,8 +7,11 @@ import click
 
 from earmark.cli.say import say, say_json
 from earmark.engine.printable import printable
+from earmark.engine.report.axes import with_unit
 
 if TYPE_CHECKING:
+    from earmark.engine.design.steps import Step
+    from earmark.engine.outcomes.plan_file import PlanFile
     from earmark.engine.sweep.status import Status
 
 
@@ -52,7 +55,7 @@ def status(run: Path, as_json: bool) -> None:
 def table(sweep_status: "Status") -> list[str]:
     """How far a sweep is: a line per step, and the next command to type."""
     lines = [f"{sweep_status.run}: {sweep_status.answers:,} of {sweep_status.answers_in_all:,} answers"]
-    names = [printable(f"{entry.answerer}, {_words(entry.step.name)}") for entry in sweep_status.steps]
+    names = [printable(f"{entry.answerer}, {_words(entry.step, sweep_status.plan)}") for entry in sweep_status.steps]
     width = max(map(len, names))
     for name, entry in zip(names, sweep_status.steps, strict=True):
         cells = len(entry.step.arms)
@@ -68,12 +71,21 @@ def table(sweep_status: "Status") -> list[str]:
     return lines
 
 
-def _words(step: str) -> str:
-    kind, _, budget = step.partition("-")
+def _words(step: "Step", plan: "PlanFile") -> str:
     words = {
         "raw": "raw audio",
         "silence": "silence instead",
-        "anchor": f"budget {budget}",
-        "streams": f"permuted questions, budget {budget}",
+        "anchor": _budgets(step, plan),
+        "streams": f"permuted questions, {_budgets(step, plan)}",
     }
-    return words[kind]
+    return words[step.kind]
+
+
+def _budgets(step: "Step", plan: "PlanFile") -> str:
+    """The different budgets of a step, each with the unit of its axis: `budgets 0.8, 0.125 (32 kb/s)`."""
+    methods = [(plan.methods.get(arm.method), budget) for arm, budget in step.places]
+    budgets = dict.fromkeys(
+        with_unit(f"{1 if budget == 1 else budget!r}", budget, method.axis if method else None)
+        for method, budget in methods
+    )
+    return f"budget{'s' * (len(budgets) > 1)} {', '.join(budgets)}"

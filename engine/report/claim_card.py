@@ -4,11 +4,13 @@ The claim alone approves anything; verdicts of single methods are in `decisions`
 the certificate has them, and decides nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
 
+from earmark.engine.design.compressors import Axis
+from earmark.engine.report.axes import method_axes, share_words, whole_words
 from earmark.engine.report.family_tables import NotListening, not_listening
 from earmark.engine.report.html_tables import HtmlTable, numbers, text, under
 from earmark.engine.report.numbers import NONE, Unit, count, p_value, percent
@@ -45,7 +47,7 @@ class Approval(NamedTuple):
 
     candidate: ClaimCandidate
     words: Markup
-    kept: str  # share of the audio, where the budget does not say it; else empty
+    kept: str  # share of the chunks, where the budget does not say it; else empty
     stops: list[PolicyPlace]  # of a routing policy; else empty
     untold: str  # why families cannot be told from a question; else empty
 
@@ -86,23 +88,28 @@ def card_of(certificate: Certificate, unit: Unit) -> ClaimCard:
     """The card of a certificate's claim."""
     claim = certificate.claim
     by_name = {candidate.name: candidate for candidate in claim.candidates}
-    approvals = [_approval(approved, by_name[approved.candidate], claim) for approved in claim.approved]
+    axes = method_axes(certificate.results)
+    axis_of = {name: axes.get((c.answerer, c.corpus, c.method)) for name, c in by_name.items()}
+    approvals = [
+        _approval(approved, by_name[approved.candidate], axis_of[approved.candidate], claim)
+        for approved in claim.approved
+    ]
     shipped = {approval.candidate.name for approval in approvals}
     return ClaimCard(
-        headline=headline(claim, unit),
+        headline=headline(claim, axis_of, unit),
         approvals=approvals,
         withheld=list(claim.withheld),
-        refusals=[_refusal(candidate) for name, candidate in by_name.items() if name not in shipped],
+        refusals=[_refusal(candidate, axis_of[name]) for name, candidate in by_name.items() if name not in shipped],
         facts=_facts(certificate, unit),
         chance=_chance(certificate),
         warnings=[warning for warning in certificate.warnings if warning not in claim.withheld],
         not_listening=not_listening(certificate.results),
-        not_made=[_not_made(entry, by_name[entry.candidate]) for entry in claim.not_made],
+        not_made=[_not_made(entry, by_name[entry.candidate], axis_of[entry.candidate]) for entry in claim.not_made],
     )
 
 
-def headline(claim: Claim, unit: Unit) -> Markup:
-    """The one sentence on top of the page."""
+def headline(claim: Claim, axis_of: Mapping[str, Axis | None], unit: Unit) -> Markup:
+    """The one sentence on top of the page; `axis_of` each candidate, by its name."""
     approved = claim.approved
     if not approved:
         return NOTHING
@@ -111,18 +118,18 @@ def headline(claim: Claim, unit: Unit) -> Markup:
     start = "Approved" if claim.guaranteed else "No guarantee: the paper's rule passes"
     colon = ":" if claim.guaranteed else ""
     if len(approved) <= _LISTED:
-        return Markup("{}{} {}, within {}").format(start, colon, Markup(", and ").join(map(_ships, approved)), within)
+        shipped = Markup(", and ").join(_ships(entry, axis_of[entry.candidate]) for entry in approved)
+        return Markup("{}{} {}, within {}").format(start, colon, shipped, within)
     names = {entry.candidate for entry in approved}
     return Markup("{}{} {} of {} candidates, within {}").format(start, colon, len(names), claim.k, within)
 
 
-def _ships(approved: Shipped) -> Markup:
-    """What is shipped, and how much of the audio it keeps."""
-    words = "{} at {} of the audio"
-    share = approved.budget
-    if approved.kind == "routing":
-        words, share = "{} routed by family, keeping {} of the audio", approved.retained
-    return Markup(words).format(code(approved.candidate), percent(share))
+def _ships(approved: Shipped, axis: Axis | None) -> Markup:
+    """What is shipped, and how much it keeps."""
+    if approved.budget is not None:
+        return Markup("{} at {}").format(code(approved.candidate), share_words(approved.budget, axis))
+    words = Markup("{} routed by family, keeping {} {}")
+    return words.format(code(approved.candidate), percent(approved.retained), whole_words(axis))
 
 
 def seeds_of(candidate: ClaimCandidate | DeployedPolicy) -> str:
@@ -139,13 +146,13 @@ def candidate_words(candidate: ClaimCandidate | DeployedPolicy) -> Markup:
 # What became of candidates ---------------------------------------------------------------------------------
 
 
-def _approval(approved: Shipped, candidate: ClaimCandidate, claim: Claim) -> Approval:
+def _approval(approved: Shipped, candidate: ClaimCandidate, axis: Axis | None, claim: Claim) -> Approval:
     routed = approved.kind == "routing"
     budget_says_it = approved.budget is None or abs(approved.budget - approved.retained) < 1e-9
     policy = next((p for p in claim.policies if routed and _is_of(p, candidate)), None)
     return Approval(
         candidate,
-        _ships(approved),
+        _ships(approved, axis),
         "" if budget_says_it else f"{percent(approved.retained)} of the chunks are kept on average",
         stops(candidate.policy) if routed else [],
         policy.tell.get("reason", "") if policy and not policy.deployable else "",
@@ -157,9 +164,9 @@ def _is_of(policy: DeployedPolicy, candidate: ClaimCandidate) -> bool:
     return all(getattr(policy, name) == getattr(candidate, name) for name in names)
 
 
-def _refusal(candidate: ClaimCandidate) -> Refusal:
+def _refusal(candidate: ClaimCandidate, axis: Axis | None) -> Refusal:
     stop = candidate.stopped
-    passed = "" if candidate.budget is None else f"passes its tests at {percent(candidate.budget)} of the audio"
+    passed = "" if candidate.budget is None else f"passes its tests at {share_words(candidate.budget, axis)}"
     needed = ""
     if stop is not None and stop.needed is not None and candidate.budget is None:
         whose = f" of '{stop.family}'" if stop.family else ""
@@ -167,9 +174,10 @@ def _refusal(candidate: ClaimCandidate) -> Refusal:
     return Refusal(candidate, passed, sentence(candidate.reason), needed)
 
 
-def _not_made(entry: UnclaimedRouting, candidate: ClaimCandidate) -> NotMade:
+def _not_made(entry: UnclaimedRouting, candidate: ClaimCandidate, axis: Axis | None) -> NotMade:
     declare = sentence(f"to claim it, declare {entry.declare}")
-    return NotMade(candidate, percent(entry.retained), stops(candidate.policy), declare)
+    retained = f"{percent(entry.retained)} {whole_words(axis)}"
+    return NotMade(candidate, retained, stops(candidate.policy), declare)
 
 
 def stops(policy: CandidatePolicy | None) -> list[PolicyPlace]:

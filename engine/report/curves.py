@@ -3,6 +3,7 @@
 Plain numbers in, one SVG out. Knows nothing of certificates, and decides nothing.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from markupsafe import Markup
 from earmark.engine.report import svg
 from earmark.engine.report.numbers import Unit, percent
 
-WIDTH, HEIGHT = 340, 250
+WIDTH, HEIGHT = 340, 252
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 290, 56, 212
 _MARK_GAP = 1.6  # px between the marks of the two series, so that both intervals can be seen
 
@@ -26,6 +27,23 @@ class Point(NamedTuple):
     implied: bool = False
 
 
+class KeptAxis(NamedTuple):
+    """The horizontal axis of a panel: what budgets are, and ticks; logarithmic from `smallest`, if there is one."""
+
+    words: str
+    ticks: Sequence[tuple[float, str]]
+    smallest: float | None = None
+
+    def at(self, budget: float) -> float:
+        """The px of a budget."""
+        if self.smallest is None:
+            return svg.Scale(0, 1, _LEFT, _RIGHT).at(budget)
+        return svg.Scale(math.log(self.smallest), 0, _LEFT + 8, _RIGHT).at(math.log(budget))
+
+
+AUDIO_KEPT = KeptAxis("audio kept", [(share, percent(share)) for share in (0, 0.25, 0.5, 0.75, 1)])
+
+
 class Curves(NamedTuple):
     """What one panel shows."""
 
@@ -35,6 +53,7 @@ class Curves(NamedTuple):
     family: Sequence[Point]
     alone: Sequence[float]  # the smallest budgets that pass by themselves
     approved: float | None = None  # the budget that is approved
+    kept: KeptAxis = AUDIO_KEPT
 
 
 class Tolerance(NamedTuple):
@@ -53,7 +72,7 @@ def values(curves: Curves) -> list[float]:
 def panel(curves: Curves, tolerances: Sequence[Tolerance], shared: Iterable[float], unit: Unit, desc: str) -> Markup:
     """The panel; `shared` are the numbers of all panels that share the vertical axis."""
     y = svg.axis([*shared, *(t.value for t in tolerances)], _BOTTOM, _TOP)
-    x = svg.Scale(0, 1, _LEFT, _RIGHT)
+    x = curves.kept
     alone = "".join(_below(x.at(b)) for b in sorted(set(curves.alone)) if b != curves.approved)
     approved = "" if curves.approved is None else _below(x.at(curves.approved))
     body = [
@@ -74,14 +93,14 @@ def _below(x: float) -> str:
     return f"M{svg.px(x)} {_BOTTOM + 1}l5 8h-10z"
 
 
-def _grid(x: svg.Scale, y: svg.Scale, unit: Unit) -> list[str]:
+def _grid(x: KeptAxis, y: svg.Scale, unit: Unit) -> list[str]:
     marks = svg.ticks(y.low, y.high, 7)
     body = [svg.path("".join(svg.horizontal(y.at(v), _LEFT, _RIGHT) for v in marks if v), "grid")]
     body.append(svg.path(svg.horizontal(y.at(0), _LEFT, _RIGHT), "zero"))
     body.append(svg.text(0, 48, f"excess, {unit.name}", "muted"))
     body += [svg.text(_LEFT - 5, y.at(v) + 4, unit.tick(v), "end") for v in marks]
-    body += [svg.text(x.at(b), _BOTTOM + 22, percent(b), "middle") for b in (0, 0.25, 0.5, 0.75, 1)]
-    body.append(svg.text((_LEFT + _RIGHT) / 2, _BOTTOM + 36, "audio kept", "middle muted"))
+    body += [svg.text(x.at(budget), _BOTTOM + 22, words, "middle") for budget, words in x.ticks]
+    body.append(svg.text((_LEFT + _RIGHT) / 2, _BOTTOM + 36, x.words, "middle muted"))
     return body
 
 
@@ -94,7 +113,7 @@ def _tolerance_lines(y: svg.Scale, tolerances: Sequence[Tolerance]) -> list[str]
     return [svg.path(lines, "tolerance"), *labels]
 
 
-def _series(x: svg.Scale, y: svg.Scale, points: Sequence[Point], kind: str, shift: float) -> list[str]:
+def _series(x: KeptAxis, y: svg.Scale, points: Sequence[Point], kind: str, shift: float) -> list[str]:
     """The line, the intervals and the marks of one series; marks of implied points are hollow."""
     mark = svg.circles if kind == "average" else svg.diamonds
     places = [(x.at(p.budget) + shift, y.at(p.estimate)) for p in points]

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from earmark.engine.report.numbers import percent
+from earmark.engine.design.compressors import Axis
+from earmark.engine.report.axes import budget_words, share_words
 from earmark.engine.report.words import code, sentence, where
 from earmark.engine.signoff.audit_entry import Chain, FamilyOverlap, Gain
 from earmark.engine.signoff.certificate import Certificate
@@ -126,7 +127,7 @@ def _decision(group: Group, i: int, tolerance: float, claim: Claim) -> DecisionC
         result=result,
         certified=certified,
         evidence=evidence,
-        passes_at=share_of(certified.budget),
+        passes_at=share_of(certified.budget, result.axis),
         corrected=corrected_words(result, tolerance, claim),
         teller=_teller_words(group, result, saves(certified.budget), approved is not None),
         rivals=len(group.results),
@@ -166,8 +167,8 @@ def _headline(group: Group, result: ResultEntry, budget: float | None, n_passed:
     """How many pass alone: which of them does best is no finding, since it was chosen on these answers."""
     n_tried = len(group.results)
     if n_tried == 1:
-        if saves(budget):
-            return Markup("{} passes alone at {} of the audio").format(code(result.method), percent(budget))
+        if budget is not None and saves(budget):
+            return Markup("{} passes alone at {}").format(code(result.method), share_words(budget, result.axis))
         return Markup("{} does not pass alone below 100%").format(code(result.method))
     verb = "passes" if n_passed <= 1 else "pass"
     return Markup("{} of {} methods and seeds {} alone below 100%").format(n_passed or "None", n_tried, verb)
@@ -176,7 +177,7 @@ def _headline(group: Group, result: ResultEntry, budget: float | None, n_passed:
 def corrected_words(result: ResultEntry, tolerance: float, claim: Claim) -> str:
     """The smallest budget that passes at the level of the claim, or why there is none."""
     if result.corrected is not None and tolerance == result.corrected.tolerance:
-        return share_of(result.corrected.budget)
+        return share_of(result.corrected.budget, result.axis)
     if not claim.guaranteed:
         return "not by the paper's rule"
     return "not claimed" if tolerance == claim.tolerance else "not claimed at this tolerance"
@@ -187,11 +188,11 @@ def saves(budget: float | None) -> bool:
     return budget is not None and budget < 1
 
 
-def share_of(budget: float | None) -> str:
+def share_of(budget: float | None, axis: Axis | None) -> str:
     """The smallest budget that passes, in words."""
     if budget is None:
         return "none"
-    return percent(budget) if budget < 1 else "none below 1"
+    return budget_words(budget, axis) if budget < 1 else "none below 1"
 
 
 def budget_at(result: ResultEntry, budget: float) -> BudgetEntry | None:

@@ -4,19 +4,22 @@ Reads the fields of a certificate and hands plain numbers to `curves`, `heatmap`
 A figure exists only where its data do.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
 
-from earmark.engine.report import curves, heatmap, intervals
+from earmark.engine.design.compressors import RAW_KBPS, Axis
+from earmark.engine.report import curves, heatmap, intervals, pareto
+from earmark.engine.report.axes import axis_words, share_words, unit_words, whole_words
 from earmark.engine.report.decisions import Group, saves
 from earmark.engine.report.html_tables import SHOWN, more_words, weightiest
-from earmark.engine.report.numbers import Unit, percent, unit_of_axis
-from earmark.engine.report.words import OfMethod
+from earmark.engine.report.numbers import NONE, Unit, amount, percent, significant, unit_of_axis
+from earmark.engine.report.words import OfMethod, where
 from earmark.engine.signoff.audit_entry import Chain, Gain
 from earmark.engine.signoff.certificate import StatedRule
-from earmark.engine.signoff.result_entry import Bounds, BudgetEntry, ResultEntry
+from earmark.engine.signoff.result_entry import Bounds, BudgetEntry, ResultEntry, Used
 
 _PANELS_SHOWN = 6
 
@@ -32,7 +35,7 @@ class FigureSet(NamedTuple):
 
 def of_group(group: Group, rule: StatedRule, unit: Unit) -> list[FigureSet]:
     """Every figure of the group that has data."""
-    sets = [_curves(group, rule, unit), _heat_maps(group, rule, unit), _gains(group, unit), _chains(group, unit)]
+    sets = [*_curves(group, rule, unit), _heat_maps(group, rule, unit), _gains(group, unit), _chains(group, unit)]
     return [figure_set for figure_set in sets if figure_set.shown]
 
 
@@ -43,19 +46,34 @@ def _name(entry: OfMethod) -> str:
 # Excess against budget -------------------------------------------------------------------------------------
 
 
-def _curves(group: Group, rule: StatedRule, unit: Unit) -> FigureSet:
-    panel_curves = [_panel_of(result, group, unit) for result in group.results]
+def _curves(group: Group, rule: StatedRule, unit: Unit) -> list[FigureSet]:
+    """A set for each axis that occurs; they share the vertical axis, and no budget is compared across them."""
+    panel_curves = [_panel_of(result, group, unit, _kept_axis(result.axis, group)) for result in group.results]
     shared = [v for c in panel_curves for v in curves.values(c)]
+    axes = list(dict.fromkeys(result.axis for result in group.results))
+    sets = []
+    for axis in axes:
+        panels = [
+            curves.panel(c, _tolerances(rule, unit), shared, unit, _panel_words(result, group, unit))
+            for c, result in zip(panel_curves, group.results, strict=True)
+            if result.axis == axis
+        ]
+        sets.append(_curves_on(axis, len(axes) > 1, panels))
+    return sets
+
+
+def _tolerances(rule: StatedRule, unit: Unit) -> list[curves.Tolerance]:
     tolerances = [curves.Tolerance(t, unit.tick(t)) for t in sorted(rule.tolerances)]
     if rule.tolerance_average is not None:
         value = rule.tolerance_average
         tolerances.append(curves.Tolerance(value, f"avg {unit.tick(value)}"))
-    panels = [
-        curves.panel(c, tolerances, shared, unit, _panel_words(result, group, unit))
-        for c, result in zip(panel_curves, group.results, strict=True)
-    ]
+    return tolerances
+
+
+def _curves_on(axis: Axis | None, several: bool, panels: list[Markup]) -> FigureSet:
+    """The set of one axis; `several`: there are others."""
     return FigureSet(
-        "Excess against budget",
+        f"Excess against budget: {axis_words(axis)}" if several else "Excess against budget",
         "Look for the gap between the two curves: it is the damage that the average hides. A budget passes alone, "
         "uncorrected, where the whole interval of the worst family lies below the dashed tolerance.",
         panels[:_PANELS_SHOWN],
@@ -63,18 +81,38 @@ def _curves(group: Group, rule: StatedRule, unit: Unit) -> FigureSet:
     )
 
 
-def _panel_of(result: ResultEntry, group: Group, unit: Unit) -> curves.Curves:
+def _kept_axis(axis: Axis | None, group: Group) -> curves.KeptAxis:
+    """The horizontal axis of all panels of one axis: in its unit, where it has one, and in factors of two for bits."""
+    budgets = [b.budget for result in group.results if result.axis == axis for b in result.budgets]
+    match axis:
+        case "bits":
+            smallest = min(min(budgets), 0.5)
+            halvings = [2.0**-power for power in range(math.floor(-math.log2(smallest)) + 1)]
+            ticks = [(b, significant(b * RAW_KBPS)) for b in halvings]
+            return curves.KeptAxis("kb/s that are asked for, log scale", ticks, smallest)
+        case "duration" | "bandwidth":
+            steps = (1, 0.75, 0.5, 0.25)
+            return curves.KeptAxis(f"share {whole_words(axis)}", [(b, _briefly(b, axis)) for b in steps])
+        case "own":
+            return curves.AUDIO_KEPT._replace(words="share of what it counts")
+    return curves.AUDIO_KEPT
+
+
+def _panel_of(result: ResultEntry, group: Group, unit: Unit, kept: curves.KeptAxis) -> curves.Curves:
     passing = [c for c in result.certified if saves(c.budget)]
-    passing_words = [f"{percent(c.budget)} ({unit.tolerance(c.tolerance)})" for c in passing]
+    passing_words = [
+        f"{_briefly(c.budget, result.axis)} ({unit.tolerance(c.tolerance)})" for c in passing if c.budget is not None
+    ]
     approved = group.approved.get((result.method, result.seed))
     note = "uncorrected: " + (", ".join(passing_words) if passing_words else "none below 100%")
     return curves.Curves(
         _name(result),
-        note if approved is None else f"approved: {percent(approved)} · {note}",
+        note if approved is None else f"approved: {_briefly(approved, result.axis)} · {note}",
         [_point(b, b.excess_average) for b in result.budgets],
         [_point(b, b.excess_family) for b in result.budgets],
         [c.budget for c in passing if c.budget is not None],
         approved,
+        kept,
     )
 
 
@@ -87,7 +125,7 @@ def _panel_words(result: ResultEntry, group: Group, unit: Unit) -> str:
 
     def at(b: BudgetEntry) -> str:
         return (
-            f"At {percent(b.budget)} of the audio the average excess is "
+            f"At {share_words(b.budget, result.axis)} the average excess is "
             f"{unit.number(b.excess_average.estimate)} {unit.name} and that of the worst family, "
             f"{b.worst_family}, {unit.number(b.excess_family.estimate)}."
         )
@@ -101,6 +139,65 @@ def _panel_words(result: ResultEntry, group: Group, unit: Unit) -> str:
     approved = group.approved.get((result.method, result.seed))
     claimed = "" if approved is None else f"The claim approves {percent(approved)}. "
     return f"{ends} {claimed}Uncorrected: {verdicts}"
+
+
+# Harm against cost -----------------------------------------------------------------------------------------
+
+
+def of_costs(groups: Sequence[Group], rule: StatedRule, unit: Unit) -> list[tuple[Markup, FigureSet]]:
+    """Under each answerer and corpus, all methods and budgets by what they cost; nothing where no cost is known."""
+    results_of: dict[tuple[str, str], list[ResultEntry]] = {}
+    for group in groups:
+        results_of.setdefault((group.answerer, group.corpus), []).extend(group.results)
+    sets = [(where(*names), _costs(results, rule, unit)) for names, results in results_of.items()]
+    return [(names, figure_set) for names, figure_set in sets if figure_set.shown]
+
+
+def _costs(results: Sequence[ResultEntry], rule: StatedRule, unit: Unit) -> FigureSet:
+    panels = [
+        pareto.ParetoPanel(
+            "Bits that are sent", "bits a question, log scale", _priced(results, lambda used: used.bits)
+        ),
+        pareto.ParetoPanel("Operations", "FLOPs a question, log scale", _priced(results, lambda used: used.flops)),
+    ]
+    drawn = [panel for panel in panels if any(not point.is_raw for point in panel.points)]
+    shared = [point.bound for panel in drawn for point in panel.points]
+    tolerances = [curves.Tolerance(t, unit.tick(t)) for t in sorted(rule.tolerances)]
+    return FigureSet(
+        "Harm against cost",
+        "Budgets of different axes meet here, in what they really send and compute. Look below the dashed tolerance "
+        "for what is furthest to the left. ◆ is what no other method and budget beats in cost or harm without losing "
+        "in the other (◇ raw audio), ○ is beaten; a point is its worst seed and partition, uncorrected.",
+        [pareto.draw(panel, tolerances, shared, unit, _cost_words(panel, unit)) for panel in drawn],
+        [],
+    )
+
+
+def _priced(results: Sequence[ResultEntry], cost_of: Callable[[Used], float | None]) -> list[pareto.ParetoPoint]:
+    """Every method and budget with a known cost and bound, each the worst over seeds and partitions, and raw audio."""
+    worst: dict[tuple[str, float], pareto.ParetoPoint] = {}
+    for result in results:
+        for entry in result.budgets:
+            cost, bound = cost_of(entry.used), entry.excess_family.upper
+            if cost is None or cost <= 0 or bound is None:
+                continue
+            is_raw = entry.budget == 1
+            key = ("", 1.0) if is_raw else (result.method, entry.budget)
+            name = "raw audio" if is_raw else f"{result.method} {_briefly(entry.budget, result.axis)}"
+            other = worst.get(key, pareto.ParetoPoint(name, cost, bound, is_raw))
+            worst[key] = pareto.ParetoPoint(name, max(cost, other.cost), max(bound, other.bound), is_raw)
+    return list(worst.values())
+
+
+def _briefly(budget: float, axis: Axis | None) -> str:
+    """A budget in the unit of its axis, in percent where there is none."""
+    words = unit_words(budget, axis)
+    return percent(budget) if words == NONE else words
+
+
+def _cost_words(panel: pareto.ParetoPanel, unit: Unit) -> str:
+    best = "; ".join(f"{p.name}: {amount(p.cost)}, {unit.words(p.bound)}" for p in pareto.undominated(panel.points))
+    return f"Of {len(panel.points)} points, these are beaten by none, by {panel.cost} and upper bound: {best}."
 
 
 # Families by budget ----------------------------------------------------------------------------------------

@@ -82,6 +82,7 @@ def render(certificate: Certificate) -> str:
         sections=sections,
         errors=run_tables.errors(certificate.errors),
         audits=audit_tables.tables(certificate.audits, unit),
+        costs=figures.of_costs(groups, certificate.rule, unit),
         regimes=comparison_tables.regime_map(certificate, unit),
         assumed=meaning.assumed(certificate),
         selectors=run_tables.selectors(certificate.selectors),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 NONE = "n/a"
+_PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -68,6 +69,14 @@ def between(lower: float | None, upper: float | None, write: Callable[[float], s
     if lower is None or upper is None:
         return NONE
     return f"{write(lower)} to {write(upper)}"
+
+
+def amount(value: float | None) -> str:
+    """A large amount, three significant digits and a prefix: 1,280,000 is 1.28M."""
+    if value is None:
+        return NONE
+    power = next((power for power in range(len(_PREFIXES) - 1, 0, -1) if value >= 1000**power * 0.9995), 0)
+    return f"{significant(value / 1000**power, 3)}{_PREFIXES[power]}"
 
 
 def count(value: int | None) -> str:

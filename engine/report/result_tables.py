@@ -6,9 +6,10 @@ one says that it is uncorrected; what holds at the level of the claim stands bes
 
 from markupsafe import Markup
 
+from earmark.engine.report.axes import axis_words, unit_words
 from earmark.engine.report.decisions import ALONE, Group, corrected_words, share_of
 from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under, weightiest
-from earmark.engine.report.numbers import NONE, TOKENS, Unit, count, p_value, percent, percents
+from earmark.engine.report.numbers import NONE, TOKENS, Unit, amount, count, p_value, percent, percents, significant
 from earmark.engine.report.words import alone, sentence, who
 from earmark.engine.signoff.claim_entry import Claim
 from earmark.engine.signoff.result_entry import Bounds, BudgetEntry, ResultEntry
@@ -21,9 +22,9 @@ def every_method(group: Group, claim: Claim, unit: Unit) -> HtmlTable | None:
     """What became of every method and seed, at every tolerance; None where there is but one."""
     rows = [
         (
-            who(result),
+            _method(result),
             unit.tolerance(c.tolerance),
-            share_of(c.budget),
+            share_of(c.budget, result.axis),
             corrected_words(result, c.tolerance, claim),
             sentence(c.reason),
             NONE if c.next.action == "ship" else sentence(c.next.text),
@@ -39,7 +40,7 @@ def frontiers(group: Group, unit: Unit) -> HtmlTable:
     """The smallest budget within each tolerance, of every method and seed."""
     rows = [
         (
-            who(result),
+            _method(result),
             unit.tolerance(f.tolerance if variant == "family" else f.tolerance_average),
             variant,
             percent(getattr(f.grid, variant)),
@@ -61,6 +62,11 @@ def frontiers(group: Group, unit: Unit) -> HtmlTable:
     ]
     caption = "Frontiers: the smallest budget whose excess is within the tolerance (they describe, and approve nothing)"
     return folded_if_long(caption, columns, rows)
+
+
+def _method(result: ResultEntry) -> CellText:
+    """A method and seed, and what its budgets are shares of: those of other axes are no more or less."""
+    return under(who(result), axis_words(result.axis))
 
 
 # One result -----------------------------------------------------------------------------------------------
@@ -91,9 +97,10 @@ def budgets(result: ResultEntry, unit: Unit) -> HtmlTable:
     """One row per evaluated budget."""
     tolerances = [c.tolerance for c in result.certified]
     corrected = result.corrected
+    used = _used(result)
     rows = [
         (
-            under(percent(b.budget), "not run" if b.implied else NONE),
+            under(percent(b.budget), "not run" if b.implied else unit_words(b.budget, result.axis)),
             *(verdict(d.decision) for d in b.decisions),
             *([_corrected(b.budget, corrected.budget)] if corrected else []),
             _average(b, unit),
@@ -108,7 +115,7 @@ def budgets(result: ResultEntry, unit: Unit) -> HtmlTable:
             count(b.plus),
             count(b.minus),
             unit.number(b.loss),
-            TOKENS.number(b.mean_audio_tokens),
+            *(cells[b.budget] for cells in used.values()),
         )
         for b in result.budgets
     ]
@@ -119,9 +126,42 @@ def budgets(result: ResultEntry, unit: Unit) -> HtmlTable:
         *numbers("Average excess", "Worst-family excess"),
         *text("Worst family"),
         *numbers("Hidden damage", "Share of two worst", "Same answers", "Copies of raw audio", "Answers of silence"),
-        *numbers("Rows", "Worse", "Better", "Loss", "Audio tokens"),
+        *numbers("Rows", "Worse", "Better", "Loss", *used),
     ]
     return HtmlTable(Markup("{}: budgets (verdicts {})").format(who(result), ALONE), columns, rows)
+
+
+def _used(result: ResultEntry) -> dict[str, dict[float, CellText]]:
+    """What is really used, by column and budget, with its share of raw audio's; only the tokens where all is unknown.
+
+    Bits are sent while the raw recording lasts: kb/s are over its seconds, however many of them are heard.
+    """
+    raw = next((b for b in result.budgets if b.budget == 1), None)
+    seconds = raw.used.seconds if raw is not None else None
+    per = 1000 * seconds if seconds else None
+    amounts = {
+        "Seconds heard": {b.budget: b.used.seconds for b in result.budgets},
+        "Sent, kb/s" if per else "Sent, bits": {b.budget: _over(b.used.bits, per or 1) for b in result.budgets},
+        "Audio tokens": {b.budget: b.mean_audio_tokens for b in result.budgets},
+        "LM positions": {b.budget: b.used.lm_positions for b in result.budgets},
+        "FLOPs": {b.budget: b.used.flops for b in result.budgets},
+    }
+    return {
+        head: {budget: _of_raw(head, value, of_budget.get(1.0)) for budget, value in of_budget.items()}
+        for head, of_budget in amounts.items()
+        if head == "Audio tokens" or any(value is not None for value in of_budget.values())
+    }
+
+
+def _over(value: float | None, divisor: float) -> float | None:
+    return None if value is None else value / divisor
+
+
+def _of_raw(head: str, value: float | None, raw: float | None) -> CellText:
+    """An amount, and its share of what raw audio uses."""
+    written = amount(value) if head in ("FLOPs", "Sent, bits") else TOKENS.number(value)
+    share = _over(value, raw) if raw else None
+    return under(written, NONE if share is None or share == 1 else f"{significant(100 * share, 3)}% of raw")
 
 
 def reasons(result: ResultEntry, unit: Unit) -> HtmlTable:

@@ -11,10 +11,11 @@ from markupsafe import Markup
 from earmark.engine.design.fields import fields_of
 from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.input_file import InputFile
+from earmark.engine.report.axes import axis_words
 from earmark.engine.report.claim_card import CLAIMS
 from earmark.engine.report.decisions import Group
-from earmark.engine.report.html_tables import SHOWN, HtmlTable, folded_if_long, numbers, text
-from earmark.engine.report.numbers import Unit, count, percent, plain
+from earmark.engine.report.html_tables import SHOWN, HtmlTable, folded_if_long, numbers, text, under
+from earmark.engine.report.numbers import NONE, Unit, count, percent, plain
 from earmark.engine.report.words import code, isolated, where, who
 from earmark.engine.signoff.certificate import CellErrors, SelectorCard, StatedRule
 from earmark.engine.signoff.json_form import to_json
@@ -35,13 +36,14 @@ def errors(entries: Sequence[CellErrors]) -> HtmlTable:
             count(e.errors),
             count(e.not_asked),
             count(e.too_short),
+            under(count(e.compressor), NONE if e.complaint is None else isolated(e.complaint)),
             Markup("<br/>").join(map(isolated, e.first)),
         )
         for e in entries
     ]
     columns = [
         *text("Method", "Where", "Stream"),
-        *numbers("Budget", "Rows", "Failed", "Not asked", "Too short"),
+        *numbers("Budget", "Rows", "Failed", "Not asked", "Too short", "Compressor made nothing"),
         *text("The first of them"),
     ]
     return folded_if_long("Cells with rows that have no answer", columns, rows)
@@ -88,7 +90,7 @@ def results(groups: Iterable[Group], unit: Unit) -> HtmlTable:
     """What every result rests on."""
     rows = [
         (
-            who(r),
+            under(who(r), axis_words(r.axis)),
             group.where,
             r.reference,
             count(r.n),

@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 from earmark.engine.printable import printable
+from earmark.engine.report.axes import method_axes, whole_words, with_unit
 
 if TYPE_CHECKING:
+    from earmark.engine.design.compressors import Axis
     from earmark.engine.signoff.certificate import Certificate
     from earmark.engine.signoff.claim_entry import ClaimCandidate, Shipped
     from earmark.engine.signoff.result_entry import BudgetEntry, ResultEntry
@@ -48,10 +50,8 @@ def _claim(certificate: "Certificate") -> list[str]:
         if candidate.name not in {approved.candidate for approved in claim.approved}:
             lines.append(f"{'passes' if _passed(candidate) else 'refused'}: {candidate.name}: {_why(candidate)}")
     for route in claim.not_made:
-        lines.append(
-            f"not claimed: {route.candidate} routed by family would keep {route.retained:.0%} of the audio; "
-            f"declare {route.declare}"
-        )
+        kept = f"{route.retained:.0%} {whole_words(_axis(route.candidate, certificate))}"
+        lines.append(f"not claimed: {route.candidate} routed by family would keep {kept}; declare {route.declare}")
     if claim.guaranteed:
         among = f" among {claim.k} candidates" if claim.k > 1 else ""
         spent = certificate.follows.alpha_spent if certificate.follows else None
@@ -64,11 +64,23 @@ def _approval(approved: "Shipped", certificate: "Certificate") -> str:
     """The line of an approved candidate: its budget or its routing, and within which tolerance."""
     claim = certificate.claim
     tolerance = f"every family within {claim.tolerance:g}" + ("" if claim.guaranteed else " (no guarantee)")
+    axis = _axis(approved.candidate, certificate)
     if approved.kind == "routing":
         (partition,) = (c.policy.partition for c in claim.candidates if c.name == approved.candidate and c.policy)
-        share = f"{approved.retained:.0%} of the audio"
+        share = f"{approved.retained:.0%} {whole_words(axis)}"
         return f"approved: {approved.candidate}, routed by {partition}, keeps {share}; {tolerance}"
-    return f"approved: {approved.candidate} at budget {approved.budget:g}; {tolerance}"
+    return f"approved: {approved.candidate} at budget {_budget(approved.budget, axis)}; {tolerance}"
+
+
+def _axis(name: str, certificate: "Certificate") -> "Axis | None":
+    """What the budgets of a candidate are shares of; None where nothing was declared."""
+    (candidate,) = (c for c in certificate.claim.candidates if c.name == name)
+    return method_axes(certificate.results).get((candidate.answerer, candidate.corpus, candidate.method))
+
+
+def _budget(budget: float | None, axis: "Axis | None") -> str:
+    """A budget, and in brackets the same in the unit of its axis; none where there is none."""
+    return "none" if budget is None else with_unit(f"{budget:g}", budget, axis)
 
 
 def _why(candidate: "ClaimCandidate") -> str:
@@ -104,8 +116,8 @@ def _rows(result: "ResultEntry") -> list[tuple[str, ...]]:
                 result.partition,
                 f"{tolerance:g}",
                 "passes" if ships else "fails",
-                f"{budget:g}" if ships else "none",
-                f"{entry.budget:g}",
+                _budget(budget if ships else None, result.axis),
+                _budget(entry.budget, result.axis),
                 entry.worst_family,
                 f"{entry.excess_family.estimate:+.4f}",
                 f"{entry.hidden_damage:.4f}",
@@ -143,7 +155,9 @@ def _raw(result: "ResultEntry", certificate: "Certificate") -> str:
 
 
 def _name(result: "ResultEntry") -> str:
-    return str(result.method) + (f" seed {result.seed}" if result.seed else "")
+    """A method, its seed, and what its budgets are shares of where that is not the audio's seconds."""
+    axis = f", {result.axis}" if result.axis not in (None, "seconds") else ""
+    return str(result.method) + (f" seed {result.seed}" if result.seed else "") + axis
 
 
 def _entry(result: "ResultEntry", budget: float | None) -> "BudgetEntry":

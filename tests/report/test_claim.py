@@ -184,7 +184,7 @@ def test_rows_without_an_answer_have_their_table() -> None:
     assert found.text.index("Rows without an answer") < found.text.index("Excess against budget")
     assert found.tables["Cells with rows that have no answer"][1] == [
         "energy, seed 0", "qwen2_audio · mmau", "anchor", "10%", "1,607", "3", "2", "1",
-        "mmau-17: out of memory | mmau-23: raw failed",
+        "4 | compressor: not done after 60 s", "mmau-17: out of memory | mmau-23: raw failed",
     ]  # fmt: skip
 
 
