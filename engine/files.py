@@ -16,6 +16,7 @@ from pathlib import Path
 from earmark.engine.errors import InputError
 from earmark.engine.faults import fault, writing
 from earmark.engine.locks import NoLocksError, open_locked, release
+from earmark.engine.reading import check_place
 
 _STAGING = ".staging"
 _TOKEN = re.compile(r"[0-9a-f]{32}")  # of one writer; it holds the lock beside its folder as long as it lives
@@ -26,9 +27,12 @@ _LOCK = ".lock"
 def staged(root: Path, target: Path | None = None) -> Iterator[Path]:
     """A fresh folder inside `root` on the same file system, removed afterwards; also removes what dead writers left.
 
-    A fault of the disk meanwhile is a refusal that names the `target`, or `root`.
+    A fault of the disk meanwhile is a refusal that names the `target`, or `root`; so is a link on the way
+    there.
     """
     staging = root / _STAGING
+    if target is not None:
+        check_place(target, root)
     with writing(target or root):
         folder, descriptor = _begin(staging)
     try:
@@ -62,6 +66,7 @@ def write_files(root: Path, files: Mapping[str, bytes | None]) -> None:
     make_folder(root)
     for name in files:
         check_replaceable(root / name)
+        check_place(root / name, root)
     path = root
     try:
         with staged(root) as folder:
@@ -117,11 +122,14 @@ def make_folder(folder: Path) -> None:
 def remove_folder(folder: Path, within: Path) -> None:
     """Delete a folder of ours, with everything in it, if it is there; nothing else of Earmark deletes folders.
 
-    InputError where it is a link, or a link leads to it from outside of `within`: what lies elsewhere is not ours.
+    InputError where it is not below `within`, or is anywhere else than its name says because of a link: what lies there
+    is not ours, even where it is in `within` too.
     """
     real, home = os.path.realpath(folder), os.path.realpath(within)
-    if folder.is_symlink() or real == home or os.path.commonpath([real, home]) != home:
-        raise InputError(folder, f"leads out of {within}, to {real}: it is not deleted", "remove the link yourself")
+    below = os.path.relpath(os.path.abspath(folder), os.path.abspath(within))
+    if real != os.path.join(home, below):  # never so for `within` itself, or where `below` begins with ..
+        what = f"leads to {real}, and not to {below} in {within}: it is not deleted"
+        raise InputError(folder, what, "remove the link yourself")
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -142,8 +150,7 @@ def _begin(staging: Path) -> tuple[Path, int | None]:
     Another writer that is done may remove the empty `staging` at any moment, and one that cleans up may be faster with
     a lock that nobody holds yet.
     """
-    if staging.is_symlink():
-        raise InputError(staging, "is a link: what is written would go elsewhere", "remove the link")
+    check_place(staging / _LOCK, staging.parent)
     while True:
         staging.mkdir(parents=True, exist_ok=True)
         folder = staging / uuid.uuid4().hex
@@ -166,10 +173,21 @@ def _begin(staging: Path) -> tuple[Path, int | None]:
 
 
 def _remove_leftovers(staging: Path) -> None:
-    """Drop what writers left when they were killed: those whose lock nobody holds, on whatever machine they ran."""
+    """Drop what writers left when they were killed: those whose lock nobody holds, on whatever machine they ran.
+
+    What cannot be locked is of another user, or no writer's: it is passed over.
+    """
     for name in {entry.name.removesuffix(_LOCK) for entry in staging.iterdir()}:
         leftover = staging / name
-        if _TOKEN.fullmatch(name) and (descriptor := open_locked(_lock_of(leftover))) is not None:
+        if not _TOKEN.fullmatch(name) or leftover.is_symlink():
+            continue
+        try:
+            descriptor = open_locked(_lock_of(leftover))
+        except NoLocksError:
+            raise
+        except InputError:
+            continue
+        if descriptor is not None:
             remove_folder(leftover, staging)
             release(_lock_of(leftover), descriptor)
 

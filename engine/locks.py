@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from earmark.engine.errors import InputError
+from earmark.engine.faults import fault, writing
 
 if sys.platform == "win32":
     import msvcrt
@@ -43,11 +44,13 @@ def acquire(descriptor: int) -> bool:
 @contextmanager
 def alone(path: Path, where: object, do: str) -> Iterator[None]:
     """Hold the lock file `path` and remove it afterwards; InputError about `where` while another process holds it."""
-    descriptor = open_locked(path)
+    with writing(path):
+        descriptor = open_locked(path)
     if descriptor is None:
         raise InputError(where, f"{holder(path)} is at it", do)
     try:
-        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(errors="replace"))
+        with writing(path):
+            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(errors="replace"))
         yield
     finally:
         release(path, descriptor)
@@ -56,10 +59,11 @@ def alone(path: Path, where: object, do: str) -> Iterator[None]:
 def open_locked(path: Path) -> int | None:
     """A descriptor of the lock file `path`, made where it is missing, which holds the lock; None: somebody else does.
 
-    NoLocksError where the file system has none, InputError where something else than a lock file is there.
+    NoLocksError where the file system has none, InputError where something else than a lock file is there, or one that
+    this user may not open. Whoever may write into its folder may lock it, as far as the umask lets them.
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+        descriptor = _opened(path)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise InputError(path, "is not a regular file", "remove it")
@@ -75,6 +79,19 @@ def open_locked(path: Path) -> int | None:
         os.close(descriptor)
         if not locked:
             return None  # otherwise its holder removed it meanwhile: this lock is of no file
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    except FileNotFoundError:  # its folder was removed meanwhile
+        raise
+    except OSError as error:
+        if fault(error) is not None:
+            raise
+        reason = "it is a link" if path.is_symlink() else error.strerror
+        do = "remove it if nobody is at it, or choose another place"
+        raise InputError(path, f"cannot be opened as a lock ({reason})", do) from None
 
 
 def release(path: Path, descriptor: int) -> None:

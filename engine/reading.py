@@ -135,11 +135,32 @@ def check_inside(path: Path, folder: Path, do: str) -> None:
         raise InputError(path, f"leads out of {folder}, to {real}", do)
 
 
+def check_place(path: Path, folder: Path) -> None:
+    """Refuse a path below `folder` of our own where a link is on the way, or anything else but folders.
+
+    What is written there would be somewhere else, even where that is in `folder` too.
+    """
+    do = "move it away, and put no link there"
+    way = [place for place in (path, *path.parents) if folder in place.parents]
+    for place in reversed(way):
+        try:
+            mode = os.lstat(place).st_mode
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            raise InputError(place, f"cannot be used ({getattr(error, 'strerror', None) or error})", do) from None
+        if stat.S_ISLNK(mode):
+            raise InputError(place, f"is a link, and leads to {os.path.realpath(place)}", do)
+        if place != path and not stat.S_ISDIR(mode):
+            raise InputError(place, "is no folder", do)
+
+
 def files_below(root: Path, suffix: str, within: Path, do: str, *, hidden: bool = False) -> Iterator[Path]:
     """The files whose names end with `suffix`, folder by folder in the order of their names; none where `root` is not.
 
-    Names that begin with a dot or an underscore are passed over unless they are asked for (`hidden`). InputError where
-    a folder cannot be listed, a link leads out of `within` or to a folder that is read anyway, or a name is not UTF-8.
+    Names that begin with a dot or an underscore are passed over unless they are asked for (`hidden`). A folder with the
+    name of such a file is among them, for its reader to refuse. InputError where a folder cannot be listed,
+    a link leads out of `within` or to a folder that is read anyway, or a name is not UTF-8.
     """
     waiting = [root] if os.path.lexists(root) else []
     visited: dict[tuple[int, int], Path] = {}
@@ -148,7 +169,7 @@ def files_below(root: Path, suffix: str, within: Path, do: str, *, hidden: bool 
         try:
             about = os.stat(folder)
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-            kinds = [(entry, entry.is_dir(), entry.is_symlink()) for entry in entries]
+            kinds = [(entry, _is_looked_into(entry, suffix), entry.is_symlink()) for entry in entries]
         except OSError as error:
             raise InputError(error.filename or folder, f"cannot be read ({error.strerror})", do) from None
         before = visited.setdefault((about.st_dev, about.st_ino), folder)
@@ -167,6 +188,12 @@ def files_below(root: Path, suffix: str, within: Path, do: str, *, hidden: bool 
             else:
                 yield path
         waiting += reversed(subfolders)
+
+
+def _is_looked_into(entry: os.DirEntry[str], suffix: str) -> bool:
+    """Whether it is a folder, and none that is named like a file; a key's folder (LEVEL=NAME) may end with anything."""
+    is_named_like_a_file = bool(suffix) and entry.name.endswith(suffix) and "=" not in entry.name
+    return entry.is_dir() and not is_named_like_a_file
 
 
 def check_utf8(path: Path, do: str) -> None:

@@ -26,7 +26,7 @@ from earmark.engine.reading import parse_json, read_bytes
 
 FORMAT = "answers/1"
 _ANOTHER = "name another file"
-_MOST_BYTES = 1 << 36  # an oracle asks millions of questions
+MOST_BYTES = 1 << 36  # an oracle asks millions of questions
 SYNC_EVERY_S = 1.0  # a crash of the machine, not of the process, may cost that much
 
 
@@ -60,7 +60,7 @@ def opened(path: Path, identity: str) -> Iterator[Journal]:
     try:
         if not acquire(descriptor):
             raise InputError(path, "another process is answering into it", "wait for it, or use another file")
-        whole, rest = _whole_lines(read_bytes(path, _ANOTHER, _MOST_BYTES))
+        whole, rest = _whole_lines(read_bytes(path, _ANOTHER, MOST_BYTES))
         lines = whole.split(b"\n")[:-1]
         if lines:
             _check_header(path, lines[0], identity)

@@ -27,6 +27,7 @@ ALL = "all"  # the family of everything, where a corpus has no families
 DTYPES = ("float32", "bfloat16", "float16")  # number formats of an answerer
 MOST_NAME = 1000  # characters of a sample, a recording or a family
 MOST_FOLDER_NAME = 240  # ... of an answerer, a corpus or a method as its folder is called, %XX for a byte
+PREVIEW = "preview"  # the folder in a run that holds ...
 PREVIEW_MARK = "preview.json"  # in a run folder that holds part of the examples, and approves nothing
 
 _AGNOSTIC, _CONDITIONED = "_agnostic", "_conditioned"  # how two methods are called that differ in nothing else

@@ -26,12 +26,14 @@ def read_parquet(
     *,
     columns: Sequence[str] | None = None,
     row_group: int | None = None,
+    row_groups: int | None = None,
     schema: pa.Schema | None = None,
 ) -> pa.Table:
     """A valid table: all of a file or one row group of it, some columns or all of them.
 
-    InputError about `where` for what is no regular file, cannot be read, holds text that is not UTF-8, or has another
-    `schema`. FileNotFoundError where there is no file: another process may have removed it.
+    InputError about `where` for what is no regular file, cannot be read, holds text that is not UTF-8, has another
+    `schema`, or has not so many `row_groups` of the same length. FileNotFoundError where there is no file: another
+    process may have removed it.
     """
     try:
         if isinstance(source, Path) and not stat.S_ISREG(os.stat(source).st_mode):
@@ -40,6 +42,9 @@ def read_parquet(
         with pq.ParquetFile(
             pa.BufferReader(source) if isinstance(source, bytes) else source, page_checksum_verification=True
         ) as file:
+            sizes = [file.metadata.row_group(place).num_rows for place in range(file.num_row_groups)]
+            if row_groups is not None and (len(sizes) != row_groups or len(set(sizes)) != 1):
+                raise InputError(where, f"has not {row_groups} row groups of the same length", do)
             wanted = None if columns is None else list(columns)
             if row_group is None:
                 table = file.read(wanted, use_threads=False)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ from earmark.engine.outcomes.schema import (
     SCHEMA_VERSION,
     USED_COLUMNS,
 )
-from earmark.engine.reading import check_inside, check_utf8, files_below, read_bytes
+from earmark.engine.reading import check_inside, check_place, check_regular, check_utf8, files_below, read_bytes
 
 CELLS = "cells"
 PARTITIONS = "partitions.parquet"
@@ -95,8 +95,9 @@ def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[A
 
 
 def place_cell(folder: Path, run: Path, key: CellKey) -> None:
-    """Move a complete cell to its place; InputError where another one, or anything else, is there."""
+    """Move a complete cell to its place; InputError where another one, or anything else, is there or on the way."""
     final = run / str(key)
+    check_place(final, run)
     final.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.rename(folder, final)
@@ -158,8 +159,11 @@ def _write_parquet(table: pa.Table, path: Path, metadata: Mapping[bytes, bytes])
 
 
 def has_cell(run: Path, key: CellKey) -> bool:
-    """Whether a cell is complete: an empty folder is not."""
-    return any(path.suffix == ".parquet" and path.name[0] not in "._" for path in (run / str(key)).glob("*"))
+    """Whether a cell is complete: an empty folder is not; InputError where what is named like its file is no file."""
+    parts = [path for path in (run / str(key)).glob("*.parquet") if path.name[0] not in "._"]
+    for path in parts:
+        check_regular(path, _NEVER_PASSED_OVER)
+    return bool(parts)
 
 
 def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
@@ -197,13 +201,47 @@ def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
 
 
 def read_rows(run: Path, key: CellKey) -> pa.Table:
-    """The rows of a complete cell as its files hold them, unchecked but for being Parquet."""
-    paths = files_below(run / str(key), ".parquet", run, _NEVER_PASSED_OVER)
-    return pa.concat_tables([read_table(run, path)[0] for path in paths])
+    """The rows of a complete cell in the order of its files, with every column of `ROW`; InputError as `read_cell`."""
+    return _rows_of(run, key, files_below(run / str(key), ".parquet", run, _NEVER_PASSED_OVER)).table
 
 
 def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
     """Read one cell; every defect is an error that names the file, the column and the first offenders."""
+    rows = _rows_of(run, key, files)
+    table = rows.table.take(pc.sort_indices(rows.table["sample_id"]))  # the order in a file carries no meaning
+    column = {name: _whole(table[name]) for name in ROW.names}
+    return Cell(
+        key=key,
+        files=rows.files,
+        plan=rows.plan,
+        sample_id=column["sample_id"],
+        source_id=column["source_id"],
+        query_family=column["query_family"],
+        loss=_floats(column["loss"]),
+        nll=_floats(column["nll"]),
+        seconds=_floats(column["seconds_heard"]),
+        bits=_floats(column["bits_sent"]),
+        tokens=_floats(column["num_audio_tokens"]),
+        lm_positions=_floats(column["lm_positions"]),
+        flops=_floats(column["flops"]),
+        predicted_label=column["predicted_label"],
+        correct_label=column["correct_label"],
+        n_options=_floats(column["n_options"]),
+        kept_chunks=column["kept_chunks"],
+        kept_hash=column["kept_hash"],
+        status=column["status"],
+    )
+
+
+class _CellRows(NamedTuple):
+    """What the files of a cell hold, checked."""
+
+    table: pa.Table  # with exactly the columns of ROW
+    files: tuple[InputFile, ...]
+    plan: str | None
+
+
+def _rows_of(run: Path, key: CellKey, files: Iterable[Path]) -> _CellRows:
     tables: list[pa.Table] = []
     inputs: list[InputFile] = []
     plans: list[str | None] = []
@@ -222,32 +260,12 @@ def read_cell(run: Path, key: CellKey, files: Iterable[Path]) -> Cell:
         _check_rows(table, name)
         tables.append(table)
         inputs.append(file)
+    if not tables:
+        raise InputError(run / str(key), "there is no complete cell", "run the sweep again")
     table = pa.concat_tables(tables).combine_chunks()
     if len(tables) > 1:
         _check_unique(table, str(key))
-    table = table.take(pc.sort_indices(table["sample_id"]))  # the order in a file carries no meaning
-    column = {name: _whole(table[name]) for name in ROW.names}
-    return Cell(
-        key=key,
-        files=tuple(inputs),
-        plan=next(iter(plans), None),
-        sample_id=column["sample_id"],
-        source_id=column["source_id"],
-        query_family=column["query_family"],
-        loss=_floats(column["loss"]),
-        nll=_floats(column["nll"]),
-        seconds=_floats(column["seconds_heard"]),
-        bits=_floats(column["bits_sent"]),
-        tokens=_floats(column["num_audio_tokens"]),
-        lm_positions=_floats(column["lm_positions"]),
-        flops=_floats(column["flops"]),
-        predicted_label=column["predicted_label"],
-        correct_label=column["correct_label"],
-        n_options=_floats(column["n_options"]),
-        kept_chunks=column["kept_chunks"],
-        kept_hash=column["kept_hash"],
-        status=column["status"],
-    )
+    return _CellRows(table, tuple(inputs), next(iter(plans), None))
 
 
 def read_table(run: Path, path: Path) -> tuple[pa.Table, InputFile]:

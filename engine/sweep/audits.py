@@ -53,7 +53,8 @@ def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer) -> None:
             requests.append(Request(example.sample_id, Excerpt.of(example.audio, audio), example.question))
     rate = flip_rate(answerer, requests)
     content = {"asked": len(requests), "compared": rate.compared, "changed": rate.changed}
-    files.write_file(_flips(run, name), (json.dumps(content) + "\n").encode())
+    path = _flips(run, name).relative_to(run)
+    files.write_files(run, {str(path): (json.dumps(content) + "\n").encode()})
 
 
 def grids(run: Path, prepared: Prepared) -> None:
@@ -76,7 +77,7 @@ def grids(run: Path, prepared: Prepared) -> None:
                 rows.append({"audio": example.sample_id, "question": other.sample_id, "scores": scores})
         sink = pa.BufferOutputStream()
         write_parquet(pa.Table.from_pylist(rows, schema=GRID_ROW), sink)
-        files.write_file(path_of[key], sink.getvalue().to_pybytes())
+        files.write_files(run, {str(path_of[key].relative_to(run)): sink.getvalue().to_pybytes()})
 
 
 def _sample(prepared: Prepared) -> tuple[list[tuple[Example, Waveform]], list[Example]]:

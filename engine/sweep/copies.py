@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from earmark.engine.design.keys import CellKey
-from earmark.engine.files import flush, staged, write_file
+from earmark.engine.files import flush, staged, write_files
 from earmark.engine.outcomes import store
 from earmark.engine.reading import check_inside, files_below, read_bytes
 
@@ -22,7 +22,8 @@ def copy_files(source: Path, run: Path, name: str) -> None:
         target = run / path.relative_to(source)
         if not os.path.lexists(target):
             check_inside(path, source, _NO_LINKS)
-            write_file(target, read_bytes(path, _NO_LINKS, store.MOST_PARQUET_BYTES))
+            data = read_bytes(path, _NO_LINKS, store.MOST_PARQUET_BYTES)
+            write_files(run, {str(target.relative_to(run)): data})
 
 
 def copy_cell(source: Path, run: Path, key: CellKey) -> None:

@@ -65,10 +65,10 @@ def measure(spec: Spec, load: Load = load) -> Estimate:
         for answerer_spec in spec.answerers:
             answerer, began = load(answerer_spec, spec.machine), time.monotonic()
             for step in prepared.steps:
-                offered = offers(folder, step, clips, prepared.compressors, prepared.streams)
+                offered = offers(folder, step, prepared.steps, clips, prepared.compressors, prepared.streams)
                 requests = list(work.requests(step, clips, offered, prepared.streams))
                 reports: list[Progress] = []
-                with folder.answers(answerer.name, 0) as results:
+                with folder.windows.results(answerer.name, 0) as results:
                     work.answer(answerer, requests, results, reports.append, never)
                 saving = saving.plus(reports[-1].saving) if reports else saving
             took += time.monotonic() - began

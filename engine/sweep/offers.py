@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from earmark.engine.arrays import Scores, Waveform
 from earmark.engine.compressors.compressor import ClipAndQuestion, Compressor, Excerpt, OpenedClip, Refused
@@ -18,7 +17,8 @@ from earmark.engine.design.keys import NOT_ASKED, OK, SILENCE, UNCOMPRESSED
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.sweep.blocks import Block
 from earmark.engine.sweep.streams import Streams
-from earmark.engine.sweep.sweep_folder import SCORES_ROW, SweepFolder
+from earmark.engine.sweep.sweep_folder import SweepFolder
+from earmark.engine.sweep.windows import ScoreKey
 
 Compressors = Mapping[tuple[str, int], Compressor]  # by method and seed
 _WITHOUT_COMPRESSOR = (UNCOMPRESSED, SILENCE)
@@ -82,10 +82,17 @@ class Clips:
 
 
 def offers(
-    folder: SweepFolder, step: Step, clips: Clips, compressors: Compressors, streams: Streams
+    folder: SweepFolder, step: Step, steps: Sequence[Step], clips: Clips, compressors: Compressors, streams: Streams
 ) -> dict[tuple[Arm, int], Offer]:
-    """What each arm of a step lets through of each example of a block, by the example's number in it."""
-    scores = _scores(folder, step, clips, compressors, streams)
+    """What each arm of a step lets through of each example of a block, by the example's number in it.
+
+    `steps` are all of the sweep: its scores are kept for those of a kind together.
+    """
+    scores: Mapping[ScoreKey, Scores] = {}
+    if any(arm.method not in _WITHOUT_COMPRESSOR for arm in step.arms):
+        arms = dict.fromkeys(arm for other in steps if other.kind == step.kind for arm in other.arms)
+        ranked = [arm for arm in arms if arm.method not in _WITHOUT_COMPRESSOR]
+        scores = _scores(folder, step.kind, ranked, clips, compressors, streams)
     by_arm: dict[tuple[Arm, int], Offer] = {}
     for arm, budget in step.places:
         excerpts: Iterator[Excerpt | Refused] = iter(())
@@ -124,30 +131,17 @@ def without_failed(
 
 
 def _scores(
-    folder: SweepFolder, step: Step, clips: Clips, compressors: Compressors, streams: Streams
-) -> dict[tuple[Arm, str], Scores]:
-    """The scores of a block; compressors are asked at the first step of a kind only."""
-    arms = [arm for arm in step.arms if arm.method not in _WITHOUT_COMPRESSOR]
-    if not arms:
-        return {}
-    number = clips.block.number
-    table = folder.scores(step.kind, number)
-    if table is None:
-        table = _ranked(arms, clips, compressors, streams)
-        folder.write_scores(step.kind, number, table)
-    names = zip(*(table[name].to_pylist() for name in ("method", "seed", "stream", "sample_id")), strict=True)
-    values = table["scores"]
-    return {
-        (Arm(method, seed, stream_), sample_id): values[row].values.to_numpy()
-        for row, (method, seed, stream_, sample_id) in enumerate(names)
-    }
-
-
-def _ranked(arms: Sequence[Arm], clips: Clips, compressors: Compressors, streams: Streams) -> pa.Table:
-    rows = []
-    for arm in arms:
-        compressor = compressors[arm.method, arm.seed]
-        shown = clips.with_questions(arm, compressor, streams)
-        for subject, scores in zip(shown, compressor.rank(shown), strict=True):
-            rows.append({**arm._asdict(), "sample_id": subject.sample_id, "scores": scores})
-    return pa.Table.from_pylist(rows, schema=SCORES_ROW)
+    folder: SweepFolder, kind: str, arms: Sequence[Arm], clips: Clips, compressors: Compressors, streams: Streams
+) -> Mapping[ScoreKey, Scores]:
+    """The scores of a block for all steps of a kind; compressors are asked at the first of them only."""
+    shown = {arm: clips.with_questions(arm, compressors[arm.method, arm.seed], streams) for arm in arms}
+    subjects = [(arm, subject.sample_id) for arm in arms for subject in shown[arm]]
+    identities = {f"{arm.method}/{arm.seed}": compressors[arm.method, arm.seed].identity for arm in arms}
+    scores = folder.windows.scores(kind, clips.block.number, subjects, identities)
+    if scores is None:
+        ranked = [of_one for arm in arms for of_one in compressors[arm.method, arm.seed].rank(shown[arm])]
+        scores = {
+            subject: np.asarray(of_one, dtype=np.float64) for subject, of_one in zip(subjects, ranked, strict=True)
+        }
+        folder.windows.write_scores(kind, clips.block.number, scores, identities)
+    return scores

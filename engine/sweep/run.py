@@ -94,7 +94,7 @@ def _fill(
                 audits.flips(out, prepared, answerer, worker.answerer(answerer))
             for tasks in stopping.turns(folder, answerer, prepared.corpus.name, steps):
                 for task, rows in executor.map(tasks, worker.work, stop):
-                    folder.write_block(answerer, task.step, task.block, rows)
+                    folder.windows.write_rows(answerer, task.step, task.block, rows)
                     meter.block(task)
                     folder.complete(answerer, prepared.corpus.name, task.step, total)
     except StoppedError:
@@ -125,7 +125,7 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
         ]
         complete &= all(cells)
         if all(cells):
-            folder.forget(answerer.name)
+            folder.windows.forget(answerer.name)
     if complete:
         remove_folder(folder.run / WAVES, folder.run)
     return complete
@@ -143,7 +143,7 @@ class _SweepMeter:
         for answerer in prepared.spec.answerers:
             for step in prepared.steps:
                 whole = folder.has(step.keys(answerer.name, prepared.corpus.name))
-                done = set(ours if whole else folder.blocks(answerer.name, step))
+                done = set(ours if whole else folder.windows.blocks(answerer.name, step))
                 self._total += len(step.arms) * sum(sizes[number] for number in ours)
                 self._done += len(step.arms) * sum(sizes[number] for number in ours if number in done)
 

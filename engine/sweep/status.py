@@ -69,7 +69,7 @@ def status(run: Path) -> Status:
     for answerer in plan.answerers:
         for step in plan.steps:
             complete = folder.has(step.keys(answerer, plan.corpus.name))
-            windows = [number for number in folder.blocks(answerer, step) if number < plan.corpus.windows]
+            windows = [number for number in folder.windows.blocks(answerer, step) if number < plan.corpus.windows]
             done = plan.corpus.windows if complete else len(windows)
             steps.append(StepStatus(answerer, step, done, plan.corpus.windows, complete))
     return Status(run, plan, tuple(steps))

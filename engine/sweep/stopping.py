@@ -32,7 +32,7 @@ class Never:
         for step in steps:
             if folder.has(step.keys(answerer, corpus)):
                 continue
-            done = set(folder.blocks(answerer, step))
+            done = set(folder.windows.blocks(answerer, step))
             missing = [Task(answerer, step, number) for number in self._blocks if number not in done]
             if missing:
                 yield missing

@@ -28,8 +28,9 @@ from earmark.engine.sweep.blocks import Block, blocks
 from earmark.engine.sweep.offers import Clips, Offer, offers, without_failed
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.streams import Streams
-from earmark.engine.sweep.sweep_folder import PENDING_ROW, SweepFolder
+from earmark.engine.sweep.sweep_folder import SweepFolder
 from earmark.engine.sweep.tasks import Task
+from earmark.engine.sweep.windows import PENDING_ROW
 
 Load = Callable[[AnswererSpec, MachineSpec], Answerer]
 Offers = Mapping[tuple[Arm, int], Offer]
@@ -65,10 +66,10 @@ class Worker:
             if stop():  # a block of one batch is whole before anybody could stop it
                 raise StoppedError
             answerer = self.answerer(task.answerer)  # first: a folder begins with it
-            offered = offers(folder, task.step, clips, prepared.compressors, prepared.streams)
+            offered = offers(folder, task.step, prepared.steps, clips, prepared.compressors, prepared.streams)
             offered = without_failed(offered, clips, self._failed(task))
             to_ask = list(requests(task.step, clips, offered, prepared.streams))
-            with folder.answers(task.answerer, task.block) as results:
+            with folder.windows.results(task.answerer, task.block) as results:
                 answers = answer(answerer, to_ask, results, self._report, stop)
             yield task, rows(task.step, clips, offered, prepared.streams, answers, prepared.family_of)
 

@@ -559,7 +559,7 @@ CELL_DEFECTS: dict[str, tuple[Break, list[str]]] = {
     "stream with a tail": (at("answerer=a/corpus=c/method=m/stream=anchor-2/budget=1"), ["unknown stream 'anchor-2'"]),
     "unknown level": (at("answerer=a/corpus=c/fold=1/method=m/budget=1"), ["'fold=1' is not a level", "answerer"]),
     "not a level": (at("answerer=a/corpus=c/method=m/old/budget=1"), ["'old' is not a level of a cell"]),
-    "file for folder": (a_folder_in_place_of_a_file, ["'part.parquet' is not a level of a cell"]),
+    "file for folder": (a_folder_in_place_of_a_file, ["part.parquet: is a folder"]),
     "missing level": (at("answerer=a/method=m/budget=1"), ["no level corpus", "put it under corpus=.../"]),
     "no levels": (at(""), ["no level answerer, corpus, method, budget"]),
     "empty level": (at("answerer=/corpus=c/method=m/budget=1"), ["the answerer is empty"]),

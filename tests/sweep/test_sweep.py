@@ -32,6 +32,7 @@ from earmark.engine.sweep.run import Swept
 from earmark.engine.sweep.status import status
 from earmark.engine.sweep.streams import Streams
 from earmark.engine.sweep.sweep_folder import SweepFolder
+from earmark.engine.sweep.windows import Windows
 
 
 def run(*arguments: Any, **options: Any) -> Swept:
@@ -247,14 +248,14 @@ def test_a_level_that_another_process_completes_meanwhile_is_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep(tmp_path, limit=3)
-    read = SweepFolder.rows
+    read = Windows.rows
 
-    def late(self: SweepFolder, *asked: Any) -> Any:
-        monkeypatch.setattr(SweepFolder, "rows", read)
+    def late(self: Windows, *asked: Any) -> Any:
+        monkeypatch.setattr(Windows, "rows", read)
         sweep(tmp_path)  # the other process
         return read(self, *asked)
 
-    monkeypatch.setattr(SweepFolder, "rows", late)
+    monkeypatch.setattr(Windows, "rows", late)
     monkeypatch.setattr(SweepFolder, "filling", lambda *_: nullcontext())  # whoever would be at it at once
     assert sweep(tmp_path) == Swept(stopped=False, complete=True)
 

@@ -1,0 +1,196 @@
+"""The windows of a sweep under way: what selectors and an answerer said of a block, until it is part of cells.
+
+    answers/answerer=A/window-00012.jsonl                 results of a block, one for each piece of work
+    pending/answerer=A/anchor-0.4/window-00012.parquet    rows of a block, a row group for each cell of a step
+    scores/anchor/window-00012.parquet                    selectors' scores, for all budgets and answerers
+
+Each appears whole and is checked wherever it is read; no link leads to it. Knows neither plans nor cells.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from earmark.engine import files
+from earmark.engine.answerers.journal import MOST_BYTES
+from earmark.engine.arrays import Scores
+from earmark.engine.design.keys import OK
+from earmark.engine.design.steps import Arm, Step
+from earmark.engine.errors import InputError
+from earmark.engine.outcomes.parquet_file import read_parquet, write_parquet
+from earmark.engine.outcomes.schema import ROW
+from earmark.engine.reading import check_place, read_bytes
+
+PENDING, ANSWERS, SCORES = "pending", "answers", "scores"  # the folders
+_WINDOW = re.compile(r"window-([0-9]{5,9})\.parquet")
+_AGAIN = "remove it: the same command makes it again"
+_ARM = [("method", pa.string()), ("seed", pa.int64()), ("stream", pa.string())]
+SCORES_ROW = pa.schema([*_ARM, ("sample_id", pa.string()), ("scores", pa.list_(pa.float64()))])
+SELECTORS_KEY = b"earmark.selectors"  # in the metadata of scores: the identities of those who gave them
+PENDING_ROW = pa.schema([*_ARM, *ROW])
+_WHOSE = pa.schema(list(PENDING_ROW)[:4])  # the arm and the sample of a row
+
+ScoreKey = tuple[Arm, str]  # of a score: who gave it, in which stream, about which sample
+Identities = Mapping[str, str | None]  # of compressors, by METHOD/SEED
+
+
+class Windows:
+    """The windows in a run folder."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+
+    def forget(self, answerer: str) -> None:
+        """Its cells are complete: nobody will ask for its rows and results again."""
+        for kind in (PENDING, ANSWERS):
+            files.remove_folder(self._run / kind / _folder(answerer), self._run)
+            with suppress(OSError):  # another answerer's are there, or nothing is
+                (self._run / kind).rmdir()
+
+    # Rows --------------------------------------------------------------------------------------------------
+
+    def blocks(self, answerer: str, step: Step) -> list[int]:
+        """Those whose rows are there; a step whose cells are complete has none left."""
+        names = (_WINDOW.fullmatch(path.name) for path in self.pending(answerer, step).glob("window-*.parquet"))
+        return sorted(int(name[1]) for name in names if name is not None)
+
+    def pending(self, answerer: str, step: Step) -> Path:
+        """Where the rows of a step are, until its cells are complete."""
+        return self._run / PENDING / _folder(answerer) / step.name
+
+    def write_rows(self, answerer: str, step: Step, number: int, rows: pa.Table) -> None:
+        """The rows of a block for every cell of a step, a row group each."""
+        self._write(self._block(answerer, step, number), rows, len(rows) // len(step.arms))
+
+    def check_rows(self, answerer: str, step: Step, blocks: Sequence[int]) -> int:
+        """How many rows each cell of a step has in these blocks. InputError unless a block has the same samples for
+        every arm, each once; FileNotFoundError where a block is not there.
+        """
+        count = 0
+        for number in blocks:
+            path = self._block(answerer, step, number)
+            check_place(path, self._run)
+            table = read_parquet(path, path, _AGAIN, columns=_WHOSE.names, row_groups=len(step.arms), schema=_WHOSE)
+            each = len(table) // len(step.arms)
+            samples = None
+            for place, arm in enumerate(step.arms):
+                rows = table.slice(place * each, each)
+                _check_arm(path, rows, arm)
+                samples = rows["sample_id"] if samples is None else samples
+                if not rows["sample_id"].equals(samples):
+                    raise InputError(path, f"has other samples for {_named(arm)} than for others", _AGAIN)
+            if samples is None or pc.count_distinct(samples).as_py() < len(samples):
+                raise InputError(path, "has a sample twice", _AGAIN)
+            count += each
+        return count
+
+    def rows(self, answerer: str, step: Step, arm: Arm, blocks: Sequence[int]) -> pa.Table:
+        """The rows of a cell in these blocks, which were checked, in the order of the corpus."""
+        tables = []
+        for number in blocks:
+            path = self._block(answerer, step, number)
+            table = read_parquet(path, path, _AGAIN, row_group=step.arms.index(arm), schema=PENDING_ROW)
+            _check_arm(path, table, arm)
+            tables.append(table.select(ROW.names))
+        return pa.concat_tables(tables)
+
+    def failed(self, answerer: str, step: Step, arm: Arm, number: int) -> Mapping[str, str]:
+        """The status of the rows of a block that are not ok, by sample."""
+        self.check_rows(answerer, step, [number])
+        return failed(self.rows(answerer, step, arm, [number]))
+
+    def _block(self, answerer: str, step: Step, number: int) -> Path:
+        return self.pending(answerer, step) / f"window-{number:05d}.parquet"
+
+    # Results -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def results(self, answerer: str, number: int) -> Iterator[Path]:
+        """A copy of the results of a block, to be added to; it takes their place if nothing is raised meanwhile."""
+        final = self._run / ANSWERS / _folder(answerer) / f"window-{number:05d}.jsonl"
+        with files.staged(self._run, final) as staging:
+            copy = staging / final.name
+            try:
+                copy.write_bytes(read_bytes(final, _AGAIN, MOST_BYTES))
+            except InputError:
+                if os.path.lexists(final):
+                    raise  # otherwise it is the first step, or another process has just completed everything
+            yield copy
+            files.make_folder(final.parent)
+            copy.replace(final)
+
+    # Scores ------------------------------------------------------------------------------------------------
+
+    def scores(
+        self, kind: str, number: int, subjects: Sequence[ScoreKey], identities: Identities
+    ) -> dict[ScoreKey, Scores] | None:
+        """What selectors said about each subject of a block, if they were asked already. InputError unless it is
+        finite, about these subjects in their order, and of selectors with these identities.
+        """
+        path = self._scores(kind, number)
+        check_place(path, self._run)
+        if not os.path.lexists(path):
+            return None
+        table = read_parquet(path, path, _AGAIN, schema=SCORES_ROW)
+        if (table.schema.metadata or {}).get(SELECTORS_KEY) != _as_metadata(identities):
+            raise InputError(path, f"is not of the selectors {', '.join(identities)} of this run", _AGAIN)
+        arms = map(Arm, *(table[name].to_pylist() for name in ("method", "seed", "stream")))
+        if list(zip(arms, table["sample_id"].to_pylist(), strict=True)) != list(subjects):
+            raise InputError(path, "has not one row for each method, stream and sample, in their order", _AGAIN)
+        values = pc.list_flatten(table["scores"])
+        if table["scores"].null_count or values.null_count or not np.isfinite(values.to_numpy()).all():
+            raise InputError(path, "has scores that are no finite numbers", _AGAIN)
+        return {subject: table["scores"][row].values.to_numpy() for row, subject in enumerate(subjects)}
+
+    def write_scores(self, kind: str, number: int, scores: Mapping[ScoreKey, Scores], identities: Identities) -> None:
+        """Keep what selectors with these identities said."""
+        rows = [
+            {**arm._asdict(), "sample_id": sample_id, "scores": scores_of_one}
+            for (arm, sample_id), scores_of_one in scores.items()
+        ]
+        table = pa.Table.from_pylist(rows, schema=SCORES_ROW.with_metadata({SELECTORS_KEY: _as_metadata(identities)}))
+        self._write(self._scores(kind, number), table, max(1, len(table)))
+
+    def _scores(self, kind: str, number: int) -> Path:
+        return self._run / SCORES / kind / f"window-{number:05d}.parquet"
+
+    def _write(self, path: Path, table: pa.Table, row_group: int) -> None:
+        with files.staged(self._run, path) as staging:
+            temporary = staging / path.name
+            write_parquet(table, temporary, row_group)
+            files.flush(temporary)
+            files.make_folder(path.parent)
+            temporary.replace(path)
+
+
+def failed(rows: pa.Table) -> dict[str, str]:
+    """The status of the rows that are not ok, by sample."""
+    not_ok = rows.filter(pc.not_equal(rows["status"], OK))
+    return dict(zip(not_ok["sample_id"].to_pylist(), not_ok["status"].to_pylist(), strict=True))
+
+
+def _folder(answerer: str) -> str:
+    return f"answerer={quote(answerer, safe='')}"
+
+
+def _as_metadata(identities: Identities) -> bytes:
+    return json.dumps(dict(identities), sort_keys=True).encode()
+
+
+def _check_arm(path: Path, rows: pa.Table, arm: Arm) -> None:
+    """InputError unless all rows, and there are some, are of an arm."""
+    of_arm = [pc.all(pc.equal(rows[name], value), skip_nulls=False).as_py() for name, value in arm._asdict().items()]
+    if not len(rows) or not all(of_arm):
+        raise InputError(path, f"has no rows of {_named(arm)} where they have to be", _AGAIN)
+
+
+def _named(arm: Arm) -> str:
+    return f"{arm.method} (seed {arm.seed}, {arm.stream})"
