@@ -24,6 +24,13 @@ from earmark.engine.printable import printable
 @key_option(MachineSpec, "device")
 @rule_option("tolerances")
 @rule_option("alpha")
+@click.option(
+    "--compressors",
+    default="none",
+    show_default=True,
+    metavar="all|none|A,B,C",
+    help="Compressors of waves beside what keeps chunks, such as opus,speed: they are the candidates to choose from.",
+)
 @click.option("--measure/--no-measure", default=None, help="Answer a few recordings to foresee the time.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default="spec.toml", show_default=True, help="The file to write."
@@ -39,6 +46,7 @@ def init(
     device: str,
     tolerance: float,
     alpha: float,
+    compressors: str,
     measure: bool | None,
     out: Path,
     force: bool,
@@ -51,7 +59,7 @@ def init(
     \b
     Example:
       earmark init data/MMSU --answerer models/Qwen2-Audio-7B-Instruct --device cuda --out mmsu.toml
-      earmark init synthetic:certification:200
+      earmark init synthetic:certification:200 --compressors all
     """
     from earmark.cli.testable import fewest_recordings
     from earmark.engine.answerers.tiny import FOLDERS
@@ -62,14 +70,17 @@ def init(
     from earmark.engine.errors import InputError
     from earmark.engine.files import write_file
     from earmark.engine.sweep import estimate
-    from earmark.engine.sweep.draft import draft
+    from earmark.engine.sweep.draft import candidates_of, draft
+    from earmark.engine.sweep.drafted_compressors import compressors_named
 
     rule = Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
     if out.exists() and not force:
         raise InputError(out, "is there already", "name another file with --out, or use --force")
+    names = compressors_named(compressors)
+    fewest = fewest_recordings(rule, len(candidates_of(names)))
     with ProgressLine():
         opened = open_corpus(corpus, kind, name=name)
-        description = describe.describe(opened, partitions.declared(opened), fewest_recordings(rule), None)
+        description = describe.describe(opened, partitions.declared(opened), fewest, None)
         text = draft(
             description,
             file=str(out),
@@ -80,6 +91,7 @@ def init(
             device=device,
             tolerance=tolerance,
             alpha=alpha,
+            compressors=names,
         )
         spec = specs.parse(text, out.name)
         here = answerer == "tiny" or answerer in FOLDERS or Path(answerer).is_dir()

@@ -123,7 +123,7 @@ class CellKey:
         if not 0 <= self.seed <= _MOST_SEED:
             raise InputError(self, f"seed {self.seed} is not from 0 to 2^63 - 1", "number seeds from 0")
         if not (math.isfinite(self.budget) and 0 < self.budget <= 1):
-            raise InputError(self, f"budget {self.budget} is not in (0, 1]", "a budget is a share of what the compressor counts")
+            raise InputError(self, f"budget {self.budget} is not in (0, 1]", "a budget is a share")
         if self.stream != ANCHOR and stream_of(self.stream) is None:
             raise InputError(
                 self,

@@ -6,7 +6,7 @@ evaluates nothing and writes no file.
 
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from earmark.engine.design.fields import default_of, fields_of
@@ -24,8 +24,15 @@ from earmark.engine.design.sections import (
 )
 from earmark.engine.errors import InputError
 from earmark.engine.printable import escape_hidden, printable
+from earmark.engine.sweep.drafted_compressors import method_keys
 
-_CANDIDATES = ["energy"]  # of the methods that stand there all but the baselines
+_LEARNED = {
+    "name": "learned_conditioned",
+    "selector": "selectors/conditioned-{seed}",
+    "seeds": [42, 123, 456],
+    "in_domain": False,
+}
+_YOURS = {"name": "mine", "compressor": "package.module:function", "axis": "bits", "bitrates": [64, 32]}
 _COLUMN = 24  # where remarks begin
 _WIDTH = 120
 _BESIDE_A_GPU: dict[str, int] = {"generate": 5, "batch_tokens": 16384, "kv_mib": 32768, "clip_mib": 4096}
@@ -46,8 +53,12 @@ def draft(
     device: str,
     tolerance: float,
     alpha: float,
+    compressors: Sequence[str] = (),
 ) -> str:
-    """The text of a spec; `corpus` is what `describe` says, and no `dtype` is the one that suits the device."""
+    """The text of a spec; `corpus` is what `describe` says, and no `dtype` is the one that suits the device.
+
+    `compressors` of waves stand beside what keeps chunks, and are the candidates.
+    """
     large = device != "cpu"
     suited = _BESIDE_A_GPU if large else {}
     named = {"path": path, **({"kind": kind} if kind else {}), "name": corpus["name"]}
@@ -55,14 +66,13 @@ def draft(
     answerer = {"model": model, "dtype": dtype or ("bfloat16" if large else default_of(AnswererSpec, "dtype"))}
     sweep = {"budgets": "main", **_defaults(SweepKeys, "window")}
     streams = _defaults(StreamsSpec, "permuted_global", "permuted_family", "naive_global", "naive_family")
-    rule = {"candidates": _CANDIDATES, "claim": default_of(Rule, "claim"), "tolerances": [tolerance], "alpha": alpha}
-    machine = {"device": device, **_defaults(MachineSpec, "batch_tokens", "kv_mib", "clip_mib")}
-    learned = {
-        "name": "learned_conditioned",
-        "selector": "selectors/conditioned-{seed}",
-        "seeds": [42, 123, 456],
-        "in_domain": False,
+    rule = {
+        "candidates": candidates_of(compressors),
+        "claim": default_of(Rule, "claim"),
+        "tolerances": [tolerance],
+        "alpha": alpha,
     }
+    machine = {"device": device, **_defaults(MachineSpec, "batch_tokens", "kv_mib", "clip_mib")}
     sections = [
         _HEAD.format(file=printable(file)),
         _section("[corpus]", CorpusSpec, named, size),
@@ -73,17 +83,50 @@ def draft(
             "repeat the section for a second answerer",
         ),
         _section("[sweep]", SweepKeys, sweep),
-        _section("[[methods]]", MethodSpec, {"name": "uniform"}, "raw audio and silence are always asked about"),
-        '[[methods]]\nname = "random"\nseeds = [0]\n',
-        '[[methods]]\nname = "energy"\n',
-        textwrap.indent(_section("[[methods]]", MethodSpec, learned, "a learned selector, one for each seed"), "# "),
+        *_methods(compressors),
         _section("[streams]", StreamsSpec, streams, f"other questions, up to {MOST_PERMUTATIONS} times each"),
         _section("[partitions]", PartitionsSpec, {}) + _partitions(corpus),
-        _section("[rule]", Rule, rule) + _parents(corpus),
+        _section("[rule]", Rule, rule, _to_choose(rule["candidates"])) + _parents(corpus),
         _section("[audits]", AuditsSpec, _defaults(AuditsSpec, "flip_rate")),
         _section("[machine]", MachineSpec, machine | _of(suited, "batch_tokens", "kv_mib", "clip_mib")),
     ]
     return "\n".join(sections)
+
+
+def candidates_of(compressors: Sequence[str]) -> list[str]:
+    """What a draft with these compressors of waves declares that may be shipped."""
+    return [method_keys(compressor)["name"] for compressor in compressors] or ["energy"]
+
+
+def _to_choose(candidates: Sequence[str]) -> str:
+    """A remark where there are several candidates."""
+    return (
+        f"choose from {len(candidates)} candidates: each has alpha / {len(candidates)}" if len(candidates) > 1 else ""
+    )
+
+
+def _methods(compressors: Sequence[str]) -> list[str]:
+    """The sections of methods: what keeps chunks, compressors of waves, and as comments what may be added.
+
+    A key is explained where it stands first.
+    """
+    explained: set[str] = set()
+
+    def method(values: Mapping[str, Any], remark: str = "") -> str:
+        about = {key: entry.in_plain_words for key, entry in fields_of(MethodSpec).items() if key not in explained}
+        explained.update(values)
+        lines = [_remarked(f"{key} = {_toml(value)}", about.get(key, "")) for key, value in values.items()]
+        return "\n".join([_remarked("[[methods]]", remark), *lines]) + "\n"
+
+    drafted = [
+        method({"name": "uniform"}, "raw audio and silence are always asked about"),
+        method({"name": "random", "seeds": [0]}),
+        method({"name": "energy"}),
+        *(method(method_keys(compressor)) for compressor in compressors),
+    ]
+    examples = [] if compressors else [method(method_keys("opus"), "a codec; init --compressors all drafts more")]
+    examples += [method(_YOURS, "your own: docs/compressors.md"), method(_LEARNED, "a learned selector, for each seed")]
+    return [*drafted, *(textwrap.indent(example, "# ") for example in examples)]
 
 
 def _section(header: str, described: Any, values: Mapping[str, Any], remark: str = "") -> str:
@@ -95,6 +138,8 @@ def _section(header: str, described: Any, values: Mapping[str, Any], remark: str
 
 def _remarked(line: str, remark: str) -> str:
     """A line with a remark behind it, or above it where both are too long for one."""
+    if not remark:
+        return line
     whole = f"{line:<{_COLUMN - 1}} # {remark}"
     if len(whole) <= _WIDTH:
         return whole
