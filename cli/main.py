@@ -27,6 +27,7 @@ COMMANDS = {  # name -> module and function, imported on first use
     "corpus": ("earmark.cli.corpus", "corpus"),
     "selector": ("earmark.cli.selector", "selector"),
     "score": ("earmark.cli.score", "score"),
+    "compress": ("earmark.cli.compress", "compress"),
     "theory": ("earmark.cli.theory", "theory"),
     "schema": ("earmark.cli.schema", "schema"),
 }
@@ -43,6 +44,7 @@ _SHORT_HELP = {
     "corpus": "Say what is in a benchmark's folder, and make its partitions.",
     "selector": "Measure what chunks are worth, train selectors on it, export and check them.",
     "score": "Score the chunks of recordings, and keep the best.",
+    "compress": "Write what an answerer would hear of recordings, to listen to it.",
     "theory": "Check the paper's theory on small exact instances.",
     "schema": "Print the JSON Schema of a certificate or of a spec.",
 }
@@ -73,7 +75,7 @@ def earmark(debug: bool) -> None:
     """Sign off audio compression for large audio language models.
 
     Earmark compares answers on raw and on compressed audio, finds the question family that is hurt most, and
-    returns the smallest retained-audio budget that is safe, or refuses with the reason.
+    returns the smallest budget that is safe, or refuses with the reason.
     """
 
 

@@ -1,6 +1,5 @@
 """`earmark score AUDIO...`: what runs in front of a model, on an edge device too: scores, kept chunks, WAV."""
 
-import io
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import click
 
 from earmark.cli.progress import ProgressLine
 from earmark.cli.say import say, say_json
+from earmark.cli.wav_files import wav_places, write_wav
 from earmark.engine.extras import needs_extra
 
 
@@ -60,40 +60,18 @@ def score(
         raise click.BadParameter(f"{budget} is not in (0, 1]", param_hint="--budget")
     if out is not None and budget is None:
         raise click.UsageError("--out needs --budget")
-    if out is not None and len({path.stem for path in audio}) < len(audio):
-        raise click.UsageError("two recordings have the same name: --out would write one over the other")
-    if out is not None:
-        recordings = {path.resolve(): path for path in audio}
-        for path in audio:
-            if (lost := recordings.get(_kept(out, path).resolve())) is not None:
-                raise click.UsageError(f"--out would write over the recording {lost}: name another folder")
+    places = None if out is None else wav_places(audio, out)
     # a graph needs no numba, which word of a compilation would load
     with nullcontext() if name.endswith(".onnx") else ProgressLine():
         for scored in engine(audio, name, question, budget, seed, provider, threads):
             line = scored.content()
-            if out is not None:
-                line["wav"] = str(_write(_kept(out, scored.path), scored.samples))
+            if places is not None:
+                write_wav(places[scored.path], scored.samples, "PCM_16")
+                line["wav"] = str(places[scored.path])
             if as_json:
                 say_json(line)
             else:
                 say(_line(line))
-
-
-def _kept(out: Path, path: Path) -> Path:
-    """Where what is kept of a recording is written."""
-    return out / f"{path.stem}.wav"
-
-
-def _write(path: Path, audio: Any) -> Path:
-    import soundfile
-
-    from earmark.engine.corpus.example import SAMPLE_RATE
-    from earmark.engine.files import write_file
-
-    wav = io.BytesIO()
-    soundfile.write(wav, audio, SAMPLE_RATE, format="WAV", subtype="PCM_16")
-    write_file(path, wav.getvalue())
-    return path
 
 
 def _line(line: dict[str, Any]) -> str:

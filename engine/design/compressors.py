@@ -3,8 +3,12 @@
 Pure: what stands behind a name, `compressors.loading` knows.
 """
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
+
+from earmark.engine.errors import InputError
 
 Axis = Literal["seconds", "duration", "bits", "bandwidth", "own"]  # what a budget is a share of
 Stage = Literal["waves"]  # where a compressor acts
@@ -27,6 +31,7 @@ class BudgetUnit(NamedTuple):
 
     key: str  # of [[methods]]
     word: str  # behind a value
+    typed: str  # behind a value on the command line
     whole: float  # that is everything
     inverse: bool = False  # the more, the less is kept
 
@@ -39,9 +44,9 @@ class BudgetUnit(NamedTuple):
         return self.whole / share if self.inverse else share * self.whole
 
 
-BITRATES = BudgetUnit("bitrates", "kb/s", RAW_KBPS)
-FACTORS = BudgetUnit("factors", "x", 1, inverse=True)
-CUTOFFS = BudgetUnit("cutoffs", "kHz", RAW_KHZ)
+BITRATES = BudgetUnit("bitrates", "kb/s", "kbps", RAW_KBPS)
+FACTORS = BudgetUnit("factors", "x", "x", 1, inverse=True)
+CUTOFFS = BudgetUnit("cutoffs", "kHz", "khz", RAW_KHZ)
 UNITS = (BITRATES, FACTORS, CUTOFFS)
 
 
@@ -73,11 +78,38 @@ _BROUGHT: Mapping[Axis, CompressorKind] = {
     "bandwidth": CompressorKind("bandwidth", (CUTOFFS,)),
     "own": CompressorKind("own", UNITS),
 }
+_TYPED = re.compile(r"([0-9]*\.?[0-9]+)\s*([a-z/]*)")  # 0.1, 12kbps
 
 
 def kind_of(compressor: str, axis: Axis) -> CompressorKind:
     """What is known of a compressor by its name; no name is a command. `axis` is what a user says of a brought one."""
     return _OF_PYAV if compressor.startswith(AV) else BUILT_IN.get(compressor, _BROUGHT[axis])
+
+
+def share_of(budget: str, kind: CompressorKind) -> float:
+    """The share that a budget is as it is typed: 0.1, or in a unit of the compressor, 12kbps, 1.5x or 4khz."""
+    units = {word.lower(): unit for unit in UNITS for word in (unit.typed, unit.word)}
+    typed = _TYPED.fullmatch(budget.strip().lower())
+    if typed is None or typed[2] not in {"", *units}:
+        raise InputError(f"budget {budget}", "is no budget", _budgets_of(kind))
+    value = float(typed[1])
+    unit = units.get(typed[2])
+    if unit is not None and unit not in kind.units:
+        raise InputError(f"budget {budget}", f"the compressor is not counted in {unit.word}", _budgets_of(kind))
+    share = unit.share(value) if unit is not None and value > 0 else value
+    if not 0 < share <= 1:
+        raise InputError(f"budget {budget}", "is no share in (0, 1]", _budgets_of(kind))
+    if kind.only is not None and not math.isclose(share, kind.units[0].share(kind.only)):
+        raise InputError(f"budget {budget}", "is not the one that the compressor has", _budgets_of(kind))
+    return share
+
+
+def _budgets_of(kind: CompressorKind) -> str:
+    """What budgets a compressor may be given."""
+    if kind.only is not None:
+        return f"give {kind.only:g}{kind.units[0].typed}"
+    examples = ", ".join(f"{unit.value(0.5):g}{unit.typed}" for unit in kind.units)
+    return f"give a share such as 0.5{f', or {examples}' if examples else ''}"
 
 
 def is_brought(compressor: str) -> bool:
