@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from earmark.engine.compressors.card import MOST_CARD_BYTES, Card, parse_card
 from earmark.engine.errors import InputError
-from earmark.engine.files import write_file
+from earmark.engine.files import write_files
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.reading import check_inside, read_bytes
 
@@ -33,9 +33,9 @@ def write_card(run: Path, method: str, seed: int, card: Card) -> Path:
     """Write a selector's card into the run folder whose outcomes it selected for; returns its path."""
     name = quote(method, safe="")
     name = name.replace(".", "%2E") if name in (".", "..") else name  # no way up
-    path = run / FOLDER / name / f"seed={seed}.json"
-    write_file(path, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
-    return path
+    path = f"{FOLDER}/{name}/seed={seed}.json"
+    write_files(run, {path: (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()})
+    return run / path
 
 
 def read_cards(run: Path) -> list[RunCard]:

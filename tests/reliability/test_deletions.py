@@ -22,9 +22,9 @@ def plan(*levels: Any, schema: int) -> dict[str, Any]:
         "corpus": {"name": "c", "sha256": HASH, **COUNTS},
         "window": 64,
         "answerers": ["a"],
-        "selectors": {},
         "levels": list(levels),
     }
+    content |= {"selectors": {}} if schema < 3 else {"methods": {}, "compressors": {}}
     return content if schema == 1 else {**content, "labels": {}, "rule": {"partitions": []}}
 
 
@@ -47,7 +47,7 @@ def assert_all_there(victim: Path) -> None:
     assert (victim / "answerer=a/raw/letter.txt").read_text() == "dear"
 
 
-@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("schema", [1, 2, 3])
 @pytest.mark.parametrize("curves", [[], [["uncompressed", 0, "anchor"]]], ids=["no curves", "raw"])
 def test_a_plan_that_names_a_folder_deletes_nothing(tmp_path: Path, victim: Path, curves: Any, schema: int) -> None:
     shard = tmp_path / "shard"
@@ -65,8 +65,8 @@ def test_a_plan_that_names_a_folder_deletes_nothing(tmp_path: Path, victim: Path
 @pytest.mark.parametrize("link", ["pending", "pending/answerer=a", "pending/answerer=a/raw"])
 def test_a_link_in_a_run_leads_no_deletion_astray(tmp_path: Path, victim: Path, link: str) -> None:
     run, shard = tmp_path / "run", tmp_path / "shard"
-    put(run, plan(RAW, schema=2))
-    put(shard, plan(RAW, schema=2))
+    put(run, plan(RAW, schema=3))
+    put(shard, plan(RAW, schema=3))
     cell = shard / "cells/answerer=a/corpus=c/method=uncompressed/seed=0/stream=anchor/budget=1.0"
     cell.mkdir(parents=True)
     rows = {"sample_id": ["s1", "s2", "s3"], "query_family": ["f"] * 3, "loss": [0.0] * 3}
@@ -81,7 +81,7 @@ def test_a_link_in_a_run_leads_no_deletion_astray(tmp_path: Path, victim: Path, 
 
 def test_a_link_in_a_shard_copies_nothing_of_others(tmp_path: Path, victim: Path) -> None:
     shard = tmp_path / "shard"
-    put(shard, plan(RAW, schema=2))
+    put(shard, plan(RAW, schema=3))
     (shard / "selectors").symlink_to(victim)
     assert_refused(earmark("merge", tmp_path / "run", shard), "leads out of")
     assert not list((tmp_path / "run").rglob("letter.txt"))
@@ -89,7 +89,7 @@ def test_a_link_in_a_shard_copies_nothing_of_others(tmp_path: Path, victim: Path
 
 def test_an_empty_folder_is_no_complete_cell(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    put(run, plan(RAW, schema=2))
+    put(run, plan(RAW, schema=3))
     (run / "cells/answerer=a/corpus=c/method=uncompressed/seed=0/stream=anchor/budget=1.0").mkdir(parents=True)
     (run / "pending/answerer=a/raw").mkdir(parents=True)
     (run / "pending/answerer=a/raw/window-00000.parquet").write_bytes(b"an answer")
@@ -99,14 +99,14 @@ def test_an_empty_folder_is_no_complete_cell(tmp_path: Path) -> None:
 
 
 def test_a_plan_of_absurd_counts_is_one_line(tmp_path: Path) -> None:
-    content = plan(RAW, schema=2)
+    content = plan(RAW, schema=3)
     content["corpus"]["examples"] = 10**400
     put(tmp_path / "run", content)
     assert_refused(earmark("status", tmp_path / "run"), "corpus.examples")
 
 
 def test_windows_from_100_000_on_are_not_forgotten(tmp_path: Path) -> None:
-    content = plan(RAW, schema=2)
+    content = plan(RAW, schema=3)
     content["corpus"] |= {"windows": 200_000, "examples": 200_000, "recordings": 200_000}
     put(tmp_path / "run", content)
     pending = tmp_path / "run/pending/answerer=a/raw"
