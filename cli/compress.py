@@ -30,7 +30,9 @@ from earmark.engine.extras import needs_extra
     "--spec", type=click.Path(path_type=Path), metavar="SPEC", help="METHOD is the name of a method in this spec."
 )
 @click.option("--question", metavar="Q", help="What will be asked, for a selector that reads it.")
-@click.option("--seed", type=int, metavar="S", help="Which seed of METHOD.  [default: its first, or 0]")
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="S", help="Which seed of METHOD.  [default: its first, or 0]"
+)
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON a recording.")
 @needs_extra("earmark compress", "audio")

@@ -18,6 +18,7 @@ from earmark.engine.corpus import decode
 from earmark.engine.corpus.clip import clip
 from earmark.engine.corpus.example import SAMPLE_RATE, AudioError
 from earmark.engine.design.compressors import AV, BUILT_IN, CHUNKS, share_of
+from earmark.engine.design.fields import fields_of
 from earmark.engine.design.sections import HEURISTICS, MachineSpec, MethodSpec
 from earmark.engine.errors import InputError, first_few
 
@@ -57,8 +58,10 @@ def method_of(name: str) -> MethodSpec:
     known = f"name one: {', '.join((*HEURISTICS, *EMBEDDED, *(kind for kind in BUILT_IN if kind != CHUNKS)))}"
     if name == CHUNKS:
         raise InputError(f"method {name}", "needs a selector that says which", known)
-    if name == "":
-        raise InputError("method ''", "names no compressor", known)
+    try:
+        fields_of(MethodSpec)["compressor"].check(name)
+    except (TypeError, ValueError):  # empty, or bytes that are not UTF-8
+        raise InputError(f"method '{name}'", "names no compressor", known) from None
     if name == AV:
         raise InputError(f"method '{name}'", "names no encoder of FFmpeg", "write av:libopus")
     if name in (*HEURISTICS, *EMBEDDED) or (name not in BUILT_IN and (name.endswith(".onnx") or os.path.isdir(name))):

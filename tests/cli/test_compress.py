@@ -190,6 +190,7 @@ def test_nothing_is_written_over(clip: Path, tmp_path: Path) -> None:
         ("chunks", "method chunks: needs a selector that says which; name one: uniform, random"),
         ("av:", "method 'av:': names no encoder of FFmpeg; write av:libopus"),
         ("", "method '': names no compressor; name one: uniform"),
+        ("\udcff", r"method '\udcff': names no compressor; name one: uniform"),
         ("av:loud", "av:loud: FFmpeg has no such encoder; choose one of"),
         ("mine:f", "compressor mine:f: there is no module mine"),
         ("loudest", "compressor loudest: there is no such compressor"),
