@@ -72,6 +72,10 @@ class Cell:
         return np.asarray(pc.equal(self.status, OK).to_numpy(zero_copy_only=False), dtype=bool)
 
 
+class CellThereError(InputError):
+    """A cell that is complete already is not written again."""
+
+
 # Writing ---------------------------------------------------------------------------------------------------
 
 
@@ -111,7 +115,7 @@ def place_cell(folder: Path, run: Path, key: CellKey) -> None:
 
 
 def _taken(final: Path) -> InputError:
-    return InputError(final, "the cell is already complete", "remove the folder to write it again")
+    return CellThereError(final, "the cell is already complete", "remove the folder to write it again")
 
 
 def write_partitions(

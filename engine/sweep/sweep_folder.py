@@ -8,7 +8,7 @@ Every file appears whole. Knows rows and names; asks nobody anything.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -167,12 +167,8 @@ class SweepFolder:
 
     def write_cell(self, key: CellKey, rows: pa.Table, run: Path | None = None) -> None:
         """Write a cell of this sweep, here or into another `run`, unless another process has just done it."""
-        into = run or self.run
-        try:
-            store.write_cell(into, key, rows, self.planned().sha256)
-        except InputError:
-            if not store.has_cell(into, key):
-                raise
+        with suppress(store.CellThereError):
+            store.write_cell(run or self.run, key, rows, self.planned().sha256)
 
     def failed(self, answerer: str, corpus: str, step: Step, arm: Arm, number: int) -> Mapping[str, str]:
         """Status by sample of the rows of a raw reference that failed: those of a block that is done, or of all
