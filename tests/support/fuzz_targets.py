@@ -1,11 +1,14 @@
 """Every reader of files that somebody else may have written, each with files as it reads them."""
 
 import json
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import fuzz_models
 import layouts
 import log_fixtures
 import pyarrow as pa
@@ -13,29 +16,38 @@ import pyarrow.parquet as pq
 import small_selectors
 import sweeps
 from certificate_example import certificate
+from fuzz_inputs import Read, replacing, table
 from fuzzing import Target
 
 from earmark.engine.answerers import journal
 from earmark.engine.answerers.request import Result
-from earmark.engine.compressors.card import CARD, read_card
-from earmark.engine.compressors.chunks.graph_file import check_whole, read_graph_file
 from earmark.engine.corpus import decode
 from earmark.engine.corpus.corpus import open_corpus
 from earmark.engine.corpus.example import AudioError
 from earmark.engine.corpus.partition import CorpusRecipes
+from earmark.engine.corpus.side_files import side_file
+from earmark.engine.corpus.stream import stream
 from earmark.engine.design import spec as specs
-from earmark.engine.making import oracle
-from earmark.engine.making.edge import edge_folder
-from earmark.engine.making.export import export
+from earmark.engine.design.steps import Step
 from earmark.engine.outcomes import plan_file, recipes, run_cards, store
 from earmark.engine.outcomes.imports import doubts, inspect_eval, lm_eval, lmms_eval, plain_tables
 from earmark.engine.outcomes.imports.logs import CompressedLog, import_logs
 from earmark.engine.outcomes.imports.rows import Fields
+from earmark.engine.report import signed_files
+from earmark.engine.report.verify import verify
 from earmark.engine.signoff import certificate as certificates
-from earmark.engine.signoff import preview
+from earmark.engine.signoff import policy, preview
 from earmark.engine.signoff.audits import beside
+from earmark.engine.signoff.certify import certify
+from earmark.engine.signoff.follow import follow
+from earmark.engine.sweep.blocks import Shard, blocks
+from earmark.engine.sweep.merge import merge
+from earmark.engine.sweep.offers import Clips, offers
+from earmark.engine.sweep.prepare import prepare
 from earmark.engine.sweep.run import run
 from earmark.engine.sweep.status import status
+from earmark.engine.sweep.sweep_folder import SweepFolder
+from earmark.engine.sweep.windows import Windows
 
 IDENTITY = "an answerer"
 _RECIPES = CorpusRecipes("manifest", {"native": {"rule": "column", "column": "task"}}, "0" * 64)
@@ -43,41 +55,155 @@ _RECIPES = CorpusRecipes("manifest", {"native": {"rule": "column", "column": "ta
 
 def targets(folder: Path) -> list[Target]:
     """All of them; `folder` is emptied by nobody."""
-    return [*_of_a_run(folder), *_of_logs(folder), *_of_corpora(folder), *_of_selectors(folder)]
+    groups = (
+        _of_a_run,
+        _of_windows,
+        _of_a_sign_off,
+        _of_logs,
+        _of_corpora,
+        fuzz_models.of_selectors,
+        fuzz_models.of_exports,
+        fuzz_models.of_training,
+        fuzz_models.of_answerers,
+        fuzz_models.of_waves,
+    )
+    return [target for group in groups for target in group(folder)]
 
 
 def _of_a_run(folder: Path) -> Iterator[Target]:
     """A small sweep with everything beside it."""
     out = folder / "run"
     run(sweeps.spec(sweeps.SMALLER), out, load=sweeps.answerers(), load_compressor=sweeps.compressor)
-    yield _replacing("plan", out / plan_file.PLAN, lambda: status(out), structured=True, share=0.3)
-    yield _replacing(
-        "flips", next((out / beside.FLIPS).glob("*.json")), lambda: beside.flip_rates(out), structured=True
-    )
-    yield _replacing("grid", next((out / beside.GRID).rglob("*.parquet")), lambda: beside.score_shares(out), share=0.5)
+    plan = out / plan_file.PLAN
+    yield replacing("plan", plan, lambda: status(out), structured=True, share=0.3)
+    yield replacing("plan that is merged", plan, lambda: _merged(out, folder / "merged"), structured=True, share=0.03)
+    yield replacing("flips", next((out / beside.FLIPS).glob("*.json")), lambda: beside.flip_rates(out), structured=True)
+    yield replacing("grid", next((out / beside.GRID).rglob("*.parquet")), lambda: beside.score_shares(out), share=0.5)
     cells = {key: paths for key, paths in store.find_cells(out).items() if key.budget == 0.6}
     key, (path,) = next(iter(cells.items()))
-    yield _replacing("cell", path, lambda: store.read_cell(out, key, [path]), share=0.5)
-    yield _replacing("partitions", out / store.PARTITIONS, lambda: store.read_partitions(out), share=0.5)
+    yield replacing("cell", path, lambda: store.read_cell(out, key, [path]), share=0.5)
+    yield replacing("partitions", out / store.PARTITIONS, lambda: store.read_partitions(out), share=0.5)
     sources = {"trained_on": [{"corpus": "c", "sources": ["0" * 16], "recordings": ["1" * 16]}], "weights": "0" * 64}
     card = run_cards.write_card(out, "fake", 1, small_selectors.made().card | sources)
-    yield _replacing("card of a run", card, lambda: run_cards.read_cards(out), structured=True)
-    mark = out / preview.PREVIEW_MARK
-    mark.write_text('{"examples": 3, "of": 9}\n')
-    yield _replacing("preview", mark, lambda: preview.read(out), structured=True)
-    mark.unlink()
+    yield replacing("card of a run", card, lambda: run_cards.read_cards(out), structured=True)
+    limited = folder / "limited"  # apart: a folder with this mark is judged by no plan
+    limited.mkdir()
+    (limited / preview.PREVIEW_MARK).write_text('{"examples": 3, "of": 9}\n')
+    yield replacing("preview", limited / preview.PREVIEW_MARK, lambda: preview.read(limited), structured=True)
     yield Target("recipes", (recipes.recipes_content({"c": _RECIPES}),), lambda data: _recipes(out, data), True, 0.5)
-    stated = folder / "certificate.json"
-    stated.write_text(json.dumps(certificate()))
-    yield _replacing("certificate", stated, lambda: certificates.read(stated), structured=True, share=0.3)
     answers = folder / "answers.jsonl"
     with journal.opened(answers, IDENTITY) as opened:
         opened.append([Result(f"{i}", "A", (0.1, 2.0, 3.0), 25) for i in range(3)])
-    yield _replacing("journal", answers, lambda: _journal(answers), structured=True, share=0.3)
+    yield replacing("journal", answers, lambda: _journal(answers), structured=True, share=0.3)
     text = (Path(__file__).parents[2] / "examples" / "demo.toml").read_bytes()
     spec = folder / "spec.toml"
     spec.write_bytes(text)
-    yield _replacing("spec", spec, lambda: specs.read(spec), seeds=(text, sweeps.SPEC.encode()), share=0.5)
+    yield replacing("spec", spec, lambda: specs.read(spec), seeds=(text, sweeps.SPEC.encode()), share=0.5)
+
+
+def _of_windows(folder: Path) -> Iterator[Target]:
+    """What a shard has of a block: results, rows of raw and of compressed audio, scores of selectors."""
+    spec, out = sweeps.spec(sweeps.SMALLER), folder / "shard"
+    run(spec, out, shard=Shard(0, 2), load=sweeps.answerers(), load_compressor=sweeps.compressor)
+    prepared, sweep = prepare(spec, out, sweeps.compressor), SweepFolder(out)
+    windows = sweep.windows
+    (described,) = spec.answerers
+    answerer, identity = described.name, sweeps.answerers()(described, spec.machine).identity
+    raw, anchor = (next(step for step in prepared.steps if step.kind == kind) for kind in ("raw", "anchor"))
+    number = windows.blocks(answerer, anchor)[0]
+    name = f"window-{number:05d}"
+    block = next(block for block in blocks(prepared.corpus, spec.window) if block.number == number)
+    clips = Clips(block, list(stream(block.examples, workers=0)))
+    results = next((out / "answers").rglob(f"{name}.jsonl"))
+    yield replacing(
+        "results of a window",
+        results,
+        lambda: _results(windows, answerer, identity, number),
+        structured=True,
+        share=0.2,
+    )
+    yield from _as_bytes_and_rows(
+        "window",
+        windows.pending(answerer, anchor) / f"{name}.parquet",
+        lambda: _cells(sweep, answerer, prepared.corpus.name, anchor, number),
+    )
+    yield from _as_bytes_and_rows(
+        "window of raw audio",
+        windows.pending(answerer, raw) / f"{name}.parquet",
+        lambda: sweep.failed(answerer, prepared.corpus.name, raw, raw.arms[0], number),
+    )
+    yield from _as_bytes_and_rows(
+        "window of scores",
+        out / "scores" / anchor.kind / f"{name}.parquet",
+        lambda: offers(sweep, anchor, prepared.steps, clips, prepared.compressors, prepared.streams),
+    )
+
+
+def _results(windows: Windows, answerer: str, identity: str, number: int) -> None:
+    with windows.results(answerer, number) as path, journal.opened(path, identity):
+        pass
+
+
+def _cells(sweep: SweepFolder, answerer: str, corpus: str, step: Step, number: int) -> None:
+    """Make cells of a block, elsewhere."""
+    into = sweep.run.with_name("cells-of-a-block")
+    try:
+        sweep.windows.check_rows(answerer, step, [number])
+        for arm, key in step.keys(answerer, corpus).items():
+            sweep.write_cell(key, sweep.windows.rows(answerer, step, arm, [number]), into)
+    finally:
+        shutil.rmtree(into, ignore_errors=True)
+
+
+def _as_bytes_and_rows(name: str, path: Path, read: Read) -> Iterator[Target]:
+    yield replacing(name, path, read, share=0.1)
+    yield table(f"rows of a {name}", path, read, share=0.1)
+
+
+def _of_a_sign_off(folder: Path) -> Iterator[Target]:
+    """Certificates, alone and one after the other, the plan that they keep to, and what lies beside them."""
+    out, rule = folder / "run", replace(sweeps.spec(sweeps.SMALLER).rule, looks=3)
+    plan = out / plan_file.PLAN
+    yield replacing("plan that is judged by", plan, lambda: certify(out, rule), structured=True, share=0.02)
+    first = signed_files.write(certify(out, rule), out, folder / "first")
+    follows = follow(first, certificates.read(first), out, rule)
+    second = signed_files.write(certify(out, rule, follows=follows), out, folder / "second")
+    for path, share in ((first, 0.05), (second, 0.05)):
+        yield replacing(
+            f"{path.parent.name} certificate of a chain",
+            path,
+            lambda: follow(second, certificates.read(second), out, rule),
+            structured=True,
+            share=share,
+        )
+    yield replacing("certificate that is verified", second, lambda: verify(second), structured=True, share=0.01)
+    page = second.with_name(signed_files.REPORT)
+    yield replacing("page that is verified", page, lambda: verify(second), share=0.003)
+    stated = folder / "stated" / certificates.CERTIFICATE_FILE
+    stated.parent.mkdir()
+    stated.write_text(json.dumps(certificate(claim="routing")))
+    yield replacing("certificate", stated, lambda: certificates.read(stated), structured=True, share=0.3)
+    routed = certificates.read(stated)
+    wanted = policy.content(routed)
+    assert wanted is not None, "it routes"
+    beside_it = stated.with_name(policy.POLICY_FILE)
+    beside_it.write_bytes(wanted)
+    yield replacing("policy", beside_it, lambda: _policy(routed, stated.parent), structured=True, share=0.3)
+    yield replacing(
+        "certificate of a policy", stated, lambda: policy.check_ours(stated.parent, None), structured=True, share=0.1
+    )
+
+
+def _policy(routed: certificates.Certificate, folder: Path) -> None:
+    policy.difference(routed, folder)
+    policy.check_ours(folder, None)
+
+
+def _merged(shard: Path, into: Path) -> None:
+    try:
+        merge(into, [shard])
+    finally:
+        shutil.rmtree(into, ignore_errors=True)
 
 
 def _recipes(run: Path, data: bytes) -> None:
@@ -100,16 +226,16 @@ def _of_logs(folder: Path) -> Iterator[Target]:
     logs = folder / "logs"
     choice = log_fixtures.write_lm_eval(logs / "lm", log_fixtures.lm_eval_choice(log_fixtures.RAW))
     fields = Fields(family="doc.category", metric="acc")
-    yield _replacing("lm-eval", choice, lambda: lm_eval.read(choice, fields), structured=True)
+    yield replacing("lm-eval", choice, lambda: lm_eval.read(choice, fields), structured=True)
     results = next(choice.parent.glob("results_*.json"))
-    yield _replacing("lm-eval results", results, lambda: lm_eval.read(choice, fields), structured=True)
+    yield replacing("lm-eval results", results, lambda: lm_eval.read(choice, fields), structured=True)
     lmms = log_fixtures.write_lmms_eval(logs / "lmms", log_fixtures.lmms_eval(log_fixtures.RAW))
-    yield _replacing(
+    yield replacing(
         "lmms-eval", lmms, lambda: lmms_eval.read(lmms, Fields(family="mmar_accuracy.category")), structured=True
     )
     samples = log_fixtures.inspect_samples(log_fixtures.RAW)
     packed = log_fixtures.write_inspect(logs / "raw.eval", samples)
-    yield _replacing("inspect", packed, lambda: inspect_eval.read(packed, Fields(family="metadata.task")))
+    yield replacing("inspect", packed, lambda: inspect_eval.read(packed, Fields(family="metadata.task")))
     rows = log_fixtures.table(log_fixtures.RAW)
     tables = {
         "CSV": (log_fixtures.write_csv(logs / "t.csv", rows), plain_tables.read_csv, False),
@@ -119,78 +245,59 @@ def _of_logs(folder: Path) -> Iterator[Target]:
     pq.write_table(pa.Table.from_pylist(rows), parquet)
     tables["Parquet"] = (parquet, plain_tables.read_parquet, False)
     for name, (path, reader, structured) in tables.items():
-        yield _replacing(
+        yield replacing(
             f"{name} of outcomes", path, lambda path=path, reader=reader: reader(path, Fields()), structured=structured
         )
+    texts = log_fixtures.write_lines(logs / "texts.jsonl", [{**row, "n_options": '["a", "b"]'} for row in rows])
+    yield replacing(
+        "options in a text",
+        texts,
+        lambda: plain_tables.read_jsonl(texts, Fields(options="n_options")),
+        structured=True,
+        share=0.5,
+    )
     rows = log_fixtures.table(log_fixtures.COMPRESSED)
     arm = CompressedLog("energy", 0.4, 0, log_fixtures.write_csv(logs / "compressed.csv", rows))
     out = folder / "imported"
     import_logs("csv", logs / "t.csv", [arm], Fields(), out, answerer="a", corpus="c")
-    yield _replacing("record of an import", out / doubts.FILE, lambda: doubts.read(out), structured=True)
+    yield replacing("record of an import", out / doubts.FILE, lambda: doubts.read(out), structured=True)
 
 
 def _of_corpora(folder: Path) -> Iterator[Target]:
     """Manifests, archives, and recordings."""
     for form in ("jsonl", "csv", "parquet"):
         place = layouts.manifest(folder / f"manifest-{form}", form)
-        yield _replacing(
+        yield replacing(
             f"manifest in {form}",
             place / f"manifest.{form}",
             lambda place=place: open_corpus(place),
             structured=form == "jsonl",
         )
+    corpus = open_corpus(folder / "manifest-jsonl")
+    names = [example.sample_id for example in corpus.examples]
+    families = [{"sample_id": name, "room": f"room {len(name) % 2}"} for name in names]
+    sides = {
+        "CSV": log_fixtures.write_csv(folder / "side.csv", families),
+        "JSONL": log_fixtures.write_lines(folder / "side.jsonl", families),
+        "Parquet": folder / "side.parquet",
+    }
+    pq.write_table(pa.Table.from_pylist(families), sides["Parquet"])
+    for form, path in sides.items():
+        yield replacing(
+            f"side file in {form}", path, lambda path=path: side_file(corpus, path), structured=form == "JSONL"
+        )
     packed = folder / "packed"
     layouts.downloaded(folder / "downloaded")
     zipped = layouts.mmau(packed, packed=True)
     for number, archive in enumerate(sorted(p for p in zipped.rglob("*") if p.suffix in (".zip", ".gz", ".tar"))):
-        yield _replacing(f"archive {number}", archive, lambda: _heard(zipped), share=0.2)
+        yield replacing(f"archive {number}", archive, lambda: _heard(zipped), share=0.2)
     for form, subtype in (("WAV", None), ("FLAC", None), ("OGG", None), ("MP3", None)):
         recording = folder / f"recording.{form.lower()}"
         layouts.write(recording, layouts.encoded(300, form, subtype=subtype))
-        yield _replacing(form, recording, lambda recording=recording: decode.waveform(str(recording)), share=0.5)
+        yield replacing(form, recording, lambda recording=recording: decode.waveform(str(recording)), share=0.5)
 
 
 def _heard(place: Path) -> None:
     for example in islice(open_corpus(place).examples, 3):
         with suppress(AudioError):
             example.audio.waveform()
-
-
-def _of_selectors(folder: Path) -> Iterator[Target]:
-    """What training leaves, and what is exported for devices."""
-    trained = small_selectors.saved(folder / "selector")
-    yield _replacing("card", trained / CARD, lambda: read_card(trained / CARD), structured=True)
-    device = folder / "device"
-    export(trained, device)
-    for name in ("edge.json", "vectors.json"):
-        if (device / name).exists():
-            read = edge_folder.read_manifest if name == "edge.json" else edge_folder.read_vectors
-            yield _replacing(name, device / name, lambda read=read: read(device), structured=True)
-    graph = device / "waveform.onnx"
-    yield _replacing("graph", graph, lambda: check_whole(read_graph_file(graph)), share=0.5)
-    measured = folder / "oracle.parquet"
-    row = oracle.Relevance("a", "b", "c", "d", "e" * 32, 2, [0.5, 0.25], "ok")
-    oracle.write([row], dict.fromkeys(("answerer", "identity", "corpus", "kind", "path"), "c"), measured)
-    yield _replacing("oracle", measured, lambda: oracle.read(measured))
-
-
-def _replacing(
-    name: str,
-    path: Path,
-    read: Callable[[], object],
-    *,
-    seeds: tuple[bytes, ...] = (),
-    structured: bool = False,
-    share: float = 1.0,
-) -> Target:
-    """A target whose input stands at a path while it is read, and is what it was before afterwards."""
-    whole = path.read_bytes()
-
-    def shown(data: bytes) -> object:
-        path.write_bytes(data)
-        try:
-            return read()
-        finally:
-            path.write_bytes(whole)
-
-    return Target(name, seeds or (whole,), shown, structured, share)

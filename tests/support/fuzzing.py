@@ -1,7 +1,7 @@
 """Hostile input: seeded changes of files as they are read, and what a reader may make of them.
 
 A reader may return, or refuse with an exception that is written for people. Whatever else it raises, and whatever takes
-longer than LIMIT_S, is a failure, which names the target, the seed and the number that make it again.
+longer than its target's limit, is a failure, which names the target, the seed and the number that make it again.
 """
 
 import json
@@ -55,6 +55,7 @@ class Target:
     read: Callable[[bytes], object]
     structured: bool = False  # the seeds are JSON, or lines of it
     share: float = 1.0  # of the inputs: readers that open many files take less
+    limit_s: int = LIMIT_S
 
 
 class Failure(NamedTuple):
@@ -81,13 +82,13 @@ def attack(target: Target, seed: int, inputs: int) -> Count:
         data = changed(target, seed, number)
         start = time.monotonic()
         try:
-            with within(LIMIT_S):
+            with within(target.limit_s):
                 target.read(data)
         except REFUSALS:
             refused += 1
         except Exception:
             failures.append(Failure(target.name, seed, number, traceback.format_exc(limit=-3)))
-        if time.monotonic() - start > LIMIT_S:
+        if time.monotonic() - start > target.limit_s:
             failures.append(Failure(target.name, seed, number, "took too long"))
     return Count(inputs, refused, tuple(failures))
 
