@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from earmark.engine.design.compressors import RAW_KBPS, Axis
+from earmark.engine.design.compressors import RAW_KBPS, RAW_KHZ, Axis
 from earmark.engine.report import curves, heatmap, intervals, pareto
-from earmark.engine.report.axes import axis_words, share_words, unit_words, whole_words
+from earmark.engine.report.axes import axis_words, share_words, unit_words
 from earmark.engine.report.decisions import Group, saves
 from earmark.engine.report.html_tables import SHOWN, more_words, weightiest
 from earmark.engine.report.numbers import NONE, Unit, amount, percent, significant, unit_of_axis
@@ -90,9 +90,10 @@ def _kept_axis(axis: Axis | None, group: Group) -> curves.KeptAxis:
             halvings = [2.0**-power for power in range(math.floor(-math.log2(smallest)) + 1)]
             ticks = [(b, significant(b * RAW_KBPS)) for b in halvings]
             return curves.KeptAxis("kb/s that are asked for, log scale", ticks, smallest)
-        case "duration" | "bandwidth":
-            steps = (1, 0.75, 0.5, 0.25)
-            return curves.KeptAxis(f"share {whole_words(axis)}", [(b, _briefly(b, axis)) for b in steps])
+        case "duration":
+            return curves.KeptAxis("speed that is asked for", [(1 / x, f"{x:g}x") for x in (4, 2, 1.5, 1)])
+        case "bandwidth":
+            return curves.KeptAxis("kHz that are asked for", [(khz / RAW_KHZ, str(khz)) for khz in (0, 2, 4, 6, 8)])
         case "own":
             return curves.AUDIO_KEPT._replace(words="share of what it counts")
     return curves.AUDIO_KEPT

@@ -19,7 +19,7 @@ class Shipped(NamedTuple):
     candidate: Annotated[str, "its name"]
     kind: Annotated[Literal["budget", "routing"], "one budget, or one for each family"]
     budget: Annotated[float | None, "null for routing", BUDGET]
-    retained: Annotated[float, "mean share of a clip that is kept", PROPORTION]
+    retained: Annotated[float, "mean share that is kept, of a clip's chunks or on the method's axis", PROPORTION]
 
 
 class CandidateStop(NamedTuple):
@@ -47,7 +47,7 @@ class CandidatePolicy:
     partition: Annotated[str | None, "by whose families it routes"]
     tolerance: Annotated[float, "of every family"]
     alpha_each: Annotated[float, "what each tested family's walk spent", PROPORTION]
-    retained: Annotated[float, "mean share of audio, every question at its family's budget", PROPORTION]
+    retained: Annotated[float, "mean share that is kept, every question at its family's budget", PROPORTION]
     families: Annotated[tuple[Route, ...], "where each goes"]
 
 
@@ -63,7 +63,9 @@ class ClaimCandidate:
     budget: Annotated[
         float | None, "the smallest that passes in every seed, partition and family, with every larger one", BUDGET
     ]
-    retained: Annotated[float | None, "mean share of a clip that is kept there", PROPORTION]
+    retained: Annotated[
+        float | None, "mean share that is kept there, of a clip's chunks or on the method's axis", PROPORTION
+    ]
     reason: Annotated[str, "why it passes there, or why nothing of it is approved"]
     stopped: Annotated[CandidateStop | None, "where its walk stopped"]
     policy: Annotated[CandidatePolicy | None, "that routing finds by the families of the first partition"]
@@ -76,7 +78,7 @@ class UnclaimedRouting:
 
     candidate: Annotated[str, "its name"]
     kind: Annotated[Literal["routing"], "of claim"]
-    retained: Annotated[float, "mean share of a clip that it would keep", PROPORTION]
+    retained: Annotated[float, "mean share that it would keep, of a clip's chunks or on the method's axis", PROPORTION]
     declare: Annotated[str, "what to declare before new answers"]
 
 
@@ -97,7 +99,7 @@ class DeployedPolicy:
     seeds: Annotated[tuple[int, ...], "training seeds", COUNT]
     tolerance: Annotated[float, "of every family"]
     partition: Annotated[str | None, "by whose families it routes"]
-    retained: Annotated[float, "mean share of a clip that is kept", PROPORTION]
+    retained: Annotated[float, "mean share that is kept, of a clip's chunks or on the method's axis", PROPORTION]
     families: Annotated[tuple[FamilyBudget, ...], "where each goes"]
     unknown: Annotated[float, "the budget of a question of no known family: 1.0, raw audio"]
     deployable: Annotated[bool, "whether a family can be told from a question"]

@@ -270,6 +270,7 @@ def test_tables_have_the_columns_of_a_cell(tmp_path: Path, kind: str) -> None:
     rows = logs.table(logs.COMPRESSED)
     for row in rows:
         row |= {"status": "ok", "kept_hash": "abc", "chunks_total": 10, "chunks_kept": 4}
+        row |= {"seconds_heard": 4.5, "bits_sent": 1_152_000, "lm_positions": 310, "flops": 5_270_000_000_000}
     rows[2]["loss"] = 0.75  # a loss is used as it is
     rows[5]["loss"] = 0.25  # even without an answer
     rows[0] |= {"status": "error: no audio", "loss": None}
@@ -288,6 +289,10 @@ def test_tables_have_the_columns_of_a_cell(tmp_path: Path, kind: str) -> None:
     assert column(rows, "predicted_label") == [None, "cat", "cat", "bell", "cat", None]
     assert column(rows, "status") == ["error: no audio", *["ok"] * 5]
     assert column(rows, "chunks_kept") == [4] * 6
+    assert column(rows, "seconds_heard") == [4.5] * 6
+    assert column(rows, "bits_sent") == [1_152_000] * 6
+    assert column(rows, "lm_positions") == [310] * 6
+    assert column(rows, "flops") == [5_270_000_000_000] * 6
     assert column(rows, "kept_hash") == ["abc"] * 6
 
 

@@ -78,7 +78,7 @@ class Policy(NamedTuple):
 
     tolerance: Annotated[float, "of every family"]
     alpha_each: Annotated[float, "what each tested family's walk spent", PROPORTION]
-    retained: Annotated[float, "mean share of audio, every question at its family's budget", PROPORTION]
+    retained: Annotated[float, "mean share that is kept, every question at its family's budget", PROPORTION]
     families: Annotated[list[Route], "where each goes"]
 
 
