@@ -1,24 +1,20 @@
 """Commands that are killed at random moments and typed again, and what then lies there.
 
-This file is also the process that runs them: it imports everything once, then forks a child for each line of its input,
-so that a kill hits the work and not the start of Python.
+They are forked off a process that has imported everything, so that a kill hits the work and not the start of Python.
 """
 
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 
 import log_fixtures
+from forked import ForkedCommands
 
 ROOT = Path(__file__).parents[2]
 MOST_TRIES = 200
@@ -116,14 +112,11 @@ class Killer:
     def __enter__(self) -> "Killer":
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
-        self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self._forked = ForkedCommands(os.environ)
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._process.stdin.close()
-        self._process.wait()
+        self._forked.close()
 
     def disturb(self, name: str, rng: random.Random) -> tuple[int, str | None]:
         """Type a scenario's command until it ends; how often it was killed, and what is wrong with what it left."""
@@ -162,10 +155,8 @@ class Killer:
 
     def _type(self, command: tuple[str, ...], cwd: Path, seconds: float | None) -> tuple[int, str]:
         """How a command ended, and what it wrote on stderr; killed after so many seconds."""
-        log = self._folder / "stderr"
-        line = {"command": command, "cwd": str(cwd), "seconds": seconds, "log": str(log)}
-        print(json.dumps(line), file=self._process.stdin, flush=True)
-        return int(self._process.stdout.readline()), log.read_text(errors="replace")
+        done = self._forked.run(command, cwd, seconds)
+        return done.returncode, done.stderr.decode(errors="replace")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -184,52 +175,3 @@ def difference(wanted: dict[str, bytes], there: dict[str, bytes]) -> str | None:
         if wanted[name] != there[name]:
             return f"{name} differs"
     return None
-
-
-def main() -> None:
-    """Fork a command per line of JSON; print how it ended."""
-    main_module = import_module("earmark.cli.main")
-    for module, _ in main_module.COMMANDS.values():
-        import_module(module)
-    for module in ("engine.answerers.model_types", "engine.sweep.run", "engine.making.training.jobs", "api"):
-        import_module(f"earmark.{module}")
-    for text in sys.stdin:
-        line = json.loads(text)
-        pid = os.fork()
-        if pid == 0:
-            _become(main_module.main, line)
-        if line["seconds"] is not None:
-            _wait(pid, line["seconds"])
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-
-
-def _become(command: Callable[[], None], line: dict[str, object]) -> None:
-    """Be the command, in a session of its own: what it started is killed with it."""
-    os.setsid()
-    os.chdir(str(line["cwd"]))
-    log = os.open(str(line["log"]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    os.dup2(log, 2)
-    sys.argv = ["earmark", *line["command"]]
-    try:
-        command()
-    except SystemExit as ended:
-        os._exit(int(ended.code or 0))
-    os._exit(0)
-
-
-def _wait(pid: int, seconds: float) -> None:
-    """Kill a child and what it started after so many seconds, if it is not done before."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            return
-        time.sleep(0.002)
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        os.kill(pid, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main()
