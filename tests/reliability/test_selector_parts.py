@@ -31,18 +31,34 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_tokenizer_with_words_beyond_its_size_is_one_line(home: Path, tmp_path: Path) -> None:
+def number_beyond(model: dict[str, Any]) -> None:
+    words = model["vocab"]
+    words |= dict(zip(words, range(900_000, 900_000 + len(words)), strict=True))
+
+
+def lose_the_unknown_word(model: dict[str, Any]) -> None:
+    words = model["vocab"]
+    model.clear()
+    model.update(type="WordLevel", vocab=words, unk_token="a word that is not there")
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [(number_beyond, "has a word 9"), (lose_the_unknown_word, "cannot read the question 'What is heard?'")],
+)
+def test_a_tokenizer_that_does_not_fit_is_one_line(
+    home: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], None], reason: str
+) -> None:
     folder = shutil.copytree(CONDITIONED, tmp_path / "selector")
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
-    words = tokenizer["model"]["vocab"]
-    words |= dict(zip(words, range(900_000, 900_000 + len(words)), strict=True))
+    edit(tokenizer["model"])
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     card = json.loads((folder / "card.json").read_text())
     digest = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
     (folder / "card.json").write_text(json.dumps(card | {"tokenizer": digest}))
     clip = home / "edge/vectors/part-of-a-second.wav"
     done = earmark("score", clip, "--selector", folder, "--question", "What is heard?", "--json")
-    assert_refused(done, "tokenizer.json", "has a word 9")
+    assert_refused(done, "tokenizer", reason, "train the selector again")
 
 
 @pytest.mark.parametrize(

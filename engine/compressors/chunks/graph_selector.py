@@ -25,7 +25,7 @@ from earmark.engine.compressors.chunks.graph_file import (
 )
 from earmark.engine.compressors.chunks.graph_trial import CALL_SHAPES, first_line, session_options, try_apart
 from earmark.engine.compressors.chunks.selector import LEARNED_TIE, Selector, SelectorInput, check_finite
-from earmark.engine.compressors.chunks.tokenizer_file import open_tokenizer
+from earmark.engine.compressors.chunks.tokenizer_file import open_tokenizer, token_ids
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
 
@@ -239,4 +239,4 @@ def _tokenizer(folder: Path, expected: str) -> Encode:
             tokenizer = open_tokenizer(path, expected)
         except InputError as error:
             raise GraphError(path, error.what, error.do) from None
-    return lambda question: list(tokenizer.encode(question, add_special_tokens=False).ids)
+    return lambda question: token_ids(tokenizer, question)

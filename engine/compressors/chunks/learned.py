@@ -21,7 +21,7 @@ from earmark.engine.arrays import Scores
 from earmark.engine.compressors.card import CARD, Card, read_card
 from earmark.engine.compressors.chunks.features import FEATURES, WIDTH, features_of
 from earmark.engine.compressors.chunks.selector import LEARNED_TIE, Selector, SelectorInput
-from earmark.engine.compressors.chunks.tokenizer_file import open_tokenizer
+from earmark.engine.compressors.chunks.tokenizer_file import open_tokenizer, token_ids
 from earmark.engine.errors import InputError
 from earmark.engine.files import make_folder, write_file
 from earmark.engine.reading import read_bytes
@@ -236,8 +236,7 @@ def pad_tokens(tokens: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
 
 def question_tokens(tokenizer: Tokenizer, question: str) -> list[int]:
     """The first MOST_TOKENS tokens of a question; never a special one of a chat."""
-    ids: list[int] = tokenizer.encode(question, add_special_tokens=False).ids
-    return ids[:MOST_TOKENS]
+    return token_ids(tokenizer, question)[:MOST_TOKENS]
 
 
 def tokenizer_hash(tokenizer: Tokenizer) -> str:

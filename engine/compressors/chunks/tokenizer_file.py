@@ -4,6 +4,8 @@ Needs the package `tokenizers`, and no torch.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _COPY = "copy it beside the graph or the weights, as it was written there"
+_TRAIN = "train the selector again"
 _MOST_BYTES = 1 << 28
 _MOST_WORDS = 1 << 22
 
@@ -25,16 +28,30 @@ def open_tokenizer(path: Path, expected: str) -> "Tokenizer":
     data = read_bytes(path, _COPY, _MOST_BYTES)
     if hashlib.sha256(data).hexdigest() != expected:
         raise InputError(path, "is not the tokenizer of this selector", _COPY)
-    try:
+    with _refusing(path, "is no tokenizer"):
         tokenizer = Tokenizer.from_buffer(data)
-    except BaseException as error:  # where its Rust panics, that is no Exception
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
-        raise InputError(path, f"is no tokenizer ({str(error)[:80]})", "train the selector again") from None
     size = tokenizer.get_vocab_size()
     if size > _MOST_WORDS:
-        raise InputError(path, f"has more than {_MOST_WORDS:,} words", "train the selector again")
+        raise InputError(path, f"has more than {_MOST_WORDS:,} words", _TRAIN)
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if largest >= size:  # an embedding has as many rows as there are words
-        raise InputError(path, f"has a word {largest:,} and only {size:,} words", "train the selector again")
+        raise InputError(path, f"has a word {largest:,} and only {size:,} words", _TRAIN)
     return tokenizer
+
+
+def token_ids(tokenizer: "Tokenizer", question: str) -> list[int]:
+    """The tokens of a question, no special ones around them; InputError where a tokenizer does not get through it."""
+    with _refusing("a selector's tokenizer", f"cannot read the question {question[:80]!r}"):
+        ids: list[int] = tokenizer.encode(question, add_special_tokens=False).ids
+    return ids
+
+
+@contextmanager
+def _refusing(where: object, what: str) -> Iterator[None]:
+    """InputError for whatever the package raises meanwhile: where its Rust panics, that is no Exception."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise InputError(where, f"{what} ({str(error)[:80]})", _TRAIN) from None
