@@ -4,10 +4,8 @@ A subclass knows its audio tower. Knows no plan: it runs the batch it is given, 
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -17,40 +15,28 @@ import numpy.typing as npt
 import torch
 
 from earmark.engine.answerers import parse, prompt
-from earmark.engine.answerers.answerer import LostError
+from earmark.engine.answerers.guard import computing
+from earmark.engine.answerers.identity import add_weights, add_words
 from earmark.engine.answerers.qwen.decoder import Decoder
 from earmark.engine.answerers.qwen.kv import KV, Past
 from earmark.engine.answerers.qwen.mel import ClipFrames, Mel
-from earmark.engine.answerers.shared.audio_lm import OutOfMemoryError, Reply, Tokens
+from earmark.engine.answerers.shared.audio_lm import Reply, Tokens
 from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
 from earmark.engine.arrays import Waveform
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, MOST_CHUNKS
 from earmark.engine.corpus.example import SAMPLE_RATE
-from earmark.engine.threads import one_thread
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def guarded(run: Callable[Concatenate["Qwen", P], R]) -> Callable[Concatenate["Qwen", P], R]:
-    """Runs without gradients, in fp32 on a CPU on one thread; tells a lack of memory and a lost device from other
-    failures.
-    """
+    """Runs as everything that a model computes does."""
 
     @wraps(run)
     def wrapped(self: "Qwen", /, *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            with torch.inference_mode(), one_thread() if self.repeats else nullcontext():
-                return run(self, *args, **kwargs)
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise OutOfMemoryError(str(error).splitlines()[0]) from None
-        except torch.AcceleratorError as error:
-            raise LostError(str(error).splitlines()[0]) from error
-        except RuntimeError as error:
-            if "can't allocate memory" in str(error):  # the CPU's allocator has no exception of its own
-                raise OutOfMemoryError("the machine has no more memory") from None
-            raise
+        with computing(self.repeats):
+            return run(self, *args, **kwargs)
 
     return wrapped
 
@@ -113,12 +99,8 @@ class Qwen:
     def identity(self) -> str:
         """Hash of every weight, the number format, the tokenizer, the extractor's and the prompt's constants."""
         digest = hashlib.blake2b(digest_size=16)
-        for key, tensor in sorted(self.model.state_dict().items()):
-            digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        tokenizer = json.loads(self.tokenizer.backend_tokenizer.to_str())
-        words = {key: part for key, part in tokenizer.items() if key not in ("padding", "truncation")}  # as last called
-        digest.update(json.dumps(words, sort_keys=True).encode())
+        add_weights(digest, self.model)
+        add_words(digest, self.tokenizer)
         digest.update(repr((self.mel.hop, self.mel.n_fft, self.mel.window_samples, self.template)).encode())
         return digest.hexdigest()
 

@@ -61,10 +61,10 @@ def make_batches(forest: Forest, limits: Limits) -> Iterator[AudioBatch]:
     for _, window in groupby(in_order, key=lambda h: clips[h.excerpt.wave.audio] // limits.window_clips):
         trees = list(window)
         shared = sorted((h for h in trees if h.is_shared), key=lambda h: -_base(h))
-        for group in _groups(shared, _base, lambda n, longest: _fits(forest, limits, n, longest, held=True)):
+        for group in grouped(shared, _base, lambda n, longest: _fits(forest, limits, n, longest, held=True)):
             yield AudioBatch(group, tuple(piece_batches(forest, limits, group)))
         single = sorted((h for h in trees if not h.is_shared), key=lambda h: (-h.positions, -len(h.pieces[0].tokens)))
-        for group in _groups(single, _whole, lambda n, longest: _fits(forest, limits, n, longest, held=False)):
+        for group in grouped(single, _whole, lambda n, longest: _fits(forest, limits, n, longest, held=False)):
             yield AudioBatch(group, (tuple(PieceOnRow(row, h.pieces[0]) for row, h in enumerate(group)),))
 
 
@@ -81,7 +81,7 @@ def piece_batches(forest: Forest, limits: Limits, group: Sequence[Tree]) -> Iter
         return n * tokens <= limits.tokens and n * (longest + tokens) * _resident(forest, limits) <= free
 
     rows = [PieceOnRow(row, piece) for row, tree in enumerate(group) for piece in tree.pieces]
-    yield from _groups(sorted(rows, key=lambda a: (-rest(a), a.row)), rest, fits)
+    yield from grouped(sorted(rows, key=lambda a: (-rest(a), a.row)), rest, fits)
 
 
 def needed_bytes(forest: Forest, limits: Limits, tree: Tree) -> int:
@@ -116,8 +116,8 @@ def _fits(forest: Forest, limits: Limits, rows: int, longest: int, held: bool) -
     return 2 * rows * (forest.prefix_tokens + longest) * forest.shape.decoder.kv_bytes <= limits.kv_bytes
 
 
-def _groups(rows: Sequence[T], length: Callable[[T], int], fits: Callable[[int, int], bool]) -> Iterator[tuple[T, ...]]:
-    """Consecutive rows (sorted) while they fit and padding is not wasteful; a row that fits nowhere is by itself."""
+def grouped(rows: Sequence[T], length: Callable[[T], int], fits: Callable[[int, int], bool]) -> Iterator[tuple[T, ...]]:
+    """Consecutive rows (sorted by length), as many as fit without wasteful padding; a row always fits by itself."""
     group: list[T] = []
     longest = used = 0
     for row in rows:

@@ -4,16 +4,15 @@ Every piece of work ends in one result: an answer, or a status that says why the
 halved until the one request that cannot be answered is alone. Knows answerers by their protocol; no torch, no files.
 """
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.answerer import LostError
 from earmark.engine.answerers.request import Result
-from earmark.engine.answerers.shared.audio_lm import AudioLM, Held, OutOfMemoryError, Reply
+from earmark.engine.answerers.shared.attempts import Attempts, one_line
+from earmark.engine.answerers.shared.audio_lm import AudioLM, Held, Reply
 from earmark.engine.answerers.shared.batches import (
     AudioBatch,
     Limits,
@@ -24,14 +23,13 @@ from earmark.engine.answerers.shared.batches import (
 )
 from earmark.engine.answerers.shared.forest import Forest, Piece, Tree
 from earmark.engine.answerers.shared.memory import Store
+from earmark.engine.answerers.shared.spoken import spoken_letter
 from earmark.engine.arrays import Waveform
 from earmark.engine.compressors.compressor import samples_at
 from earmark.engine.corpus.clip import clip
 from earmark.engine.corpus.example import Audio, AudioError
 
 MIB = 1 << 20
-NOT_FINITE = "not finite: the logits are NaN or infinite"
-HOPELESS = 16  # so many requests in a row that fail by themselves: the answerer is broken, not they
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class Scheduler:
         self.clips: Store[Any] = Store(options.clip_bytes)
         self.kv_bytes = 0  # keys and values held for questions to come
         self._answerer = answerer
-        self._failures = 0  # in a row
+        self._attempts = Attempts()
 
     def steps(self) -> Iterator[list[Result]]:
         """The results of one batch after the other, each result once."""
@@ -107,11 +105,11 @@ class Scheduler:
             try:
                 held = self._answerer.open(clip(loader.waveform(audio)))
             except AudioError as error:
-                return f"audio: {_one_line(error)}"
+                return f"audio: {one_line(error)}"
             except LostError:
                 raise
             except Exception as error:  # a reader's or an extractor's bug is that recording's, not the run's
-                return f"audio: {type(error).__name__}: {_one_line(error)}"
+                return f"audio: {type(error).__name__}: {one_line(error)}"
             self.clips.keep(audio, held, next_use)
         return held
 
@@ -129,14 +127,14 @@ class Scheduler:
         """Encode and prefill, then ask; halve on failure."""
         trees = [tree for tree, _ in opened]
         shared = trees[0].is_shared
-        context, why = self._tried(lambda: self._context(opened), alone=len(opened) == 1)
-        if why is not None:
+        context = self._attempts.tried(lambda: self._context(opened), alone=len(opened) == 1)
+        if isinstance(context, str):
             if len(opened) > 1:
                 half = len(opened) // 2
                 yield from self._hear(opened[:half], None)
                 yield from self._hear(opened[half:], None)
             else:
-                yield [self.forest.result(trees[0], piece, status=why) for piece in trees[0].pieces]
+                yield [self.forest.result(trees[0], piece, status=context) for piece in trees[0].pieces]
             return
         if shared:
             self.kv_bytes = context.nbytes
@@ -158,8 +156,8 @@ class Scheduler:
 
     def _ask(self, context: Any, trees: Sequence[Tree], rows: Sequence[PieceOnRow]) -> Iterator[list[Result]]:
         """Questions on a context; halve on failure."""
-        replies, why = self._tried(lambda: self._replies(context, trees, rows), alone=len(rows) == 1)
-        if why is None:
+        replies = self._attempts.tried(lambda: self._replies(context, trees, rows), alone=len(rows) == 1)
+        if not isinstance(replies, str):
             yield [
                 result_of(self.forest, trees[row.row], row.piece, reply)
                 for row, reply in zip(rows, replies, strict=True)
@@ -169,7 +167,7 @@ class Scheduler:
             yield from self._ask(context, trees, rows[:half])
             yield from self._ask(context, trees, rows[half:])
         else:
-            yield [self.forest.result(trees[rows[0].row], rows[0].piece, status=why)]
+            yield [self.forest.result(trees[rows[0].row], rows[0].piece, status=replies)]
 
     def _replies(self, context: Any, trees: Sequence[Tree], rows: Sequence[PieceOnRow]) -> list[Reply]:
         places = [row.row for row in rows]
@@ -179,42 +177,11 @@ class Scheduler:
             return self._answerer.generate(context, places, rests, options, self.options.generate)
         return self._answerer.score(context, places, rests, options)
 
-    def _tried(self, run: Callable[[], Any], alone: bool) -> tuple[Any, str | None]:
-        """What `run` returns, or why it failed; a request by itself is tried twice."""
-        why = None
-        for _ in range(2 if alone else 1):
-            try:
-                value = run()
-            except OutOfMemoryError as error:
-                why = f"out of memory: {_one_line(error)}"
-                if alone:
-                    break
-            except LostError:
-                raise
-            except Exception as error:
-                why = f"failed: {type(error).__name__}: {_one_line(error)}"
-            else:
-                self._failures = 0
-                return value, None
-        if alone:
-            self._failures += 1
-            if self._failures >= HOPELESS:
-                raise LostError(f"{HOPELESS} requests in a row failed by themselves, the last with: {why}")
-        return None, why
-
 
 def result_of(forest: Forest, tree: Tree, piece: Piece, reply: Reply) -> Result:
-    """What was said, as a result: the letter that was written, or the likeliest one where nothing was generated."""
-    choices = forest.requests[piece.requests[0]].question.choices
-    nll = tuple(float(x) for x in reply.option_nll)
-    letters = prompt.letters(len(choices))
-    if not all(math.isfinite(x) for x in nll):
-        return forest.result(tree, piece, text=reply.text, status=NOT_FINITE)
-    if reply.text is None:
-        label: str | None = letters[min(range(len(nll)), key=nll.__getitem__)]
-    else:
-        label = parse.letter(reply.text, letters, choices)
-    return forest.result(tree, piece, label, nll, reply.text)
+    """What a reply says, as a result of a piece."""
+    spoken = spoken_letter(reply, forest.requests[piece.requests[0]].question.choices)
+    return forest.result(tree, piece, spoken.label, spoken.option_nll, reply.text, spoken.status)
 
 
 def answer_alone(answerer: AudioLM, forest: Forest, options: AnswerOptions) -> Iterator[list[Result]]:
@@ -258,7 +225,3 @@ class _Loader:
             if audio is None:
                 return
             self._pending[audio] = self._pool.submit(audio.waveform)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
