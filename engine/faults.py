@@ -46,12 +46,17 @@ def fault(error: BaseException, where: object = None) -> EarmarkError | None:
 
 
 @contextmanager
-def writing(where: object) -> Iterator[None]:
-    """Turn faults of the machine meanwhile into refusals that name what was to be written."""
+def writing(where: object, otherwise: str | None = None) -> Iterator[None]:
+    """Turn faults of the machine meanwhile into refusals that name what was to be written.
+
+    Any other OSError too where it is said what holds `otherwise`: "cannot be written".
+    """
     try:
         yield
     except OSError as error:
         refusal = fault(error, where)
+        if refusal is None and otherwise is not None:
+            refusal = InputError(where, f"{otherwise} ({error.strerror})", "choose another place")
         if refusal is None:
             raise
         raise refusal from error

@@ -14,13 +14,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from earmark.engine.errors import InputError
-from earmark.engine.faults import fault, writing
+from earmark.engine.faults import writing
 from earmark.engine.locks import NoLocksError, open_locked, release
 from earmark.engine.reading import check_place
 
 _STAGING = ".staging"
 _TOKEN = re.compile(r"[0-9a-f]{32}")  # of one writer; it holds the lock beside its folder as long as it lives
 _LOCK = ".lock"
+_NOT_WRITTEN = "cannot be written"
 
 
 @contextmanager
@@ -67,30 +68,24 @@ def write_files(root: Path, files: Mapping[str, bytes | None]) -> None:
     for name in files:
         check_replaceable(root / name)
         check_place(root / name, root)
-    path = root
-    try:
-        with staged(root) as folder:
-            for name, data in files.items():
-                path, temporary = root / name, folder / name
-                if data is None:
-                    continue
-                with writing(path):
+    with writing(root, _NOT_WRITTEN), staged(root) as folder:
+        for name, data in files.items():
+            temporary = folder / name
+            if data is not None:
+                with writing(root / name, _NOT_WRITTEN):
                     temporary.parent.mkdir(parents=True, exist_ok=True)
                     temporary.write_bytes(data)
                     flush(temporary)
-            for name, data in files.items():
-                path = root / name
-                with writing(path):
-                    if data is None:
-                        path.unlink(missing_ok=True)
-                        continue
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(folder / name, path)
+        for name, data in files.items():
+            path = root / name
+            with writing(path, _NOT_WRITTEN):
+                if data is None:
+                    path.unlink(missing_ok=True)
+                    continue
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(folder / name, path)
         for parent in {(root / name).parent for name in files}:
             flush(parent)
-    except OSError as error:
-        other = InputError(path, f"cannot be written ({error.strerror})", "choose another place")
-        raise fault(error, path) or other from error
 
 
 def check_replaceable(path: Path) -> None:
@@ -100,7 +95,7 @@ def check_replaceable(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise InputError(path, f"cannot be written ({error.strerror})", "choose another place") from error
+        raise InputError(path, f"{_NOT_WRITTEN} ({error.strerror})", "choose another place") from error
     if not stat.S_ISREG(mode):
         kind = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "no regular file"
         raise InputError(path, f"is {kind} and cannot be replaced", "move it away, or choose another place")
@@ -110,11 +105,8 @@ def check_replaceable(path: Path) -> None:
 
 def make_folder(folder: Path) -> None:
     """Make a folder that can be written into, or refuse."""
-    try:
+    with writing(folder, "cannot be a folder"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        other = InputError(folder, f"cannot be a folder ({error.strerror})", "choose another place")
-        raise fault(error, folder) or other from error
     if not os.access(folder, os.W_OK):
         raise InputError(folder, "cannot be written into", "choose another place")
 

@@ -72,14 +72,14 @@ def sha256(path: Path, do: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def lines(path: Path, do: str, where: object = None) -> Iterator[tuple[int, bytes]]:
+def lines(source: Path | bytes, do: str, where: object) -> Iterator[tuple[int, bytes]]:
     """The lines of a regular file and their numbers from 1; InputError for a line longer than MOST_LINE_BYTES."""
-    with open_regular(path, do, MOST_TABLE_BYTES, where) as file:
+    with io.BytesIO(source) if isinstance(source, bytes) else open_regular(source, do, MOST_TABLE_BYTES, where) as file:
         for number in count(1):
             line = file.readline(MOST_LINE_BYTES + 1)
             if len(line) > MOST_LINE_BYTES:
                 what = f"is a line of more than {MOST_LINE_BYTES:,} bytes"
-                raise InputError(f"{path if where is None else where}:{number}", what, do)
+                raise InputError(f"{where}:{number}", what, do)
             if not line:
                 return
             yield number, line
@@ -118,13 +118,18 @@ def _descriptor(path: Path, where: object, do: str) -> int:
         raise InputError(where, f"cannot be read ({getattr(error, 'strerror', None) or error})", do) from None
 
 
+def is_regular(path: Path | str) -> bool:
+    """Whether it is a file that ends and does not wait; OSError where nothing is there."""
+    return stat.S_ISREG(os.stat(path).st_mode)
+
+
 def check_regular(path: Path, do: str) -> None:
     """Refuse what is no regular file, before a library opens it."""
     try:
-        mode = os.stat(path).st_mode
+        regular = is_regular(path)
     except (OSError, ValueError) as error:
         raise InputError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})", do) from None
-    if not stat.S_ISREG(mode):
+    if not regular:
         raise InputError(path, "is not a regular file", do)
 
 

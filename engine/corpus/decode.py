@@ -5,7 +5,6 @@ Goes by content, never by the name of a file. Knows no archive, no table and no 
 
 import io
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -17,6 +16,7 @@ import soxr
 
 from earmark.engine.arrays import Waveform
 from earmark.engine.corpus.example import LFS, MOST_SECONDS, SAMPLE_RATE, AudioError
+from earmark.engine.reading import is_regular
 
 _MARGIN_S = 1  # read beyond the cut, so that resampling is not disturbed by an edge there
 _SLACK_S = 0.05  # a recording may be this much shorter than its header says
@@ -135,7 +135,7 @@ def _bytes_of(source: Source) -> Iterator[BinaryIO]:
         yield io.BytesIO(source)
         return
     try:
-        if not stat.S_ISREG(os.stat(source).st_mode):  # a pipe would block for ever
+        if not is_regular(source):  # a pipe would block for ever
             raise AudioError("is not a file")
         descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from earmark.engine.corpus.partition import Partition
 from earmark.engine.corpus.partitions import UNLABELLED
 from earmark.engine.corpus.table_files import TableRow, Unusable, read
 from earmark.engine.errors import InputError, first_few
+from earmark.engine.reading import MOST_JSON_BYTES, read_bytes
 
 
 def side_file(corpus: Corpus, path: Path) -> list[Partition]:
@@ -20,7 +21,8 @@ def side_file(corpus: Corpus, path: Path) -> list[Partition]:
         raise InputError(path, "is no CSV, JSON lines or Parquet file", "name a table of sample_id and families")
     label_of: dict[str, Mapping[str, str]] = {}
     columns: dict[str, None] = {}
-    for row in read(path, str(path)):
+    data = read_bytes(path, "name a table of sample_id and families", MOST_JSON_BYTES)
+    for row in read(path, str(path), data):
         if not isinstance(row, TableRow):
             raise InputError(row[0], row[1], "correct the side file")
         id_column = "sample_id" if "sample_id" in row.data else next(iter(row.data), "")
@@ -37,7 +39,7 @@ def side_file(corpus: Corpus, path: Path) -> list[Partition]:
     if not any(labels_by_example):
         ids = first_few(example.sample_id for example in corpus.examples)
         raise InputError(path, f"names no sample of the corpus (which has {ids})", "check its first column")
-    recipe = {"rule": "side file", "file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    recipe = {"rule": "side file", "file": path.name, "sha256": hashlib.sha256(data).hexdigest()}
     return [
         Partition(
             column,

@@ -72,17 +72,18 @@ def as_text(value: Any) -> str | None:
     return value.strip() or None
 
 
-def read(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
-    """The rows of a table, or (place, reason) for those that cannot be read; errors call the file `name`."""
-    readers = {".jsonl": json_lines, ".json": json_list, ".csv": csv_rows}
-    if path.suffix.lower() == ".parquet":
-        return parquet_rows(path, name)
-    return readers[path.suffix.lower()](path, name)
+def read(path: Path, name: str, data: bytes | None = None) -> Iterator[TableRow | tuple[str, str]]:
+    """The rows of a table, or (place, reason) for those that cannot be read; errors call the file `name`.
+
+    `data` is the content of the file, where it was read already.
+    """
+    readers = {".jsonl": json_lines, ".json": json_list, ".csv": csv_rows, ".parquet": parquet_rows}
+    return readers[path.suffix.lower()](path if data is None else data, name)
 
 
-def json_lines(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
+def json_lines(source: Path | bytes, name: str) -> Iterator[TableRow | tuple[str, str]]:
     """One JSON object per line."""
-    for number, line in lines(path, "check the file", name):
+    for number, line in lines(source, "check the file", name):
         where = f"{name}:{number}"
         if not line.strip().removeprefix(codecs.BOM_UTF8):
             continue
@@ -94,10 +95,10 @@ def json_lines(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
             yield TableRow(where, value) if isinstance(value, dict) else (where, "is not a JSON object")
 
 
-def json_list(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
+def json_list(source: Path | bytes, name: str) -> Iterator[TableRow | tuple[str, str]]:
     """A JSON list of objects, one object, or an object with the list under `tasks` or `data`."""
     do = "download it again, or name a folder of the declared kind"
-    data = read_bytes(path, do, MOST_JSON_BYTES, name)
+    data = source if isinstance(source, bytes) else read_bytes(source, do, MOST_JSON_BYTES, name)
     value = parse_json(data, name, do, constants=True)
     if isinstance(value, dict):
         lists = [value[key] for key in ("tasks", "data") if isinstance(value.get(key), list)]
@@ -112,9 +113,9 @@ def json_list(path: Path, name: str) -> Iterator[TableRow | tuple[str, str]]:
         yield TableRow(where, item) if isinstance(item, dict) else (where, "is not a JSON object")
 
 
-def csv_rows(path: Path, name: str, encoding: str = "utf-8-sig") -> Iterator[TableRow | tuple[str, str]]:
+def csv_rows(source: Path | bytes, name: str, encoding: str = "utf-8-sig") -> Iterator[TableRow | tuple[str, str]]:
     """A CSV file with a header; an empty cell is no value."""
-    reader = csv.reader(csv_lines(path, name, encoding, "surrogateescape"))
+    reader = csv.reader(csv_lines(source, name, encoding, "surrogateescape"))
     try:
         header = [cell.strip() for cell in _cells(reader) or []]
     except csv.Error as error:
@@ -139,9 +140,9 @@ def csv_rows(path: Path, name: str, encoding: str = "utf-8-sig") -> Iterator[Tab
             yield TableRow(where, dict(zip(header, cells, strict=True)))
 
 
-def csv_lines(path: Path, name: str, encoding: str = "utf-8-sig", errors: str = "strict") -> Iterator[str]:
+def csv_lines(source: Path | bytes, name: str, encoding: str = "utf-8-sig", errors: str = "strict") -> Iterator[str]:
     """The lines of a CSV file with their ends, which may be those of any system."""
-    for number, line in lines(path, "check the file", name):
+    for number, line in lines(source, "check the file", name):
         text = line.decode(encoding if number == 1 else encoding.removesuffix("-sig"), errors)
         yield from io.StringIO(text, newline="")
 
@@ -170,7 +171,7 @@ def _is_unicode(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def parquet_rows(path: Path, name: str) -> Iterator[TableRow]:
+def parquet_rows(source: Path | bytes, name: str) -> Iterator[TableRow]:
     """The rows of a Parquet file, some at a time, without its binary columns; of an embedded recording only the name.
 
     Columns of other types than texts, numbers, truths and lists or structs of these are passed over.
@@ -179,10 +180,11 @@ def parquet_rows(path: Path, name: str) -> Iterator[TableRow]:
     import pyarrow.parquet as pq
 
     do = "write it again, or download it again"
-    check_regular(path, do)
+    if isinstance(source, Path):
+        check_regular(source, do)
     n_rows = 0
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(pa.BufferReader(source) if isinstance(source, bytes) else source) as file:
             check_width(name, file.schema_arrow.names)
             _check_rows(name, file.metadata.num_rows)
             columns = list(_light_columns(file.schema_arrow))

@@ -22,6 +22,7 @@ from earmark.engine.making.edge.edge_error import EdgeError
 from earmark.engine.making.edge.edge_folder import EDGE, EDGE_SCHEMA, Manifest
 from earmark.engine.making.edge.question_reader import QuestionReader
 from earmark.engine.making.vectors import QUESTIONS, vector_files
+from earmark.engine.reading import MOST_JSON_BYTES, read_bytes
 
 _LAUNCHER, _PROGRAM = "keep.py", "earmark_edge"  # in an exported folder
 
@@ -33,7 +34,8 @@ def export(folder: Path, out: Path | None = None) -> list[Path]:
     """
     selector = LearnedSelector.load(folder)
     out = folder if out is None else out
-    beside = {name: (folder / name).read_bytes() for name in (CARD, TOKENIZER)[: 1 + selector.asks]}
+    names = (CARD, TOKENIZER)[: 1 + selector.asks]
+    beside = {name: read_bytes(folder / name, "copy the whole folder", MOST_JSON_BYTES) for name in names}
     both_graphs = graphs(selector)
     for data in both_graphs.values():
         vouch_for(hashlib.sha256(data).hexdigest())

@@ -3,8 +3,6 @@
 Knows PyArrow; no columns.
 """
 
-import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from earmark.engine.errors import InputError
+from earmark.engine.reading import is_regular
 
 
 def write_parquet(table: pa.Table, where: Path | pa.BufferOutputStream, row_group_size: int | None = None) -> None:
@@ -36,7 +35,7 @@ def read_parquet(
     process may have removed it.
     """
     try:
-        if isinstance(source, Path) and not stat.S_ISREG(os.stat(source).st_mode):
+        if isinstance(source, Path) and not is_regular(source):
             raise InputError(where, "is not a regular file", do)
         # one thread: Arrow's own would race with a process that leaves at once after an error
         with pq.ParquetFile(

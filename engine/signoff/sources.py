@@ -4,8 +4,9 @@ Rows of one recording are not independent, and a column that is never looked at 
 columns that users' raw cells have beside ours; no losses.
 """
 
+import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.schema import ROW
+from earmark.engine.reading import read_bytes
 
 NONE = "none"  # declared: every row has a recording of its own
 _NAMES = re.compile(
@@ -70,7 +72,7 @@ def of_cell(cell: store.Cell, files: Iterable[Path], declared: str | None) -> So
         return SourceColumn(_column(cell, files, declared), ())
     if not cell.source_id.equals(cell.sample_id):
         return SourceColumn(cell.source_id, ())
-    foreign = _foreign_columns(files)
+    foreign = _foreign_columns(cell, files)
     suspects = []
     for name in foreign.column_names:
         values = foreign[name].drop_null().unique().to_pylist()
@@ -88,11 +90,10 @@ def _looks_like_recordings(name: str, values: Sequence[str]) -> bool:
     return looks_like_a_name(name) or sum(bool(_AUDIO.search(value)) for value in values) > _MOSTLY * len(values)
 
 
-def _foreign_columns(files: Iterable[Path]) -> pa.Table:
+def _foreign_columns(cell: store.Cell, files: Iterable[Path]) -> pa.Table:
     """The text columns that are not among the columns of a cell."""
     tables = []
-    for path in files:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+    for file in _opened(cell, files):
         names = [
             field.name
             for field in file.schema_arrow
@@ -104,6 +105,16 @@ def _foreign_columns(files: Iterable[Path]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="default")
 
 
+def _opened(cell: store.Cell, files: Iterable[Path]) -> Iterator[pq.ParquetFile]:
+    """The files of a cell again, for the columns that a cell does not have; InputError where one has changed since."""
+    again = "leave the run as it is, and run the same command again"
+    for path, file in zip(files, cell.files, strict=True):
+        data = read_bytes(path, again, store.MOST_PARQUET_BYTES, file.path)
+        if hashlib.sha256(data).hexdigest() != file.sha256:
+            raise InputError(file.path, "was changed while it was read", again)
+        yield pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+
+
 def _is_text_dictionary(field: pa.Field) -> bool:
     return bool(pa.types.is_dictionary(field.type)) and bool(pa.types.is_string(field.type.value_type))
 
@@ -111,8 +122,7 @@ def _is_text_dictionary(field: pa.Field) -> bool:
 def _column(cell: store.Cell, files: Iterable[Path], name: str) -> pa.Array:
     """A declared column, in the order of the cell's rows."""
     tables = []
-    for path in files:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+    for file in _opened(cell, files):
         if name not in file.schema_arrow.names:
             known = first_few([n for n in file.schema_arrow.names if n not in ("sample_id", "loss")], 12)
             raise InputError(f"--source {name}", f"{cell.key} has no such column (it has {known})", "name one, or none")

@@ -144,6 +144,15 @@ def test_a_name_that_is_not_utf8_is_refused_before_the_work(tmp_path: Path) -> N
     assert_refused(listed(folder, "--out", tmp_path / os.fsdecode(b"run\xff")), "not UTF-8")
 
 
+def test_a_side_file_is_read_once_and_within_bounds(tmp_path: Path) -> None:
+    side = tmp_path / "side.csv"
+    with side.open("wb") as file:
+        file.write(b"sample_id,family\n" * 2)
+        file.truncate(300_000_000)
+    done = earmark("corpus", "synthetic:certification:2", "--audio", "none", "--side", side, limit_s=LIMIT_S)
+    assert_refused(done, "side.csv", "has 300,000,000 bytes, more than")
+
+
 def test_a_synthetic_corpus_of_nothing_says_what_is_allowed() -> None:
     assert_refused(listed(Path("synthetic:certification:0")), "CLIPS at least 1", "synthetic:certification:200")
 

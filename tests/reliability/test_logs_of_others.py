@@ -173,4 +173,4 @@ def test_a_cell_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     (cell,) = (tmp_path / "run").glob("cells/answerer=a/corpus=c/method=energy/**/*.parquet")
     cell.unlink()
     os.mkfifo(cell)
-    assert_refused(imported("jsonl", raw, compressed), "is already there, with other rows")
+    assert_refused(imported("jsonl", raw, compressed), "part-0.parquet", "is not a regular file")

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import worlds
 from as_json import certify, render, write
@@ -13,8 +14,10 @@ from as_json import certify, render, write
 from earmark.engine.design.keys import CellKey
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, UncertifiableError
+from earmark.engine.outcomes import store
 from earmark.engine.outcomes.store import write_cell, write_partitions
 from earmark.engine.report.verify import verify
+from earmark.engine.signoff import sources
 
 paper = partial(Rule, name="paper")
 QUICK = paper(replicates=200, min_family=1)
@@ -306,6 +309,17 @@ def test_the_order_of_rows_and_the_number_of_runs_change_no_byte(tmp_path: Path)
     first, second = ({k: v for k, v in c.items() if k != "inputs"} for c in made)
     assert json.dumps(first) == json.dumps(second)
     assert json.dumps(made[0]) == json.dumps(again)
+
+
+def test_a_cell_that_changes_before_its_other_columns_are_read_is_refused(tmp_path: Path) -> None:
+    worlds.write_run(tmp_path, [0.0] * 9, {"energy": {0.5: [0.0] * 9}}, ["a"] * 9)
+    key, files = next((key, files) for key, files in store.find_cells(tmp_path).items() if key.is_reference)
+    cell = store.read_cell(tmp_path, key, files)
+    (path,) = files
+    assert sources.of_cell(cell, files, "source_id").source_id.equals(cell.source_id)
+    pq.write_table(pq.read_table(path).append_column("clip", [["x"] * 9]), path)
+    with pytest.raises(InputError, match="was changed while it was read"):
+        sources.of_cell(cell, files, "clip")
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def json_lines(path: Path) -> list[Record]:
     """The objects of a JSON-lines file, each with its line."""
     return [
         Record(f"{path}:{number}", _json_object(f"{path}:{number}", line))
-        for number, line in reading.lines(path, CHECK)
+        for number, line in reading.lines(path, CHECK, path)
         if line.strip()
     ]
 
