@@ -84,6 +84,7 @@ def test_features_with_another_header_are_one_line(
     [
         ("edge.json", lambda content: content["files"].update({"keep.py": None})),
         ("edge.json", lambda content: content["files"].update({"\ud800": "0"})),
+        ("edge.json", lambda content: content["files"].update({"x" * 300: "0"})),
         ("vectors.json", lambda content: content["vectors"][0].update(wav=3)),
         ("vectors.json", lambda content: content.update(budgets=[None])),
     ],

@@ -88,7 +88,7 @@ def exported(folder: Path, manifest: Manifest, name: str) -> bytes:
 def check_files(folder: Path, manifest: Manifest) -> None:
     """EdgeError names the first file that was not exported so; what a device does not need may be missing."""
     for name in manifest.files:
-        if (folder / name).exists() or name not in NOT_NEEDED:
+        if name not in NOT_NEEDED or (folder / name).exists():
             exported(folder, manifest, name)
 
 
