@@ -10,16 +10,12 @@ from pathlib import Path
 import click
 import pytest
 import worlds
+from command_line import earmark_text as run
 
 from earmark.cli.main import earmark, main
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--rule", "paper", "--replicates", "200"]
-
-
-def run(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "earmark.cli.main", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, input=stdin, check=False, cwd="/")
 
 
 def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:

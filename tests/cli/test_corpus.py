@@ -1,13 +1,12 @@
 """`earmark corpus` from outside: what it says, what it writes, how it refuses."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import layouts
 import pytest
+from command_line import earmark_text
 
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.recipes import read_recipes
@@ -26,10 +25,7 @@ MANY = [
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "earmark.cli.main", "corpus", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd="/", env={**os.environ, **environment}
-    )
+    return earmark_text("corpus", *arguments, env=environment or None)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from command_line import earmark
 
-KILLS = 15
+KILLS = 9
 FILES = ("certificate.json", "report.html", "policy.json")
 NEW = ("--replicates", "100", "--tolerance", "0.1")
 

@@ -44,6 +44,12 @@ def earmark(
     )
 
 
+def earmark_text(*arguments: object, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """What came of a command, as text; typed where nothing of ours lies."""
+    done = earmark(*map(str, arguments), env=env, cwd=Path("/"))
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
 def assert_refused(done: subprocess.CompletedProcess[bytes], *words: str, code: int = 2) -> None:
     """One line that says what, where and what to do; no traceback, and no defect of ours."""
     error = done.stderr.decode()
