@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -69,12 +69,24 @@ def opened(path: Path, identity: str) -> Iterator[Journal]:
                 os.ftruncate(descriptor, len(whole))
             if not lines:
                 os.write(descriptor, (json.dumps({"earmark": FORMAT, "identity": identity}) + "\n").encode())
-        results = [_result(line) for line in lines[1:]]
-        yield Journal(path, descriptor, {result.key: result for result in results if result is not None})
+        yield Journal(path, descriptor, {result.key: result for result in _results(lines)})
         with writing(path):
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_results(path: Path, identity: str) -> list[Result]:
+    """What a journal holds, which another process may be writing just now."""
+    lines = _whole_lines(read_bytes(path, _ANOTHER, MOST_BYTES))[0].split(b"\n")[:-1]
+    if lines:
+        _check_header(path, lines[0], identity)
+    return _results(lines)
+
+
+def _results(lines: Sequence[bytes]) -> list[Result]:
+    """The results of the lines behind the header; a damaged one is left out."""
+    return [result for result in map(_result, lines[1:]) if result is not None]
 
 
 def _whole_lines(data: bytes) -> tuple[bytes, bytes]:
@@ -131,7 +143,7 @@ def _is_result(body: dict[str, Any]) -> bool:
         and isinstance(label, str | None)
         and isinstance(option_nll, list)
         and all(isinstance(nll, float) for nll in option_nll)
-        and isinstance(audio_tokens, int)
+        and isinstance(audio_tokens, int | None)
         and isinstance(text, str | None)
         and isinstance(status, str)
         and isinstance(lm_positions, int | None)

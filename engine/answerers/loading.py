@@ -1,18 +1,67 @@
 """An answerer as a spec describes it. torch and transformers are imported only when one is loaded."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
 from earmark.engine.answerers.answerer import Answerer
+from earmark.engine.answerers.plain.plain_answerer import PlainAnswerer
 from earmark.engine.answerers.shared.audio_lm import AudioLM
 from earmark.engine.answerers.shared.scheduler import MIB, AnswerOptions
 from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
-from earmark.engine.design.sections import AnswererSpec, MachineSpec
+from earmark.engine.design.endpoint import FORM, Endpoint, endpoint_of
+from earmark.engine.design.sections import PLAIN, AnswererSpec, MachineSpec
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
 
 
-def load(answerer: AnswererSpec, machine: MachineSpec = MachineSpec()) -> Answerer:  # noqa: B008 (frozen)
-    """The answerer of a spec, within its machine's memory."""
+@contextmanager
+def loader(run: Path) -> Iterator[Callable[[AnswererSpec, MachineSpec], Answerer]]:
+    """`load` for a run folder, which keeps what served answerers were paid for; their connections end with it."""
+    with ExitStack() as served:
+
+        def load_for_run(answerer: AnswererSpec, machine: MachineSpec) -> Answerer:
+            loaded = load(answerer, machine, run)
+            if _endpoint_of(answerer.model) is not None:
+                served.callback(loaded.close)
+            return loaded
+
+        yield load_for_run
+
+
+def load(
+    answerer: AnswererSpec,
+    machine: MachineSpec = MachineSpec(),  # noqa: B008 (frozen)
+    run: Path | None = None,
+) -> Answerer:
+    """The answerer of a spec, within its machine's memory; `run` keeps what a served one was paid for."""
+    endpoint = _endpoint_of(answerer.model)
+    if endpoint is not None:
+        with needs_extra("a served answerer", "serve"):
+            from earmark.engine.answerers.server.loading import load_served
+        return load_served(answerer, endpoint, run)
+    if answerer.model.startswith(PLAIN):
+        return _load_plain(answerer, machine)
     model = load_model(answerer.model, machine.device, answerer.dtype)
     return SharedAnswerer(model, options_of(answerer, machine))
+
+
+def _endpoint_of(model: str) -> Endpoint | None:
+    """The endpoint that is named; InputError, without the address, where it cannot be one."""
+    try:
+        return endpoint_of(model)
+    except ValueError as error:
+        raise InputError("a served answerer's model", str(error), f"write {FORM}") from None
+
+
+@needs_extra("an answerer", "run")
+def _load_plain(answerer: AnswererSpec, machine: MachineSpec) -> PlainAnswerer:
+    """Any audio model of transformers, behind its own processor."""
+    from earmark.engine.answerers import model_types
+
+    _check_device(machine.device)
+    model = model_types.load_plain(answerer.model.removeprefix(PLAIN), machine.device, answerer.dtype)
+    return PlainAnswerer(model, options_of(answerer, machine))
 
 
 def options_of(answerer: AnswererSpec, machine: MachineSpec) -> AnswerOptions:

@@ -37,7 +37,7 @@ class Result:
     key: str
     label: str | None = None  # None: no letter could be parsed, or the work failed
     option_nll: tuple[float, ...] = ()
-    audio_tokens: int = 0
+    audio_tokens: int | None = 0  # None: nobody says
     text: str | None = None  # what was generated, where something was
     status: str = OK
     lm_positions: int | None = None  # that the language model reads, text included; None: nobody says
@@ -52,7 +52,7 @@ class Answer:
     predicted_label: str | None
     correct_label: str
     nll: float | None
-    num_audio_tokens: int
+    num_audio_tokens: int | None
     kept_hash: str
     status: str
     lm_positions: int | None

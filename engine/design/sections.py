@@ -16,6 +16,9 @@ GRIDS = {
 MOST_PERMUTATIONS = 10
 HEURISTICS = ("uniform", "random", "energy")
 SEED = "{seed}"  # in a selector's place
+PLAIN = "plain:"  # before a folder or a name on the hub: any audio model of transformers
+# How a served answerer is reached: no answer depends on it, and another run of the same folder may have it otherwise
+REACHING = ("connections", "timeout_s", "tries", "wait_s", "most_requests", "key_env")
 _TIMES = Whole(0, MOST_PERMUTATIONS)
 
 
@@ -44,7 +47,8 @@ class AnswererSpec:
 
     model: str = field(
         Text('"tiny", a folder, or a name on the hub'),
-        "an embedded answerer (`tiny`, `tiny-b`), a folder, or a name on the hub ([how they answer](answerers.md))",
+        "an embedded answerer (`tiny`, `tiny-b`), a folder, a name on the hub, `plain:` before either for any audio "
+        "model of transformers, or a server's `openai:URL#NAME` ([how they answer](answerers.md))",
         metavar="NAME",
     )
     name: str = field(Text("a name"), "what the run calls the answerer", "", default="the model's last part")
@@ -56,6 +60,28 @@ class AnswererSpec:
     )
     split: bool = field(
         Flag(), "a clip beyond the window becomes several audios; otherwise it is refused with a status", False
+    )
+    connections: int = field(Whole(1, 1024), "of a served answerer: requests that are under way at once", 64)
+    timeout_s: float = field(Number(0.1, most=86_400), "... seconds that one request may take", 60.0)
+    tries: int = field(Whole(1, 100), "... requests for one answer, until its failure is a status", 5)
+    wait_s: float = field(
+        Number(0, most=86_400),
+        "... seconds that a server which answers nobody is waited for, before the run stops",
+        300.0,
+    )
+    most_requests: int | None = field(
+        Whole(1, 2**40),
+        "... requests that all runs of a folder may send together, retries included",
+        None,
+        default="no ceiling",
+        metavar="N",
+    )
+    key_env: str | None = field(
+        Form(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable"),
+        "... the environment variable that holds its key; the key itself is written nowhere",
+        None,
+        default="none",
+        metavar="NAME",
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from earmark.engine.design.compressors import AV, AXIS_WORDS, BUILT_IN, CHUNKS, UNITS, is_brought
+from earmark.engine.design.endpoint import FORM, endpoint_of
 from earmark.engine.design.fields import NEEDED, Field, Word, default_of, fields_of
 from earmark.engine.design.keys import (
     SILENCE,
@@ -25,6 +26,8 @@ from earmark.engine.design.keys import (
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.sections import (
     HEURISTICS,
+    PLAIN,
+    REACHING,
     SEED,
     AnswererSpec,
     AuditsSpec,
@@ -66,7 +69,8 @@ class Spec:
         return hashlib.sha256(json.dumps(self._outcomes_depend_on(), sort_keys=True).encode()).hexdigest()
 
     def _outcomes_depend_on(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if name not in ("text", "rule", "machine")}
+        content = {name: value for name, value in asdict(self).items() if name not in ("text", "rule", "machine")}
+        return {**content, "answerers": [_without_reaching(answerer) for answerer in self.answerers]}
 
     def candidate_names(self, corpus: str) -> list[str]:
         """What [rule] candidates may name: METHOD, ANSWERER/METHOD or ANSWERER/CORPUS/METHOD, each perhaps @SEED."""
@@ -87,13 +91,19 @@ class Spec:
                 if ours != theirs:
                     keys[f"[sweep] {section}"] = None
             elif isinstance(theirs, tuple):
-                keys |= dict.fromkeys(_differing_entries(section, ours, [asdict(entry) for entry in theirs]))
+                entries = other._outcomes_depend_on()[section]
+                keys |= dict.fromkeys(_differing_entries(section, ours, entries))
             else:
                 values = asdict(theirs)
                 keys |= {f"[{section}] {key}": None for key, value in ours.items() if value != values[key]}
         if "[sweep] budgets" in keys:  # then those of the methods differ because of it
             return [key for key in keys if not key.endswith(": budgets")]
         return list(keys)
+
+
+def _without_reaching(answerer: AnswererSpec) -> dict[str, Any]:
+    """The keys of an answerer on which its answers depend."""
+    return {key: value for key, value in asdict(answerer).items() if key not in REACHING}
 
 
 def _differing_entries(
@@ -158,7 +168,10 @@ def _answerers(document: TomlDocument) -> tuple[AnswererSpec, ...]:
     answerers: list[AnswererSpec] = []
     for table in document.tables("answerers"):
         values = table.read(AnswererSpec)
-        answerer = AnswererSpec(**{"name": values["model"].rstrip("/").rpartition("/")[2], **values})
+        _check_served(values, table)
+        _check_plain(values, table)
+        last = values["model"].removeprefix(PLAIN).rstrip("/").rpartition("/")[2].rpartition("#")[2]
+        answerer = AnswererSpec(**{"name": last, **values})
         if answerer.name in {other.name for other in answerers}:
             key = "name" if "name" in table else "model"
             raise table.refusal(key, "is the name of two answerers", "name them apart")
@@ -167,6 +180,26 @@ def _answerers(document: TomlDocument) -> tuple[AnswererSpec, ...]:
     if not answerers:
         document.table("answerers").read(AnswererSpec)
     return tuple(answerers)
+
+
+def _check_served(values: Mapping[str, Any], table: TomlTable) -> None:
+    """What may be said of an answerer that is served, and of one that is not."""
+    try:
+        endpoint = endpoint_of(values["model"])
+    except ValueError as error:  # the value is not repeated: it may hold a password
+        do = f"write {FORM}, and the name of the key's environment variable as key_env"
+        raise InputError(f"{table.where('model')} model", str(error), do) from None
+    wrong = ("dtype", "split") if endpoint else REACHING
+    for key in wrong:
+        if key in table:
+            what = "says nothing: a server decides it" if endpoint else "says nothing: the answerer is not served"
+            raise table.refusal(key, what, "leave it out")
+
+
+def _check_plain(values: Mapping[str, Any], table: TomlTable) -> None:
+    """A refusal of what a model behind its own processor cannot do."""
+    if values["model"].startswith(PLAIN) and values.get("split"):
+        raise table.refusal("split", "is true, but a plain model hears one audio", "leave it out")
 
 
 def _methods(document: TomlDocument, budgets: Sequence[float]) -> tuple[MethodSpec, ...]:

@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from earmark.engine.answerers.answerer import Answerer
-from earmark.engine.answerers.loading import load
+from earmark.engine.answerers.answerer import Answerer, LostError
+from earmark.engine.answerers.loading import loader as answerer_loader
 from earmark.engine.answerers.request import Progress
+from earmark.engine.answerers.server import ledger
 from earmark.engine.compressors.loading import WAVES, LoadCompressor, loader
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step
+from earmark.engine.errors import InputError
 from earmark.engine.files import remove_folder
 from earmark.engine.progress import Report, Stop, StoppedError, never, silent
 from earmark.engine.sweep import audits
@@ -41,7 +43,7 @@ def run(
     *,
     limit: int | None = None,
     shard: Shard = WHOLE,
-    load: Load = load,
+    load: Load | None = None,
     load_compressor: LoadCompressor | None = None,
     executor: Executor = InProcess(),  # noqa: B008 (it holds nothing)
     report: Report = silent,
@@ -54,10 +56,10 @@ def run(
     """
     previews.check(limit)
     folder = SweepFolder(out)
-    with loader(out, spec.machine) as load_any:
+    with loader(out, spec.machine) as load_any, answerer_loader(out) as load_answerer:
         prepared = prepare(spec, out, load_compressor or load_any, shard.count)
         with folder.filling(shard):
-            return _fill(folder, prepared, limit, shard, load, executor, report, stop)
+            return _fill(folder, prepared, limit, shard, load or load_answerer, executor, report, stop)
 
 
 def _fill(
@@ -99,6 +101,8 @@ def _fill(
                     folder.complete(answerer, prepared.corpus.name, task.step, total)
     except StoppedError:
         return Swept(stopped=True, complete=False)
+    except LostError as error:
+        raise InputError(f"answerer {answerer}", f"is lost: {error}", "the same command goes on") from error
     complete = finish(folder, prepared)
     if audited:
         audits.grids(out, prepared)
@@ -126,6 +130,7 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
         complete &= all(cells)
         if all(cells):
             folder.windows.forget(answerer.name)
+            ledger.forget(folder.run, answerer.name)
     if complete:
         remove_folder(folder.run / WAVES, folder.run)
     return complete

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from earmark.engine import files
+from earmark.engine.answerers.server.ledger import SERVED
 from earmark.engine.design import spec as specs
 from earmark.engine.design.keys import PREVIEW, CellKey
 from earmark.engine.design.steps import Arm, Step
@@ -29,7 +30,7 @@ from earmark.engine.sweep.windows import ANSWERS, PENDING, SCORES, Windows, fail
 SPEC = "spec.toml"
 AUDITS = "audits"
 FLIPS = f"{AUDITS}/flips"
-_FOLDERS = (store.CELLS, PENDING, ANSWERS, SCORES, "selectors", "waves", AUDITS, PREVIEW)  # of the run, never links
+_FOLDERS = (store.CELLS, PENDING, ANSWERS, SCORES, SERVED, AUDITS, PREVIEW, "selectors", "waves")  # never links
 _TOGETHER = "wait until it has ended, or let each process fill its own --shard I/N"
 _DECLARED = ("rule", "labels")  # keys of a plan that decide no outcome
 

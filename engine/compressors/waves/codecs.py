@@ -9,15 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
 from earmark.engine.arrays import Waveform
 from earmark.engine.compressors.waves.wave_method import CompressorError, Sent
+from earmark.engine.corpus.clip import as_16_bits
 from earmark.engine.corpus.example import SAMPLE_RATE
 from earmark.engine.design.compressors import RAW_KBPS
 
-_FULL_SCALE = 2**15  # of samples of 16 bits
 # libsndfile's Opus at one channel: 256 kb/s at compression level 0, 6 at level 1, linear between them
 _OPUS_LEAST_KBPS, _OPUS_RANGE_KBPS = 6, 250
 # MPEG-2 layer III has these rates; libsndfile's levels 0 to 1 are 160 to 8 kb/s, but 1 itself it refuses
@@ -100,12 +99,6 @@ def _payload(file: bytes) -> bytes:
         return file
     begin = file.index(b"data") + 8
     return file[begin : begin + int.from_bytes(file[begin - 4 : begin], "little")]
-
-
-def as_16_bits(samples: Waveform) -> npt.NDArray[np.int16]:
-    """Samples as whole numbers of 16 bits; what is beyond full scale is clipped."""
-    whole: Waveform = np.rint(samples * np.float32(_FULL_SCALE))
-    return np.clip(whole, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
 
 
 def of_length(samples: Waveform, n_samples: int) -> Waveform:

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wave_signals import RATE, chirp, extremes, impulse, lag, noise, sine
 
-from earmark.engine.compressors.waves.codecs import CODECS, SndfileCodec, as_16_bits
+from earmark.engine.compressors.waves.codecs import CODECS, SndfileCodec
 from earmark.engine.compressors.waves.wave_method import CompressorError
+from earmark.engine.corpus.clip import as_16_bits
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.corpus.synthetic.synthetic_corpus import SyntheticAudio
 

@@ -1,0 +1,284 @@
+"""An answerer behind a server: questions as requests, many at a time; replies as results, written down as they come.
+
+Equal questions about equal audio are asked once, and what the ledger holds is not asked again. Knows no HTTP.
+"""
+
+import asyncio
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from copy import copy
+from dataclasses import dataclass, field
+from itertools import islice
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from earmark.engine.answerers import parse, prompt
+from earmark.engine.answerers.answerer import unheard
+from earmark.engine.answerers.request import Progress, Request, Result, Saving
+from earmark.engine.answerers.server.chat import Asking, Completion, option_nll, wav_base64
+from earmark.engine.answerers.server.ledger import Ledger
+from earmark.engine.answerers.server.patience import PatientServer, UnansweredError
+from earmark.engine.answerers.shared.forest import work_key
+from earmark.engine.compressors.compressor import Excerpt, samples_at
+from earmark.engine.corpus.clip import clip
+from earmark.engine.corpus.example import AudioError
+from earmark.engine.design.keys import OK
+from earmark.engine.progress import Stop, StoppedError, never
+
+T = TypeVar("T")
+_PLANNED_AT_ONCE = 20_000  # requests
+_LOOK_EVERY_S = 0.2  # whether somebody asked to stop
+_MOST_HELD_BYTES = 1 << 26  # of encoded audio
+_MOST_REASON = 200  # characters of why a recording cannot be heard
+
+
+class EventLoop:
+    """A thread in which what is asked of a server waits for it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="served answerer", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._loop.is_closed()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def call(self, function: Callable[[], object]) -> None:
+        self._loop.call_soon_threadsafe(function)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """One question about one excerpt, and the requests that want to know."""
+
+    key: str
+    excerpt: Excerpt
+    text: str
+    choices: tuple[str, ...]
+    requests: list[Request] = field(default_factory=list)
+
+
+class ServedAnswerer:
+    """A server, and how it is asked."""
+
+    def __init__(
+        self, name: str, identity: str, likelihoods: bool, asking: Asking, server: PatientServer, ledger: Ledger,
+        loop: EventLoop,
+    ) -> None:  # fmt: skip
+        self.name, self.identity, self.likelihoods = name, identity, likelihoods
+        self._asking, self._server, self._ledger, self._loop = asking, server, ledger, loop
+        self._at_once = server.connections
+        self._again = False  # asked the second time, for the rate of flips
+        self._audio = _EncodedAudio()
+        self._counting: dict[str, asyncio.Task[int | None]] = {}  # tokens of a question's text, by its key
+
+    def answer(
+        self,
+        requests: Iterable[Request],
+        known: Mapping[str, Result],
+        report: Callable[[Progress], None] = unheard,
+        stop: Stop = never,
+    ) -> Iterator[tuple[Request, Result]]:
+        """Every request once; where `stop` says so, what is under way is waited for, the rest left."""
+        meter = _ServedMeter(report)
+        waiting = iter(requests)
+        while part := list(islice(waiting, _PLANNED_AT_ONCE)):
+            inquiries: dict[str, Inquiry] = {}
+            meter.total += len(part)
+            for request in part:
+                inquiry = _inquiry(request)
+                result = known.get(inquiry.key) or self._ledger.result(inquiry.key, self._again)
+                if result is None:
+                    inquiries.setdefault(inquiry.key, inquiry).requests.append(request)
+                else:
+                    meter.resumed += 1
+                    yield request, result
+            for inquiry, result in self._asked(list(inquiries.values()), stop):
+                meter.answered(inquiry, result)
+                yield from ((request, result) for request in inquiry.requests)
+            if stop():
+                return
+
+    def in_other_batches(self) -> "ServedAnswerer":
+        """The same server, asked the same a second time, with half as many at once."""
+        second = copy(self)
+        second._again, second._at_once = True, max(1, self._at_once // 2)
+        return second
+
+    def close(self) -> None:
+        """Give up connections and files."""
+        if not self._loop.is_closed:
+            self._loop.start(self._server.close()).result()
+            self._loop.close()
+            self._ledger.close()
+
+    # In the thread of the caller ---------------------------------------------------------------------------
+
+    def _asked(self, inquiries: Sequence[Inquiry], stop: Stop) -> Iterator[tuple[Inquiry, Result]]:
+        """The result of each question as it comes; what failed altogether is raised once all others are there."""
+        results: SimpleQueue[tuple[Inquiry, Result] | None] = SimpleQueue()
+        enough = asyncio.Event()
+        work = self._loop.start(self._ask_all(inquiries, results, enough))
+        work.add_done_callback(lambda _: results.put(None))
+        try:
+            while True:
+                if stop():
+                    self._loop.call(enough.set)
+                try:
+                    answered = results.get(timeout=_LOOK_EVERY_S)
+                except Empty:
+                    continue
+                if answered is None:
+                    break
+                yield answered
+            work.result()
+        finally:
+            work.cancel()
+
+    # In the thread of the loop -----------------------------------------------------------------------------
+
+    async def _ask_all(
+        self,
+        inquiries: Sequence[Inquiry],
+        results: "SimpleQueue[tuple[Inquiry, Result] | None]",
+        enough: asyncio.Event,
+    ) -> None:
+        """Ask, so many at a time; an error lets those finish that are under way."""
+        waiting = iter(inquiries)
+
+        async def ask_some() -> None:
+            for inquiry in waiting:
+                if enough.is_set():
+                    return
+                try:
+                    result = await self._result(inquiry, enough)
+                except StoppedError:
+                    return
+                except BaseException:
+                    enough.set()
+                    raise
+                self._ledger.keep(result, self._again)
+                results.put((inquiry, result))
+
+        askers = (ask_some() for _ in range(min(self._at_once, len(inquiries))))
+        for ended in await asyncio.gather(*askers, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                raise ended
+
+    async def _result(self, inquiry: Inquiry, stop: asyncio.Event) -> Result:
+        """What a question comes to: an answer, or a status."""
+        try:
+            audio = self._audio.encoded(inquiry.excerpt)
+        except AudioError as error:
+            return Result(inquiry.key, audio_tokens=None, status=f"audio: {_one_line(error)}")
+        except Exception as error:  # a reader's defect is that recording's, not the run's
+            status = f"audio: {type(error).__name__}: {_one_line(error)}"
+            return Result(inquiry.key, audio_tokens=None, status=status)
+        try:
+            text_tokens = await self._text_tokens(inquiry.text, stop)
+            completion = await self._server.ask(self._asking.body(inquiry.text, audio), stop)
+        except UnansweredError as error:
+            return Result(inquiry.key, audio_tokens=None, status=str(error))
+        return _read(inquiry, completion, text_tokens, self._asking.generate > 0)
+
+    async def _text_tokens(self, text: str, stop: asyncio.Event) -> int | None:
+        """The positions that a question takes without audio, which is asked once; None where nobody says."""
+        key = work_key("", text)
+        known = self._ledger.result(key)
+        if known is not None:
+            return known.lm_positions
+        if key not in self._counting:
+            self._counting[key] = asyncio.ensure_future(self._count(key, text, stop))
+            self._counting[key].add_done_callback(lambda _: self._counting.pop(key))
+        return await asyncio.shield(self._counting[key])
+
+    async def _count(self, key: str, text: str, stop: asyncio.Event) -> int | None:
+        try:
+            completion = await self._server.ask(self._asking.body(text, None), stop)
+        except UnansweredError as error:
+            self._ledger.keep(Result(key, audio_tokens=None, status=str(error)))
+            return None
+        self._ledger.keep(Result(key, audio_tokens=None, lm_positions=completion.prompt_tokens))
+        return completion.prompt_tokens
+
+
+class _EncodedAudio:
+    """Excerpts as WAV in base 64: a clip that several questions are about is encoded once, as long as it is held."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[str, bytes] = OrderedDict()
+        self._bytes = 0
+
+    def encoded(self, excerpt: Excerpt) -> bytes:
+        """The audio of an excerpt."""
+        if excerpt.hash in self._held:
+            self._held.move_to_end(excerpt.hash)
+            return self._held[excerpt.hash]
+        audio = wav_base64(samples_at(clip(excerpt.wave.audio.waveform()), excerpt.wave.places))
+        self._held[excerpt.hash] = audio
+        self._bytes += len(audio)
+        while self._bytes > _MOST_HELD_BYTES and len(self._held) > 1:
+            self._bytes -= len(self._held.popitem(last=False)[1])
+        return audio
+
+
+class _ServedMeter:
+    """The figures of a progress line."""
+
+    def __init__(self, report: Callable[[Progress], None]) -> None:
+        self._report = report
+        self._began = time.monotonic()
+        self.total = self.resumed = 0
+        self._answered = self._asked = self._failed = 0
+
+    def answered(self, inquiry: Inquiry, result: Result) -> None:
+        """A question came to a result."""
+        n = len(inquiry.requests)
+        self._asked += 1
+        self._answered += n
+        self._failed += n * (result.status != OK)
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        self._report(
+            Progress(
+                answered=self.resumed + self._answered,
+                total=self.total,
+                resumed=self.resumed,
+                failed=self._failed,
+                evaluations_per_s=self._answered / seconds,
+                saving=Saving(self._asked, self._answered),
+            )
+        )
+
+
+def _inquiry(request: Request) -> Inquiry:
+    text = prompt.question_text(request.question.text, request.question.choices)
+    return Inquiry(work_key(request.excerpt.hash, text), request.excerpt, text, request.question.choices)
+
+
+def _read(inquiry: Inquiry, completion: Completion, text_tokens: int | None, reads_text: bool) -> Result:
+    """A reply as a result: the likeliest letter where all are known, unless an answer was to be written."""
+    letters = prompt.letters(len(inquiry.choices))
+    nll = option_nll(completion.first, letters)
+    positions = completion.prompt_tokens
+    heard = None if positions is None or text_tokens is None else max(0, positions - text_tokens)
+    if nll and not reads_text:
+        label: str | None = letters[min(range(len(nll)), key=nll.__getitem__)]
+    else:
+        label = parse.letter(completion.text, letters, inquiry.choices)
+    return Result(inquiry.key, label, nll, heard, completion.text, lm_positions=positions)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:_MOST_REASON]
