@@ -9,7 +9,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from earmark.engine.design.compressors import Axis
-from earmark.engine.report.axes import budget_words, share_words
+from earmark.engine.report.axes import axis_words, budget_words, share_words
 from earmark.engine.report.words import code, sentence, where
 from earmark.engine.signoff.audit_entry import Chain, FamilyOverlap, Gain
 from earmark.engine.signoff.certificate import Certificate
@@ -41,9 +41,10 @@ class Group(NamedTuple):
 
 
 class DecisionCard(NamedTuple):
-    """What passes alone in a group at one tolerance, shown by one of its results."""
+    """What passes alone in a group on one axis at one tolerance, shown by one of its results."""
 
     tolerance: float
+    axis: str  # what its budgets are shares of; empty where all of the group's are alike
     headline: Markup
     result: ResultEntry
     certified: CertifiedEntry
@@ -111,11 +112,25 @@ def _approved(claim: Claim, key: tuple[str, str]) -> dict[MethodSeed, float]:
 
 
 def decisions(group: Group, claim: Claim) -> list[DecisionCard]:
-    """One decision per tolerance, in the order of the certificate."""
-    return [_decision(group, i, entry.tolerance, claim) for i, entry in enumerate(group.results[0].certified)]
+    """One decision per axis and tolerance, in the order of the certificate."""
+    axes = dict.fromkeys(result.axis for result in group.results)
+    tolerances = [entry.tolerance for entry in group.results[0].certified]
+    return [
+        _decision(_on_axis(group, axis), i, tolerance, claim, axis_words(axis) if len(axes) > 1 else "")
+        for axis in axes
+        for i, tolerance in enumerate(tolerances)
+    ]
 
 
-def _decision(group: Group, i: int, tolerance: float, claim: Claim) -> DecisionCard:
+def _on_axis(group: Group, axis: Axis | None) -> Group:
+    """The methods of a group whose budgets are shares of the same."""
+    results = [result for result in group.results if result.axis == axis]
+    arms = {_arm(result) for result in results}
+    approved = {arm: budget for arm, budget in group.approved.items() if arm in arms}
+    return group._replace(results=results, approved=approved)
+
+
+def _decision(group: Group, i: int, tolerance: float, claim: Claim, axis: str) -> DecisionCard:
     result = _teller(group, i)
     certified = result.certified[i]
     approved = group.approved.get(_arm(result)) if tolerance == claim.tolerance else None
@@ -123,6 +138,7 @@ def _decision(group: Group, i: int, tolerance: float, claim: Claim) -> DecisionC
     n_passed = sum(saves(r.certified[i].budget) for r in group.results)
     return DecisionCard(
         tolerance=tolerance,
+        axis=axis,
         headline=_headline(group, result, certified.budget, n_passed),
         result=result,
         certified=certified,
@@ -135,7 +151,7 @@ def _decision(group: Group, i: int, tolerance: float, claim: Claim) -> DecisionC
 
 
 def _teller(group: Group, i: int) -> ResultEntry:
-    """The result that shows a decision.
+    """The result of a group on one axis that shows a decision.
 
     Where something is approved, the worst seed of the method with the smallest budget; else what is nearest to passing.
     """

@@ -123,6 +123,8 @@ def _section(ident: str, group: Group, certificate: Certificate, unit: Unit) -> 
 def _meaning(decision: DecisionCard, group: Group, certificate: Certificate, unit: Unit) -> list[ReaderQuestion]:
     """What stands around the next step of a decision: is harm local, does the question help, is it used."""
     harm = meaning.harm(decision, certificate.rule.tolerance_average, unit)
+    if decision.result.axis not in (None, "seconds"):  # only who chooses seconds reads questions
+        return [harm] if harm else []
     return [
         *([harm] if harm else []),
         *meaning.conditioning(certificate, group, decision.tolerance),
