@@ -1,17 +1,20 @@
 """Answerers from folders: by the model type that the configuration names, safetensors only, no code that comes along.
 
-Knows which architectures there are; nothing of what they compute.
+Knows which architectures there are whose computations are shared; nothing of what they compute. Any other audio model
+is loaded behind its own processor.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import transformers
 
 from earmark.engine.answerers.model_folder import check_configuration
+from earmark.engine.answerers.plain.auto_loading import load_auto
+from earmark.engine.answerers.plain.auto_model import AutoModel
 from earmark.engine.answerers.qwen.qwen2_audio import Qwen2Audio
 from earmark.engine.answerers.qwen.qwen25_omni import Qwen25Omni
 from earmark.engine.answerers.shared.audio_lm import AudioLM
@@ -19,6 +22,7 @@ from earmark.engine.answerers.tiny import FOLDERS
 from earmark.engine.design.keys import DTYPES
 from earmark.engine.errors import EarmarkError, InputError
 
+T = TypeVar("T")
 KINDS: dict[str, type[Qwen2Audio] | type[Qwen25Omni]] = {
     "qwen2_audio": Qwen2Audio,
     "qwen2_5_omni": Qwen25Omni,
@@ -33,27 +37,42 @@ _hf: Any = transformers  # its classes are untyped
 
 def load(name: str, device: str, dtype: str) -> AudioLM:
     """An embedded answerer, a folder, or a name on the Hugging Face hub."""
+    return _opened(_of_known_type, name, device, dtype)
+
+
+def load_plain(name: str, device: str, dtype: str) -> AutoModel:
+    """The same, behind its own processor: any audio model of transformers."""
+    return _opened(load_auto, name, device, dtype)
+
+
+def _opened(opened: Callable[[str, str, str, str], T], name: str, device: str, dtype: str) -> T:
+    """What `opened` makes of a place, a name, a device and a number format; InputError whatever it raises."""
     where = f"answerer {name}"
     if dtype not in DTYPES:
         raise InputError(where, f"number format '{dtype}' is unknown", f"use {', '.join(DTYPES)}")
     folder = EMBEDDED.get(name, Path(name).expanduser())
     if not folder.is_dir() and (name in EMBEDDED or name.startswith((".", "/", "~"))):
         raise InputError(where, f"there is no folder {folder}", WHAT_IT_TAKES)
-    place = str(folder) if folder.is_dir() else name
     _check_device(device)
     try:
         if folder.is_dir():
             check_configuration(folder)
         with _quiet():
-            kind = str(_hf.AutoConfig.from_pretrained(place, trust_remote_code=False).model_type)
-            if kind in KINDS:
-                return KINDS[kind].load(place, name, device, dtype)
+            return opened(str(folder) if folder.is_dir() else name, name, device, dtype)
     except (EarmarkError, ModuleNotFoundError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # of any class, and where the Rust of tokenizers panics that is no Exception
         reason = (" ".join(str(error).split()) or type(error).__name__)[:_MOST_REASON].rstrip(".")
         raise InputError(where, f"cannot be loaded ({reason})", WHAT_IT_TAKES) from error
-    raise InputError(where, f"model type '{kind}' is unknown", f"use one of {', '.join(KINDS)}")
+
+
+def _of_known_type(place: str, name: str, device: str, dtype: str) -> AudioLM:
+    """A model of a type whose computations are shared."""
+    kind = str(_hf.AutoConfig.from_pretrained(place, trust_remote_code=False).model_type)
+    if kind in KINDS:
+        return KINDS[kind].load(place, name, device, dtype)
+    do = f"use one of {', '.join(KINDS)}, or plain:{name} where transformers has a class for it"
+    raise InputError(f"answerer {name}", f"model type '{kind}' is unknown", do)
 
 
 def _check_device(device: str) -> None:

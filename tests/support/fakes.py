@@ -73,7 +73,7 @@ def qwen2_audio(dtype: str = "float32", tiny_mel: bool = False, seed: int = 0) -
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = Qwen2AudioForConditionalGeneration(config)
-        _enlarge(model)
+        enlarge(model)
     extractor = WhisperFeatureExtractor(feature_size=mels, hop_length=hop, n_fft=n_fft, chunk_length=seconds)
     return Qwen2Audio(model.to(getattr(torch, dtype)), words, extractor, "random")
 
@@ -110,13 +110,13 @@ def qwen25_omni(dtype: str = "float32", seed: int = 0, seconds: int = 30) -> Any
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = Qwen2_5OmniThinkerForConditionalGeneration(config)
-        _enlarge(model)
+        enlarge(model)
     model.model.visual = None
     extractor = WhisperFeatureExtractor(feature_size=128, hop_length=160, n_fft=400, chunk_length=seconds)
     return Qwen25Omni(model.to(getattr(torch, dtype)), words, extractor, "random thinker")
 
 
-def _enlarge(model: Any) -> None:
+def enlarge(model: Any) -> None:
     """Weights of the usual .02 would make every answer alike; these differ, and biases and norms are not trivial."""
     import torch
 

@@ -1,0 +1,258 @@
+"""Any audio model of transformers behind its own processor: families, the embedded folder's twin, and what is refused.
+
+The families are tiny random models from configurations; nothing is downloaded.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import audio_families
+import fakes
+import numpy as np
+import pytest
+import torch
+from audio_families import FAMILIES, Family
+from cut import keep_chunks
+
+from earmark.engine.answerers.answer_all import answer_all, flip_rate
+from earmark.engine.answerers.loading import load
+from earmark.engine.answerers.model_types import load_plain
+from earmark.engine.answerers.plain.auto_model import AutoModel
+from earmark.engine.answerers.plain.plain_answerer import PlainAnswerer
+from earmark.engine.answerers.request import Answer, Request
+from earmark.engine.answerers.shared.scheduler import AnswerOptions
+from earmark.engine.answerers.tiny import TINY_A
+from earmark.engine.compressors.compressor import Excerpt
+from earmark.engine.corpus.clip import clip
+from earmark.engine.corpus.example import Question
+from earmark.engine.corpus.synthetic.splits import Split
+from earmark.engine.corpus.synthetic.synthetic_corpus import examples
+from earmark.engine.design.sections import AnswererSpec
+from earmark.engine.errors import InputError
+
+NEEDS = {"voxtral": "mistral_common", "granite_speech": "torchaudio"}
+
+
+def request(name: str, sound: fakes.Sound, text: str = "Which sound is heard?", options: int = 3) -> Request:
+    choices = tuple("abcdefgh"[:options])
+    return Request(name, Excerpt.of(sound, clip(sound.waveform())), Question(text, choices, 0))
+
+
+def mixed(n: int = 8) -> list[Request]:
+    """Three lengths of audio, four of questions, two to four options."""
+    return [
+        request(str(i), fakes.Sound(i, 2 + 0.5 * (i % 3)), fakes.QUESTIONS[i % 6] + " Now" * (i % 4), options=2 + i % 3)
+        for i in range(n)
+    ]
+
+
+def answers(answerer: PlainAnswerer, requests: list[Request]) -> dict[str, Answer]:
+    return {answer.id: answer for answer in answer_all(answerer, requests)}
+
+
+def alike(some: dict[str, Answer], others: dict[str, Answer]) -> bool:
+    """Whether all are answered, with the same letters and likelihoods."""
+    return all(
+        answer.status == others[name].status == "ok"
+        and answer.predicted_label == others[name].predicted_label
+        and answer.nll is not None
+        and abs(answer.nll - (others[name].nll or 0)) < 1e-4
+        for name, answer in some.items()
+    )
+
+
+@pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.__name__)
+def family(request: Any, tmp_path_factory: Any) -> AutoModel:
+    """A model of each family in turn, saved and loaded."""
+    make: Callable[[], Family] = request.param
+    if make.__name__ in NEEDS:
+        pytest.importorskip(NEEDS[make.__name__])
+    return load_plain(str(make().save(tmp_path_factory.mktemp(make.__name__))), "cpu", "float32")
+
+
+def test_a_family_answers_in_batches_as_alone(family: AutoModel) -> None:
+    answerer = PlainAnswerer(family)
+    assert answerer.likelihoods
+    assert family.reads_together
+    together = answers(answerer, mixed())
+    alone = answers(PlainAnswerer(family, AnswerOptions(batch_tokens=1)), mixed())
+    assert alike(together, alone)
+    assert alike(together, answers(answerer.in_other_batches(), mixed()[::-1]))
+    assert all(answer.num_audio_tokens and answer.lm_positions for answer in together.values())
+
+
+def test_a_family_hears_its_audio(family: AutoModel) -> None:
+    answerer = PlainAnswerer(family)
+    same_question = answers(answerer, [request(str(seed), fakes.Sound(seed, 2.0)) for seed in range(4)])
+    assert len({round(answer.nll or 0, 4) for answer in same_question.values()}) == 4
+    too_long = answers(answerer, [request("x", fakes.Sound(0, 31.0))])["x"].status
+    heard = "too long: 31.0 s of audio, the answerer hears 30 s at once"
+    assert (family.longest_s, too_long) in [(None, "ok"), (30.0, heard)]
+
+
+def test_a_family_writes_letters_as_text(family: AutoModel) -> None:
+    written = PlainAnswerer(family, AnswerOptions(generate=3))
+    assert written.identity != PlainAnswerer(family).identity
+    results = [result for _, result in written.answer(mixed(4), {})]
+    alone = [result for _, result in PlainAnswerer(family, AnswerOptions(1, batch_tokens=1)).answer(mixed(4), {})]
+    assert all(result.status == "ok" and result.text is not None for result in results)
+    first = {result.key: result.text or "" for result in alone}
+    assert all((result.text or "").startswith(first[result.key].rstrip("�")) for result in results)
+
+
+def test_the_embedded_folder_answers_as_the_fast_one() -> None:
+    rng = np.random.default_rng(0)
+    rows = list(examples(Split.CERTIFICATION, 10, seed=Split.CERTIFICATION.seeds.start + 7))[:60]
+    kept = [
+        keep_chunks(row.audio.waveform(), np.sort(rng.permutation(10)[: rng.choice([1, 3, 10])])).chunks for row in rows
+    ]
+    requests = [
+        Request(row.sample_id, Excerpt.of(row.audio, row.audio.waveform(), chunks), row.question)
+        for row, chunks in zip(rows, kept, strict=True)
+    ]
+    assert len(requests) == 60
+    plain, fast = load(AnswererSpec("plain:tiny")), load(AnswererSpec("tiny"))
+    assert isinstance(plain, PlainAnswerer)
+    ours = {answer.id: answer for answer in answer_all(plain, requests)}
+    theirs = {answer.id: answer for answer in answer_all(fast, requests)}
+    assert alike(ours, theirs)
+    for name, answer in ours.items():
+        assert answer.num_audio_tokens == theirs[name].num_audio_tokens
+        assert answer.lm_positions == theirs[name].lm_positions
+        assert answer.flops is None
+    assert flip_rate(plain, requests[:12]).share == 0
+
+
+def test_an_identity_is_of_what_answers_and_of_nothing_else(tmp_path: Path) -> None:
+    shutil.copytree(TINY_A, tmp_path / "copy", ignore=shutil.ignore_patterns("b", "__pycache__"))
+    first, copied = load_plain("tiny", "cpu", "float32"), load_plain(str(tmp_path / "copy"), "cpu", "float32")
+    assert first.identity == copied.identity
+    template = tmp_path / "copy" / "chat_template.jinja"
+    template.write_text(template.read_text().replace("helpful", "terse"))
+    others = [
+        load_plain(str(tmp_path / "copy"), "cpu", "float32"),
+        load_plain("tiny", "cpu", "bfloat16"),
+        load_plain("tiny-b", "cpu", "float32"),
+    ]
+    assert len({first.identity, *(other.identity for other in others)}) == 4
+    assert others[1].reads_together
+
+
+def test_letters_that_are_no_tokens_are_written_and_parsed(tmp_path: Path) -> None:
+    family = audio_families.audio_flamingo_3()
+    tokenizer = json.loads(family.tokenizer.backend_tokenizer.to_str())
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "C"}, "content": "C."}
+    folder = family.save(tmp_path)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    answerer = PlainAnswerer(load_plain(str(folder), "cpu", "float32"))
+    assert not answerer.likelihoods
+    for _, result in answerer.answer(mixed(), {}):
+        assert result.status == "ok"
+        assert result.option_nll == ()
+        assert result.text is not None
+
+
+def test_a_model_that_minds_padding_is_asked_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_plain(str(audio_families.audio_flamingo_3().save(tmp_path)), "cpu", "float32")
+    rows: list[int] = []
+    generate = model._model.generate
+
+    def careless(**inputs: Any) -> Any:
+        rows.append(len(inputs["input_ids"]))
+        return generate(**{**inputs, "attention_mask": torch.ones_like(inputs["attention_mask"])})
+
+    monkeypatch.setattr(model._model, "generate", careless)
+    assert not model.reads_together
+    rows.clear()
+    in_batches = answers(PlainAnswerer(model), mixed())
+    assert alike(in_batches, answers(PlainAnswerer(model, AnswerOptions(batch_tokens=1)), mixed()))
+    assert set(rows) == {1}
+
+
+# Refusals ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def flamingo(tmp_path_factory: Any) -> Path:
+    return audio_families.audio_flamingo_3().save(tmp_path_factory.mktemp("flamingo"))
+
+
+@pytest.fixture
+def broken(flamingo: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(flamingo, tmp_path / "broken"))
+
+
+def change(name: str, folder: Path, **keys: Any) -> None:
+    path = folder / name
+    path.write_text(json.dumps({**json.loads(path.read_text()), **keys}))
+
+
+def rewrite(folder: Path, drop: str = "", add: str = "") -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    if drop:
+        del weights[drop]
+    save_file({**weights, **({add: torch.zeros(3)} if add else {})}, path, {"format": "pt"})
+
+
+def pickle_only(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def adapter(folder: Path) -> None:
+    (folder / "speech-lora").mkdir()
+    (folder / "speech-lora" / "adapter_config.json").write_text("{}")
+
+
+@pytest.mark.filterwarnings("ignore:At least one mel filter")
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (
+            partial(change, "config.json", model_type="kimi_audio", auto_map={"AutoModel": "modeling.Kimi"}),
+            "needs code that comes with it (auto_map), which is never run",
+        ),
+        (partial(change, "config.json", model_type="kimi_audio"), "'kimi_audio' is unknown to transformers"),
+        (partial(change, "config.json", model_type="qwen2"), "'qwen2' answers no questions about audio"),
+        (partial(change, "config.json", model_type="t5"), "'t5' hears no audio"),
+        (partial(change, "config.json", model_type="qwen2_vl"), "'qwen2_vl' hears no audio"),
+        (pickle_only, "weights in pickles are not read"),
+        (partial(rewrite, drop="audio_tower.conv1.bias"), "lacks weights: 'model.audio_tower.conv1.bias'"),
+        (partial(rewrite, add="surplus.weight"), "no place for: 'surplus.weight'"),
+        (adapter, "hears through an adapter ('speech-lora/adapter_config.json'), which is not loaded"),
+        (partial(change, "preprocessor_config.json", sampling_rate=24_000), "hears 24,000 samples a second"),
+        (lambda folder: (folder / "chat_template.jinja").unlink(), "has no chat template"),
+        (
+            lambda folder: (folder / "chat_template.jinja").write_text("{{ messages[0]['content'][1]['text'] }}"),
+            "writes no prompt with one audio and a question",
+        ),
+        (lambda folder: (folder / "tokenizer.json").write_text("{"), "is not JSON"),
+    ],
+)
+def test_what_cannot_answer_is_refused_in_one_line(damage: Callable[[Path], None], reason: str, broken: Path) -> None:
+    damage(broken)
+    with pytest.raises(InputError) as refusal:
+        load_plain(str(broken), "cpu", "float32")
+    assert reason in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_code_beside_a_model_is_not_run(broken: Path) -> None:
+    """A class of transformers' own is used, whatever a folder offers in its place."""
+    (broken / "modeling.py").write_text("raise SystemExit('was run')\n")
+    change("config.json", broken, auto_map={"AutoConfig": "modeling.C", "AutoModel": "modeling.M"})
+    change("processor_config.json", broken, auto_map={"AutoProcessor": "modeling.P"})
+    change("tokenizer_config.json", broken, auto_map={"AutoTokenizer": ["modeling.T", None]})
+    assert alike(*[answers(PlainAnswerer(load_plain(str(broken), "cpu", "float32")), mixed(2))] * 2)
+
+
+def test_a_granite_hears_through_an_adapter() -> None:
+    from transformers import GraniteSpeechConfig
+
+    assert GraniteSpeechConfig().has_lora_adapter  # what auto_loading asks it for, where config.json is silent
