@@ -39,30 +39,43 @@ class Posted(NamedTuple):
 
 
 class HttpClient:
-    """The connections to a server. The key is in its headers, and nowhere else."""
+    """The connections to a server. The key is in their headers, and nowhere else.
 
-    def __init__(self, endpoint: Endpoint, key: str, connections: int, timeout_s: float) -> None:
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+    Each is a client of its own: to choose among n connections of one takes the time of n squared.
+    """
+
+    def __init__(self, endpoint: Endpoint, key: str, timeout_s: float) -> None:
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key:
-            headers["Authorization"] = f"Bearer {key}"
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._client = httpx.AsyncClient(headers=headers, limits=limits, timeout=timeout_s)
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._trusted = httpx.create_ssl_context()
+        self._idle: list[httpx.AsyncClient] = []
         self._url = f"{endpoint.url}/chat/completions"
         self._spellings = {key.encode(), key.replace("/", "\\/").encode()} if key else set()
         self._timeout_s = timeout_s
 
     async def post(self, body: bytes) -> Posted:
         """Send a request, and wait for all of the reply."""
+        client = self._idle.pop() if self._idle else self._connected()
         try:
-            async with asyncio.timeout(self._timeout_s):
-                async with self._client.stream("POST", self._url, content=body) as response:
-                    return self._posted(response, await _body(response))
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+            async with (
+                asyncio.timeout(self._timeout_s),
+                client.stream("POST", self._url, content=body) as response,
+            ):
+                return self._posted(response, await _body(response))
+        except (httpx.ConnectError, httpx.ConnectTimeout):
             return Posted(fault="no connection", delivered=False)
         except (TimeoutError, httpx.TimeoutException):
             return Posted(fault=f"no answer within {self._timeout_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError):
             return Posted(fault="the connection was cut")
+        finally:
+            self._idle.append(client)
+
+    def _connected(self) -> httpx.AsyncClient:
+        """A client with one connection."""
+        limits = httpx.Limits(max_connections=1)
+        return httpx.AsyncClient(headers=self._headers, limits=limits, timeout=self._timeout_s, verify=self._trusted)
 
     def _posted(self, response: httpx.Response, body: bytes) -> Posted:
         """What a response says, without the key where a server repeats it."""
@@ -77,7 +90,8 @@ class HttpClient:
 
     async def close(self) -> None:
         """Give the connections up."""
-        await self._client.aclose()
+        for client in self._idle:
+            await client.aclose()
 
 
 async def _body(response: httpx.Response) -> bytes:

@@ -28,7 +28,7 @@ def load_served(answerer: AnswererSpec, endpoint: Endpoint, run: Path | None = N
     InputError where it does not answer, or where another one answers than the one that the folder was begun with.
     """
     name = answerer.name or endpoint.model
-    client = HttpClient(endpoint, key_in(answerer.key_env), answerer.connections, answerer.timeout_s)
+    client = HttpClient(endpoint, key_in(answerer.key_env), answerer.timeout_s)
     ledger = Ledger(run, name, answerer.most_requests)
     patience = Patience(answerer.tries, answerer.wait_s)
     server = PatientServer(client, answerer.connections, patience, ledger.spend)
