@@ -21,6 +21,8 @@ _FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
 _EARS = ("feature_extractor", "audio_processor")  # what a processor hears with
 _ADAPTERS = ("has_lora_adapter", "speech_lora")  # keys of a configuration
 _THINKER = "_thinker"  # ends the model type of the part of a model that thinks, saved by itself
+# Before a template that writes today's date: then tomorrow's prompts would be others
+_SAME_DAY = "{%- macro strftime_now(_) -%}January 01, 2026{%- endmacro -%}"
 _ANOTHER = "name an audio language model that transformers has a class for"
 _COPY = "copy the whole folder again"
 
@@ -77,6 +79,8 @@ def _processor(folder: Path, model_type: str) -> Any:
         raise InputError(folder, what, _ANOTHER)
     if processor.chat_template is None:  # some processors leave it to their tokenizer
         processor.chat_template = getattr(processor.tokenizer, "chat_template", None)
+    if "strftime_now" in str(processor.chat_template):
+        processor.chat_template = _SAME_DAY + processor.chat_template
     if processor.chat_template is None and hasattr(processor.tokenizer, "backend_tokenizer"):
         do = "pip install mistral-common for tekken.json; else copy the whole folder again"
         raise InputError(folder, "has no chat template", do)

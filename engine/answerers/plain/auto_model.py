@@ -17,10 +17,11 @@ import numpy as np
 import torch
 import transformers
 
+from earmark.engine.answerers.answerer import LostError
 from earmark.engine.answerers.guard import computing
 from earmark.engine.answerers.identity import add_weights, add_words
 from earmark.engine.answerers.prompt import question_text
-from earmark.engine.answerers.shared.audio_lm import Reply
+from earmark.engine.answerers.shared.audio_lm import OutOfMemoryError, Reply
 from earmark.engine.arrays import Waveform
 from earmark.engine.corpus.example import MOST_SECONDS, SAMPLE_RATE
 
@@ -74,6 +75,8 @@ class AutoModel:
         self._letters = self._letter_tokens()
         self.likelihoods = self._letters is not None
         self.most_positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        if self._example().audio_tokens < 1:
+            raise ValueError("its processor makes no audio token of a second of audio")
 
     @cached_property
     def identity(self) -> str:
@@ -84,8 +87,8 @@ class AutoModel:
         if self._is_templated:
             add_words(digest, self._tokenizer)
         digest.update(self._extractor.to_json_string().encode())
-        ids = self.inputs(np.zeros(SAMPLE_RATE, dtype=np.float32), _EXAMPLE).tensors["input_ids"]  # of what the
-        digest.update(repr((ids.tolist(), self._processor.chat_template)).encode())  # processor itself decides
+        ids = self._example().tensors["input_ids"].tolist()  # the processor decides them
+        digest.update(repr((ids, self._processor.chat_template)).encode())
         return digest.hexdigest()
 
     @cached_property
@@ -101,18 +104,8 @@ class AutoModel:
 
     def inputs(self, waveform: Waveform, text: str) -> AutoInputs:
         """An excerpt and a question, as the processor writes them."""
-        if self._as_text:
-            prompt = self._prompt(text)
-            start = self._tokenizer.bos_token
-            features = self._processor(
-                text=[prompt], audio=[waveform], sampling_rate=SAMPLE_RATE, return_tensors="pt",
-                **({"add_special_tokens": False} if start and prompt.startswith(start) else {}),
-            )  # fmt: skip
-        else:
-            features = self._processor.apply_chat_template(
-                _typed(text, {"audio": waveform} if self._is_templated else {"base64": _wav(waveform)}),
-                tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt",
-            )  # fmt: skip
+        with computing(self._repeats):
+            features = self._of_text(waveform, text) if self._as_text else self._of_parts(waveform, text)
         tensors = {key: torch.as_tensor(value) for key, value in features.items() if value is not None}
         ids = tensors["input_ids"]
         tensors.setdefault("attention_mask", torch.ones_like(ids))
@@ -133,7 +126,12 @@ class AutoModel:
         rows = [self.inputs(noise[0], _EXAMPLE), self.inputs(noise[1], _LONGER_EXAMPLE)]
         if rows[0].shape != rows[1].shape:
             return False
-        together = self._logits(rows)
+        try:
+            together = self._logits(rows)
+        except (OutOfMemoryError, LostError):
+            raise
+        except Exception:  # a class that takes no padding, or no batch at all
+            return False
         alone = torch.cat([self._logits([row]) for row in rows])
         difference = (together.log_softmax(-1) - alone.log_softmax(-1)).abs()
         if self._dtype == torch.float32:
@@ -141,6 +139,22 @@ class AutoModel:
         return bool(difference.mean() <= _MEAN_DIFFERENCE)
 
     # Inside ----------------------------------------------------------------------------------------------------
+
+    def _of_parts(self, waveform: Waveform, text: str) -> Any:
+        """What the processor makes of a turn of an audio and a text."""
+        audio = {"audio": waveform} if self._is_templated else {"base64": _wav(waveform)}
+        return self._processor.apply_chat_template(
+            _typed(text, audio), tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+        )
+
+    def _of_text(self, waveform: Waveform, text: str) -> Any:
+        """What it makes of a turn of text in which a mark stands for the audio."""
+        prompt, start = self._prompt(text), self._tokenizer.bos_token
+        has_start = start is not None and prompt.startswith(start)
+        return self._processor(
+            text=[prompt], audio=[waveform], sampling_rate=SAMPLE_RATE, return_tensors="pt",
+            add_special_tokens=not has_start,
+        )  # fmt: skip
 
     def _read(self, rows: Sequence[AutoInputs], options: Sequence[int], limit: int) -> list[Reply]:
         logits, texts = self._generated(rows, limit)
@@ -187,11 +201,17 @@ class AutoModel:
     @property
     def _padding(self) -> int:
         padding = self._tokenizer.pad_token_id
-        return int(padding if padding is not None else self._tokenizer.eos_token_id or 0)
+        if padding is None or padding == self._audio_token:
+            padding = self._tokenizer.eos_token_id
+        return int(padding or 0)
 
     @property
     def _extractor(self) -> Any:
         return getattr(self._processor, "audio_processor", None) or self._processor.feature_extractor
+
+    def _example(self) -> AutoInputs:
+        """A question about a second of silence."""
+        return self.inputs(np.zeros(SAMPLE_RATE, dtype=np.float32), _EXAMPLE)
 
     def _is_typed(self) -> bool:
         """Whether the chat template takes parts of a turn (audio, text); ValueError where it takes no text either."""
@@ -223,11 +243,14 @@ class AutoModel:
         return torch.tensor(tokens, device=self._device) if len(set(tokens)) == len(tokens) else None
 
     def _hears_end(self, seconds: int) -> bool:
-        """Whether the last tenth of a second of so much noise changes what the model gets."""
+        """Whether the last tenth of a second of so much noise is taken, and changes what the model gets."""
         noise = np.random.default_rng(0).normal(0, 0.1, seconds * SAMPLE_RATE).astype(np.float32)
         other = noise.copy()
         other[-SAMPLE_RATE // 10 :] *= -0.5
-        first, second = self.inputs(noise, _EXAMPLE).tensors, self.inputs(other, _EXAMPLE).tensors
+        try:
+            first, second = self.inputs(noise, _EXAMPLE).tensors, self.inputs(other, _EXAMPLE).tensors
+        except ValueError:  # a processor that refuses what is too long
+            return False
         return any(not torch.equal(first[key], second[key]) for key in first)
 
 

@@ -25,7 +25,7 @@ from earmark.engine.arrays import Waveform
 from earmark.engine.compressors.compressor import Excerpt, samples_at
 from earmark.engine.corpus.clip import clip
 from earmark.engine.corpus.example import SAMPLE_RATE, Audio, AudioError
-from earmark.engine.design.keys import OK, TOO_SHORT
+from earmark.engine.design.keys import OK, TOO_LONG, TOO_SHORT
 from earmark.engine.progress import Stop, never
 
 TOKENS_OF_A_LETTER = 5  # that are written where a letter has no likelihood of its own and a spec names no number
@@ -190,14 +190,14 @@ class PlainAnswerer:
             return ready.result(status=f"{TOO_SHORT}not one audio token")
         most, needed = self.model.most_positions, inputs.positions + self._limit
         if most is not None and needed > most:
-            return ready.result(status=f"too long: {needed:,} positions, the answerer has {most:,}")
+            return ready.result(status=f"{TOO_LONG}{needed:,} positions, the answerer has {most:,}")
         return ready
 
     def _too_long(self, excerpt: Excerpt) -> str | None:
         seconds, longest = excerpt.wave.n_samples / SAMPLE_RATE, self.model.longest_s
         if longest is None or seconds <= longest:
             return None
-        return f"too long: {seconds:.1f} s of audio, the answerer hears {longest:g} s at once"
+        return f"{TOO_LONG}{seconds:.1f} s of audio, the answerer hears {longest:g} s at once"
 
     def _ask_window(self, window: Sequence[_Ready], attempts: Attempts) -> Iterator[list[Result]]:
         """Batches of inputs of one shape, longest first."""

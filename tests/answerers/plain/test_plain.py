@@ -5,10 +5,12 @@ The families are tiny random models from configurations; nothing is downloaded.
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import audio_families
 import fakes
@@ -19,12 +21,15 @@ from audio_families import FAMILIES, Family
 from cut import keep_chunks
 
 from earmark.engine.answerers.answer_all import answer_all, flip_rate
+from earmark.engine.answerers.answerer import LostError
 from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.model_types import load_plain
 from earmark.engine.answerers.plain.auto_model import AutoModel
 from earmark.engine.answerers.plain.plain_answerer import PlainAnswerer
-from earmark.engine.answerers.request import Answer, Request
+from earmark.engine.answerers.request import Answer, Progress, Request
+from earmark.engine.answerers.shared.audio_lm import OutOfMemoryError, Reply
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
+from earmark.engine.answerers.shared.spoken import NOT_FINITE
 from earmark.engine.answerers.tiny import TINY_A
 from earmark.engine.compressors.compressor import Excerpt
 from earmark.engine.corpus.clip import clip
@@ -32,8 +37,25 @@ from earmark.engine.corpus.example import Question
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.corpus.synthetic.synthetic_corpus import examples
 from earmark.engine.design.sections import AnswererSpec
+from earmark.engine.design.spec import parse
 from earmark.engine.errors import InputError
+from earmark.engine.outcomes import store
+from earmark.engine.sweep.run import run
 
+SPEC = """
+[corpus]
+path = "synthetic:certification:2"
+[[answerers]]
+model = "{model}"
+generate = {generate}
+[sweep]
+budgets = [0.5]
+window = 2
+[[methods]]
+name = "energy"
+[audits]
+flip_rate = 0
+"""
 NEEDS = {"voxtral": "mistral_common", "granite_speech": "torchaudio"}
 
 
@@ -142,6 +164,26 @@ def test_an_identity_is_of_what_answers_and_of_nothing_else(tmp_path: Path) -> N
     assert others[1].reads_together
 
 
+def test_a_template_writes_the_same_day_every_day(broken: Path, flamingo: Path) -> None:
+    template = (broken / "chat_template.jinja").read_text()
+    (broken / "chat_template.jinja").write_text("Today: {{ strftime_now('%d %b %Y') }}." + template)
+    model = load_plain(str(broken), "cpu", "float32")
+    assert model._prompt("Q").startswith("Today: January 01, 2026.<|im_start|>user")
+    assert load_plain(str(flamingo), "cpu", "float32").identity != model.identity
+
+
+def test_a_name_on_the_hub_is_a_folder_of_its_snapshot(flamingo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for: list[Any] = []
+
+    def snapshot(name: str, allow_patterns: list[str]) -> str:
+        asked_for.append((name, [pattern for pattern in allow_patterns if pattern.endswith(("bin", "py", "pt"))]))
+        return str(flamingo)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    assert load(AnswererSpec("plain:lab/flamingo")).name == "lab/flamingo"
+    assert asked_for == [("lab/flamingo", [])]
+
+
 def test_letters_that_are_no_tokens_are_written_and_parsed(tmp_path: Path) -> None:
     family = audio_families.audio_flamingo_3()
     tokenizer = json.loads(family.tokenizer.backend_tokenizer.to_str())
@@ -171,6 +213,110 @@ def test_a_model_that_minds_padding_is_asked_one_by_one(tmp_path: Path, monkeypa
     in_batches = answers(PlainAnswerer(model), mixed())
     assert alike(in_batches, answers(PlainAnswerer(model, AnswerOptions(batch_tokens=1)), mixed()))
     assert set(rows) == {1}
+
+
+def test_a_sweep_runs_on_a_plain_model(flamingo: Path, tmp_path: Path) -> None:
+    spec = parse(SPEC.format(model=f"plain:{flamingo}", generate=0))
+    assert spec.answerers[0].name == flamingo.name
+    assert run(spec, tmp_path).complete
+    cells = {key: store.read_cell(tmp_path, key, paths) for key, paths in store.find_cells(tmp_path).items()}
+    assert {(key.method, key.budget) for key in cells} == {("uncompressed", 1), ("silence", 1), ("energy", 0.5)}
+    for cell in cells.values():
+        assert set(cell.status.to_pylist()) == {"ok"}
+        assert (cell.lm_positions > 0).all()
+        assert np.isnan(cell.flops).all()
+
+
+# Work, without weights -----------------------------------------------------------------------------------------
+
+
+class FakeInputs(NamedTuple):
+    positions: int
+    audio_tokens: int
+    shape: int
+    nbytes: int
+    heard: bytes
+
+
+class FakeModel:
+    """Answers by a hash of what is heard and asked; counts its batches, and fails as it is told."""
+
+    name = identity = "fake"
+    likelihoods, longest_s, most_positions = True, 8.0, 120
+
+    def __init__(self, fails: Callable[[list[FakeInputs]], None] = lambda _: None) -> None:
+        self.batches: list[list[FakeInputs]] = []
+        self._fails = fails
+
+    def inputs(self, waveform: Any, text: str) -> FakeInputs:
+        heard = blake2b(waveform.tobytes() + text.encode(), digest_size=8).digest()
+        if "unreadable" in text:
+            raise ValueError("no prompt")
+        return FakeInputs(len(text) // 3, len(waveform) // 20_000, len(waveform), len(waveform), heard)
+
+    def replies(self, rows: Sequence[FakeInputs], options: Sequence[int], _: int) -> list[Reply]:
+        self._fails(list(rows))
+        self.batches.append(list(rows))
+        return [Reply(np.frombuffer(row.heard, np.uint8)[:n] / 16.0) for row, n in zip(rows, options, strict=True)]
+
+
+def test_equal_work_is_done_once_in_batches_of_one_shape() -> None:
+    model = FakeModel()
+    requests = mixed(12) * 2
+    answerer = PlainAnswerer(model, AnswerOptions(batch_tokens=300, clip_bytes=200_000))
+    pairs = list(answerer.answer(requests, {}))
+    assert sorted(pair[0].id for pair in pairs) == sorted(request.id for request in requests)
+    assert sum(map(len, model.batches)) == len({result.key for _, result in pairs}) == 12
+    assert all(len({row.shape for row in rows}) == 1 for rows in model.batches)
+    assert all(len(rows) * max(row.positions for row in rows) <= 300 or len(rows) == 1 for rows in model.batches)
+    assert max(map(len, model.batches)) > 1
+    model.batches.clear()
+    again = list(answerer.answer(requests, {result.key: result for _, result in pairs}))
+    assert not model.batches
+    assert {(request.id, result) for request, result in again} == {(request.id, result) for request, result in pairs}
+
+
+def test_what_cannot_be_answered_has_a_status_and_nobody_else_has() -> None:
+    def out_of_memory(rows: list[FakeInputs]) -> None:
+        if len(rows) > 2:
+            raise OutOfMemoryError("no room")
+
+    good = mixed(6)
+    gone = good[0].excerpt.wave._replace(audio=fakes.Sound(1, 2.0, broken=True))
+    bad = {
+        "too long: 9.0 s of audio, the answerer hears 8 s at once": request("a", fakes.Sound(1, 9.0)),
+        "too short: not one audio token": request("b", fakes.Sound(1, 1.0)),
+        "too long: 208 positions, the answerer has 120": request("c", fakes.Sound(1, 2.0), "long " * 100),
+        "audio: not a recording": Request("d", replace(good[0].excerpt, wave=gone, hash="x"), good[0].question),
+        "failed: ValueError: no prompt": request("e", fakes.Sound(1, 2.0), "unreadable"),
+    }  # fmt: skip
+    reports: list[Progress] = []
+    pairs = list(PlainAnswerer(FakeModel(out_of_memory)).answer([*bad.values(), *good], {}, reports.append))
+    statuses = {request.id: result.status for request, result in pairs}
+    assert {request.id: status for status, request in bad.items()} == {
+        name: status for name, status in statuses.items() if status != "ok"
+    }
+    assert (reports[-1].answered, reports[-1].total, reports[-1].failed) == (11, 11, 5)
+
+
+def test_likelihoods_that_are_no_numbers_are_a_status_and_a_broken_model_is_lost() -> None:
+    class NotANumber(FakeModel):
+        def replies(self, _: Sequence[FakeInputs], options: Sequence[int], __: int) -> list[Reply]:
+            return [Reply(np.full(n, np.nan)) for n in options]
+
+    assert {result.status for _, result in PlainAnswerer(NotANumber()).answer(mixed(3), {})} == {NOT_FINITE}
+
+    def broken_model(_: list[FakeInputs]) -> None:
+        raise RuntimeError("broken")
+
+    with pytest.raises(LostError, match="16 requests in a row"):
+        list(PlainAnswerer(FakeModel(broken_model)).answer(mixed(20), {}))
+
+
+def test_it_stops_after_a_batch() -> None:
+    model = FakeModel()
+    answerer = PlainAnswerer(model, AnswerOptions(batch_tokens=1))
+    assert len(list(answerer.answer(mixed(8), {}, stop=lambda: len(model.batches) >= 3))) == 3
 
 
 # Refusals ------------------------------------------------------------------------------------------------------
@@ -250,6 +396,11 @@ def test_code_beside_a_model_is_not_run(broken: Path) -> None:
     change("processor_config.json", broken, auto_map={"AutoProcessor": "modeling.P"})
     change("tokenizer_config.json", broken, auto_map={"AutoTokenizer": ["modeling.T", None]})
     assert alike(*[answers(PlainAnswerer(load_plain(str(broken), "cpu", "float32")), mixed(2))] * 2)
+
+
+def test_a_plain_model_hears_one_audio() -> None:
+    with pytest.raises(InputError, match="is true, but a plain model hears one audio"):
+        parse(SPEC.format(model="plain:tiny", generate="0\nsplit = true"))
 
 
 def test_a_granite_hears_through_an_adapter() -> None:
