@@ -1,6 +1,8 @@
 """Whole runs on a served answerer, as they are typed: without torch, killed, at the ceiling, with a key, and lost."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -70,7 +72,9 @@ def test_it_runs_without_torch(tmp_path: Path) -> None:
         only = base.base_modules() | SERVE
         ended = base.earmark("run", spec, "--out", tmp_path / "run", only=only)
     assert ended.returncode == 3, ended.stderr
-    assert (tmp_path / "run" / "certificate.json").exists()
+    certificate = json.loads((tmp_path / "run" / "certificate.json").read_text())
+    (flips,) = certificate["audits"]["flip_rates"]
+    assert (flips["answerer"], flips["compared"], flips["changed"]) == ("fake", 4, 0)
 
 
 def test_a_run_that_is_killed_asks_nothing_again_that_was_answered(tmp_path: Path) -> None:
@@ -196,3 +200,11 @@ def test_how_a_server_is_reached_changes_no_outcome() -> None:
     assert spec.answerers[0].name == "m"
     assert spec.sha256() == other.sha256()
     assert spec.differing(other) == []
+
+
+def test_the_example_of_the_documentation_is_a_spec() -> None:
+    page = (base.ROOT / "docs" / "answerers.md").read_text()
+    (example,) = (text for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "openai:" in text)
+    spec = parse(example)
+    assert spec.answerers[0].name == "Qwen2-Audio-7B-Instruct"
+    assert spec.answerers[0].key_env == "VLLM_KEY"
