@@ -63,7 +63,8 @@ def _opened(opened: Callable[[str, str, str, str], T], name: str, device: str, d
         raise
     except BaseException as error:  # of any class, and where the Rust of tokenizers panics that is no Exception
         reason = (" ".join(str(error).split()) or type(error).__name__)[:_MOST_REASON].rstrip(".")
-        raise InputError(where, f"cannot be loaded ({reason})", WHAT_IT_TAKES) from error
+        do = "install what it names" if isinstance(error, ImportError) else WHAT_IT_TAKES
+        raise InputError(where, f"cannot be loaded ({reason})", do) from error
 
 
 def _of_known_type(place: str, name: str, device: str, dtype: str) -> AudioLM:

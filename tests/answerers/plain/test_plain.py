@@ -29,13 +29,13 @@ from earmark.engine.answerers.plain.plain_answerer import PlainAnswerer
 from earmark.engine.answerers.request import Answer, Progress, Request
 from earmark.engine.answerers.shared.audio_lm import OutOfMemoryError, Reply
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
-from earmark.engine.answerers.shared.spoken import NOT_FINITE
 from earmark.engine.answerers.tiny import TINY_A
 from earmark.engine.compressors.compressor import Excerpt
 from earmark.engine.corpus.clip import clip
 from earmark.engine.corpus.example import Question
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.corpus.synthetic.synthetic_corpus import examples
+from earmark.engine.design.keys import NOT_FINITE
 from earmark.engine.design.sections import AnswererSpec
 from earmark.engine.design.spec import parse
 from earmark.engine.errors import InputError
@@ -396,6 +396,15 @@ def test_code_beside_a_model_is_not_run(broken: Path) -> None:
     change("processor_config.json", broken, auto_map={"AutoProcessor": "modeling.P"})
     change("tokenizer_config.json", broken, auto_map={"AutoTokenizer": ["modeling.T", None]})
     assert alike(*[answers(PlainAnswerer(load_plain(str(broken), "cpu", "float32")), mixed(2))] * 2)
+
+
+def test_a_package_that_a_family_needs_is_named(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise ImportError("TimmWrapperModel requires the timm library")
+
+    monkeypatch.setattr("transformers.AudioFlamingo3ForConditionalGeneration.__init__", missing)
+    with pytest.raises(InputError, match=r"requires the timm library.*; install what it names"):
+        load_plain(str(broken), "cpu", "float32")
 
 
 def test_a_plain_model_hears_one_audio() -> None:
