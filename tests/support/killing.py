@@ -105,9 +105,8 @@ class Killer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._wanted: dict[
-            str, tuple[dict[str, bytes], float]
-        ] = {}  # by name: what is left undisturbed, and the shortest end
+        # by name: what is left undisturbed, and the shortest end
+        self._wanted: dict[str, tuple[dict[str, bytes], float]] = {}
 
     def __enter__(self) -> "Killer":
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -131,7 +130,8 @@ class Killer:
         self._begin(before, work, scenario)
         for kills in range(MOST_TRIES):
             start = time.monotonic()
-            status, error = self._type(scenario.command, work, rng.uniform(0, 1.1 * seconds))
+            patience = 1.1 * seconds * (1 + kills / 40)  # other processes may be using the machine now
+            status, error = self._type(scenario.command, work, rng.uniform(0, patience))
             if status in (0, 3):
                 self._wanted[name] = wanted, min(seconds, time.monotonic() - start)
                 return kills, difference(wanted, contents(work))
