@@ -22,6 +22,8 @@ OK = "ok"
 NOT_ASKED = "not asked: "  # what the status of a row begins with whose raw row failed: nobody asked, and it is harm
 COMPRESSOR = "compressor: "  # ... of a row of which its compressor made nothing: harm of the compressor, no failure
 TOO_SHORT = "too short: "  # ... of a row of which too little was kept to be heard: harm of the compressor, no failure
+TOO_LONG = "too long: "  # ... of a row of which there is more than the answerer hears at once
+NOT_FINITE = "not finite: the logits are NaN or infinite"  # the status of a row after which a model says no numbers
 
 ALL = "all"  # the family of everything, where a corpus has no families
 DTYPES = ("float32", "bfloat16", "float16")  # number formats of an answerer

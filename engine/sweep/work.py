@@ -19,7 +19,7 @@ from earmark.engine.compressors.compressor import ChangedAudio
 from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.example import SAMPLE_RATE
 from earmark.engine.corpus.stream import stream
-from earmark.engine.design.keys import OK
+from earmark.engine.design.keys import COMPRESSOR, NOT_FINITE, OK, TOO_LONG
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.steps import Arm, Step, references
 from earmark.engine.errors import InputError
@@ -141,7 +141,7 @@ def rows(
             example, offer = clip.example, offered[arm, number]
             question = streams.answerers(arm.stream, clips.block.first + number, example.question)
             reply = answers.get(_id(place, number))
-            status = offer.status if reply is None else reply.status
+            status = _status(offer, reply)
             label = reply.predicted_label if reply is not None and status == OK else None
             right = letters(len(question.choices))[question.answer]
             excerpt = offer.excerpt
@@ -172,11 +172,24 @@ def rows(
     return pa.Table.from_pylist(entries, schema=PENDING_ROW)
 
 
+def _status(offer: Offer, reply: Answer | None) -> str:
+    """The status of a row: a wave that a compressor made and the answerer cannot hear is the compressor's harm."""
+    if reply is None:
+        return offer.status
+    unheard = reply.status.startswith((TOO_LONG, NOT_FINITE))
+    return COMPRESSOR + reply.status if unheard and _is_changed(offer) else reply.status
+
+
 def _seconds_kept(offer: Offer) -> tuple[int, ...] | None:
     """The chunks of its clip that an offer has: none of silence; None of what is no part of the clip."""
-    if offer.excerpt is None or isinstance(offer.excerpt.wave.audio, ChangedAudio):
+    if offer.excerpt is None or _is_changed(offer):
         return None
     return offer.excerpt.wave.places if offer.excerpt.wave.audio is offer.clip else ()
+
+
+def _is_changed(offer: Offer) -> bool:
+    """Whether a compressor made the samples that are offered."""
+    return offer.excerpt is not None and isinstance(offer.excerpt.wave.audio, ChangedAudio)
 
 
 def _id(arm: int, example: int) -> str:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from seams import Coarse, FirstSeconds, Hasher
 from earmark.engine.answerers.answer_all import answer_all
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.loading import load
-from earmark.engine.answerers.request import Request
+from earmark.engine.answerers.request import Request, Result
 from earmark.engine.compressors import loading
-from earmark.engine.compressors.compressor import Compressor, OpenedClip
+from earmark.engine.compressors.compressor import Compressor, OpenedClip, audio_hash
 from earmark.engine.corpus.clip import clip
 from earmark.engine.corpus.corpus import open_corpus
+from earmark.engine.design.keys import COMPRESSOR, NOT_FINITE, TOO_LONG, CellKey
 from earmark.engine.design.sections import MethodSpec
 from earmark.engine.design.spec import parse
 from earmark.engine.errors import InputError
@@ -89,6 +91,41 @@ def test_a_compressor_that_changes_samples_is_heard_as_it_is(tmp_path: Path) -> 
     for sample_id, nll, kept_chunks in rows:
         assert abs(nll - alone[sample_id].nll) < 1e-4
         assert kept_chunks is None
+
+
+class Unable(Hasher):
+    """Answers nothing about less or other audio than a whole clip."""
+
+    def __init__(self, whole: set[str], status: str) -> None:
+        self._whole, self._status = whole, status
+
+    def answer(self, requests: Iterable[Request], *others: Any) -> Iterator[tuple[Request, Result]]:
+        for request, result in super().answer(requests, *others):
+            heard = request.excerpt.hash in self._whole
+            yield request, result if heard else replace(result, label=None, status=self._status)
+
+
+@pytest.mark.parametrize(
+    ("compressor", "status", "is_harm"),
+    [
+        (Coarse(), f"{TOO_LONG}40.0 s of audio, the answerer hears 10 s at once", True),
+        (Coarse(), NOT_FINITE, True),
+        (Coarse(), "out of memory", False),
+        (FirstSeconds(), NOT_FINITE, False),  # these are the clip's own samples
+    ],
+)
+def test_a_wave_that_cannot_be_heard_is_harm_of_the_compressor_that_made_it(
+    tmp_path: Path, compressor: Compressor, status: str, is_harm: bool
+) -> None:
+    examples = open_corpus(Path("synthetic:certification:6")).examples
+    whole = {audio_hash(clip(example.audio.waveform())) for example in examples}
+    content = SPEC.replace("flip_rate = 4", "flip_rate = 0")
+    assert run(
+        parse(content), tmp_path, load=lambda *_: Unable(whole, status), load_compressor=lambda *_: compressor
+    ).complete
+    rows = store.read_rows(tmp_path, CellKey("hasher", "synthetic", "first", budget=0.5)).to_pydict()
+    assert set(rows["status"]) - {"begins with nothing"} == {(COMPRESSOR if is_harm else "") + status}
+    assert set(rows["loss"]) == {None}
 
 
 def lines_of(path: str, name: str) -> int:

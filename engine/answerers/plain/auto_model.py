@@ -273,5 +273,5 @@ def _wav(waveform: Waveform) -> str:
     """A WAV file of 32-bit floating-point samples, as base64."""
     data = waveform.astype("<f4").tobytes()
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 3, 1, SAMPLE_RATE, 4 * SAMPLE_RATE, 4, 32)  # 3: floating point
-    chunks = b"WAVE" + form + struct.pack("<4sI", b"data", len(data)) + data
-    return base64.b64encode(struct.pack("<4sI", b"RIFF", len(chunks)) + chunks).decode()
+    riff = b"WAVE" + form + struct.pack("<4sI", b"data", len(data)) + data
+    return base64.b64encode(struct.pack("<4sI", b"RIFF", len(riff)) + chunks).decode()

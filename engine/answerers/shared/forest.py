@@ -16,7 +16,7 @@ from earmark.engine.answerers.request import Request, Result
 from earmark.engine.answerers.shared.cost import Cost, ModelShape
 from earmark.engine.compressors.compressor import Excerpt
 from earmark.engine.corpus.example import SAMPLE_RATE
-from earmark.engine.design.keys import OK, TOO_SHORT
+from earmark.engine.design.keys import OK, TOO_LONG, TOO_SHORT
 
 Tokens = tuple[int, ...]
 
@@ -152,7 +152,7 @@ def refusal(excerpt: Excerpt, shape: ModelShape, split: bool) -> str | None:
     limit = shape.encoder.longest_samples
     if excerpt.wave.n_samples > limit and not (split and shape.join_tokens):
         seconds, at_once = excerpt.wave.n_samples / SAMPLE_RATE, limit / SAMPLE_RATE
-        return f"too long: {seconds:.1f} s of audio, the answerer hears {at_once:g} s at once"
+        return f"{TOO_LONG}{seconds:.1f} s of audio, the answerer hears {at_once:g} s at once"
     return None
 
 

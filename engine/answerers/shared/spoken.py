@@ -6,9 +6,7 @@ from typing import NamedTuple
 
 from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.shared.audio_lm import Reply
-from earmark.engine.design.keys import OK
-
-NOT_FINITE = "not finite: the logits are NaN or infinite"
+from earmark.engine.design.keys import NOT_FINITE, OK
 
 
 class Spoken(NamedTuple):
