@@ -135,7 +135,6 @@ class _Raw:
     name: str
     cell: store.Cell
     loss: FloatArray
-    tokens: float
 
 
 def pair(run: Path, rule: Rule, progress: Report, plan: PlanFile | None = None) -> Paired:
@@ -323,7 +322,7 @@ def _control(raw: store.Cell, silence: store.Cell | None) -> Control:
 
 
 def _raw(name: str, cell: store.Cell, rule: Rule) -> _Raw:
-    return _Raw(name, cell, _loss(cell, rule, failed=0.0), _mean_known(cell.tokens))
+    return _Raw(name, cell, _loss(cell, rule, failed=0.0))
 
 
 def _loss(cell: store.Cell, rule: Rule, failed: float) -> FloatArray:
@@ -378,17 +377,35 @@ def _join(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule) -
     return _Joined(
         difference,
         float(loss.mean()),
-        _mean_known(cell.tokens),
+        _mean_used(cell, cell.tokens, raw.cell.tokens),
         _consistency(cell, raw.cell),
         _copies(cell, raw.cell),
         float("nan") if silence is None else _consistency(cell, silence),
         np.where(both, np.exp(-raw.cell.nll) - np.exp(-cell.nll), difference).astype(np.float32) if nll_known else None,
         _kept(cell),
         _kept_chunks(cell),
-        Used(
-            *(_mean_known(values) for values in (cell.seconds, cell.bits, cell.tokens, cell.lm_positions, cell.flops))
-        ),
+        _used(cell, raw.cell),
     )
+
+
+def _used(cell: store.Cell, raw: store.Cell) -> Used:
+    """What a question really used. Where nothing was saved, or nobody knows what, it is what raw audio uses.
+
+    Else a codec that fails on long clips would seem cheaper than it is: those are sent as they are.
+    """
+    return Used(
+        seconds=_mean_used(cell, cell.seconds, raw.seconds),
+        bits=_mean_used(cell, cell.bits, raw.bits),
+        positions=_mean_used(cell, cell.tokens, raw.tokens),
+        lm_positions=_mean_used(cell, cell.lm_positions, raw.lm_positions),
+        flops=_mean_used(cell, cell.flops, raw.flops),
+    )
+
+
+def _mean_used(cell: store.Cell, used: FloatArray, raw_used: FloatArray) -> float:
+    """Mean of a figure (n,), raw's in rows that failed or have none; NaN where no row that is ok has one."""
+    known = cell.ok & ~np.isnan(used)
+    return _mean_known(np.where(known, used, raw_used)) if known.any() else float("nan")
 
 
 def _curve(

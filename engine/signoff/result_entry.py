@@ -146,7 +146,7 @@ class BudgetDecision:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What a question really used: means over the rows that have a figure; null where none has."""
+    """What a question really used: means where a row that failed, or has no figure, counts as raw; null: none has."""
 
     seconds: Annotated[float | None, "of audio that was heard", _AMOUNT] = None
     bits: Annotated[float | None, "that were sent", _AMOUNT] = None
@@ -164,7 +164,7 @@ class BudgetEntry:
     n: Annotated[int, "rows", COUNT]
     plus: Annotated[int, "rows where the loss rose", COUNT]
     minus: Annotated[int, "rows where it fell", COUNT]
-    mean_audio_tokens: Annotated[float | None, "over the rows that have a count"]
+    mean_audio_tokens: Annotated[float | None, "of the audio in the language model, as `used` has them"]
     used: Annotated[Used, "what was really used; of budget 1.0, by raw audio", Gained(_WAVES)] = Used()
     loss: Annotated[float | None, "mean loss on compressed audio"]
     excess_average: Annotated[Bounds, "mean paired difference"]

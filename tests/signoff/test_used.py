@@ -38,11 +38,30 @@ def test_a_method_is_what_the_plan_declares(tmp_path: Path) -> None:
     assert declared == {"uniform": ("chunks", "waves", "seconds"), "opus": ("opus", "waves", "bits")}
 
 
-def test_a_mean_is_over_rows_that_have_a_figure(tmp_path: Path) -> None:
-    half: list[int | None] = [100] * 100 + [400] * 100 + [None] * 100
-    changes = {("opus", 0.05): {"bits_sent": half, "flops": [None] * N}}
+def test_a_row_without_a_figure_counts_as_raw_where_others_have_one(tmp_path: Path) -> None:
+    some: list[int | None] = [100] * 100 + [400] * 100 + [None] * 100
+    changes = {("opus", 0.05): {"bits_sent": some, "flops": [None] * N}}
     smallest = _results(two_axes.write_run(tmp_path / "run", changes))["opus"]["budgets"][0]
-    assert (smallest["used"]["bits"], smallest["used"]["flops"]) == (250, None)
+    raw_bits = float(RAW["bits_sent"])
+    assert (smallest["used"]["bits"], smallest["used"]["flops"]) == (pytest.approx((500 + raw_bits) / 3), None)
+
+
+@pytest.mark.parametrize("figure", [None, 1])  # a row that failed may have one: of what nobody heard
+def test_failures_make_no_compressor_cheaper(tmp_path: Path, figure: int | None) -> None:
+    """One that dies on long clips sends those as they are: what it saves there is nothing."""
+    n_long = N // 3
+    raw_bits = [6_000_000] * n_long + [600_000] * (N - n_long)
+    changes = {
+        ("uncompressed", 1.0): {"bits_sent": raw_bits},
+        ("opus", 0.125): {
+            "status": [f"{COMPRESSOR}RuntimeError: too long"] * n_long + ["ok"] * (N - n_long),
+            "loss": [None] * n_long + [0.0] * (N - n_long),
+            "bits_sent": [figure] * n_long + [75_000] * (N - n_long),
+        },
+    }
+    opus = _results(two_axes.write_run(tmp_path / "run", changes))["opus"]["budgets"]
+    used = {entry["budget"]: entry["used"]["bits"] for entry in opus}
+    assert used == {0.05: 120_000, 0.125: pytest.approx((6_000_000 + 2 * 75_000) / 3), 1.0: 2_400_000}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +89,8 @@ def test_rows_of_which_a_compressor_makes_nothing_are_its_harm_and_no_failure(tm
     assert (errors["errors"], errors["too_short"], errors["compressor"], errors["complaint"]) == (0, 0, failed, late)
     opus = next(result for result in certificate["results"] if result["method"] == "opus")
     most = opus["budgets"][1]
-    assert (most["budget"], most["plus"], most["worst_family"], most["used"]["bits"]) == (0.125, failed, "a", 350_000)
+    used = (failed * RAW["bits_sent"] + (N - failed) * 350_000) / N
+    assert (most["budget"], most["plus"], most["worst_family"], most["used"]["bits"]) == (0.125, failed, "a", used)
     assert opus["certified"][0]["budget"] == 1.0
     assert [candidate["name"] for candidate in certificate["claim"]["candidates"]] == ["opus"]
     assert certificate["claim"]["approved"] == []

@@ -37,9 +37,8 @@ def write_run(run: Path, changes: Mapping[tuple[str, float], Mapping[str, Any]] 
     plan = _plan()
     run.mkdir(parents=True)
     (run / PLAN).write_text(json.dumps(plan))
-    _write(run, CellKey("tiny", "sounds", "uncompressed"), _rows(0, RAW), plan)
-    for (method, budget), used in USED.items():
-        rows = _rows(ERRORS[method, budget], used) | dict((changes or {}).get((method, budget), {}))
+    for (method, budget), used in {("uncompressed", 1.0): RAW, **USED}.items():
+        rows = _rows(ERRORS.get((method, budget), 0), used) | dict((changes or {}).get((method, budget), {}))
         _write(run, CellKey("tiny", "sounds", method, budget=budget), rows, plan)
     write_partitions(run, "sounds", IDS, {"task": TASKS})
     return run
