@@ -274,4 +274,4 @@ def _wav(waveform: Waveform) -> str:
     data = waveform.astype("<f4").tobytes()
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 3, 1, SAMPLE_RATE, 4 * SAMPLE_RATE, 4, 32)  # 3: floating point
     riff = b"WAVE" + form + struct.pack("<4sI", b"data", len(data)) + data
-    return base64.b64encode(struct.pack("<4sI", b"RIFF", len(riff)) + chunks).decode()
+    return base64.b64encode(struct.pack("<4sI", b"RIFF", len(riff)) + riff).decode()
