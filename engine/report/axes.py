@@ -3,16 +3,16 @@
 Budgets of different axes are not compared: half of the seconds and half of the bits have nothing in common.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from earmark.engine.design.compressors import AXIS_WORDS, BITRATES, CUTOFFS, FACTORS, Axis
 from earmark.engine.report.numbers import NONE, percent, significant
+from earmark.engine.signoff.measured import exceeded
 
 if TYPE_CHECKING:
-    from earmark.engine.signoff.result_entry import ResultEntry
-
-MethodAxes = Mapping[tuple[str, str, str], Axis | None]  # by answerer, corpus and method
+    from earmark.engine.signoff.certificate import Certificate
+    from earmark.engine.signoff.claim_entry import CandidatePolicy
 
 _UNITS = {"duration": FACTORS, "bits": BITRATES, "bandwidth": CUTOFFS}
 _WHOLES: Mapping[Axis | None, str] = {
@@ -25,9 +25,37 @@ _WHOLES: Mapping[Axis | None, str] = {
 }
 
 
-def method_axes(results: Iterable["ResultEntry"]) -> MethodAxes:
-    """What the budgets of each method are shares of; None where nothing was declared."""
-    return {(result.answerer, result.corpus, result.method): result.axis for result in results}
+class CandidateAxis(NamedTuple):
+    """What the budgets of a candidate are shares of, and where it really uses far more of that."""
+
+    axis: Axis | None  # None: nothing was declared
+    exceeded: Mapping[float, float]  # what is measured, by budget
+
+    def share(self, budget: float) -> str:
+        """A budget as a share, and what is really used where that is far more: `50% of the audio (really 100%)`."""
+        return share_words(budget, self.axis) + self.really(budget)
+
+    def really(self, budget: float) -> str:
+        """What is really used at a budget, in brackets behind it, where that is far more; else nothing."""
+        return f" (really {percent(self.exceeded[budget])})" if budget in self.exceeded else ""
+
+    def retained(self, share: str, policy: "CandidatePolicy | None") -> str:
+        """A mean share over the families of a policy, and the budgets of it at which far more is really used."""
+        budgets = sorted({route.budget for route in policy.families} & self.exceeded.keys()) if policy else []
+        more = ", ".join(f"{percent(self.exceeded[budget])} at {percent(budget)}" for budget in budgets)
+        return f"{share} {whole_words(self.axis)}" + (f" (really {more})" if more else "")
+
+
+def candidate_axes(certificate: "Certificate") -> Mapping[str, CandidateAxis]:
+    """What the budgets of every candidate of the claim are, by its name."""
+    axes = {}
+    for candidate in certificate.claim.candidates:
+        place = (candidate.answerer, candidate.corpus, candidate.method)
+        results = [
+            r for r in certificate.results if (r.answerer, r.corpus, r.method) == place and r.seed in candidate.seeds
+        ]
+        axes[candidate.name] = CandidateAxis(results[0].axis if results else None, exceeded(results))
+    return axes
 
 
 def axis_words(axis: Axis | None) -> str:

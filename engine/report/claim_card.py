@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from earmark.engine.design.compressors import Axis
-from earmark.engine.report.axes import method_axes, share_words, whole_words
+from earmark.engine.report.axes import CandidateAxis, candidate_axes
 from earmark.engine.report.family_tables import NotListening, not_listening
-from earmark.engine.report.html_tables import HtmlTable, numbers, text, under
+from earmark.engine.report.html_tables import CellText, HtmlTable, numbers, text, under
 from earmark.engine.report.numbers import NONE, Unit, count, p_value, percent
 from earmark.engine.report.words import code, isolated, sentence, tolerance_words, where
 from earmark.engine.signoff.certificate import Certificate
@@ -88,8 +87,7 @@ def card_of(certificate: Certificate, unit: Unit) -> ClaimCard:
     """The card of a certificate's claim."""
     claim = certificate.claim
     by_name = {candidate.name: candidate for candidate in claim.candidates}
-    axes = method_axes(certificate.results)
-    axis_of = {name: axes.get((c.answerer, c.corpus, c.method)) for name, c in by_name.items()}
+    axis_of = candidate_axes(certificate)
     approvals = [
         _approval(approved, by_name[approved.candidate], axis_of[approved.candidate], claim)
         for approved in claim.approved
@@ -108,9 +106,10 @@ def card_of(certificate: Certificate, unit: Unit) -> ClaimCard:
     )
 
 
-def headline(claim: Claim, axis_of: Mapping[str, Axis | None], unit: Unit) -> Markup:
+def headline(claim: Claim, axis_of: Mapping[str, CandidateAxis], unit: Unit) -> Markup:
     """The one sentence on top of the page; `axis_of` each candidate, by its name."""
     approved = claim.approved
+    by_name = {candidate.name: candidate for candidate in claim.candidates}
     if not approved:
         return NOTHING
     of_average = all(entry.kind == "budget" for entry in approved)  # routing claims nothing of a tighter average
@@ -118,18 +117,19 @@ def headline(claim: Claim, axis_of: Mapping[str, Axis | None], unit: Unit) -> Ma
     start = "Approved" if claim.guaranteed else "No guarantee: the paper's rule passes"
     colon = ":" if claim.guaranteed else ""
     if len(approved) <= _LISTED:
-        shipped = Markup(", and ").join(_ships(entry, axis_of[entry.candidate]) for entry in approved)
+        ships = [_ships(entry, by_name[entry.candidate], axis_of[entry.candidate]) for entry in approved]
+        shipped = Markup(", and ").join(ships)
         return Markup("{}{} {}, within {}").format(start, colon, shipped, within)
     names = {entry.candidate for entry in approved}
     return Markup("{}{} {} of {} candidates, within {}").format(start, colon, len(names), claim.k, within)
 
 
-def _ships(approved: Shipped, axis: Axis | None) -> Markup:
+def _ships(approved: Shipped, candidate: ClaimCandidate, axis: CandidateAxis) -> Markup:
     """What is shipped, and how much it keeps."""
     if approved.budget is not None:
-        return Markup("{} at {}").format(code(approved.candidate), share_words(approved.budget, axis))
-    words = Markup("{} routed by family, keeping {} {}")
-    return words.format(code(approved.candidate), percent(approved.retained), whole_words(axis))
+        return Markup("{} at {}").format(code(approved.candidate), axis.share(approved.budget))
+    kept = axis.retained(percent(approved.retained), candidate.policy)
+    return Markup("{} routed by family, keeping {}").format(code(approved.candidate), kept)
 
 
 def seeds_of(candidate: ClaimCandidate | DeployedPolicy) -> str:
@@ -146,13 +146,13 @@ def candidate_words(candidate: ClaimCandidate | DeployedPolicy) -> Markup:
 # What became of candidates ---------------------------------------------------------------------------------
 
 
-def _approval(approved: Shipped, candidate: ClaimCandidate, axis: Axis | None, claim: Claim) -> Approval:
+def _approval(approved: Shipped, candidate: ClaimCandidate, axis: CandidateAxis, claim: Claim) -> Approval:
     routed = approved.kind == "routing"
     budget_says_it = approved.budget is None or abs(approved.budget - approved.retained) < 1e-9
     policy = next((p for p in claim.policies if routed and _is_of(p, candidate)), None)
     return Approval(
         candidate,
-        _ships(approved, axis),
+        _ships(approved, candidate, axis),
         "" if budget_says_it else f"{percent(approved.retained)} of the chunks are kept on average",
         stops(candidate.policy) if routed else [],
         policy.tell.get("reason", "") if policy and not policy.deployable else "",
@@ -164,9 +164,9 @@ def _is_of(policy: DeployedPolicy, candidate: ClaimCandidate) -> bool:
     return all(getattr(policy, name) == getattr(candidate, name) for name in names)
 
 
-def _refusal(candidate: ClaimCandidate, axis: Axis | None) -> Refusal:
+def _refusal(candidate: ClaimCandidate, axis: CandidateAxis) -> Refusal:
     stop = candidate.stopped
-    passed = "" if candidate.budget is None else f"passes its tests at {share_words(candidate.budget, axis)}"
+    passed = "" if candidate.budget is None else f"passes its tests at {axis.share(candidate.budget)}"
     needed = ""
     if stop is not None and stop.needed is not None and candidate.budget is None:
         whose = f" of '{stop.family}'" if stop.family else ""
@@ -174,9 +174,9 @@ def _refusal(candidate: ClaimCandidate, axis: Axis | None) -> Refusal:
     return Refusal(candidate, passed, sentence(candidate.reason), needed)
 
 
-def _not_made(entry: UnclaimedRouting, candidate: ClaimCandidate, axis: Axis | None) -> NotMade:
+def _not_made(entry: UnclaimedRouting, candidate: ClaimCandidate, axis: CandidateAxis) -> NotMade:
     declare = sentence(f"to claim it, declare {entry.declare}")
-    retained = f"{percent(entry.retained)} {whole_words(axis)}"
+    retained = axis.retained(percent(entry.retained), candidate.policy)
     return NotMade(candidate, retained, stops(candidate.policy), declare)
 
 
@@ -241,14 +241,15 @@ def _chance(certificate: Certificate) -> str:
     return f"The chance that anything here is a false approval is at most {percent(claim.alpha)}{among}.{chain}"
 
 
-def candidates(claim: Claim) -> HtmlTable | None:
+def candidates(certificate: Certificate) -> HtmlTable | None:
     """Where every candidate's walk over the budgets stopped; None where no walk was claimed."""
+    claim, axis_of = certificate.claim, candidate_axes(certificate)
     if claim.level is None or not any(candidate.stopped for candidate in claim.candidates):
         return None
     rows = [
         (
             under(code(c.name), candidate_words(c)),
-            "none below 1" if c.budget is None else under(percent(c.budget), f"keeps {percent(c.retained)}"),
+            _passes_at(c, axis_of[c.name]),
             *_stopped(c.stopped),
         )
         for c in claim.candidates
@@ -261,6 +262,13 @@ def candidates(claim: Claim) -> HtmlTable | None:
     ]
     caption = f"Candidates: where the walk of each stopped, every test at {percent(claim.level)}"
     return HtmlTable(caption, columns, rows, folded=True)
+
+
+def _passes_at(candidate: ClaimCandidate, axis: CandidateAxis) -> CellText:
+    """The budget at which a candidate passes, and how much it keeps there: what is measured, where that is far more."""
+    if candidate.budget is None:
+        return "none below 1"
+    return under(percent(candidate.budget), f"keeps {percent(axis.exceeded.get(candidate.budget, candidate.retained))}")
 
 
 def _stopped(stop: CandidateStop | None) -> Sequence[str]:

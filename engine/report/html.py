@@ -77,7 +77,7 @@ def render(certificate: Certificate) -> str:
         confidence=numbers.percent(1 - 2 * certificate.claim.alpha),
         confidence_bootstrap=numbers.percent(1 - 2 * certificate.rule.alpha),
         card=claim_card.card_of(certificate, unit),
-        candidates=claim_card.candidates(certificate.claim),
+        candidates=claim_card.candidates(certificate),
         declared=declared_list.declared(certificate),
         sections=sections,
         errors=run_tables.errors(certificate.errors),

@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING
 
 from earmark.engine.printable import printable
-from earmark.engine.report.axes import method_axes, whole_words, with_unit
+from earmark.engine.report.axes import candidate_axes, with_unit
 
 if TYPE_CHECKING:
     from earmark.engine.design.compressors import Axis
+    from earmark.engine.report.axes import CandidateAxis
     from earmark.engine.signoff.certificate import Certificate
-    from earmark.engine.signoff.claim_entry import ClaimCandidate, Shipped
+    from earmark.engine.signoff.claim_entry import Claim, ClaimCandidate, Shipped
     from earmark.engine.signoff.result_entry import BudgetEntry, ResultEntry
 
 _NOTHING = "  see the claim above: by itself every method passes at some budget"
@@ -45,12 +46,13 @@ def _claim(certificate: "Certificate") -> list[str]:
     """The lines of the claim: why nothing is approved, what is, how every other candidate did, and the guarantee."""
     claim = certificate.claim
     lines = [f"nothing is approved: {reason}" for reason in claim.withheld]
-    lines += [_approval(approved, certificate) for approved in claim.approved]
+    axes, policies = candidate_axes(certificate), {c.name: c.policy for c in claim.candidates}
+    lines += [_approval(approved, claim, axes[approved.candidate]) for approved in claim.approved]
     for candidate in claim.candidates:
         if candidate.name not in {approved.candidate for approved in claim.approved}:
             lines.append(f"{'passes' if _passed(candidate) else 'refused'}: {candidate.name}: {_why(candidate)}")
     for route in claim.not_made:
-        kept = f"{route.retained:.0%} {whole_words(_axis(route.candidate, certificate))}"
+        kept = axes[route.candidate].retained(f"{route.retained:.0%}", policies[route.candidate])
         lines.append(f"not claimed: {route.candidate} routed by family would keep {kept}; declare {route.declare}")
     if claim.guaranteed:
         among = f" among {claim.k} candidates" if claim.k > 1 else ""
@@ -60,22 +62,15 @@ def _claim(certificate: "Certificate") -> list[str]:
     return lines
 
 
-def _approval(approved: "Shipped", certificate: "Certificate") -> str:
+def _approval(approved: "Shipped", claim: "Claim", axis: "CandidateAxis") -> str:
     """The line of an approved candidate: its budget or its routing, and within which tolerance."""
-    claim = certificate.claim
     tolerance = f"every family within {claim.tolerance:g}" + ("" if claim.guaranteed else " (no guarantee)")
-    axis = _axis(approved.candidate, certificate)
-    if approved.kind == "routing":
-        (partition,) = (c.policy.partition for c in claim.candidates if c.name == approved.candidate and c.policy)
-        share = f"{approved.retained:.0%} {whole_words(axis)}"
-        return f"approved: {approved.candidate}, routed by {partition}, keeps {share}; {tolerance}"
-    return f"approved: {approved.candidate} at budget {_budget(approved.budget, axis)}; {tolerance}"
-
-
-def _axis(name: str, certificate: "Certificate") -> "Axis | None":
-    """What the budgets of a candidate are shares of; None where nothing was declared."""
-    (candidate,) = (c for c in certificate.claim.candidates if c.name == name)
-    return method_axes(certificate.results).get((candidate.answerer, candidate.corpus, candidate.method))
+    if approved.budget is None:
+        (policy,) = (c.policy for c in claim.candidates if c.name == approved.candidate and c.policy)
+        share = axis.retained(f"{approved.retained:.0%}", policy)
+        return f"approved: {approved.candidate}, routed by {policy.partition}, keeps {share}; {tolerance}"
+    budget = _budget(approved.budget, axis.axis) + axis.really(approved.budget)
+    return f"approved: {approved.candidate} at budget {budget}; {tolerance}"
 
 
 def _budget(budget: float | None, axis: "Axis | None") -> str:

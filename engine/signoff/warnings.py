@@ -14,6 +14,7 @@ from earmark.engine.outcomes.imports.doubts import ImportRecord
 from earmark.engine.signoff.audits.query_use import incomplete
 from earmark.engine.signoff.certificate import CellErrors
 from earmark.engine.signoff.claim_entry import Claim
+from earmark.engine.signoff.measured import FIGURES, exceeded
 from earmark.engine.signoff.pair import SELF_FULL, Curve, CurveKey, Paired
 from earmark.engine.signoff.result_entry import DEAF, BudgetEntry, FamilyHearing, ResultEntry
 from earmark.engine.signoff.rules.group_tests import family_minimum
@@ -36,6 +37,7 @@ def warnings(
     sentences = _of_the_papers_rule(results, shared) if rule.name == "paper" else []
     sentences += _of_listening(hearing, paired, rule)
     sentences += _of_copies(results)
+    sentences += _of_budgets(results)
     sentences += _of_likelihoods([curve for _, curves in paired.groups for curve in curves])
     sentences += [suspect.words for suspect in paired.suspects]
     sentences += [
@@ -145,6 +147,24 @@ def _of_copies(results: Results) -> list[str]:
             for arm, budgets in deaf.items()
         ]
     )
+
+
+def _of_budgets(results: Results) -> list[str]:
+    """Sentences on methods that really use far more than the budgets that they were given."""
+    by_arm: dict[str, list[ResultEntry]] = {}
+    for entry in results:
+        by_arm.setdefault(f"{entry.answerer}/{entry.corpus}/{entry.method} seed {entry.seed}", []).append(entry)
+    return [
+        f"Of raw audio's {FIGURES[entries[0].axis]}, {arm} really uses {_measured(shares)}: far more than its budget. "
+        "That is what was asked for; what it saves is what was measured."
+        for arm, entries in by_arm.items()
+        if (shares := exceeded(entries))
+    ]
+
+
+def _measured(shares: Mapping[float, float]) -> str:
+    """`100% at budget 0.5`, for each budget."""
+    return ", ".join(f"{100 * share:.3g}% at budget {budget:g}" for budget, share in shares.items())
 
 
 def _of_likelihoods(curves: Sequence[Curve]) -> list[str]:

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from page import Page, words
 from two_axes import RULE
 
-from earmark.engine.report.axes import budget_words, share_words, unit_words
+from earmark.engine.report.axes import CandidateAxis, budget_words, share_words, unit_words
 from earmark.engine.report.numbers import NONE, amount
 from earmark.engine.report.pareto import ParetoPoint, undominated
 from earmark.engine.report.terminal import decision_table
 from earmark.engine.signoff.certificate import Certificate, from_content
+from earmark.engine.signoff.claim_entry import CandidatePolicy
+from earmark.engine.signoff.rules.judgement import Route
 
 OPUS = "opus, seed 0: budgets (verdicts alone, uncorrected)"
 UNIFORM = "uniform, seed 0: budgets (verdicts alone, uncorrected)"
@@ -100,6 +102,16 @@ def test_a_status_says_the_budgets_of_each_step(run: Path) -> None:
 def test_a_budget_in_words(budget: float, axis, in_unit: str, share: str) -> None:
     assert (unit_words(budget, axis), share_words(budget, axis)) == (in_unit, share)
     assert budget_words(budget, axis).startswith(share.split()[0])
+
+
+def test_what_is_really_used_stands_beside_budgets_that_are_not_kept_to() -> None:
+    axis = CandidateAxis("bits", {0.05: 0.2, 0.1: 0.3})
+    routes = [Route(family, 9, budget, 0.01, True) for family, budget in (("a", 0.1), ("b", 0.5), ("c", 1.0))]
+    policy = CandidatePolicy(partition="p", tolerance=0.05, alpha_each=0.01, retained=0.5, families=tuple(routes))
+    assert axis.share(0.1) == "10% of the bits (25.6 kb/s) (really 30%)"
+    assert axis.share(0.5) == "50% of the bits (128 kb/s)"
+    assert axis.retained("50%", policy) == "50% of the bits (really 30% at 10%)"
+    assert axis.retained("50%", None) == "50% of the bits"
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 import two_axes
-from as_json import certify
+from as_json import certify, render
+from page import Page
 from two_axes import RAW, RULE, USED, N
 
 from earmark.engine.design.keys import COMPRESSOR
 from earmark.engine.errors import InputError
+from earmark.engine.report.terminal import decision_table
+from earmark.engine.signoff.certificate import from_content
 
 FIGURES = {  # of a certificate, by column
     "seconds": "seconds_heard",
@@ -96,3 +99,30 @@ def test_rows_of_which_a_compressor_makes_nothing_are_its_harm_and_no_failure(tm
     assert certificate["claim"]["approved"] == []
     warned = " ".join(certificate["warnings"])
     assert f"opus seed 0 anchor made nothing of {failed} of {N} rows at 0.125: {late}. Each of them counts" in warned
+
+
+@pytest.mark.parametrize(
+    ("cell", "column", "share"),
+    [
+        (("uniform", 0.8), "seconds_heard", 1.0),
+        (("opus", 0.125), "bits_sent", 0.5),
+        (("opus", 0.125), "bits_sent", 0.2),
+    ],
+)
+def test_a_budget_that_is_not_kept_to_is_said_wherever_it_is_approved(
+    tmp_path: Path, cell: tuple[str, float], column: str, share: float
+) -> None:
+    """`cp` with budget 0.5 is heard whole: what was asked for is no saving."""
+    method, budget = cell
+    far = share > 1.5 * budget + 0.02
+    run = two_axes.write_run(tmp_path / "run", {cell: {column: [type(RAW[column])(share * RAW[column])] * N}})
+    certificate = certify(run, RULE)
+    warned = [warning for warning in certificate["warnings"] if "far more than its budget" in warning]
+    assert len(warned) == far
+    if far:
+        used = f"tiny/sounds/{method} seed 0 really uses {share:.0%} at budget {budget:g}"
+        assert warned[0].startswith(f"Of raw audio's {column.partition('_')[0]}, {used}: far more")
+    page = Page(render(certificate))
+    assert (f"(really {share:.0%})" in page.texts("h1")[0]) == (method == "opus" and far)
+    printed = decision_table(from_content(certificate, "certificate.json"))
+    assert (f"0.125 (32 kb/s) (really {share:.0%}); every family" in printed[0]) == (method == "opus" and far)
