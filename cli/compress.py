@@ -63,13 +63,14 @@ def compress(
     from earmark.engine.compressors import hearing
     from earmark.engine.compressors.scoring import recordings_of
     from earmark.engine.design import spec as specs
+    from earmark.engine.design.compressors import budget_name
     from earmark.engine.errors import InputError, first_few
 
+    method = hearing.method_of(name) if spec is None else hearing.method_among(specs.read(spec).methods, name)
     paths = recordings_of(audio)
-    places = wav_places(paths, out, _ending(name, budget))
+    places = wav_places(paths, out, _ending(name, budget_name(budget, method.kind)))
     if not force and (there := [place for place in places.values() if place.exists()]):
         raise InputError(first_few(there), "is there already", "name another folder with --out, or use --force")
-    method = hearing.method_of(name) if spec is None else hearing.method_among(specs.read(spec).methods, name)
     failed = False
     with ProgressLine():
         for recording in hearing.hear(paths, method, budget, question, seed):

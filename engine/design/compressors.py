@@ -88,12 +88,7 @@ def kind_of(compressor: str, axis: Axis) -> CompressorKind:
 
 def share_of(budget: str, kind: CompressorKind) -> float:
     """The share that a budget is as it is typed: 0.1, or in a unit of the compressor, 12kbps, 1.5x or 4khz."""
-    units = {word.lower(): unit for unit in UNITS for word in (unit.typed, unit.word)}
-    typed = _TYPED.fullmatch(budget.strip().lower())
-    if typed is None or typed[2] not in {"", *units}:
-        raise InputError(f"budget {budget}", "is no budget", _budgets_of(kind))
-    value = float(typed[1])
-    unit = units.get(typed[2])
+    value, unit = _parsed(budget, kind)
     if unit is not None and unit not in kind.units:
         raise InputError(f"budget {budget}", f"the compressor is not counted in {unit.word}", _budgets_of(kind))
     share = unit.share(value) if unit is not None and value > 0 else value
@@ -102,6 +97,21 @@ def share_of(budget: str, kind: CompressorKind) -> float:
     if kind.only is not None and not math.isclose(share, kind.units[0].share(kind.only)):
         raise InputError(f"budget {budget}", "is not the one that the compressor has", _budgets_of(kind))
     return share
+
+
+def budget_name(budget: str, kind: CompressorKind) -> str:
+    """A budget for the name of a file, the same however it is typed: `0.1` for .1 and 0.10, `12kbps` for 12 kb/s."""
+    value, unit = _parsed(budget, kind)
+    return repr(value).removesuffix(".0") + (unit.typed if unit else "")
+
+
+def _parsed(budget: str, kind: CompressorKind) -> tuple[float, BudgetUnit | None]:
+    """The number and the unit of a budget as it is typed, None for a share."""
+    units = {word.lower(): unit for unit in UNITS for word in (unit.typed, unit.word)}
+    typed = _TYPED.fullmatch(budget.strip().lower())
+    if typed is None or typed[2] not in {"", *units}:
+        raise InputError(f"budget {budget}", "is no budget", _budgets_of(kind))
+    return float(typed[1]), units.get(typed[2])
 
 
 def _budgets_of(kind: CompressorKind) -> str:

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from earmark.cli.main import earmark
 from earmark.engine.compressors.compressor import audio_hash
 from earmark.engine.compressors.waves.codecs import SndfileCodec
-from earmark.engine.design.compressors import kind_of, share_of
+from earmark.engine.design.compressors import budget_name, kind_of, share_of
 from earmark.engine.errors import InputError
 
 RATE = 16_000
@@ -98,6 +98,17 @@ def test_what_is_no_budget_of_the_compressor_is_refused(budget: str, compressor:
     with pytest.raises(InputError) as refused:
         share_of(budget, kind_of(compressor, "own"))
     assert expected in str(refused.value)
+
+
+def test_a_budget_is_one_name_however_it_is_typed(clip: Path, tmp_path: Path) -> None:
+    """A half, typed without its 0, is not taken for all of it."""
+    for budget in ("1", ".5", "0.50", " 0.75"):
+        done = run(clip, "--with", "frames", "--budget", budget, "--out", tmp_path / "heard", "--force")
+        assert done.exit_code == 0, done.output
+    seconds = {path.name: len(heard(path)) / RATE for path in (tmp_path / "heard").iterdir()}
+    expected = {"clip.frames-1.wav": 4, "clip.frames-0.5.wav": 2, "clip.frames-0.75.wav": 3}
+    assert seconds == pytest.approx(expected, abs=0.02)
+    assert budget_name("12 KB/s", kind_of("opus", "own")) == budget_name("12.0kbps", kind_of("opus", "own")) == "12kbps"
 
 
 def test_what_is_written_is_what_is_heard(clip: Path, tmp_path: Path) -> None:
