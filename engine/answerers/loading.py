@@ -9,7 +9,7 @@ from earmark.engine.answerers.plain.plain_answerer import PlainAnswerer
 from earmark.engine.answerers.shared.audio_lm import AudioLM
 from earmark.engine.answerers.shared.scheduler import MIB, AnswerOptions
 from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
-from earmark.engine.design.endpoint import FORM, Endpoint, endpoint_of
+from earmark.engine.design.endpoint import FORM, Endpoint, endpoint_of, is_served
 from earmark.engine.design.sections import PLAIN, AnswererSpec, MachineSpec
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
@@ -22,7 +22,7 @@ def loader(run: Path) -> Iterator[Callable[[AnswererSpec, MachineSpec], Answerer
 
         def load_for_run(answerer: AnswererSpec, machine: MachineSpec) -> Answerer:
             loaded = load(answerer, machine, run)
-            if _endpoint_of(answerer.model) is not None:
+            if is_served(answerer.model):
                 served.callback(loaded.close)
             return loaded
 

@@ -14,11 +14,16 @@ class Endpoint(NamedTuple):
     model: str
 
 
+def is_served(model: str) -> bool:
+    """Whether an answerer's `model` names a server, be it well or badly."""
+    return model.startswith(_PREFIX)
+
+
 def endpoint_of(model: str) -> Endpoint | None:
     """The endpoint that an answerer's `model` names; None where it names something else. ValueError says what is wrong,
     in words that never repeat the address: it may hold a password.
     """
-    if not model.startswith(_PREFIX):
+    if not is_served(model):
         return None
     address, _, name = model.removeprefix(_PREFIX).partition("#")
     if not (address.isascii() and address.isprintable()) or set(address) & set(" \\\"'<>"):

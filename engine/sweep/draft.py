@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from earmark.engine.design.endpoint import is_served
 from earmark.engine.design.fields import default_of, fields_of
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.sections import (
@@ -63,7 +64,9 @@ def draft(
     suited = _BESIDE_A_GPU if large else {}
     named = {"path": path, **({"kind": kind} if kind else {}), "name": corpus["name"]}
     size = f"{corpus['examples']:,} questions about {corpus['recordings']:,} recordings"
-    answerer = {"model": model, "dtype": dtype or ("bfloat16" if large else default_of(AnswererSpec, "dtype"))}
+    suiting = "bfloat16" if large else default_of(AnswererSpec, "dtype")
+    dtype = dtype or (None if is_served(model) else suiting)  # a server decides it
+    answerer = {"model": model, **({"dtype": dtype} if dtype else {})}
     sweep = {"budgets": "main", **_defaults(SweepKeys, "window")}
     streams = _defaults(StreamsSpec, "permuted_global", "permuted_family", "naive_global", "naive_family")
     rule = {

@@ -79,8 +79,10 @@ class PatientServer:
             if not posted.is_passing:
                 await self._refused(posted, stop)
                 raise RefusedError(f"server: {posted.fault}")
-            faults += self._counts(posted)
-            if faults >= self._patience.tries or time.monotonic() - began > self._patience.wait_s:
+            counts = self._counts(posted)
+            faults += counts
+            is_late = not counts and time.monotonic() - began > self._patience.wait_s
+            if faults >= self._patience.tries or is_late:
                 if was_waited_for or self._has_answered_since(failed_at) or await self._is_well(stop):
                     raise UnansweredError(f"server: {posted.fault} after {tried} tries")
                 began, faults, was_waited_for = time.monotonic(), 0, True

@@ -54,9 +54,18 @@ class EventLoop:
         self._loop.call_soon_threadsafe(function)
 
     def close(self) -> None:
+        """End what is under way, and the thread."""
+        self.start(_end_others()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _end_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 @dataclass(slots=True)

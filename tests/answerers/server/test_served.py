@@ -248,6 +248,16 @@ def test_a_server_that_is_gone_for_good_is_lost_and_what_was_answered_stands(fau
         assert server.requests - before <= 20 + 2 * (len(to_ask) - len(results))
 
 
+def test_whoever_stops_listening_ends_what_is_under_way() -> None:
+    with serving() as server:
+        with served(server) as answerer:
+            server.say = lambda heard: answers(heard)._replace(after_s=0.1)
+            waiting = answer_all(answerer, requests(4))
+            next(waiting)
+            waiting.close()
+        assert server.requests < 20 + 24
+
+
 def test_a_server_that_refuses_everything_is_lost() -> None:
     with serving() as server, served(server, replace(SPEC, wait_s=0)) as answerer:
         server.say = lambda _: Said(400)

@@ -194,6 +194,14 @@ def test_keys_that_say_nothing_are_refused() -> None:
         parse(SPEC.replace("MODEL", "tiny"))
 
 
+def test_a_first_spec_for_a_server_is_a_spec(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "earmark.cli.main", "init", "synthetic:certification:3", "--out", "spec.toml"]
+    command += ["--answerer", "openai:http://host/v1#m"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert parse((tmp_path / "spec.toml").read_text()).answerers[0].name == "m"
+
+
 def test_how_a_server_is_reached_changes_no_outcome() -> None:
     spec = parse(SPEC.replace("MODEL", "openai:https://host/v1#org/m"))
     other = parse(SPEC.replace("MODEL", "openai:https://host/v1#org/m").replace("connections = 6", "tries = 2"))
