@@ -35,6 +35,7 @@ def leaves(waveform, rate, budget): sys.exit(3)
 def interrupts(waveform, rate, budget): raise KeyboardInterrupt
 def hangs(waveform, rate, budget): time.sleep(1000)
 def exits(waveform, rate, budget): os._exit(7)
+def exits_when_loud(waveform, rate, budget): return waveform if waveform.max() < 0.5 else os._exit(7)
 def crashes(waveform, rate, budget): os.kill(os.getpid(), signal.SIGSEGV)
 
 def spawns_and_hangs(waveform, rate, budget):
@@ -45,6 +46,54 @@ def spawns_and_hangs(waveform, rate, budget):
         file.write(f"{child.pid} {os.getpid()} {tempfile.mkdtemp()}")
     os.rename(path, path + ".txt")
     time.sleep(1000)
+
+def fork_returns(waveform, rate, budget):
+    child = os.fork()
+    if child == 0:
+        return waveform / 4
+    os.waitpid(child, 0)
+    return waveform / 2
+
+def fork_returns_late(waveform, rate, budget):
+    if os.fork() == 0:
+        time.sleep(0.2)
+        return waveform / 4
+    return waveform / 2
+
+def fork_raises(waveform, rate, budget):
+    child = os.fork()
+    if child == 0:
+        sys.exit(3)
+    os.waitpid(child, 0)
+    return waveform / 2
+
+def holds_pipes(waveform, rate, budget):
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        time.sleep(1000)
+    with open(os.path.join(os.environ["PIDS"], "holder"), "w") as file:
+        file.write(str(child))
+
+def holds_and_hangs(waveform, rate, budget): holds_pipes(waveform, rate, budget); time.sleep(1000)
+def holds_and_exits(waveform, rate, budget): holds_pipes(waveform, rate, budget); os._exit(5)
+
+def empties_replies(waveform, rate, budget):
+    import json
+    json.dumps = lambda *_, **__: "{}"
+    return waveform
+
+def old_replies(waveform, rate, budget):
+    import json
+    dumps = json.dumps
+    json.dumps = lambda words: dumps(words | {"number": words["number"] - 1})
+    return waveform
+
+def spoils_process(waveform, rate, budget):
+    os.chdir("/")
+    np.seterr(all="raise")
+    np.round = None
+    return waveform
 
 def nothing(waveform, rate, budget): pass
 def empty(waveform, rate, budget): return np.zeros(0)
@@ -61,6 +110,15 @@ def not_a_number(waveform, rate, budget): waveform[7] = np.nan; return waveform
 def infinite(waveform, rate, budget): waveform[7] = -np.inf; return waveform
 def overflows(waveform, rate, budget): return np.full(32_000, 1e300)
 def huge(waveform, rate, budget): return np.zeros(1 << 28, np.float32)
+def unscaled(waveform, rate, budget): return waveform * 2**15
+def unscaled_below(waveform, rate, budget): return -abs(waveform) * 2**15
+def big_endian(waveform, rate, budget): return np.round(waveform * 2**15).astype(">i2")
+def with_rate(waveform, rate, budget): return waveform / 2, rate
+def no_bits(waveform, rate, budget): return waveform, 0
+def no_bytes(waveform, rate, budget): return waveform, b""
+class Wordless(Exception):
+    def __str__(self): raise RuntimeError
+def wordless(waveform, rate, budget): raise Wordless
 def odd_bits(waveform, rate, budget): return waveform, "many"
 def negative_bits(waveform, rate, budget): return waveform, -1
 def true_bits(waveform, rate, budget): return waveform, True

@@ -14,6 +14,9 @@ from earmark.engine.corpus.example import SAMPLE_RATE
 
 _SLACK_S = 0.1  # what keeps a clip's length may be this much longer or shorter, and is cut or padded
 _FULL_SCALE = np.float32(2**15)  # of integers of 16 bit
+_LOUDEST = 100.0  # times full scale, or times the clip where that goes beyond it: integers that were not scaled
+_RATES_HZ = frozenset({8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000})
+_PLAUSIBLE = 2  # times as many bits as a budget stands for, or half as many
 
 
 def arrived(returned: Any, clip: Waveform, keeps_length: bool) -> Waveform:
@@ -22,6 +25,9 @@ def arrived(returned: Any, clip: Waveform, keeps_length: bool) -> Waveform:
     _check_length(len(samples), len(clip), keeps_length)
     if not np.isfinite(samples).all():
         raise CompressorError("returned NaN or infinity")
+    loudest = _peak(samples)
+    if loudest > _LOUDEST * max(1.0, _peak(clip)):
+        raise CompressorError(f"returned samples of up to {loudest:.3g}, where full scale is 1")
     if clip.any() and not samples.any():
         raise CompressorError("returned silence")
     if not keeps_length:
@@ -29,15 +35,32 @@ def arrived(returned: Any, clip: Waveform, keeps_length: bool) -> Waveform:
     return np.pad(samples[: len(clip)], (0, max(0, len(clip) - len(samples))))
 
 
-def bits_of(sent: Any) -> int | None:
-    """How many bits were sent, by what was said of them: their number, the bytes themselves, or None."""
+def bits_of(sent: Any, planned_bits: float | None = None) -> int | None:
+    """How many bits were sent, by what was said of them: their number, the bytes themselves, or None.
+
+    A number that is a sample rate is refused, for `return samples, rate` is what many functions do: unless it is about
+    as many bits as were planned for the clip (None: no number was).
+    """
     if sent is None:
         return None
     if isinstance(sent, bytes | bytearray | memoryview):
         return 8 * memoryview(sent).nbytes
     if isinstance(sent, bool) or not isinstance(sent, int | np.integer) or not 0 <= sent < 1 << 53:
         raise CompressorError("returned what was sent as neither a number of bits, bytes nor None")
+    as_planned = planned_bits is not None and planned_bits <= _PLAUSIBLE * sent <= _PLAUSIBLE**2 * planned_bits
+    if sent in _RATES_HZ and not as_planned:
+        raise CompressorError(f"returned {sent} as what was sent, a sample rate: return the bytes, or bits")
     return int(sent)
+
+
+def check_something_sent(bits: int | None, samples: Waveform) -> None:
+    """CompressorError where sound arrives, and nothing was sent."""
+    if bits == 0 and samples.any():
+        raise CompressorError("says that 0 bits were sent, and sound arrives: None says that nobody knows")
+
+
+def _peak(samples: Waveform) -> float:
+    return float(max(samples.max(initial=0), -samples.min(initial=0)))
 
 
 def _floats(returned: Any) -> Waveform:
@@ -46,12 +69,13 @@ def _floats(returned: Any) -> Waveform:
         raise CompressorError("returned nothing")
     array = np.asarray(returned)
     if array.dtype.kind not in "iuf":
-        raise CompressorError(f"returned no numbers ({type(returned).__name__})")
+        kind = array.dtype if array.dtype.kind in "bc" else type(returned).__name__
+        raise CompressorError(f"returned no real numbers ({kind})")
     if array.ndim != 1:
         raise CompressorError(f"returned an array of {array.ndim} dimensions")
     if array.size > MOST_SENT_S * SAMPLE_RATE:
         raise CompressorError(f"returned {array.size / SAMPLE_RATE:,.1f} s, more than {MOST_SENT_S} s")
-    if array.dtype == np.int16:
+    if array.dtype.kind == "i" and array.dtype.itemsize == 2:
         return array.astype(np.float32) / _FULL_SCALE
     if array.dtype.kind != "f":
         raise CompressorError(f"returned whole numbers that are not of 16 bits ({array.dtype})")

@@ -1,16 +1,21 @@
 """A compressor of waves as a recipe describes it. Libraries are imported where one of theirs is named."""
 
+from collections.abc import Callable
+
 from earmark.engine.compressors.waves.wave_method import WaveMethod, WaveRecipe
 from earmark.engine.design.compressors import AV, BUILT_IN, is_brought
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
 
 
-def wave_method(recipe: WaveRecipe) -> WaveMethod:
-    """What carries a recipe out; InputError where there is no such compressor, or a package of its is missing."""
+def wave_method(recipe: WaveRecipe, began: Callable[[int], None]) -> WaveMethod:
+    """What carries a recipe out; InputError where there is no such compressor, or a package of its is missing.
+
+    A command tells `began` the number of the group of processes that it is, for each clip.
+    """
     where = label_of(recipe)
     with needs_extra(where, "audio"):
-        return _brought(recipe, where) if is_brought(recipe.compressor) else _built_in(recipe.compressor, where)
+        return _brought(recipe, where, began) if is_brought(recipe.compressor) else _built_in(recipe.compressor, where)
 
 
 def label_of(recipe: WaveRecipe) -> str:
@@ -18,11 +23,12 @@ def label_of(recipe: WaveRecipe) -> str:
     return f"compressor {recipe.compressor}" if recipe.compressor else f"command {recipe.command}"
 
 
-def _brought(recipe: WaveRecipe, where: str) -> WaveMethod:
-    from earmark.engine.compressors.waves.brought import BroughtCommand, entry_point_of, function_of
+def _brought(recipe: WaveRecipe, where: str, began: Callable[[int], None]) -> WaveMethod:
+    from earmark.engine.compressors.waves.brought import entry_point_of, function_of
+    from earmark.engine.compressors.waves.brought_command import BroughtCommand
 
     if not recipe.compressor:
-        return BroughtCommand(recipe)
+        return BroughtCommand(recipe, began)
     return function_of(recipe, where) if ":" in recipe.compressor else entry_point_of(recipe, where)
 
 

@@ -5,7 +5,7 @@
 
 import json
 import struct
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -25,6 +25,20 @@ class MessageError(Exception):
     """What came is no message."""
 
 
+class Readable(Protocol):
+    """Where messages come from."""
+
+    def read(self, n_bytes: int, /) -> bytes:
+        """So many bytes; fewer at its end."""
+
+
+class Writable(Protocol):
+    """Where messages go."""
+
+    def write(self, data: bytes, /) -> object:
+        """All of the bytes."""
+
+
 class Message(NamedTuple):
     """One message."""
 
@@ -32,15 +46,13 @@ class Message(NamedTuple):
     samples: Waveform
 
 
-def write_message(file: BinaryIO, words: dict[str, Any], samples: Waveform = _NOTHING) -> None:
-    """Send a message; an OSError where nobody reads any more."""
+def write_message(file: Writable, words: dict[str, Any], samples: Waveform = _NOTHING) -> None:
+    """Send a message, whole; an OSError where nobody reads any more."""
     data = json.dumps(words).encode()
-    file.write(_LENGTHS.pack(len(data), len(samples)) + data)
-    file.write(np.ascontiguousarray(samples, _FLOAT).data)
-    file.flush()
+    file.write(_LENGTHS.pack(len(data), len(samples)) + data + np.ascontiguousarray(samples, _FLOAT).tobytes())
 
 
-def read_message(file: BinaryIO) -> Message | None:
+def read_message(file: Readable) -> Message | None:
     """The next message; None where the other side has gone, MessageError where something else was written."""
     lengths = file.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shlex
+import shutil
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -29,7 +30,12 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavePool]:
     entry = folder / "toy-1.5.dist-info"
     entry.mkdir()
     entry.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.5\n")
-    entry.joinpath("entry_points.txt").write_text("[earmark.compressors]\ntoy = mine:halves\nlost = mine:gone\n")
+    points = "[earmark.compressors]\ntoy = mine:halves\nlost = mine:gone\nopus = mine:halves\ntwice = mine:halves\n"
+    entry.joinpath("entry_points.txt").write_text(points)
+    entry = folder / "other-1.0.dist-info"
+    entry.mkdir()
+    entry.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    entry.joinpath("entry_points.txt").write_text("[earmark.compressors]\ntwice = mine:plain\n")
     with pytest.MonkeyPatch.context() as patch, WavePool(1) as processes:
         patch.chdir(folder)
         yield processes
@@ -52,11 +58,26 @@ def test_what_works(pool: WavePool, name: str, factor: float, bits: int | None) 
     np.testing.assert_array_equal(outcome.samples, CLIP * np.float32(factor))
 
 
-def test_integers_are_scaled_and_bytes_counted(pool: WavePool) -> None:
-    outcome = sent(pool, brought("coded"))
+@pytest.mark.parametrize(("name", "bits"), [("coded", 40), ("big_endian", None)])
+def test_integers_are_scaled_and_bytes_counted(pool: WavePool, name: str, bits: int | None) -> None:
+    outcome = sent(pool, brought(name))
     assert isinstance(outcome, Sent)
-    assert outcome.bits == 40
+    assert outcome.bits == bits
     np.testing.assert_allclose(outcome.samples, CLIP, atol=2**-15)
+
+
+@pytest.mark.parametrize(("kbps", "is_bits"), [(256, False), (17, False), (16, True), (8, True), (4, True), (3, False)])
+def test_a_sample_rate_is_bits_where_about_as_many_were_planned(pool: WavePool, kbps: int, is_bits: bool) -> None:
+    """16,000 bits for 2 s are 8 kb/s."""
+    outcome = sent(pool, brought("with_rate", "bits"), kbps / 256)
+    assert isinstance(outcome, Sent) == is_bits, outcome
+
+
+def test_a_clip_beyond_full_scale_may_stay_so(pool: WavePool) -> None:
+    (outcome,) = pool.map([WaveJob(brought("unscaled"), 1e3 * CLIP, 0.5)])
+    assert outcome == "returned samples of up to 3.28e+06, where full scale is 1"
+    (outcome,) = pool.map([WaveJob(brought("plain"), 1e6 * CLIP, 0.5)])
+    assert isinstance(outcome, Sent)
 
 
 @pytest.mark.parametrize("axis", ["bits", "bandwidth"])
@@ -80,10 +101,10 @@ def test_what_keeps_the_length_is_cut_and_padded(pool: WavePool, axis: str) -> N
         ("crashes", "its process died (signal 11)"),
         ("nothing", "returned nothing"),
         ("empty", "returned nothing"),
-        ("text", "returned no numbers (str)"),
-        ("a_dict", "returned no numbers (dict)"),
-        ("flags", "returned no numbers (ndarray)"),
-        ("complexes", "returned no numbers (ndarray)"),
+        ("text", "returned no real numbers (str)"),
+        ("a_dict", "returned no real numbers (dict)"),
+        ("flags", "returned no real numbers (bool)"),
+        ("complexes", "returned no real numbers (complex128)"),
         ("ragged", "ValueError: setting an array element with a sequence."),
         ("stereo", "returned an array of 2 dimensions"),
         ("number", "returned an array of 0 dimensions"),
@@ -93,6 +114,12 @@ def test_what_keeps_the_length_is_cut_and_padded(pool: WavePool, axis: str) -> N
         ("infinite", "returned NaN or infinity"),
         ("overflows", "returned NaN or infinity"),
         ("huge", "returned 16,777.2 s, more than 240 s"),
+        ("unscaled", "returned samples of up to 3.28e+03, where full scale is 1"),
+        ("unscaled_below", "returned samples of up to 3.28e+03, where full scale is 1"),
+        ("no_bits", "says that 0 bits were sent, and sound arrives: None says that nobody knows"),
+        ("no_bytes", "says that 0 bits were sent, and sound arrives: None says that nobody knows"),
+        ("with_rate", "returned 16000 as what was sent, a sample rate: return the bytes, or bits"),
+        ("wordless", "Wordless"),
         ("odd_bits", "returned what was sent as neither a number of bits, bytes nor None"),
         ("negative_bits", "returned what was sent as neither a number of bits, bytes nor None"),
         ("true_bits", "returned what was sent as neither a number of bits, bytes nor None"),
@@ -105,8 +132,9 @@ def test_what_fails_is_a_status(pool: WavePool, name: str, status: str) -> None:
     assert isinstance(sent(pool, brought("halves")), Sent)  # and the next clip is compressed
 
 
-def test_silence_may_stay_silence(pool: WavePool) -> None:
-    (outcome,) = pool.map([WaveJob(brought("silent"), np.zeros(16_000, np.float32), 0.5)])
+@pytest.mark.parametrize("name", ["silent", "no_bits"])
+def test_silence_may_stay_silence(pool: WavePool, name: str) -> None:
+    (outcome,) = pool.map([WaveJob(brought(name), np.zeros(16_000, np.float32), 0.5)])
     assert isinstance(outcome, Sent)
 
 
@@ -131,6 +159,12 @@ def test_an_entry_point_works(pool: WavePool) -> None:
         (WaveRecipe("missing:f"), "compressor missing:f: there is no module missing; install it, or run in the folder"),
         (WaveRecipe("mine.sub:f"), "compressor mine.sub:f: there is no module mine.sub; "),
         (WaveRecipe("mine:gone"), "compressor mine:gone: names no function; name package.module:function"),
+        (
+            WaveRecipe("mine.py:ok"),
+            "compressor mine.py:ok: there is no module mine.py; name a module, not its file: mine:ok",
+        ),
+        (WaveRecipe("energy"), 'compressor energy: is a selector of chunks; write selector = "energy" instead'),
+        (WaveRecipe("twice"), "compressor twice: several packages bring it: 'other', 'toy'; name package.module:"),
         (WaveRecipe("mine:no_function"), "compressor mine:no_function: names no function; "),
         (WaveRecipe("nobody"), "compressor nobody: there is no such compressor; name a built-in one, "),
         (WaveRecipe("lost"), "compressor lost: cannot be imported (AttributeError: "),
@@ -149,7 +183,7 @@ def test_what_is_not_there_is_one_line(pool: WavePool, recipe: WaveRecipe, words
 
 
 def test_the_entry_points_that_are_there_are_named(pool: WavePool) -> None:
-    with pytest.raises(InputError, match="installed packages bring 'lost', 'toy'"):
+    with pytest.raises(InputError, match=r"installed packages bring 'lost', 'toy', 'twice'\)"):
         pool.identity(WaveRecipe("nobody"))
 
 
@@ -239,6 +273,47 @@ def test_the_identity_of_a_command_is_of_its_files(pool: WavePool, tmp_path: Pat
     script(tmp_path, "2")
     with WavePool(1) as other:
         assert other.identity(WaveRecipe("", command)) != before
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("{python} {in} {out} --weights={folder}/a.bin", "a.bin"),
+        ('sh -c \'{folder}/tool.sh <{folder}/a.bin "$1" | cat; cp "$1" "$2"\' name {in} {out}', "tool.sh a.bin"),
+        ('sh -ec \'A={folder}/a.bin cp "$1" "$2" # it\' name {in} {out}', "a.bin"),
+        ('sh -c \'cp "$1" "$2" 2>>{folder}/log >{folder}/a.bin\' name {in} {out}', ""),
+    ],
+)
+def test_the_files_in_options_and_for_a_shell_are_part_of_it(
+    pool: WavePool, tmp_path: Path, command: str, names: str
+) -> None:
+    for name in ("a.bin", "tool.sh", "log"):
+        (tmp_path / name).write_text(f"#!/bin/sh\n# {name}\ncat\n")
+        (tmp_path / name).chmod(0o755)
+    recipe = WaveRecipe("", command.replace("{python}", sys.executable).replace("{folder}", str(tmp_path)))
+    hashes = pool.identity(recipe).rpartition("sha256 ")[2].split()
+    for name in ("a.bin", "tool.sh", "log"):
+        assert (hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() in hashes) == (name in names.split())
+
+
+def test_the_programs_that_a_shell_is_given_are_part_of_it(pool: WavePool) -> None:
+    hashes = pool.identity(WaveRecipe("", 'sh -c \'cp "$1" "$2"\' copy {in} {out}')).rpartition("sha256 ")[2].split()
+    for program in ("sh", "cp"):
+        assert hashlib.sha256(Path(str(shutil.which(program))).read_bytes()).hexdigest() in hashes
+
+
+def test_a_command_whose_file_is_edited_makes_no_more_waves(pool: WavePool, tmp_path: Path) -> None:
+    text = "x, r = soundfile.read(read); soundfile.write(write, x * {}, r)"
+    recipe = WaveRecipe("", script(tmp_path, text.format(0.50)))
+    assert isinstance(sent(pool, recipe), Sent)
+    script(tmp_path, text.format(0.50))  # written anew, and the same
+    assert isinstance(sent(pool, recipe), Sent)
+    script(tmp_path, text.format(0.25))
+    assert sent(pool, recipe) == "was changed during the run"
+    script(tmp_path, text.format(0.50))
+    assert isinstance(sent(pool, recipe), Sent)
+    tmp_path.joinpath("script with a space.py").unlink()
+    assert sent(pool, recipe) == "was changed during the run"
 
 
 def test_a_wave_of_another_format_is_heard(pool: WavePool, tmp_path: Path) -> None:
