@@ -6,6 +6,7 @@ Every key is a field of a class in `sections`. Opens no corpus, loads no model a
 import dataclasses
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
@@ -218,9 +219,20 @@ def _methods(document: TomlDocument, budgets: Sequence[float]) -> tuple[MethodSp
         method = _with_budgets(_with_compressor(method, table), table, budgets)
         _check_seeds(method, table)
         methods.append(method)
+        _check_partners(methods, table)
     if not methods:
         document.table("methods").read(MethodSpec)
     return tuple(methods)
+
+
+def _check_partners(methods: Sequence[MethodSpec], table: TomlTable) -> None:
+    """Refuse a pair X_agnostic and X_conditioned, between which a gain is computed, on two axes."""
+    axes = {method.name: method.counted_on for method in methods}
+    for name in filter(is_conditioned, axes):
+        partner = agnostic_partner(name)
+        if axes.get(partner, axes[name]) != axes[name]:
+            what = f"makes a pair of {partner} and {name}, whose budgets are shares of different things"
+            raise table.refusal("name", what, "give it another name, or both the same axis")
 
 
 def _with_compressor(method: MethodSpec, table: TomlTable) -> MethodSpec:
@@ -232,11 +244,16 @@ def _with_compressor(method: MethodSpec, table: TomlTable) -> MethodSpec:
     if method.command:
         if "{in}" not in method.command or "{out}" not in method.command:
             raise table.refusal("command", "must hold {in} and {out}", 'write "... {in} ... {out} ..."')
+        if method.command.lstrip().startswith("{"):
+            raise table.refusal("command", "begins with no program", 'write "PROGRAM {in} {out}"')
     elif not compressor:
         compressor = method.name if method.name in BUILT_IN and not method.selector else CHUNKS
     selector = method.selector or (method.name if compressor == CHUNKS and method.name in HEURISTICS else "")
     method = replace(method, compressor=compressor, selector=selector)
     _check_compressor(method, table)
+    if method.name in {*BUILT_IN, *HEURISTICS} - {compressor, selector}:
+        what = f"is the name of a {'selector' if method.name in HEURISTICS else 'compressor'}, and this is another one"
+        raise table.refusal("name", what, "give it another name")
     return method
 
 
@@ -277,7 +294,8 @@ def _with_budgets(method: MethodSpec, table: TomlTable, budgets: Sequence[float]
     if kind.only is not None:
         (unit,) = kind.units
         only = unit.share(kind.only)
-        if keys and shares != [only]:
+        below = [share for share in shares if share < 1]
+        if keys and not (below and all(math.isclose(share, only) for share in below)):
             what = f"must be {kind.only:g} {unit.word}: {method.label} has no other"
             raise table.refusal(keys[0], what, f"leave {keys[0]} out")
         shares = [only]

@@ -173,7 +173,7 @@ def _check(table: pa.Table) -> None:
     """InputError for values out of their bounds, a question that stands twice, and for a table without raw audio."""
     loss, budget, seed = (table[name].to_numpy() for name in ("loss", "budget", "seed"))
     _refuse_rows(table, "loss", ~((loss >= 0) & (loss <= 1)), "is not in [0, 1]", "0 is right and 1 is wrong")
-    _refuse_rows(table, "budget", ~((budget > 0) & (budget <= 1)), "is not in (0, 1]", "it is a share of the audio")
+    _refuse_rows(table, "budget", ~((budget > 0) & (budget <= 1)), "is not in (0, 1]", "it is the share that is kept")
     _refuse_rows(table, "seed", seed < 0, "is below 0", "number seeds from 0")
     if "n_options" in table.column_names:
         _refuse_rows(table, "n_options", table["n_options"].to_numpy() < 1, "is below 1", "count the options")

@@ -42,7 +42,7 @@ def regime_map(certificate: Certificate, unit: Unit) -> HtmlTable | None:
         *text("Answerer", "Corpus", "Partition", "Conditioned"),
         *numbers(*(f"Within {unit.tolerance(t)}" for t in tolerances)),
     ]
-    caption = "Regime map of gains: share of the audio that conditioning saves in the worst family (▲) or costs (▼)"
+    caption = "Regime map of gains: budget that conditioning saves in the worst family (▲) or costs (▼)"
     return folded_if_long(caption, columns, rows) if rows else None
 
 
@@ -74,7 +74,7 @@ def gains(group: Group, unit: Unit) -> HtmlTable | None:
         *text("Direction"),
         *numbers("At smallest", "At full"),
     ]
-    caption = "Gains: audio saved by conditioning on the question, in percentage points of the audio or in tokens"
+    caption = "Gains: budget saved by conditioning on the question, in percentage points or in tokens"
     return folded_if_long(caption, columns, rows) if rows else None
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from earmark.engine.design.compressors import RAW_KBPS, RAW_KHZ, Axis
 from earmark.engine.report import curves, heatmap, intervals, pareto
-from earmark.engine.report.axes import axis_words, share_words, unit_words
+from earmark.engine.report.axes import axis_words, share_words, unit_words, whole_words
 from earmark.engine.report.decisions import Group, saves
 from earmark.engine.report.html_tables import SHOWN, more_words, weightiest
 from earmark.engine.report.numbers import NONE, Unit, amount, percent, significant, unit_of_axis
@@ -270,13 +270,12 @@ def _gains(group: Group, unit: Unit) -> FigureSet:
             for d in ("positive", "negative", "inconclusive")
         }
         desc = (
-            f"Agnostic minus conditioned frontier within {unit.tolerance(tolerance)}: conditioning saves audio in "
-            f"{counts['positive']} comparisons, costs audio in {counts['negative']} and is inconclusive in "
-            f"{counts['inconclusive']}. Points of the audio: "
-            + "; ".join(_gain_words(row) for row in rows if row.marks)
+            f"Agnostic minus conditioned frontier within {unit.tolerance(tolerance)}: conditioning saves budget in "
+            f"{counts['positive']} comparisons, costs budget in {counts['negative']} and is inconclusive in "
+            f"{counts['inconclusive']}. Percentage points: " + "; ".join(_gain_words(row) for row in rows if row.marks)
         )
         heading = f"Within {unit.tolerance(tolerance)}"
-        dots = intervals.Dots(heading, "● average  ◆ worst family", "audio saved, % of the clip", rows)
+        dots = intervals.Dots(heading, "● average  ◆ worst family", "budget saved, percentage points", rows)
         tick = unit_of_axis("interpolated").tick
         title = f"Audio saved by conditioning on the question, within {unit.tolerance(tolerance)}"
         panels.append(intervals.draw(dots, shared, tick, title, desc))
@@ -321,15 +320,15 @@ def _chains(group: Group, unit: Unit) -> FigureSet:
     best = group.results[0]
     chains = [c for c in group.chains if (c.method, c.seed) == (best.method, best.seed)]
     return FigureSet(
-        "Which families need the audio?",
+        "Which families need the most?",
         "Families join from the smallest to the largest, and the budget that they need together can only grow. Look "
         "for the long steps: those families set the budget; ◀ marks the longest.",
-        [_chain_of(c, unit) for c in chains],
+        [_chain_of(c, best.axis, unit) for c in chains],
         [],
     )
 
 
-def _chain_of(chain: Chain, unit: Unit) -> Markup:
+def _chain_of(chain: Chain, axis: Axis | None, unit: Unit) -> Markup:
     steps = chain.steps
     grown = {step.family for step in steps if (step.increment or 0) > 0}
     longest = chain.bottleneck if chain.bottleneck in grown else None
@@ -341,9 +340,8 @@ def _chain_of(chain: Chain, unit: Unit) -> Markup:
         mark = intervals.Mark("family", step.frontier, step.lower, step.upper, written)
         rows.append(intervals.IntervalRow(step.family, [mark], strong=bottleneck))
     shared = [1.0, *intervals.values(rows)]
-    dots = intervals.Dots(
-        _name(chain), f"within {unit.tolerance(chain.tolerance)}", "audio needed by the families so far", rows, more
-    )
+    scale = f"share {whole_words(axis)} that the families so far need"
+    dots = intervals.Dots(_name(chain), f"within {unit.tolerance(chain.tolerance)}", scale, rows, more)
     if steps:
         desc = (
             f"The budget grows from {percent(steps[0].frontier)} with {steps[0].family} alone to "

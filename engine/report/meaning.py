@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from earmark.engine.report.axes import whole_words
 from earmark.engine.report.decisions import DecisionCard, Group
 from earmark.engine.report.numbers import POINTS, RATIO, Unit, percent
 from earmark.engine.report.words import code, isolated, listed
@@ -87,10 +88,16 @@ def conditioning(certificate: Certificate, group: Group, tolerance: float) -> li
             gains_of.setdefault(identity(g), []).append(g)
     over_seeds = {identity(a): a for a in certificate.audits.seeds}
     return [
-        ReaderQuestion("Does conditioning help", _gain(pair_gains, over_seeds.get(pair)))
+        ReaderQuestion("Does conditioning help", _gain(pair_gains, over_seeds.get(pair), _whole(group, pair_gains[0])))
         for pair, pair_gains in gains_of.items()
         if pair_gains[0].kind == "same-backbone"
     ]
+
+
+def _whole(group: Group, gain: Gain) -> str:
+    """What the budgets of a gain are shares of, in words."""
+    axes = [result.axis for result in group.results if result.method == gain.conditioned]
+    return whole_words(axes[0] if axes else None)
 
 
 def identity(entry: Gain | GainOverSeeds) -> tuple[object, ...]:
@@ -116,7 +123,7 @@ def signs(certificate: Certificate) -> dict[tuple[object, ...], int]:
     }
 
 
-def _gain(gains: Sequence[Gain], over_seeds: GainOverSeeds | None) -> Markup:
+def _gain(gains: Sequence[Gain], over_seeds: GainOverSeeds | None, whole: str) -> Markup:
     """The answer for one pair of selectors; `over_seeds` sums up its gains where there are several seeds."""
     entry = over_seeds or gains[0]
     value = over_seeds.mean if over_seeds else gains[0].point
@@ -125,14 +132,14 @@ def _gain(gains: Sequence[Gain], over_seeds: GainOverSeeds | None) -> Markup:
     names = code(entry.conditioned), code(entry.agnostic)
     side = sign(gains, over_seeds)
     if side and value is not None:
-        words = "Yes: {} needs {} less of the audio than {} ({})."
+        words = "Yes: {} needs {} less {} than {} ({})."
         if side < 0:
-            words = "No, it costs: {} needs {} more of the audio than {} ({})."
-        return Markup(words).format(names[0], POINTS.words(abs(value)), names[1], ends)
+            words = "No, it costs: {} needs {} more {} than {} ({})."
+        return Markup(words).format(names[0], POINTS.words(abs(value)), whole, names[1], ends)
     unsure = sum(_side(g) == 0 for g in gains)
     doubt = f"the interval of {unsure} of {len(gains)} seeds holds 0" if len(gains) > 1 else "it may be nothing"
-    words = "Not shown: the gain of {} over {} is {} points of the audio ({}); {}."
-    return Markup(words).format(*names, POINTS.number(value, signed=True), ends, doubt)
+    words = "Not shown: the gain of {} over {} is {} points {} ({}); {}."
+    return Markup(words).format(*names, POINTS.number(value, signed=True), whole, ends, doubt)
 
 
 def _side(entry: Gain | GainOverSeeds | QueryUse) -> int:

@@ -51,7 +51,7 @@ def unit_of(loss: str) -> Unit:
 
 
 def unit_of_axis(axis: str) -> Unit:
-    """The unit of a gain: percentage points of the audio, or audio tokens."""
+    """The unit of a gain: percentage points of the budget, or audio tokens."""
     return TOKENS if axis == "tokens" else POINTS
 
 

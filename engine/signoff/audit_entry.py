@@ -198,7 +198,7 @@ class GapCell(NamedTuple):
 
     method: Annotated[str, "what was kept"]
     seed: Annotated[int, "training seed", COUNT]
-    budget: Annotated[float, "share of the audio", BUDGET]
+    budget: Annotated[float, "share of its axis that is kept", BUDGET]
     gap: Annotated[float, "mean loss of the second answerer minus the first"]
 
 

@@ -41,7 +41,7 @@ class ResultKey:
 
     answerer: Annotated[str, "who answered"]
     corpus: Annotated[str, "of the questions"]
-    method: Annotated[str, "what chose the audio that was kept"]
+    method: Annotated[str, "what compressed the audio"]
     seed: Annotated[int, "training seed", COUNT]
     partition: Annotated[str, "by whose families it is judged"]
 

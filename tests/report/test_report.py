@@ -403,7 +403,7 @@ def test_figures_exist_only_where_their_data_do() -> None:
     def headings(found: Page) -> set[str]:
         return set(found.texts("h3"))
 
-    gains, chains = "Does conditioning on the question save audio?", "Which families need the audio?"
+    gains, chains = "Does conditioning on the question save audio?", "Which families need the most?"
     assert {gains, chains} <= headings(page())
     assert not {gains, chains} & headings(page(comparisons=False))
 
@@ -479,7 +479,7 @@ def test_a_gain_without_a_direction_is_no_number() -> None:
     for gain in content["gains"]:
         gain["direction"] = None
     assert "None" not in Page(render(content)).column(
-        "Gains: audio saved by conditioning on the question, in percentage points of the audio or in tokens",
+        "Gains: budget saved by conditioning on the question, in percentage points or in tokens",
         "Direction",
     )
     assert ", None" not in render(content)

@@ -252,7 +252,8 @@ budgets = [0.5, 0.25]
         ('name = "x"\ncompressor = "a.b:c"', "a.b:c", "", "own", (0.5, 0.25)),
         ('name = "x"\ncompressor = "a.b:c"\nbitrates = [64]', "a.b:c", "", "own", (0.25,)),
         ('name = "x"\ncompressor = "theirs"\naxis = "duration"\nfactors = [4]', "theirs", "", "duration", (0.25,)),
-        ('name = "opus"\ncommand = "x {in} {out}"\naxis = "bits"\nbitrates = [64]', "", "", "bits", (0.25,)),
+        ('name = "mine"\ncommand = "x {in} {out}"\naxis = "bits"\nbitrates = [64]', "", "", "bits", (0.25,)),
+        ('name = "gsm"\nbudgets = [0.1015625, 1]', "gsm", "", "bits", (26 / 256,)),
     ],
 )
 def test_a_method_has_a_compressor_and_budgets_of_its_own(
@@ -283,6 +284,16 @@ BROUGHT = 'name = "x"\ncompressor = "mine:f"\n'
         (
             'name = "x"\nselector = "energy"\ncommand = "x {in} {out}"',
             'line 9 [methods] selector = "energy": stands beside command; leave out one of the two',
+        ),
+        ('name = "x"\ncommand = "{in} {out}"', 'begins with no program; write "PROGRAM {in} {out}"'),
+        ('name = "gsm"\nbudgets = [1]', "must be 26 kb/s: gsm has no other"),
+        ('name = "opus"\ncompressor = "mp3"', "is the name of a compressor, and this is another one; give it another"),
+        ('name = "opus"\ncommand = "x {in} {out}"', "is the name of a compressor, and this is another one"),
+        ('name = "speed"\nselector = "energy"', "is the name of a compressor, and this is another one"),
+        ('name = "uniform"\ncompressor = "opus"', "is the name of a selector, and this is another one"),
+        (
+            'name = "x_conditioned"\ncompressor = "opus"\n[[methods]]\nname = "x_agnostic"\nselector = "energy"',
+            "makes a pair of x_agnostic and x_conditioned, whose budgets are shares of different things",
         ),
         ('name = "x"\ncommand = "x {in}"', 'line 9 [methods] command = "x {in}": must hold {in} and {out}'),
         ('name = "x"\ncommand = " "', 'line 9 [methods] command = " ": must be a command with {in} and {out}'),

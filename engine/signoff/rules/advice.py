@@ -57,9 +57,9 @@ def next_step(
         return Next(
             "route",
             failing,
-            f"harm at {budget} is local: route {names} to raw audio, or retrain on them",
+            f"harm at {budget} is local: route {names} to raw audio, or change the method for them",
         )
-    again = "certify budgets above it on new rows, alone, or retrain the selector"
+    again = "certify budgets above it on new rows, alone, or change the method"
     if not failing:
         return Next("raise", [], f"the average excess at {budget} is too large: {again}")
     wide = len(failing) > _LOCAL_FAMILIES or len(failing) == len(families.names) > 1
