@@ -13,10 +13,12 @@ from markupsafe import Markup, escape
 from earmark.engine.report import svg
 from earmark.engine.report.curves import Tolerance
 from earmark.engine.report.numbers import Unit, amount
+from earmark.engine.report.point_labels import Box, point_labels
 
 WIDTH, HEIGHT = 340, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 300, 50, 240
-_FIRST, _LAST = 140, 286  # px of the cheapest and the dearest: names stand to the left of their marks
+_FIRST, _LAST = 140, 286  # px of the cheapest and the dearest: names stand mostly to the left of their marks
+_HALF_LINE = 7  # px
 _NAME_COLUMNS = 19
 _TICK_GAP = 22  # px
 
@@ -63,7 +65,7 @@ def draw(panel: ParetoPanel, tolerances: Sequence[Tolerance], shared: Iterable[f
         *(svg.text(_RIGHT + 6, y.at(t.value) + 4, t.label, "tolerance") for t in tolerances),
         svg.path(svg.line(places), "line family"),
         *(_mark(x, y, p, p in best) for p in panel.points),
-        *_names(best, places),
+        *_names(panel.points, best, x, y, [t.value for t in tolerances]),
         svg.text((_LEFT + _RIGHT) / 2, _BOTTOM + 38, panel.cost, "middle muted"),
     ]
     return svg.frame(WIDTH, HEIGHT, f"Harm against cost: {panel.heading}, {panel.cost}", desc, body)
@@ -118,13 +120,15 @@ def _mark(x: svg.Scale, y: HarmAxis, point: ParetoPoint, best: bool) -> str:
     return f"<g><title>{escape(point.name)}</title>{drawn}</g>"
 
 
-def _names(points: Sequence[ParetoPoint], places: Sequence[svg.Point2D]) -> list[str]:
-    """The names of undominated points, to the left and below, where no other point can be."""
-    heights = svg.spread([height for _, height in places], 13, _TOP)
-    return [
-        svg.name(left - 8, height + 4, point.name, _NAME_COLUMNS, "end strong")
-        for point, (left, _), height in zip(points, places, heights, strict=True)
-    ]
+def _names(
+    points: Sequence[ParetoPoint], best: Sequence[ParetoPoint], x: svg.Scale, y: HarmAxis, tolerances: Sequence[float]
+) -> list[str]:
+    """The names of undominated points, the most harmless first; a point without room has its tooltip alone."""
+    named = [(p.name, _place(x, y, p)) for p in sorted(best, key=lambda p: p.bound)]
+    beaten = [Box.around(_place(x, y, p), svg.CIRCLE) for p in points if p not in best]
+    words = [Box(_RIGHT, y.at(t) - _HALF_LINE, WIDTH, y.at(t) + _HALF_LINE) for t in tolerances]
+    within = Box(_LEFT, _TOP - _HALF_LINE, WIDTH, _BOTTOM + _HALF_LINE)
+    return [label.drawn() for label in point_labels(named, _NAME_COLUMNS, within, words, beaten)]
 
 
 def _grid(x: svg.Scale, y: HarmAxis, unit: Unit) -> list[str]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 Point2D = tuple[float, float]  # x, y in px
+DIAMOND, CIRCLE = 4.6, 3.5  # px from the middle of a mark to its edge
 
 
 class Scale(NamedTuple):
@@ -76,13 +77,13 @@ def line(places: Sequence[Point2D]) -> str:
     return "M" + "L".join(f"{px(x)} {px(y)}" for x, y in places) if len(places) > 1 else ""
 
 
-def circles(places: Iterable[Point2D], r: float = 3.5) -> str:
+def circles(places: Iterable[Point2D], r: float = CIRCLE) -> str:
     """Path data of a circle around each place."""
     d = px(2 * r)
     return "".join(f"M{px(x - r)} {px(y)}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z" for x, y in places)
 
 
-def diamonds(places: Iterable[Point2D], r: float = 4.6) -> str:
+def diamonds(places: Iterable[Point2D], r: float = DIAMOND) -> str:
     """Path data of a diamond around each place."""
     return "".join(f"M{px(x)} {px(y - r)}l{r} {r}-{r} {r}-{r}-{r}z" for x, y in places)
 
@@ -113,22 +114,22 @@ def name(x: float, y: float, full: str, columns: int, kind: str = "") -> str:
 
 def shorten(full: str, columns: int) -> str:
     """At most `columns` wide; the middle goes, since names differ at both ends."""
-    if _columns(full) <= columns:
+    if columns_of(full) <= columns:
         return full
     keep = columns - 1
     head, tail = "", ""
     for character in full:
-        if _columns(head + character) > (keep + 1) // 2:
+        if columns_of(head + character) > (keep + 1) // 2:
             break
         head += character
     for character in reversed(full):
-        if _columns(character + tail) > keep // 2:
+        if columns_of(character + tail) > keep // 2:
             break
         tail = character + tail
     return f"{head.rstrip()}…{tail.lstrip()}"
 
 
-def _columns(words: str) -> int:
+def columns_of(words: str) -> int:
     """Width in columns of a terminal: wide characters are two, combining ones none."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in words)
 
