@@ -11,6 +11,7 @@ from earmark.cli import exits
 from earmark.cli.progress import ProgressLine
 from earmark.cli.say import say, say_json
 from earmark.cli.wav_files import wav_places, write_wav
+from earmark.engine.design.compressors import AV, WAVE_NAMES, budget_name
 from earmark.engine.extras import needs_extra
 
 
@@ -21,7 +22,7 @@ from earmark.engine.extras import needs_extra
     "name",
     required=True,
     metavar="METHOD",
-    help="opus, vorbis, mp3, gsm, av:ENCODER, speed, lowpass, frames, package.module:function, an entry point; or the "
+    help=f"{', '.join(WAVE_NAMES)}, {AV}ENCODER, package.module:function, an entry point; or the "
     "selector of chunks: uniform, random, energy, tiny-agnostic, tiny-conditioned, a folder, a graph (.onnx).",
 )
 @click.option("--budget", required=True, metavar="B", help="A share (0.1), or 12kbps, 1.5x, 4khz where METHOD has it.")
@@ -63,7 +64,6 @@ def compress(
     from earmark.engine.compressors import hearing
     from earmark.engine.compressors.scoring import recordings_of
     from earmark.engine.design import spec as specs
-    from earmark.engine.design.compressors import budget_name
     from earmark.engine.errors import InputError, first_few
 
     method = hearing.method_of(name) if spec is None else hearing.method_among(specs.read(spec).methods, name)

@@ -19,6 +19,7 @@ from earmark.engine.compressors.waves.wave_method import WaveRecipe
 from earmark.engine.compressors.waves.wave_pool import WavePool
 from earmark.engine.compressors.waves.wave_store import WaveStore
 from earmark.engine.design.compressors import CHUNKS
+from earmark.engine.design.keys import WAVES
 from earmark.engine.design.sections import MachineSpec, MethodSpec
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
@@ -26,9 +27,6 @@ from earmark.engine.extras import needs_extra
 _TINY = Path(__file__).parent / "chunks" / "tiny"  # trained for the embedded answerer
 LoadCompressor = Callable[[MethodSpec, int], Compressor]  # of a method, in one of its seeds
 EMBEDDED = {"tiny-agnostic": _TINY / "agnostic", "tiny-conditioned": _TINY / "conditioned"}
-
-
-WAVES = "waves"  # in a run folder: what was made of clips, until it is complete
 
 
 @contextmanager

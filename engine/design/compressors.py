@@ -1,5 +1,6 @@
 """The names of compressors, what a budget of each is a share of, and the units in which people ask for it.
 
+A built-in one is a line of BUILT_IN: the words of a spec, `--help`, drafted specs and docs/compressors.md follow.
 Pure: what stands behind a name, `compressors.loading` knows.
 """
 
@@ -56,20 +57,34 @@ class CompressorKind(NamedTuple):
     axis: Axis
     units: tuple[BudgetUnit, ...] = ()  # that it may be asked in, beside shares
     only: float | None = None  # the one value that it can do
+    about: str = ""  # what it does, in a line of Markdown
+    sent: str = f"{SAMPLE_BITS} bits a sample"
+    drafted: tuple[float, ...] = ()  # budgets of a first spec from the gentle to the harsh, in its first unit
+
+    @property
+    def budget_keys(self) -> list[str]:
+        """The keys of a method that may give its budgets, those that people think in first."""
+        return [*(unit.key for unit in self.units), "budgets"]
 
 
 CHUNKS = "chunks"
+_FILE = "the encoded file"
 AV = "av:"  # before the name of an encoder
 BUILT_IN: Mapping[str, CompressorKind] = {
-    CHUNKS: CompressorKind("seconds"),
-    "frames": CompressorKind("seconds"),
-    "opus": CompressorKind("bits", (BITRATES,)),
-    "vorbis": CompressorKind("bits", (BITRATES,)),
-    "mp3": CompressorKind("bits", (BITRATES,)),
-    "gsm": CompressorKind("bits", (BITRATES,), only=26),
-    "speed": CompressorKind("duration", (FACTORS,)),
-    "lowpass": CompressorKind("bandwidth", (CUTOFFS,)),
+    CHUNKS: CompressorKind("seconds", about="keeps whole seconds, chosen by a [selector](selectors.md)"),
+    "frames": CompressorKind("seconds", about="keeps the loudest 20-ms frames, joined", drafted=(0.9, 0.8, 0.7, 0.5)),
+    "opus": CompressorKind("bits", (BITRATES,), None, "Opus, by libsndfile", _FILE, (32, 16, 12, 8)),
+    "vorbis": CompressorKind("bits", (BITRATES,), None, "Vorbis, by libsndfile", _FILE, (48, 40, 32, 26)),
+    "mp3": CompressorKind("bits", (BITRATES,), None, "MP3, by libsndfile", _FILE, (64, 32, 16, 8)),
+    "gsm": CompressorKind("bits", (BITRATES,), 26, "GSM 06.10, by libsndfile, at one rate", "the encoded samples"),
+    "speed": CompressorKind(
+        "duration", (FACTORS,), about="speech and sounds faster at their own pitch (WSOLA)", drafted=(1.25, 1.5, 2)
+    ),
+    "lowpass": CompressorKind(
+        "bandwidth", (CUTOFFS,), None, "less bandwidth", "the samples at the lower rate", (6, 4, 3, 2)
+    ),
 }
+WAVE_NAMES = tuple(name for name in BUILT_IN if name != CHUNKS)  # of those that need no selector
 _OF_PYAV = CompressorKind("bits", (BITRATES,))
 _BROUGHT: Mapping[Axis, CompressorKind] = {
     "seconds": CompressorKind("seconds"),
@@ -125,3 +140,18 @@ def _budgets_of(kind: CompressorKind) -> str:
 def is_brought(compressor: str) -> bool:
     """Whether a user brings it: a function, an entry point or a command."""
     return compressor not in BUILT_IN and not compressor.startswith(AV)
+
+
+def compressors_table() -> str:
+    """The rows of the built-in compressors in docs/compressors.md."""
+    return "\n".join(
+        f"| `{name}` | {kind.about} | {AXIS_WORDS[kind.axis]} |{_asked_in(kind)} | {kind.sent} | |"
+        for name, kind in BUILT_IN.items()
+    )
+
+
+def _asked_in(kind: CompressorKind) -> str:
+    """The units that a compressor may be asked in, as the keys of a spec; a blank before any."""
+    if kind.only is not None:
+        return f" `{kind.units[0].key} = [{kind.only:g}]`"
+    return ",".join(f" `{unit.key}` ({unit.word})" for unit in kind.units)

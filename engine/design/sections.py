@@ -5,7 +5,7 @@ What may not stand together, `spec` checks. Opens no file.
 
 from dataclasses import dataclass
 
-from earmark.engine.design.compressors import AXIS_WORDS, RAW_KBPS, RAW_KHZ, Axis, CompressorKind, kind_of
+from earmark.engine.design.compressors import AV, AXIS_WORDS, BUILT_IN, RAW_KBPS, RAW_KHZ, Axis, CompressorKind, kind_of
 from earmark.engine.design.fields import Either, Flag, Form, Number, Share, Text, Whole, Word, field
 from earmark.engine.design.keys import DTYPES
 
@@ -95,7 +95,7 @@ class MethodSpec:
     )
     compressor: str = field(
         Text("the name of a compressor, package.module:function or an entry point"),
-        "`chunks`, `frames`, `opus`, `vorbis`, `mp3`, `gsm`, `av:ENCODER`, `speed`, `lowpass`, "
+        f"{', '.join(f'`{name}`' for name in BUILT_IN)}, `{AV}ENCODER`, "
         "`package.module:function` or an entry point ([compressors](compressors.md))",
         "",
         default="the name, or `chunks`",

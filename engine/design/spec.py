@@ -13,7 +13,7 @@ from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from earmark.engine.design.compressors import AV, AXIS_WORDS, BUILT_IN, CHUNKS, UNITS, is_brought
+from earmark.engine.design.compressors import AV, AXIS_WORDS, BUILT_IN, CHUNKS, UNITS, WAVE_NAMES, is_brought
 from earmark.engine.design.endpoint import FORM, endpoint_of
 from earmark.engine.design.fields import NEEDED, Field, Word, default_of, fields_of
 from earmark.engine.design.keys import (
@@ -162,25 +162,35 @@ def parse(content: str, file: str = "spec.toml") -> Spec:
     return spec
 
 
+def answerer_of(keys: Mapping[str, Any], where: str) -> AnswererSpec:
+    """An answerer by itself, as a spec with these keys has it; `where` is what errors call them."""
+    return _answerer(TomlTable(where, "answerers", keys, lambda _: 0))
+
+
 # Sections --------------------------------------------------------------------------------------------------
 
 
 def _answerers(document: TomlDocument) -> tuple[AnswererSpec, ...]:
     answerers: list[AnswererSpec] = []
     for table in document.tables("answerers"):
-        values = table.read(AnswererSpec)
-        _check_served(values, table)
-        _check_plain(values, table)
-        last = values["model"].removeprefix(PLAIN).rstrip("/").rpartition("/")[2].rpartition("#")[2]
-        answerer = AnswererSpec(**{"name": last, **values})
+        answerer = _answerer(table)
         if answerer.name in {other.name for other in answerers}:
             key = "name" if "name" in table else "model"
             raise table.refusal(key, "is the name of two answerers", "name them apart")
-        _check_folder_name(table, "name" if "name" in table else "model", answerer.name)
         answerers.append(answerer)
     if not answerers:
         document.table("answerers").read(AnswererSpec)
     return tuple(answerers)
+
+
+def _answerer(table: TomlTable) -> AnswererSpec:
+    values = table.read(AnswererSpec)
+    _check_served(values, table)
+    _check_plain(values, table)
+    last = values["model"].removeprefix(PLAIN).rstrip("/").rpartition("/")[2].rpartition("#")[2]
+    answerer = AnswererSpec(**{"name": last, **values})
+    _check_folder_name(table, "name" if "name" in table else "model", answerer.name)
+    return answerer
 
 
 def _check_served(values: Mapping[str, Any], table: TomlTable) -> None:
@@ -264,7 +274,7 @@ def _check_compressor(method: MethodSpec, table: TomlTable) -> None:
         if "compressor" in table:
             do = f"add selector = ..., or name it {', '.join(HEURISTICS[:-1])} or {HEURISTICS[-1]}"
             raise table.refusal("compressor", "keeps chunks, but no selector says which", do)
-        names = ", ".join((*HEURISTICS, *(name for name in BUILT_IN if name != CHUNKS)))
+        names = ", ".join((*HEURISTICS, *WAVE_NAMES))
         what = f"must be one of {names}, or have a compressor, a selector or a command"
         raise table.refusal("name", what, "add compressor = ... or selector = ...")
     if method.selector and not keeps_chunks:
@@ -287,7 +297,7 @@ def _with_budgets(method: MethodSpec, table: TomlTable, budgets: Sequence[float]
     for unit in UNITS:
         if unit.key in table and unit not in kind.units:
             what = f"says nothing: {method.label} counts {AXIS_WORDS[kind.axis]}, not {unit.word}"
-            raise table.refusal(unit.key, what, f"give {' or '.join(['budgets', *(unit.key for unit in kind.units)])}")
+            raise table.refusal(unit.key, what, f"give {' or '.join(reversed(kind.budget_keys))}")
     shares = [*(method.budgets or budgets)]
     for unit in kind.units:
         shares = [unit.share(value) for value in getattr(method, unit.key)] or shares

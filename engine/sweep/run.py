@@ -12,7 +12,8 @@ from earmark.engine.answerers.answerer import Answerer, LostError
 from earmark.engine.answerers.loading import loader as answerer_loader
 from earmark.engine.answerers.request import Progress
 from earmark.engine.answerers.server import ledger
-from earmark.engine.compressors.loading import WAVES, LoadCompressor, loader
+from earmark.engine.compressors.loading import LoadCompressor, loader
+from earmark.engine.design.keys import WAVES
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step

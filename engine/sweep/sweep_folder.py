@@ -17,7 +17,7 @@ import pyarrow as pa
 from earmark.engine import files
 from earmark.engine.answerers.server.ledger import SERVED
 from earmark.engine.design import spec as specs
-from earmark.engine.design.keys import PREVIEW, CellKey
+from earmark.engine.design.keys import PREVIEW, WAVES, CellKey
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.errors import InputError
 from earmark.engine.locks import alone
@@ -30,7 +30,7 @@ from earmark.engine.sweep.windows import ANSWERS, PENDING, SCORES, Windows, fail
 SPEC = "spec.toml"
 AUDITS = "audits"
 FLIPS = f"{AUDITS}/flips"
-_FOLDERS = (store.CELLS, PENDING, ANSWERS, SCORES, SERVED, AUDITS, PREVIEW, "selectors", "waves")  # never links
+_FOLDERS = (store.CELLS, PENDING, ANSWERS, SCORES, SERVED, AUDITS, PREVIEW, "selectors", WAVES)  # never links
 _TOGETHER = "wait until it has ended, or let each process fill its own --shard I/N"
 _DECLARED = ("rule", "labels")  # keys of a plan that decide no outcome
 

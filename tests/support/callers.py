@@ -18,6 +18,7 @@ FRONT_DOOR = "src/earmark"  # what users import
 
 STARTED_FROM_OUTSIDE = {
     "cli/main.py: main": "the script of pyproject.toml",
+    "engine/design/compressors.py: compressors_table": "docs/compressors.md holds what it returns",
     "engine/design/spec.py: keys_table": "docs/run.md holds what it returns",
     "engine/answerers/shared/forest.py: Forest.cost_alone": "benchmarks/scheduler.py says what sharing saves",
     "engine/answerers/shared/cost.py: ModelShape.encoding": "tests/support/costs.py counts with it",
