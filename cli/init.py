@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import click
 from earmark.cli.options import key_option, rule_option
 from earmark.cli.progress import ProgressLine
 from earmark.cli.say import say
-from earmark.engine.design.sections import AnswererSpec, CorpusSpec, MachineSpec
+from earmark.engine.design.endpoint import is_served
+from earmark.engine.design.sections import PLAIN, AnswererSpec, CorpusSpec, MachineSpec
 from earmark.engine.extras import needs_extra
 from earmark.engine.printable import printable
 
@@ -53,8 +55,8 @@ def init(
 ) -> None:
     """Look at CORPUS and write a commented spec for it: what can be tested there, and what evaluating it will take.
 
-    A few recordings are answered to foresee the time, if the answerer is embedded or a folder, or with --measure.
-    Nothing is downloaded unless --measure names an answerer that is not here.
+    The answerer is tried (as by `earmark answerer`) and answers a few recordings to foresee the time, if it is embedded
+    or a folder, or with --measure. Nothing is downloaded, and no server asked, without --measure.
 
     \b
     Example:
@@ -62,7 +64,9 @@ def init(
       earmark init synthetic:certification:200 --compressors all
     """
     from earmark.cli.testable import fewest_recordings
+    from earmark.engine.answerers.loading import load
     from earmark.engine.answerers.tiny import FOLDERS
+    from earmark.engine.answerers.trial import try_out
     from earmark.engine.corpus import describe, partitions
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.design import spec as specs
@@ -94,8 +98,15 @@ def init(
             compressors=names,
         )
         spec = specs.parse(text, out.name)
-        here = answerer == "tiny" or answerer in FOLDERS or Path(answerer).is_dir()
-        foreseen = estimate.measure(spec) if (here if measure is None else measure) else estimate.count(spec)
+        place = answerer.removeprefix(PLAIN)
+        here = place == "tiny" or place in FOLDERS or Path(place).is_dir()
+        tried: list[str] = []
+        if here if measure is None else measure:
+            with closing(load(spec.answerers[0], spec.machine)) as loaded:
+                tried.append(f"{spec.answerers[0].name}: {try_out(loaded).words}")
+                foreseen = estimate.measure(spec, lambda *_: loaded)
+        else:
+            foreseen = estimate.count(spec)
     measured = foreseen.seconds is not None
     words = foreseen.words if measured else f"{foreseen.words}; no estimate of the time: {_how(answerer, here)}"
     write_file(out, f"# When this was written: {printable(words)}\n{text}".encode())
@@ -103,7 +114,7 @@ def init(
     for partition in description["partitions"]:
         able = sum(family["testable"] for family in partition["families"])
         say(f"  {partition['name']}: {able} of {len(partition['families'])} families can be tested")
-    say(words, f"wrote {out}", *_next(description, corpus, out))
+    say(*tried, words, f"wrote {out}", *_next(description, corpus, out))
 
 
 def _next(description: Mapping[str, Any], corpus: Path, out: Path) -> list[str]:
@@ -129,4 +140,6 @@ def _how(answerer: str, here: bool) -> str:
     """How to get an estimate."""
     if here:
         return "--measure foresees it"
+    if is_served(answerer):
+        return f"a server may cost money: `earmark answerer {answerer}` tries it, --measure asks it a few recordings"
     return f"{answerer} is no folder here; name its folder with --answerer, or download it with --measure"

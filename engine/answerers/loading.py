@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from earmark.engine.answerers.abilities import AbleAnswerer
 from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.plain.plain_answerer import PlainAnswerer
 from earmark.engine.answerers.shared.audio_lm import AudioLM
@@ -33,7 +34,7 @@ def load(
     answerer: AnswererSpec,
     machine: MachineSpec = MachineSpec(),  # noqa: B008 (frozen)
     run: Path | None = None,
-) -> Answerer:
+) -> AbleAnswerer:
     """The answerer of a spec, within its machine's memory; `run` keeps what a served one was paid for."""
     endpoint = _endpoint_of(answerer.model)
     if endpoint is not None:

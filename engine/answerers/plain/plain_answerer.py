@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from typing import Any, Protocol, TypeVar
 
+from earmark.engine.answerers.abilities import Abilities
 from earmark.engine.answerers.answerer import unheard
 from earmark.engine.answerers.prompt import question_text
 from earmark.engine.answerers.request import Progress, Request, Result, Saving
@@ -24,7 +25,7 @@ from earmark.engine.answerers.shared.spoken import spoken_letter
 from earmark.engine.arrays import Waveform
 from earmark.engine.compressors.compressor import Excerpt, samples_at
 from earmark.engine.corpus.clip import clip
-from earmark.engine.corpus.example import SAMPLE_RATE, Audio, AudioError
+from earmark.engine.corpus.example import MOST_SECONDS, SAMPLE_RATE, Audio, AudioError
 from earmark.engine.design.keys import OK, TOO_LONG, TOO_SHORT
 from earmark.engine.progress import Stop, never
 
@@ -112,6 +113,19 @@ class PlainAnswerer:
     def identity(self) -> str:
         """The model and how it is asked, not how the work is cut into batches."""
         return f"{self.model.identity} generate={self._limit}"
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it can do, as the model showed when it was loaded."""
+        longest_s = self.model.longest_s
+        why = f"some letter is not one token after the prompt; letters are read in {self._limit} written tokens"
+        return Abilities(
+            shares=False,
+            no_likelihoods="" if self.likelihoods else why,
+            letters_are_tokens=self.likelihoods,
+            window_s=float(MOST_SECONDS) if longest_s is None else longest_s,
+            beyond="no clip is longer" if longest_s is None else "a status (too long)",
+        )
 
     def answer(
         self,

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from math import comb
 from typing import Any, NamedTuple
 
+from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.request import Request, Result
 from earmark.engine.compressors.compressor import Excerpt
 from earmark.engine.corpus.synthetic.splits import Split
@@ -54,6 +55,14 @@ def canary_requests() -> list[Request]:
         Request(example.sample_id, Excerpt.of(example.audio, example.audio.waveform()), example.question)
         for example in every
     ]
+
+
+def n_right(canaries: Canaries) -> int:
+    """How many texts name the right letter."""
+    questions = [request.question for request in canary_requests()]
+    pairs = zip(questions, canaries.answers, strict=True)
+    letters = [(q, prompt.letters(len(q.choices)), text) for q, text in pairs]
+    return sum(parse.letter(text, options, q.choices) == options[q.answer] for q, options, text in letters)
 
 
 def check_same(where: str, begun: Canaries, now: Canaries, twice: Iterable[tuple[Result, Result]]) -> None:

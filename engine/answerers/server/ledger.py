@@ -58,11 +58,17 @@ class Ledger:
         sent = self._sent if self._counter is None else os.fstat(self._counter).st_size
         if self._most is not None and sent >= self._most:
             what = f"has sent {sent:,} requests, and most_requests allows {self._most:,}"
-            raise InputError(f"answerer {self._name}", what, "raise it in the spec: the same command goes on")
+            do = "allow more" if self._run is None else "raise it in the spec: the same command goes on"
+            raise InputError(f"answerer {self._name}", what, do)
         self._sent += 1
         if self._counter is not None:
             with writing(self._folder):
                 os.write(self._counter, b".")
+
+    @property
+    def sent(self) -> int:
+        """Requests that this process sent."""
+        return self._sent
 
     def _opened_counter(self, path: Path) -> int:
         files.make_folder(path.parent)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from earmark.engine.answerers import prompt
-from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.request import Request
 from earmark.engine.answerers.server.canaries import Canaries, canaries_of, canary_requests, check_same
 from earmark.engine.answerers.server.chat import Asking, Completion, option_nll, wav_base64
@@ -22,7 +21,7 @@ from earmark.engine.errors import InputError
 _ASKED_AS = "audio and question_text/1, temperature 0"  # another way of asking is another answerer
 
 
-def load_served(answerer: AnswererSpec, endpoint: Endpoint, run: Path | None = None) -> Answerer:
+def load_served(answerer: AnswererSpec, endpoint: Endpoint, run: Path | None = None) -> ServedAnswerer:
     """The answerer behind an endpoint; what it was paid for is kept in the folder of a run.
 
     InputError where it does not answer, or where another one answers than the one that the folder was begun with.
@@ -48,7 +47,7 @@ def load_served(answerer: AnswererSpec, endpoint: Endpoint, run: Path | None = N
         loop.close()
         ledger.close()
         raise
-    return ServedAnswerer(name, identity, begun.likelihoods, asking, server, ledger, loop)
+    return ServedAnswerer(name, identity, begun, asking, server, ledger, loop)
 
 
 def _identity(endpoint: Endpoint, asking: Asking, canaries: Canaries) -> str:

@@ -16,8 +16,10 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from earmark.engine.answerers import parse, prompt
+from earmark.engine.answerers.abilities import Abilities, ServerAbilities
 from earmark.engine.answerers.answerer import unheard
 from earmark.engine.answerers.request import Progress, Request, Result, Saving
+from earmark.engine.answerers.server.canaries import N_CANARIES, Canaries, n_right
 from earmark.engine.answerers.server.chat import Asking, Completion, option_nll, wav_base64
 from earmark.engine.answerers.server.ledger import Ledger
 from earmark.engine.answerers.server.patience import PatientServer, UnansweredError
@@ -83,15 +85,31 @@ class ServedAnswerer:
     """A server, and how it is asked."""
 
     def __init__(
-        self, name: str, identity: str, likelihoods: bool, asking: Asking, server: PatientServer, ledger: Ledger,
+        self, name: str, identity: str, canaries: Canaries, asking: Asking, server: PatientServer, ledger: Ledger,
         loop: EventLoop,
     ) -> None:  # fmt: skip
-        self.name, self.identity, self.likelihoods = name, identity, likelihoods
+        self.name, self.identity, self.likelihoods = name, identity, canaries.likelihoods
+        self._canaries = canaries
         self._asking, self._server, self._ledger, self._loop = asking, server, ledger, loop
         self._at_once = server.connections
         self._again = False  # asked the second time, for the rate of flips
         self._audio = _EncodedAudio()
         self._counting: dict[str, asyncio.Task[int | None]] = {}  # tokens of a question's text, by its key
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it can do, as the canaries showed, and how many requests were sent to it until now."""
+        why = "" if self.likelihoods else "it did not give that of every letter (logprobs) with every canary's answer"
+        if not self._asking.likelihoods:
+            why = "it refuses requests for them (logprobs)"
+        return Abilities(
+            shares=False,
+            no_likelihoods=why,
+            letters_are_tokens=True if self.likelihoods else None,
+            window_s=None,
+            beyond="what the server refuses is a status; what it cuts without a word, nobody sees",
+            server=ServerAbilities(N_CANARIES, n_right(self._canaries), self._ledger.sent),
+        )
 
     def answer(
         self,

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from earmark.engine.answerers.abilities import Abilities
 from earmark.engine.answerers.answerer import unheard
 from earmark.engine.answerers.request import Progress, Request, Result, Saving
 from earmark.engine.answerers.shared.audio_lm import AudioLM
 from earmark.engine.answerers.shared.forest import Forest, make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler, answer_alone
+from earmark.engine.corpus.example import SAMPLE_RATE
 from earmark.engine.design.keys import OK
 from earmark.engine.progress import Stop, never
 
@@ -31,6 +33,13 @@ class SharedAnswerer:
     def identity(self) -> str:
         """The model and how it is asked, not how the work is cut into batches."""
         return f"{self.model.identity} generate={self.options.generate} split={self.options.split}"
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it can do: letters are tokens, or the model is not loaded."""
+        beyond = "several audios in one prompt" if self.options.split else "a status (too long)"
+        window_s = self.model.shape.encoder.longest_samples / SAMPLE_RATE
+        return Abilities(shares=True, no_likelihoods="", letters_are_tokens=True, window_s=window_s, beyond=beyond)
 
     def answer(
         self,
