@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import audio_families
 import base_installation as base
 import pytest
 from commands import Done, command
@@ -63,6 +64,23 @@ def test_the_embedded_one_both_ways() -> None:
         assert content["questions_per_second"] > 0 < content["first_seconds"]
     assert (shared["shares_keys_and_values"], plain["shares_keys_and_values"]) == (True, False)
     assert shared["identity"] != plain["identity"]
+
+
+@pytest.mark.filterwarnings("ignore:At least one mel filter")
+def test_a_model_whose_letters_are_no_tokens(tmp_path: Path) -> None:
+    family = audio_families.audio_flamingo_3()
+    tokenizer = json.loads(family.tokenizer.backend_tokenizer.to_str())
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "C"}, "content": "C."}
+    folder = family.save(tmp_path)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    done = command("answerer", f"plain:{folder}")
+    assert (done.code, done.err) == (0, "")
+    lines = shown(done)
+    assert lines["hears"] == "waves, whatever made them; each question is asked with its audio anew"
+    assert lines["letters"] == "some letter is not one token"
+    why = "some letter is not one token after the prompt; letters are read in 5 written tokens"
+    assert lines["likelihoods"] == f"none: {why}"
+    assert lines["answers"].startswith("12 of 12, ")
 
 
 def test_the_page_shows_what_is_printed() -> None:
