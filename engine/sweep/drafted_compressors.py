@@ -22,9 +22,9 @@ _DRAFTED = (*WAVE_NAMES, *_ENCODERS)
 
 def compressors_named(text: str) -> list[str]:
     """The compressors in `all`, `none` or `a,b,c`; those of PyAV are among all where it is installed."""
-    has_pyav = find_spec(_PYAV) is not None
     if text == NONE:
         return []
+    has_pyav = find_spec(_PYAV) is not None
     if text == ALL:
         return [name for name in _DRAFTED if has_pyav or not name.startswith(AV)]
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
