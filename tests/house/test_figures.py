@@ -1,7 +1,8 @@
 """The certificates of examples/sounds and of the demo keep their figures and decisions, whatever is built around them.
 
-The files beside this one are the certificates, and the demo's spec, as they were before the house was rebuilt. What they
-say must still be said; fields may be added. Last bits of the demo's scores may differ from machine to machine, its answers may not.
+The files beside this one are the certificates, and the demo's spec, as they were before the house was rebuilt. What
+they say must still be said; fields may be added. Last bits of the demo's scores may differ from machine to machine, its
+answers may not.
 """
 
 import gzip
