@@ -73,6 +73,11 @@ class Spec:
         content = {name: value for name, value in asdict(self).items() if name not in ("text", "rule", "machine")}
         return {**content, "answerers": [_without_reaching(answerer) for answerer in self.answerers]}
 
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        """The environment variables that hold keys of its answerers."""
+        return tuple(answerer.key_env for answerer in self.answerers if answerer.key_env is not None)
+
     def candidate_names(self, corpus: str) -> list[str]:
         """What [rule] candidates may name: METHOD, ANSWERER/METHOD or ANSWERER/CORPUS/METHOD, each perhaps @SEED."""
         arms = [arm for method in self.methods for arm in method.arms]

@@ -5,13 +5,15 @@ Knows no answer's worth; what a first call costs once (compiling, loading) is co
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.request import Progress, Saving
-from earmark.engine.compressors.loading import loader
+from earmark.engine.compressors.loading import LoadCompressor, loader
 from earmark.engine.corpus.stream import stream
 from earmark.engine.design.spec import Spec
 from earmark.engine.progress import never
@@ -21,6 +23,7 @@ from earmark.engine.sweep.offers import Clips, offers
 from earmark.engine.sweep.prepare import Prepared, prepare
 from earmark.engine.sweep.sweep_folder import SweepFolder
 from earmark.engine.sweep.work import Load, decoders
+from earmark.engine.withheld import withheld
 
 RECORDINGS = 6
 
@@ -45,8 +48,19 @@ class Estimate(NamedTuple):
 
 def count(spec: Spec) -> Estimate:
     """What is known without answering anything."""
-    with tempfile.TemporaryDirectory() as place, loader(Path(place), spec.machine) as load_compressor:
-        return Estimate(_evaluations(prepare(spec, Path(place), load_compressor)))
+    with _place(spec) as (place, load_compressor):
+        return Estimate(_evaluations(prepare(spec, place, load_compressor)))
+
+
+@contextmanager
+def _place(spec: Spec) -> Iterator[tuple[Path, LoadCompressor]]:
+    """A folder for a while, and what loads compressors there, whose processes see no answerer's key."""
+    with (
+        withheld(spec.key_variables),
+        tempfile.TemporaryDirectory() as place,
+        loader(Path(place), spec.machine) as load_compressor,
+    ):
+        yield Path(place), load_compressor
 
 
 def _evaluations(prepared: Prepared) -> int:
@@ -56,8 +70,8 @@ def _evaluations(prepared: Prepared) -> int:
 
 def measure(spec: Spec, load: Load = load) -> Estimate:
     """Answer the first recordings at every step with every answerer, and extrapolate."""
-    with tempfile.TemporaryDirectory() as place, loader(Path(place), spec.machine) as load_compressor:
-        folder, prepared = SweepFolder(Path(place)), prepare(spec, Path(place), load_compressor)
+    with _place(spec) as (place, load_compressor):
+        folder, prepared = SweepFolder(place), prepare(spec, place, load_compressor)
         (block,) = islice(blocks(prepared.corpus, RECORDINGS), 1)
         clips = Clips(block, list(stream(block.examples, workers=0)))
         decoding = _decoding(block)  # the second time: the first one imports decoders

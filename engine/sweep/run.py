@@ -28,6 +28,7 @@ from earmark.engine.sweep.stopping import Never, Stopping
 from earmark.engine.sweep.sweep_folder import SweepFolder
 from earmark.engine.sweep.tasks import Executor, InProcess, Task
 from earmark.engine.sweep.work import Load, Worker
+from earmark.engine.withheld import withheld
 
 
 class Swept(NamedTuple):
@@ -57,7 +58,7 @@ def run(
     """
     previews.check(limit)
     folder = SweepFolder(out)
-    with loader(out, spec.machine) as load_any, answerer_loader(out) as load_answerer:
+    with withheld(spec.key_variables), loader(out, spec.machine) as load_any, answerer_loader(out) as load_answerer:
         prepared = prepare(spec, out, load_compressor or load_any, shard.count)
         with folder.filling(shard):
             return _fill(folder, prepared, limit, shard, load or load_answerer, executor, report, stop)

@@ -5,7 +5,6 @@ followed, compressed and endless bodies not read. Knows nothing of questions and
 """
 
 import asyncio
-import os
 import time
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -16,6 +15,7 @@ import httpx
 from earmark.engine.answerers.server.chat import complaint_of
 from earmark.engine.design.endpoint import Endpoint
 from earmark.engine.errors import InputError
+from earmark.engine.withheld import value_of
 
 MOST_BODY_BYTES = 1 << 20  # of a reply
 _MOST_COMPLAINT = 200  # characters of what a server says of a request
@@ -128,7 +128,7 @@ def key_in(variable: str | None) -> str:
     """The key in an environment variable; empty where none is named. InputError names the variable alone."""
     if variable is None:
         return ""
-    key = os.environ.get(variable, "").strip()
+    key = value_of(variable).strip()
     if not key:
         raise InputError(f"key_env {variable}", "holds no key", f"type `export {variable}=...` before")
     if not (key.isascii() and key.isprintable()) or " " in key:

@@ -16,6 +16,7 @@ from fake_server import FakeServer, Heard, Said, answers, completion, letter_of,
 
 from earmark.engine.design.spec import parse
 from earmark.engine.errors import InputError
+from earmark.engine.withheld import value_of, withheld
 
 KEY = "sk-Ab/c0123456789~z"
 SPEC = """\
@@ -149,6 +150,51 @@ def test_a_key_is_written_nowhere(say: Any, tmp_path: Path) -> None:
     for text in [*written, ended.stdout.encode(), ended.stderr.encode()]:
         assert KEY.encode() not in text
         assert KEY.replace("/", "\\/").encode() not in text
+
+
+TELLING = """
+import os
+
+def raises(waveform, rate, budget): raise ValueError(f"{os.environ.get('SERVER_KEY')} of {sorted(os.environ)}")
+def shows(waveform, rate, budget): raise ValueError(f"key {os.environ.get('SERVER_KEY')}")
+"""
+
+
+def test_code_of_others_sees_no_key(tmp_path: Path) -> None:
+    (tmp_path / "telling.py").write_text(TELLING)
+    method = '[[methods]]\nname = "lowpass"\n'
+    methods = [
+        'name = "shown"\ncompressor = "telling:shows"\n',
+        'name = "raised"\ncompressor = "telling:raises"\n',
+        """name = "echoed"\ncommand = 'sh -c "echo key $SERVER_KEY >&2; exit 3" {in} {out}'\n""",
+    ]
+    with serving() as server:
+        changes = {
+            "wait_s = 1": 'wait_s = 1\nkey_env = "SERVER_KEY"',
+            method: "".join(f"[[methods]]\n{text}" for text in methods),
+            "[audits]": "[machine]\ndecoders = 1\n[audits]",
+        }
+        ended = run(write_spec(tmp_path, server, **changes), tmp_path / "run", SERVER_KEY=KEY, EARMARK_DEBUG="1")
+        assert server.answered
+    certificate = json.loads((tmp_path / "run" / "certificate.json").read_text())
+    complaints = {entry["method"]: entry["complaint"] for entry in certificate["errors"]}
+    assert complaints["shown"] == "compressor: ValueError: key None"
+    assert complaints["echoed"] == "compressor: left with exit code 3: key"
+    assert complaints["raised"].startswith("compressor: ValueError: None of [")
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert all(KEY.encode() not in text for text in [*written, ended.stdout.encode(), ended.stderr.encode()])
+
+
+def test_a_key_is_back_in_the_environment_when_the_last_run_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVER_KEY", KEY)
+    with withheld(["SERVER_KEY", "NOT_SET"]):
+        with withheld(["SERVER_KEY"]):
+            assert "SERVER_KEY" not in os.environ
+        assert "SERVER_KEY" not in os.environ
+        assert value_of("SERVER_KEY") == KEY
+        assert value_of("NOT_SET") == ""
+    assert os.environ["SERVER_KEY"] == KEY == value_of("SERVER_KEY")
+    assert "NOT_SET" not in os.environ
 
 
 @pytest.mark.parametrize(
