@@ -88,6 +88,22 @@ def write_files(root: Path, files: Mapping[str, bytes | None]) -> None:
             flush(parent)
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """Write one file in one step; where it is there already, perhaps since a moment ago, that one stays."""
+    make_folder(path.parent)
+    with staged(path.parent, path) as folder:
+        temporary = folder / path.name
+        temporary.write_bytes(data)
+        flush(temporary)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without links
+            os.replace(temporary, path)
+        flush(path.parent)
+
+
 def check_replaceable(path: Path) -> None:
     """Refuse to replace what is there, unless it is a regular file that is not read-only."""
     try:

@@ -87,10 +87,12 @@ class Ledger:
             return None
         return read_json(self._folder / _CANARIES, _RESTORE)
 
-    def begin(self, canaries: Any) -> None:
-        """Keep what the canaries came to."""
-        if self._folder is not None:
-            files.write_file(self._folder / _CANARIES, (json.dumps(canaries, indent=1) + "\n").encode())
+    def begin(self, canaries: Any) -> Any:
+        """Keep what the canaries came to, and return what is kept: another process may have been faster."""
+        if self._folder is None:
+            return canaries
+        files.write_new(self._folder / _CANARIES, (json.dumps(canaries, indent=1) + "\n").encode())
+        return self.begun()
 
     # Answers -----------------------------------------------------------------------------------------------
 

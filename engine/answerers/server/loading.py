@@ -36,12 +36,11 @@ def load_served(answerer: AnswererSpec, endpoint: Endpoint, run: Path | None = N
         asking = Asking(endpoint.model, answerer.generate, likelihoods=True)
         asking, now = loop.start(_canaries(f"answerer {name}", asking, server)).result()
         content = ledger.begun()
-        begun = now if content is None else canaries_of(content, f"canaries of answerer {name}")
+        content = ledger.begin(now.as_json()) if content is None else content
+        begun = canaries_of(content, f"canaries of answerer {name}")
         identity = _identity(endpoint, asking, begun)
         ledger.resume(identity)
         check_same(f"answerer {name}", begun, now, ledger.asked_twice())
-        if content is None:
-            ledger.begin(begun.as_json())
     except BaseException:
         loop.start(client.close()).result()
         loop.close()

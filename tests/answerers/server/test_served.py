@@ -18,6 +18,7 @@ from earmark.engine.answerers.loading import load, loader
 from earmark.engine.answerers.prompt import question_text
 from earmark.engine.answerers.request import Answer, Request
 from earmark.engine.answerers.server import patience
+from earmark.engine.answerers.server.ledger import Ledger
 from earmark.engine.compressors.compressor import Excerpt
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.corpus.synthetic.synthetic_corpus import examples
@@ -325,6 +326,25 @@ def test_another_fingerprint_is_refused(tmp_path: Path) -> None:
             pass
         server.say = lambda heard: completion(letter_of(heard), heard, system_fingerprint="fp_2")
         refused_at_start(server, "the system_fingerprint fp_2, and the run was begun with fp_1", tmp_path)
+
+
+def test_two_processes_that_begin_a_folder_at_once_agree_on_who_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both see no canaries; the second to write them takes over what the first has written."""
+    with serving() as server:
+        with served(server, SPEC, tmp_path) as answerer:
+            identity = answerer.identity
+        begun = Ledger.begun
+        seen: list[None] = []
+
+        def not_yet(ledger: Ledger) -> Any:
+            return begun(ledger) if seen else seen.append(None)
+
+        monkeypatch.setattr(Ledger, "begun", not_yet)
+        server.say = lambda heard: completion("no letter" if heard.number == 25 else letter_of(heard), heard)
+        with served(server, SPEC, tmp_path) as answerer:
+            assert answerer.identity == identity
 
 
 def test_canaries_that_somebody_changed_are_refused(tmp_path: Path) -> None:
