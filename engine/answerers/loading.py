@@ -60,8 +60,11 @@ def _load_plain(answerer: AnswererSpec, machine: MachineSpec) -> PlainAnswerer:
     """Any audio model of transformers, behind its own processor."""
     from earmark.engine.answerers import model_types
 
+    name = answerer.model.removeprefix(PLAIN)
+    if not name.strip():  # which a path takes for the working directory
+        raise InputError(f"answerer {answerer.model}", "names no model", model_types.WHAT_IT_TAKES)
     _check_device(machine.device)
-    model = model_types.load_plain(answerer.model.removeprefix(PLAIN), machine.device, answerer.dtype)
+    model = model_types.load_plain(name, machine.device, answerer.dtype)
     return PlainAnswerer(model, options_of(answerer, machine))
 
 

@@ -214,6 +214,8 @@ def _check_served(values: Mapping[str, Any], table: TomlTable) -> None:
 
 def _check_plain(values: Mapping[str, Any], table: TomlTable) -> None:
     """A refusal of what a model behind its own processor cannot do."""
+    if values["model"].strip() == PLAIN:
+        raise table.refusal("model", "names no model", f"write {PLAIN}tiny, {PLAIN}FOLDER or {PLAIN}NAME_ON_THE_HUB")
     if values["model"].startswith(PLAIN) and values.get("split"):
         raise table.refusal("split", "is true, but a plain model hears one audio", "leave it out")
 

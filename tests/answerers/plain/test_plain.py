@@ -24,7 +24,7 @@ from earmark.engine.answerers.answer_all import answer_all, flip_rate
 from earmark.engine.answerers.answerer import LostError
 from earmark.engine.answerers.loading import load
 from earmark.engine.answerers.model_types import load_plain
-from earmark.engine.answerers.plain.auto_model import AutoModel
+from earmark.engine.answerers.plain.auto_model import AutoInputs, AutoModel
 from earmark.engine.answerers.plain.plain_answerer import PlainAnswerer
 from earmark.engine.answerers.request import Answer, Progress, Request
 from earmark.engine.answerers.shared.audio_lm import OutOfMemoryError, Reply
@@ -410,6 +410,34 @@ def test_a_package_that_a_family_needs_is_named(broken: Path, monkeypatch: pytes
 def test_a_plain_model_hears_one_audio() -> None:
     with pytest.raises(InputError, match="is true, but a plain model hears one audio"):
         parse(SPEC.format(model="plain:tiny", generate="0\nsplit = true"))
+
+
+def test_a_plain_model_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r'model = "plain:": names no model'):
+        parse(SPEC.format(model="plain:", generate="0"))
+    with pytest.raises(InputError, match=r"^answerer plain:: names no model"):
+        load(AnswererSpec("plain:"))
+
+
+def test_whatever_a_processor_says_of_what_is_too_long_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    def inputs(_: AutoModel, waveform: np.ndarray, __: str) -> AutoInputs:
+        if len(waveform) > 12 * 16_000:
+            raise KeyError("a table that ends there")
+        return AutoInputs({"heard": torch.as_tensor(waveform)}, 1)
+
+    monkeypatch.setattr(AutoModel, "inputs", inputs)
+    assert AutoModel.__new__(AutoModel).longest_s == 12.0
+
+
+@pytest.mark.parametrize("error", [LostError("gone"), OutOfMemoryError("no room")])
+def test_a_device_that_fails_says_nothing_of_a_window(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def inputs(*_: object) -> AutoInputs:
+        raise error
+
+    monkeypatch.setattr(AutoModel, "inputs", inputs)
+    with pytest.raises(type(error)):
+        _ = AutoModel.__new__(AutoModel).longest_s
 
 
 def test_a_granite_hears_through_an_adapter() -> None:
