@@ -1,10 +1,15 @@
 """Where a served answerer is: `openai:http://host:port/v1#NAME`, taken apart. Knows neither HTTP nor keys."""
 
+import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 _PREFIX = "openai:"
 FORM = "openai:http://HOST:PORT/v1#NAME"
+_ADDED = "/chat/completions"
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+_MOST_HOST = 253  # characters
 
 
 class Endpoint(NamedTuple):
@@ -30,15 +35,23 @@ def endpoint_of(model: str) -> Endpoint | None:
         raise ValueError("has a character that no address has")
     if not name.strip() or not name.isprintable():
         raise ValueError("names no model behind a #")
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+        is_address = parts.scheme in ("http", "https") and _is_host(parts.hostname or "") and parts.port != 0
+    except ValueError:  # brackets around no address, a port that is no number or beyond 65535
+        raise ValueError("is no address of a server") from None
     if "@" in parts.netloc:
         raise ValueError("holds a name or a password")
     if parts.query or "?" in address:
         raise ValueError("has a query, where keys are put")
-    try:
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, or beyond 65535
-        is_address = False
     if not is_address:
         raise ValueError("is no address of a server")
-    return Endpoint(address.rstrip("/"), name)
+    url = address.rstrip("/")
+    if url.endswith(_ADDED):
+        raise ValueError(f"ends in {_ADDED}, which is added to it")
+    return Endpoint(url, name)
+
+
+def _is_host(host: str) -> bool:
+    """Whether a host may be called so: urlsplit looked at what stands in brackets."""
+    return ":" in host or (len(host) <= _MOST_HOST and _HOST.fullmatch(host) is not None)

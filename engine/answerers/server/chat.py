@@ -8,7 +8,7 @@ import io
 import json
 import math
 import wave
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from earmark.engine.arrays import Waveform
@@ -20,6 +20,7 @@ from earmark.engine.reading import parse_json
 TOP = 20  # likeliest tokens that are asked for: a server has its ceiling, and OpenAI's is 20
 _LETTER_TOKENS = 5  # enough for "(B)", where nothing says how many
 _MOST_TEXT = 1000  # characters that are kept of an answer
+_NOT_KNOWN = -9999.0
 _MOST_TOKENS = 1 << 40
 _MOST_VALUES = 1 << 16  # of a reply
 
@@ -28,13 +29,25 @@ class UnreadableError(Exception):
     """A reply that is none, with the words of a status."""
 
 
+class NoTextError(UnreadableError):
+    """A message without text, which is what the model says to this request."""
+
+
 class Completion(NamedTuple):
-    """What a reply says."""
+    """What a reply says, in full: whoever keeps its texts cuts them with `kept`."""
 
     text: str
     first: Mapping[str, float]  # logarithm of the probability of the likeliest first tokens; empty: not given
     prompt_tokens: int | None
     fingerprint: str  # of what answers, as the server calls it; empty: it does not say
+    model: str  # that answers; empty: it does not say
+
+    def kept(self, without_key: Callable[[str], str]) -> "Completion":
+        """The same with its texts as they may be kept: without a key, and then cut."""
+        text, fingerprint, model = (
+            without_key(text)[:_MOST_TEXT] for text in (self.text, self.fingerprint, self.model)
+        )
+        return self._replace(text=text, fingerprint=fingerprint, model=model)
 
 
 class Asking(NamedTuple):
@@ -83,25 +96,28 @@ def completion_of(body: bytes) -> Completion:
     if content is None:
         raise UnreadableError("no JSON")
     choice = _at(content, "choices", 0)
-    text = _at(choice, "message", "content")
-    if not isinstance(text, str):
-        raise UnreadableError("no text" if isinstance(choice, dict) else "no choices")
-    fingerprint = _at(content, "system_fingerprint")
+    if not isinstance(_at(choice, "message"), dict):
+        raise UnreadableError("no message" if isinstance(choice, dict) else "no choices")
+    text = _text(_at(choice, "message", "content"))
+    if text is None:
+        raise NoTextError("no text")
+    fingerprint, model = _at(content, "system_fingerprint"), _at(content, "model")
     return Completion(
-        text[:_MOST_TEXT],
+        text,
         _first(_at(choice, "logprobs", "content", 0, "top_logprobs")),
         _count(_at(content, "usage", "prompt_tokens")),
-        fingerprint[:_MOST_TEXT] if isinstance(fingerprint, str) else "",
+        fingerprint if isinstance(fingerprint, str) else "",
+        model if isinstance(model, str) else "",
     )
 
 
 def complaint_of(body: bytes) -> str:
-    """What a server says of a request that it refuses, on one line; empty where it says nothing."""
+    """What a server says of a request that it refuses, on one line, in full; empty where it says nothing."""
     content = _parsed(body)
     for place in (("error", "message"), ("message",), ("detail",), ("error",)):
         words = _at(content, *place)
         if isinstance(words, str):
-            return " ".join(words.split())[:_MOST_TEXT]
+            return " ".join(words.split())
     return ""
 
 
@@ -118,9 +134,9 @@ def option_nll(first: Mapping[str, float], letters: str) -> tuple[float, ...]:
 
 
 def _parsed(body: bytes) -> Any:
-    """The content of some JSON, or None."""
+    """The content of some JSON, or None. NaN and Infinity pass: they stand among likelihoods, and are none there."""
     try:
-        return parse_json(body, "a reply", "", most_values=_MOST_VALUES)
+        return parse_json(body, "a reply", "", constants=True, most_values=_MOST_VALUES)
     except InputError:
         return None
 
@@ -135,14 +151,27 @@ def _at(content: Any, *way: str | int) -> Any:
     return content
 
 
+def _text(content: Any) -> str | None:
+    """The text of a message, which may come in parts; None where it has none."""
+    if isinstance(content, list):
+        parts = [_at(part, "text") for part in content if _at(part, "type") == "text"]
+        return "".join(parts) if parts and all(isinstance(part, str) for part in parts) else None
+    return content if isinstance(content, str) else None
+
+
 def _first(entries: Any) -> dict[str, float]:
     """The logarithms by token; those that are none are left out."""
     logs: dict[str, float] = {}
     for entry in entries if isinstance(entries, list) else ():
         token, log = _at(entry, "token"), _at(entry, "logprob")
-        if isinstance(token, str) and isinstance(log, int | float) and not isinstance(log, bool):
+        if isinstance(token, str) and _is_logarithm(log):
             logs.setdefault(token, float(log))
     return logs
+
+
+def _is_logarithm(log: Any) -> bool:
+    """Whether a number is the logarithm of a probability; servers write -9999 where they do not know it."""
+    return isinstance(log, int | float) and not isinstance(log, bool) and _NOT_KNOWN < log <= 0
 
 
 def _count(number: Any) -> int | None:

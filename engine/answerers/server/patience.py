@@ -1,12 +1,15 @@
 """A server, asked with patience: again after faults that pass, until it is the request's fault or the server is lost.
 
-A request that fails while others are answered is at fault itself, and gets a status. Where nobody is answered the
-server is at fault: it is waited for, and then lost, so that a run stops and goes on later.
+A request becomes a status only where the server was seen well after its last fault: another request, sent later, was
+answered, or a request that it has answered before. Where not even that is answered the server is waited for, and then
+lost, so that a run stops and goes on later.
 
-    busy (429)            not counted; asked again after Retry-After, for as long as a server is waited for
-    no connection         not counted: nobody read the request
-    5xx, time-out, cut    counted; after `tries` a request that was answered before decides whose fault it is
-    any other             the request's; for 401, 402 and 404, and where there are many in a row, that one decides too
+    busy (429)               not counted; asked again after Retry-After, for as long as a server is waited for
+    no connection            not counted: nobody read the request
+    5xx, 408, 409, 425,
+    time-out, cut,
+    200 that is unreadable   counted; after `tries` the request has a status
+    any other                refused: it has a status at once
 
 Knows no questions.
 """
@@ -19,12 +22,14 @@ from itertools import count
 from typing import NamedTuple, Protocol
 
 from earmark.engine.answerers.answerer import LostError
-from earmark.engine.answerers.server.chat import Completion, UnreadableError, completion_of
-from earmark.engine.answerers.server.http_client import NOBODYS, Posted
+from earmark.engine.answerers.server.chat import Completion
+from earmark.engine.answerers.server.http_client import Posted, ReplyKind
 from earmark.engine.progress import StoppedError
 
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.5, 30.0  # between two tries; doubled each time
-HOPELESS_REFUSALS = 16  # so many requests in a row that it refuses: perhaps it refuses all
+_HOPELESS = (  # where even what was answered before is refused so, nobody need wait
+    HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND,
+)  # fmt: skip
 
 
 class UnansweredError(Exception):
@@ -62,33 +67,34 @@ class PatientServer:
         self._spend = spend  # before every request: raises where no more may be sent
         self._slots = asyncio.Semaphore(connections)
         self._deciding = asyncio.Lock()
-        self._heard_at: float | None = None  # when it last answered anything
+        self._answered_at: float | None = None  # when the latest request was sent that it answered
+        self._failed_at = -1.0  # when it last did not answer the request that it had answered before
         self._not_before = 0.0  # it asked to be left alone until then
-        self._refusals = 0  # in a row
 
     async def ask(self, body: bytes, stop: asyncio.Event) -> Completion:
         """What it answers. UnansweredError with the status, LostError, or StoppedError between two tries."""
-        began = failed_at = time.monotonic()
+        began = time.monotonic()
         tried = faults = 0
         was_waited_for = False  # the server, after all tries: they begin anew once
         while True:
             posted = await self._post(body, stop)
             tried += 1
-            if not posted.fault:
-                return self._read(posted.body)
-            if not posted.is_passing:
-                await self._refused(posted, stop)
-                raise RefusedError(f"server: {posted.fault}")
+            if posted.completion is not None:
+                return posted.completion
+            if posted.kind is ReplyKind.REFUSED:
+                if await self._is_well(stop) or was_waited_for:
+                    raise RefusedError(f"server: {posted.fault}")
+                was_waited_for = True
+                continue
             counts = self._counts(posted)
             faults += counts
             is_late = not counts and time.monotonic() - began > self._patience.wait_s
             if faults >= self._patience.tries or is_late:
-                if was_waited_for or self._has_answered_since(failed_at) or await self._is_well(stop):
+                if await self._is_well(stop) or was_waited_for:
                     raise UnansweredError(f"server: {posted.fault} after {tried} tries")
                 began, faults, was_waited_for = time.monotonic(), 0, True
-            elif not posted.delivered and self._has_answered_since(0):
+            elif not posted.delivered and self._answered_at is not None:
                 await self._is_well(stop)
-            failed_at = time.monotonic()
             await self._pause(posted, tried, stop)
 
     async def _post(self, body: bytes, stop: asyncio.Event) -> Posted:
@@ -97,10 +103,10 @@ class PatientServer:
             await _sleep(left, stop)
         async with self._slots:
             self._spend()
+            sent_at = time.monotonic()
             posted = await self._client.post(body)
-        if not posted.fault:
-            self._heard_at = time.monotonic()
-            self._refusals = 0
+        if posted.kind is ReplyKind.ANSWER:
+            self._answered_at = max(sent_at, self._answered_at or sent_at)
         return posted
 
     async def close(self) -> None:
@@ -109,36 +115,33 @@ class PatientServer:
 
     def _counts(self, posted: Posted) -> bool:
         """Whether a fault is one of the tries that a request has; before the first answer every one is."""
-        return self._heard_at is None or (posted.delivered and posted.code != HTTPStatus.TOO_MANY_REQUESTS)
+        return self._answered_at is None or (posted.delivered and posted.code != HTTPStatus.TOO_MANY_REQUESTS)
 
     def _has_answered_since(self, moment: float) -> bool:
-        return self._heard_at is not None and self._heard_at > moment
+        """Whether it answered a request that was sent since then."""
+        return self._answered_at is not None and self._answered_at >= moment
 
     async def _is_well(self, stop: asyncio.Event) -> bool:
-        """Whether it answers what it has answered before; False where it had to be waited for until it did. LostError
-        where it was waited for in vain. One waits, and all others for that one.
+        """Whether it still answers what it has answered before; False where it had to be waited for until it did.
+        LostError where it was waited for in vain. One asks, and all others wait for that one.
         """
         began = time.monotonic()
         async with self._deciding:
             if self.known_good is None:
                 return True
-            if self._has_answered_since(began):
-                return False
             for tried in count(1):
+                if self._has_answered_since(began):
+                    return self._failed_at < began
+                if stop.is_set():  # it may be lost, which another has said
+                    raise StoppedError
                 posted = await self._post(self.known_good, stop)
-                if not posted.fault:
-                    return tried == 1
-                if posted.code in NOBODYS or time.monotonic() - began > self._patience.wait_s:
-                    raise LostError(f"{posted.fault}, for {time.monotonic() - began:.0f} s, whatever it is asked")
+                if posted.kind is ReplyKind.ANSWER:
+                    continue
+                self._failed_at = time.monotonic()
+                if posted.code in _HOPELESS or self._failed_at - began > self._patience.wait_s:
+                    raise LostError(f"{posted.fault}, for {self._failed_at - began:.0f} s, whatever it is asked")
                 await self._pause(posted, tried, stop)
         raise AssertionError
-
-    async def _refused(self, posted: Posted, stop: asyncio.Event) -> None:
-        """LostError where it refuses whatever is asked, and not this request."""
-        self._refusals += 1
-        if posted.code in NOBODYS or self._refusals >= HOPELESS_REFUSALS:
-            await self._is_well(stop)
-            self._refusals = 0
 
     async def _pause(self, posted: Posted, tried: int, stop: asyncio.Event) -> None:
         """Wait before the next try, longer each time, and as long as the server asks for."""
@@ -147,12 +150,6 @@ class PatientServer:
             asked_for_s = min(posted.pause_s, self._patience.wait_s)
             self._not_before = max(self._not_before, time.monotonic() + asked_for_s)
         await _sleep(pause_s, stop)
-
-    def _read(self, body: bytes) -> Completion:
-        try:
-            return completion_of(body)
-        except UnreadableError as error:
-            raise UnansweredError(f"server: its reply has {error}") from None
 
 
 async def _sleep(seconds: float, stop: asyncio.Event) -> None:

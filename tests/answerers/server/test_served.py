@@ -128,8 +128,13 @@ def test_a_server_that_takes_no_request_for_likelihoods_is_asked_without() -> No
     "fault",
     [
         Said(429, headers=("Retry-After: 1",)),
+        Said(408),
+        Said(409),
+        Said(425),
         Said(500),
         Said(503, b"<html>"),
+        Said(body=b"<html>maintenance"),
+        Said(body=b'{"error": {"message": "backend down", "code": 502}}'),
         Said(raw=b""),
         Said(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
         Said(after_s=3),
@@ -166,12 +171,15 @@ def test_a_fault_that_passes_costs_nothing_but_time(fault: Said) -> None:
         (Said(400, b'{"error": {"message": "too\\nlong"}}'), "server: 400 Bad Request: too long", 1),
         (Said(422, b"["), "server: 422 Unprocessable Entity", 1),
         (Said(302, headers=("Location: http://127.0.0.1:1/",)), "server: 302 Found", 1),
-        (Said(body=b"{"), "server: its reply has no JSON", 1),
-        (Said(body=b"[" * 100_000), "server: its reply has no JSON", 1),
-        (Said(body=b'{"choices": []}'), "server: its reply has no choices", 1),
+        (Said(403), "server: 403 Forbidden", 1),
+        (Said(404, b'{"detail": "no such voice"}'), "server: 404 Not Found: no such voice", 1),
+        (Said(body=b"{"), "server: its reply has no JSON after 3 tries", 3),
+        (Said(body=b"[" * 100_000), "server: its reply has no JSON after 3 tries", 3),
+        (Said(body=b'{"choices": []}'), "server: its reply has no choices after 3 tries", 3),
+        (Said(body=b'{"error": {"message": "no"}}'), "server: its reply has no choices after 3 tries", 3),
         (Said(body=b'{"choices": [{"message": {"content": null}}]}'), "server: its reply has no text", 1),
         (Said(body=b'{"choices": [{"message": {"content": ["B"]}}]}'), "server: its reply has no text", 1),
-        (Said(body=b" " * (1 << 22)), "server: more than 1,048,576 bytes", 1),
+        (Said(body=b" " * (1 << 22)), "server: its reply has more than 1,048,576 bytes after 3 tries", 3),
     ],
 )  # fmt: skip
 def test_a_question_that_cannot_be_answered_has_a_status(fault: Said, status: str, times: int) -> None:
@@ -247,6 +255,41 @@ def test_a_server_that_is_gone_for_good_is_lost_and_what_was_answered_stands(fau
         with served(server, SPEC, tmp_path) as answerer:
             assert len(answered(answerer, to_ask)) == len(to_ask)
         assert server.requests - before <= 20 + 2 * (len(to_ask) - len(results))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Said(400), Said(401), Said(403), Said(404), Said(429), Said(503), Said(body=b"<html>maintenance"),
+        Said(body=b'{"error": {"message": "backend down"}}'), Said(body=b'{"choices": [{"message": {}}]}'),
+    ],
+)  # fmt: skip
+def test_where_nobody_is_answered_nothing_becomes_a_status(fault: Said, tmp_path: Path) -> None:
+    """With as many under way as can be, and whatever the server says instead."""
+    to_ask = requests(8)
+    spec = replace(SPEC, tries=2, wait_s=0.3, connections=64)
+    with serving() as server:
+        with served(server, spec, tmp_path) as answerer:
+            server.say = lambda heard: answers(heard)._replace(after_s=0.05) if heard.number <= 40 else fault
+            with pytest.raises(LostError):
+                answered(answerer, to_ask)
+        kept = [json.loads(line) for path in tmp_path.rglob("*.jsonl") for line in path.read_text().splitlines()]
+        assert {line["result"]["status"] for line in kept if "result" in line} == {"ok"}
+        server.say = answers
+        with served(server, spec, tmp_path) as answerer:
+            assert {answer.status for answer in answered(answerer, to_ask).values()} == {"ok"}
+            assert len(answered(answerer, to_ask)) == len(to_ask)
+
+
+def test_a_server_that_refuses_everybody_for_a_while_costs_nothing_but_time() -> None:
+    to_ask = requests(2)
+    with serving() as server, served(server, replace(SPEC, wait_s=20)) as answerer:
+        server.say = lambda _: Said(400)
+        timer = Timer(0.5, lambda: setattr(server, "say", answers))
+        timer.start()
+        results = answered(answerer, to_ask)
+        timer.join()
+    assert {answer.status for answer in results.values()} == {"ok"}
 
 
 def test_whoever_stops_listening_ends_what_is_under_way() -> None:
@@ -399,7 +442,7 @@ def test_a_recording_that_cannot_be_heard_is_not_asked_about() -> None:
         (Said(401, b'{"error": {"message": "Incorrect key secret-1"}}'), "(server: 401 Unauthorized)"),
         (Said(404, b'{"message": "no model fake"}'), "(server: 404 Not Found: no model fake)"),
         (Said(302, headers=("Location: /v2",)), "(server: 302 Found)"),
-        (Said(body=b"<html>"), "(server: its reply has no JSON)"),
+        (Said(body=b"<html>"), "(server: its reply has no JSON after 2 tries)"),
         (Said(raw=b"x"), "(server: the connection was cut after 2 tries)"),
     ],
 )
