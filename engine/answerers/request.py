@@ -55,8 +55,8 @@ class Answer:
     num_audio_tokens: int | None
     kept_hash: str
     status: str
-    lm_positions: int | None
-    flops: int | None
+    lm_positions: int | None = None
+    flops: int | None = None
 
     @classmethod
     def of(cls, request: Request, result: Result) -> "Answer":
