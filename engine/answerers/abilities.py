@@ -6,6 +6,7 @@ Each of our kinds of answerers has `abilities`; one that a user brings needs non
 from typing import NamedTuple, Protocol
 
 from earmark.engine.answerers.answerer import Answerer
+from earmark.engine.answerers.server.canaries import Canaries
 
 
 class ServerAbilities(NamedTuple):
@@ -14,6 +15,7 @@ class ServerAbilities(NamedTuple):
     canaries: int  # questions that it was asked at its start
     canaries_right: int
     requests: int  # that were sent to it until now, all counted
+    came_to: Canaries  # what they came to when its folder was begun
 
 
 class Abilities(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from earmark.engine.answerers.abilities import Abilities, AbleAnswerer
+from earmark.engine.answerers.abilities import Abilities, AbleAnswerer, ServerAbilities
 from earmark.engine.answerers.answer_all import FlipRate, answer_all, flip_rate
 from earmark.engine.answerers.answerer import LostError
 from earmark.engine.answerers.request import Answer, Request
@@ -96,12 +96,13 @@ class Trial:
             "first_seconds": self.first_s,
             "questions_per_second": self.questions_per_s,
             "audio_tokens_per_second": self.audio_tokens_per_s,
-            "server": None if server is None else server._asdict() | self._of_the_server(),
+            "server": None if server is None else self._of_the_server(server),
         }
 
-    def _of_the_server(self) -> dict[str, Any]:
+    def _of_the_server(self, server: ServerAbilities) -> dict[str, Any]:
         flips = self.flips or FlipRate(0, 0)
-        return {"gives_usage": self.gives_usage, "asked_twice": flips.compared, "changed": flips.changed}
+        counts = {"canaries": server.canaries, "canaries_right": server.canaries_right, "requests": server.requests}
+        return {**counts, "gives_usage": self.gives_usage, "asked_twice": flips.compared, "changed": flips.changed}
 
 
 def try_out(answerer: AbleAnswerer) -> Trial:

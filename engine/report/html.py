@@ -85,6 +85,7 @@ def render(certificate: Certificate) -> str:
         costs=figures.of_costs(groups, certificate.rule, unit),
         regimes=comparison_tables.regime_map(certificate, unit),
         assumed=meaning.assumed(certificate),
+        answerers=run_tables.answerers(certificate.answerers),
         selectors=run_tables.selectors(certificate.selectors),
         rule=run_tables.rule(certificate.rule),
         results=run_tables.results(groups, unit),

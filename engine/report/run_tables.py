@@ -17,6 +17,7 @@ from earmark.engine.report.decisions import Group
 from earmark.engine.report.html_tables import SHOWN, HtmlTable, folded_if_long, numbers, text, under
 from earmark.engine.report.numbers import NONE, Unit, count, percent, plain
 from earmark.engine.report.words import code, isolated, where, who
+from earmark.engine.signoff.answerer_files import AnswererEntry
 from earmark.engine.signoff.certificate import CellErrors, SelectorCard, StatedRule
 from earmark.engine.signoff.json_form import to_json
 
@@ -63,6 +64,23 @@ def selectors(entries: Sequence[SelectorCard]) -> HtmlTable | None:
     ]
     columns = text("Selector", "Trained on", "Certified on the same", "Weights")
     return folded_if_long("Learned selectors: what they were trained on", columns, rows) if rows else None
+
+
+def answerers(entries: Sequence[AnswererEntry]) -> HtmlTable | None:
+    """Who answered, and what its answers depend on; None where nobody wrote it down."""
+    rows = [
+        (
+            e.answerer,
+            e.kind,
+            under(code(e.model), code(e.identity)),
+            plain(e.likelihoods),
+            f"{count(e.canaries_right)} of {count(e.n_canaries)}" if e.canaries else NONE,
+            code(", ".join([*e.models, *e.fingerprints])) if e.models or e.fingerprints else NONE,
+        )
+        for e in entries
+    ]
+    columns = text("Answerer", "Kind", "Model and identity", "Likelihoods", "Canaries right", "The server says it is")
+    return folded_if_long("Who answered", columns, rows) if rows else None
 
 
 def rule(declared: StatedRule) -> HtmlTable:

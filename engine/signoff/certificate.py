@@ -15,6 +15,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.reading import parse_json, read_bytes
 from earmark.engine.signoff import json_form, json_schema
+from earmark.engine.signoff.answerer_files import AnswererEntry
 from earmark.engine.signoff.audit_entry import (
     AnswerFlips,
     ArchitectureGap,
@@ -145,6 +146,11 @@ class Certificate:
     follows: Annotated[Follows | None, "the certificate before"]
     warnings: Annotated[tuple[str, ...], "sentences to read before believing the rest"]
     inputs: Annotated[tuple[InputFile, ...], "every file that was read"]
+    answerers: Annotated[
+        tuple[AnswererEntry, ...],
+        "who answered, an entry per answerer; empty for outcomes that were imported",
+        Gained("0.1.0"),
+    ] = ()
     selectors: Annotated[tuple[SelectorCard, ...], "learned selectors with a card in the run"]
     errors: Annotated[tuple[CellErrors, ...], "every cell with rows that have no answer"]
     results: Annotated[tuple[ResultEntry, ...], "one entry per answerer, corpus, method, seed and partition"]

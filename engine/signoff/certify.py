@@ -20,6 +20,7 @@ from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.plan_file import PLAN, read_plan
 from earmark.engine.progress import Report, silent
 from earmark.engine.signoff import declaration, follow, policy, preview
+from earmark.engine.signoff.answerer_files import answerers as read_answerers
 from earmark.engine.signoff.audit_entry import (
     ArchitectureGap,
     Chain,
@@ -207,7 +208,8 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
     listening.check_allowed(rule.allow_vacuous, hearing)
     score_shares, grids = beside.score_shares(run)
     flip_rates, flips = beside.flip_rates(run)
-    inputs = [*partitions.inputs, *paired.inputs, *guarded.inputs, *grids, *flips]
+    answerers, answerer_files = read_answerers(run)
+    inputs = [*partitions.inputs, *paired.inputs, *guarded.inputs, *grids, *flips, *answerer_files]
     inputs += [] if plan is None else [InputFile(PLAN, plan.file_sha256, len(plan.steps))]
     inputs += [] if imported is None else [imported.file]
     n_rows = {rows.corpus: len(rows.source) for rows, _ in paired.groups}
@@ -260,6 +262,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
             *warnings(sections.results, paired, hearing, imported, rule, stated),
         ),
         inputs=tuple(sorted(inputs)),
+        answerers=tuple(answerers),
         selectors=tuple(guarded.selectors),
         errors=paired.errors,
         results=tuple(sections.results),

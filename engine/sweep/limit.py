@@ -19,13 +19,19 @@ from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.plan_file import PLAN
 from earmark.engine.reading import check_place
+from earmark.engine.signoff.answerer_files import FOLDER as ANSWERERS
 from earmark.engine.sweep.blocks import blocks
 from earmark.engine.sweep.copies import copy_files
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.sweep_folder import SweepFolder
 
 _PREVIEW_FILES = (PREVIEW_MARK, store.PARTITIONS, PLAN, "certificate.json", "report.html", "policy.json")
-_PREVIEW_FOLDERS = {store.CELLS: ".parquet", "selectors": ".json", ".staging": ""}  # and how their files end
+_PREVIEW_FOLDERS = {
+    store.CELLS: ".parquet",
+    "selectors": ".json",
+    ANSWERERS: ".json",
+    ".staging": "",
+}  # and how their files end
 _RECORDINGS = Whole(1, 10**9, "recordings")
 
 
@@ -52,7 +58,7 @@ def make(folder: SweepFolder, prepared: Prepared, first: int) -> Path:
     ]
     content = {"examples": len(ids), "of": prepared.survey.examples}
     files.write_file(out / PREVIEW_MARK, (json.dumps(content) + "\n").encode())
-    for name in (store.PARTITIONS, PLAN, "selectors"):
+    for name in (store.PARTITIONS, PLAN, "selectors", ANSWERERS):
         copy_files(folder.run, out, name)
     wanted = pa.array(ids)
     for answerer in prepared.spec.answerers:

@@ -10,12 +10,14 @@ from earmark.engine.errors import InputError
 from earmark.engine.files import make_folder, tidy
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.plan_file import PLAN, differing
+from earmark.engine.signoff.answerer_files import FOLDER as ANSWERERS
 from earmark.engine.sweep.copies import copy_cell, copy_files
 from earmark.engine.sweep.status import Status, status
 from earmark.engine.sweep.sweep_folder import SPEC, SweepFolder
+from earmark.engine.sweep.who_answers import check_shards
 
 # the plan after what it vouches for
-_COPIED = (SPEC, store.PARTITIONS, PLAN, "selectors", "scores", "audits", "pending")
+_COPIED = (SPEC, store.PARTITIONS, PLAN, "selectors", ANSWERERS, "scores", "audits", "pending")
 
 
 def merge(run: Path, shards: Sequence[Path]) -> Status:
@@ -30,6 +32,7 @@ def merge(run: Path, shards: Sequence[Path]) -> Status:
             what = f"is a shard of another sweep (it differs in {', '.join(differs)})"
             raise InputError(shard, what, "merge shards of one spec and corpus")
     assert plan is not None, "there is at least one shard"
+    check_shards([run, *shards], plan.answerers)
     make_folder(run)
     tidy(run)
     keys = [

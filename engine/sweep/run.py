@@ -20,7 +20,7 @@ from earmark.engine.design.steps import Step
 from earmark.engine.errors import InputError
 from earmark.engine.files import remove_folder
 from earmark.engine.progress import Report, Stop, StoppedError, never, silent
-from earmark.engine.sweep import audits
+from earmark.engine.sweep import audits, who_answers
 from earmark.engine.sweep import limit as previews
 from earmark.engine.sweep.blocks import WHOLE, Shard
 from earmark.engine.sweep.prepare import Prepared, prepare
@@ -81,6 +81,7 @@ def _fill(
         """A folder is not bound to a spec whose answerer cannot be loaded."""
         model = load(answerer, machine)
         prepared.begin(folder)
+        who_answers.write(folder, answerer, model)
         return model
 
     if folder.answered():

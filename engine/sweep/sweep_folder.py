@@ -24,13 +24,25 @@ from earmark.engine.locks import alone
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.plan_file import PLAN, PlanFile, differing, read_plan
 from earmark.engine.reading import check_place, check_utf8
+from earmark.engine.signoff.answerer_files import FOLDER as ANSWERERS
 from earmark.engine.sweep.blocks import WHOLE, Shard
 from earmark.engine.sweep.windows import ANSWERS, PENDING, SCORES, Windows, failed
 
 SPEC = "spec.toml"
 AUDITS = "audits"
 FLIPS = f"{AUDITS}/flips"
-_FOLDERS = (store.CELLS, PENDING, ANSWERS, SCORES, SERVED, AUDITS, PREVIEW, "selectors", WAVES)  # never links
+_FOLDERS = (
+    store.CELLS,
+    PENDING,
+    ANSWERS,
+    SCORES,
+    SERVED,
+    AUDITS,
+    PREVIEW,
+    ANSWERERS,
+    "selectors",
+    WAVES,
+)  # never links
 _TOGETHER = "wait until it has ended, or let each process fill its own --shard I/N"
 _DECLARED = ("rule", "labels")  # keys of a plan that decide no outcome
 
@@ -82,7 +94,7 @@ class SweepFolder:
         before = self.plan()
         if before is not None and before.content != content:
             self._free_of_others()
-            for name in (SCORES, "selectors", AUDITS):
+            for name in (SCORES, "selectors", ANSWERERS, AUDITS):
                 files.remove_folder(self.run / name, self.run)
         files.write_file(self.run / SPEC, spec.text.encode())
         files.write_file(self.run / PLAN, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())

@@ -112,6 +112,21 @@ def certificate(
             for a in answerers
             for c in corpora
         ],
+        "answerers": [
+            {
+                "answerer": a,
+                "model": f"openai:http://host/v1#{a}",
+                "kind": "served",
+                "identity": f"http://host/v1#{a} generate=0 canaries={'cafe' * 16}",
+                "likelihoods": True,
+                "models": [a],
+                "fingerprints": ["fp_1"],
+                "canaries": "cafe" * 16,
+                "n_canaries": 20,
+                "canaries_right": 17,
+            }
+            for a in answerers
+        ],
         "selectors": [
             {
                 "method": r["method"],

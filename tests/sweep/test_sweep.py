@@ -71,7 +71,7 @@ def test_every_cell_is_there_and_nothing_else(whole: Path) -> None:
     streams = 1 + (3 * 3 + 3 * 1 + 3 * 1 - 3) * budgets + 3 * budgets  # conditioned: 3 permuted, 1 naive; agnostic: 1
     assert len(cells) == 2 * (anchors + streams)
     assert {path.name for path in whole.iterdir()} == {
-        "audits", "cells", "partitions.parquet", "plan.json", "scores", "spec.toml"
+        "answerers", "audits", "cells", "partitions.parquet", "plan.json", "scores", "spec.toml"
     }  # fmt: skip
     assert status(whole).complete
 

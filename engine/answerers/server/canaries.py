@@ -4,6 +4,8 @@ otherwise than before, beyond what its own flips explain, is another model under
 Knows no server.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable
 from math import comb
 from typing import Any, NamedTuple
@@ -30,6 +32,11 @@ class Canaries(NamedTuple):
     answers: tuple[str, ...]  # the text of each
     fingerprints: tuple[str, ...]  # that the server named meanwhile
     likelihoods: bool  # of every letter, with every answer
+
+    @property
+    def sha256(self) -> str:
+        """Of all of it."""
+        return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
         return {"answers": [*self.answers], "fingerprints": [*self.fingerprints], "likelihoods": self.likelihoods}

@@ -1,8 +1,6 @@
 """A served answerer as a spec describes it: reached, and asked its canaries before anything else."""
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,8 +49,7 @@ def load_served(answerer: AnswererSpec, endpoint: Endpoint, run: Path | None = N
 
 def _identity(endpoint: Endpoint, asking: Asking, canaries: Canaries) -> str:
     """Where it is, what it is called, how it is asked, and what it answered when the folder was begun."""
-    digest = hashlib.sha256(json.dumps(canaries.as_json(), sort_keys=True).encode()).hexdigest()
-    return f"{endpoint.url}#{endpoint.model} generate={asking.generate} {_ASKED_AS} canaries={digest}"
+    return f"{endpoint.url}#{endpoint.model} generate={asking.generate} {_ASKED_AS} canaries={canaries.sha256}"
 
 
 async def _canaries(where: str, asking: Asking, server: PatientServer) -> tuple[Asking, Canaries]:

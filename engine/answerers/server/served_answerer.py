@@ -108,7 +108,7 @@ class ServedAnswerer:
             letters_are_tokens=True if self.likelihoods else None,
             window_s=None,
             beyond="what the server refuses is a status; what it cuts without a word, nobody sees",
-            server=ServerAbilities(N_CANARIES, n_right(self._canaries), self._ledger.sent),
+            server=ServerAbilities(N_CANARIES, n_right(self._canaries), self._ledger.sent, self._canaries),
         )
 
     def answer(
