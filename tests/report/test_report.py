@@ -101,6 +101,10 @@ def test_figures_and_tables_speak_to_those_who_do_not_see(options: dict[str, Any
 
 def test_no_text_reaches_for_the_network() -> None:
     source = render(certificate(seeds=(42, 123)))
+    addresses = re.findall(r"<code[^<>]*>[^<]*http://host[^<]*</code>", source)  # of servers that answered: words
+    assert addresses
+    for address in addresses:
+        source = source.replace(address, "")
     assert not re.search(r"https?:|//[a-z]|url\(|@import", source)
 
 
