@@ -14,15 +14,18 @@ from earmark.engine.design.endpoint import FORM, Endpoint, endpoint_of, is_serve
 from earmark.engine.design.sections import PLAIN, AnswererSpec, MachineSpec
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
+from earmark.engine.progress import Stop, never
 
 
 @contextmanager
-def loader(run: Path) -> Iterator[Callable[[AnswererSpec, MachineSpec], Answerer]]:
-    """`load` for a run folder, which keeps what served answerers were paid for; their connections end with it."""
+def loader(run: Path, stop: Stop = never) -> Iterator[Callable[[AnswererSpec, MachineSpec], Answerer]]:
+    """`load` for a run folder, which keeps what served answerers were paid for; their connections end with it. Where
+    `stop` says so a server is waited for no longer.
+    """
     with ExitStack() as served:
 
         def load_for_run(answerer: AnswererSpec, machine: MachineSpec) -> Answerer:
-            loaded = load(answerer, machine, run)
+            loaded = load(answerer, machine, run, stop)
             if is_served(answerer.model):
                 served.callback(loaded.close)
             return loaded
@@ -34,13 +37,16 @@ def load(
     answerer: AnswererSpec,
     machine: MachineSpec = MachineSpec(),  # noqa: B008 (frozen)
     run: Path | None = None,
+    stop: Stop = never,
 ) -> AbleAnswerer:
-    """The answerer of a spec, within its machine's memory; `run` keeps what a served one was paid for."""
+    """The answerer of a spec, within its machine's memory; `run` keeps what a served one was paid for, and StoppedError
+    says that `stop` did before that one was there.
+    """
     endpoint = _endpoint_of(answerer.model)
     if endpoint is not None:
         with needs_extra("a served answerer", "serve"):
             from earmark.engine.answerers.server.loading import load_served
-        return load_served(answerer, endpoint, run)
+        return load_served(answerer, endpoint, run, stop)
     if answerer.model.startswith(PLAIN):
         return _load_plain(answerer, machine)
     model = load_model(answerer.model, machine.device, answerer.dtype)

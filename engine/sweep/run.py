@@ -58,7 +58,11 @@ def run(
     """
     previews.check(limit)
     folder = SweepFolder(out)
-    with withheld(spec.key_variables), loader(out, spec.machine) as load_any, answerer_loader(out) as load_answerer:
+    with (
+        withheld(spec.key_variables),
+        loader(out, spec.machine) as load_any,
+        answerer_loader(out, stop) as load_answerer,
+    ):
         prepared = prepare(spec, out, load_compressor or load_any, shard.count)
         with folder.filling(shard):
             return _fill(folder, prepared, limit, shard, load or load_answerer, executor, report, stop)

@@ -23,15 +23,18 @@ _CLIPS = 4  # with six questions each
 _LEAST_CHANCE = 1e-3  # of so many changes, where the same model answers
 _ASSUMED = (1, 20)  # changed of compared, before anything was compared: no flip rate is taken for 0
 _ELSEWHERE = "name another folder with --out, or have the model served that the run was begun with"
-_RESTORE = "restore it, or name another folder with --out"
+_REMOVE = "remove it, or name another --out"
+_MOST_NAMES = 4  # of backends behind one address; where there are more, names change with replies and say nothing
+_MOST_SHOWN = 40  # characters of such a name
 
 
 class Canaries(NamedTuple):
     """What the canaries came to."""
 
-    answers: tuple[str, ...]  # the text of each
+    answers: tuple[str, ...]  # the letter of each; empty: none
     fingerprints: tuple[str, ...]  # that the server named meanwhile
     likelihoods: bool  # of every letter, with every answer
+    models: tuple[str, ...] = ()  # that the server said it is
 
     @property
     def sha256(self) -> str:
@@ -39,16 +42,17 @@ class Canaries(NamedTuple):
         return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
-        return {"answers": [*self.answers], "fingerprints": [*self.fingerprints], "likelihoods": self.likelihoods}
+        return {name: [*value] if isinstance(value, tuple) else value for name, value in self._asdict().items()}
 
 
 def canaries_of(content: Any, where: object) -> Canaries:
     """What was kept of canaries; InputError where it is none."""
     values: list[Any] = [content.get(key) if isinstance(content, dict) else None for key in Canaries._fields]
-    answers, fingerprints, likelihoods = values
-    if _are_texts(answers) and len(answers) == N_CANARIES and _are_texts(fingerprints) and likelihoods in (True, False):
-        return Canaries(tuple(answers), tuple(fingerprints), likelihoods)
-    raise InputError(where, "is not what canaries came to", _RESTORE)
+    answers, fingerprints, likelihoods, models = values
+    texts = (answers, fingerprints, models)
+    if all(map(_are_texts, texts)) and len(answers) == N_CANARIES and likelihoods in (True, False):
+        return Canaries(tuple(answers), tuple(fingerprints), bool(likelihoods), tuple(models))
+    raise InputError(where, "is not what canaries came to", _REMOVE)
 
 
 def _are_texts(values: Any) -> bool:
@@ -77,16 +81,25 @@ def check_same(where: str, begun: Canaries, now: Canaries, twice: Iterable[tuple
 
     `twice` are answers to what that one was asked twice: its flips.
     """
-    if begun.fingerprints and now.fingerprints and not set(begun.fingerprints) & set(now.fingerprints):
-        what = f"has the system_fingerprint {now.fingerprints[0]}, and the run was begun with {begun.fingerprints[0]}"
-        raise InputError(where, what, _ELSEWHERE)
-    if begun.likelihoods != now.likelihoods:
-        gives = "gives" if now.likelihoods else "does not give"
-        raise InputError(where, f"{gives} likelihoods, and the run was begun otherwise", _ELSEWHERE)
+    check_names(where, begun, now.models, now.fingerprints)
     changed = sum(first != second for first, second in zip(begun.answers, now.answers, strict=True))
     if _chance(changed, _flips(twice)) < _LEAST_CHANCE:
         what = f"answers {changed} of {N_CANARIES} canary questions otherwise than when the run was begun"
         raise InputError(where, f"{what}: another model answers under that name", _ELSEWHERE)
+
+
+def check_names(where: str, begun: Canaries, models: Iterable[str], fingerprints: Iterable[str]) -> None:
+    """InputError where replies name another model or fingerprint than the canaries did when the run was begun: any of
+    those that they named may answer.
+    """
+    for says, known, names in (
+        ("says that it is the model", begun.models, models),
+        ("has the system_fingerprint", begun.fingerprints, fingerprints),
+    ):
+        others = sorted({*names} - {*known, ""})
+        if others and 0 < len(known) <= _MOST_NAMES:
+            what = f"{says} {others[0][:_MOST_SHOWN]}, and the run was begun with {known[0][:_MOST_SHOWN]}"
+            raise InputError(where, what, _ELSEWHERE)
 
 
 def _flips(twice: Iterable[tuple[Result, Result]]) -> float:

@@ -57,6 +57,11 @@ class Asking(NamedTuple):
     generate: int  # tokens from which the letter is parsed; 0: the likeliest letter, where likelihoods are given
     likelihoods: bool  # are asked for
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether the letter is the one that is written, whatever is known of likelihoods."""
+        return self.generate > 0
+
     def body(self, text: str, audio: bytes | None) -> bytes:
         """A request's body: a question's text, and before it the audio in base 64. Without audio the answer is of no
         interest, only how many tokens the question has.

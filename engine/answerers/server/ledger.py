@@ -28,7 +28,7 @@ from earmark.engine.reading import check_place, check_regular, files_below, read
 SERVED = "served"  # the folder in a run
 _ANSWERS, _REQUESTS, _CANARIES = "answers", "requests", "canaries.json"
 _AGAIN = "again "  # before the key of what was asked a second time
-_RESTORE = "restore it, or name another folder with --out"
+_REMOVE = "remove it, or name another --out"
 
 
 class Ledger:
@@ -73,7 +73,7 @@ class Ledger:
     def _opened_counter(self, path: Path) -> int:
         files.make_folder(path.parent)
         if os.path.lexists(path):
-            check_regular(path, _RESTORE)
+            check_regular(path, _REMOVE)
         with writing(path):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o666)
         self._open.callback(os.close, descriptor)
@@ -85,7 +85,7 @@ class Ledger:
         """What the canaries came to when the folder was begun; None where it is begun now."""
         if self._folder is None or not os.path.lexists(self._folder / _CANARIES):
             return None
-        return read_json(self._folder / _CANARIES, _RESTORE)
+        return read_json(self._folder / _CANARIES, _REMOVE)
 
     def begin(self, canaries: Any) -> Any:
         """Keep what the canaries came to, and return what is kept: another process may have been faster."""
@@ -100,8 +100,14 @@ class Ledger:
         """Take over what earlier processes were answered; InputError where it is of another answerer."""
         self._identity = identity
         if self._folder is not None and self._run is not None:
-            for path in files_below(self._folder / _ANSWERS, ".jsonl", self._run, _RESTORE):
-                self._results.update((result.key, result) for result in journal.read_results(path, identity))
+            for path in files_below(self._folder / _ANSWERS, ".jsonl", self._run, _REMOVE):
+                self._results.update((result.key, result) for result in self._read(path))
+
+    def _read(self, path: Path) -> list[Result]:
+        try:
+            return journal.read_results(path, self._identity)
+        except InputError as error:
+            raise InputError(path, error.what, _REMOVE) from None
 
     def result(self, key: str, again: bool = False) -> Result | None:
         """What a piece of work came to, the first time or the second."""

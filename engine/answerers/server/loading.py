@@ -6,23 +6,27 @@ from pathlib import Path
 
 from earmark.engine.answerers import prompt
 from earmark.engine.answerers.request import Request
-from earmark.engine.answerers.server.canaries import Canaries, canaries_of, canary_requests, check_same
+from earmark.engine.answerers.server.canaries import Canaries, canaries_of, canary_requests, check_names, check_same
 from earmark.engine.answerers.server.chat import Asking, Completion, option_nll, wav_base64
 from earmark.engine.answerers.server.http_client import HttpClient, key_in
 from earmark.engine.answerers.server.ledger import Ledger
 from earmark.engine.answerers.server.patience import Patience, PatientServer, RefusedError, UnansweredError
-from earmark.engine.answerers.server.served_answerer import EventLoop, ServedAnswerer
+from earmark.engine.answerers.server.served_answerer import EventLoop, ServedAnswerer, label_of
 from earmark.engine.design.endpoint import Endpoint
 from earmark.engine.design.sections import AnswererSpec
 from earmark.engine.errors import InputError
+from earmark.engine.progress import Stop, never
 
 _ASKED_AS = "audio and question_text/1, temperature 0"  # another way of asking is another answerer
 
 
-def load_served(answerer: AnswererSpec, endpoint: Endpoint, run: Path | None = None) -> ServedAnswerer:
+def load_served(
+    answerer: AnswererSpec, endpoint: Endpoint, run: Path | None = None, stop: Stop = never
+) -> ServedAnswerer:
     """The answerer behind an endpoint; what it was paid for is kept in the folder of a run.
 
-    InputError where it does not answer, or where another one answers than the one that the folder was begun with.
+    InputError where it does not answer, or where another one answers than the one that the folder was begun with;
+    StoppedError where `stop` says so before it is there.
     """
     name = answerer.name or endpoint.model
     client = HttpClient(endpoint, key_in(answerer.key_env), answerer.timeout_s)
@@ -32,13 +36,14 @@ def load_served(answerer: AnswererSpec, endpoint: Endpoint, run: Path | None = N
     loop = EventLoop()
     try:
         asking = Asking(endpoint.model, answerer.generate, likelihoods=True)
-        asking, now = loop.start(_canaries(f"answerer {name}", asking, server)).result()
+        asking, now = loop.wait(_canaries(f"answerer {name}", asking, server), stop)
         content = ledger.begun()
         content = ledger.begin(now.as_json()) if content is None else content
         begun = canaries_of(content, f"canaries of answerer {name}")
         identity = _identity(endpoint, asking, begun)
         ledger.resume(identity)
         check_same(f"answerer {name}", begun, now, ledger.asked_twice())
+        server.check = lambda reply: check_names(f"answerer {name}", begun, [reply.model], [reply.fingerprint])
     except BaseException:
         loop.start(client.close()).result()
         loop.close()
@@ -68,7 +73,7 @@ async def _canaries(where: str, asking: Asking, server: PatientServer) -> tuple[
     except UnansweredError as error:
         do = "see that it runs, hears input_audio and has this model, and that key_env names its key"
         raise InputError(where, f"does not answer a question about synthetic sounds ({error})", do) from None
-    return asking, _came_to(requests, [first, *rest])
+    return asking, _came_to(asking, requests, [first, *rest])
 
 
 def _body(asking: Asking, request: Request) -> bytes:
@@ -76,8 +81,12 @@ def _body(asking: Asking, request: Request) -> bytes:
     return asking.body(text, wav_base64(request.excerpt.wave.audio.waveform()))
 
 
-def _came_to(requests: Sequence[Request], completions: Sequence[Completion]) -> Canaries:
-    pairs = zip(requests, completions, strict=True)
-    likelihoods = all(option_nll(c.first, prompt.letters(len(r.question.choices))) for r, c in pairs)
-    fingerprints = {completion.fingerprint for completion in completions} - {""}
-    return Canaries(tuple(c.text.strip() for c in completions), tuple(sorted(fingerprints)), likelihoods)
+def _came_to(asking: Asking, requests: Sequence[Request], completions: Sequence[Completion]) -> Canaries:
+    choices = [request.question.choices for request in requests]
+    pairs = [*zip(completions, choices, strict=True)]
+    return Canaries(
+        answers=tuple(label_of(reply, options, asking.reads_text) or "" for reply, options in pairs),
+        fingerprints=tuple(sorted({reply.fingerprint for reply in completions} - {""})),
+        likelihoods=all(option_nll(reply.first, prompt.letters(len(options))) for reply, options in pairs),
+        models=tuple(sorted({reply.model for reply in completions} - {""})),
+    )

@@ -15,6 +15,7 @@ Knows no questions.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -62,17 +63,21 @@ class PatientServer:
 
     def __init__(self, client: Client, connections: int, patience: Patience, spend: Callable[[], None]) -> None:
         self.known_good: bytes | None = None  # a request that was answered: decides whether the server is at fault
+        self.check: Callable[[Completion], None] = lambda _: None  # of every answer: raises where it is another's
         self.connections = connections
         self._client, self._patience = client, patience
         self._spend = spend  # before every request: raises where no more may be sent
         self._slots = asyncio.Semaphore(connections)
         self._deciding = asyncio.Lock()
         self._answered_at: float | None = None  # when the latest request was sent that it answered
-        self._failed_at = -1.0  # when it last did not answer the request that it had answered before
+        self._recovered_at = -math.inf  # when it answered that request again, which it had not for a while
         self._not_before = 0.0  # it asked to be left alone until then
 
-    async def ask(self, body: bytes, stop: asyncio.Event) -> Completion:
-        """What it answers. UnansweredError with the status, LostError, or StoppedError between two tries."""
+    async def ask(self, body: bytes, stop: asyncio.Event, tries: int | None = None) -> Completion:
+        """What it answers. UnansweredError with the status, LostError, or StoppedError between two tries.
+
+        `tries` is for a request that is worth fewer of them.
+        """
         began = time.monotonic()
         tried = faults = 0
         was_waited_for = False  # the server, after all tries: they begin anew once
@@ -89,23 +94,26 @@ class PatientServer:
             counts = self._counts(posted)
             faults += counts
             is_late = not counts and time.monotonic() - began > self._patience.wait_s
-            if faults >= self._patience.tries or is_late:
+            if faults >= (tries or self._patience.tries) or is_late:
                 if await self._is_well(stop) or was_waited_for:
-                    raise UnansweredError(f"server: {posted.fault} after {tried} tries")
+                    raise UnansweredError(f"server: {posted.fault} after {tried} {'try' if tried == 1 else 'tries'}")
                 began, faults, was_waited_for = time.monotonic(), 0, True
             elif not posted.delivered and self._answered_at is not None:
                 await self._is_well(stop)
             await self._pause(posted, tried, stop)
 
     async def _post(self, body: bytes, stop: asyncio.Event) -> Posted:
-        """One request, when its turn comes."""
+        """One request, when its turn comes; StoppedError where nothing more is to be asked by then."""
         while (left := self._not_before - time.monotonic()) > 0:
             await _sleep(left, stop)
         async with self._slots:
+            if stop.is_set():
+                raise StoppedError
             self._spend()
             sent_at = time.monotonic()
             posted = await self._client.post(body)
-        if posted.kind is ReplyKind.ANSWER:
+        if posted.completion is not None:
+            self.check(posted.completion)
             self._answered_at = max(sent_at, self._answered_at or sent_at)
         return posted
 
@@ -131,15 +139,15 @@ class PatientServer:
                 return True
             for tried in count(1):
                 if self._has_answered_since(began):
-                    return self._failed_at < began
-                if stop.is_set():  # it may be lost, which another has said
-                    raise StoppedError
+                    if tried > 2:  # what was asked first was not answered
+                        self._recovered_at = time.monotonic()
+                    return self._recovered_at < began
                 posted = await self._post(self.known_good, stop)
                 if posted.kind is ReplyKind.ANSWER:
                     continue
-                self._failed_at = time.monotonic()
-                if posted.code in _HOPELESS or self._failed_at - began > self._patience.wait_s:
-                    raise LostError(f"{posted.fault}, for {self._failed_at - began:.0f} s, whatever it is asked")
+                waited_s = time.monotonic() - began
+                if posted.code in _HOPELESS or waited_s > self._patience.wait_s:
+                    raise LostError(f"{posted.fault}, for {waited_s:.0f} s, whatever it is asked")
                 await self._pause(posted, tried, stop)
         raise AssertionError
 

@@ -8,9 +8,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -34,6 +34,7 @@ T = TypeVar("T")
 _PLANNED_AT_ONCE = 20_000  # requests
 _LOOK_EVERY_S = 0.2  # whether somebody asked to stop
 _MOST_HELD_BYTES = 1 << 26  # of encoded audio
+_HOPELESS_TEXTS = 3  # that are not answered without audio, in a row: then no more of them are asked
 _MOST_REASON = 200  # characters of why a recording cannot be heard
 
 
@@ -51,6 +52,15 @@ class EventLoop:
 
     def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def wait(self, work: Coroutine[Any, Any, T], stop: Stop) -> T:
+        """What work comes to; StoppedError, and the work is given up, where `stop` says so before."""
+        future = self.start(work)
+        while not wait([future], _LOOK_EVERY_S).done:
+            if stop():
+                future.cancel()
+                raise StoppedError
+        return future.result()
 
     def call(self, function: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(function)
@@ -95,6 +105,7 @@ class ServedAnswerer:
         self._again = False  # asked the second time, for the rate of flips
         self._audio = _EncodedAudio()
         self._counting: dict[str, asyncio.Task[int | None]] = {}  # tokens of a question's text, by its key
+        self._uncounted_in_a_row = 0  # texts that were not answered without audio
 
     @property
     def abilities(self) -> Abilities:
@@ -126,7 +137,7 @@ class ServedAnswerer:
             meter.total += len(part)
             for request in part:
                 inquiry = _inquiry(request)
-                result = known.get(inquiry.key) or self._ledger.result(inquiry.key, self._again)
+                result = known.get(inquiry.key) or self._known(inquiry)
                 if result is None:
                     inquiries.setdefault(inquiry.key, inquiry).requests.append(request)
                 else:
@@ -150,6 +161,19 @@ class ServedAnswerer:
             self._loop.start(self._server.close()).result()
             self._loop.close()
             self._ledger.close()
+
+    def _known(self, inquiry: Inquiry) -> Result | None:
+        """What a question came to; None where something of it must be asked for."""
+        result, text = self._paid(inquiry), self._ledger.result(_text_key(inquiry.text))
+        if result is None or result.lm_positions is None:
+            return result
+        return None if text is None else _with_audio_tokens(result, text.lm_positions)
+
+    def _paid(self, inquiry: Inquiry) -> Result | None:
+        """What the ledger holds of a question with its audio, before the audio's tokens are counted."""
+        result = self._ledger.result(inquiry.key, self._again)
+        is_broken = result is not None and len(result.option_nll) not in (0, len(inquiry.choices))
+        return None if is_broken else result
 
     # In the thread of the caller ---------------------------------------------------------------------------
 
@@ -196,7 +220,6 @@ class ServedAnswerer:
                 except BaseException:
                     enough.set()
                     raise
-                self._ledger.keep(result, self._again)
                 results.put((inquiry, result))
 
         askers = (ask_some() for _ in range(min(self._at_once, len(inquiries))))
@@ -205,40 +228,56 @@ class ServedAnswerer:
                 raise ended
 
     async def _result(self, inquiry: Inquiry, stop: asyncio.Event) -> Result:
-        """What a question comes to: an answer, or a status."""
+        """What a question comes to: an answer, or a status. What is paid for is kept before anything else can fail."""
+        result = self._paid(inquiry)
+        if result is None:
+            try:
+                audio = self._audio.encoded(inquiry.excerpt)
+            except AudioError as error:
+                return self._failed(inquiry, f"audio: {_one_line(error)}")
+            except Exception as error:  # a reader's defect is that recording's, not the run's
+                return self._failed(inquiry, f"audio: {type(error).__name__}: {_one_line(error)}")
+        counting = self._text_tokens(inquiry.text, stop)
         try:
-            audio = self._audio.encoded(inquiry.excerpt)
-        except AudioError as error:
-            return Result(inquiry.key, audio_tokens=None, status=f"audio: {_one_line(error)}")
-        except Exception as error:  # a reader's defect is that recording's, not the run's
-            status = f"audio: {type(error).__name__}: {_one_line(error)}"
-            return Result(inquiry.key, audio_tokens=None, status=status)
-        try:
-            text_tokens = await self._text_tokens(inquiry.text, stop)
-            completion = await self._server.ask(self._asking.body(inquiry.text, audio), stop)
+            if result is None:
+                completion = await self._server.ask(self._asking.body(inquiry.text, audio), stop)
+                result = _read(inquiry, completion, self._asking.reads_text)
+                self._ledger.keep(result, self._again)
         except UnansweredError as error:
-            return Result(inquiry.key, audio_tokens=None, status=str(error))
-        return _read(inquiry, completion, text_tokens, self._asking.generate > 0)
+            return self._failed(inquiry, str(error))
+        finally:
+            text_tokens = await asyncio.shield(counting)
+        return _with_audio_tokens(result, text_tokens)
 
-    async def _text_tokens(self, text: str, stop: asyncio.Event) -> int | None:
+    def _failed(self, inquiry: Inquiry, status: str) -> Result:
+        result = Result(inquiry.key, audio_tokens=None, status=status)
+        self._ledger.keep(result, self._again)
+        return result
+
+    def _text_tokens(self, text: str, stop: asyncio.Event) -> "asyncio.Future[int | None]":
         """The positions that a question takes without audio, which is asked once; None where nobody says."""
-        key = work_key("", text)
+        key = _text_key(text)
         known = self._ledger.result(key)
-        if known is not None:
-            return known.lm_positions
+        if known is not None or self._uncounted_in_a_row >= _HOPELESS_TEXTS:
+            answered: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+            answered.set_result(None if known is None else known.lm_positions)
+            return answered
         if key not in self._counting:
             self._counting[key] = asyncio.ensure_future(self._count(key, text, stop))
             self._counting[key].add_done_callback(lambda _: self._counting.pop(key))
-        return await asyncio.shield(self._counting[key])
+        return self._counting[key]
 
     async def _count(self, key: str, text: str, stop: asyncio.Event) -> int | None:
+        """What came of a question without audio; where it is not answered, and the server is well, nobody says."""
         try:
-            completion = await self._server.ask(self._asking.body(text, None), stop)
+            positions = (await self._server.ask(self._asking.body(text, None), stop, tries=1)).prompt_tokens
         except UnansweredError as error:
+            self._uncounted_in_a_row += 1
             self._ledger.keep(Result(key, audio_tokens=None, status=str(error)))
             return None
-        self._ledger.keep(Result(key, audio_tokens=None, lm_positions=completion.prompt_tokens))
-        return completion.prompt_tokens
+        self._uncounted_in_a_row = 0
+        self._ledger.keep(Result(key, audio_tokens=None, lm_positions=positions))
+        return positions
 
 
 class _EncodedAudio:
@@ -294,17 +333,37 @@ def _inquiry(request: Request) -> Inquiry:
     return Inquiry(work_key(request.excerpt.hash, text), request.excerpt, text, request.question.choices)
 
 
-def _read(inquiry: Inquiry, completion: Completion, text_tokens: int | None, reads_text: bool) -> Result:
-    """A reply as a result: the likeliest letter where all are known, unless an answer was to be written."""
-    letters = prompt.letters(len(inquiry.choices))
+def _text_key(text: str) -> str:
+    """Of a question without audio."""
+    return work_key("", text)
+
+
+def _read(inquiry: Inquiry, completion: Completion, reads_text: bool) -> Result:
+    """A reply as a result, whose audio's tokens are not counted yet."""
+    return Result(
+        inquiry.key,
+        label_of(completion, inquiry.choices, reads_text),
+        option_nll(completion.first, prompt.letters(len(inquiry.choices))),
+        None,
+        completion.text,
+        lm_positions=completion.prompt_tokens,
+    )
+
+
+def _with_audio_tokens(result: Result, text_tokens: int | None) -> Result:
+    """A result with the tokens that the audio adds to those of the text; None where a server counts none of them."""
+    if result.lm_positions is None or text_tokens is None or result.lm_positions <= text_tokens:
+        return result
+    return replace(result, audio_tokens=result.lm_positions - text_tokens)
+
+
+def label_of(completion: Completion, choices: Sequence[str], reads_text: bool) -> str | None:
+    """The letter of an answer: the likeliest, where that of every letter is known and the text is not to be read."""
+    letters = prompt.letters(len(choices))
     nll = option_nll(completion.first, letters)
-    positions = completion.prompt_tokens
-    heard = None if positions is None or text_tokens is None else max(0, positions - text_tokens)
     if nll and not reads_text:
-        label: str | None = letters[min(range(len(nll)), key=nll.__getitem__)]
-    else:
-        label = parse.letter(completion.text, letters, inquiry.choices)
-    return Result(inquiry.key, label, nll, heard, completion.text, lm_positions=positions)
+        return letters[min(range(len(nll)), key=nll.__getitem__)]
+    return parse.letter(completion.text, letters, choices)
 
 
 def _one_line(error: BaseException) -> str:

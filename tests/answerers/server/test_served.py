@@ -1,6 +1,7 @@
 """A served answerer against a fake server: every question once, faults that pass, statuses, and a lost server."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from fake_server import FakeServer, Heard, Said, answers, completion, letter_of, serving
 
+from earmark.engine.answerers import journal
 from earmark.engine.answerers.answer_all import answer_all, flip_rate
 from earmark.engine.answerers.answerer import Answerer, LostError
 from earmark.engine.answerers.loading import load, loader
@@ -24,6 +26,7 @@ from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.corpus.synthetic.synthetic_corpus import examples
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.errors import InputError
+from earmark.engine.progress import StoppedError
 
 
 @pytest.fixture(autouse=True)
@@ -359,16 +362,122 @@ def test_another_model_under_the_same_name_is_refused(tmp_path: Path) -> None:
         server.say = lambda heard: other(heard) if heard.number % 20 == 0 else answers(heard)
         with served(server, SPEC, tmp_path):  # one that changes may be a flip
             pass
-        server.say = sure
-        refused_at_start(server, "gives likelihoods, and the run was begun otherwise", tmp_path)
 
 
-def test_another_fingerprint_is_refused(tmp_path: Path) -> None:
-    with serving(lambda heard: completion(letter_of(heard), heard, system_fingerprint="fp_1")) as server:
-        with served(server, SPEC, tmp_path):
-            pass
-        server.say = lambda heard: completion(letter_of(heard), heard, system_fingerprint="fp_2")
-        refused_at_start(server, "the system_fingerprint fp_2, and the run was begun with fp_1", tmp_path)
+def test_likelihoods_that_come_and_go_and_other_words_are_no_other_model(tmp_path: Path) -> None:
+    """Letters are compared with letters, and what was begun stands."""
+
+    def chatty(heard: Heard) -> Said:
+        said = json.loads(sure(heard).body)
+        said["choices"][0]["message"]["content"] += ").:"[heard.number % 3] + " I think"
+        if heard.number % 7 == 0:
+            said["choices"][0]["logprobs"]["content"][0]["top_logprobs"].pop()
+        return Said(body=json.dumps(said).encode())
+
+    for first, second in ((sure, chatty), (answers, chatty), (chatty, answers)):
+        run = tmp_path / f"{first.__name__} {second.__name__}"
+        with serving(first) as server:
+            with served(server, SPEC, run) as answerer:
+                gave = answerer.likelihoods
+            server.say = second
+            with served(server, SPEC, run) as answerer:
+                assert answerer.likelihoods == gave == (first is sure)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("system_fingerprint", "has the system_fingerprint"), ("model", "says that it is the model")]
+)
+def test_whoever_calls_itself_otherwise_is_refused(name: str, says: str, tmp_path: Path) -> None:
+    def called(word: str) -> Any:
+        return lambda heard: completion(letter_of(heard), heard, **{name: word})
+
+    to_ask = requests(2)
+    with serving(called("x1")) as server:
+        with served(server, replace(SPEC, connections=2), tmp_path) as answerer:
+            server.say = lambda heard: called("x1" if heard.number <= 30 else "x2\n\x1b[2J" + "x" * 100)(heard)
+            with pytest.raises(InputError) as refused:
+                answered(answerer, to_ask)
+            assert server.requests <= 30 + 2 * 2  # no more is asked than was about to be
+        line = str(refused.value)
+        assert line.startswith(f"answerer fake: {says} x2 \\x1b[2Jxx")
+        assert "x, and the run was begun with x1; name another folder" in line
+        assert "\n" not in line
+        assert len(line) < 300
+        refused_at_start(server, says, tmp_path)
+        server.say, before = called("x1"), server.requests
+        with served(server, SPEC, tmp_path) as answerer:
+            assert len(answered(answerer, to_ask)) == len(to_ask)
+        assert server.requests - before <= 20 + 2 * len(to_ask) - 8  # what was answered stands
+        assert server.answered.most_common(21)[-1][1] <= 2
+
+
+@pytest.mark.parametrize("n", [2, 3, 1000])
+def test_several_backends_behind_one_address_are_one_answerer(n: int, tmp_path: Path) -> None:
+    """Or names that change with every reply, which say nothing."""
+    with serving(lambda heard: completion(letter_of(heard), heard, system_fingerprint=f"{heard.number % n}")) as server:
+        for _ in range(2):
+            with served(server, SPEC, tmp_path) as answerer:
+                assert {answer.status for answer in answered(answerer, requests(2)).values()} == {"ok"}
+
+
+@pytest.mark.parametrize("fault", [Said(400), Said(500), Said(body=b"<html>"), Said(raw=b"")])
+def test_a_server_that_takes_no_text_alone_is_not_asked_for_it_again_and_again(fault: Said) -> None:
+    with serving(lambda heard: answers(heard) if heard.samples is not None else fault) as server:
+        to_ask = requests(4)
+        with served(server, replace(SPEC, connections=2)) as answerer:
+            results = answered(answerer, to_ask).values()
+            assert {(answer.status, answer.num_audio_tokens) for answer in results} == {("ok", None)}
+            assert all(answer.lm_positions is not None for answer in results)
+        assert server.requests <= 20 + len(to_ask) + 2 * 4  # each with the canary that shows that the server is well
+
+
+def test_a_text_alone_that_meets_a_fault_of_all_is_asked_again() -> None:
+    to_ask = requests(2)
+    with serving() as server, served(server, replace(SPEC, wait_s=20)) as answerer:
+        server.say = lambda _: Said(503)
+        timer = Timer(0.4, lambda: setattr(server, "say", answers))
+        timer.start()
+        results = answered(answerer, to_ask)
+        timer.join()
+    assert {answer.num_audio_tokens for answer in results.values()} == {50}
+
+
+def test_audio_that_takes_no_token_is_not_counted() -> None:
+    def say(heard: Heard) -> Said:
+        content = json.loads(answers(heard).body)
+        content["usage"]["prompt_tokens"] = 12
+        return Said(body=json.dumps(content).encode())
+
+    with serving(say) as server, served(server) as answerer:
+        assert {answer.num_audio_tokens for answer in answered(answerer, requests(1)).values()} == {None}
+
+
+def test_a_ledger_that_somebody_changed(tmp_path: Path) -> None:
+    to_ask = requests(1)
+    with serving(sure) as server:
+        with served(server, SPEC, tmp_path) as answerer:
+            expected = answered(answerer, to_ask)
+        (path,) = tmp_path.rglob("*.jsonl")
+        header, *lines = path.read_text().splitlines()
+        bodies = [json.loads(line)["result"] for line in lines]
+        for body in bodies:
+            body["option_nll"] = body["option_nll"][:1]
+        shorter = [json.dumps({"check": journal._check(body), "result": body}) for body in bodies]
+        path.write_text("\n".join([header, *shorter, ""]))
+        before = server.requests
+        with served(server, SPEC, tmp_path) as answerer:
+            assert answered(answerer, to_ask) == expected
+        assert server.requests == before + 20 + len(to_ask)  # texts alone have no likelihoods
+        path.write_text("\n".join(["{}", *lines, ""]))
+        refused_at_start(server, "is not a journal of answers; remove it, or name another --out", tmp_path)
+
+
+def test_whoever_stops_at_the_start_does_not_wait_for_canaries(tmp_path: Path) -> None:
+    with serving(lambda heard: answers(heard)._replace(after_s=4)) as server:
+        began = time.monotonic()
+        with loader(tmp_path, lambda: server.requests > 0) as load_for_run, pytest.raises(StoppedError):
+            load_for_run(replace(SPEC, model=server.model), MachineSpec())
+        assert time.monotonic() - began < 2
 
 
 def test_two_processes_that_begin_a_folder_at_once_agree_on_who_answers(
