@@ -4,7 +4,7 @@ A block is answered whole or not at all, and knows only what it was itself answe
 them the last bits of every likelihood, are the same however often the sweep is killed and wherever its blocks run.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -71,6 +71,8 @@ class Worker:
             to_ask = list(requests(task.step, clips, offered, prepared.streams))
             with folder.windows.results(task.answerer, task.block) as results:
                 answers = answer(answerer, to_ask, results, self._report, stop)
+            if prepared.spec.rule.loss == "nll":
+                _check_nll(task.answerer, answers.values())
             yield task, rows(task.step, clips, offered, prepared.streams, answers, prepared.family_of)
 
     def _clips(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Clips]]:
@@ -96,6 +98,14 @@ class Worker:
             for reference in dict.fromkeys(raw.values())
         }
         return {arm: statuses[reference] for arm, reference in raw.items()}
+
+
+def _check_nll(name: str, answers: Collection[Answer]) -> None:
+    """InputError where an answer has no nll: the rule could judge nothing, and all that is asked later is in vain."""
+    without = sum(answer.status == OK and answer.nll is None for answer in answers)
+    if without:
+        what = f"gave no likelihood of every letter with {without} of {len(answers)} answers of a block"
+        raise InputError(f"answerer {name}", what, 'set loss = "zero-one" in [rule]')
 
 
 def decoders(machine: MachineSpec) -> int:

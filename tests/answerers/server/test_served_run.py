@@ -232,6 +232,27 @@ def test_an_address_that_is_none_is_refused_without_being_repeated(model: str, e
     assert ":pass" not in str(refused.value)
 
 
+def test_a_rule_about_likelihoods_stops_where_an_answer_has_none(tmp_path: Path) -> None:
+    """At the first block: nothing else is asked, and paid for, in vain."""
+
+    def say(heard: Heard) -> Said:
+        return completion(letter_of(heard), heard, likelihoods=heard.number <= 20 or heard.number % 5 > 0)
+
+    with serving(say) as server:
+        spec = write_spec(
+            tmp_path, server, **{"[rule]": '[rule]\nname = "paper"\nloss = "nll"', "flip_rate = 4": "flip_rate = 0"}
+        )
+        ended = run(spec, tmp_path / "run")
+        assert server.requests <= 20 + 2 * 2 * 6
+    assert ended.returncode == 2
+    (line,) = (line for line in ended.stderr.splitlines() if line.startswith("error: "))
+    assert re.fullmatch(
+        r"error: answerer fake: gave no likelihood of every letter with \d of 12 answers of a block; "
+        r'set loss = "zero-one" in \[rule\]',
+        line,
+    )
+
+
 def test_keys_that_say_nothing_are_refused() -> None:
     for key in ('dtype = "float32"', "split = true"):
         with pytest.raises(InputError, match="says nothing: a server decides it"):
