@@ -10,6 +10,7 @@ way of answering); another one is refused. Knows nothing of cells and rows.
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +28,7 @@ from earmark.engine.reading import parse_json, read_bytes
 FORMAT = "answers/1"
 _ANOTHER = "name another file"
 MOST_BYTES = 1 << 36  # an oracle asks millions of questions
+_MOST_COUNT = (1 << 63) - 1
 SYNC_EVERY_S = 1.0  # a crash of the machine, not of the process, may cost that much
 
 
@@ -133,19 +135,24 @@ def _parsed(line: bytes) -> Any:
 
 
 def _is_result(body: dict[str, Any]) -> bool:
-    """Whether the fields of a result have their types."""
-    values = [body.get(field.name) for field in fields(Result)]
-    if len(body) != len(values):
+    """Whether the fields of a result have their types, and are what an answerer may say."""
+    names = [field.name for field in fields(Result)]
+    if body.keys() != {*names}:
         return False
-    key, label, option_nll, audio_tokens, text, status, lm_positions, flops = values
+    key, label, option_nll, audio_tokens, text, status, lm_positions, flops = (body[name] for name in names)
     return (
         isinstance(key, str)
         and isinstance(label, str | None)
         and isinstance(option_nll, list)
-        and all(isinstance(nll, float) for nll in option_nll)
-        and isinstance(audio_tokens, int | None)
+        and all(isinstance(nll, float) and math.isfinite(nll) for nll in option_nll)
+        and _is_count(audio_tokens)
         and isinstance(text, str | None)
         and isinstance(status, str)
-        and isinstance(lm_positions, int | None)
-        and isinstance(flops, int | None)
+        and _is_count(lm_positions)
+        and _is_count(flops)
     )
+
+
+def _is_count(value: Any) -> bool:
+    """Whether it is a count, as an outcome row can have it, or None."""
+    return value is None or (type(value) is int and 0 <= value <= _MOST_COUNT)

@@ -171,8 +171,9 @@ def _unconnected(error: BaseException) -> str:
 
 def _pause_s(retry_after: str) -> float:
     """The seconds of a Retry-After, which names seconds or a date; 0 where it names neither."""
-    if retry_after.strip().isdecimal():
-        return float(retry_after[:9])
+    seconds = retry_after.strip()
+    if seconds.isdecimal():
+        return float(seconds[:9])
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
