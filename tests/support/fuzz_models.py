@@ -72,7 +72,17 @@ def _scores(folder: Path) -> object:
 def of_exports(folder: Path) -> Iterator[Target]:
     """What is exported for devices, and what a device reports."""
     device = folder / "device"
-    export(small_selectors.saved(folder / "exported"), device)
+    trained = small_selectors.saved(folder / "exported")
+    export(trained, device)
+    again = folder / "device-again"
+    yield replacing(
+        "card that is exported",
+        trained / CARD,
+        lambda: export(trained, again),
+        structured=True,
+        share=0.003,
+        limit_s=_SLOW_S,
+    )
     edge, vectors, graph = (device / name for name in (edge_folder.EDGE, edge_folder.VECTORS, edge_folder.GRAPH))
     yield replacing(
         edge.name,
@@ -177,6 +187,15 @@ def of_answerers(folder: Path) -> Iterator[Target]:
         )
     yield header("header of a model", model / WEIGHTS, lambda: _looked_at(model), share=0.5)
     yield header("header of a model, loaded", model / WEIGHTS, lambda: _loaded(model), share=0.003, limit_s=_SLOW_S)
+    for name in names:
+        yield replacing(
+            f"{name}, loaded plain",
+            model / name,
+            lambda: _loaded_plain(model),
+            structured=True,
+            share=0.003,
+            limit_s=_SLOW_S,
+        )
     part = (parts / WEIGHTS).rename(parts / "model-1-of-1.safetensors")
     index = parts / INDEX
     index.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": {"lm_head.weight": part.name}}))
@@ -190,6 +209,10 @@ def _looked_at(folder: Path) -> int:
 
 def _loaded(folder: Path) -> str:
     return model_types.load(str(folder), "cpu", "float32").identity
+
+
+def _loaded_plain(folder: Path) -> str:
+    return model_types.load_plain(str(folder), "cpu", "float32").identity
 
 
 def of_waves(folder: Path) -> Iterator[Target]:

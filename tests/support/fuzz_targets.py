@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import fuzz_models
+import fuzz_served
 import layouts
 import log_fixtures
 import pyarrow as pa
@@ -36,7 +37,7 @@ from earmark.engine.outcomes.imports.rows import Fields
 from earmark.engine.report import signed_files
 from earmark.engine.report.verify import verify
 from earmark.engine.signoff import certificate as certificates
-from earmark.engine.signoff import policy, preview
+from earmark.engine.signoff import policy, preview, sources
 from earmark.engine.signoff.audits import beside
 from earmark.engine.signoff.certify import certify
 from earmark.engine.signoff.follow import follow
@@ -66,6 +67,9 @@ def targets(folder: Path) -> list[Target]:
         fuzz_models.of_training,
         fuzz_models.of_answerers,
         fuzz_models.of_waves,
+        fuzz_served.of_ledgers,
+        fuzz_served.of_replies,
+        fuzz_served.of_who_answered,
     )
     return [target for group in groups for target in group(folder)]
 
@@ -82,9 +86,10 @@ def _of_a_run(folder: Path) -> Iterator[Target]:
     cells = {key: paths for key, paths in store.find_cells(out).items() if key.budget == 0.6}
     key, (path,) = next(iter(cells.items()))
     yield replacing("cell", path, lambda: store.read_cell(out, key, [path]), share=0.5)
+    yield from _as_bytes_and_rows("cell with another column", *_declared(out, path, folder / "declared"))
     yield replacing("partitions", out / store.PARTITIONS, lambda: store.read_partitions(out), share=0.5)
-    sources = {"trained_on": [{"corpus": "c", "sources": ["0" * 16], "recordings": ["1" * 16]}], "weights": "0" * 64}
-    card = run_cards.write_card(out, "fake", 1, small_selectors.made().card | sources)
+    trained_on = {"trained_on": [{"corpus": "c", "sources": ["0" * 16], "recordings": ["1" * 16]}], "weights": "0" * 64}
+    card = run_cards.write_card(out, "fake", 1, small_selectors.made().card | trained_on)
     yield replacing("card of a run", card, lambda: run_cards.read_cards(out), structured=True)
     limited = folder / "limited"  # apart: a folder with this mark is judged by no plan
     limited.mkdir()
@@ -99,6 +104,21 @@ def _of_a_run(folder: Path) -> Iterator[Target]:
     spec = folder / "spec.toml"
     spec.write_bytes(text)
     yield replacing("spec", spec, lambda: specs.read(spec), seeds=(text, sweeps.SPEC.encode()), share=0.5)
+
+
+def _declared(run: Path, cell: Path, into: Path) -> tuple[Path, Read]:
+    """A cell whose recordings are in a column of their own, elsewhere, and its reader."""
+    path = into / cell.relative_to(run)
+    path.parent.mkdir(parents=True)
+    rows = pq.read_table(cell, partitioning=None)
+    recordings = pa.array([f"recording {number // 2}" for number in range(len(rows))])
+    pq.write_table(rows.append_column("recording", recordings), path)
+
+    def read() -> None:
+        ((key, paths),) = store.find_cells(into).items()
+        sources.of_cell(store.read_cell(into, key, paths), paths, "recording")
+
+    return path, read
 
 
 def _of_windows(folder: Path) -> Iterator[Target]:
