@@ -2,7 +2,7 @@
 
 It needs an environment with `transformers[serving]` and librosa, whose Python EARMARK_TEST_SERVING names:
 
-    EARMARK_TEST_SERVING=/tmp/serving/bin/python python -m pytest -m soak tests/answerers/server/test_real_server.py
+    EARMARK_TEST_SERVING=OTHER_VENV/bin/python python -m pytest -m soak tests/answerers/server/test_real_server.py
 """
 
 import os
