@@ -45,8 +45,7 @@ def load_served(
         check_same(f"answerer {name}", begun, now, ledger.asked_twice())
         server.check = lambda reply: check_names(f"answerer {name}", begun, [reply.model], [reply.fingerprint])
     except BaseException:
-        loop.start(client.close()).result()
-        loop.close()
+        loop.close(client.close())
         ledger.close()
         raise
     return ServedAnswerer(name, identity, begun, asking, server, ledger, loop)

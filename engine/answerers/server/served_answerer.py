@@ -65,9 +65,10 @@ class EventLoop:
     def call(self, function: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(function)
 
-    def close(self) -> None:
-        """End what is under way, and the thread."""
+    def close(self, last: Coroutine[Any, Any, None]) -> None:
+        """End what is under way, then do the last thing, then end the thread."""
         self.start(_end_others()).result()
+        self.start(last).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -158,8 +159,7 @@ class ServedAnswerer:
     def close(self) -> None:
         """Give up connections and files."""
         if not self._loop.is_closed:
-            self._loop.start(self._server.close()).result()
-            self._loop.close()
+            self._loop.close(self._server.close())
             self._ledger.close()
 
     def _known(self, inquiry: Inquiry) -> Result | None:

@@ -187,7 +187,8 @@ def test_a_fault_that_passes_costs_nothing_but_time(fault: Said) -> None:
 )  # fmt: skip
 def test_a_question_that_cannot_be_answered_has_a_status(fault: Said, status: str, times: int) -> None:
     to_ask = requests(1)
-    with serving() as server, served(server, replace(SPEC, tries=3, timeout_s=0.5)) as answerer:
+    spec = replace(SPEC, tries=3, timeout_s=0.5 if fault.after_s else 10.0, wait_s=60)
+    with serving() as server, served(server, spec) as answerer:
         server.say = about(to_ask[0], lambda _: fault)
         results = answered(answerer, to_ask)
         assert max(server.bodies.values()) <= max(times, 2)  # a question that was answered before may be asked again
