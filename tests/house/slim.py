@@ -105,7 +105,8 @@ def build(tree: Path, out: Path) -> Path:
     names = tracked(*ROOMS)
     lacking = [name for name in names if f"src/earmark/{name}" not in members]
     check("sdist", not lacking, f"{len(names)} files of the rooms" if not lacking else f"lacks {lacking[:3]}")
-    expected = {f"earmark/{name}" for name in (*names, "__init__.py", "py.typed")}
+    own = {name.removeprefix("src/") for name in tracked("src/earmark")} - {f"earmark/{room}" for room in ROOMS}
+    expected = {f"earmark/{name}" for name in names} | own
     with zipfile.ZipFile(wheel) as shipped:
         files = {name for name in shipped.namelist() if ".dist-info/" not in name}
     detail = f"{len(files)} files, {wheel.stat().st_size / 1e6:.1f} MB"
