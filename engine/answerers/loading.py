@@ -69,7 +69,6 @@ def _load_plain(answerer: AnswererSpec, machine: MachineSpec) -> PlainAnswerer:
     name = answerer.model.removeprefix(PLAIN)
     if not name.strip():  # which a path takes for the working directory
         raise InputError(f"answerer {answerer.model}", "names no model", model_types.WHAT_IT_TAKES)
-    _check_device(machine.device)
     model = model_types.load_plain(name, machine.device, answerer.dtype)
     return PlainAnswerer(model, options_of(answerer, machine))
 
@@ -90,19 +89,4 @@ def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> AudioL
     """`tiny`, a folder, or a name on the Hugging Face hub: safetensors weights only, and no code but ours."""
     from earmark.engine.answerers import model_types
 
-    _check_device(device)
     return model_types.load(name, device, dtype)
-
-
-def _check_device(device: str) -> None:
-    """InputError where this machine, or the torch that is installed, lacks the device."""
-    import torch
-
-    kind, _, number = device.partition(":")
-    if kind == "cuda":
-        n = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if int(number or 0) >= n:
-            what = f"torch {torch.__version__} sees {n or 'no'} CUDA device{'s' * (n > 1)} here"
-            raise InputError(f"device {device}", what, "use cpu, or a machine and a torch that have it")
-    elif kind == "mps" and not torch.backends.mps.is_available():
-        raise InputError(f"device {device}", "torch sees no Metal here", "use cpu")

@@ -78,12 +78,16 @@ def _of_known_type(place: str, name: str, device: str, dtype: str) -> AudioLM:
 
 def _check_device(device: str) -> None:
     """InputError for a device that this machine, or this torch, does not have."""
-    try:
-        torch.empty(1, device=device)
-    except (AssertionError, RuntimeError) as error:  # AssertionError: torch was built without CUDA
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        do = 'set device = "cpu" in [machine], or see that torch reaches the device'
-        raise InputError(f'[machine] device = "{device}"', f"cannot be used ({reason})", do) from None
+    kind, _, number = device.partition(":")
+    reason = ""
+    if kind == "cuda":
+        n = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(number or 0) >= n:
+            reason = f"torch {torch.__version__} sees {n or 'no'} CUDA device{'s' * (n > 1)} here"
+    elif kind == "mps" and not torch.backends.mps.is_available():
+        reason = f"torch {torch.__version__} sees no Metal here"
+    if reason:
+        raise InputError(f"device {device}", reason, "use cpu, or a machine and a torch that have it")
 
 
 @contextmanager

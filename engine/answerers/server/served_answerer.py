@@ -23,6 +23,7 @@ from earmark.engine.answerers.server.canaries import N_CANARIES, Canaries, n_rig
 from earmark.engine.answerers.server.chat import Asking, Completion, option_nll, wav_base64
 from earmark.engine.answerers.server.ledger import Ledger
 from earmark.engine.answerers.server.patience import PatientServer, UnansweredError
+from earmark.engine.answerers.shared.attempts import one_line
 from earmark.engine.answerers.shared.forest import work_key
 from earmark.engine.compressors.compressor import Excerpt, samples_at
 from earmark.engine.corpus.clip import clip
@@ -35,7 +36,6 @@ _PLANNED_AT_ONCE = 20_000  # requests
 _LOOK_EVERY_S = 0.2  # whether somebody asked to stop
 _MOST_HELD_BYTES = 1 << 26  # of encoded audio
 _HOPELESS_TEXTS = 3  # that are not answered without audio, in a row: then no more of them are asked
-_MOST_REASON = 200  # characters of why a recording cannot be heard
 
 
 class EventLoop:
@@ -234,9 +234,9 @@ class ServedAnswerer:
             try:
                 audio = self._audio.encoded(inquiry.excerpt)
             except AudioError as error:
-                return self._failed(inquiry, f"audio: {_one_line(error)}")
+                return self._failed(inquiry, f"audio: {one_line(error)}")
             except Exception as error:  # a reader's defect is that recording's, not the run's
-                return self._failed(inquiry, f"audio: {type(error).__name__}: {_one_line(error)}")
+                return self._failed(inquiry, f"audio: {type(error).__name__}: {one_line(error)}")
         counting = self._text_tokens(inquiry.text, stop)
         try:
             if result is None:
@@ -364,7 +364,3 @@ def label_of(completion: Completion, choices: Sequence[str], reads_text: bool) -
     if nll and not reads_text:
         return letters[min(range(len(nll)), key=nll.__getitem__)]
     return parse.letter(completion.text, letters, choices)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:_MOST_REASON]
