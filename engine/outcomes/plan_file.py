@@ -193,6 +193,11 @@ def _steps(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
         if distinct < len(places):
             raise _refusal(path, f"has in {where} a curve twice")
         steps.append(step)
+    _refuse_close_budgets_of_an_arm(path, steps)
+    return tuple(steps)
+
+
+def _refuse_close_budgets_of_an_arm(path: Path, steps: Sequence[Step]) -> None:
     walks: dict[Arm, list[float]] = {}
     for step in steps:
         for arm, budget in step.places:
@@ -202,7 +207,6 @@ def _steps(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
             refuse_close_budgets(path, budgets)
     except InputError as error:
         raise _refusal(path, error.what) from None
-    return tuple(steps)
 
 
 def step_content(step: Step) -> dict[str, Any]:
