@@ -5,8 +5,6 @@ statistics; what follows works on the arrays made here.
 """
 
 import hashlib
-import math
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +16,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earmark.engine.arrays import BoolArray, FloatArray, IntArray
-from earmark.engine.design.keys import ANCHOR, COMPRESSOR, NOT_ASKED, OK, TOO_SHORT, UNCOMPRESSED, CellKey, is_naive
+from earmark.engine.design.keys import ANCHOR, UNCOMPRESSED, CellKey, is_naive
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.steps import Arm
-from earmark.engine.errors import InputError, UncertifiableError, first_few
+from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.plan_file import PlanFile, PlannedMethod
 from earmark.engine.progress import Report
 from earmark.engine.signoff import order, sources
+from earmark.engine.signoff.cell_facts import (
+    consistency,
+    copies_of_raw,
+    kept_chunks,
+    kept_hash,
+    mean_used,
+    same_answers,
+    used,
+)
 from earmark.engine.signoff.certificate import CellErrors
+from earmark.engine.signoff.failed_rows import failed_rows
 from earmark.engine.signoff.result_entry import Used
 
 SELF_FULL = "self_full"  # the method's own budget 1 as the reference (method 8)
@@ -151,7 +159,7 @@ def pair(run: Path, rule: Rule, progress: Report, plan: PlanFile | None = None) 
         n_read += 1
         progress("reading cells", n_read, len(cells))
         inputs.extend(cell.files)
-        errors[key] = _errors(cell, rule)
+        errors[key] = failed_rows(cell, rule)
         plans[key] = cell.plan
         return cell
 
@@ -317,7 +325,7 @@ def _control(raw: store.Cell, silence: store.Cell | None) -> Control:
         raw.predicted_label,
         raw.correct_label,
         np.where(both, silence.loss - raw.loss, 0.0),
-        None if unknown else _same_answers(silence, raw),
+        None if unknown else same_answers(silence, raw),
     )
 
 
@@ -377,35 +385,15 @@ def _join(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule) -
     return _Joined(
         difference,
         float(loss.mean()),
-        _mean_used(cell, cell.tokens, raw.cell.tokens),
-        _consistency(cell, raw.cell),
-        _copies(cell, raw.cell),
-        float("nan") if silence is None else _consistency(cell, silence),
+        mean_used(cell, cell.tokens, raw.cell.tokens),
+        consistency(cell, raw.cell),
+        copies_of_raw(cell, raw.cell),
+        float("nan") if silence is None else consistency(cell, silence),
         np.where(both, np.exp(-raw.cell.nll) - np.exp(-cell.nll), difference).astype(np.float32) if nll_known else None,
-        _kept(cell),
-        _kept_chunks(cell),
-        _used(cell, raw.cell),
+        kept_hash(cell),
+        kept_chunks(cell),
+        used(cell, raw.cell),
     )
-
-
-def _used(cell: store.Cell, raw: store.Cell) -> Used:
-    """What a question really used. Where nothing was saved, or nobody knows what, it is what raw audio uses.
-
-    Else a codec that fails on long clips would seem cheaper than it is: those are sent as they are.
-    """
-    return Used(
-        seconds=_mean_used(cell, cell.seconds, raw.seconds),
-        bits=_mean_used(cell, cell.bits, raw.bits),
-        positions=_mean_used(cell, cell.tokens, raw.tokens),
-        lm_positions=_mean_used(cell, cell.lm_positions, raw.lm_positions),
-        flops=_mean_used(cell, cell.flops, raw.flops),
-    )
-
-
-def _mean_used(cell: store.Cell, used: FloatArray, raw_used: FloatArray) -> float:
-    """Mean of a figure (n,), raw's in rows that failed or have none; NaN where no row that is ok has one."""
-    known = cell.ok & ~np.isnan(used)
-    return _mean_known(np.where(known, used, raw_used)) if known.any() else float("nan")
 
 
 def _curve(
@@ -419,7 +407,7 @@ def _curve(
     """The curve of paired cells, by ascending budget; at budget 1 it is the reference itself."""
     joined = joined_of_budget.values()
     probability = [cell.probability for cell in joined if cell.probability is not None]
-    raw_chunks = _kept_chunks(raw.cell)
+    raw_chunks = kept_chunks(raw.cell)
     return Curve(
         key=key,
         reference=raw.name,
@@ -491,91 +479,3 @@ def _fingerprint(rows: Rows) -> str:
     """A hash that is equal for equal rows, whose curves then stand together."""
     names = "\x1f".join([rows.corpus, *rows.sample_id.to_pylist(), *rows.query_family])
     return hashlib.sha256(names.encode() + rows.source.tobytes()).hexdigest()
-
-
-# What else a cell holds -------------------------------------------------------------------------------------
-
-
-def _mean_known(values: FloatArray) -> float:
-    """Mean of the values that are not NaN; NaN where all are."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-def _consistency(cell: store.Cell, reference: store.Cell) -> float:
-    """Share of rows with the reference's answer, NaN where a cell has no answers.
-
-    No parsed answer on both sides is the same answer; a failed row has another one.
-    """
-    if cell.predicted_label.null_count == len(cell) or reference.predicted_label.null_count == len(reference):
-        return float("nan")
-    return 1.0 if cell is reference else float(_same_answers(cell, reference).mean())
-
-
-def _same_answers(cell: store.Cell, reference: store.Cell) -> BoolArray:
-    """(n,) whether both cells have the same answer, or neither could be parsed; False where one failed."""
-    ours, theirs = cell.predicted_label, reference.predicted_label
-    both_none = pc.and_(pc.is_null(ours), pc.is_null(theirs))
-    same = np.asarray(pc.fill_null(pc.equal(ours, theirs), False)) | np.asarray(both_none)
-    return np.asarray(same & cell.ok & reference.ok)
-
-
-def _copies(cell: store.Cell, raw: store.Cell) -> float:
-    """Share of rows that keep all of raw audio, by the hashes of what was kept; NaN where these are not known."""
-    if cell.kept_hash.null_count == len(cell) or raw.kept_hash.null_count == len(raw):
-        return float("nan")
-    return float(np.asarray(pc.fill_null(pc.equal(cell.kept_hash, raw.kept_hash), False)).mean())
-
-
-def _kept(cell: store.Cell) -> str | None:
-    """One hash of everything that the rows of a cell keep, None where it is not known."""
-    if cell.kept_hash.null_count:
-        return None
-    return hashlib.sha256("\x1f".join(cell.kept_hash.to_pylist()).encode()).hexdigest()
-
-
-def _kept_chunks(cell: store.Cell) -> pa.Array | None:
-    """Lists of kept chunks per row, None where the cell has none."""
-    return None if cell.kept_chunks.null_count == len(cell) else cell.kept_chunks
-
-
-def _errors(cell: store.Cell, rule: Rule) -> list[CellErrors]:
-    """The rows of a cell without an answer, if any; refuses a cell whose rate of failures is above the declared one."""
-    mask = pa.array(~cell.ok)
-    ids, status = cell.sample_id.filter(mask).to_pylist(), cell.status.filter(mask).to_pylist()
-    if not ids:
-        return []
-    if rule.loss == "nll":
-        raise UncertifiableError(
-            cell.files[0].path,
-            f"{len(ids)} rows without an answer have no nll",
-            "run them again, or use --loss zero-one",
-        )
-    n_not_asked, n_too_short = (sum(words.startswith(mark) for words in status) for mark in (NOT_ASKED, TOO_SHORT))
-    complaints = Counter(words for words in status if words.startswith(COMPRESSOR))
-    harm = (NOT_ASKED, TOO_SHORT, COMPRESSOR)
-    failed = [f"{i}: {s}" for i, s in zip(ids, status, strict=True) if not s.startswith(harm)]
-    n_asked = len(cell) - n_not_asked
-    if len(failed) > rule.max_error_rate * n_asked + 1e-9:
-        share = math.ceil(1e4 * len(failed) / n_asked) / 1e4  # rounded up, so that declaring it is enough
-        raise UncertifiableError(
-            cell.files[0].path,
-            f"{len(failed)} of {n_asked} rows that were asked have a status other than '{OK}' ({first_few(failed)})",
-            f"run them again, or declare --max-error-rate {share:g} and count them as harm"
-            if share < 1
-            else "run it again",
-        )
-    first = tuple(f"{i}: {s}" for i, s in zip(ids[:3], status[:3], strict=True))
-    key = cell.key
-    return [
-        CellErrors(
-            *(key.answerer, key.corpus, key.method, key.seed, key.stream, key.budget),
-            rows=len(cell),
-            errors=len(failed),
-            not_asked=n_not_asked,
-            too_short=n_too_short,
-            first=first,
-            compressor=complaints.total(),
-            complaint=min(complaints, key=lambda words: (-complaints[words], words), default=None),
-        )
-    ]
