@@ -31,10 +31,10 @@ def used(cell: store.Cell, raw: store.Cell) -> Used:
 def mean_used(cell: store.Cell, figure: FloatArray, raw_figure: FloatArray) -> float:
     """Mean of a figure (n,), raw's in rows that failed or have none; NaN where no row that is ok has one."""
     known = cell.ok & ~np.isnan(figure)
-    return mean_known(np.where(known, figure, raw_figure)) if known.any() else float("nan")
+    return _mean_known(np.where(known, figure, raw_figure)) if known.any() else float("nan")
 
 
-def mean_known(values: FloatArray) -> float:
+def _mean_known(values: FloatArray) -> float:
     """Mean of the values that are not NaN; NaN where all are."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
