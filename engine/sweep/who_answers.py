@@ -59,9 +59,12 @@ def _check_alike(where: str, begun: AnswererFile, now: AnswererFile) -> None:
 
 
 def _way(file: AnswererFile) -> tuple[str, str, bool]:
-    """What must be equal: the identity without what canaries came to, which flips change."""
+    """What must be equal: the identity without what canaries came to, which flips change; so they do a server's giving
+    of every letter's likelihood.
+    """
     entry = file.entry
-    return entry.kind, entry.identity.replace(entry.canaries or "", ""), entry.likelihoods
+    identity = entry.identity.replace(entry.canaries or "", "")
+    return entry.kind, identity, entry.likelihoods or entry.kind == "served"
 
 
 def _file_of(described: AnswererSpec, answerer: Answerer) -> AnswererFile:

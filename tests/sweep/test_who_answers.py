@@ -124,3 +124,15 @@ def test_shards_of_a_server_are_merged_where_flips_explain_its_canaries(
         else:
             with pytest.raises(InputError, match="1 answerer fake: answers 20 of 20 canary questions otherwise"):
                 merge(tmp_path / "all", shards)
+
+
+def test_shards_of_a_server_are_merged_where_one_missed_a_likelihood(tmp_path: Path) -> None:
+    with serving() as server:
+        spec = spec_of(server.model)
+        for number in range(2):
+            run(spec, tmp_path / str(number), shard=Shard(number, 2))
+    (path,) = (tmp_path / "1" / "answerers").iterdir()
+    content = json.loads(path.read_text())
+    content["entry"]["likelihoods"] = not content["entry"]["likelihoods"]
+    path.write_text(json.dumps(content))
+    assert merge(tmp_path / "all", [tmp_path / "0", tmp_path / "1"]).complete
