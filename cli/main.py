@@ -13,6 +13,7 @@ import click
 
 from earmark.cli import exits
 from earmark.cli.say import printing_of_help, say
+from earmark.engine.errors import instead
 from earmark.engine.faults import check_threads, fault
 
 COMMANDS = {  # name -> module and function, imported on first use
@@ -64,6 +65,15 @@ class _LazyGroup(click.Group):
         module, function = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(module), function)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            meant = instead(name, COMMANDS, "")
+            ctx.fail(f"No such command '{name}'" + (f": {meant}" if meant else ""))
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

@@ -3,9 +3,12 @@
 The command line prints that line and leaves with `exit_code`. Anything else that is raised is a bug of ours.
 """
 
+import difflib
 from collections.abc import Iterable
 
 from earmark.engine.printable import printable
+
+_MOST_CHOICES = 20  # that are listed
 
 
 class EarmarkError(Exception):
@@ -34,3 +37,21 @@ def first_few(names: Iterable[object], limit: int = 3) -> str:
     listed = [str(name) for name in names]
     shown = ", ".join(f"'{name}'" for name in listed[:limit])
     return shown + (f" and {len(listed) - limit} more" if len(listed) > limit else "")
+
+
+def instead(name: str, known: Iterable[object], otherwise: str) -> str:
+    """What to do about a name that is none of those that are known: the one that was meant, whatever its capitals, or
+    else `otherwise`.
+    """
+    by_lower = {str(other).lower(): str(other) for other in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, 1)
+    return f"did you mean {by_lower[close[0]]}?" if close else otherwise
+
+
+def choose(name: str, known: Iterable[object]) -> str:
+    """The same, where the names that are known are all there is to choose from."""
+    names = [str(other) for other in known]
+    if not names:
+        return "there is none to choose from"
+    more = f" and {len(names) - _MOST_CHOICES} more" if len(names) > _MOST_CHOICES else ""
+    return instead(name, names, f"choose from {', '.join(names[:_MOST_CHOICES])}{more}")

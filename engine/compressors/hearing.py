@@ -20,7 +20,7 @@ from earmark.engine.corpus.example import SAMPLE_RATE, AudioError
 from earmark.engine.design.compressors import AV, BUILT_IN, CHUNKS, WAVE_NAMES, share_of
 from earmark.engine.design.fields import fields_of
 from earmark.engine.design.sections import HEURISTICS, MachineSpec, MethodSpec
-from earmark.engine.errors import InputError, first_few
+from earmark.engine.errors import InputError, choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def method_among(methods: Sequence[MethodSpec], name: str) -> MethodSpec:
     for method in methods:
         if method.name == name:
             return method
-    raise InputError(f"method {name}", "is none of the spec", f"name {first_few((m.name for m in methods), 10)}")
+    raise InputError(f"method {name}", "is none of the spec", choose(name, [method.name for method in methods]))
 
 
 def hear(

@@ -21,7 +21,7 @@ from earmark.engine.compressors.waves.wave_store import WaveStore
 from earmark.engine.design.compressors import CHUNKS
 from earmark.engine.design.keys import WAVES
 from earmark.engine.design.sections import MachineSpec, MethodSpec
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, instead
 from earmark.engine.extras import needs_extra
 
 _TINY = Path(__file__).parent / "chunks" / "tiny"  # trained for the embedded answerer
@@ -83,8 +83,9 @@ def load_selector(name: str, seed: int = 0, provider: str = "cpu", threads: int 
         from earmark.engine.compressors.chunks.learned import LearnedSelector
 
         return LearnedSelector.load(path)
-    known = ", ".join([*heuristics, *EMBEDDED])
-    raise InputError(f"selector {name}", "there is no such selector", f"name {known}, a folder or an .onnx file")
+    known = [*heuristics, *EMBEDDED]
+    do = instead(name, known, f"name {', '.join(known)}, a folder or an .onnx file")
+    raise InputError(f"selector {name}", "there is no such selector", do)
 
 
 def place(name: str) -> Path:

@@ -3,10 +3,12 @@
 Opens no recording.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +31,7 @@ from earmark.engine.corpus.synthetic import synthetic_corpus as synthetic
 from earmark.engine.corpus.synthetic.questions import FAMILIES, TWO_FACTOR
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.design.keys import MOST_NAME
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, choose, instead
 from earmark.engine.reading import check_utf8, open_regular
 
 BENCHMARKS = {
@@ -51,6 +53,8 @@ BENCHMARKS = {
 
 
 _SYNTHETIC = "synthetic:SPLIT:CLIPS or synthetic:SPLIT:CLIPS:SEED"
+_SYNTHETIC_KINDS = ("synthetic", "synthetic-two-factor")
+_MOST_NEIGHBOURS = 1_000  # files and folders among which one that is not there is looked for
 
 
 class LeftOut(NamedTuple):
@@ -115,9 +119,12 @@ def _synthetic(path: str, name: str | None) -> Corpus:
     """The synthetic corpus that a path such as `synthetic:certification:500` names."""
     form = re.fullmatch(r"(synthetic|synthetic-two-factor):(\w+):(\d{1,9})(?::(\d{1,9}))?", path)
     splits = {split.title: split for split in Split}
-    if form is None or form[2] not in splits or int(form[3]) == 0:
+    if form is not None and int(form[3]) == 0:
+        raise InputError(path, "asks for 0 clips", f"ask for at least 1, as in {form[1]}:{form[2]}:200")
+    if form is None or form[2] not in splits:
         do = f"name it {_SYNTHETIC}: SPLIT is {' or '.join(splits)}, CLIPS at least 1, SEED a whole number"
-        raise InputError(path, "is no synthetic corpus", f"{do}, as in synthetic:certification:200")
+        do += ", as in synthetic:certification:200"
+        raise InputError(path, "is no synthetic corpus", instead(form[2], splits, do) if form is not None else do)
     families = FAMILIES if form[1] == "synthetic" else TWO_FACTOR
     examples = _Synthetic(splits[form[2]], int(form[3]), int(form[4]) if form[4] else None, families)
     next(iter(examples))  # refuses the seed of another split
@@ -127,7 +134,7 @@ def _synthetic(path: str, name: str | None) -> Corpus:
 def _benchmark(path: Path, kind: str | None, allow_outside: bool) -> tuple[Benchmark, Folder]:
     """Which benchmark a path holds, and its folder; InputError where that is none or more than one."""
     if kind is not None and kind not in BENCHMARKS:
-        raise InputError(f"kind {kind}", "there is no such kind", f"choose from {', '.join(BENCHMARKS)}")
+        raise InputError(f"kind {kind}", "there is no such kind", choose(kind, BENCHMARKS))
     if path.is_file():
         if kind not in (None, "manifest") or path.suffix.lower() not in (".jsonl", ".csv", ".parquet"):
             raise InputError(path, "is a file, and no manifest (.jsonl, .csv, .parquet)", "name the folder it is in")
@@ -135,7 +142,8 @@ def _benchmark(path: Path, kind: str | None, allow_outside: bool) -> tuple[Bench
         read_manifest = partial(manifest.read_tables, paths=[folder.root / path.name])
         return Benchmark(benchmark.kind, benchmark.tables, read_manifest, benchmark.native, benchmark.category), folder
     if not path.is_dir():
-        raise InputError(path, "there is no such folder", "name the folder that a benchmark was downloaded to")
+        do = instead(str(path), _neighbours(path), "name the folder that a benchmark was downloaded to")
+        raise InputError(path, "there is no such folder", do)
     folder = Folder(path, allow_outside=allow_outside)
     kinds = [kind] if kind else [name for name, benchmark in BENCHMARKS.items() if benchmark.tables(folder)]
     if not kinds and (pointer := _pointer(folder)):
@@ -146,6 +154,18 @@ def _benchmark(path: Path, kind: str | None, allow_outside: bool) -> tuple[Bench
     if not BENCHMARKS[kinds[0]].tables(folder):
         raise InputError(path, f"has none of the tables of {kinds[0]}", "name the folder that holds them")
     return BENCHMARKS[kinds[0]], folder
+
+
+def _neighbours(path: Path) -> list[str]:
+    """What may have been meant by a path that is not there: what lies beside it, or a synthetic corpus."""
+    _, colon, rest = str(path).partition(":")
+    if colon:
+        return [f"{kind}:{rest}" for kind in _SYNTHETIC_KINDS]
+    try:
+        with os.scandir(path.parent) as entries:
+            return [str(path.with_name(entry.name)) for entry in islice(entries, _MOST_NEIGHBOURS)]
+    except (OSError, ValueError):  # no folder, or a path without a name
+        return []
 
 
 def _pointer(folder: Folder) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.keyword_families import GENERAL, GROUPS, infer_family
 from earmark.engine.corpus.partition import Partition
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, choose
 
 _OWN = {"keyword": "category", "native": "native"}  # partitions that a corpus brings, and whose columns they read
 UNLABELLED = "unlabelled"
@@ -40,9 +40,7 @@ def by_label(corpus: Corpus, column: str) -> Partition:
     """The partition by any label column of the corpus; InputError where no example has it."""
     columns = dict.fromkeys(name for example in corpus.examples for name in example.labels)
     if column not in columns:
-        raise InputError(
-            f"partition {column}", "there is no such label", f"choose from keyword, native, {', '.join(columns)}"
-        )
+        raise InputError(f"partition {column}", "there is no such label", choose(column, [*_OWN, *columns]))
     families = tuple(example.labels.get(column, UNLABELLED) for example in corpus.examples)
     return Partition(column, families, {"rule": "label", "columns": [column]})
 

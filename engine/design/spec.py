@@ -40,7 +40,7 @@ from earmark.engine.design.sections import (
     SweepKeys,
 )
 from earmark.engine.design.toml_tables import TomlDocument, TomlTable
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, choose, instead
 from earmark.engine.reading import read_bytes
 
 MOST_SPEC_BYTES = 1 << 20
@@ -281,9 +281,10 @@ def _check_compressor(method: MethodSpec, table: TomlTable) -> None:
         if "compressor" in table:
             do = f"add selector = ..., or name it {', '.join(HEURISTICS[:-1])} or {HEURISTICS[-1]}"
             raise table.refusal("compressor", "keeps chunks, but no selector says which", do)
-        names = ", ".join((*HEURISTICS, *WAVE_NAMES))
-        what = f"must be one of {names}, or have a compressor, a selector or a command"
-        raise table.refusal("name", what, "add compressor = ... or selector = ...")
+        names = (*HEURISTICS, *WAVE_NAMES)
+        do = instead(method.name, names, "add compressor = ... or selector = ...")
+        what = f"must be one of {', '.join(names)}, or have a compressor, a selector or a command"
+        raise table.refusal("name", what, do)
     if method.selector and not keeps_chunks:
         what = f"says nothing: {method.label} has no selector"
         raise table.refusal("selector", what, 'leave it out, or set compressor = "chunks"')
@@ -396,7 +397,7 @@ def _check_together(spec: Spec, document: TomlDocument) -> None:
     declared = [*spec.partitions.names, *(["semantic"] if spec.partitions.semantic else [])]
     known_later = not spec.partitions.names or spec.partitions.side is not None  # what a corpus or a table brings
     if spec.streams.family is not None and not known_later and spec.streams.family not in declared:
-        raise streams.refusal("family", "is no partition of this spec", f"choose from {', '.join(declared)}")
+        raise streams.refusal("family", "is no partition of this spec", choose(spec.streams.family, declared))
     methods = {method.name for method in spec.methods}
     naive = [key for key in ("naive_global", "naive_family") if getattr(spec.streams, key)]
     for method in sorted(methods) if naive else ():
@@ -406,13 +407,12 @@ def _check_together(spec: Spec, document: TomlDocument) -> None:
     names = [answerer.name for answerer in spec.answerers]
     if spec.rule.reference_answerer is not None and spec.rule.reference_answerer not in names:
         rule = document.table("rule")
-        raise rule.refusal("reference_answerer", "is no answerer of this spec", f"choose from {', '.join(names)}")
+        do = choose(spec.rule.reference_answerer, names)
+        raise rule.refusal("reference_answerer", "is no answerer of this spec", do)
     for place, candidate in enumerate(spec.rule.candidates):
         if not _may_be_candidate(spec, candidate):
-            known = ", ".join(method.name for method in spec.methods)
-            raise document.table("rule").refusal(
-                f"candidates[{place}]", "is no method of this spec", f"choose from {known}", candidate
-            )
+            do = choose(candidate, [method.name for method in spec.methods])
+            raise document.table("rule").refusal(f"candidates[{place}]", "is no method of this spec", do, candidate)
 
 
 def _may_be_candidate(spec: Spec, candidate: str) -> bool:

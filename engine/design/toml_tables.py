@@ -3,14 +3,13 @@
 `tomllib` keeps no lines, so they are looked up in the text. Knows no spec: `fields` says what a key may hold.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
-from earmark.engine.design.fields import NEEDED, Check, Either, Field, default_of, fields_of, shown
-from earmark.engine.errors import InputError
+from earmark.engine.design.fields import NEEDED, Check, Either, Field, Word, default_of, fields_of, shown
+from earmark.engine.errors import InputError, choose, instead
 
 MOST_SECTIONS = 256  # that an array of sections may have
 _MOST_DOTS = 400  # in a line: what a nested key costs to be read grows with their square
@@ -51,7 +50,7 @@ class TomlTable:
         try:
             return field.check(value)
         except (ValueError, TypeError):
-            raise self.refusal(key, f"must be {field.check.wanted}", "change it") from None
+            raise self.refusal(key, f"must be {field.check.wanted}", _instead(field.check, value)) from None
 
     def _each(self, key: str, check: Check) -> tuple[Any, ...]:
         """A list, every item checked."""
@@ -80,9 +79,7 @@ class TomlTable:
     def _refuse_unknown(self, known: list[str]) -> None:
         for key in self.values:
             if key not in known:
-                close = difflib.get_close_matches(key, known, 1)
-                do = f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
-                raise self.refusal(key, "is an unknown key", do)
+                raise self.refusal(key, "is an unknown key", choose(key, known))
 
     def refusal(self, key: str | None, what: str, do: str, value: object = None) -> InputError:
         """An error at a key (`budgets[2]` is one too), with its value."""
@@ -136,10 +133,9 @@ class TomlDocument:
     def _refuse_unknown(self, sections: Sequence[str]) -> None:
         for section in self._data:
             if section not in sections:
-                close = difflib.get_close_matches(section, sections, 1)
-                do = f"did you mean {close[0]}?" if close else f"choose from {', '.join(sections)}"
                 line = self._places.get((section, 0), (_line_of(self.text, section), {}))[0]
-                raise InputError(f"{self._file} line {line} [{section}]", "is an unknown section", do)
+                where = f"{self._file} line {line} [{section}]"
+                raise InputError(where, "is an unknown section", choose(section, sections))
 
     def _table(self, section: str, number: int, tables: Sequence[Mapping[str, Any]]) -> TomlTable:
         """The section of this number among those of its name."""
@@ -160,6 +156,12 @@ class TomlDocument:
         line = self._places.get((section, 0), (_line_of(self.text, section), {}))[0]
         where = f"{self._file} line {line} {section}"
         return InputError(where, f"must be a section {wanted}", f"begin it with {wanted}")
+
+
+def _instead(check: Check, value: object) -> str:
+    """What to do about a value that is refused: the word that was meant, where the check knows words."""
+    words = check.words if isinstance(check, Word | Either) else ()
+    return instead(f'"{value}"', [f'"{word}"' for word in words], "change it")
 
 
 def _places(text: str) -> dict[tuple[str, int], tuple[int, dict[str, int]]]:

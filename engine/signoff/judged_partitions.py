@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earmark.engine.design.rule import Rule
-from earmark.engine.errors import InputError, first_few
+from earmark.engine.errors import InputError, choose, first_few
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.plan_file import labels_hash
@@ -36,7 +36,7 @@ class Partitions:
         known = list(dict.fromkeys([*in_file, QUERY_FAMILY]))
         for name in wanted:
             if name not in known:
-                raise InputError(f"partition {name}", "there is no such partition", f"choose from {', '.join(known)}")
+                raise InputError(f"partition {name}", "there is no such partition", choose(name, known))
         self.names = tuple(dict.fromkeys(wanted)) or tuple(in_file) or (QUERY_FAMILY,)
         self._labels_seen: set[str] = set()
         self._declared = self.names != (QUERY_FAMILY,)  # else the rows' own labels, as they happen to be

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from earmark.engine.errors import InputError, first_few
+from earmark.engine.errors import InputError, first_few, instead
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.schema import ROW
 from earmark.engine.reading import read_bytes
@@ -124,8 +124,9 @@ def _column(cell: store.Cell, files: Iterable[Path], name: str) -> pa.Array:
     tables = []
     for file in _opened(cell, files):
         if name not in file.schema_arrow.names:
-            known = first_few([n for n in file.schema_arrow.names if n not in ("sample_id", "loss")], 12)
-            raise InputError(f"--source {name}", f"{cell.key} has no such column (it has {known})", "name one, or none")
+            names = [n for n in file.schema_arrow.names if n not in ("sample_id", "loss")]
+            what = f"{cell.key} has no such column (it has {first_few(names, 12)})"
+            raise InputError(f"--source {name}", what, instead(name, names, "name one, or none"))
         tables.append(file.read(["sample_id", name], use_threads=False))
     table = pa.concat_tables(tables)
     try:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from earmark.engine.design.compressors import AV, BITRATES, BUILT_IN, WAVE_NAMES
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, choose
 
 ALL, NONE = "all", "none"
 _PYAV = "av"
@@ -30,8 +30,8 @@ def compressors_named(text: str) -> list[str]:
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
         if name not in _DRAFTED and (not name.startswith(AV) or name == AV):
-            known = ", ".join((ALL, NONE, *_DRAFTED))
-            raise InputError(f"--compressors '{name}'", "is no compressor that can be drafted", f"choose from {known}")
+            do = choose(name, (ALL, NONE, *_DRAFTED))
+            raise InputError(f"--compressors '{name}'", "is no compressor that can be drafted", do)
         if name.startswith(AV) and not has_pyav:
             do = "pip install 'earmark[codecs]'"
             raise InputError(f"--compressors {name}", f"needs {_PYAV}, which is not installed", do)

@@ -18,7 +18,7 @@ from earmark.engine.design.keys import ALL
 from earmark.engine.design.sections import PartitionsSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step, steps_of
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, choose
 from earmark.engine.outcomes import partition_file
 from earmark.engine.outcomes.plan_file import SCHEMA, PlanFile, PlannedMethod, labels_hash, rule_content, step_content
 from earmark.engine.outcomes.store import PARTITIONS
@@ -187,7 +187,7 @@ def _families(
         raise InputError(
             f'[streams] family = "{wanted}"',
             "is no partition of this spec",
-            f"choose from {', '.join(partitions_by_name)}",
+            choose(wanted, partitions_by_name),
         )
     ids = [example.sample_id for example in corpus.examples] if partitions_by_name else []
     return {name: dict(zip(ids, partition.families, strict=True)) for name, partition in partitions_by_name.items()}

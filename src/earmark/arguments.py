@@ -3,7 +3,6 @@
 Knows no file.
 """
 
-import difflib
 import functools
 import os
 import re
@@ -14,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from earmark.engine.design.fields import Check, fields_of, shown
 from earmark.engine.design.rule import BY_RULE, Rule
-from earmark.engine.errors import EarmarkError, InputError
+from earmark.engine.errors import EarmarkError, InputError, instead
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,8 +64,7 @@ def refuse_unknown(keywords: Iterable[str], known: Iterable[str], what: str) -> 
     names = list(known)
     for keyword in keywords:
         if keyword not in names:
-            close = difflib.get_close_matches(keyword, names, 1)
-            do = f"did you mean {close[0]}=?" if close else f"choose from {', '.join(sorted(names))}"
+            do = instead(f"{keyword}=", [f"{name}=" for name in names], f"choose from {', '.join(sorted(names))}")
             raise InputError(f"keyword {keyword}", f"is no {what}", do)
 
 

@@ -164,7 +164,7 @@ def test_the_synthetic_corpus_needs_no_folder() -> None:
     [
         (["/nowhere"], "error: /nowhere: there is no such folder; name the folder that a benchmark was downloaded to"),
         (["EMPTY"], "is none of mmsu, mmar"),
-        (["FOLDER", "--kind", "mmlu"], "error: kind mmlu: there is no such kind; choose from mmsu"),
+        (["FOLDER", "--kind", "mmlu"], "error: kind mmlu: there is no such kind; did you mean mmsu?"),
         (["FOLDER", "--by", "colour"], "error: partition colour: there is no such label; choose from keyword"),
         (["FOLDER", "--side", "/nowhere.csv"], "error: /nowhere.csv: is no CSV"),
         (["FOLDER", "--encoder", "x"], "error: --encoder needs --semantic K; see"),

@@ -275,7 +275,7 @@ def test_kinds_that_cannot_be_told_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no such folder"):
         open_corpus(tmp_path / "no")
     with pytest.raises(InputError, match="there is no such kind; choose from mmsu"):
-        open_corpus(tmp_path, "mmlu")
+        open_corpus(tmp_path, "other")
     with pytest.raises(InputError, match="has none of the tables of mmsu"):
         open_corpus(tmp_path, "mmsu")
     layouts.mmau(layouts.mmar(tmp_path))

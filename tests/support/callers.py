@@ -29,6 +29,7 @@ CALLED_BY_FRAMEWORKS = {  # methods of classes that a framework was handed
     "on_end": "numba",
     "seekable": "soundfile",
     "list_commands": "click",
+    "resolve_command": "click",
     "get_command": "click",
     "format_commands": "click",
     "convert": "click",

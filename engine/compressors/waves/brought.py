@@ -14,9 +14,9 @@ from earmark.engine.arrays import Waveform
 from earmark.engine.compressors.waves.arrived import bits_of
 from earmark.engine.compressors.waves.wave_method import Sent, WaveRecipe
 from earmark.engine.corpus.example import SAMPLE_RATE
-from earmark.engine.design.compressors import RAW_KBPS, is_brought
+from earmark.engine.design.compressors import BUILT_IN, RAW_KBPS, is_brought
 from earmark.engine.design.sections import HEURISTICS
-from earmark.engine.errors import InputError, first_few
+from earmark.engine.errors import InputError, first_few, instead
 from earmark.engine.printable import printable
 from earmark.engine.reading import sha256
 
@@ -92,7 +92,8 @@ def _entry_point(name: str, where: str) -> importlib.metadata.EntryPoint:
         raise InputError(where, "is a selector of chunks", f'write selector = "{name}" instead')
     names = sorted({point.name for point in points if is_brought(point.name) and ":" not in point.name})
     known = f"installed packages bring {first_few(names, 10)}" if names else "no package brings one"
-    raise InputError(where, "there is no such compressor", f"name a built-in one, or package.module:function ({known})")
+    do = instead(name, [*BUILT_IN, *names], f"name a built-in one, or package.module:function ({known})")
+    raise InputError(where, "there is no such compressor", do)
 
 
 def _package_of(point: importlib.metadata.EntryPoint) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from earmark.engine.design.keys import ANCHOR, agnostic_partner, is_agnostic, is_conditioned
 from earmark.engine.design.rule import Rule
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, choose
 from earmark.engine.signoff.audit_entry import Gain
 from earmark.engine.signoff.frontier import AXES, VARIANTS, Frontiers
 from earmark.engine.signoff.pair import CurveKey
@@ -49,7 +49,7 @@ def check_reference_answerer(reference: str | None, curves: Sequence[CurveKey]) 
     """Refuse a reference answerer that the run does not have."""
     answerers = sorted({key.answerer for key in curves})
     if reference is not None and reference not in answerers:
-        raise InputError(f"reference answerer {reference}", "is not in the run", f"choose from {', '.join(answerers)}")
+        raise InputError(f"reference answerer {reference}", "is not in the run", choose(reference, answerers))
 
 
 def reference_answerers(key: CurveKey, reference: str | None) -> list[str]:

@@ -12,7 +12,7 @@ from scipy.special import bdtrc
 
 from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.rule import Rule
-from earmark.engine.errors import InputError, first_few
+from earmark.engine.errors import InputError, choose
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.pair import Control, Rows
 from earmark.engine.signoff.result_entry import FamilyHearing, Hearing
@@ -123,6 +123,4 @@ def check_allowed(
     }
     for name in allowed:
         if name not in names:
-            raise InputError(
-                f"allow-vacuous {name}", "is no family of the run", f"choose from {first_few(sorted(names))}"
-            )
+            raise InputError(f"allow-vacuous {name}", "is no family of the run", choose(name, sorted(names)))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from earmark.engine.design.rule import Rule
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, choose
 from earmark.engine.signoff.claim_entry import (
     CandidatePolicy,
     CandidateStop,
@@ -100,8 +100,8 @@ def candidates(declared: Sequence[str], arms: Collection[CandidateCurve]) -> tup
             if name == wanted
         ]
         if not matching:
-            known = ", ".join(dict.fromkeys(key[2] for key in seeds))
-            raise InputError(f"candidate {wanted}", "is no method of the run", f"choose from {known}")
+            do = choose(wanted, dict.fromkeys(key[2] for key in seeds))
+            raise InputError(f"candidate {wanted}", "is no method of the run", do)
         for key, named_seeds in matching:
             name = _name(key, several) + ("" if named_seeds == tuple(seeds[key]) else f"@{named_seeds[0]}")
             candidate_of.setdefault((key, named_seeds), Candidate(name, *key, named_seeds))
