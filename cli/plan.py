@@ -1,7 +1,11 @@
-"""`earmark plan SOURCE`: which families can be certified, before anything is run."""
+"""`earmark plan SOURCE`: which families can be certified, before anything is run; without SOURCE, how many questions a
+family needs.
+"""
 
+from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,9 +14,13 @@ from earmark.cli.progress import ProgressLine
 from earmark.cli.say import say, say_json
 from earmark.engine.printable import printable
 
+if TYPE_CHECKING:
+    from earmark.engine.design.rule import Rule
+    from earmark.engine.signoff.question_counts import QuestionCount
+
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", required=False, type=click.Path(path_type=Path))
 @click.option("--partition", "partitions", multiple=True, metavar="NAME", help="A partition; repeat for several.")
 @rule_options("tolerances", "alpha", "claim", "looks")
 @click.option(
@@ -35,18 +43,22 @@ from earmark.engine.printable import printable
     metavar="COLUMN",
     help="The column of raw cells that names the recording; none: every row has one of its own.",
 )
+@click.option(
+    "--questions", type=int, metavar="N", help="Without SOURCE: the power of a family of N questions, not how many."
+)
 @click.option("--methods", type=int, default=1, show_default=True, help="Methods to evaluate.")
 @click.option("--seeds", type=int, default=1, show_default=True, help="Training seeds of each.")
 @click.option("--budgets", type=int, default=4, show_default=True, help="Budgets below 1.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(
-    source: Path,
+    source: Path | None,
     partitions: tuple[str, ...],
     flips: float,
     excess: float,
     icc: float,
     candidates: int,
     column: str | None,
+    questions: int | None,
     methods: int,
     seeds: int,
     budgets: int,
@@ -55,6 +67,8 @@ def plan(
 ) -> None:
     """Say before any GPU hour which families of SOURCE can be certified, with what power and how many answers.
 
+    Without SOURCE: how many questions a family needs for 90% power, each about a recording of its own.
+
     SOURCE is a partitions.parquet, or a run folder with partitions or with a raw reference. A family is testable
     if it could pass without a single changed answer. Power is the probability that it passes if --flips of its
     answers change and --excess of them for the worse on balance. Where questions share recordings, recordings are
@@ -62,6 +76,8 @@ def plan(
 
     \b
     Example:
+      earmark plan --tolerance 0.05 --tolerance 0.02
+      earmark plan --questions 300 --flips 0.05 --candidates 3
       earmark plan runs/mmar --tolerance 0.05 --flips 0.08 --excess 0.01 --candidates 2 --methods 3 --budgets 5
     """
     from earmark.engine.design.rule import Rule
@@ -71,6 +87,11 @@ def plan(
     sweep = planning.PlannedSweep(methods, seeds, budgets)
     if min(*sweep, candidates) < 1:
         raise click.UsageError("--methods, --seeds, --budgets and --candidates are at least 1")
+    if source is None:
+        _say_counts(rule, flips, candidates, excess, questions, as_json)
+        return
+    if questions is not None:
+        raise click.UsageError("--questions is what a family has where there is no SOURCE: use one of the two")
     entries = []
     with ProgressLine() as progress:
         of_partition = planning.family_sizes(source, partitions, column)
@@ -85,6 +106,49 @@ def plan(
         return
     for number, entry in enumerate(entries):
         say(*([""] if number else []), *_table(entry))
+
+
+def _say_counts(
+    rule: "Rule", flips: float, candidates: int, excess: float, questions: int | None, as_json: bool
+) -> None:
+    """Print how many questions a family needs, for what was typed, or for a few shares and numbers of candidates."""
+    from earmark.engine.signoff import question_counts
+
+    typed = given({"flips": flips, "candidates": candidates})
+    with ProgressLine():
+        counts = question_counts.question_counts(rule, typed.get("flips"), typed.get("candidates"), excess, questions)
+    if as_json:
+        say_json([count._asdict() for count in counts], indent=1)
+        return
+    what = "questions that a family needs to pass with 90% probability"
+    if questions is not None:
+        what = f"the probability that a family of {questions:,} questions passes"
+    balance = "as many for the better as for the worse" if excess == 0 else f"with a true excess error of {excess:g}"
+    say(f"{what},", f"if so many of its answers change, {balance}", f"(exact test, alpha {rule.alpha:g})")
+    for tolerance, of_tolerance in groupby(counts, lambda count: count.tolerance):
+        say("", *_counts_table(tolerance, list(of_tolerance)))
+
+
+def _counts_table(tolerance: float, counts: "list[QuestionCount]") -> list[str]:
+    """A row for each share of answers that change, a column for each number of candidates."""
+    columns = dict.fromkeys(count.candidates for count in counts)
+    heads = [f"{n} candidate{'s' * (n > 1)}" for n in columns]
+    lines = [_row(f"tolerance {tolerance:g}", heads)]
+    if counts[0].questions is None and counts[0].excess == 0:
+        lines.append(_row("no answer changes", [f"{count.fewest:,}" for count in counts[: len(columns)]]))
+    for flips, row in groupby(counts, lambda count: count.flips):
+        lines.append(_row(f"{100 * flips:.3g}% of them change", map(_cell, row)))
+    return lines
+
+
+def _row(first: str, cells: Iterable[str]) -> str:
+    return f"  {first:<20}" + "".join(f"{cell:>14}" for cell in cells)
+
+
+def _cell(count: "QuestionCount") -> str:
+    if count.power is not None:
+        return _percent(count.power)
+    return "never" if count.for_90 is None else f"{count.for_90:,}"
 
 
 def _table(entry: dict[str, Any]) -> list[str]:
