@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from earmark.kernels._jit import jit
 from earmark.kernels.statistics.collapse import FloatArray
-from earmark.kernels.statistics.draws import below, stream_key, word
+from earmark.kernels.statistics.compiled.draws import below, stream_key, word
 
 TARGET = math.log(40.0)  # the log capital that the stakes are made for: p = .025; any fixed number is valid
 CAP = 0.95  # largest stake, as a share of the one that the worst recording possible would ruin

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from earmark.kernels._jit import jit
-
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+WordArray = npt.NDArray[np.uint64]
 SumArray = npt.NDArray[np.float64] | npt.NDArray[np.float32] | npt.NDArray[np.int16]
 
 _SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 _SHIFT = np.uint64(29)
+_HELD = 1 << 13  # rows looked at together: their words stay in the processor's cache
 
 
 class ResamplingUnits(NamedTuple):
@@ -111,8 +111,11 @@ def entries(
     exact = sums != np.float64
     from_next = np.zeros(n_columns, np.bool_)
     if exact:
-        _compare_columns(values, from_next)
-    entry_at, target, value = _entries(units.row_at, values, family, total, from_next)
+        from_next[:-1] = [
+            np.count_nonzero(values[:, j]) > np.count_nonzero(values[:, j] != values[:, j + 1])
+            for j in range(n_columns - 1)
+        ]
+    entry_at, target, value = _entries(units.row_at, values, family, from_next)
     return Entries(entry_at, target, value.astype(np.float32) if exact else value, sums, (total, n_columns), from_next)
 
 
@@ -121,106 +124,75 @@ def sum_type(units: ResamplingUnits, tables: Sequence[FloatArray]) -> np.dtype[A
 
     A resample has as many draws as there are rows or sources; on the way a sum may hold changes, twice as large.
     """
-    largest = np.ones(len(units.rows))
+    largest = np.ones(len(units.rows))  # the largest magnitude in each row, at least 1; inf where one is not whole
     for table in tables:
-        np.maximum(largest, _largest_whole(table, units.rows), out=largest)
+        values = table[units.rows]
+        np.maximum(largest, np.abs(values).max(axis=1, initial=1.0), out=largest)
+        largest[(values != np.floor(values)).any(axis=1)] = np.inf
     bound = np.add.reduceat(largest, units.row_at[:-1]).max() * units.multiplicity.sum()
     if not 2 * bound < 2**24:
         return np.dtype(np.float64)
     return np.dtype(np.int16 if bound < 2**15 else np.float32)
 
 
-@jit
-def _group(patterns):
-    """Number the distinct rows of a matrix of 64-bit words by first occurrence: (group of each row, first rows)."""
-    n, width = patterns.shape
-    slots = 1
-    while slots < 2 * n:
-        slots *= 2
-    table = np.full(slots, -1, np.int64)  # open addressing: slot -> group
-    group_of, first = np.empty(n, np.int64), np.empty(n, np.int64)
-    n_groups = 0
-    for i in range(n):
-        digest = _SEED
-        for j in range(width):
-            digest = (digest ^ patterns[i, j]) * _PRIME
+def _group(patterns: WordArray) -> tuple[IntArray, IntArray]:
+    """Number the distinct rows of a matrix of 64-bit words by first occurrence: (group of each row, first rows).
+
+    Rows are put in order by a digest of their words; where two different rows share one, by the words themselves.
+    """
+    group_of, first = _numbered(_digests(patterns))
+    n = len(patterns)
+    for begin in range(0, n, _HELD):
+        some = slice(begin, min(begin + _HELD, n))
+        if not np.array_equal(patterns[some], patterns[first[group_of[some]]]):
+            return _numbered(np.unique(patterns, axis=0, return_inverse=True)[1].reshape(-1))
+    return group_of, first
+
+
+def _digests(patterns: WordArray) -> WordArray:
+    """A word for each row that looks random and is the same for equal rows."""
+    digests = np.full(len(patterns), _SEED)
+    for begin in range(0, len(patterns), _HELD):
+        digest = digests[begin : begin + _HELD]
+        for words in patterns[begin : begin + _HELD].T:
+            digest ^= words
+            digest *= _PRIME
             digest ^= digest >> _SHIFT
-        slot = np.int64(digest & np.uint64(slots - 1))
-        while True:
-            group = table[slot]
-            if group < 0:
-                table[slot] = group = n_groups
-                first[n_groups] = i
-                n_groups += 1
-                break
-            same = True
-            for j in range(width):
-                if patterns[i, j] != patterns[first[group], j]:
-                    same = False
-                    break
-            if same:
-                break
-            slot = (slot + 1) & (slots - 1)
-        group_of[i] = group
-    return group_of, first[:n_groups].copy()
+    return digests
 
 
-@jit
-def _largest_whole(values, rows):
-    """The largest magnitude in each of the rows, at least 1; inf where some value is not a whole number."""
-    largest = np.ones(len(rows))
-    for i in range(len(rows)):
-        for value in values[rows[i]]:
-            largest[i] = max(largest[i], abs(value)) if value == np.floor(value) else np.inf
-    return largest
+def _numbered(keys: WordArray | IntArray) -> tuple[IntArray, IntArray]:
+    """Number the distinct keys by first occurrence: (number of each key, where each number stands first)."""
+    order = np.argsort(keys)
+    ordered = keys[order]
+    begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    first = np.minimum.reduceat(order, begins)
+    by_first = np.argsort(first)
+    number = np.empty_like(by_first)
+    number[by_first] = np.arange(len(first))
+    number_of = np.empty_like(order)
+    number_of[order] = np.repeat(number, np.diff(np.append(begins, len(keys))))
+    return number_of, first[by_first]
 
 
-@jit
-def _compare_columns(values, from_next):
-    """Where a column differs from the next one in fewer rows than from 0."""
-    fewer = np.zeros(len(from_next), np.int64)
-    for i in range(len(values)):
-        for j in range(len(from_next) - 1):
-            fewer[j] += (values[i, j] != 0) - np.int64(values[i, j] != values[i, j + 1])
-    for j in range(len(from_next) - 1):
-        from_next[j] = fewer[j] > 0
-
-
-@jit
-def _entries(row_at, values, family, n_families, from_next):
-    """(entry_at, target, value) of `Entries`: the rows of a unit are added up first, and only sums not 0 are kept."""
-    n_units, n_columns, n_partitions = len(row_at) - 1, values.shape[1], family.shape[1]
-    total = np.zeros(n_families * (n_columns + 1))
-    touched = np.empty(n_families * (n_columns + 1), np.int64)
-    touched_by = np.full(n_families * (n_columns + 1), -1, np.int64)  # a sum may pass through 0: do not list it twice
-    entry_at = np.zeros(n_units + 1, np.int64)
-    room = 0
-    for i in range(len(values)):
-        room += n_partitions
-        for j in range(n_columns):
-            room += n_partitions * (values[i, j] != (values[i, j + 1] if from_next[j] else 0.0))
-    target, value = np.empty(room, np.int32), np.empty(room)
-    used = 0
-    for u in range(n_units):
-        n_touched = 0
-        for i in range(row_at[u], row_at[u + 1]):
-            for j in range(n_columns + 1):
-                amount = values[i, j] if j < n_columns else 1.0
-                if j < n_columns and from_next[j]:
-                    amount -= values[i, j + 1]
-                if amount == 0:
-                    continue
-                for p in range(n_partitions):
-                    t = family[i, p] * (n_columns + 1) + j
-                    if touched_by[t] != u:
-                        touched_by[t] = u
-                        touched[n_touched] = t
-                        n_touched += 1
-                    total[t] += amount
-        for k in range(n_touched):
-            if total[touched[k]] != 0:
-                target[used], value[used] = touched[k], total[touched[k]]
-                used += 1
-                total[touched[k]] = 0.0
-        entry_at[u + 1] = used
-    return entry_at, target[:used].copy(), value[:used].copy()
+def _entries(
+    row_at: IntArray, values: FloatArray, family: IntArray, from_next: npt.NDArray[np.bool_]
+) -> tuple[IntArray, npt.NDArray[np.int32], FloatArray]:
+    """(entry_at, target, value) of `Entries`: the rows of a unit are added up, and only sums not 0 are kept."""
+    n_columns = values.shape[1]
+    amounts = np.column_stack([values, np.ones(len(values))])
+    held = np.flatnonzero(from_next)
+    amounts[:, held] -= values[:, held + 1]
+    row, column = np.nonzero(amounts)
+    unit_of_row = np.repeat(np.arange(len(row_at) - 1), np.diff(row_at))
+    n_partitions = family.shape[1]
+    unit = np.repeat(unit_of_row[row], n_partitions)
+    target = (family[row] * (n_columns + 1) + column[:, None]).reshape(-1)
+    value = np.repeat(amounts[row, column], n_partitions)
+    if len(values) > len(row_at) - 1:  # several rows of a unit may add to the same sum
+        number_of, first = _numbered(unit * (target.max() + 1) + target)
+        value = np.bincount(number_of, weights=value)
+        left = value != 0
+        unit, target, value = unit[first][left], target[first][left], value[left]
+    entry_at = np.concatenate([[0], np.bincount(unit, minlength=len(row_at) - 1).cumsum()])
+    return entry_at, target.astype(np.int32), value

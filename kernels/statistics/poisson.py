@@ -1,7 +1,8 @@
 """Tables that turn one 32-bit uniform into a Poisson count, exactly to the last bit of the uniform.
 
 Small rates: thresholds to compare with, which suits many lanes at once. Larger rates: alias tables (Walker; Vose).
-Knows numba only.
+A table is as
+long as the standard deviation of its count, so plain Python fills it. Knows arrays only.
 """
 
 import math
@@ -10,10 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from earmark.kernels._jit import jit
-
+TOP_UP = np.uint64(0xD1B54A32D192ED03)  # other random words for top-ups and for repeated draws
 _WORDS = 2.0**32
-_LAST = np.uint32(2**32 - 1)
+_LAST = 2**32 - 1
 _TAIL_SD = 8.5  # counts further out have a probability below the last bit of a 32-bit uniform
 
 
@@ -33,84 +33,69 @@ def poisson_tables(rates: npt.NDArray[np.float64], by_thresholds: npt.NDArray[np
     """Tables for each of the `rates` (K,): thresholds where `by_thresholds`, else an alias table."""
     if not (np.isfinite(rates).all() and (rates > 0).all()):
         raise ValueError("rates must be positive and finite")
-    return PoissonTables(*_tables(rates, by_thresholds))
-
-
-@jit
-def _tables(rates, by_thresholds):
-    n = len(rates)
-    room_thresholds, room_slots = 0, 0
-    for k in range(n):
-        if by_thresholds[k]:
-            room_thresholds += _highest(rates[k]) + 1
+    threshold_at, thresholds = [0], list[int]()
+    bits, alias_at, stay, alias, lowest = list[int](), list[int](), list[int](), list[int](), list[int]()
+    for rate, compared in zip(rates.tolist(), by_thresholds.tolist(), strict=True):
+        alias_at.append(0 if compared else len(stay))
+        if compared:
+            thresholds += _thresholds(rate)
+            bits.append(0)
+            lowest.append(0)
         else:
-            room_slots += 2 * (_highest(rates[k]) - _lowest(rates[k]) + 1)  # up to the next power of two
-    threshold_at = np.zeros(n + 1, np.int64)
-    thresholds = np.empty(room_thresholds, np.uint32)
-    bits, alias_at, lowest = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
-    stay, alias = np.empty(room_slots, np.uint32), np.empty(room_slots, np.int64)
-    used_thresholds, used_slots = 0, 0
-    for k in range(n):
-        if by_thresholds[k]:
-            cumulated = 0.0
-            for count in range(_highest(rates[k]) + 1):
-                cumulated += _probability(rates[k], count)
-                if cumulated * _WORDS >= _WORDS - 1:
-                    break
-                thresholds[used_thresholds] = np.uint32(cumulated * _WORDS)
-                used_thresholds += 1
-        else:
-            lowest[k], alias_at[k] = _lowest(rates[k]), used_slots
-            bits[k] = _fill_alias(rates[k], lowest[k], stay[used_slots:], alias[used_slots:])
-            used_slots += 1 << bits[k]
-        threshold_at[k + 1] = used_thresholds
-    return threshold_at, thresholds[:used_thresholds], bits, alias_at, stay[:used_slots], alias[:used_slots], lowest
+            lowest.append(max(0, int(rate - _TAIL_SD * math.sqrt(rate) - 5)))
+            slot_stay, slot_alias = _alias_slots(rate, lowest[-1])
+            bits.append(len(slot_stay).bit_length() - 1)
+            stay += slot_stay
+            alias += slot_alias
+        threshold_at.append(len(thresholds))
+    return PoissonTables(
+        np.array(threshold_at, np.int64),
+        np.array(thresholds, np.uint32),
+        np.array(bits, np.int64),
+        np.array(alias_at, np.int64),
+        np.array(stay, np.uint32),
+        np.array(alias, np.int64),
+        np.array(lowest, np.int64),
+    )
 
 
-@jit
-def _fill_alias(rate, low, stay, alias):
-    """Fill an alias table by Vose's method; returns the binary logarithm of its number of slots."""
-    support = _highest(rate) - low + 1
-    bits = 1
-    while (1 << bits) < support:
-        bits += 1
-    slots = 1 << bits
-    share = np.zeros(slots)
-    for i in range(support):
-        share[i] = _probability(rate, low + i)
-    share *= slots / share.sum()
-    poor, rich = np.empty(slots, np.int64), np.empty(slots, np.int64)
-    n_poor, n_rich = 0, 0
-    for i in range(slots):
-        stay[i], alias[i] = _LAST, i
-        if share[i] < 1.0:
-            poor[n_poor] = i
-            n_poor += 1
-        else:
-            rich[n_rich] = i
-            n_rich += 1
-    while n_poor > 0 and n_rich > 0:
-        n_poor -= 1
-        i, giver = poor[n_poor], rich[n_rich - 1]
-        stay[i], alias[i] = np.uint32(min(share[i] * _WORDS, _WORDS - 1)), giver
-        share[giver] -= 1.0 - share[i]
-        if share[giver] < 1.0:
-            n_rich -= 1
-            poor[n_poor] = giver
-            n_poor += 1
-    return bits
+def _thresholds(rate: float) -> list[int]:
+    """How likely a count of 0, of at most 1, ... is, in units of the last bit of a uniform."""
+    thresholds = []
+    cumulated = 0.0
+    for probability in _probabilities(rate, 0):
+        cumulated += probability
+        if cumulated * _WORDS >= _WORDS - 1:
+            break
+        thresholds.append(int(cumulated * _WORDS))
+    return thresholds
 
 
-@jit
-def _lowest(rate):
-    return max(0, int(rate - _TAIL_SD * math.sqrt(rate) - 5))
+def _alias_slots(rate: float, low: int) -> tuple[list[int], list[int]]:
+    """(stay, alias) of an alias table for the counts from `low` on, by Vose's method; slots are a power of two."""
+    share = _probabilities(rate, low)
+    n_slots = 1 << max(1, (len(share) - 1).bit_length())
+    total = 0.0
+    for probability in share:
+        total += probability  # sum() rounds otherwise in newer versions of Python
+    scale = n_slots / total
+    share = [probability * scale for probability in share] + [0.0] * (n_slots - len(share))
+    stay, alias = [_LAST] * n_slots, list(range(n_slots))
+    poor = [i for i, height in enumerate(share) if height < 1.0]
+    rich = [i for i, height in enumerate(share) if height >= 1.0]
+    while poor and rich:
+        i, giver = poor.pop(), rich[-1]
+        height = share[i]
+        stay[i], alias[i] = min(int(height * _WORDS), _LAST), giver
+        left = share[giver] - (1.0 - height)
+        share[giver] = left
+        if left < 1.0:
+            poor.append(rich.pop())
+    return stay, alias
 
 
-@jit
-def _highest(rate):
-    return int(rate + _TAIL_SD * math.sqrt(rate) + 14)
-
-
-@jit
-def _probability(rate, count):
-    return math.exp(count * math.log(rate) - rate - math.lgamma(count + 1.0))
+def _probabilities(rate: float, low: int) -> list[float]:
+    """How likely each count is, from `low` up to where the last bit of a uniform no longer sees it."""
+    highest = int(rate + _TAIL_SD * math.sqrt(rate) + 14)
+    log_rate, exp, log_factorial = math.log(rate), math.exp, math.lgamma
+    return [exp(n * log_rate - rate - log_factorial(n + 1.0)) for n in range(low, highest + 1)]

@@ -1,26 +1,38 @@
 """The fast bootstrap against its twins, and against the multinomial distribution that it must be."""
 
 import math
+import sys
 
 import naive
 import naive_kernels
 import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numba.core import config
 from scipy import stats
 
-from earmark.kernels.statistics import draws
-from earmark.kernels.statistics.bootstrap import LANES, resampled_sums
+from earmark.kernels.statistics import bootstrap
+from earmark.kernels.statistics import collapse as collapsing
+from earmark.kernels.statistics.bootstrap import resampled_sums
 from earmark.kernels.statistics.collapse import ResamplingUnits, collapse, entries
+from earmark.kernels.statistics.compiled import draws
+from earmark.kernels.statistics.compiled.bootstrap import LANES
 from earmark.kernels.statistics.noise import bottlenecks, noisy_labels
 from earmark.kernels.statistics.order_statistics import percentile_ends
+from earmark.kernels.statistics.plain.draws import below, stream_keys, words
 from earmark.kernels.statistics.poisson import poisson_tables
 
 INTERPRETED = bool(config.DISABLE_JIT)
 REPLICATES = 128 if INTERPRETED else 20_000
+FORMS = {"plain": sys.maxsize, "compiled": -1}  # the largest size that NumPy resamples
+
+
+@pytest.fixture(params=FORMS)
+def _form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the two forms, whatever the size."""
+    monkeypatch.setattr(bootstrap, "_SMALL", FORMS[request.param])
 
 
 def counts_of(multiplicity: list[int], **options: int) -> np.ndarray:
@@ -34,6 +46,7 @@ def counts_of(multiplicity: list[int], **options: int) -> np.ndarray:
 @pytest.mark.parametrize(
     "multiplicity", [[1], [1, 1], [3, 1, 2, 1], [1] * 30, [20, 1, 1, 40], [500, 17, 16, 2, 1, 1], [5000, 300, 1]]
 )
+@pytest.mark.usefixtures("_form")
 def test_counts_are_multinomial(multiplicity: list[int]) -> None:
     counts, n = counts_of(multiplicity), sum(multiplicity)
     assert (counts.sum(axis=0) == n).all()
@@ -56,6 +69,7 @@ def test_counts_are_multinomial(multiplicity: list[int]) -> None:
                 assert stats.chi2.sf(statistic, enough.sum() - 1) > 1e-5
 
 
+@pytest.mark.usefixtures("_form")
 def test_a_replicate_depends_on_nothing_but_seed_and_number() -> None:
     multiplicity = [40, 3, 1, 1, 17]
     whole = counts_of(multiplicity, replicates=3 * LANES + 5)
@@ -79,6 +93,10 @@ def test_random_words(seed: int, counter: int, n: int) -> None:
     bits = draws.word(np.uint64(key), counter)
     assert int(bits) == naive_kernels.word(int(key), counter)
     assert int(draws.below(np.uint64(bits), n)) == naive_kernels.below(int(bits), n) < n
+    assert stream_keys(seed, np.array([counter])).tolist() == [int(key)]
+    drawn = words(np.array([key], np.uint64), np.array([counter]))
+    assert drawn.tolist() == [int(bits)]
+    assert below(drawn, n).tolist() == [naive_kernels.below(int(bits), n)]
 
 
 @pytest.mark.parametrize("rate", [1e-3, 0.5, 1.0, 7.3, 16.0, 16.5, 40.0, 900.0])
@@ -128,7 +146,37 @@ def test_collapse_keeps_every_row_and_merges_only_equals(table: tuple[list, list
     assert found == expected
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None)
+@given(tables, st.booleans())
+def test_rows_are_told_apart_where_they_share_a_digest(table: tuple[list, list, list], by_source: bool) -> None:
+    rows, family, sources = table
+    source = np.unique(sources, return_inverse=True)[1] if by_source else None
+    expected = collapse([np.array(rows)], np.array(family)[:, None], source)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collapsing, "_digests", lambda patterns: patterns[:, 0] % np.uint64(2))
+        units = collapse([np.array(rows)], np.array(family)[:, None], source)
+    assert all(np.array_equal(*pair) for pair in zip(units, expected, strict=True))
+
+
+@settings(deadline=None, max_examples=60)
+@given(tables, st.booleans(), st.sampled_from([1.0, 0.37, 40.0]), st.integers(0, 2**40), st.integers(1, 3))
+def test_both_forms_resample_bit_for_bit_the_same(
+    table: tuple[list, list, list], by_source: bool, scale: float, seed: int, copies: int
+) -> None:
+    rows, family, sources = (column * copies**4 for column in table)  # units of up to some thousand rows
+    values, codes = scale * np.array(rows), np.array(family)[:, None]
+    units = collapse([values], codes, np.unique(sources, return_inverse=True)[1] if by_source else None)
+    both = []
+    for largest in FORMS.values():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bootstrap, "_SMALL", largest)
+            both.append(resampled_sums(units, entries(units, [values], codes, [3]), seed=seed, replicates=70, first=5))
+    assert both[0].dtype == both[1].dtype
+    assert both[0].tobytes() == both[1].tobytes()
+
+
+@pytest.mark.usefixtures("_form")
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tables, st.booleans())
 def test_sums_are_the_sums_of_the_drawn_rows(table: tuple[list, list, list], by_source: bool) -> None:
     rows, family, sources = table

@@ -15,7 +15,7 @@ CODE = """
 import sys
 from earmark.kernels import _jit
 with _jit.announced(lambda line: print(line)):
-    from earmark.kernels.statistics import draws
+    from earmark.kernels.statistics.compiled import draws
     print(draws.stream_key(1, 2))
 print(_jit.CACHE_FOLDER)
 """
@@ -87,5 +87,7 @@ def test_an_edit_of_any_kernel_source_is_another_cache(tmp_path: Path) -> None:
         "print(module.CACHE_FOLDER)\n"
     )
     before = start(tmp_path / "cache", code)
-    (copy / "statistics" / "draws.py").write_text((copy / "statistics" / "draws.py").read_text() + "\n# an edit\n")
+    (copy / "statistics" / "compiled" / "draws.py").write_text(
+        (copy / "statistics" / "compiled" / "draws.py").read_text() + "\n# an edit\n"
+    )
     assert start(tmp_path / "cache", code) != before

@@ -82,7 +82,7 @@ def _import(modules: Iterable[str]) -> None:
 def _load_a_kernel() -> None:
     """Let numba set up what it needs for any; one that starts no threads, which a fork would not have."""
     with suppress(Exception):  # an older tree has others
-        import_module("earmark.kernels.statistics.draws").stream_key(1, 2)
+        import_module("earmark.kernels.statistics.compiled.draws").stream_key(1, 2)
 
 
 def _become(line: Mapping[str, object]) -> None:
