@@ -47,9 +47,13 @@ def resampled_sums(
     if into is None or into.dtype != entries.sum_type or len(into) < n_targets or into.shape[1] != replicates:
         into = np.empty((n_targets, replicates), entries.sum_type)
     sums = into[:n_targets]
+    arguments = (kind, tables, unit_of_draw, entries, seed, first, sums)
     if replicates * (n_draws + len(entries.target)) <= _SMALL:
         from earmark.kernels.statistics.plain.bootstrap import resample
+
+        resample(*arguments)
     else:
-        from earmark.kernels.statistics.compiled.bootstrap import resample
-    resample(kind, tables, unit_of_draw, entries, seed, first, sums)
+        from earmark.kernels.statistics.compiled.bootstrap import resample_in_lanes
+
+        resample_in_lanes(*arguments)
     return sums.reshape(n_families, n_columns + 1, replicates)

@@ -15,7 +15,7 @@ LANES = 64  # replicates side by side, so that compilers can use wide registers
 _S32, _S64 = np.uint64(32), np.uint64(64)
 
 
-def resample(
+def resample_in_lanes(
     kind: IntArray,
     tables: PoissonTables,
     unit_of_draw: IntArray,
