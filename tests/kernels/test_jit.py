@@ -12,19 +12,20 @@ from numba.core import config
 
 ROOT = Path(__file__).parents[2]
 CODE = """
-import sys
-from earmark.kernels import _jit
-with _jit.announced(lambda line: print(line)):
+from earmark.kernels.compilation import announced
+with announced(print):
     from earmark.kernels.statistics.compiled import draws
     print(draws.stream_key(1, 2))
-print(_jit.CACHE_FOLDER)
+from earmark.kernels.kernel_folders import FOLDERS
+print(FOLDERS.kept)
 """
+SHOW = "from earmark.kernels.kernel_folders import FOLDERS; print(FOLDERS.kept, FOLDERS.shipped, sep='\\n')"
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
 
 
-def start(cache: Path, code: str = CODE) -> list[str]:
-    environment = {**os.environ, "EARMARK_CACHE_DIR": str(cache)}
+def start(cache: Path, code: str = CODE, **env: str) -> list[str]:
+    environment = {**os.environ, "EARMARK_CACHE_DIR": str(cache), **env}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
@@ -39,7 +40,7 @@ def test_the_first_start_says_that_it_compiles_and_the_second_is_warm(tmp_path: 
 
 
 def only_folder(cache: Path, before: str = "") -> str:
-    return start(cache, before + "from earmark.kernels import _jit; print(_jit.CACHE_FOLDER)")[0]
+    return start(cache, before + SHOW)[0]
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="there are no owners and modes")
@@ -77,17 +78,49 @@ def test_kernels_that_are_not_kept_are_compiled_and_say_so(tmp_path: Path) -> No
         assert lines[3] == "None"
 
 
+def copy_of_the_package(folder: Path) -> dict[str, str]:
+    """The environment in which a copy of earmark in this folder, with other times, is the one that is imported."""
+    package = folder / "earmark"
+    for room in ("cli", "engine", "kernels"):
+        shutil.copytree(ROOT / room, package / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "src" / "earmark" / "__init__.py", package)
+    for source in package.rglob("*.py"):
+        os.utime(source, (1, 1))
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_a_copy_of_the_package_elsewhere_loads_what_was_compiled(tmp_path: Path) -> None:
+    cold = start(tmp_path / "cache")
+    where = "import earmark; print(earmark.__file__)\n"
+    copied = start(tmp_path / "cache", where + CODE, **copy_of_the_package(tmp_path / "copy"))
+    assert copied == [str(tmp_path / "copy" / "earmark" / "__init__.py"), cold[1], cold[3]]  # nothing was compiled
+
+
 def test_an_edit_of_any_kernel_source_is_another_cache(tmp_path: Path) -> None:
-    copy = tmp_path / "earmark" / "kernels"
-    shutil.copytree(ROOT / "kernels", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n" + (
-        "import importlib.util\n"
-        f"spec = importlib.util.spec_from_file_location('copied_jit', {str(copy / '_jit.py')!r})\n"
-        "module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)\n"
-        "print(module.CACHE_FOLDER)\n"
-    )
-    before = start(tmp_path / "cache", code)
-    (copy / "statistics" / "compiled" / "draws.py").write_text(
-        (copy / "statistics" / "compiled" / "draws.py").read_text() + "\n# an edit\n"
-    )
-    assert start(tmp_path / "cache", code) != before
+    env = copy_of_the_package(tmp_path / "copy")
+    before = start(tmp_path / "cache", SHOW, **env)
+    edited = tmp_path / "copy" / "earmark" / "kernels" / "statistics" / "compiled" / "draws.py"
+    edited.write_text(edited.read_text() + "\n# an edit\n")
+    assert start(tmp_path / "cache", SHOW, **env) != before
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only what is root's is shipped")
+def test_a_shipped_cache_is_read_where_nobody_else_can_write(tmp_path: Path) -> None:
+    """For another user: what root has compiled is not kept, and loaded all the same."""
+    shipped = tmp_path / "shipped"
+    cold = start(shipped)
+    folder = Path(cold[3])
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    as_nobody = "import os; os.geteuid = lambda: 65534\n"
+    assert start(shipped, as_nobody + SHOW) == ["None", str(folder)]
+    assert start(shipped, as_nobody + CODE) == [cold[1], "None"]  # nothing was compiled
+    kernel = next(folder.rglob("*.nbc"))
+    kernel.chmod(0o666)
+    assert start(shipped, as_nobody + SHOW) == ["None", "None"]
+    kernel.chmod(0o644)
+    os.chown(kernel, 1234, 1234)
+    assert start(shipped, as_nobody + SHOW) == ["None", "None"]
+    os.chown(kernel, 0, 0)
+    shipped.chmod(0o777)
+    assert start(shipped, as_nobody + SHOW) == ["None", "None"]

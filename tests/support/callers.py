@@ -27,6 +27,8 @@ CALLED_BY_FRAMEWORKS = {  # methods of classes that a framework was handed
     "forward": "torch",
     "on_start": "numba",
     "on_end": "numba",
+    **dict.fromkeys(("load_overload", "save_overload"), "numba"),
+    **dict.fromkeys(("get_cache_path", "get_source_stamp", "get_disambiguator"), "numba"),
     "seekable": "soundfile",
     "list_commands": "click",
     "resolve_command": "click",
