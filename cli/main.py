@@ -99,6 +99,7 @@ def main() -> None:
             check_threads()
         sys.exit(earmark.main(prog_name="earmark", standalone_mode=False) or 0)
     except (click.exceptions.Abort, KeyboardInterrupt):
+        say("interrupted: files that were written are whole, and the same command goes on or begins anew", err=True)
         sys.exit(exits.INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()

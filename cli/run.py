@@ -19,6 +19,11 @@ from earmark.engine.extras import needs_extra
 if TYPE_CHECKING:
     from earmark.engine.sweep.blocks import Shard
 
+_STOPPING = (
+    "stopping after this batch: every window that is done is kept, this one will be asked again; "
+    "Ctrl-C again stops at once"
+)
+
 
 @click.command()
 @click.argument("spec", type=click.Path(path_type=Path))
@@ -29,8 +34,7 @@ if TYPE_CHECKING:
     "--limit",
     type=int,
     metavar="N",
-    help="Only the first N recordings, rounded up to whole windows ([sweep] window): a preview, never an approval, "
-    "unless that is all of them.",
+    help="Only the first N recordings, with all questions about them, at every budget: a preview, never an approval.",
 )
 @click.option("--shard", "shard_text", metavar="I/N", help="Only the I-th of N shares of the recordings, from 1.")
 @rule_option("max_error_rate", default=None, words="as [rule] declares")
@@ -88,8 +92,10 @@ def run(
         read(follows)
         check_kept(follows, folder)
     again += [] if max_error_rate is None else ["--max-error-rate", str(max_error_rate)]
-    with ProgressLine() as progress, stopping_on_signals() as stop:
-        swept = sweep.run(declared_spec, folder, limit=limit, shard=shard, report=progress, stop=stop)
+    with ProgressLine() as progress, stopping_on_signals(lambda: progress.note(_STOPPING)) as stop:
+        swept = sweep.run(
+            declared_spec, folder, limit=limit, shard=shard, report=progress, note=progress.note, stop=stop
+        )
     if swept.stopped:
         resume = [*again, *_options(limit, shard_text)]
         say(f"stopped: what is done is in {folder}; resume with: {shlex.join(resume)}", err=True)

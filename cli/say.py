@@ -10,7 +10,7 @@ import click
 
 from earmark.cli import exits
 from earmark.engine.faults import fault
-from earmark.engine.printable import printable, printable_json
+from earmark.engine.printable import WIDTH, printable, printable_json
 
 _STDOUT = "standard output"
 
@@ -42,6 +42,17 @@ def _write(text: str, err: bool) -> None:
             sys.exit(exits.CLOSED)
         if not err:  # there is still stderr to say it
             raise fault(error, _STDOUT) or error from None
+
+
+def columns(stream: TextIO | None) -> int:
+    """How many characters a line of the stream may have: as many as its terminal shows; 80 where it is none."""
+    typed = os.environ.get("COLUMNS", "")
+    if typed.isdigit() and int(typed):
+        return int(typed)
+    try:
+        return (stream and os.get_terminal_size(stream.fileno()).columns) or WIDTH
+    except (OSError, ValueError):  # no terminal, or no file: a test's
+        return WIDTH
 
 
 def printing_of_help(error: Exception) -> str | None:

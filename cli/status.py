@@ -1,25 +1,31 @@
 """`earmark status RUN`: what of a sweep is done."""
 
+import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from earmark.cli.say import say, say_json
-from earmark.engine.printable import printable
+from earmark.cli.progress import duration, speed
+from earmark.cli.say import columns, say, say_json
 from earmark.engine.report.axes import with_unit
+from earmark.engine.report.terminal import aligned
 
 if TYPE_CHECKING:
     from earmark.engine.design.steps import Step
     from earmark.engine.outcomes.plan_file import PlanFile
-    from earmark.engine.sweep.status import Status
+    from earmark.engine.sweep.status import Status, StepStatus
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(run: Path, as_json: bool) -> None:
-    """Say how far the sweep in RUN is, step by step, and what to type next.
+    """Say how far the sweep in RUN is, step by step, how fast it goes, and what to type next.
+
+    An answer counts when its window ([sweep] window) is done. In the folder of a --shard, what is missing of that
+    shard is what is left to do there.
 
     \b
     Example:
@@ -29,63 +35,94 @@ def status(run: Path, as_json: bool) -> None:
 
     sweep_status = sweep.status(run)
     if as_json:
-        steps = [
-            {
-                "answerer": entry.answerer,
-                "level": entry.step.name,
-                "budget": entry.step.budget,
-                "cells": len(entry.step.arms),
-                "windows": entry.blocks,
-                "done": entry.done,
-                "complete": entry.complete,
-            }
-            for entry in sweep_status.steps
-        ]
-        content = {
-            "complete": sweep_status.complete,
-            "answers": sweep_status.answers,
-            "of": sweep_status.answers_in_all,
-            "levels": steps,
-        }
-        say_json(content, indent=1)
+        say_json(_content(sweep_status), indent=1)
     else:
         say(*table(sweep_status))
 
 
+def _content(sweep_status: "Status") -> dict[str, Any]:
+    steps = [
+        {
+            "answerer": entry.answerer,
+            "level": entry.step.name,
+            "budget": entry.step.budget,
+            "cells": len(entry.step.arms),
+            "windows": entry.blocks,
+            "done": len(entry.done),
+            "complete": entry.complete,
+            "answers": entry.answers,
+            "of": entry.answers_in_all,
+        }
+        for entry in sweep_status.steps
+    ]
+    return {
+        "complete": sweep_status.complete,
+        "answers": sweep_status.answers,
+        "of": sweep_status.answers_in_all,
+        "answers_per_s": sweep_status.pace and sweep_status.pace.answers_per_s,
+        "shards": [str(shard) for shard in sweep_status.shards],
+        "unfinished_shards": [str(shard) for shard in sweep_status.unfinished_shards],
+        "levels": steps,
+    }
+
+
 def table(sweep_status: "Status") -> list[str]:
-    """How far a sweep is: a line per step, and the next command to type."""
+    """How far a sweep is: a line per step, how fast it goes, and the next command to type."""
     lines = [f"{sweep_status.run}: {sweep_status.answers:,} of {sweep_status.answers_in_all:,} answers"]
-    names = [printable(f"{entry.answerer}, {_words(entry.step, sweep_status.plan)}") for entry in sweep_status.steps]
-    width = max(map(len, names))
-    for name, entry in zip(names, sweep_status.steps, strict=True):
-        cells = len(entry.step.arms)
-        state = "complete" if entry.complete else f"{entry.done} of {entry.blocks} windows" if entry.done else "to do"
-        lines.append(f"  {name.ljust(width)}  {cells:>4} cell{'s' * (cells > 1)}{' ' * (cells == 1)}  {state}")
+    rows = [_row(entry, sweep_status.plan) for entry in sweep_status.steps]
+    return [*lines, *aligned(rows, columns(sys.stdout)), *_pace(sweep_status), *_next(sweep_status)]
+
+
+def _row(entry: "StepStatus", plan: "PlanFile") -> tuple[str, ...]:
+    cells = len(entry.step.arms)
+    name = f"{entry.answerer}, {entry.step.words(_budgets(entry.step, plan))}"
+    if entry.complete:
+        state = "complete"
+    elif entry.done:
+        windows = f"{len(entry.done)} of {entry.blocks} windows"
+        state = f"{entry.answers:,} of {entry.answers_in_all:,} answers, {windows}"
+    else:
+        state = "to do"
+    return name, f"{cells} cell{'s' * (cells > 1)}", state
+
+
+def _pace(sweep_status: "Status") -> list[str]:
+    """How fast answers came lately, and how long the rest takes at that pace."""
+    pace = sweep_status.pace
+    if pace is None or sweep_status.complete:
+        return []
+    left = (sweep_status.answers_in_all - sweep_status.answers) / pace.answers_per_s
+    ago = duration(max(0.0, time.time() - pace.last_at))
+    whose = " on one machine" if sweep_status.shards else ""
+    return [f"the last window was done {ago} ago, at {speed(pace.answers_per_s)}: {duration(left)} for the rest{whose}"]
+
+
+def _next(sweep_status: "Status") -> list[str]:
+    """What to type now."""
+    run, lines = sweep_status.run, []
     if sweep_status.complete or sweep_status.can_be_certified:
         note = "" if sweep_status.complete else "   (the budgets that are complete)"
-        lines.append(f"next: earmark certify {sweep_status.run}{note}")
+        lines.append(f"next: earmark certify {run}{note}")
     elif sweep_status.references_alone:
         lines.append(f"earmark certify has to wait for a budget of {', '.join(sweep_status.references_alone)}")
-    if not sweep_status.complete:
-        lines.append(f"next: earmark run {sweep_status.run / 'spec.toml'} --out {sweep_status.run}")
+    if sweep_status.complete:
+        return lines
+    again = f"next: earmark run {run / 'spec.toml'} --out {run}"
+    if not sweep_status.shards:
+        return [*lines, again]
+    lines += [f"{again} --shard {shard}" for shard in sweep_status.unfinished_shards]
+    if not sweep_status.unfinished_shards:
+        several = "s" * (len(sweep_status.shards) > 1)
+        lines.append(f"shard{several} {', '.join(map(str, sweep_status.shards))} done: nothing is left to do here")
+        lines.append(f"next: earmark merge RUN {run} OTHER-SHARDS...")
     return lines
 
 
-def _words(step: "Step", plan: "PlanFile") -> str:
-    words = {
-        "raw": "raw audio",
-        "silence": "silence instead",
-        "anchor": _budgets(step, plan),
-        "streams": f"permuted questions, {_budgets(step, plan)}",
-    }
-    return words[step.kind]
-
-
 def _budgets(step: "Step", plan: "PlanFile") -> str:
-    """The different budgets of a step, each with the unit of its axis: `budgets 0.8, 0.125 (32 kb/s)`."""
+    """The different budgets of a step, each with the unit of its axis: `0.8, 0.125 (32 kb/s)`."""
     methods = [(plan.methods.get(arm.method), budget) for arm, budget in step.places]
     budgets = dict.fromkeys(
         with_unit(f"{1 if budget == 1 else budget!r}", budget, method.axis if method else None)
         for method, budget in methods
     )
-    return f"budget{'s' * (len(budgets) > 1)} {', '.join(budgets)}"
+    return ", ".join(budgets)

@@ -32,10 +32,10 @@ class UncertifiableError(EarmarkError):
     """Well-formed outcomes that the declared rule does not allow to certify (errors above the declared rate, say)."""
 
 
-def first_few(names: Iterable[object], limit: int = 3) -> str:
+def first_few(names: Iterable[object], limit: int = 3, quote: str = "'") -> str:
     """The first `limit` names, quoted, and how many more there are."""
     listed = [str(name) for name in names]
-    shown = ", ".join(f"'{name}'" for name in listed[:limit])
+    shown = ", ".join(f"{quote}{name}{quote}" for name in listed[:limit])
     return shown + (f" and {len(listed) - limit} more" if len(listed) > limit else "")
 
 

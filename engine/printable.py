@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
+WIDTH = 80  # characters of a line, where no terminal says otherwise
 _VISIBLE_FORMATS = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
 _JOINERS = "\u200c\u200d"  # between letters of scripts that join, or parts of one emoji, they belong to the text
 _FIRST_JOINING = 0x0590  # Latin, Greek and Cyrillic come before
@@ -24,6 +25,14 @@ def printable_json(content: Any, indent: int | None = None) -> str:
     """Content as JSON whose lines a terminal shows as they are, and which reads back to the same content."""
     text = json.dumps(content, indent=indent, ensure_ascii=False)
     return escape_hidden(text, lambda char: char if char == "\n" else json.dumps(char)[1:-1])
+
+
+def shortened(text: str, width: int) -> str:
+    """A text of at most so many characters: of a longer one its beginning and its end, `learned_..seed 42`."""
+    if len(text) <= width:
+        return text
+    kept = max(width - 2, 2)
+    return f"{text[: kept - kept // 2]}..{text[len(text) - kept // 2 :]}"
 
 
 def escape_hidden(text: str, escape: Callable[[str], str]) -> str:

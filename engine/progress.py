@@ -1,6 +1,7 @@
 """How long work says where it stands and is asked to stop: one signature for all of it.
 
-`report` gets what is being done, how much of it is done, and of how much; `stop` says whether somebody asked to stop.
+`report` gets what is being done, how much of it is done, and of how much (0: nobody knows); how fast that goes, who
+prints it works out. `stop` says whether somebody asked to stop.
 """
 
 import signal
@@ -26,14 +27,17 @@ def never() -> bool:
 
 
 @contextmanager
-def stopping_on_signals() -> Iterator[Stop]:
+def stopping_on_signals(acknowledge: Callable[[], None] = silent) -> Iterator[Stop]:
     """For `stop`: SIGINT and SIGTERM let the batch finish, a second SIGINT interrupts it.
 
-    The exit code that says so is 128 plus the signal: 130 for SIGINT. Only in the main thread.
+    `acknowledge` is called when the first of them comes, inside the signal's handler: it may wait for nothing. The
+    exit code that says so is 130. Only in the main thread.
     """
     seen: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
+        if not seen:
+            acknowledge()
         seen.append(number)
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)

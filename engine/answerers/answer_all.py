@@ -9,7 +9,7 @@ from earmark.engine.answerers.answerer import Answerer, unheard
 from earmark.engine.answerers.journal import Journal
 from earmark.engine.answerers.request import Answer, Progress, Request
 from earmark.engine.design.keys import OK
-from earmark.engine.progress import Stop, never
+from earmark.engine.progress import Stop, StoppedError, never
 
 
 def answer_all(
@@ -44,12 +44,16 @@ class FlipRate:
         return self.changed / self.compared if self.compared else None
 
 
-def flip_rate(answerer: Answerer, raw: Sequence[Request]) -> FlipRate:
+def flip_rate(answerer: Answerer, raw: Sequence[Request], stop: Stop = never) -> FlipRate:
     """Answer raw requests twice, in other batches and in the reverse order, and count the changed labels.
 
-    In fp32 it is 0; in bf16 it is the noise under every excess, and belongs beside it.
+    In fp32 it is 0; in bf16 it is the noise under every excess, and belongs beside it. StoppedError where `stop` says
+    so: nothing is kept.
     """
-    once = {answer.id: answer for answer in answer_all(answerer, raw)}
-    twice = {answer.id: answer for answer in answer_all(answerer.in_other_batches(), list(reversed(raw)))}
+    once = {answer.id: answer for answer in answer_all(answerer, raw, stop=stop)}
+    again = answer_all(answerer.in_other_batches(), list(reversed(raw)), stop=stop)
+    twice = {answer.id: answer for answer in again}
+    if min(len(once), len(twice)) < len(raw):
+        raise StoppedError
     pairs = [(once[i], twice[i]) for i in once if once[i].status == OK == twice[i].status]
     return FlipRate(len(pairs), sum(first.predicted_label != second.predicted_label for first, second in pairs))

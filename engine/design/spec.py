@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from earmark.engine.design.compressors import AV, AXIS_WORDS, BUILT_IN, CHUNKS, UNITS, WAVE_NAMES, is_brought
 from earmark.engine.design.endpoint import FORM, endpoint_of
@@ -41,12 +41,34 @@ from earmark.engine.design.sections import (
 )
 from earmark.engine.design.toml_tables import TomlDocument, TomlTable
 from earmark.engine.errors import InputError, choose, instead
+from earmark.engine.printable import shortened
 from earmark.engine.reading import read_bytes
 
 MOST_SPEC_BYTES = 1 << 20
 MOST_CELLS = 100_000
+_MOST_SHOWN = 60  # characters of a value in an error
 # all of a spec's partitions are judged, methods declare in_domain, and imported rows a source
 _NOT_IN_A_SPEC = ("partitions", "in_domain", "source")
+
+
+THERE = "there"  # in place of a value: a table is there
+
+
+class Difference(NamedTuple):
+    """A key that two specs, or plans, have otherwise."""
+
+    key: str  # [sweep] window
+    before: Any  # None: nothing
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.key}: {_in_words(self.before)} before, {_in_words(self.now)} now"
+
+
+def _in_words(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return shortened(value if value == THERE else json.dumps(value, ensure_ascii=False), _MOST_SHOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,45 +110,41 @@ class Spec:
             *(f"{answerer}/{corpus}/{arm}" for answerer in answerers for arm in arms),
         ]
 
-    def differing(self, other: "Spec") -> list[str]:
-        """The keys of another spec that make its outcomes others, as errors call them: `[sweep] window`."""
-        keys: dict[str, None] = {}
-        for section, ours in self._outcomes_depend_on().items():
-            theirs = getattr(other, section)
+    def differing(self, other: "Spec") -> list[Difference]:
+        """The keys of another spec that make its outcomes others, with their values here and there."""
+        ours, theirs = self._keys(), other._keys()
+        differences = [
+            Difference(key, ours.get(key), theirs.get(key))
+            for key in dict.fromkeys([*ours, *theirs])
+            if ours.get(key) != theirs.get(key)
+        ]
+        tables = {difference.key for difference in differences if THERE in difference}
+        inside = tuple(f"{table}: " for table in tables)  # keys of a table that only one of the two has
+        differences = [difference for difference in differences if not difference.key.startswith(inside)]
+        if "[sweep] budgets" in (difference.key for difference in differences):  # those of the methods come from it
+            differences = [difference for difference in differences if not difference.key.endswith(": budgets")]
+        others = [difference for difference in differences if not difference.key.endswith("]] order")]
+        return others or differences
+
+    def _keys(self) -> dict[str, Any]:
+        """Every key that outcomes depend on, as errors call it: `[sweep] window`, `[[methods]] energy: seeds`."""
+        keys: dict[str, Any] = {}
+        for section, content in self._outcomes_depend_on().items():
             if section in ("budgets", "window"):
-                if ours != theirs:
-                    keys[f"[sweep] {section}"] = None
-            elif isinstance(theirs, tuple):
-                entries = other._outcomes_depend_on()[section]
-                keys |= dict.fromkeys(_differing_entries(section, ours, entries))
+                keys[f"[sweep] {section}"] = content
+            elif isinstance(content, Mapping):
+                keys |= {f"[{section}] {key}": value for key, value in content.items()}
             else:
-                values = asdict(theirs)
-                keys |= {f"[{section}] {key}": None for key, value in ours.items() if value != values[key]}
-        if "[sweep] budgets" in keys:  # then those of the methods differ because of it
-            return [key for key in keys if not key.endswith(": budgets")]
-        return list(keys)
+                for table in content:
+                    keys[f"[[{section}]] {table['name']}"] = THERE
+                    keys |= {f"[[{section}]] {table['name']}: {key}": value for key, value in table.items()}
+                keys[f"[[{section}]] order"] = [table["name"] for table in content]
+        return keys
 
 
 def _without_reaching(answerer: AnswererSpec) -> dict[str, Any]:
     """The keys of an answerer on which its answers depend."""
     return {key: value for key, value in asdict(answerer).items() if key not in REACHING}
-
-
-def _differing_entries(
-    section: str, ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    """The keys in which two lists of tables differ, by the names of the tables: `[[methods]] energy: seeds`."""
-    other = {entry["name"]: entry for entry in theirs}
-    keys = [
-        f"[[{section}]] {entry['name']}: {key}"
-        for entry in ours
-        if entry["name"] in other
-        for key, value in entry.items()
-        if value != other[entry["name"]][key]
-    ]
-    names = [entry["name"] for entry in ours]
-    keys += [f"[[{section}]] {name}" for name in dict.fromkeys([*names, *other]) if (name in names) != (name in other)]
-    return keys if keys or names == list(other) else [f"[[{section}]] order"]
 
 
 def read(path: Path) -> Spec:

@@ -61,6 +61,15 @@ class Step:
             return self.kind
         return f"{self.kind}-{1 if self.budget == 1 else self.budget!r}"
 
+    def words(self, budgets: str) -> str:
+        """What people call it; `budgets` are its budgets as they are to be shown."""
+        if self.kind == "raw":
+            return "raw audio"
+        if self.kind == "silence":
+            return "silence instead"
+        several = "s" if "," in budgets else ""
+        return f"{'permuted questions, ' if self.permuted else ''}budget{several} {budgets}"
+
     @property
     def has_its_budget(self) -> bool:
         """Whether there is such a step: raw audio and silence are whole, and verdicts are about budgets below 1."""

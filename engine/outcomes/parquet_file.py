@@ -18,6 +18,18 @@ def write_parquet(table: pa.Table, where: Path | pa.BufferOutputStream, row_grou
     pq.write_table(table, where, compression="zstd", row_group_size=row_group_size, write_page_checksum=True)
 
 
+def count_rows(path: Path, do: str) -> int:
+    """How many rows a file has, by its footer. InputError where it has none, FileNotFoundError where it is gone."""
+    if not is_regular(path):
+        raise InputError(path, "is not a regular file", do)
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(path, f"is not a readable Parquet file ({type(error).__name__})", do) from None
+
+
 def read_parquet(
     source: Path | bytes,
     where: object,

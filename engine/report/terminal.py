@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from earmark.engine.printable import printable
+from earmark.engine.printable import printable, shortened
 from earmark.engine.report.axes import candidate_axes, with_unit
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from earmark.engine.signoff.claim_entry import Claim, ClaimCandidate, Shipped
     from earmark.engine.signoff.result_entry import BudgetEntry, ResultEntry
 
+_LEAST_NAME = 8
 _NOTHING = "  see the claim above: by itself every method passes at some budget"
 _KEEPING_ALPHA = (
     "  Rows that were judged are not judged again with others added: new rows are certified alone (--follows CERT), or",
@@ -161,10 +162,25 @@ def _entry(result: "ResultEntry", budget: float | None) -> "BudgetEntry":
     return next((entry for entry in compressed if entry.budget == budget), compressed[-1])
 
 
-def aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    """Rows as lines, each column as wide as its widest cell."""
+def aligned(rows: list[tuple[str, ...]], width: int | None = None) -> list[str]:
+    """Rows as lines of at most so many characters, each column as wide as its widest cell.
+
+    Where that is too much the widest columns of names are narrowed, and names in them cut in the middle; a cell with a
+    figure is never cut.
+    """
     rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    least = [max([_LEAST_NAME, *(len(row[i]) for row in rows if _is_figure(row[i]))]) for i in range(len(widths))]
+    while width is not None and sum(widths) + 2 * len(widths) > width:
+        widest = max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))
+        if widths[widest] <= least[widest]:
+            break
+        widths[widest] -= 1
     return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  " + "  ".join(shortened(cell, n).ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip()
+        for row in rows
     ]
+
+
+def _is_figure(cell: str) -> bool:
+    return cell[:1] in "0123456789+-"

@@ -23,6 +23,7 @@ from earmark.engine.compressors.compressor import ClipAndQuestion, Excerpt, Open
 from earmark.engine.corpus.example import Audio, Example
 from earmark.engine.corpus.stream import hear
 from earmark.engine.outcomes.parquet_file import write_parquet
+from earmark.engine.progress import Stop
 from earmark.engine.sweep.blocks import in_order
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.sweep_folder import FLIPS
@@ -43,15 +44,15 @@ def _flips(run: Path, name: str) -> Path:
     return run / FLIPS / f"answerer={quote(name, safe='')}.json"
 
 
-def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer) -> None:
-    """Answer raw questions, spread over the corpus, twice."""
+def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer, stop: Stop) -> None:
+    """Answer raw questions, spread over the corpus, twice; StoppedError where `stop` says so."""
     wanted, n = prepared.spec.audits.flip_rate, prepared.survey.examples
     requests: list[Request] = []
     for example in islice(in_order(prepared.corpus), 0, None, max(1, n // wanted)):
         audio, _ = hear(example.audio)
         if audio is not None and len(requests) < wanted:
             requests.append(Request(example.sample_id, Excerpt.of(example.audio, audio), example.question))
-    rate = flip_rate(answerer, requests)
+    rate = flip_rate(answerer, requests, stop)
     content = {"asked": len(requests), "compared": rate.compared, "changed": rate.changed}
     path = _flips(run, name).relative_to(run)
     files.write_files(run, {str(path): (json.dumps(content) + "\n").encode()})

@@ -7,8 +7,8 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from typing import NamedTuple
 
 from earmark.engine.corpus.corpus import Corpus
@@ -36,7 +36,7 @@ class Survey(NamedTuple):
         return len(self.sizes)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Shard:
     """Which blocks are ours."""
 
@@ -45,6 +45,9 @@ class Shard:
 
     def has(self, block: int) -> bool:
         return block % self.count == self.index
+
+    def __str__(self) -> str:
+        return f"{self.index + 1}/{self.count}"
 
     def meets(self, other: "Shard") -> bool:
         """Whether there may be a block that both have."""
@@ -86,6 +89,24 @@ def blocks(corpus: Corpus, size: int) -> Iterator[Block]:
         recordings += more
     if held:
         yield Block(number, first, tuple(held))
+
+
+def first_recordings(corpus: Corpus, n_recordings: int) -> Corpus:
+    """The corpus of the first so many recordings; its blocks are the corpus's, but for the last one."""
+    return replace(corpus, examples=_FirstExamples(corpus, n_recordings))
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstExamples:
+    """Examples in the order of blocks, read anew each time, until there are recordings enough."""
+
+    corpus: Corpus
+    n_recordings: int
+
+    def __iter__(self) -> Iterator[Example]:
+        by_audio = groupby(in_order(self.corpus), key=lambda example: example.audio)
+        for _, about_one in islice(by_audio, self.n_recordings):
+            yield from about_one
 
 
 def _recordings(examples: Sequence[Example]) -> int:

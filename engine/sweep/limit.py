@@ -5,7 +5,7 @@ sweep works and what it will cost, and the verdict waits for all examples.
 """
 
 import json
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from earmark.engine.outcomes import store
 from earmark.engine.outcomes.plan_file import PLAN
 from earmark.engine.reading import check_place
 from earmark.engine.signoff.answerer_files import FOLDER as ANSWERERS
-from earmark.engine.sweep.blocks import blocks
+from earmark.engine.sweep.blocks import first_recordings, in_order, survey
 from earmark.engine.sweep.copies import copy_files
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.sweep_folder import SweepFolder
+from earmark.engine.sweep.windows import WindowsOfPreview
 
 _PREVIEW_FILES = (PREVIEW_MARK, store.PARTITIONS, PLAN, "certificate.json", "report.html", "policy.json")
 _PREVIEW_FOLDERS = {
@@ -44,34 +45,47 @@ def check(limit: Any) -> None:
             raise InputError(f"limit {shown(repr(limit))}", f"must be {_RECORDINGS.wanted}", "change it") from None
 
 
-def make(folder: SweepFolder, prepared: Prepared, first: int) -> Path:
-    """The first blocks of every cell as RUN/preview, in place of the preview before; all of them must be done.
+def first(prepared: Prepared, n_recordings: int) -> Prepared:
+    """The sweep of the first recordings alone: at every step as many of them, and of their questions all.
 
-    InputError where anything else than a preview is there.
+    Its blocks are those of the whole sweep; the last one may be a part of one.
+    """
+    corpus = first_recordings(prepared.corpus, n_recordings)
+    return replace(prepared, corpus=corpus, survey=survey(corpus, prepared.spec.window))
+
+
+def folder_of(folder: SweepFolder, prepared: Prepared, looked: Prepared) -> SweepFolder:
+    """The sweep's folder as the sweep of its first recordings fills it: a part of a block has files of its own."""
+    last = looked.survey.blocks - 1
+    if looked.survey.sizes[last] == prepared.survey.sizes[last]:
+        return folder
+    return folder.with_windows(WindowsOfPreview(folder.run, last, looked.survey.recordings))
+
+
+def make(folder: SweepFolder, looked: Prepared, n_examples: int) -> Path:
+    """What `looked` asks of every cell as RUN/preview, in place of the preview before; all of it must be done.
+
+    `n_examples` are those of the whole sweep. InputError where anything else than a preview is there.
     """
     out = folder.run / PREVIEW
     _remove(out, folder.run)
-    ids = [
-        example.sample_id
-        for block in islice(blocks(prepared.corpus, prepared.spec.window), first)
-        for example in block.examples
-    ]
-    content = {"examples": len(ids), "of": prepared.survey.examples}
+    ids = [example.sample_id for example in in_order(looked.corpus)]
+    content = {"examples": len(ids), "of": n_examples}
     files.write_file(out / PREVIEW_MARK, (json.dumps(content) + "\n").encode())
     for name in (store.PARTITIONS, PLAN, "selectors", ANSWERERS):
         copy_files(folder.run, out, name)
-    wanted = pa.array(ids)
-    for answerer in prepared.spec.answerers:
-        for step in prepared.steps:
-            if not folder.has(step.keys(answerer.name, prepared.corpus.name)):
-                folder.windows.check_rows(answerer.name, step, range(first))
-            for arm, key in step.keys(answerer.name, prepared.corpus.name).items():
-                if store.has_cell(folder.run, key):
-                    whole = store.read_rows(folder.run, key)
-                    rows = whole.filter(pc.is_in(whole["sample_id"], wanted))
-                else:
-                    rows = folder.windows.rows(answerer.name, step, arm, range(first))
-                folder.write_cell(key, rows, out)
+    wanted, blocks = pa.array(ids), range(looked.survey.blocks)
+    for answerer in looked.spec.answerers:
+        for step in looked.steps:
+            keys = step.keys(answerer.name, looked.corpus.name)
+            if not folder.has(keys):
+                folder.windows.check_rows(answerer.name, step, blocks)
+            for arm, key in keys.items():
+                there = store.has_cell(folder.run, key)
+                rows = (
+                    store.read_rows(folder.run, key) if there else folder.windows.rows(answerer.name, step, arm, blocks)
+                )
+                folder.write_cell(key, rows.filter(pc.is_in(rows["sample_id"], wanted)), out)
     return out
 
 

@@ -3,8 +3,7 @@
 Whatever stops it, the next run goes on where it was and ends with the same bytes. Signs nothing off.
 """
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,72 +48,95 @@ def run(
     load_compressor: LoadCompressor | None = None,
     executor: Executor = InProcess(),  # noqa: B008 (it holds nothing)
     report: Report = silent,
+    note: Callable[[str], None] = silent,
     stop: Stop = never,
 ) -> Swept:
     """Fill a run folder with the outcomes that a spec asks for: all, a shard's, or a preview of `limit` recordings.
 
-    A limit is rounded up to whole windows; where these are all, it is no preview. `stop` is asked before every block
-    and after every batch. InputError where another process fills the same blocks.
+    A limit that covers the corpus is none: `note` is told that. `stop` is asked before every block and after every
+    batch. InputError where another process fills the same blocks.
     """
     previews.check(limit)
     folder = SweepFolder(out)
+    report("preparing the corpus and the compressors", 0, 0)
     with (
         withheld(spec.key_variables),
         loader(out, spec.machine) as load_any,
         answerer_loader(out, stop) as load_answerer,
     ):
         prepared = prepare(spec, out, load_compressor or load_any, shard.count)
+        looked = None if limit is None or limit >= prepared.survey.recordings else previews.first(prepared, limit)
+        if limit is not None:
+            note(_what_is_looked_at(prepared, looked))
         with folder.filling(shard):
-            return _fill(folder, prepared, limit, shard, load or load_answerer, executor, report, stop)
+            return _fill(folder, prepared, looked, shard, load or load_answerer, executor, report, stop)
+
+
+def _what_is_looked_at(prepared: Prepared, looked: Prepared | None) -> str:
+    """What a limit comes to, in a sentence."""
+    survey = prepared.survey
+    if looked is None:
+        return f"the corpus has {survey.recordings:,} recordings: this is the whole run, no preview"
+    return (
+        f"a preview of the first {looked.survey.recordings:,} of {survey.recordings:,} recordings: "
+        f"{looked.survey.examples:,} of {survey.examples:,} questions, at every budget"
+    )
 
 
 def _fill(
     folder: SweepFolder,
     prepared: Prepared,
-    limit: int | None,
+    looked: Prepared | None,
     shard: Shard,
     load: Load,
     executor: Executor,
     report: Report,
     stop: Stop,
 ) -> Swept:
-    """Ask what is not there yet, and make cells of what is."""
+    """Ask what is not there yet, of all examples or of those that are `looked` at, and make cells of what is whole."""
     out = folder.run
 
     def load_and_begin(answerer: AnswererSpec, machine: MachineSpec) -> Answerer:
         """A folder is not bound to a spec whose answerer cannot be loaded."""
+        report(f"loading {answerer.name}", 0, 0)
         model = load(answerer, machine)
         prepared.begin(folder)
+        folder.note_shard(shard)
         who_answers.write(folder, answerer, model)
         return model
 
     if folder.answered():
         prepared.begin(folder)  # what it has lost
-    total = prepared.survey.blocks
-    first = total if limit is None else min(-(-limit // prepared.spec.window), total)
-    audited = first == total and shard.index == 0
-    ours = [number for number in range(first) if shard.has(number)]
-    meter = _SweepMeter(folder, prepared, ours, report)
-    worker = Worker(folder, prepared, load_and_begin, meter.batch)
-    stopping: Stopping = Never(ours)
+        folder.note_shard(shard)
+    ours = prepared if looked is None else looked
+    filled = folder if looked is None else previews.folder_of(folder, prepared, looked)
+    numbers = [number for number in range(ours.survey.blocks) if shard.has(number)]
+    audited = looked is None and shard.index == 0
+    meter = _SweepMeter(filled, ours, numbers, report)
+    worker = Worker(filled, ours, load_and_begin, meter.batch)
+    stopping: Stopping = Never(numbers)
     try:
         for answerer, steps in _passes(prepared):
             if audited and audits.flips_missing(out, prepared, answerer):
-                audits.flips(out, prepared, answerer, worker.answerer(answerer))
-            for tasks in stopping.turns(folder, answerer, prepared.corpus.name, steps):
+                report(f"{answerer}: answering raw questions twice", 0, 0)
+                audits.flips(out, prepared, answerer, worker.answerer(answerer), stop)
+            for tasks in stopping.turns(filled, answerer, prepared.corpus.name, steps):
+                meter.turn(tasks[0])
                 for task, rows in executor.map(tasks, worker.work, stop):
-                    folder.windows.write_rows(answerer, task.step, task.block, rows)
+                    filled.windows.write_rows(answerer, task.step, task.block, rows)
                     meter.block(task)
-                    folder.complete(answerer, prepared.corpus.name, task.step, total)
+                    folder.complete(answerer, prepared.corpus.name, task.step, prepared.survey.blocks)
     except StoppedError:
         return Swept(stopped=True, complete=False)
     except LostError as error:
         raise InputError(f"answerer {answerer}", f"is lost: {error}", "the same command goes on") from error
+    report("writing cells", 0, 0)
     complete = finish(folder, prepared)
     if audited:
+        report("scoring a grid of recordings and questions", 0, 0)
         audits.grids(out, prepared)
-    looked = first < total and not complete
-    return Swept(False, complete, previews.make(folder, prepared, first) if looked else None)
+    preview = None if looked is None or complete else previews.make(filled, looked, prepared.survey.examples)
+    return Swept(False, complete, preview)
 
 
 def _passes(prepared: Prepared) -> Iterator[tuple[str, list[Step]]]:
@@ -139,19 +161,20 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
             folder.windows.forget(answerer.name)
             ledger.forget(folder.run, answerer.name)
     if complete:
+        folder.windows.forget_parts()
+        folder.forget_shards()
         remove_folder(folder.run / WAVES, folder.run)
     return complete
 
 
 class _SweepMeter:
-    """What is said while waiting: answers there are, and in all."""
+    """What is said while waiting: who answers what, how many answers there are, and how many in all."""
 
     def __init__(self, folder: SweepFolder, prepared: Prepared, ours: Sequence[int], report: Report) -> None:
         self._sizes = sizes = prepared.survey.sizes
         self._report = report
-        self._total = self._done = self._fresh = 0
-        self._name = prepared.spec.answerers[0].name
-        self._began: float | None = None  # the first block
+        self._total = self._done = 0
+        self._label = ""
         for answerer in prepared.spec.answerers:
             for step in prepared.steps:
                 whole = folder.has(step.keys(answerer.name, prepared.corpus.name))
@@ -159,26 +182,17 @@ class _SweepMeter:
                 self._total += len(step.arms) * sum(sizes[number] for number in ours)
                 self._done += len(step.arms) * sum(sizes[number] for number in ours if number in done)
 
+    def turn(self, task: Task) -> None:
+        """A step begins, with this task."""
+        budgets = ", ".join(dict.fromkeys(f"{budget:g}" for _, budget in task.step.places))
+        self._label = f"{task.answerer}, {task.step.words(budgets)}:"
+        self._report(self._label, self._done, self._total)
+
     def batch(self, progress: Progress) -> None:
         """Some answers of the block that is running."""
-        now = time.monotonic()
-        self._began = self._began or now - progress.answered / max(1e-9, progress.evaluations_per_s)
-        done = self._done + progress.answered
-        rate = (self._fresh + progress.answered) / max(1e-9, now - self._began)
-        left = _duration((self._total - done) / rate) if rate else "?"
-        saved = f"{progress.saving.share:.0%} of the work saved"
-        self._report(f"{self._name}: {rate:,.0f} answers/s, {saved}, {left} left:", done, self._total)
+        self._report(self._label, self._done + progress.answered, self._total)
 
     def block(self, task: Task) -> None:
         """A block is done."""
-        self._name = task.answerer
-        answers = len(task.step.arms) * self._sizes[task.block]
-        self._done += answers
-        self._fresh += answers
-        self._report(f"{self._name}: {task.step.name}:", self._done, self._total)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        self._done += len(task.step.arms) * self._sizes[task.block]
+        self._report(self._label, self._done, self._total)

@@ -1,5 +1,6 @@
 """How far a sweep is, from its folder alone: opens no corpus, loads nothing."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,7 +8,11 @@ from earmark.engine.design.keys import PREVIEW_MARK
 from earmark.engine.design.steps import Step
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.plan_file import PlanFile
+from earmark.engine.sweep.blocks import Shard
 from earmark.engine.sweep.sweep_folder import SweepFolder
+from earmark.engine.sweep.windows import Written
+
+_PACE_WINDOWS = 10  # the latest ones tell how fast it goes
 
 
 class StepStatus(NamedTuple):
@@ -15,9 +20,18 @@ class StepStatus(NamedTuple):
 
     answerer: str
     step: Step
-    done: int  # blocks
+    done: frozenset[int]  # blocks
     blocks: int
     complete: bool  # its cells are there
+    answers: int
+    answers_in_all: int
+
+
+class Pace(NamedTuple):
+    """How fast answers come."""
+
+    answers_per_s: float
+    last_at: float  # when the last ones came, in seconds since the epoch
 
 
 class Status(NamedTuple):
@@ -26,6 +40,8 @@ class Status(NamedTuple):
     run: Path
     plan: PlanFile
     steps: tuple[StepStatus, ...]
+    shards: tuple[Shard, ...]  # that were begun here; none: the whole sweep was
+    pace: Pace | None  # None where too little is under way to tell
 
     @property
     def complete(self) -> bool:
@@ -33,12 +49,17 @@ class Status(NamedTuple):
 
     @property
     def answers(self) -> int:
-        """How many there are; blocks are taken as alike."""
-        return round(sum(self._in(entry) * entry.done / entry.blocks for entry in self.steps))
+        """How many there are."""
+        return sum(entry.answers for entry in self.steps)
 
     @property
     def answers_in_all(self) -> int:
-        return sum(self._in(entry) for entry in self.steps)
+        return sum(entry.answers_in_all for entry in self.steps)
+
+    @property
+    def unfinished_shards(self) -> list[Shard]:
+        """The shards that were begun here of which some window is missing."""
+        return [shard for shard in self.shards if any(_missing(entry, shard) for entry in self.steps)]
 
     @property
     def references_alone(self) -> list[str]:
@@ -55,8 +76,9 @@ class Status(NamedTuple):
     def _compressed(self) -> set[str]:
         return {entry.answerer for entry in self.steps if entry.complete and entry.step.compressed}
 
-    def _in(self, entry: StepStatus) -> int:
-        return len(entry.step.arms) * self.plan.corpus.examples
+
+def _missing(entry: StepStatus, shard: Shard) -> bool:
+    return any(shard.has(number) and number not in entry.done for number in range(entry.blocks))
 
 
 def status(run: Path) -> Status:
@@ -66,10 +88,25 @@ def status(run: Path) -> Status:
     folder = SweepFolder(run)
     plan = folder.planned()
     steps: list[StepStatus] = []
+    pace: Pace | None = None
     for answerer in plan.answerers:
         for step in plan.steps:
-            complete = folder.has(step.keys(answerer, plan.corpus.name))
-            windows = [number for number in folder.windows.blocks(answerer, step) if number < plan.corpus.windows]
-            done = plan.corpus.windows if complete else len(windows)
-            steps.append(StepStatus(answerer, step, done, plan.corpus.windows, complete))
-    return Status(run, plan, tuple(steps))
+            in_all = len(step.arms) * plan.corpus.examples
+            if folder.has(step.keys(answerer, plan.corpus.name)):
+                everything = frozenset(range(plan.corpus.windows))
+                steps.append(StepStatus(answerer, step, everything, plan.corpus.windows, True, in_all, in_all))
+                continue
+            numbers = [number for number in folder.windows.blocks(answerer, step) if number < plan.corpus.windows]
+            written = [folder.windows.written(answerer, step, number) for number in numbers]
+            answers = sum(block.n_rows for block in written)
+            steps.append(StepStatus(answerer, step, frozenset(numbers), plan.corpus.windows, False, answers, in_all))
+            pace = _pace(written) or pace
+    return Status(run, plan, tuple(steps), folder.shards, pace)
+
+
+def _pace(blocks: Sequence[Written]) -> Pace | None:
+    """How fast the latest blocks came; None where there are too few."""
+    first, *later = sorted(blocks, key=lambda block: block.at)[-_PACE_WINDOWS:] or [Written(0, 0.0)]
+    if not later or later[-1].at <= first.at:
+        return None
+    return Pace(sum(block.n_rows for block in later) / (later[-1].at - first.at), later[-1].at)

@@ -19,7 +19,7 @@ from earmark.engine.answerers.server.ledger import SERVED
 from earmark.engine.design import spec as specs
 from earmark.engine.design.keys import PREVIEW, WAVES, CellKey
 from earmark.engine.design.steps import Arm, Step
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, first_few
 from earmark.engine.locks import alone
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.plan_file import PLAN, PlanFile, differing, read_plan
@@ -30,6 +30,7 @@ from earmark.engine.sweep.windows import ANSWERS, PENDING, SCORES, Windows, fail
 
 SPEC = "spec.toml"
 AUDITS = "audits"
+SHARDS = "shards"
 FLIPS = f"{AUDITS}/flips"
 _FOLDERS = (
     store.CELLS,
@@ -42,6 +43,7 @@ _FOLDERS = (
     ANSWERERS,
     "selectors",
     WAVES,
+    SHARDS,
 )  # never links
 _TOGETHER = "wait until it has ended, or let each process fill its own --shard I/N"
 _DECLARED = ("rule", "labels")  # keys of a plan that decide no outcome
@@ -57,6 +59,12 @@ class SweepFolder:
         self._own: Shard | None = None  # what this process fills
         self._failed: dict[CellKey, Mapping[str, str]] = {}  # of raw cells that are complete
 
+    def with_windows(self, windows: Windows) -> "SweepFolder":
+        """The same folder, its windows read and written as these are."""
+        other = SweepFolder(self.run)
+        other.windows = windows
+        return other
+
     # The plan ----------------------------------------------------------------------------------------------
 
     def check(self, content: Mapping[str, Any], spec: specs.Spec) -> PlanFile | None:
@@ -68,7 +76,7 @@ class SweepFolder:
         if begun is not None:
             differs = [key for key in differing(begun.content, content) if key.partition(".")[0] not in _DECLARED]
             if differs:
-                what = ", ".join(self._what_differs(differs, spec))
+                what = first_few(self._what_differs(differs, begun.content, content, spec), quote="")
                 raise InputError(
                     self.run,
                     f"was begun with another spec or corpus (it differs in {what})",
@@ -99,14 +107,17 @@ class SweepFolder:
         files.write_file(self.run / SPEC, spec.text.encode())
         files.write_file(self.run / PLAN, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
-    def _what_differs(self, keys: list[str], spec: specs.Spec) -> list[str]:
+    def _what_differs(
+        self, keys: list[str], begun: Mapping[str, Any], content: Mapping[str, Any], spec: specs.Spec
+    ) -> list[specs.Difference]:
         """The keys of the spec, and of the plan what no key of the spec explains."""
         try:
             of_spec = specs.read(self.run / SPEC).differing(spec)
         except InputError:
             of_spec = []
         explained = ("spec", "window", "answerers", "levels") if of_spec else ()
-        return [*of_spec, *(key for key in keys if key not in explained)]
+        of_plan = [specs.Difference(key, _at(begun, key), _at(content, key)) for key in keys if key not in explained]
+        return [*of_spec, *of_plan]
 
     def plan(self) -> PlanFile | None:
         """What was begun; None where nothing was."""
@@ -138,11 +149,25 @@ class SweepFolder:
     def _free_of_others(self, shard: Shard = WHOLE) -> None:
         """InputError where another process fills blocks of this shard, or any; locks of dead ones are removed."""
         for path in self.run.glob(".filling-*-of-*"):
-            numbers = re.fullmatch(r"\.filling-([1-9]\d{0,8})-of-([1-9]\d{0,8})", path.name)
-            other = Shard(int(numbers[1]) - 1, int(numbers[2])) if numbers else self._own
+            other = _shard_of(path.name.removeprefix(".filling-"))
             if other not in (None, self._own) and other.meets(shard):
                 with alone(path, self.run, _TOGETHER):
                     pass
+
+    def note_shard(self, shard: Shard) -> None:
+        """Remember that a shard was begun here, for `status`; that the whole sweep was forgets all of them."""
+        if shard == WHOLE:
+            self.forget_shards()
+        else:
+            files.write_new(self.run / SHARDS / f"{shard.index + 1}-of-{shard.count}", b"")
+
+    def forget_shards(self) -> None:
+        files.remove_folder(self.run / SHARDS, self.run)
+
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        """Those that were begun here; none where the whole sweep was."""
+        return tuple(sorted(filter(None, (_shard_of(path.name) for path in (self.run / SHARDS).glob("*-of-*")))))
 
     # Cells -------------------------------------------------------------------------------------------------
 
@@ -195,3 +220,16 @@ class SweepFolder:
         except FileNotFoundError:  # its blocks have become the cell
             self._failed[key] = failed(store.read_rows(self.run, key))
             return self._failed[key]
+
+
+def _at(plan: Mapping[str, Any], key: str) -> Any:
+    """The value of a key of a plan, `corpus.examples`; None where it has none."""
+    section, _, name = key.partition(".")
+    content = plan.get(section)
+    return content.get(name) if name and isinstance(content, Mapping) else content
+
+
+def _shard_of(name: str) -> Shard | None:
+    """The shard that a file's name `I-of-N` means; None where it means none."""
+    numbers = re.fullmatch(r"([1-9]\d{0,8})-of-([1-9]\d{0,8})", name)
+    return Shard(int(numbers[1]) - 1, int(numbers[2])) if numbers else None

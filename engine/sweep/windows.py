@@ -4,6 +4,8 @@
     pending/answerer=A/anchor-0.4/window-00012.parquet    rows of a block, a row group for each cell of a step
     scores/anchor/window-00012.parquet                    selectors' scores, for all budgets and answerers
 
+    */part-of-window-00012-20.*                           the same of the first recordings of a block, for a preview
+
 Each appears whole and is checked wherever it is read; no link leads to it. Knows neither plans nor cells.
 """
 
@@ -13,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -25,11 +28,12 @@ from earmark.engine.arrays import Scores
 from earmark.engine.design.keys import OK
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.errors import InputError
-from earmark.engine.outcomes.parquet_file import read_parquet, write_parquet
+from earmark.engine.outcomes.parquet_file import count_rows, read_parquet, write_parquet
 from earmark.engine.outcomes.schema import ROW
 from earmark.engine.reading import check_place, read_bytes
 
 PENDING, ANSWERS, SCORES = "pending", "answers", "scores"  # the folders
+_PART = "part-of-"  # before the name of a block's files
 _WINDOW = re.compile(r"window-([0-9]{5,9})\.parquet")
 _AGAIN = "remove it: the same command makes it again"
 _ARM = [("method", pa.string()), ("seed", pa.int64()), ("stream", pa.string())]
@@ -42,11 +46,24 @@ ScoreKey = tuple[Arm, str]  # of a score: who gave it, in which stream, about wh
 Identities = Mapping[str, str | None]  # of compressors, by METHOD/SEED
 
 
+class Written(NamedTuple):
+    """A block whose rows are there."""
+
+    n_rows: int  # of all cells of its step
+    at: float  # seconds since the epoch
+
+
 class Windows:
     """The windows in a run folder."""
 
     def __init__(self, run: Path) -> None:
         self._run = run
+
+    def forget_parts(self) -> None:
+        """Delete what previews were told of parts of blocks."""
+        for part in (self._run / SCORES).glob(f"*/{_PART}*"):
+            check_place(part, self._run)
+            part.unlink(missing_ok=True)
 
     def forget(self, answerer: str) -> None:
         """Its cells are complete: nobody will ask for its rows and results again."""
@@ -61,6 +78,14 @@ class Windows:
         """Those whose rows are there; a step whose cells are complete has none left."""
         names = (_WINDOW.fullmatch(path.name) for path in self.pending(answerer, step).glob("window-*.parquet"))
         return sorted(int(name[1]) for name in names if name is not None)
+
+    def written(self, answerer: str, step: Step, number: int) -> "Written":
+        """How much a block whose rows are there has, and since when; nothing where it has just become part of cells."""
+        path = self._block(answerer, step, number)
+        try:
+            return Written(count_rows(path, _AGAIN), path.stat().st_mtime)
+        except FileNotFoundError:
+            return Written(0, 0.0)
 
     def pending(self, answerer: str, step: Step) -> Path:
         """Where the rows of a step are, until its cells are complete."""
@@ -108,14 +133,18 @@ class Windows:
         return failed(self.rows(answerer, step, arm, [number]))
 
     def _block(self, answerer: str, step: Step, number: int) -> Path:
-        return self.pending(answerer, step) / f"window-{number:05d}.parquet"
+        return self.pending(answerer, step) / f"{self._stem(number)}.parquet"
+
+    def _stem(self, number: int) -> str:
+        """What the files of a block are called."""
+        return f"window-{number:05d}"
 
     # Results -----------------------------------------------------------------------------------------------
 
     @contextmanager
     def results(self, answerer: str, number: int) -> Iterator[Path]:
         """A copy of the results of a block, to be added to; it takes their place if nothing is raised meanwhile."""
-        final = self._run / ANSWERS / _folder(answerer) / f"window-{number:05d}.jsonl"
+        final = self._run / ANSWERS / _folder(answerer) / f"{self._stem(number)}.jsonl"
         with files.staged(self._run, final) as staging:
             copy = staging / final.name
             try:
@@ -160,7 +189,7 @@ class Windows:
         self._write(self._scores(kind, number), table, max(1, len(table)))
 
     def _scores(self, kind: str, number: int) -> Path:
-        return self._run / SCORES / kind / f"window-{number:05d}.parquet"
+        return self._run / SCORES / kind / f"{self._stem(number)}.parquet"
 
     def _write(self, path: Path, table: pa.Table, row_group: int) -> None:
         with files.staged(self._run, path) as staging:
@@ -169,6 +198,31 @@ class Windows:
             files.flush(temporary)
             files.make_folder(path.parent)
             temporary.replace(path)
+
+
+class WindowsOfPreview(Windows):
+    """The windows in a run folder, of which one is a part: the first recordings of a block, in files of its own.
+
+    Batches of part of a block are others than those of all of it, so the whole run takes nothing over from the part.
+    """
+
+    def __init__(self, run: Path, number: int, n_recordings: int) -> None:
+        super().__init__(run)
+        self._number, self._n_recordings = number, n_recordings
+
+    def blocks(self, answerer: str, step: Step) -> list[int]:
+        """Those whose rows are there, the part too, or all of the block that it is a part of."""
+        whole = super().blocks(answerer, step)
+        part = self._number not in whole and self._block(answerer, step, self._number).exists()
+        return sorted([*whole, self._number] if part else whole)
+
+    def _block(self, answerer: str, step: Step, number: int) -> Path:
+        whole = self.pending(answerer, step) / f"{super()._stem(number)}.parquet"
+        return whole if whole.exists() else super()._block(answerer, step, number)
+
+    def _stem(self, number: int) -> str:
+        name = super()._stem(number)
+        return f"{_PART}{name}-{self._n_recordings}" if number == self._number else name
 
 
 def failed(rows: pa.Table) -> dict[str, str]:

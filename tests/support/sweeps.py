@@ -1,7 +1,7 @@
 """Small sweeps without weights: a selector that reads the question, and answerers whose last bits depend on company."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from earmark.engine.compressors.compressor import Compressor
 from earmark.engine.compressors.loading import load_chunks
 from earmark.engine.design.sections import AnswererSpec, MachineSpec, MethodSpec
 from earmark.engine.design.spec import Spec, parse
+from earmark.engine.sweep.run import Swept, run
 from earmark.engine.sweep.sweep_folder import SweepFolder
 
 SPEC = """\
@@ -118,6 +119,27 @@ def spec(*changes: dict[str, str]) -> Spec:
     for old, new in (item for change in changes for item in change.items()):
         content = content.replace(old, new)
     return parse(content)
+
+
+ENERGY_ALONE = {  # besides SMALLER: one method, five recordings with six questions each, in windows of two
+    '[[methods]]\nname = "fake_agnostic"\nselector = "agnostic {seed}"\nseeds = [1]\n': "",
+    '[[methods]]\nname = "fake_conditioned"\nselector = "conditioned {seed}"\nseeds = [1]\n': "",
+    "permuted_global = 1": "permuted_global = 0",
+    "permuted_family = 1": "permuted_family = 0",
+    "naive_global = 1": "naive_global = 0",
+    "flip_rate = 6": "flip_rate = 0",
+}
+
+
+def sweep_of_energy(out: Path, made: list[Any] | None = None, **options: Any) -> Swept:
+    """Answer that; `made` gets the answerers that were loaded for it."""
+    return run(spec(SMALLER, ENERGY_ALONE), out, load=answerers(made), load_compressor=compressor, **options)
+
+
+def after(batches: int) -> Callable[[], bool]:
+    """A `stop` that says so once so many batches are done."""
+    left = iter(range(batches))
+    return lambda: next(left, None) is None
 
 
 def contents(run: Path) -> dict[str, bytes]:

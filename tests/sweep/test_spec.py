@@ -64,22 +64,27 @@ def test_only_what_outcomes_depend_on_is_hashed() -> None:
     assert parse(SPEC.replace("[1, 2]", "[1, 3]")).sha256() != hashed
 
 
-def test_what_makes_other_outcomes_is_named() -> None:
+def test_what_makes_other_outcomes_is_named_with_both_values() -> None:
     spec = parse(SPEC)
-    assert spec.differing(parse(SPEC.replace("0.1]", "0.2]") + '[machine]\ndevice = "cuda"\n')) == []
-    assert spec.differing(parse(SPEC.replace(":20", ":30").replace('"main"', '"main"\nwindow = 3'))) == [
-        "[corpus] path",
-        "[sweep] window",
+
+    def differing(text: str) -> list[str]:
+        return list(map(str, spec.differing(parse(text))))
+
+    assert differing(SPEC.replace("0.1]", "0.2]") + '[machine]\ndevice = "cuda"\n') == []
+    assert differing(SPEC.replace(":20", ":30").replace('"main"', '"main"\nwindow = 3')) == [
+        '[corpus] path: "synthetic:certification:20" before, "synthetic:certification:30" now',
+        "[sweep] window: 64 before, 3 now",
     ]
     other = SPEC.replace("[1, 2]", "[1, 3]").replace('"tiny"', '"tiny"\ngenerate = 5')
-    assert spec.differing(parse(other + "[audits]\nflip_rate = 3\n")) == [
-        "[[answerers]] tiny: generate",
-        "[[methods]] learned_agnostic: seeds",
-        "[[methods]] learned_conditioned: seeds",
-        "[audits] flip_rate",
+    assert differing(other + "[audits]\nflip_rate = 3\n") == [
+        "[[answerers]] tiny: generate: 0 before, 5 now",
+        "[[methods]] learned_agnostic: seeds: [1, 2] before, [1, 3] now",
+        "[[methods]] learned_conditioned: seeds: [1, 2] before, [1, 3] now",
+        "[audits] flip_rate: 200 before, 3 now",
     ]
     more = SPEC.replace('[[methods]]\nname = "uniform"\n', "")
-    assert spec.differing(parse(more)) == ["[[methods]] uniform"]
+    assert differing(more) == ["[[methods]] uniform: there before, nothing now"]
+    assert differing(SPEC.replace('"main"', "[0.5]")) == ["[sweep] budgets: [0.4, 0.2, 0.1, 0.05] before, [0.5] now"]
 
 
 def test_the_rule_is_read_in_full() -> None:

@@ -1,0 +1,159 @@
+"""What is said while waiting: on a terminal one line that fits it, elsewhere whole lines that become rare."""
+
+import io
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from earmark.cli.progress import ProgressLine, duration, speed
+from earmark.engine.progress import stopping_on_signals
+
+
+class Clock:
+    """A time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def shown(self) -> list[str]:
+        """Every line that stood on it, without the blanks that erase the one before."""
+        lines = [line.strip() for text in self.getvalue().split("\n") for line in text.split("\r")]
+        return [line for line in lines if line]
+
+
+@pytest.fixture(params=[40, 60, 80])
+def terminal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setenv("COLUMNS", str(request.param))
+    return Terminal()
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    return io.StringIO()
+
+
+def test_the_line_on_a_terminal_fits_it_and_cuts_no_figure(terminal: Terminal) -> None:
+    clock = Clock()
+    with ProgressLine(terminal, clock) as progress:
+        for done in (0, 4_000, 8_000):
+            progress("Qwen2-Audio-7B-Instruct, permuted questions, budgets 0.4, 0.125:", done, 1_234_567)
+            clock.now += 10
+    columns = int(os.environ["COLUMNS"])
+    assert all(len(line) < columns for line in terminal.shown())
+    last = terminal.shown()[-1]
+    assert " 8,000/1,234,567" in last
+    assert ("51 min left" in last, "400/s" in last) == (True, columns > 40)
+    assert last.startswith("Qwen")
+    assert ".." in last
+    assert terminal.getvalue().endswith("\r")  # the line is erased at the end
+
+
+def test_a_step_of_unknown_length_says_how_long_it_has_taken(terminal: Terminal) -> None:
+    clock = Clock()
+    with ProgressLine(terminal, clock) as progress:
+        progress("loading torch", 0, 0)
+        assert terminal.shown() == ["loading torch ..."]
+        clock.now = 12
+        progress.tick()
+    assert "loading torch ... 12 s" in terminal.shown()
+
+
+def test_elsewhere_lines_come_after_10_s_then_rarer_and_a_last_one(pipe: io.StringIO) -> None:
+    clock, when = Clock(), []
+    with ProgressLine(pipe, clock) as progress:
+        lines = 0
+        for second in range(400):
+            clock.now = second
+            progress("tiny, raw audio:", second, 400)
+            if pipe.getvalue().count("\n") > lines:
+                lines, when = pipe.getvalue().count("\n"), [*when, second]
+    assert when == [10, 30, 70, 130, 190, 250, 310, 370]
+    printed = pipe.getvalue().splitlines()
+    assert printed[0] == "tiny, raw audio: 10/400, 390 s left, 1.0/s".replace("390 s", "6 min")
+    assert printed[-1] == "tiny, raw audio: 399/400, 1 s left, 1.0/s"
+
+
+def test_elsewhere_quick_work_says_nothing(pipe: io.StringIO) -> None:
+    clock = Clock()
+    with ProgressLine(pipe, clock) as progress:
+        for second in range(10):
+            clock.now = second
+            progress("reading cells", second, 10)
+    assert pipe.getvalue() == ""
+
+
+def test_elsewhere_a_step_that_reports_nothing_is_named_all_the_same(pipe: io.StringIO) -> None:
+    clock = Clock()
+    with ProgressLine(pipe, clock) as progress:
+        progress("loading torch", 0, 0)
+        clock.now = 11
+        progress.tick()
+    assert pipe.getvalue() == "loading torch ... 11 s\n"
+
+
+def test_what_an_earlier_run_has_done_makes_this_one_no_quicker(pipe: io.StringIO) -> None:
+    clock = Clock()
+    with ProgressLine(pipe, clock) as progress:
+        for second in range(12):
+            clock.now = second
+            progress("tiny, raw audio:", 900_000 + 2 * second, 1_000_000)
+    assert pipe.getvalue().startswith("tiny, raw audio: 900,020/1,000,000, 13.9 h left, 2.0/s\n")
+
+
+def test_a_note_is_printed_whatever_the_main_thread_is_at(pipe: io.StringIO) -> None:
+    printed = threading.Event()
+
+    def write(text: str) -> int:
+        printed.set()
+        return io.StringIO.write(pipe, text)
+
+    pipe.write = write  # type: ignore[method-assign]
+    with ProgressLine(pipe) as progress:
+        progress.note("stopping")
+        assert printed.wait(60)
+    assert pipe.getvalue() == "stopping\n"
+
+
+@pytest.fixture
+def _foreground() -> Iterator[None]:
+    """Where pytest itself runs in the background, interrupts are ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_foreground")
+def test_the_first_signal_is_acknowledged_once_and_before_the_work_ends(pipe: io.StringIO) -> None:
+    with ProgressLine(pipe) as progress, stopping_on_signals(lambda: progress.note("stopping")) as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop()
+        os.kill(os.getpid(), signal.SIGTERM)
+    print_after = pipe.write("stopped\n")
+    assert print_after
+    assert pipe.getvalue() == "stopping\nstopped\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")]
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(("rate", "words"), [(1234.5, "1,234/s"), (2.25, "2.2/s"), (0.5, "30.0/min"), (0.001, "3.6/h")])
+def test_speeds(rate: float, words: str) -> None:
+    assert speed(rate) == words

@@ -1,0 +1,92 @@
+"""`earmark status`: how many answers there are, what of a shard is done, and what to type next."""
+
+import os
+from pathlib import Path
+
+import sweeps
+from click.testing import CliRunner
+from sweeps import after
+from sweeps import sweep_of_energy as sweep
+
+from earmark.cli.main import earmark
+from earmark.engine.sweep import run as sweeping
+from earmark.engine.sweep.blocks import Shard
+from earmark.engine.sweep.merge import merge
+from earmark.engine.sweep.status import status
+
+WHOLE = 30 * 4  # raw audio, silence and two budgets
+
+
+def printed(run: Path) -> list[str]:
+    return CliRunner().invoke(earmark, ["status", str(run)]).output.splitlines()
+
+
+def test_answers_are_counted_window_by_window(tmp_path: Path) -> None:
+    sweep(tmp_path, stop=after(2))
+    raw = status(tmp_path).steps[0]
+    assert (raw.answers, raw.answers_in_all, sorted(raw.done)) == (12, 30, [0])
+    sweep(tmp_path, limit=4)  # two windows of two recordings, at every step
+    assert [entry.answers for entry in status(tmp_path).steps] == [24] * 4
+    sweep(tmp_path, limit=3)  # a part of a window is no answer of the whole run
+    assert [entry.answers for entry in status(tmp_path).steps] == [24] * 4
+    assert sweep(tmp_path).complete
+    assert status(tmp_path).answers == status(tmp_path).answers_in_all == WHOLE
+
+
+def test_a_window_that_is_done_says_its_answers_and_the_command_that_goes_on(tmp_path: Path) -> None:
+    sweep(tmp_path, stop=after(2))
+    first, raw, *_, last = printed(tmp_path)
+    assert first == f"{tmp_path}: 12 of 120 answers"
+    assert raw == "  one, raw audio        1 cell  12 of 30 answers, 1 of 3 windows"
+    assert last == f"next: earmark run {tmp_path / 'spec.toml'} --out {tmp_path}"
+
+
+def test_the_pace_is_that_of_the_latest_windows(tmp_path: Path) -> None:
+    sweep(tmp_path, limit=4)
+    windows = sorted((tmp_path / "pending/answerer=one/raw").glob("window-*.parquet"))
+    for number, window in enumerate(windows):
+        os.utime(window, (1000 + 60 * number, 1000 + 60 * number))
+    for step in (tmp_path / "pending/answerer=one").iterdir():
+        if step.name != "raw":
+            for window in step.iterdir():
+                window.unlink()
+    pace = status(tmp_path).pace
+    assert pace is not None
+    assert (pace.answers_per_s, pace.last_at) == (12 / 60, 1060)
+    (line,) = [line for line in printed(tmp_path) if line.startswith("the last window was done")]
+    assert line.endswith("ago, at 12.0/min: 8 min for the rest")
+
+
+def test_a_shard_that_is_done_says_so_and_one_that_is_not_goes_on_as_a_shard(tmp_path: Path) -> None:
+    one, two, both = (tmp_path / name for name in ("one", "two", "both"))
+    sweep(one, shard=Shard(0, 2), stop=after(2))
+    assert printed(one)[-1] == f"next: earmark run {one / 'spec.toml'} --out {one} --shard 1/2"
+    sweep(one, shard=Shard(0, 2))
+    sweep(two, shard=Shard(1, 2))
+    for number, (shard, answers) in enumerate(((one, 72), (two, 48)), 1):
+        assert status(shard).answers == answers
+        assert printed(shard)[0] == f"{shard}: {answers} of 120 answers"
+        assert printed(shard)[-2:] == [
+            f"shard {number}/2 done: nothing is left to do here",
+            f"next: earmark merge RUN {shard} OTHER-SHARDS...",
+        ]
+    assert merge(both, [one, two]).complete
+    assert printed(both)[-1] == f"next: earmark certify {both}"
+
+
+def test_a_folder_in_which_the_whole_is_begun_after_a_shard_is_no_shards_any_more(tmp_path: Path) -> None:
+    sweep(tmp_path, shard=Shard(0, 3))
+    assert status(tmp_path).shards == (Shard(0, 3),)
+    sweep(tmp_path, stop=after(2))
+    assert status(tmp_path).shards == ()
+    assert printed(tmp_path)[-1] == f"next: earmark run {tmp_path / 'spec.toml'} --out {tmp_path}"
+    sweep(tmp_path)
+    assert not (tmp_path / "shards").exists()
+
+
+def test_lines_fit_a_narrow_terminal(tmp_path: Path) -> None:
+    spec = sweeps.spec(sweeps.SMALLER, sweeps.ENERGY_ALONE, {'model = "one"': 'model = "one-with-a-long-name"'})
+    sweeping.run(spec, tmp_path, load=sweeps.answerers(), stop=after(2))
+    lines = CliRunner().invoke(earmark, ["status", str(tmp_path)], env={"COLUMNS": "60"}).output.splitlines()
+    assert all(len(line) <= 60 for line in lines[1:-1])
+    assert lines[1].endswith("12 of 30 answers, 1 of 3 windows")
