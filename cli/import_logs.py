@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 @click.command("import")
 @click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
 @click.argument("raw", type=click.Path(path_type=Path), metavar="RAW")
-@click.argument("compressed", nargs=-1, required=True, metavar="METHOD@BUDGET=LOG...")
+@click.argument("compressed", nargs=-1, required=True, metavar="[METHOD@BUDGET=]LOG...")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="Run folder, new or existing."
 )
 @click.option(
     "--family",
-    metavar="FIELD",
-    help="The family of a question, such as doc.category. Needed for logs of harnesses; query_family in tables.",
+    metavar="FIELD|none",
+    help="The family of a question, such as doc.category. none: there is one for each task. Default: the task where "
+    "there are several logs; category (vlmeval), query_family (tables).",
 )
 @click.option("--corpus", metavar="NAME", help="The benchmark. Default: the task that the log names.")
 @click.option("--answerer", metavar="NAME", help="The model. Default: the one that the log names.")
@@ -35,9 +36,33 @@ if TYPE_CHECKING:
     help="An accuracy in [0, 1], or a yes/no; the loss is 1 minus it. Default: the only such field of a log; in "
     "tables the column loss is used as it is.",
 )
+@click.option(
+    "--common",
+    is_flag=True,
+    help="Compare only the questions that all logs have. What is left out is said, here and in the certificate.",
+)
+@click.option(
+    "--budget-arg",
+    metavar="NAME",
+    default="budget",
+    show_default=True,
+    help="The argument of the evaluation that was the budget: logs named without one are read for it, and one that is "
+    "typed must agree.",
+)
+@click.option(
+    "--method-arg",
+    metavar="NAME",
+    default="method",
+    show_default=True,
+    help="The argument that was the method, for logs that are named without one.",
+)
 @click.option("--filter", metavar="NAME", help="lm-eval: whose rows to read, where a task has several filters.")
 @click.option("--scorer", metavar="NAME", help="inspect: whose scores to read, where a log has several scorers.")
-@click.option("--id", metavar="FIELD", help="What pairs the logs. Default: doc_id, id (inspect), sample_id (tables).")
+@click.option(
+    "--id",
+    metavar="FIELD",
+    help="What pairs the logs. Default: doc_id, id (inspect), index (vlmeval), sample_id (tables).",
+)
 @click.option(
     "--source",
     metavar="FIELD|none",
@@ -63,15 +88,22 @@ def import_logs(
     out: Path,
     corpus: str | None,
     answerer: str | None,
+    common: bool,
+    budget_arg: str,
+    method_arg: str,
     as_json: bool,
     **fields: str | None,
 ) -> None:
     """Make a run folder of evaluation logs: one of raw audio, the others of compressed audio.
 
-    KIND is lm-eval, lmms-eval, inspect, csv, jsonl or parquet. RAW is the log of raw audio. Each further argument is
-    METHOD@BUDGET=LOG, or METHOD@BUDGET@SEED=LOG with the training seed of a learned selector: energy@0.4=LOG is
-    the same questions with 40% of the audio kept by the method that you call energy. A harness's log may be given
-    as the folder that holds it and no other.
+    KIND is lm-eval, lmms-eval, inspect, vlmeval, csv, jsonl or parquet. RAW is the log of raw audio. Each further
+    argument is METHOD@BUDGET=LOG, or METHOD@BUDGET@SEED=LOG with the training seed of a learned selector:
+    energy@0.4=LOG is the same questions with 40% of the audio kept by the method that you call energy. Where the
+    evaluation was told both (model_args, gen_kwargs, task_args or metadata with method=energy, budget=0.4), LOG alone
+    is enough; METHOD=LOG where it was told the budget.
+
+    A harness's log may be given as the folder of one run, or as its results file. Several tasks, a group for instance,
+    become one corpus, whose families are the tasks unless you name a field.
 
     FIELD is a dotted path into a row of the log: doc.category, mmar_accuracy.score, metadata.task. An error names the
     fields that there are.
@@ -88,9 +120,14 @@ def import_logs(
     lmms-eval, run with --log_samples:
       earmark import lmms-eval raw/ energy@0.4=energy40/ energy@0.2=energy20/ \\
           --family mmar_accuracy.category --predicted mmar_accuracy.prediction --out run
-    inspect:
-      earmark import inspect raw.eval energy@0.4=energy40.eval \\
+    the same of a group of tasks, where the model was told method and budget:
+      earmark import lm-eval raw/ energy40/ energy20/ --source doc.recording --out run
+    inspect, .eval or .json:
+      earmark import inspect raw.eval energy@0.4=energy40.json \\
           --family metadata.task --source metadata.recording --out run
+    VLMEvalKit, the tables that its evaluation wrote:
+      earmark import vlmeval raw_result.xlsx energy@0.4=energy40_result.xlsx \\
+          --corpus mmau --answerer qwen2-audio --out run
     Tables with the columns sample_id, query_family and loss, better with source_id and n_options too, or with others
     that you name:
       earmark import csv raw.csv energy@0.4=energy40.csv \\
@@ -103,19 +140,30 @@ def import_logs(
 
     Afterwards `earmark certify RUN` decides which budgets are safe.
     """
-    from earmark.engine.outcomes.imports.logs import import_logs, parse_arm
+    from earmark.engine.outcomes.imports.arguments import ArgumentNames
+    from earmark.engine.outcomes.imports.logs import Declarations, import_logs, parse_arm
     from earmark.engine.outcomes.imports.rows import Fields
 
     arms = [parse_arm(text) for text in compressed]
-    imported = import_logs(kind, raw, arms, Fields(**fields), out, answerer=answerer, corpus=corpus)
+    declared = Declarations(answerer, corpus, ArgumentNames(budget_arg, method_arg), common)
+    imported = import_logs(kind, raw, arms, Fields(**fields), out, declared)
     for doubt in imported.doubts:
         say(f"look at this: {doubt}", err=True)
     if as_json:
         cells = [_as_json(cell) for cell in imported.cells]
-        content = {"run": str(out), "source": imported.source, "cells": cells, "doubts": imported.doubts}
+        content = {
+            "run": str(out),
+            "source": imported.source,
+            "families": imported.families,
+            "cells": cells,
+            "doubts": imported.doubts,
+        }
         say_json(content, indent=2)
         return
-    say(*map(_as_line, imported.cells), f"recordings: {imported.source}", f"next: earmark certify {out}")
+    read = [f"read from {cell.log}: {cell.arguments}" for cell in imported.cells if cell.arguments]
+    families = [f"families: {imported.families}"] if imported.families else []
+    say(*read, *map(_as_line, imported.cells), *families, f"recordings: {imported.source}")
+    say(f"next: earmark certify {out}")
 
 
 def _as_line(cell: "ImportedCell") -> str:
@@ -142,4 +190,5 @@ def _as_json(cell: "ImportedCell") -> dict[str, Any]:
         "unanswered": cell.unanswered,
         "errors": cell.errors,
         "written": cell.written,
+        "arguments": cell.arguments,
     }

@@ -18,7 +18,7 @@ import pyarrow as pa
 from earmark import arguments
 from earmark.arguments import Place, checked, path, refuse_unknown, speaking_of_keywords
 from earmark.engine.arrays import FloatArray
-from earmark.engine.design.fields import Share, Text, Word
+from earmark.engine.design.fields import Flag, Share, Text, Word
 from earmark.engine.design.keys import MOST_NAME
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.spec import Spec, read, rule_of_run
@@ -199,35 +199,43 @@ def verify(certificate: Place, run: Place | None = None) -> str | None:
 def import_logs(
     kind: str,
     raw: Place,
-    compressed: Mapping[str, Place],
+    compressed: Mapping[str, Place] | Sequence[Place],
     out: Place,
     *,
     answerer: str | None = None,
     corpus: str | None = None,
+    common: bool = False,
+    budget_arg: str = "budget",
+    method_arg: str = "method",
     **columns: str,
 ) -> list[str]:
     """Make a run folder of evaluation logs: one of raw audio, the others of compressed audio, by METHOD@BUDGET.
 
-    `kind` is lm-eval, lmms-eval, inspect, csv, jsonl or parquet; the columns are those of `earmark import` (family,
-    metric, source, ...). Returns what is doubtful about them, in sentences; the certificate repeats it.
+    `kind` is lm-eval, lmms-eval, inspect, vlmeval, csv, jsonl or parquet; the columns are those of `earmark import`
+    (family, metric, source, ...). A list of logs instead of a dict is read for method and budget, which the
+    evaluation's own arguments must say. Returns what is doubtful about them, in sentences; the certificate repeats it.
     """
     from earmark.engine.outcomes.imports import KINDS
+    from earmark.engine.outcomes.imports.arguments import ArgumentNames, CompressedLog
+    from earmark.engine.outcomes.imports.logs import Declarations, parse_arm
     from earmark.engine.outcomes.imports.logs import import_logs as read_logs
-    from earmark.engine.outcomes.imports.logs import parse_arm
     from earmark.engine.outcomes.imports.rows import Fields
 
     checked("kind", Word(*KINDS), kind)
-    if not isinstance(compressed, Mapping):
+    if isinstance(compressed, Mapping):
+        arms = [parse_arm(f"{arm}={path(f'compressed[{arm!r}]', place)}") for arm, place in compressed.items()]
+    elif isinstance(compressed, list | tuple):
+        arms = [CompressedLog(None, None, 0, path(f"compressed[{i}]", place)) for i, place in enumerate(compressed)]
+    else:
         raise InputError("compressed", f"is a {type(compressed).__name__}", 'give a dict, such as {"energy@0.4": path}')
-    arms = [parse_arm(f"{arm}={path(f'compressed[{arm!r}]', place)}") for arm, place in compressed.items()]
-    refuse_unknown(columns, [entry.name for entry in fields(Fields)] + ["answerer", "corpus"], "column of a log")
-    texts = {"answerer": answerer, "corpus": corpus, **columns}
+    options = ["answerer", "corpus", "common", "budget_arg", "method_arg"]
+    refuse_unknown(columns, [entry.name for entry in fields(Fields)] + options, "column of a log")
+    texts = {"answerer": answerer, "corpus": corpus, "budget_arg": budget_arg, "method_arg": method_arg, **columns}
     for keyword, text in texts.items():
         if text is not None:
             checked(keyword, Text("a name"), text)
-    imported = read_logs(
-        kind, path("raw", raw), arms, Fields(**columns), path("out", out), answerer=answerer, corpus=corpus
-    )
+    declared = Declarations(answerer, corpus, ArgumentNames(budget_arg, method_arg), checked("common", Flag(), common))
+    imported = read_logs(kind, path("raw", raw), arms, Fields(**columns), path("out", out), declared)
     return list(imported.doubts)
 
 

@@ -518,6 +518,8 @@ OPTIONS = {
         ("generate", (nothing, nothing), ["--filter", "none"], r"no rows of filter 'none' \(there are 'strict', 'l"),
         ("inspect", (nothing, nothing), ["--filter", "strict"], r"--filter: belongs to lm-eval logs, not to inspect;"),
         ("jsonl", (nothing, nothing), ["--scorer", "choice"], r"--scorer: belongs to inspect logs, not to jsonl;"),
+        ("jsonl", (nothing, nothing), ["--corpus", "", "--answerer", ""], r"does not name its model nor its task; name "
+         r"them with --answerer and --corpus"),
         ("jsonl", (nothing, nothing), ["--corpus", ""], r"does not name its task; name it with --corpus"),
         ("jsonl", (nothing, nothing), ["--answerer", ""], r"does not name its model; name it with --answerer"),
     ],
@@ -577,7 +579,7 @@ def rezip(header: dict[str, Any] | None, samples: bool = True) -> Callable[[Path
         ("lm-eval", write(b"\n\n"), r"c40.*: the log is empty;"),
         ("lm-eval", Path.unlink, r"c40.*: there is no such file;"),
         ("lm-eval", write(b'{\n  "results": {}\n}'), r"c40.*:1: is not JSON"),
-        ("lm-eval", write(b"PK\3\4 and so on"), r"looks like an inspect .eval log, not an lm-eval samples log; import"),
+        ("lm-eval", write(b"PK\3\4 and so on"), r"looks like an inspect log, not an lm-eval samples log; import"),
         ("lm-eval", write(b"sample_id,loss\n1,0\n"), r"looks like a CSV table, not an lm-eval samples log"),
         ("lm-eval", write(b'{"doc_id": 0, "filtered_resps": ""}\n'), r"looks like an lmms-eval samples log"),
         ("lmms-eval", write(b'{"doc_id": 0, "doc": {}, "filtered_resps": []}\n'), r"looks like an lm-eval samples log"),
@@ -585,7 +587,17 @@ def rezip(header: dict[str, Any] | None, samples: bool = True) -> Callable[[Path
         ("lmms-eval", write(b"PAR1 and so on"), r"looks like a Parquet table"),
         ("jsonl", write(b'{"sample_id": 0}\n[1]\n'), r"c40.*:2: holds list, not an object"),
         ("jsonl", write(b'{"sample_id": "\xff"}\n'), r"c40.*: is not UTF-8 text"),
-        ("inspect", write(b'{"eval": {}, "samples": []}'), r"is not a whole .eval file .*`inspect log convert"),
+        ("inspect", write(b'{"status": "success", "eval": {}, "samples": []}'), r"c40.*: the log has no samples"),
+        ("inspect", write(b'{"status": "success", "eval": {}, "samples": {}}'), r"c40.*: the log has no samples"),
+        ("inspect", write(b'{"status": "success", "eval": {}, "samples": [1]}'), r"c40.*: has no list of samples"),
+        ("inspect", write(b'{"status": "started", "eval": {}, "samples": []}'), r"ended with status 'started'; finish"),
+        ("inspect", write(b'{\n "eval": {}'), r"c40.*: is not JSON \(.*\); .*cut off"),
+        ("inspect", write(b'{\n "date": 1,\n "results": {}}'), r"c40.*: is no log of inspect;"),
+        (
+            "inspect",
+            write(b'{"status": "success", "eval": {}, "samples": [{"epoch": 1, "scores": 3}]}'),
+            r"c40.*:samples\[0\]: has no scores as inspect writes them",
+        ),
         ("inspect", write(b"PK\3\4 and so on"), r"is not a whole .eval file"),
         ("inspect", cut, r"is not a whole .eval file"),
         ("inspect", flip, r"c40.*log.eval:samples/q0_epoch_1.json: cannot be read \(.+\); copy the log again"),
@@ -630,13 +642,15 @@ def test_refuses_tables(tmp_path: Path, kind: str, content: bytes, said: str) ->
     assert re.search(said, line), line
 
 
-def test_refuses_folders_without_exactly_one_log(tmp_path: Path) -> None:
+def test_refuses_folders_without_the_logs_of_one_run(tmp_path: Path) -> None:
     rows = logs.lm_eval_choice(logs.RAW)
     logs.write_lm_eval(tmp_path / "two", rows)
-    logs.write_lm_eval(tmp_path / "two", rows, task="speech")
+    logs.write_lm_eval(tmp_path / "two", rows, date="2026-01-03T03-04-05.678901")
     logs.write_lmms_eval(tmp_path / "lmms", logs.lmms_eval(logs.RAW))
     rest = ("energy@0.4=c40", "--out", tmp_path / "run")
-    assert "holds 2 logs samples_*.jsonl ('Qwen__Qwen2-Audio/samples_" in refused("lm-eval", tmp_path / "two", *rest)
+    line = refused("lm-eval", tmp_path / "two", *rest)
+    assert "holds two logs of task 'sounds' ('samples_sounds_2026-01-02T" in line
+    assert "or the results file of a run" in line
     assert "holds no samples_*.jsonl (but " in refused("lm-eval", tmp_path / "lmms", *rest)
     assert "is a folder; name the file of the log" in refused("csv", tmp_path / "lmms", *rest)
 

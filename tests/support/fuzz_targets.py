@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import fuzz_logs
 import fuzz_models
 import fuzz_served
 import layouts
@@ -31,9 +32,6 @@ from earmark.engine.corpus.stream import stream
 from earmark.engine.design import spec as specs
 from earmark.engine.design.steps import Step
 from earmark.engine.outcomes import plan_file, recipes, run_cards, store
-from earmark.engine.outcomes.imports import doubts, inspect_eval, lm_eval, lmms_eval, plain_tables
-from earmark.engine.outcomes.imports.logs import CompressedLog, import_logs
-from earmark.engine.outcomes.imports.rows import Fields
 from earmark.engine.report import signed_files
 from earmark.engine.report.verify import verify
 from earmark.engine.signoff import certificate as certificates
@@ -60,7 +58,7 @@ def targets(folder: Path) -> list[Target]:
         _of_a_run,
         _of_windows,
         _of_a_sign_off,
-        _of_logs,
+        fuzz_logs.of_logs,
         _of_corpora,
         fuzz_models.of_selectors,
         fuzz_models.of_exports,
@@ -239,48 +237,6 @@ def _recipes(run: Path, data: bytes) -> None:
 def _journal(path: Path) -> None:
     with journal.opened(path, IDENTITY):
         pass
-
-
-def _of_logs(folder: Path) -> Iterator[Target]:
-    """Logs of the harnesses, and tables."""
-    logs = folder / "logs"
-    choice = log_fixtures.write_lm_eval(logs / "lm", log_fixtures.lm_eval_choice(log_fixtures.RAW))
-    fields = Fields(family="doc.category", metric="acc")
-    yield replacing("lm-eval", choice, lambda: lm_eval.read(choice, fields), structured=True)
-    results = next(choice.parent.glob("results_*.json"))
-    yield replacing("lm-eval results", results, lambda: lm_eval.read(choice, fields), structured=True)
-    lmms = log_fixtures.write_lmms_eval(logs / "lmms", log_fixtures.lmms_eval(log_fixtures.RAW))
-    yield replacing(
-        "lmms-eval", lmms, lambda: lmms_eval.read(lmms, Fields(family="mmar_accuracy.category")), structured=True
-    )
-    samples = log_fixtures.inspect_samples(log_fixtures.RAW)
-    packed = log_fixtures.write_inspect(logs / "raw.eval", samples)
-    yield replacing("inspect", packed, lambda: inspect_eval.read(packed, Fields(family="metadata.task")))
-    rows = log_fixtures.table(log_fixtures.RAW)
-    tables = {
-        "CSV": (log_fixtures.write_csv(logs / "t.csv", rows), plain_tables.read_csv, False),
-        "JSONL": (log_fixtures.write_lines(logs / "t.jsonl", rows), plain_tables.read_jsonl, True),
-    }
-    parquet = logs / "t.parquet"
-    pq.write_table(pa.Table.from_pylist(rows), parquet)
-    tables["Parquet"] = (parquet, plain_tables.read_parquet, False)
-    for name, (path, reader, structured) in tables.items():
-        yield replacing(
-            f"{name} of outcomes", path, lambda path=path, reader=reader: reader(path, Fields()), structured=structured
-        )
-    texts = log_fixtures.write_lines(logs / "texts.jsonl", [{**row, "n_options": '["a", "b"]'} for row in rows])
-    yield replacing(
-        "options in a text",
-        texts,
-        lambda: plain_tables.read_jsonl(texts, Fields(options="n_options")),
-        structured=True,
-        share=0.5,
-    )
-    rows = log_fixtures.table(log_fixtures.COMPRESSED)
-    arm = CompressedLog("energy", 0.4, 0, log_fixtures.write_csv(logs / "compressed.csv", rows))
-    out = folder / "imported"
-    import_logs("csv", logs / "t.csv", [arm], Fields(), out, answerer="a", corpus="c")
-    yield replacing("record of an import", out / doubts.FILE, lambda: doubts.read(out), structured=True)
 
 
 def _of_corpora(folder: Path) -> Iterator[Target]:

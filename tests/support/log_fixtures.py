@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import pyarrow as pa
 
@@ -252,6 +253,72 @@ def zstd_zip(entries: Entries) -> bytes:
         count += 1
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(directory), len(body), 0)
     return body + directory + end
+
+
+def write_inspect_json(path: Path, samples: Rows, **header: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(inspect_header(**header) | {"samples": samples}, indent=2))
+    return path
+
+
+# VLMEvalKit ------------------------------------------------------------------------------------------------
+
+XLSX_PARTS = ("xl/worksheets/sheet1.xml", "xl/sharedStrings.xml")
+
+
+def vlmeval(answers: Answers) -> Rows:
+    """A scored table of multiple-choice questions."""
+    return [
+        {
+            "index": i,
+            "question": question(i),
+            **dict(zip("ABC", OPTIONS, strict=True)),
+            "answer": "ABC"[TARGETS[i]],
+            "category": FAMILIES[i],
+            "l2-category": "hearing",
+            "prediction": "I cannot hear it" if answer is None else f"{'ABC'[answer]}. {OPTIONS[answer]}",
+            "hit": int(answer == TARGETS[i]),
+            "log": "Failed to predict, thus randomly generate one. " if answer is None else "Match Log: ...",
+        }
+        for i, answer in enumerate(answers)
+    ]
+
+
+def write_vlmeval(out: Path, rows: Rows, end: str = ".xlsx", *, model: str = "qwen", dataset: str = "MMAU") -> Path:
+    """`<out>/<model>/<model>_<dataset>_exact_matching_result.xlsx`, .tsv or .json."""
+    path = out / model / f"{model}_{dataset}_exact_matching_result{end}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if end == ".xlsx":
+        path.write_bytes(deflated_zip(xlsx_entries(rows).items()))
+    elif end == ".json":
+        path.write_text(json.dumps(rows, indent=4))
+    else:
+        lines = [list(rows[0]), *(["" if value is None else value for value in row.values()] for row in rows)]
+        path.write_text("".join("\t".join(f'"{value}"' for value in line) + "\n" for line in lines))
+    return path
+
+
+def xlsx_entries(rows: Rows) -> dict[str, bytes]:
+    """The parts of a workbook that a table needs, with its texts in one place, as xlsxwriter has them."""
+    texts: dict[str, int] = {}
+
+    def cell(column: int, row: int, value: Any) -> str:
+        reference = f"{chr(ord('A') + column)}{row}"
+        if value is None:
+            return f'<c r="{reference}"/>'
+        if not isinstance(value, str):
+            return f'<c r="{reference}"><v>{value}</v></c>'
+        return f'<c r="{reference}" t="s"><v>{texts.setdefault(value, len(texts))}</v></c>'
+
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
+    body = "".join(
+        f'<row r="{number}">{"".join(cell(i, number, value) for i, value in enumerate(line))}</row>'
+        for number, line in enumerate(lines, start=1)
+    )
+    space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    items = "".join(f"<si><t>{escape(text)}</t></si>" for text in texts)
+    sheet, shared = f"<worksheet {space}><sheetData>{body}</sheetData></worksheet>", f"<sst {space}>{items}</sst>"
+    return dict(zip(XLSX_PARTS, (sheet.encode(), shared.encode()), strict=True)) | {"xl/workbook.xml": b"<workbook/>"}
 
 
 # Tables ----------------------------------------------------------------------------------------------------

@@ -4,4 +4,4 @@ One file per kind of log turns a log into rows; `logs` pairs them and writes cel
 judges a budget.
 """
 
-KINDS = ("lm-eval", "lmms-eval", "inspect", "csv", "jsonl", "parquet")
+KINDS = ("lm-eval", "lmms-eval", "inspect", "vlmeval", "csv", "jsonl", "parquet")

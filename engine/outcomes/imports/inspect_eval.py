@@ -1,71 +1,51 @@
-"""A log of inspect: a `.eval` file, which is a zip of header.json and one JSON file per sample and epoch.
+"""A log of inspect: its samples, one row for each epoch. A sample that failed keeps its row, with an error status.
 
-Reads it without inspect, zstd-compressed entries included. A sample that failed keeps its row, with an error status.
-Knows nothing of the log that it is paired with.
+Knows nothing of how the log lies in its file, nor of the log that it is paired with.
 """
 
 import json
 import math
-import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from earmark.engine.errors import InputError, first_few
-from earmark.engine.outcomes.imports import log_files
+from earmark.engine.outcomes.imports import inspect_files, log_files
+from earmark.engine.outcomes.imports.arguments import of_place
 from earmark.engine.outcomes.imports.option_counts import count_choices
-from earmark.engine.outcomes.imports.rows import Fields, Log, LogRow, Record, log_row
-from earmark.engine.reading import MOST_JSON_BYTES
-from earmark.engine.zip_files import DAMAGE_ERRORS, unpacked
+from earmark.engine.outcomes.imports.rows import Fields, Log, LogFile, LogRow, Record, log_row
 
-_FEWEST_BYTES = 1 << 30  # a log may unpack to this much, or to _MOST_RATIO times its size where that is more
-_MOST_RATIO = 50
-_SAMPLE = re.compile(r"samples/(?P<sample>.+_epoch_\d+)(?:\.json|/sample\.json)", re.DOTALL)
-_BULK = (
-    "messages",
-    "events",
-    "events_data",
-    "timelines",
-    "store",
-    "attachments",
-)  # large, and nothing a row is made of
+_PLACES = ("model_args", "task_args", "metadata", "solver_args")  # of the header: arguments of the evaluation
 _OWN = Fields(id="id", source="id", correct="target")
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}  # N: no answer
 
 
-def read(path: Path, fields: Fields) -> Log:
-    """Every sample of every epoch; raises InputError where the evaluation did not finish or the scorer is not plain."""
-    if path.is_dir():
-        path = log_files.find_log(path, "*.eval")
+def open_file(path: Path) -> LogFile:
+    """Every sample of every epoch, and what the header says; raises InputError where the evaluation did not finish."""
     log_files.expect(path, "inspect")
-    try:
-        archive = zipfile.ZipFile(path)
-    except DAMAGE_ERRORS as error:
-        raise InputError(
-            path,
-            f"is not a whole .eval file ({error})",
-            "copy it again, or make one of a .json log with `inspect log convert --to eval`",
-        ) from error
-    with archive:
-        header, records = _entries(path, archive)
+    header, records = inspect_files.contents(path)
     spec = header.get("eval")
-    about = Record(f"{path}:header.json", spec if isinstance(spec, dict) else {})
-    scorer = _scorer(path, records, fields.scorer)
-    fields = replace(fields, scorer=scorer, metric=fields.metric or f"scores.{scorer}.value")
-    several_epochs = any(record.data.get("epoch") != 1 for record in records)
-    return Log(
+    about = Record(f"{path}:eval", spec if isinstance(spec, dict) else {})
+    return LogFile(
         path,
-        [_row(record, fields, several_epochs) for record in records],
-        fields,
+        records,
         model=about.own_text("model"),
         task=about.own_text("task"),
-        records=records,
-    ).unique()
+        arguments=tuple(argument for place in _PLACES for argument in of_place(place, about.data.get(place))),
+    )
 
 
-def _row(record: Record, fields: Fields, several_epochs: bool) -> LogRow:
+def read_rows(file: LogFile, fields: Fields) -> Log:
+    """A row of each sample and epoch; raises InputError where the scorer is not plain."""
+    scorer = _scorer(file.path, file.records, fields.scorer)
+    fields = replace(fields, scorer=scorer, metric=fields.metric or f"scores.{scorer}.value")
+    several_epochs = any(record.data.get("epoch") != 1 for record in file.records)
+    rows = [_row(record, fields, several_epochs, file.task) for record in file.records]
+    return Log.of_file(file, rows, fields).unique()
+
+
+def _row(record: Record, fields: Fields, several_epochs: bool, task: str | None) -> LogRow:
     metric = fields.metric or ""
     score = (record.get("scores") or {}).get(fields.scorer)
     value = record.need(metric, "--metric") if score else None
@@ -85,6 +65,7 @@ def _row(record: Record, fields: Fields, several_epochs: bool) -> LogRow:
             "choices": json.dumps(choices) if choices else None,
             "target": json.dumps(record.get("target")),
         },
+        task=task,
     )
     return replace(row, sample_id=f"{row.sample_id}#{record.data.get('epoch')}") if several_epochs else row
 
@@ -133,72 +114,3 @@ def _scorer(path: Path, records: Sequence[Record], scorer: str | None) -> str:
     if scorer is None and len(names) > 1:
         raise InputError(path, f"has {len(names)} scorers ({first_few(names, 8)})", "choose one with --scorer")
     return scorer or str(names[0])
-
-
-# The zip ---------------------------------------------------------------------------------------------------
-
-
-def _entries(path: Path, archive: zipfile.ZipFile) -> tuple[Mapping[str, Any], list[Record]]:
-    """The header and the samples, without their bulk."""
-    entries = {info.filename: info for info in archive.infolist()}  # an entry that stands twice was redone: the last
-    if "header.json" not in entries:
-        if "_journal/start.json" in entries:
-            raise InputError(path, "the evaluation did not finish", "finish it with `inspect eval-retry`")
-        raise InputError(path, "is a zip without header.json", "give a log that inspect wrote (.eval)")
-    contents = _Contents(path, archive)
-    header = contents.of(entries["header.json"])
-    status = header.get("status")
-    if status != "success":
-        raise InputError(path, f"the evaluation ended with status '{status}'", "finish it with `inspect eval-retry`")
-    records = []
-    for name, info in sorted(entries.items()):
-        match = _SAMPLE.fullmatch(name)
-        if match is None:
-            continue
-        sample = contents.of(info)
-        metadata = entries.get(f"samples/{match['sample']}/metadata.json")  # apart, where a sample lies in pieces
-        if metadata is not None:
-            sample["metadata"] = contents.of(metadata)
-        record = Record(f"{path}:{name}", {key: sample[key] for key in sample if key not in _BULK})
-        _check_form(record)
-        records.append(record)
-    if not records:
-        raise InputError(path, "the log has no samples", "run the evaluation again, with its samples logged")
-    return header, records
-
-
-def _check_form(record: Record) -> None:
-    """InputError for a sample whose epoch is no number, or whose scores are not those of scorers by their names."""
-    scores = record.data.get("scores")
-    by_name = scores is None or (isinstance(scores, dict) and all(_is_score(score) for score in scores.values()))
-    for key, valid in (("epoch", type(record.data.get("epoch")) is int), ("scores", by_name)):
-        if not valid:
-            raise InputError(record.where, f"has no {key} as inspect writes them", "give a log that inspect wrote")
-
-
-def _is_score(score: Any) -> bool:
-    return score is None or isinstance(score, dict)
-
-
-class _Contents:
-    """The JSON objects in the entries of a zip, as long as all of them together are no bomb."""
-
-    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
-        self._path, self._archive = path, archive
-        self._bytes_left = max(_FEWEST_BYTES, _MOST_RATIO * path.stat().st_size)
-
-    def of(self, info: zipfile.ZipInfo) -> dict[str, Any]:
-        """The JSON object in an entry."""
-        where = f"{self._path}:{info.filename}"
-        try:
-            data = unpacked(self._archive, info, MOST_JSON_BYTES)
-        except DAMAGE_ERRORS as error:
-            raise InputError(where, f"cannot be read ({error})", "copy the log again") from error
-        self._bytes_left -= len(data)
-        if self._bytes_left < 0:
-            what = f"unpacks to more than {_FEWEST_BYTES:,} bytes and {_MOST_RATIO} times its size"
-            raise InputError(self._path, what, "give a log that inspect wrote (.eval)")
-        value = log_files.parse(data, where)
-        if not isinstance(value, dict):
-            raise InputError(where, "is not a JSON object", "give a log that inspect wrote (.eval)")
-        return value

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from earmark.engine.errors import InputError, first_few
-from earmark.engine.outcomes.imports import log_files
+from earmark.engine.outcomes.imports import harness_runs, log_files
 from earmark.engine.outcomes.imports.responses import scored_row
-from earmark.engine.outcomes.imports.rows import Fields, Log, Record, only_metric
+from earmark.engine.outcomes.imports.rows import Fields, Log, LogFile, Record, only_metric
 
 _NAME = re.compile(r"samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d\d-\d\dT[\d.T-]+))?\.jsonl")
 _OWN = Fields(id="doc_id", correct="target")
@@ -22,25 +22,21 @@ _NOT_METRICS = (
 )  # fmt: skip
 
 
-def read(path: Path, fields: Fields) -> Log:
-    """The rows of one filter; raises InputError where the filter or the metric is not plain."""
-    path = log_files.find_log(path, "samples_*.jsonl")
+def open_file(path: Path) -> LogFile:
+    """The records of a samples file, with what the results file of its run says."""
     log_files.expect(path, "lm-eval")
     records = log_files.json_lines(path)
-    filter_name = _filter(path, records, fields.filter)
-    records = [record for record in records if record.optional_text(None, "filter", "--filter") == filter_name]
-    metric = fields.metric or only_metric(path, records, _NOT_METRICS)
     name = _NAME.fullmatch(path.name)
-    model = log_files.model_beside(path, name and name["date"])
-    return Log(
-        path,
-        [scored_row(record, fields, _OWN, metric, "prompt_hash") for record in records],
-        replace(fields, filter=filter_name, metric=metric),
-        model=model.name,
-        task=name and name["task"],
-        unnamed=model.distrust,
-        records=records,
-    ).unique()
+    return harness_runs.with_results(LogFile(path, records, task=name and name["task"]), name and name["date"])
+
+
+def read_rows(file: LogFile, fields: Fields) -> Log:
+    """The rows of one filter; raises InputError where the filter or the metric is not plain."""
+    filter_name = _filter(file.path, file.records, fields.filter)
+    records = [record for record in file.records if record.optional_text(None, "filter", "--filter") == filter_name]
+    fields = replace(fields, filter=filter_name, metric=fields.metric or only_metric(file.path, records, _NOT_METRICS))
+    rows = [scored_row(record, fields, _OWN, "prompt_hash", file.task) for record in records]
+    return Log.of_file(file._replace(records=records), rows, fields).unique()
 
 
 def _filter(path: Path, records: Sequence[Record], filter_name: str | None) -> str | None:

@@ -8,9 +8,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from earmark.engine.outcomes.imports import log_files
+from earmark.engine.outcomes.imports import harness_runs, log_files
 from earmark.engine.outcomes.imports.responses import scored_row
-from earmark.engine.outcomes.imports.rows import Fields, Log, only_metric
+from earmark.engine.outcomes.imports.rows import Fields, Log, LogFile, only_metric
 
 _NAME = re.compile(r"(?:(?P<date>\d[\dT_.-]*)_)?samples_(?P<task>.+)\.jsonl")
 _OWN = Fields(id="doc_id", correct="target")
@@ -20,20 +20,17 @@ _NOT_METRICS = (
 )  # fmt: skip
 
 
-def read(path: Path, fields: Fields) -> Log:
-    """All rows; raises InputError where the metric is not plain."""
-    path = log_files.find_log(path, "*samples_*.jsonl")
+def open_file(path: Path) -> LogFile:
+    """The records of a samples file, with what the results file of its run says."""
     log_files.expect(path, "lmms-eval")
     records = log_files.json_lines(path)
-    metric = fields.metric or only_metric(path, records, _NOT_METRICS)
     name = _NAME.fullmatch(path.name)
-    model = log_files.model_beside(path, name and name["date"])
-    return Log(
-        path,
-        [scored_row(record, fields, _OWN, metric, "input") for record in records],
-        replace(fields, metric=metric),
-        model=model.name,
-        task=name and name["task"],
-        unnamed=model.distrust,
-        records=records,
-    ).unique("a task with several filters writes one row each without naming it: log it with a single filter")
+    return harness_runs.with_results(LogFile(path, records, task=name and name["task"]), name and name["date"])
+
+
+def read_rows(file: LogFile, fields: Fields) -> Log:
+    """All rows; raises InputError where the metric is not plain."""
+    fields = replace(fields, metric=fields.metric or only_metric(file.path, file.records, _NOT_METRICS))
+    rows = [scored_row(record, fields, _OWN, "input", file.task) for record in file.records]
+    advice = "a task with several filters writes one row each without naming it: log it with a single filter"
+    return Log.of_file(file, rows, fields).unique(advice)

@@ -5,11 +5,10 @@ logs apart.
 """
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from earmark.engine import reading
 from earmark.engine.errors import InputError, first_few
@@ -42,19 +41,17 @@ def parse(data: bytes, where: str) -> Any:
     return reading.parse_json(data, where, do, constants=True, most_values=_MOST_VALUES)
 
 
-def find_log(path: Path, pattern: str) -> Path:
-    """The file itself, or the only file below a folder that matches the pattern."""
+def logs_at(path: Path, patterns: Sequence[str]) -> list[Path]:
+    """The file itself, or all files below a folder that match a pattern; InputError where none does."""
     if not path.is_dir():
-        return path
+        return [path]
     files = _files_in(path)
-    logs = [file for file in files if fnmatch(file.name, pattern)]
-    if len(logs) == 1:
-        return logs[0]
+    logs = [file for file in files if any(fnmatch(file.name, pattern) for pattern in patterns)]
     if logs:
-        names = first_few((file.relative_to(path) for file in logs), 4)
-        raise InputError(path, f"holds {len(logs)} logs {pattern} ({names})", "name one of the files")
+        return logs
     others = first_few((file.relative_to(path) for file in files), 4)
-    raise InputError(path, f"holds no {pattern}" + (f" (but {others})" if others else ""), "name the log itself")
+    what = f"holds no {' or '.join(patterns)}" + (f" (but {others})" if others else "")
+    raise InputError(path, what, "name the log itself")
 
 
 def _files_in(folder: Path) -> list[Path]:
@@ -65,41 +62,6 @@ def _files_in(folder: Path) -> list[Path]:
         if len(paths) > _MOST_FILES:
             raise InputError(folder, f"holds more than {_MOST_FILES:,} files", "name the log itself")
     return sorted(paths)
-
-
-class ModelName(NamedTuple):
-    """What the results file of a run calls its model; neither field is set where there is no such name."""
-
-    name: str | None = None
-    distrust: str | None = None  # why a name that is there is not believed
-
-
-def model_beside(log: Path, date: str | None) -> ModelName:
-    """The model that the results file of the same run, beside a samples file, names.
-
-    lm-eval draws a random name where its model_args have none of the keys that it looks for (pretrained, model, ...),
-    so a name is believed only where the model_args have it too.
-    """
-    for path in sorted(log.parent.glob(f"*{date}*.json")) if date else []:
-        try:
-            results = parse(reading.read_bytes(path, CHECK, reading.MOST_LINE_BYTES), str(path))
-        except InputError:
-            continue  # only a hint: without it --answerer is asked for
-        name = results.get("model_name") if isinstance(results, dict) else None
-        if not (isinstance(name, str) and name):
-            continue
-        if _in_model_args(name, results.get("config")):
-            return ModelName(name)
-        return ModelName(distrust=f"the results file calls it '{name}', which its model_args do not: it may be random")
-    return ModelName()
-
-
-def _in_model_args(name: str, config: Any) -> bool:
-    """Whether a name, or the last part of its path, stands as a whole in the model_args: a text, or a mapping."""
-    model_args = config.get("model_args") if isinstance(config, Mapping) else None
-    text = ",".join(map(str, model_args.values())) if isinstance(model_args, Mapping) else str(model_args or "")
-    parts = {name, name.rstrip("/").rpartition("/")[2]} - {""}
-    return any(re.search(rf"(?<![\w.-]){re.escape(part)}(?![\w.-])", text) for part in parts)
 
 
 def expect(path: Path, kind: str) -> None:
@@ -115,27 +77,30 @@ def expect(path: Path, kind: str) -> None:
 _CALLED = {
     "lm-eval": "an lm-eval samples log",
     "lmms-eval": "an lmms-eval samples log",
-    "inspect": "an inspect .eval log",
+    "inspect": "an inspect log",
+    "vlmeval": "a table of VLMEvalKit",
     "csv": "a CSV table",
     "jsonl": "a table of JSON lines",
     "parquet": "a Parquet table",
 }
 
 
-_MAGIC = {b"PK\x03\x04": "inspect", b"PAR1": "parquet"}
+_PARQUET, _ZIP = b"PAR1", b"PK\x03\x04"
 
 
 def _looks_like(path: Path) -> str | None:
     """The kind that a file plainly is, or None where that cannot be told."""
     with reading.open_regular(path, CHECK, reading.MOST_TABLE_BYTES) as file:
         start = file.read(4)
-        if start in _MAGIC:
-            return _MAGIC[start]
+        if start == _PARQUET:
+            return "parquet"
+        if start == _ZIP:
+            return "vlmeval" if path.suffix.lower() == ".xlsx" else "inspect"
         line = start + file.readline(reading.MOST_LINE_BYTES)
     if not line.strip():
         raise InputError(path, "the log is empty", "run the evaluation again")
     if not line.lstrip(b"\xef\xbb\xbf \t").startswith((b"{", b"[")):
-        return "csv" if b"\x00" not in line else None
+        return _kind_of_header(line)
     try:
         row = parse(line, str(path))
     except InputError:
@@ -143,10 +108,18 @@ def _looks_like(path: Path) -> str | None:
     return _kind_of_row(row) if isinstance(row, dict) else None
 
 
+def _kind_of_header(line: bytes) -> str | None:
+    """The kind of table that a first line of plain text plainly belongs to, or None."""
+    if b"\x00" in line:
+        return None
+    columns = {column.strip(b'"\xef\xbb\xbf\r\n ') for column in line.split(b"\t")}
+    return "vlmeval" if {b"index", b"prediction"} <= columns else None if len(columns) > 1 else "csv"
+
+
 def _kind_of_row(row: Mapping[str, Any]) -> str | None:
     """The kind of JSON lines that a first row plainly belongs to, or None."""
     if {"eval", "samples"} <= row.keys():
-        return None  # inspect's JSON format, or a report of some other kind
+        return "inspect"
     if {"doc_id", "filtered_resps"} <= row.keys():
         return "lm-eval" if "doc" in row else "lmms-eval"
     return "jsonl"

@@ -5,8 +5,8 @@ are about. A cell that is already there with the same rows is left alone.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,45 +14,28 @@ import pyarrow as pa
 
 from earmark.engine import files
 from earmark.engine.design.keys import OK, UNCOMPRESSED, CellKey
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import store
-from earmark.engine.outcomes.imports import (
-    doubts,
-    inspect_eval,
-    lm_eval,
-    lmms_eval,
-    log_files,
-    pairs,
-    plain_tables,
-    plausible,
-    unnamed_recordings,
-)
-from earmark.engine.outcomes.imports.rows import EACH_ITS_OWN, Fields, Log, LogRow
+from earmark.engine.outcomes.imports import doubts, log_files, pairs, plausible, task_logs, unnamed_recordings
+from earmark.engine.outcomes.imports.arguments import ArgumentNames, CompressedLog, check_raw, settle
+from earmark.engine.outcomes.imports.common_rows import CommonRows, common_rows
+from earmark.engine.outcomes.imports.rows import BY_TASK, EACH_ITS_OWN, Fields, Log, LogRow
 from earmark.engine.outcomes.schema import ROW
 from earmark.engine.reading import check_utf8, sha256
 
-_READERS: Mapping[str, Callable[[Path, Fields], Log]] = {
-    "lm-eval": lm_eval.read,
-    "lmms-eval": lmms_eval.read,
-    "inspect": inspect_eval.read,
-    "csv": plain_tables.read_csv,
-    "jsonl": plain_tables.read_jsonl,
-    "parquet": plain_tables.read_parquet,
-}
-
-
 _BUDGET = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _SEED = re.compile(r"[0-9]{1,19}")
+_WITH_ARGUMENTS = ("lm-eval", "lmms-eval", "inspect")
 
 
 @dataclass(frozen=True, slots=True)
-class CompressedLog:
-    """A log of compressed audio: which method, at which budget, from which training seed."""
+class Declarations:
+    """What a person says about the logs of an import, beside which fields are read."""
 
-    method: str
-    budget: float
-    seed: int
-    path: Path
+    answerer: str | None = None  # vouches that all logs are of one model
+    corpus: str | None = None  # ... of one task
+    arguments: ArgumentNames = field(default_factory=ArgumentNames)
+    common: bool = False  # questions that not all logs have are left out
 
 
 class ImportedCell(NamedTuple):
@@ -66,6 +49,7 @@ class ImportedCell(NamedTuple):
     unanswered: int  # rows without an answer, where the log holds answers at all
     mean_loss: float | None  # over the rows without an error
     written: bool  # False: it was already there
+    arguments: str | None  # those of the log that say its method or budget, where nobody typed them
 
 
 class Imported(NamedTuple):
@@ -73,43 +57,32 @@ class Imported(NamedTuple):
 
     cells: tuple[ImportedCell, ...]
     source: str  # how recordings were told apart, as import.json has it
+    families: str | None  # which they are, where the tasks are
     doubts: tuple[str, ...]  # each begins with the log that it is about
 
 
 def import_logs(
-    kind: str,
-    raw: Path,
-    compressed: Sequence[CompressedLog],
-    fields: Fields,
-    out: Path,
-    *,
-    answerer: str | None = None,
-    corpus: str | None = None,
+    kind: str, raw: Path, compressed: Sequence[CompressedLog], fields: Fields, out: Path, declared: Declarations
 ) -> Imported:
     """Read paired logs of one kind, check the pairing, and write one cell per log into the run folder `out`."""
-    _check_options(kind, fields, out)
+    _check_options(kind, compressed, fields, out)
     pairs.refuse_same_file(raw, [arm.path for arm in compressed])
-    reference = _read_raw(kind, raw, fields)
-    name = answerer or _named(reference, reference.model, "model", "--answerer")
-    task = corpus or _named(reference, reference.task, "task", "--corpus")
-    logs = {CellKey(name, task, UNCOMPRESSED): reference}
-    for arm in compressed:
-        key = CellKey(name, task, arm.method, seed=arm.seed, budget=arm.budget)
-        if key in logs:
-            raise InputError(
-                arm.path,
-                f"{arm.method}@{arm.budget:g} is also {logs[key].path}",
-                "give each log its own budget or seed",
-            )
-        log = _READERS[kind](arm.path, reference.fields)._replace(records=())
-        pairs.check(reference, log, same_model=answerer is not None, same_task=corpus is not None)
-        logs[key] = log
+    every_log, read = _read(kind, raw, compressed, fields, declared)
+    logs, left_out = common_rows(every_log) if declared.common else CommonRows(every_log, None)
+    reference_key, reference = next(iter(logs.items()))
+    for key, log in logs.items():
+        if key != reference_key:
+            pairs.check(reference, log, same_model=declared.answerer is not None, same_task=declared.corpus is not None)
     source = _source(reference)
-    doubtful = [doubt for key, log in logs.items() for doubt in _doubts(key, log, reference, source, answerer)]
+    doubtful = [doubt for key, log in logs.items() for doubt in _doubts(key, log, reference, source, declared.answerer)]
+    if left_out:
+        doubtful.append(doubts.Doubt(reference_key, left_out))
     cells = {key: _table(log.rows) for key, log in logs.items()}
     new = {key for key, table in cells.items() if not _already_there(out, key, table)}
     imported = [
-        doubts.ImportedLog(key, log.path.name, sha256(log.path, log_files.CHECK), source) for key, log in logs.items()
+        doubts.ImportedLog(key, path.name, sha256(path, log_files.CHECK), source)
+        for key, log in logs.items()
+        for path in log.files
     ]
     files.tidy(out)
     doubts.add(out, imported, doubtful, new)
@@ -117,29 +90,71 @@ def import_logs(
         if key in new:
             store.write_cell(out, key, table)
     return Imported(
-        tuple(_summary(key, log, key in new) for key, log in logs.items()),
+        tuple(_summary(key, log, key in new, read.get(key)) for key, log in logs.items()),
         source,
+        _families(reference),
         tuple(f"{logs[doubt.cell].path}: {doubt.text}" for doubt in doubtful),
     )
 
 
 def parse_arm(text: str) -> CompressedLog:
-    """The log that `METHOD@BUDGET=LOG` or `METHOD@BUDGET@SEED=LOG` names."""
+    """The log that `METHOD@BUDGET=LOG` or `METHOD@BUDGET@SEED=LOG` names, or `METHOD=LOG`, or LOG alone.
+
+    What is there is a log, whatever its name looks like; of the last two the log itself must say the rest.
+    """
     name, equals, path = text.partition("=")
+    if not equals or Path(text).exists():
+        return CompressedLog(None, None, 0, Path(text))
     method, *numbers = name.split("@")
-    if not (equals and method and path and len(numbers) in (1, 2)):
-        raise InputError(f"'{text}'", "is not METHOD@BUDGET=LOG", "write for instance energy@0.4=samples.jsonl")
+    if not (method and path and len(numbers) <= 2):
+        raise _no_arm(text)
     if not all(form.fullmatch(number) for form, number in zip((_BUDGET, _SEED), numbers, strict=False)):
         raise InputError(
             f"'{text}'",
             f"'{'@'.join(numbers)}' is not a budget in (0, 1], with or without @ and a whole seed",
             "write for instance energy@0.4=samples.jsonl",
         )
-    return CompressedLog(method, float(numbers[0]), int(numbers[1]) if len(numbers) == 2 else 0, Path(path))
+    budget = float(numbers[0]) if numbers else None
+    return CompressedLog(method, budget, int(numbers[1]) if len(numbers) == 2 else 0, Path(path))
 
 
-def _check_options(kind: str, fields: Fields, out: Path) -> None:
-    """InputError for an option that belongs to another kind of log, and for an `out` that is a file."""
+def _no_arm(text: object) -> InputError:
+    return InputError(f"'{text}'", "is not METHOD@BUDGET=LOG", "write for instance energy@0.4=samples.jsonl")
+
+
+def _read(
+    kind: str, raw: Path, compressed: Sequence[CompressedLog], fields: Fields, declared: Declarations
+) -> tuple[dict[CellKey, Log], dict[CellKey, str | None]]:
+    """The logs by their cells, that of raw audio first, and what was read of their budgets, for people."""
+    vouched = declared.answerer is not None
+    reference = _read_raw(kind, raw, fields, same_model=vouched)
+    check_raw(reference, declared.arguments)
+    answerer, corpus = _names(reference, declared)
+    logs = {CellKey(answerer, corpus, UNCOMPRESSED): reference}
+    read: dict[CellKey, str | None] = {}
+    for arm in compressed:
+        if arm.budget is not None and arm.method is not None:
+            _refuse_twice(arm.path, CellKey(answerer, corpus, arm.method, seed=arm.seed, budget=arm.budget), logs)
+        log = task_logs.read(kind, arm.path, fields, reference, same_model=vouched)
+        key, note = settle(arm, log, declared.arguments, answerer, corpus)
+        _refuse_twice(arm.path, key, logs)
+        logs[key], read[key] = log, note
+    paths = [path for log in logs.values() for path in log.files]
+    pairs.refuse_same_file(paths[0], paths[1:])
+    return logs, read
+
+
+def _refuse_twice(path: Path, key: CellKey, logs: Mapping[CellKey, Log]) -> None:
+    if key in logs:
+        what = f"{key.method}@{key.budget:g} is also {logs[key].path}"
+        raise InputError(path, what, "give each log its own budget or seed")
+
+
+def _check_options(kind: str, compressed: Sequence[CompressedLog], fields: Fields, out: Path) -> None:
+    """InputError for what another kind of log has: an option, arguments; and for an `out` that is a file."""
+    for arm in compressed:
+        if (arm.method is None or arm.budget is None) and kind not in _WITH_ARGUMENTS:
+            raise _no_arm(arm.path if arm.method is None else f"{arm.method}={arm.path}")
     for option, value, belongs in (("--filter", fields.filter, "lm-eval"), ("--scorer", fields.scorer, "inspect")):
         if value is not None and kind != belongs:
             raise InputError(option, f"belongs to {belongs} logs, not to {kind}", "drop it")
@@ -148,9 +163,9 @@ def _check_options(kind: str, fields: Fields, out: Path) -> None:
         raise InputError(out, "is not a folder", "name a run folder, new or existing, with --out")
 
 
-def _read_raw(kind: str, path: Path, fields: Fields) -> Log:
+def _read_raw(kind: str, path: Path, fields: Fields, *, same_model: bool) -> Log:
     """The log of raw audio; InputError where no answer is right, which a wrong metric looks like."""
-    reference = _READERS[kind](path, fields)
+    reference = task_logs.read(kind, path, fields, same_model=same_model)
     if all(row.loss in (1, None) for row in reference.rows):
         raise InputError(
             reference.path,
@@ -160,12 +175,28 @@ def _read_raw(kind: str, path: Path, fields: Fields) -> Log:
     return reference
 
 
-def _named(log: Log, name: str | None, noun: str, option: str) -> str:
-    """The name that a log has for its model or task; InputError where it has none, or none that is believed."""
-    if not name:
-        distrust = f" ({log.unnamed})" if noun == "model" and log.unnamed else ""
-        raise InputError(log.path, f"does not name its {noun}{distrust}", f"name it with {option}")
-    return name
+def _names(raw: Log, declared: Declarations) -> tuple[str, str]:
+    """The names of model and task; InputError for those that nobody gives, or that are not believed."""
+    several = f" (it has several: {first_few(raw.fields_of_task)})" if raw.fields_of_task else ""
+    distrust = f" ({raw.unnamed})" if raw.unnamed else ""
+    names = {
+        "--answerer": (declared.answerer or raw.model, f"its model{distrust}"),
+        "--corpus": (declared.corpus or raw.task, f"its task{several}"),
+    }
+    lacking = {option: noun for option, (name, noun) in names.items() if not name}
+    if lacking:
+        do = f"name {'it' if len(lacking) == 1 else 'them'} with {' and '.join(lacking)}"
+        raise InputError(raw.path, f"does not name {' nor '.join(lacking.values())}", do)
+    answerer, corpus = (str(name) for name, _ in names.values())
+    return answerer, corpus
+
+
+def _families(raw: Log) -> str | None:
+    """Which families the tasks of the logs are, for people; None where a field or column is the family."""
+    if raw.fields.family != BY_TASK:
+        return None
+    names = sorted({row.family for row in raw.rows})
+    return f"by task ({first_few(names, 8)}); --family would name a field"
 
 
 def _source(raw: Log) -> str:
@@ -229,7 +260,7 @@ def _already_there(out: Path, key: CellKey, table: pa.Table) -> bool:
     return True
 
 
-def _summary(key: CellKey, log: Log, written: bool) -> ImportedCell:
+def _summary(key: CellKey, log: Log, written: bool, arguments: str | None) -> ImportedCell:
     losses = [row.loss for row in log.rows if row.loss is not None]
     tells = any(row.predicted is not None for row in log.rows)
     return ImportedCell(
@@ -241,4 +272,5 @@ def _summary(key: CellKey, log: Log, written: bool) -> ImportedCell:
         unanswered=sum(row.status == OK and row.predicted is None and (tells or row.unparsed) for row in log.rows),
         mean_loss=sum(losses) / len(losses) if losses else None,
         written=written,
+        arguments=arguments,
     )

@@ -41,10 +41,22 @@ def check(raw: Log, compressed: Log, *, same_model: bool, same_task: bool) -> No
                 f"is of {noun} '{b}', but {raw.path} is of '{a}'",
                 f"pair logs of one {noun}, or give the {noun} its one name with {option}",
             )
+    _check_tasks(raw, compressed)
     raw_row_of = {row.sample_id: row for row in raw.rows}
     _check_ids(raw, compressed, raw_row_of)
     for row in compressed.rows:
         _check_question(row, raw_row_of[row.sample_id])
+
+
+def _check_tasks(raw: Log, compressed: Log) -> None:
+    """InputError where two logs of several tasks are of different ones."""
+    lacking = sorted(raw.fields_of_task.keys() - compressed.fields_of_task.keys())
+    foreign = sorted(compressed.fields_of_task.keys() - raw.fields_of_task.keys())
+    problems = [f"lacks {first_few(lacking)}"] if lacking else []
+    problems += [f"has {first_few(foreign)}"] if foreign else []
+    if problems:
+        what = f"is not of the tasks of {raw.path}: it {' and '.join(problems)}"
+        raise InputError(compressed.path, what, "give the logs of the same tasks")
 
 
 def _check_ids(raw: Log, compressed: Log, raw_row_of: dict[str, LogRow]) -> None:
@@ -58,7 +70,11 @@ def _check_ids(raw: Log, compressed: Log, raw_row_of: dict[str, LogRow]) -> None
         problems.append(f"lacks {len(lacking)} of the {len(raw_row_of)} samples of {raw.path} ({first_few(lacking)})")
     if foreign:
         problems.append(f"has {len(foreign)} samples that {raw.path} lacks ({first_few(foreign)})")
-    raise InputError(compressed.path, " and ".join(problems), "run both arms on the same samples")
+    raise InputError(
+        compressed.path,
+        " and ".join(problems),
+        "run both arms on the same samples, or compare those in all logs alone with --common",
+    )
 
 
 def _check_question(row: LogRow, raw_row: LogRow) -> None:
@@ -105,13 +121,9 @@ def doubts(raw: Log, compressed: Log, *, keeps_all: bool, same_model: bool) -> l
             f"doc_hash differs from the raw log in {rehashed} of {len(compressed.rows)} rows; prompt and target agree, "
             "so this should be the audio within the doc"
         )
-    answered = any(row.predicted is not None for row in compressed.rows)
-    if (
-        answered
-        and not keeps_all
-        and all(_outcome(row) == _outcome(raw_row_of[row.sample_id]) for row in compressed.rows)
-    ):
-        sentences.append("every answer is that of the raw log; make sure that no response cache answered for it")
+    if not keeps_all and all(_outcome(row) == _outcome(raw_row_of[row.sample_id]) for row in compressed.rows):
+        noun = "answer" if any(row.predicted is not None for row in compressed.rows) else "loss"
+        sentences.append(f"every {noun} is that of the raw log; make sure that no response cache answered for it")
     return sentences
 
 

@@ -4,6 +4,7 @@ Knows nothing of any harness, nor of the log that it is paired with.
 """
 
 import csv
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,18 @@ from earmark.engine.corpus.table_files import check_width, csv_lines, parquet_ro
 from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports import log_files
-from earmark.engine.outcomes.imports.rows import EACH_ITS_OWN, MOST_AMOUNT, Fields, Log, LogRow, Record, leaves, log_row
+from earmark.engine.outcomes.imports.rows import (
+    BY_TASK,
+    EACH_ITS_OWN,
+    MOST_AMOUNT,
+    Fields,
+    Log,
+    LogFile,
+    LogRow,
+    Record,
+    leaves,
+    log_row,
+)
 
 _OWN = Fields(
     id="sample_id",
@@ -25,30 +37,37 @@ _OWN = Fields(
 _LOSS = "loss"
 
 
-def read_csv(path: Path, fields: Fields) -> Log:
+def open_csv(path: Path) -> LogFile:
     """A CSV file with a header; every cell is text, an empty one is no value."""
     log_files.expect(path, "csv")
-    try:
-        return _log(path, _csv_records(path), fields)
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"is not UTF-8 text ({error.reason})", "save it as UTF-8") from error
+    return LogFile(path, delimited(path, ","))
 
 
-def read_jsonl(path: Path, fields: Fields) -> Log:
+def open_jsonl(path: Path) -> LogFile:
     """A file with one JSON object per line."""
     log_files.expect(path, "jsonl")
-    return _log(path, log_files.json_lines(path), fields)
+    return LogFile(path, log_files.json_lines(path))
 
 
-def read_parquet(path: Path, fields: Fields) -> Log:
+def open_parquet(path: Path) -> LogFile:
     """A single Parquet file."""
     log_files.expect(path, "parquet")
     rows = parquet_rows(path, str(path))
-    return _log(path, [Record(f"{path}:row {i}", row.data) for i, row in enumerate(rows, start=1)], fields)
+    return LogFile(path, [Record(f"{path}:row {i}", row.data) for i, row in enumerate(rows, start=1)])
 
 
-def _csv_records(path: Path) -> list[Record]:
-    reader = csv.reader(csv_lines(path, str(path)))
+def read_rows(file: LogFile, fields: Fields) -> Log:
+    """All rows; raises one InputError for all the fields that no row has."""
+    records = file.records
+    _check_fields(records, fields)
+    names_recordings = any(record.get(_OWN.source or "") not in (None, "") for record in records)
+    log = Log.of_file(file, [_row(record, fields) for record in records], fields)
+    return log._replace(own_source=_OWN.source if names_recordings else None).unique()
+
+
+def delimited(path: Path, delimiter: str) -> list[Record]:
+    """The rows of a file of delimited text with a header; an empty cell is no value."""
+    reader = csv.reader(csv_lines(path, str(path)), delimiter=delimiter)
     try:
         header = next(reader, [])
         check_width(path, header)
@@ -58,32 +77,21 @@ def _csv_records(path: Path) -> list[Record]:
             if not cells:
                 continue
             if len(cells) != len(header):
-                raise InputError(
-                    where, f"has {len(cells)} cells, the header {len(header)}", "correct the row, or quote its commas"
-                )
+                what = f"has {len(cells)} cells, the header {len(header)}"
+                raise InputError(where, what, "correct the row, or quote what separates its cells")
             records.append(Record(where, {name: cell or None for name, cell in zip(header, cells, strict=True)}))
     except csv.Error as error:
         raise InputError(f"{path}:{reader.line_num}", f"is not CSV ({error})", "correct the row") from error
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"is not UTF-8 text ({error.reason})", "save it as UTF-8") from error
     return records
 
 
-def _log(path: Path, records: list[Record], fields: Fields) -> Log:
-    _check_fields(records, fields)
-    names_recordings = any(record.get(_OWN.source or "") not in (None, "") for record in records)
-    return Log(
-        path,
-        [_row(record, fields) for record in records],
-        fields,
-        own_source=_OWN.source if names_recordings else None,
-        records=records,
-    ).unique()
-
-
-def _check_fields(records: list[Record], fields: Fields) -> None:
+def _check_fields(records: Sequence[Record], fields: Fields) -> None:
     """Raises one InputError for all the fields that no row has."""
     needed = {
         "--id": fields.id or _OWN.id,
-        "--family": fields.family or _OWN.family,
+        "--family": None if fields.family == BY_TASK else fields.family or _OWN.family,
         "--metric": fields.metric or _LOSS,
         "--source": None if fields.source == EACH_ITS_OWN else fields.source,
         "--predicted": fields.predicted,

@@ -7,21 +7,31 @@ from collections import Counter
 from collections.abc import Iterator
 
 from earmark.engine.design.keys import OK
-from earmark.engine.outcomes.imports.rows import Log
+from earmark.engine.outcomes.imports.rows import Log, by_task
 
 _CONSTANT = 0.95  # a larger share of one and the same answer is a doubt, unless one right answer is as frequent
 _UNPARSED = 0.2  # a larger share of answers that could not be parsed is a doubt
 
 
 def doubts(log: Log, *, raw: bool, source_told: bool) -> list[str]:
-    """All doubts about the log of raw or of compressed audio; `source_told`: its recordings are named."""
+    """All doubts about the log of raw or of compressed audio, task by task where it has several.
+
+    `source_told`: its recordings are named.
+    """
     to_raw = " to raw audio" if raw else ""
-    return [
-        *_constant(log, to_raw),
-        *_unparsed(log, to_raw),
-        *_same_loss(log, to_raw),
-        *_repeated(log, source_told),
-    ] + (_sourceless(log) if source_told else [])
+    sentences = []
+    for task, part in by_task(log).items():
+        about = f"task '{task}': " if task else ""
+        sentences += [
+            about + sentence
+            for sentence in (
+                *_constant(part, to_raw),
+                *_unparsed(part, to_raw),
+                *_same_loss(part, to_raw),
+                *_repeated(part, source_told),
+            )
+        ]
+    return sentences + (_sourceless(log) if source_told else [])
 
 
 def _constant(log: Log, to_raw: str) -> Iterator[str]:

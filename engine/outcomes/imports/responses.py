@@ -21,19 +21,20 @@ class Response(NamedTuple):
     n_options: int | None = None  # options that were scored
 
 
-def scored_row(record: Record, fields: Fields, own: Fields, metric: str, prompt: str) -> LogRow:
+def scored_row(record: Record, fields: Fields, own: Fields, prompt: str, task: str | None) -> LogRow:
     """One sample of either harness; `prompt` is the field that tells whether two rows asked the same."""
     answer, nll, n_options = response(record.data)
     return log_row(
         record,
         fields,
         own,
-        loss=1 - record.share(metric, "--metric"),
+        loss=1 - record.share(fields.metric or "", "--metric"),
         answer=answer,
         nll=nll,
         n_options=n_options or count_choices(record.get("doc.choices"), record.get("doc.options")),
         question={"prompt": record.own_text(prompt), "target": record.own_text("target")},
         doc_hash=record.own_text("doc_hash"),
+        task=task,
     )
 
 

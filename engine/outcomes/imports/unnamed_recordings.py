@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from earmark.engine.outcomes.imports.rows import Log, LogRow
+from earmark.engine.outcomes.imports.rows import Log, LogRow, by_task
 
 _DEPTH = 5  # keys and places: input.0.content.1.audio of inspect
 _LIST_ITEMS = 8  # as many items of a list are looked at
@@ -44,7 +44,7 @@ _QUESTION = re.compile(r"(?:q|question|qa|turn)\d+", re.IGNORECASE)
 
 def doubts(log: Log) -> list[str]:
     """A sentence for each field of the log that looks like a recording and repeats, and for ids that do."""
-    return [*_fields(log), *_ids(log)]
+    return [*_fields(log), *(doubt for task, part in by_task(log).items() for doubt in _ids(part, task))]
 
 
 def _fields(log: Log) -> Iterator[str]:
@@ -106,9 +106,9 @@ def _says_something_else(texts: Sequence[str], rows: Sequence[LogRow]) -> bool:
     )
 
 
-def _ids(log: Log) -> Iterator[str]:
+def _ids(log: Log, task: str | None) -> Iterator[str]:
     """A doubt where ids such as clip12/q3 may begin with the recording."""
-    ids = sorted({row.source_id for row in log.rows})
+    ids = sorted({row.source_id.removeprefix(f"{task}/") for row in log.rows})
     matches = [match for sample_id in ids if (match := _ID.fullmatch(sample_id)) is not None]
     if len(matches) < len(ids) or not ids:
         return
