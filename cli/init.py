@@ -1,10 +1,11 @@
 """`earmark init CORPUS`: a spec to start from, and what it will take."""
 
 import shlex
-from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,11 @@ from earmark.engine.design.endpoint import is_served
 from earmark.engine.design.sections import PLAIN, AnswererSpec, CorpusSpec, MachineSpec
 from earmark.engine.extras import needs_extra
 from earmark.engine.printable import printable
+
+if TYPE_CHECKING:
+    from earmark.engine.design.spec import Spec
+    from earmark.engine.sweep.estimate import Estimate
+    from earmark.engine.sweep.prospects import Prospects
 
 
 @click.command()
@@ -55,6 +61,8 @@ def init(
 ) -> None:
     """Look at CORPUS and write a commented spec for it: what can be tested there, and what evaluating it will take.
 
+    Where nothing could be approved, because families are too small, it says so, and what would help.
+
     The answerer is tried (as by `earmark answerer`) and answers a few recordings to foresee the time, if it is embedded
     or a folder, or with --measure. Nothing is downloaded, and no server asked, without --measure.
 
@@ -64,27 +72,32 @@ def init(
       earmark init synthetic:certification:200 --compressors all
     """
     from earmark.cli.testable import fewest_recordings
-    from earmark.engine.answerers.loading import load
-    from earmark.engine.answerers.tiny import FOLDERS
-    from earmark.engine.answerers.trial import try_out
+    from earmark.engine.answerers.hub_models import folder_here
     from earmark.engine.corpus import describe, partitions
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.design import spec as specs
     from earmark.engine.design.rule import Rule
     from earmark.engine.errors import InputError
     from earmark.engine.files import write_file
-    from earmark.engine.sweep import estimate
     from earmark.engine.sweep.draft import candidates_of, draft
     from earmark.engine.sweep.drafted_compressors import compressors_named
+    from earmark.engine.sweep.prospects import prospects
 
     rule = Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
     if out.exists() and not force:
         raise InputError(out, "is there already", "name another file with --out, or use --force")
     names = compressors_named(compressors)
-    fewest = fewest_recordings(rule, len(candidates_of(names)))
-    with ProgressLine():
+    is_here = not is_served(answerer) and folder_here(answerer.removeprefix(PLAIN)) is not None
+    n_candidates = len(candidates_of(names))
+
+    def fewest(tolerance: float, n_candidates: int, rows: int, recordings: int) -> int:
+        return fewest_recordings(replace(rule, tolerances=(tolerance,)), n_candidates)(rows, recordings)
+
+    with ProgressLine() as progress:
+        progress(f"reading {corpus}", 0, 0)
         opened = open_corpus(corpus, kind, name=name)
-        description = describe.describe(opened, partitions.declared(opened), fewest, None)
+        of_family = partial(fewest, tolerance, n_candidates)
+        description = describe.describe(opened, partitions.declared(opened), of_family, None)
         text = draft(
             description,
             file=str(out),
@@ -98,47 +111,47 @@ def init(
             compressors=names,
         )
         spec = specs.parse(text, out.name)
-        place = answerer.removeprefix(PLAIN)
-        here = place == "tiny" or place in FOLDERS or Path(place).is_dir()
-        tried: list[str] = []
-        if here if measure is None else measure:
-            with closing(load(spec.answerers[0], spec.machine)) as loaded:
-                tried.append(f"{spec.answerers[0].name}: {try_out(loaded).words}")
-                foreseen = estimate.measure(spec, lambda *_: loaded)
-        else:
-            foreseen = estimate.count(spec)
+        tried, foreseen = _look_ahead(spec, is_here if measure is None else measure, progress)
     measured = foreseen.seconds is not None
-    words = foreseen.words if measured else f"{foreseen.words}; no estimate of the time: {_how(answerer, here)}"
+    words = foreseen.words if measured else f"{foreseen.words}; no estimate of the time: {_how(answerer, is_here)}"
     write_file(out, f"# When this was written: {printable(words)}\n{text}".encode())
     say(f"{opened.name}: {description['examples']:,} questions about {description['recordings']:,} recordings")
     for partition in description["partitions"]:
         able = sum(family["testable"] for family in partition["families"])
         say(f"  {partition['name']}: {able} of {len(partition['families'])} families can be tested")
-    say(*tried, words, f"wrote {out}", *_next(description, corpus, out))
+    say(*tried, words, f"wrote {out}")
+    listing = f"earmark corpus {shlex.quote(str(corpus))}"
+    say(*_next(prospects(description, fewest, tolerance, n_candidates, str(out), listing), out, answerer, is_here))
 
 
-def _next(description: Mapping[str, Any], corpus: Path, out: Path) -> list[str]:
-    """What to type or to do, in one line or two."""
-    families = [family for partition in description["partitions"] for family in partition["families"]]
-    if any(family["testable"] for family in families):
-        return [f"next: earmark run {out} --limit 64"]
-    if not families:
-        return [
-            "no family can be tested, as the corpus brings none",
-            f"next: declare families in [partitions] of {out}",
-        ]
-    largest = max(families, key=lambda family: family["recordings"])
-    return [
-        f"no family can be tested: the largest has {largest['recordings']} of the {largest['fewest']} recordings it "
-        "needs",
-        f"next: add questions about other recordings, or in {out} name coarser families in [partitions] or merge them "
-        f"with [rule.parents] (earmark corpus {shlex.quote(str(corpus))} lists them)",
-    ]
+def _look_ahead(spec: "Spec", measured: bool, progress: ProgressLine) -> tuple[list[str], "Estimate"]:
+    """What a trial of the answerer says, and what the sweep will take; both in a line."""
+    from earmark.engine.answerers.loading import load
+    from earmark.engine.answerers.trial import try_out
+    from earmark.engine.sweep import estimate
+
+    if not measured:
+        return [], estimate.count(spec)
+    (answerer,) = spec.answerers
+    progress(f"loading {answerer.name}", 0, 0)
+    with closing(load(answerer, spec.machine)) as loaded:
+        progress(f"asking {answerer.name} about synthetic clips", 0, 0)
+        trial = try_out(loaded)
+        foreseen = estimate.measure(spec, lambda *_: loaded, progress)
+    return [f"{answerer.name}: {trial.words}"], foreseen
 
 
-def _how(answerer: str, here: bool) -> str:
+def _next(expected: "Prospects", out: Path, answerer: str, is_here: bool) -> list[str]:
+    """What to type or to do next: what makes an approval possible, where none is."""
+    try_it = [] if is_here or is_served(answerer) else [f"next: earmark answerer {shlex.quote(answerer)}"]
+    if not expected.words:
+        return [*try_it, f"next: earmark run {out} --limit 64"]
+    return [expected.words, "next, any of:", *(f"  {help_}" for help_ in expected.helps), *try_it]
+
+
+def _how(answerer: str, is_here: bool) -> str:
     """How to get an estimate."""
-    if here:
+    if is_here:
         return "--measure foresees it"
     if is_served(answerer):
         return f"a server may cost money: `earmark answerer {answerer}` tries it, --measure asks it a few recordings"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from earmark.engine.answerers.abilities import AbleAnswerer
 from earmark.engine.answerers.answerer import Answerer
+from earmark.engine.answerers.model_folder import WHAT_IT_TAKES
 from earmark.engine.answerers.plain.plain_answerer import PlainAnswerer
 from earmark.engine.answerers.shared.audio_lm import AudioLM
 from earmark.engine.answerers.shared.scheduler import MIB, AnswerOptions
@@ -68,7 +69,7 @@ def _load_plain(answerer: AnswererSpec, machine: MachineSpec) -> PlainAnswerer:
 
     name = answerer.model.removeprefix(PLAIN)
     if not name.strip():  # which a path takes for the working directory
-        raise InputError(f"answerer {answerer.model}", "names no model", model_types.WHAT_IT_TAKES)
+        raise InputError(f"answerer {answerer.model}", "names no model", WHAT_IT_TAKES)
     model = model_types.load_plain(name, machine.device, answerer.dtype)
     return PlainAnswerer(model, options_of(answerer, machine))
 

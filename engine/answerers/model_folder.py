@@ -16,6 +16,7 @@ _JSON = (
     CONFIG, INDEX, "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json",
     "generation_config.json",
 )  # fmt: skip
+WHAT_IT_TAKES = "name a folder with config.json, *.safetensors, a tokenizer and preprocessor_config.json"
 _COPY = "copy the whole folder again"
 _MOST_HEADER_BYTES = 1 << 27
 _MOST_WEIGHTS_BYTES = 1 << 50

@@ -6,19 +6,18 @@ is loaded behind its own processor.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 import transformers
 
-from earmark.engine.answerers.model_folder import check_configuration
+from earmark.engine.answerers.hub_models import downloaded, folder_here
+from earmark.engine.answerers.model_folder import WHAT_IT_TAKES, check_configuration
 from earmark.engine.answerers.plain.auto_loading import load_auto
 from earmark.engine.answerers.plain.auto_model import AutoModel
 from earmark.engine.answerers.qwen.qwen2_audio import Qwen2Audio
 from earmark.engine.answerers.qwen.qwen25_omni import Qwen25Omni
 from earmark.engine.answerers.shared.audio_lm import AudioLM
-from earmark.engine.answerers.tiny import FOLDERS
 from earmark.engine.design.keys import DTYPES
 from earmark.engine.errors import EarmarkError, InputError
 
@@ -28,8 +27,6 @@ KINDS: dict[str, type[Qwen2Audio] | type[Qwen25Omni]] = {
     "qwen2_5_omni": Qwen25Omni,
     "qwen2_5_omni_thinker": Qwen25Omni,
 }
-EMBEDDED = {"tiny": next(iter(FOLDERS.values())), **FOLDERS}
-WHAT_IT_TAKES = "name a folder with config.json, *.safetensors, a tokenizer and preprocessor_config.json"
 _MOST_REASON = 300  # characters of what a library says
 
 _hf: Any = transformers  # its classes are untyped
@@ -46,19 +43,17 @@ def load_plain(name: str, device: str, dtype: str) -> AutoModel:
 
 
 def _opened(opened: Callable[[str, str, str, str], T], name: str, device: str, dtype: str) -> T:
-    """What `opened` makes of a place, a name, a device and a number format; InputError whatever it raises."""
+    """What `opened` makes of a folder, a name, a device and a number format; InputError whatever it raises."""
     where = f"answerer {name}"
     if dtype not in DTYPES:
         raise InputError(where, f"number format '{dtype}' is unknown", f"use {', '.join(DTYPES)}")
-    folder = EMBEDDED.get(name, Path(name).expanduser())
-    if not folder.is_dir() and (name in EMBEDDED or name.startswith((".", "/", "~"))):
-        raise InputError(where, f"there is no folder {folder}", WHAT_IT_TAKES)
+    folder = folder_here(name)
     _check_device(device)
     try:
-        if folder.is_dir():
-            check_configuration(folder)
         with _quiet():
-            return opened(str(folder) if folder.is_dir() else name, name, device, dtype)
+            folder = folder or downloaded(name)
+            check_configuration(folder)
+            return opened(str(folder), name, device, dtype)
     except (EarmarkError, ModuleNotFoundError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # of any class, and where the Rust of tokenizers panics that is no Exception

@@ -29,7 +29,7 @@ from earmark.engine.sweep.drafted_compressors import method_keys
 
 _LEARNED = {
     "name": "learned_conditioned",
-    "selector": "selectors/conditioned-{seed}",
+    "selector": "selectors/learned_conditioned/seed={seed}",  # where `earmark selector train` writes
     "seeds": [42, 123, 456],
     "in_domain": False,
 }

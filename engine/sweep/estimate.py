@@ -16,7 +16,7 @@ from earmark.engine.answerers.request import Progress, Saving
 from earmark.engine.compressors.loading import LoadCompressor, loader
 from earmark.engine.corpus.stream import stream
 from earmark.engine.design.spec import Spec
-from earmark.engine.progress import never
+from earmark.engine.progress import Report, never, silent
 from earmark.engine.sweep import work
 from earmark.engine.sweep.blocks import Block, blocks
 from earmark.engine.sweep.offers import Clips, offers
@@ -68,7 +68,7 @@ def _evaluations(prepared: Prepared) -> int:
     return arms * prepared.survey.examples * len(prepared.spec.answerers)
 
 
-def measure(spec: Spec, load: Load = load) -> Estimate:
+def measure(spec: Spec, load: Load = load, report: Report = silent) -> Estimate:
     """Answer the first recordings at every step with every answerer, and extrapolate."""
     with _place(spec) as (place, load_compressor):
         folder, prepared = SweepFolder(place), prepare(spec, place, load_compressor)
@@ -78,7 +78,8 @@ def measure(spec: Spec, load: Load = load) -> Estimate:
         took, saving = 0.0, Saving()
         for answerer_spec in spec.answerers:
             answerer, began = load(answerer_spec, spec.machine), time.monotonic()
-            for step in prepared.steps:
+            for n_done, step in enumerate(prepared.steps):
+                report("answering a few recordings, step", n_done, len(prepared.steps))
                 offered = offers(folder, step, prepared.steps, clips, prepared.compressors, prepared.streams)
                 requests = list(work.requests(step, clips, offered, prepared.streams))
                 reports: list[Progress] = []

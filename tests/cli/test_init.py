@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 from checked_spec import read
 from click.testing import CliRunner, Result
+from commands import command
 
 from earmark.cli.main import earmark
+from earmark.cli.progress import ProgressLine
+from earmark.engine.compressors.chunks.learned import CONDITIONED
 from earmark.engine.design.compressors import BUILT_IN
 from earmark.engine.errors import InputError
+from earmark.engine.making.training.jobs import jobs
 from earmark.engine.sweep import drafted_compressors
 
 CHUNK_METHODS = ["uniform", "random", "energy"]
@@ -62,7 +66,7 @@ def test_without_them_a_codec_and_your_own_are_examples(options: tuple[str, ...]
     assert "# bitrates = [32, 16, 12, 8] # kb/s, instead of budgets" in examples[0]
 
 
-@pytest.mark.parametrize("names", ["opuss", "", "opus,", "chunks", "av:", "mine:f"])
+@pytest.mark.parametrize("names", ["other", "", "opus,", "chunks", "av:", "mine:f"])
 def test_what_is_none_of_them_is_refused(names: str, tmp_path: Path) -> None:
     done = init(tmp_path / "spec.toml", "--compressors", names)
     assert isinstance(done.exception, InputError)
@@ -82,3 +86,86 @@ def test_what_was_drafted_runs(tmp_path: Path) -> None:
     certificate = json.loads(done.output)
     assert [candidate["name"] for candidate in certificate["claim"]["candidates"]] == ["opus", "speed", "av-g723_1"]
     assert CliRunner().invoke(earmark, ["verify", str(out / "certificate.json")]).exit_code == 0
+
+
+def last_lines(*options: str, clips: int, out: Path) -> list[str]:
+    """What `earmark init` says after it has written the spec."""
+    done = command("init", f"synthetic:certification:{clips}", "--no-measure", "--out", out, "--force", *options)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    return lines[lines.index(f"wrote {out}") + 1 :]
+
+
+def test_where_nothing_can_be_approved_it_says_what_would_help(tmp_path: Path) -> None:
+    lines = last_lines(clips=60, out=tmp_path / "s.toml")
+    assert lines[0].startswith("nothing can be approved yet: too small to be tested: 'count', 'event', 'order' and 3")
+    assert lines[0].endswith("('count' has 60 of the 73 recordings it needs)")
+    assert lines[1:] == [
+        "next, any of:",
+        "  questions about 13 more recordings for each",
+        "  a tolerance of 0.06, if so much harm is tolerable: --tolerance 0.06",
+    ]
+    assert last_lines("--tolerance", "0.06", clips=60, out=tmp_path / "s.toml") == [
+        f"next: earmark run {tmp_path / 's.toml'} --limit 64"
+    ]
+    assert last_lines(clips=73, out=tmp_path / "s.toml")[0].startswith("next: earmark run ")
+
+
+def test_fewer_candidates_help_where_they_share_alpha(tmp_path: Path) -> None:
+    lines = last_lines("--compressors", "opus,speed", clips=80, out=tmp_path / "s.toml")
+    assert "  one candidate instead of 2: they share alpha (candidates in [rule])" in lines
+
+
+def test_one_small_family_among_large_ones_may_be_merged_or_its_partition_left_out(tmp_path: Path) -> None:
+    """A family that cannot be tested refuses every budget, however many others can be."""
+    rows = [
+        {
+            "sample_id": f"q{i}", "audio": f"{i}.wav", "question": "What?", "choices": ["a", "b"], "answer": "a",
+            "family": "rare" if i < 5 else "speech", "category": "counting of speech",
+        }
+        for i in range(90)
+    ]  # fmt: skip
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = command("init", tmp_path / "corpus.jsonl", "--no-measure", "--out", tmp_path / "s.toml")
+    assert done.code == 0, done.err
+    assert "nothing can be approved yet: too small to be tested: 'rare' ('rare' has 5 of the 73 recordings" in done.out
+    assert "  coarser families: merge them with [rule.parents]" in done.out
+    assert "next: earmark run" not in done.out
+
+
+def test_a_corpus_without_families_is_told_to_declare_some(tmp_path: Path) -> None:
+    row = {"audio": "1.wav", "question": "What?", "choices": ["a", "b"], "answer": "a"}
+    rows = [{"sample_id": f"q{i}", **row} for i in range(3)]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = command("init", tmp_path / "corpus.jsonl", "--no-measure", "--out", tmp_path / "s.toml")
+    assert "nothing can be approved yet: the corpus brings no families\n" in done.out
+    assert "  declare families in [partitions]" in done.out
+
+
+def test_an_answerer_that_is_none_writes_no_spec(tmp_path: Path) -> None:
+    out = tmp_path / "s.toml"
+    done = command("init", "synthetic:certification:4", "--answerer", "WRONG", "--out", out)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: answerer WRONG: is no folder here, no embedded answerer and no name on the hub")
+    assert not out.exists()
+
+
+def test_an_answerer_of_the_hub_is_tried_before_the_run(tmp_path: Path) -> None:
+    lines = last_lines("--answerer", "lab/model", clips=73, out=tmp_path / "s.toml")
+    assert lines == ["next: earmark answerer lab/model", f"next: earmark run {tmp_path / 's.toml'} --limit 64"]
+
+
+def test_what_is_drafted_as_an_example_lies_where_training_writes_it(tmp_path: Path) -> None:
+    assert init(tmp_path / "spec.toml").exit_code == 0
+    drafted = re.search(r'^# selector = "(.*)"', (tmp_path / "spec.toml").read_text(), re.M)
+    assert drafted is not None
+    (job, *_) = jobs(Path("selectors"), [CONDITIONED], [0.0], [42])
+    assert drafted[1].format(seed=42) == str(job.folder)
+
+
+def test_while_it_looks_it_says_at_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    monkeypatch.setattr(ProgressLine, "__call__", lambda _, step, *__: steps.append(step))
+    assert init(tmp_path / "spec.toml", "--measure").exit_code == 0
+    expected = ["reading synthetic:certification:4", "loading tiny", "asking tiny about synthetic clips"]
+    assert list(dict.fromkeys(steps)) == [*expected, "answering a few recordings, step"]

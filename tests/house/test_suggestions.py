@@ -85,6 +85,7 @@ def test_a_section_a_key_and_a_value_of_a_spec(right: str, typed: str, meant: st
         (["corpus", "examples", "--kind", "clotho"], "clotho-aqa"),
         (["corpus", "synthetic:certification:2", "--by", "familly"], "family"),
         (["init", "synthetic:certification:2", "--compressors", "opsu"], "opus"),
+        (["init", "synthetic:certification:2", "--answerer", "tinny"], "tiny"),
         (["score", "a.wav", "--selector", "enrgy"], "energy"),
         (["compress", "a.wav", "--with", "sped", "--budget", "0.5", "--out", "heard"], "speed"),
     ],

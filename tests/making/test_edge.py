@@ -22,7 +22,7 @@ from onnx import numpy_helper
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from earmark.cli.score import score
-from earmark.engine.answerers.model_types import EMBEDDED as ANSWERERS
+from earmark.engine.answerers.tiny import EMBEDDED as ANSWERERS
 from earmark.engine.compressors.chunks import cutting
 from earmark.engine.compressors.loading import EMBEDDED
 from earmark.engine.corpus import decode

@@ -30,8 +30,9 @@ def manifest(folder: Path) -> Path:
 def test_no_name_writes_into_the_spec(tmp_path: Path) -> None:
     corpus = manifest(tmp_path / HOSTILE.replace("/", "-"))
     out = tmp_path / f"{HOSTILE.replace('/', '-')}.toml"
+    (tmp_path / "models" / HOSTILE).mkdir(parents=True)
     options = ["--no-measure", "--answerer", f"models/{HOSTILE}", "--name", HOSTILE]
-    done = earmark("init", corpus, *options, "--out", out)
+    done = earmark("init", corpus, *options, "--out", out, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     spec = tomllib.loads(out.read_text())
     assert spec["corpus"] == {"path": str(corpus), "name": HOSTILE}

@@ -16,6 +16,7 @@ from fuzzing import Target
 
 from earmark.engine.answerers import model_types
 from earmark.engine.answerers.model_folder import INDEX, WEIGHTS, check_configuration, count_weights
+from earmark.engine.answerers.tiny import EMBEDDED
 from earmark.engine.compressors.card import CARD, read_card
 from earmark.engine.compressors.chunks import learned
 from earmark.engine.compressors.chunks.features import WIDTH
@@ -176,9 +177,7 @@ def of_answerers(folder: Path) -> Iterator[Target]:
     """The folder of a model: as it is looked at before it is opened, and a few that are loaded whole."""
     model, parts = folder / "model", folder / "model-in-parts"
     for place in (model, parts):
-        shutil.copytree(
-            model_types.EMBEDDED["tiny"], place, ignore=shutil.ignore_patterns("__pycache__", "b", "*.py", "*.md")
-        )
+        shutil.copytree(EMBEDDED["tiny"], place, ignore=shutil.ignore_patterns("__pycache__", "b", "*.py", "*.md"))
     names = sorted(path.name for path in model.glob("*.json") if path.name != "training.json")
     for name in names:
         yield replacing(f"{name} of a model", model / name, lambda: _looked_at(model), structured=True, share=0.3)

@@ -1,4 +1,4 @@
-"""A folder or a hub name as an audio model behind its processor, or the reason why it is none.
+"""A folder as an audio model behind its processor, or the reason why it is none.
 
 Runs no code that comes with a model, and reads no pickles. Knows of architectures only what transformers lists.
 """
@@ -6,10 +6,9 @@ Runs no code that comes with a model, and reads no pickles. Knows of architectur
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import transformers
 
-from earmark.engine.answerers.model_folder import CONFIG, check_configuration
+from earmark.engine.answerers.model_folder import CONFIG
 from earmark.engine.answerers.plain.auto_model import AutoModel
 from earmark.engine.answerers.whole_model import whole_model
 from earmark.engine.corpus.example import SAMPLE_RATE
@@ -17,7 +16,6 @@ from earmark.engine.errors import InputError, first_few
 from earmark.engine.reading import read_json
 
 _hf: Any = transformers  # its classes are untyped
-_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
 _EARS = ("feature_extractor", "audio_processor")  # what a processor hears with
 _ADAPTERS = ("has_lora_adapter", "speech_lora")  # keys of a configuration
 _THINKER = "_thinker"  # ends the model type of the part of a model that thinks, saved by itself
@@ -28,11 +26,8 @@ _COPY = "copy the whole folder again"
 
 
 def load_auto(place: str, name: str, device: str, dtype: str) -> AutoModel:
-    """The audio model of a folder, or of a name on the hub."""
+    """The audio model of a folder."""
     folder = Path(place)
-    if not folder.is_dir():
-        folder = Path(huggingface_hub.snapshot_download(place, allow_patterns=_FILES))
-        check_configuration(folder)
     content = read_json(folder / CONFIG, _COPY)
     kind = _class(folder, content)
     processor = _processor(folder, str(content["model_type"]).removesuffix(_THINKER))

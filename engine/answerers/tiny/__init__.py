@@ -7,3 +7,4 @@ from pathlib import Path
 TINY_A = Path(__file__).parent
 TINY_B = TINY_A / "b"
 FOLDERS = {"tiny-a": TINY_A, "tiny-b": TINY_B}
+EMBEDDED = {"tiny": TINY_A, **FOLDERS}  # by all their names

@@ -15,7 +15,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer
 
-from earmark.engine.answerers.model_types import EMBEDDED
+from earmark.engine.answerers.hub_models import downloaded, folder_here
 from earmark.engine.compressors.card import CARD, SCHEMA, Card
 from earmark.engine.compressors.chunks.features import FEATURES
 from earmark.engine.compressors.chunks.learned import (
@@ -35,6 +35,7 @@ from earmark.engine.making.training.train import SHOWN_BUDGETS, Recipe, Run, Voc
 
 METHODS = {"agnostic": AGNOSTIC, "conditioned": CONDITIONED}
 SEEDS = (42, 123, 456)
+_OF_A_TOKENIZER = ("*.json", "*.model", "*.txt")  # files
 CHECKPOINT, LOCK = "checkpoint.safetensors", ".train.lock"
 
 
@@ -175,9 +176,9 @@ def parameters(scorer: ChunkScorer) -> int:
 def query_tokenizer(answerer: str) -> Tokenizer:
     """The tokenizer of an answerer: the vocabulary in which a conditioned selector reads questions."""
     hf: Any = transformers  # its classes are untyped
-    place = str(EMBEDDED.get(answerer, Path(answerer).expanduser()))
+    place = folder_here(answerer) or downloaded(answerer, _OF_A_TOKENIZER)
     try:
-        tokenizer: Tokenizer = hf.AutoTokenizer.from_pretrained(place, trust_remote_code=False).backend_tokenizer
+        tokenizer: Tokenizer = hf.AutoTokenizer.from_pretrained(str(place), trust_remote_code=False).backend_tokenizer
     except (OSError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(

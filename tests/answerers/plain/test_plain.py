@@ -175,10 +175,11 @@ def test_a_template_writes_the_same_day_every_day(broken: Path, flamingo: Path) 
 def test_a_name_on_the_hub_is_a_folder_of_its_snapshot(flamingo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked_for: list[Any] = []
 
-    def snapshot(name: str, allow_patterns: list[str]) -> str:
+    def snapshot(name: str, allow_patterns: list[str], **_: Any) -> str:
         asked_for.append((name, [pattern for pattern in allow_patterns if pattern.endswith(("bin", "py", "pt"))]))
         return str(flamingo)
 
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: None)
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
     assert load(AnswererSpec("plain:lab/flamingo")).name == "lab/flamingo"
     assert asked_for == [("lab/flamingo", [])]
