@@ -60,8 +60,11 @@ def answerer(name: str, device: str, as_json: bool, **keys: Any) -> None:
     reaching = {"most_requests": _MOST_REQUESTS, "wait_s": _WAIT_S}
     suited = reaching if served else {"dtype": "float32" if device == "cpu" else "bfloat16"}
     spec = answerer_of({"model": name, **suited, **typed}, "earmark answerer")
-    with ProgressLine(), closing(load(spec, MachineSpec(device=device))) as loaded:
-        trial = try_out(loaded)
+    with ProgressLine() as progress:
+        progress(f"loading {spec.name}", 0, 0)
+        with closing(load(spec, MachineSpec(device=device))) as loaded:
+            progress(f"asking {spec.name} a few questions", 0, 0)
+            trial = try_out(loaded)
     runs_on = {} if served else {"dtype": spec.dtype, "device": device}
     if as_json:
         say_json({"answerer": spec.name, "model": spec.model, **runs_on, **trial.content()}, indent=2)

@@ -72,14 +72,17 @@ def compress(
     if not force and (there := [place for place in places.values() if place.exists()]):
         raise InputError(first_few(there), "is there already", "name another folder with --out, or use --force")
     failed = False
-    with ProgressLine():
-        for recording in hearing.hear(paths, method, budget, question, seed):
+    with ProgressLine() as progress:
+        progress(f"loading {name}", 0, 0)
+        for n_done, recording in enumerate(hearing.hear(paths, method, budget, question, seed), 1):
+            progress("recordings compressed", n_done, len(paths))
             line = recording.content()
             if recording.excerpt is None:
                 failed = True
             else:
                 write_wav(places[recording.path], recording.samples, "FLOAT")
                 line["wav"] = str(places[recording.path])
+            progress.clear()  # a terminal shows both
             if as_json:
                 say_json(line)
             else:

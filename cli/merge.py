@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from earmark.cli.progress import ProgressLine
 from earmark.cli.say import say
 from earmark.cli.status import table
 
@@ -23,4 +24,6 @@ def merge(run: Path, shards: tuple[Path, ...]) -> None:
     """
     from earmark.engine.sweep.merge import merge as bring_together
 
-    say(*table(bring_together(run, shards)))
+    with ProgressLine() as progress:
+        sweep_status = bring_together(run, shards, progress)
+    say(*table(sweep_status))

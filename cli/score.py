@@ -1,6 +1,5 @@
 """`earmark score AUDIO...`: what runs in front of a model, on an edge device too: scores, kept chunks, WAV."""
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +60,15 @@ def score(
     if out is not None and budget is None:
         raise click.UsageError("--out needs --budget")
     places = None if out is None else wav_places(audio, out)
-    # a graph needs no numba, which word of a compilation would load
-    with nullcontext() if name.endswith(".onnx") else ProgressLine():
-        for scored in engine(audio, name, question, budget, seed, provider, threads):
+    with ProgressLine() as progress:
+        progress(f"loading {name}", 0, 0)
+        for n_done, scored in enumerate(engine(audio, name, question, budget, seed, provider, threads), 1):
+            progress("recordings scored", n_done, len(audio))
             line = scored.content()
             if places is not None:
                 write_wav(places[scored.path], scored.samples, "PCM_16")
                 line["wav"] = str(places[scored.path])
+            progress.clear()  # a terminal shows both
             if as_json:
                 say_json(line)
             else:

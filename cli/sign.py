@@ -29,7 +29,8 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
     before = None if follows is None else follow(follows, read(follows), run, rule)
     with ProgressLine() as progress:
         certificate = certify(run, rule, progress, before)
-    path = write(certificate, run, out)
+        progress("writing certificate and report", 0, 0)
+        path = write(certificate, run, out)
     if as_json:
         say_json(to_json(certificate), indent=1)
     else:

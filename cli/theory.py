@@ -26,7 +26,7 @@ def theory(as_json: bool) -> None:
     results = []
     with ProgressLine() as progress:
         for n_done, statement in enumerate(STATEMENTS):
-            progress("checking statements", n_done, len(STATEMENTS))
+            progress(f"checking {statement.where}", n_done, len(STATEMENTS))
             results.append(verify(statement))
     if as_json:
         say_json([result._asdict() for result in results], indent=1)

@@ -33,6 +33,7 @@ def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
     if certificate.is_dir():
         certificate = _inside(certificate)
     with ProgressLine() as progress:
+        progress("reading the certificate", 0, 0)
         difference = recompute(certificate, run, progress)
     not_compared = BESIDE if folder_of(certificate) is None else ()
     if as_json:

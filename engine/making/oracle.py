@@ -32,6 +32,7 @@ from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError
 from earmark.engine.files import write_file
 from earmark.engine.outcomes.parquet_file import read_parquet, write_parquet
+from earmark.engine.progress import Stop, never
 from earmark.engine.reading import parse_json, read_bytes
 
 ChunkSubsets = Callable[[int], list[IntArray]]  # number of chunks of a clip -> the subsets of them that are heard
@@ -82,7 +83,7 @@ def measure(
     answerer: Answerer,
     journal: Journal | None = None,
     report: Callable[[Progress], None] = unheard,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Stop = never,
     workers: int | None = 0,
 ) -> list[Relevance] | None:
     """The relevance of every example, in the corpus's order; None where `stop` ended it before that."""

@@ -10,6 +10,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.files import make_folder, tidy
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.plan_file import PLAN, differing
+from earmark.engine.progress import Report, silent
 from earmark.engine.signoff.answerer_files import FOLDER as ANSWERERS
 from earmark.engine.sweep.copies import copy_cell, copy_files
 from earmark.engine.sweep.status import Status, status
@@ -20,8 +21,9 @@ from earmark.engine.sweep.who_answers import check_shards
 _COPIED = (SPEC, store.PARTITIONS, PLAN, "selectors", ANSWERERS, "scores", "audits", "pending")
 
 
-def merge(run: Path, shards: Sequence[Path]) -> Status:
+def merge(run: Path, shards: Sequence[Path], report: Report = silent) -> Status:
     """Copy the shards into `run` (new, or a shard itself) and complete what can be completed."""
+    report("reading shards", 0, 0)
     folder = SweepFolder(run)
     plan = folder.plan()
     for shard in shards:
@@ -43,11 +45,14 @@ def merge(run: Path, shards: Sequence[Path]) -> Status:
     ]
     for shard in shards:
         for name in _COPIED:
+            report(f"copying {name} of {shard}", 0, 0)
             copy_files(shard, run, name)
-        for key in keys:
+        for n_done, key in enumerate(keys):
+            report(f"copying cells of {shard}", n_done, len(keys))
             if store.has_cell(shard, key) and not store.has_cell(run, key):
                 copy_cell(shard, run, key)
     for answerer in plan.answerers:
         for step in plan.steps:
+            report(f"completing cells of {answerer}, {step.name}", 0, 0)
             folder.complete(answerer, plan.corpus.name, step, plan.corpus.windows)
     return status(run)

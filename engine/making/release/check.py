@@ -5,7 +5,6 @@ read, an original without weights) is an error. Knows no command line.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -31,11 +30,10 @@ from earmark.engine.making.release import agreement, certified_answers, device, 
 from earmark.engine.making.release.comparison import Comparison, hear
 from earmark.engine.making.release.device import DeviceFigures
 from earmark.engine.making.release.release_gate import SCORE_TOLERANCE, CheckFinding, CheckMeans, Gate
-from earmark.engine.progress import StoppedError
+from earmark.engine.progress import Report, Stop, StoppedError, never, silent
 from earmark.engine.signoff.rules.group_tests import fewest_rows
 
 SCHEMA = "earmark.selector-check/2"
-Report = Callable[[str, int, int], None]
 
 
 def check(
@@ -45,8 +43,8 @@ def check(
     gate: Gate,
     means: CheckMeans,
     answerer: Answerer | None = None,
-    report: Report = lambda *_: None,
-    stop: Callable[[], bool] = lambda: False,
+    report: Report = silent,
+    stop: Stop = never,
 ) -> dict[str, Any]:
     """The verdict as JSON: `passes`, `findings`, and everything that was measured.
 
@@ -71,6 +69,7 @@ def check(
         "version": version("earmark"),
     }
     findings: list[CheckFinding] = []
+    report("loading both selectors", 0, 0)
     try:
         candidate = OnnxSelector(graph, means.provider)
         metadata = {name: getattr(candidate.graph, name) for name in candidate.graph.__slots__}
@@ -88,6 +87,7 @@ def check(
                     findings.append(CheckFinding("device", f"its own check failed there: {reported.failure}"))
                 findings += _on_device(reported.figures, candidate, heard, gate, verdict)
             elif heard.timed:
+                report("timing the model in fresh processes", 0, 0)
                 figures = device.measure(graph, heard.timed, heard.budgets[-1], means.provider, means.threads)
                 findings += _on_device(figures, candidate, heard, gate, verdict)
             if answerer is not None:
@@ -249,7 +249,7 @@ def _answered(
     answerer: Answerer,
     verdict: dict[str, Any],
     report: Report,
-    stop: Callable[[], bool],
+    stop: Stop,
 ) -> list[CheckFinding]:
     """The certified test of the answers."""
     certified = certified_answers.certify(

@@ -4,7 +4,7 @@ Holds scores and chunks, and a few clips for whoever times the model; asks no an
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from earmark.engine.corpus import stream
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.example import Example
 from earmark.engine.errors import InputError
-from earmark.engine.progress import StoppedError
+from earmark.engine.progress import Report, Stop, StoppedError, never, silent
 
 CLIPS_AT_ONCE = 64
 
@@ -68,8 +68,8 @@ def hear(
     budgets: Sequence[float],
     timed: int,
     workers: int | None = 0,
-    report: Callable[[str, int, int], None] = lambda *_: None,
-    stop: Callable[[], bool] = lambda: False,
+    report: Report = silent,
+    stop: Stop = never,
 ) -> Comparison:
     """Score every question of the corpus (of `families`, in its order) with both.
 

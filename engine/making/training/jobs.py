@@ -32,6 +32,7 @@ from earmark.engine.locks import alone
 from earmark.engine.making.training.checkpoint import Epoch
 from earmark.engine.making.training.lessons import Lessons
 from earmark.engine.making.training.train import SHOWN_BUDGETS, Recipe, Run, Vocabulary, train
+from earmark.engine.progress import Stop, never
 
 METHODS = {"agnostic": AGNOSTIC, "conditioned": CONDITIONED}
 SEEDS = (42, 123, 456)
@@ -83,7 +84,7 @@ def train_all(
     origin: dict[str, Any],
     tokenizer: Tokenizer | None,
     report: ReportEpoch = lambda _job, _epoch: None,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Stop = never,
 ) -> list[Trained] | None:
     """Train each job that is not finished and return all of them; None where `stop` ended it.
 
@@ -122,7 +123,7 @@ def _train(
     origin: dict[str, Any],
     tokenizer: Tokenizer | None,
     report: ReportEpoch,
-    stop: Callable[[], bool],
+    stop: Stop,
 ) -> bool:
     """Train and save one selector; False where `stop` ended it before."""
     reader = _question_tokenizer(job, tokenizer)
