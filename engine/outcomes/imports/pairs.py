@@ -49,9 +49,11 @@ def check(raw: Log, compressed: Log, *, same_model: bool, same_task: bool) -> No
 
 
 def _check_tasks(raw: Log, compressed: Log) -> None:
-    """InputError where two logs of several tasks are of different ones."""
-    lacking = sorted(raw.fields_of_task.keys() - compressed.fields_of_task.keys())
-    foreign = sorted(compressed.fields_of_task.keys() - raw.fields_of_task.keys())
+    """InputError where two logs, one of which has several tasks, are of different ones."""
+    if not (raw.fields_of_task or compressed.fields_of_task):
+        return
+    ours, theirs = (set(log.fields_of_task) or {str(log.task)} for log in (raw, compressed))
+    lacking, foreign = sorted(ours - theirs), sorted(theirs - ours)
     problems = [f"lacks {first_few(lacking)}"] if lacking else []
     problems += [f"has {first_few(foreign)}"] if foreign else []
     if problems:
