@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 @click.argument("path", type=click.Path(path_type=Path))
 @key_option(CorpusSpec, "kind")
 @key_option(CorpusSpec, "name")
+@key_option(CorpusSpec, "split")
+@key_option(CorpusSpec, "columns", "--column")
 @click.option(
     "--by",
     "names",
@@ -53,6 +55,8 @@ def corpus(
     path: Path,
     kind: str | None,
     name: str | None,
+    split: str | None,
+    column: dict[str, str],
     names: tuple[str, ...],
     side: str | None,
     clusters: int | None,
@@ -71,8 +75,9 @@ def corpus(
     """Say what is in PATH: questions, families, durations, what was left out and why.
 
     PATH is the folder of a benchmark as it was downloaded (MMSU, MMAR, Big Bench Audio, AudioMCQ, DCASE 2025 and
-    2026, MMAU, MMAU-Pro, AudioMarathon, ClothoAQA), or a manifest of your own (.jsonl, .parquet, .csv) or the folder
-    with it. Nothing is unpacked and nothing in PATH is changed.
+    2026, MMAU, MMAU-Pro, AudioMarathon, ClothoAQA), any dataset of the hub with its recordings (data/*.parquet, or
+    as save_to_disk left it), or a manifest of your own (.jsonl, .parquet, .csv) or the folder with it. Nothing is
+    unpacked and nothing in PATH is changed.
 
     A family is too small if it could not pass at --tolerance even without a single changed answer. Questions about
     one recording are not independent: recordings are counted, not questions.
@@ -81,6 +86,7 @@ def corpus(
     Example:
       earmark corpus data/MMSU --out runs/mmsu
       earmark corpus data/dcase2026 --side content_taxonomy.csv --semantic 12
+      earmark corpus data/my-dataset --split test --column question=prompt
       earmark corpus synthetic:certification:500
     """
     from earmark.cli.corpus_table import corpus_table
@@ -100,7 +106,8 @@ def corpus(
     if encoder is not None and clusters is None:
         raise click.UsageError("--encoder needs --semantic K")
     with ProgressLine() as progress:
-        opened = open_corpus(path, kind, name=name, allow_outside=allow_outside)
+        progress(f"reading {path}", 0, 0)
+        opened = open_corpus(path, kind, name=name, allow_outside=allow_outside, split=split, columns=column)
         all_partitions = _partitions(opened, names, Path(side) if side else None)
         middle: dict[str, str] = {}
         if clusters is not None:

@@ -10,7 +10,8 @@ _BAR = 40  # characters of the longest bar
 
 def corpus_table(description: Mapping[str, Any], *, everything: bool) -> list[str]:
     """The lines of what `describe.describe` returns; with `everything` all rows left out, not some of each reason."""
-    lines = [_first_line(description), _options(description), *_left_out(description["left_out"], everything)]
+    lines = [_first_line(description), _options(description), *_columns(description["columns"])]
+    lines += _left_out(description["left_out"], everything)
     if description["audio"] is not None:
         lines += ["", *_audio(description["audio"], everything)]
     for partition in description["partitions"]:
@@ -39,6 +40,13 @@ def _options(description: Mapping[str, Any]) -> str:
     return "  options: " + ", ".join(
         f"{options['options']} in {_count(options['examples'], 'question')}" for options in description["options"]
     )
+
+
+def _columns(columns: Mapping[str, str]) -> list[str]:
+    """Which column was taken to be what, where a table did not say."""
+    width = max(map(len, columns), default=0)
+    lines = [f"    {role:<{width}}  {printable(column)}" for role, column in columns.items()]
+    return ["  columns (--column ROLE=NAME declares another):", *lines] if columns else []
 
 
 def _left_out(left_out: Mapping[str, Any], everything: bool) -> list[str]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 @click.argument("corpus", type=click.Path(path_type=Path))
 @key_option(CorpusSpec, "kind")
 @key_option(CorpusSpec, "name")
+@key_option(CorpusSpec, "split")
+@key_option(CorpusSpec, "columns", "--column")
 @key_option(AnswererSpec, "model", "--answerer", default="tiny")
 @key_option(AnswererSpec, "dtype", default=None, words="bfloat16 beside a GPU, else float32")
 @key_option(MachineSpec, "device")
@@ -49,6 +51,8 @@ def init(
     corpus: Path,
     kind: str | None,
     name: str | None,
+    split: str | None,
+    column: dict[str, str],
     answerer: str,
     dtype: str | None,
     device: str,
@@ -95,14 +99,13 @@ def init(
 
     with ProgressLine() as progress:
         progress(f"reading {corpus}", 0, 0)
-        opened = open_corpus(corpus, kind, name=name)
+        opened = open_corpus(corpus, kind, name=name, split=split, columns=column)
         of_family = partial(fewest, tolerance, n_candidates)
         description = describe.describe(opened, partitions.declared(opened), of_family, None)
         text = draft(
             description,
             file=str(out),
-            path=str(corpus),
-            kind=kind,
+            named={"path": str(corpus), "kind": kind, "split": split, "columns": column},
             model=answerer,
             dtype=dtype,
             device=device,

@@ -50,7 +50,7 @@ def key_option(
     argument = argument or option.removeprefix("--").replace("-", "_")
     if default is AS_DESCRIBED:
         default, words = default_of(section, key), words or entry.default
-    return _option(entry, option, argument, None if default is NEEDED else default, words, _checked(entry.check))
+    return _option(entry, option, argument, None if default is NEEDED else default, words, _checked(entry))
 
 
 def given(declared: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +58,10 @@ def given(declared: dict[str, Any]) -> dict[str, Any]:
     context = click.get_current_context()
     default = click.core.ParameterSource.DEFAULT
     typed = {k: v for k, v in declared.items() if context.get_parameter_source(k) not in (None, default)}
-    return typed | ({"parents": _parents(typed["parents"])} if "parents" in typed else {})
+    parents = fields_of(Rule)["parents"]
+    if "parents" in typed:
+        typed["parents"] = _pairs(typed["parents"], parents.metavar, parents.option)
+    return typed
 
 
 def _option(
@@ -95,10 +98,13 @@ def _type_of(check: Check) -> type:
     return float if isinstance(check, Number) else int if isinstance(check, Whole) else str
 
 
-def _checked(check: Check) -> Callable[[click.Context, click.Parameter, Any], Any]:
+def _checked(entry: Field) -> Callable[[click.Context, click.Parameter, Any], Any]:
     """A callback that refuses what a key's check refuses, in its words."""
+    check = entry.check
 
     def checked(context: click.Context, option: click.Parameter, value: Any) -> Any:
+        if isinstance(check, Texts):
+            value = _pairs(value, entry.metavar, option.opts[0])
         try:
             return value if value is None else check(value)
         except UnicodeEncodeError:
@@ -109,14 +115,14 @@ def _checked(check: Check) -> Callable[[click.Context, click.Parameter, Any], An
     return checked
 
 
-def _parents(options: tuple[str, ...]) -> dict[str, str]:
-    """The parents by family that options FAMILY=PARENT declare."""
-    parents: dict[str, str] = {}
+def _pairs(options: tuple[str, ...], form: str, hint: str) -> dict[str, str]:
+    """The table that options such as FAMILY=PARENT declare, each name once."""
+    table: dict[str, str] = {}
     for option in options:
-        family, equals, parent = option.partition("=")
-        if not (family and equals and parent):
-            raise click.BadParameter(f"'{option}' is not FAMILY=PARENT", param_hint="--parent")
-        if parents.get(family, parent) != parent:
-            raise click.BadParameter(f"'{family}' has two parents", param_hint="--parent")
-        parents[family] = parent
-    return parents
+        name, equals, value = option.partition("=")
+        if not (name and equals and value):
+            raise click.BadParameter(f"'{option}' is not {form}", param_hint=hint)
+        if table.get(name, value) != value:
+            raise click.BadParameter(f"'{name}' is given twice, as '{table[name]}' and as '{value}'", param_hint=hint)
+        table[name] = value
+    return table

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from earmark.engine.making.training.checkpoint import Epoch
     from earmark.engine.making.training.jobs import Job, Trained
 
+_STOPPING = "stopping after what is under way: what is done is kept; Ctrl-C again stops at once"
+
 
 @click.group()
 def selector() -> None:
@@ -41,6 +43,8 @@ selector.add_command(check)
 @key_option(AnswererSpec, "model", "--answerer", default="tiny")
 @key_option(CorpusSpec, "kind")
 @key_option(CorpusSpec, "name")
+@key_option(CorpusSpec, "split")
+@key_option(CorpusSpec, "columns", "--column")
 @key_option(MachineSpec, "device")
 @key_option(AnswererSpec, "dtype")
 @key_option(MachineSpec, "batch_tokens")
@@ -55,6 +59,8 @@ def oracle(
     answerer: str,
     kind: str | None,
     name: str | None,
+    split: str | None,
+    column: dict[str, str],
     device: str,
     dtype: str,
     batch_tokens: int,
@@ -79,24 +85,23 @@ def oracle(
     from earmark.engine.making import oracle as engine
     from earmark.engine.progress import stopping_on_signals
 
-    opened = open_corpus(corpus, kind, name=name, allow_outside=allow_outside)
-    engine.check_may_train(next(iter(opened.examples)))
-    model = load(AnswererSpec(answerer, dtype=dtype), MachineSpec(device=device, batch_tokens=batch_tokens))
-    engine.check_same(out, opened, model)
-    make_folder(out.parent)
-    with (
-        ProgressLine() as progress,
-        journal.opened(out.with_name(f"{out.name}.answers.jsonl"), model.identity) as answers_journal,
-        stopping_on_signals() as stop,
-    ):
-        rows = engine.measure(
-            opened,
-            model,
-            answers_journal,
-            lambda now: progress("hearings", now.answered, now.total),
-            stop,
-            workers,
-        )
+    with ProgressLine() as progress, stopping_on_signals(lambda: progress.note(_STOPPING)) as stop:
+        progress(f"reading {corpus}", 0, 0)
+        opened = open_corpus(corpus, kind, name=name, allow_outside=allow_outside, split=split, columns=column)
+        engine.check_may_train(next(iter(opened.examples)))
+        progress(f"loading {answerer}", 0, 0)
+        model = load(AnswererSpec(answerer, dtype=dtype), MachineSpec(device=device, batch_tokens=batch_tokens))
+        engine.check_same(out, opened, model)
+        make_folder(out.parent)
+        with journal.opened(out.with_name(f"{out.name}.answers.jsonl"), model.identity) as answers_journal:
+            rows = engine.measure(
+                opened,
+                model,
+                answers_journal,
+                lambda now: progress("hearings", now.answered, now.total),
+                stop,
+                workers,
+            )
     if rows is None:
         say("interrupted: the same command goes on from here", err=True)
         sys.exit(exits.INTERRUPTED)
@@ -116,6 +121,8 @@ def oracle(
     help="Where the recordings are now.  [default: where they were]",
 )
 @key_option(CorpusSpec, "kind", default=None, words="as it was")
+@key_option(CorpusSpec, "split")
+@key_option(CorpusSpec, "columns", "--column")
 @key_option(CorpusSpec, "allow_outside")
 @click.option(
     "--method",
@@ -143,6 +150,8 @@ def train(
     table: Path,
     place: Path | None,
     kind: str | None,
+    split: str | None,
+    column: dict[str, str],
     allow_outside: bool,
     methods: tuple[str, ...],
     seeds: tuple[int, ...],
@@ -179,11 +188,19 @@ def train(
         replace(recipe, alpha=alpha)  # refuses what is no share
     relevance = oracle_tables.read(table)
     opened = open_corpus(
-        place or Path(relevance.origin["path"]), kind or relevance.origin["kind"], allow_outside=allow_outside
+        place or Path(relevance.origin["path"]),
+        kind or relevance.origin["kind"],
+        allow_outside=allow_outside,
+        split=split,
+        columns=column,
     )
     reads_questions = CONDITIONED in names
     tokenizer = training.query_tokenizer(answerer or relevance.origin["answerer"]) if reads_questions else None
-    with training.alone_in(out), ProgressLine() as progress, stopping_on_signals() as stop:
+    with (
+        training.alone_in(out),
+        ProgressLine() as progress,
+        stopping_on_signals(lambda: progress.note(_STOPPING)) as stop,
+    ):
         lessons = make_lessons(relevance, opened, out, progress)
 
         def report(job: "Job", epoch: "Epoch") -> None:
@@ -226,7 +243,9 @@ def export(name: str, out: Path | None) -> None:
 
     if name in EMBEDDED and out is None:
         raise click.UsageError(f"{name} comes with Earmark, where nothing is written: give --out")
-    written = export_folder(place(name), out)
+    with ProgressLine() as progress:
+        progress(f"exporting {name}", 0, 0)
+        written = export_folder(place(name), out)
     root = written[-1].parent
     sizes: dict[Path, int] = {}
     for path in written:

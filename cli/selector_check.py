@@ -7,10 +7,14 @@ from typing import Any
 import click
 
 from earmark.cli import exits
+from earmark.cli.options import key_option
 from earmark.cli.progress import ProgressLine
-from earmark.cli.say import say, say_json
+from earmark.cli.say import columns, say, say_json
+from earmark.engine.design.sections import CorpusSpec
 from earmark.engine.extras import needs_extra
 from earmark.engine.report.terminal import aligned
+
+_STOPPING = "stopping after what is under way: there will be no verdict; Ctrl-C again stops at once"
 
 
 @click.command()
@@ -22,6 +26,8 @@ from earmark.engine.report.terminal import aligned
     "--corpus", "place", required=True, type=click.Path(path_type=Path), metavar="C", help="What both have to hear."
 )
 @click.option("--kind", metavar="K", help="Which benchmark it is.  [default: told from the folder]")
+@key_option(CorpusSpec, "split")
+@key_option(CorpusSpec, "columns", "--column")
 @click.option("--partition", metavar="NAME", help="Whose families count.  [default: the first that the corpus has]")
 @click.option("--allow-outside", is_flag=True, help="Follow paths and links that lead outside the folder.")
 @click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Processes that read audio.")
@@ -71,6 +77,8 @@ def check(
     against: str,
     place: Path,
     kind: str | None,
+    split: str | None,
+    column: dict[str, str],
     partition: str | None,
     allow_outside: bool,
     workers: int | None,
@@ -123,16 +131,18 @@ def check(
         workers=workers,
         rule=Rule(tolerances=(tolerance,), alpha=alpha),
     )
-    corpus = open_corpus(place, kind, allow_outside=allow_outside)
-    answering = None
-    if answerer is not None:
-        from earmark.engine.answerers.loading import load
-        from earmark.engine.design.sections import AnswererSpec, MachineSpec
-
-        memory = {} if batch_tokens is None else {"batch_tokens": batch_tokens}
-        answering = load(AnswererSpec(answerer, dtype=dtype), MachineSpec(device=answerer_device, **memory))
     try:
-        with ProgressLine() as progress, stopping_on_signals() as stop:
+        with ProgressLine() as progress, stopping_on_signals(lambda: progress.note(_STOPPING)) as stop:
+            progress(f"reading {place}", 0, 0)
+            corpus = open_corpus(place, kind, allow_outside=allow_outside, split=split, columns=column)
+            answering = None
+            if answerer is not None:
+                from earmark.engine.answerers.loading import load
+                from earmark.engine.design.sections import AnswererSpec, MachineSpec
+
+                progress(f"loading {answerer}", 0, 0)
+                memory = {} if batch_tokens is None else {"batch_tokens": batch_tokens}
+                answering = load(AnswererSpec(answerer, dtype=dtype), MachineSpec(device=answerer_device, **memory))
             verdict = engine.check(model, against, corpus, Gate(**reached), means, answering, progress, stop)
     except StoppedError:
         say("interrupted: there is no verdict", err=True)
@@ -168,22 +178,25 @@ def _table(verdict: dict[str, Any]) -> list[str]:
             f"scores differ by at most {scores['largest']:.2g}, {scores['relative']:.2g} of their spread",
             "",
             *aligned(
-                [("budget", "family", "questions", "equal chunks", "overlap"), *map(_agreement, verdict["agreement"])]
+                [("budget", "family", "questions", "equal chunks", "overlap"), *map(_agreement, verdict["agreement"])],
+                columns(sys.stdout),
             ),
             "",
             *aligned(
-                [("budget", "ties", "of the model", "of one alone", "and other chunks"), *map(_ties, verdict["ties"])]
+                [("budget", "ties", "of the model", "of one alone", "and other chunks"), *map(_ties, verdict["ties"])],
+                columns(sys.stdout),
             ),
         ]
     if "device" in verdict:
         device = verdict["device"]
         lines += ["", f"{'here' if device['report'] is None else device['report']}: {described(device['machine'])}"]
         head = ("threads", "clips", "median clip", "cold start", "p50", "p95", "memory")
-        lines += aligned([head, *map(_run, device["runs"])])
+        lines += aligned([head, *map(_run, device["runs"])], columns(sys.stdout))
     if "answers" in verdict:
         answers = verdict["answers"]
         lines += ["", f"answers of {answers['answerer']}, excess of at most {answers['tolerance']:g} in every family"]
-        lines += aligned([("budget", "asked", "changed", "failed", ""), *map(_answers, answers["budgets"])])
+        head = ("budget", "asked", "changed", "failed", "")
+        lines += aligned([head, *map(_answers, answers["budgets"])], columns(sys.stdout))
     lines += ["", *(f"warning: {warning}" for warning in verdict["warnings"])]
     lines += [f"{finding['check']}: {finding['reason']}" for finding in verdict["findings"]]
     return [*lines, "pass" if verdict["passes"] else "fail"]

@@ -1,4 +1,4 @@
-"""Where a recording is: a file, a member of an archive, a cell of a Parquet file, or bytes in memory.
+"""Where a recording is: a file, a member of an archive, a row of a table, or bytes in memory.
 
 Each is a small value that pickles and can decode itself; how bytes become sound is `decode`'s business.
 """
@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import IO, Any
 
 from earmark.engine.arrays import Waveform
+from earmark.engine.corpus.arrow_files import ARROW, ArrowColumn
 from earmark.engine.corpus.example import AudioError
 from earmark.engine.zip_files import DAMAGE_ERRORS, unpacked
 
@@ -109,12 +110,12 @@ class TarAudio:
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetAudio:
-    """Bytes in a row of a Parquet file, as {bytes, path} or as a binary column; best read from front to back."""
+class TableAudio:
+    """Bytes in a row of a Parquet or Arrow file, as {bytes, path} or as a binary column; best read in order."""
 
     path: str
-    row_group: int
-    row: int  # within the row group
+    row_group: int  # or batch
+    row: int  # within it
     column: str
     name: str
 
@@ -126,7 +127,7 @@ class ParquetAudio:
 
     def fetched(self) -> BytesAudio:
         """Its bytes, read by this process."""
-        with _reading("Parquet file"):
+        with _reading("Arrow file" if self.path.endswith(ARROW) else "Parquet file"):
             data = _column(self.path, self.column, *_version(self.path)).value(self.row_group, self.row)
         data = data.get("bytes") if isinstance(data, dict) else data
         if not isinstance(data, bytes):
@@ -196,8 +197,8 @@ def _gzip(path: str, _mtime: int, _size: int) -> gzip.GzipFile:
 
 
 @lru_cache(maxsize=1)
-def _column(path: str, column: str, _mtime: int, _size: int) -> "_ParquetColumn":
-    return _ParquetColumn(path, column)
+def _column(path: str, column: str, _mtime: int, _size: int) -> "ArrowColumn | _ParquetColumn":
+    return ArrowColumn(path, column) if path.endswith(ARROW) else _ParquetColumn(path, column)
 
 
 class _ParquetColumn:

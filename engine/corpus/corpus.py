@@ -5,14 +5,15 @@ Opens no recording.
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from earmark.engine.corpus import manifest
+from earmark.engine.corpus.arrow_files import ARROW
 from earmark.engine.corpus.audio import TarAudio
 from earmark.engine.corpus.benchmarks.audiomarathon import AUDIOMARATHON
 from earmark.engine.corpus.benchmarks.audiomcq import AUDIOMCQ
@@ -25,14 +26,16 @@ from earmark.engine.corpus.benchmarks.mmar import MMAR
 from earmark.engine.corpus.benchmarks.mmau import MMAU
 from earmark.engine.corpus.benchmarks.mmau_pro import MMAU_PRO
 from earmark.engine.corpus.benchmarks.mmsu import MMSU
-from earmark.engine.corpus.example import LFS, Example
+from earmark.engine.corpus.example import Example
 from earmark.engine.corpus.folder import Folder
+from earmark.engine.corpus.hub.hub import HUB, open_hub
 from earmark.engine.corpus.synthetic import synthetic_corpus as synthetic
 from earmark.engine.corpus.synthetic.questions import FAMILIES, TWO_FACTOR
 from earmark.engine.corpus.synthetic.splits import Split
+from earmark.engine.corpus.table_files import parquet_columns
 from earmark.engine.design.keys import MOST_NAME
 from earmark.engine.errors import InputError, choose, instead
-from earmark.engine.reading import check_utf8, open_regular
+from earmark.engine.reading import check_utf8
 
 BENCHMARKS = {
     benchmark.kind: benchmark
@@ -48,9 +51,9 @@ BENCHMARKS = {
         AUDIOMARATHON,
         CLOTHO_AQA,
         manifest.MANIFEST,
+        HUB,
     )
 }
-
 
 _SYNTHETIC = "synthetic:SPLIT:CLIPS or synthetic:SPLIT:CLIPS:SEED"
 _SYNTHETIC_KINDS = ("synthetic", "synthetic-two-factor")
@@ -74,32 +77,79 @@ class Corpus:
     left_out: tuple[LeftOut, ...] = ()
     native: tuple[str, ...] = ()  # labels that together name the corpus's own family
     category: tuple[str, ...] = ()  # labels that together are the category of the keyword classifier
+    columns: Mapping[str, str] = field(default_factory=dict)  # what each column was taken to be, where that was told
 
 
-def open_corpus(path: Path, kind: str | None = None, *, name: str | None = None, allow_outside: bool = False) -> Corpus:
-    """The corpus in a folder, or of a manifest that is named itself; without a `kind` the folder's tables tell it.
+def open_corpus(
+    path: Path,
+    kind: str | None = None,
+    *,
+    name: str | None = None,
+    allow_outside: bool = False,
+    split: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Corpus:
+    """The corpus in a folder, or of a table that is named itself; without a `kind` the folder's tables tell it.
 
     The path `synthetic:SPLIT:CLIPS` or `synthetic:SPLIT:CLIPS:SEED` is the synthetic corpus, made as it is read;
     `synthetic-two-factor:...` asks about the two parts of each clip only. `name` is what a run calls the corpus.
+    `split` and `columns` (column by role) say which part of a dataset of the hub is meant, and which column is what.
 
     Raises InputError where the kind cannot be told, a table cannot be read, a row leads outside the folder, or no
     question is left.
     """
     check_utf8(path, "rename it")
     if str(path).startswith(("synthetic:", "synthetic-two-factor:")) or kind == "synthetic":
+        _refuse_parts(path, "synthetic", split, columns)
         return _synthetic(str(path), name)
+    if columns and path.is_file():  # a manifest has columns of its own
+        kind = kind or HUB.kind
     benchmark, folder = _benchmark(path, kind, allow_outside)
+    if benchmark.kind == HUB.kind:
+        benchmark = open_hub(folder, split, columns or {}, [folder.root / path.name] if path.is_file() else ())
+    else:
+        _refuse_parts(path, benchmark.kind, split, columns)
     examples, left_out = _unique(benchmark.read(folder))
     if not examples:
-        reason = f"{len(left_out)} rows were left out, the first: {': '.join(left_out[0])}" if left_out else "no rows"
-        raise InputError(path, f"has no question that can be asked ({reason})", f"is it a corpus of {benchmark.kind}?")
+        raise _no_question(path, benchmark, left_out)
     if any(isinstance(example.audio, TarAudio) for example in examples):
         examples.sort(key=_place)
-    default = path.absolute().name if benchmark.kind == "manifest" and path.is_dir() else benchmark.kind
-    default = path.stem if path.is_file() else default
     return Corpus(
-        benchmark.kind, name or default, tuple(examples), tuple(left_out), benchmark.native, benchmark.category
+        benchmark.kind,
+        name or _name(benchmark, path),
+        tuple(examples),
+        tuple(left_out),
+        benchmark.native,
+        benchmark.category,
+        benchmark.columns,
     )
+
+
+def _no_question(path: Path, benchmark: Benchmark, left_out: Sequence[LeftOut]) -> InputError:
+    """Why a corpus has no question at all, and what to do."""
+    reason = f"{len(left_out)} rows were left out, the first: {': '.join(left_out[0])}" if left_out else "no rows"
+    do = f"is it a corpus of {benchmark.kind}?"
+    if benchmark.columns:
+        read_as = ", ".join(f"{role}={column}" for role, column in benchmark.columns.items())
+        do = f"declare what was taken amiss with --column ROLE=NAME ({read_as})"
+    return InputError(path, f"has no question that can be asked ({reason})", do)
+
+
+def _refuse_parts(path: Path, kind: str, split: str | None, columns: Mapping[str, str] | None) -> None:
+    """InputError where parts of a dataset of the hub are named, and the corpus is none."""
+    if split is not None or columns:
+        what = f"is a corpus of {kind}, whose split and columns are known"
+        raise InputError(path, what, "leave --split and --column out, or read it as a dataset of the hub (--kind hub)")
+
+
+def _name(benchmark: Benchmark, path: Path) -> str:
+    """What a corpus is called that is given no name: its benchmark, or where that has none its folder or file."""
+    if path.is_file():
+        return path.stem
+    place = path.absolute()
+    if place.parent.name == "snapshots":  # .../datasets--OWNER--NAME/snapshots/COMMIT of a Hugging Face cache
+        place = Path(place.parent.parent.name.rpartition("--")[2])
+    return place.name if benchmark.kind in (manifest.MANIFEST.kind, HUB.kind) else benchmark.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +186,16 @@ def _benchmark(path: Path, kind: str | None, allow_outside: bool) -> tuple[Bench
     if kind is not None and kind not in BENCHMARKS:
         raise InputError(f"kind {kind}", "there is no such kind", choose(kind, BENCHMARKS))
     if path.is_file():
-        if kind not in (None, "manifest") or path.suffix.lower() not in (".jsonl", ".csv", ".parquet"):
-            raise InputError(path, "is a file, and no manifest (.jsonl, .csv, .parquet)", "name the folder it is in")
-        folder, benchmark = Folder(path.parent, allow_outside=allow_outside), manifest.MANIFEST
-        read_manifest = partial(manifest.read_tables, paths=[folder.root / path.name])
-        return Benchmark(benchmark.kind, benchmark.tables, read_manifest, benchmark.native, benchmark.category), folder
+        return _table(path, kind), Folder(path.parent, allow_outside=allow_outside)
     if not path.is_dir():
         do = instead(str(path), _neighbours(path), "name the folder that a benchmark was downloaded to")
         raise InputError(path, "there is no such folder", do)
     folder = Folder(path, allow_outside=allow_outside)
-    kinds = [kind] if kind else [name for name, benchmark in BENCHMARKS.items() if benchmark.tables(folder)]
-    if not kinds and (pointer := _pointer(folder)):
-        raise InputError(pointer, "is a Git LFS pointer, not the table", "download it with `git lfs pull`")
+    kinds = [kind] if kind else [name for name in BENCHMARKS if name != HUB.kind and BENCHMARKS[name].tables(folder)]
+    if not kinds and HUB.tables(folder):  # what is none of the others
+        kinds = [HUB.kind]
+    if not kinds and (pointer := folder.pointer(folder.files("**/*.parquet", "**/*.jsonl", "**/*.json", "**/*.csv"))):
+        raise pointer
     if len(kinds) != 1:
         problem = f"could be {' or '.join(kinds)}" if kinds else f"is none of {', '.join(BENCHMARKS)}"
         raise InputError(path, problem, "say which with --kind, or add a manifest.jsonl")
@@ -168,13 +216,15 @@ def _neighbours(path: Path) -> list[str]:
         return []
 
 
-def _pointer(folder: Folder) -> str | None:
-    """The name of a table that is only a pointer of Git LFS, as a clone without Git LFS leaves it; None if none is."""
-    for path in folder.files("**/*.parquet", "**/*.jsonl", "**/*.json", "**/*.csv"):
-        with open_regular(path, "make it readable", path.stat().st_size) as file:
-            if file.read(len(LFS)) == LFS:
-                return folder.name(path)
-    return None
+def _table(path: Path, kind: str | None) -> Benchmark:
+    """How a table is read that is named itself: as a manifest, or where it is none as one of a dataset of the hub."""
+    suffix = path.suffix.lower()
+    if kind not in (None, "manifest", HUB.kind) or suffix not in (".jsonl", ".csv", ".parquet", ARROW):
+        raise InputError(path, "is a file, and no table (.jsonl, .csv, .parquet, .arrow)", "name the folder it is in")
+    is_manifest = suffix != ARROW and not (suffix == ".parquet" and "sample_id" not in parquet_columns(path))
+    if kind == HUB.kind or (kind is None and not is_manifest):
+        return HUB
+    return replace(manifest.MANIFEST, read=partial(manifest.read_tables, paths=[Path(os.path.abspath(path))]))
 
 
 def _unique(examples_or_reasons: Iterator[ExampleOrReason]) -> tuple[list[Example], list[LeftOut]]:

@@ -64,6 +64,7 @@ def describe(
         "recordings": len(rows_of_source),
         "recordings_with_several": len(several),
         "most_per_recording": max(rows_of_source.values(), default=0),
+        "columns": dict(corpus.columns),
         "options": [{"options": n, "examples": n_rows} for n, n_rows in sorted(options.items())],
         "left_out": {
             "rows": len(corpus.left_out),

@@ -9,15 +9,15 @@ import os
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from earmark.engine.corpus.audio import FileAudio, MissingAudio, TarAudio, ZipAudio, is_gzip
-from earmark.engine.corpus.example import Audio
+from earmark.engine.corpus.example import LFS, Audio
 from earmark.engine.corpus.table_files import Unusable
 from earmark.engine.errors import InputError, first_few
-from earmark.engine.reading import check_utf8
+from earmark.engine.reading import check_utf8, open_regular
 from earmark.engine.zip_files import DAMAGE_ERRORS
 
 _ALLOW = "move it into the folder, or allow it with --allow-outside if you trust who wrote it"
@@ -57,6 +57,15 @@ class Folder:
             check_utf8(path, "rename it")
             self._confine(path, self.name(path))
         return [path for path in paths if path.is_file()]
+
+    def pointer(self, paths: Iterable[Path]) -> InputError | None:
+        """Why a table cannot be read that is only a pointer of Git LFS, as a clone without Git LFS leaves it."""
+        for path in paths:
+            with open_regular(path, "make it readable", path.stat().st_size) as file:
+                if file.read(len(LFS)) == LFS:
+                    do = "download it with `git lfs pull`"
+                    return InputError(self.name(path), "is a Git LFS pointer, not the table", do)
+        return None
 
     def audio(
         self,
@@ -191,8 +200,8 @@ def _pattern(glob: str) -> str:
 def _homes(root: Path) -> tuple[Path, ...]:
     """Where files of a corpus may really lie: its folder, and the blobs that a Hugging Face cache links to."""
     real = Path(os.path.realpath(root))
-    blobs = real.parent.parent / "blobs"
-    return (real, blobs) if real.parent.name == "snapshots" and blobs.is_dir() else (real,)
+    homes = [place.parent.parent / "blobs" for place in (real, *real.parents) if place.parent.name == "snapshots"]
+    return (real, *(blobs for blobs in homes[:1] if blobs.is_dir()))
 
 
 def _members(archive: Path, name: str, allow_outside: bool) -> dict[str, Audio]:

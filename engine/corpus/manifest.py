@@ -9,19 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from earmark.engine.corpus.audio import ParquetAudio
+from earmark.engine.corpus.audio import TableAudio
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
 from earmark.engine.corpus.example import Audio, Example, Question
 from earmark.engine.corpus.folder import Folder
 from earmark.engine.corpus.right_answers import options, resolve
-from earmark.engine.corpus.table_files import TableRow, Unusable, as_text, parquet_columns
+from earmark.engine.corpus.table_files import LONGEST_LABEL, TableRow, Unusable, as_text, parquet_columns
 from earmark.engine.errors import InputError
 from earmark.engine.reading import parse_json
 
 _NAMES = ("manifest.jsonl", "manifest.parquet", "manifest.csv")
 _OWN = {"sample_id", "source_id", "audio", "question", "choices", "answer"}
 _OPTION = re.compile("choice_[A-Za-z]")
-_LONGEST_LABEL = 200
 
 
 def _tables(folder: Folder) -> list[Path]:
@@ -46,7 +45,7 @@ def read_tables(folder: Folder, paths: list[Path]) -> Iterator[ExampleOrReason]:
             labels={
                 name: text
                 for name, text in row.labels(name for name in row.data if name not in _OWN).items()
-                if len(text) <= _LONGEST_LABEL and not _OPTION.fullmatch(name)
+                if len(text) <= LONGEST_LABEL and not _OPTION.fullmatch(name)
             },
         )
 
@@ -76,7 +75,7 @@ def _recording(folder: Folder, path: Path, row: TableRow, sample_id: str, *, has
     if has_audio and (cell is None or isinstance(cell, dict)):
         name = as_text(cell.get("path")) if isinstance(cell, dict) else None
         name = name or sample_id
-        return ParquetAudio(str(path), row.row_group, row.row, "audio", f"{folder.name(path)}/{name}"), name
+        return TableAudio(str(path), row.row_group, row.row, "audio", f"{folder.name(path)}/{name}"), name
     reference = row.text("audio")
     return folder.audio(reference, row.where, beside=path.parent), reference
 

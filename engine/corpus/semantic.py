@@ -141,7 +141,7 @@ def _load(encoder: str) -> tuple[Any, Any]:
         raise InputError(
             f"encoder {encoder}",
             f"cannot be loaded ({reason.rstrip('.')})",
-            f"`huggingface-cli download {ENCODER}`, or name a folder with its safetensors and tokenizer",
+            f"`hf download {ENCODER}`, or name a folder with its safetensors and tokenizer",
         ) from None
     return tokenizer, model.eval()
 

@@ -17,7 +17,7 @@ from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
 from earmark.engine.arrays import Waveform
-from earmark.engine.corpus.audio import ParquetAudio, TarAudio
+from earmark.engine.corpus.audio import TableAudio, TarAudio
 from earmark.engine.corpus.clip import clip
 from earmark.engine.corpus.example import SAMPLE_RATE, Audio, AudioError, Example
 from earmark.engine.design.keys import OK
@@ -165,7 +165,7 @@ class _Pool:
         """Start on a recording. What can only be read from front to back is read here, in order."""
         decoding = _Decoding(audio)
         source: Audio = audio
-        if isinstance(audio, TarAudio | ParquetAudio):
+        if isinstance(audio, TarAudio | TableAudio):
             fetched, status = _outcome(audio.fetched)
             if fetched is None:
                 return _Decoding(audio, outcome=(None, status))
@@ -238,7 +238,7 @@ def _is_done(decoding: _Decoding) -> bool:
 
 def _source(decoding: _Decoding) -> Audio:
     """What a worker can open: the recording itself, or its bytes."""
-    return decoding.audio.fetched() if isinstance(decoding.audio, TarAudio | ParquetAudio) else decoding.audio
+    return decoding.audio.fetched() if isinstance(decoding.audio, TarAudio | TableAudio) else decoding.audio
 
 
 def _worker_count(workers: int | None) -> int:

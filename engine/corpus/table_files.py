@@ -1,4 +1,4 @@
-"""Rows of a corpus's own tables: JSON lines, JSON, CSV and Parquet, each row with its place.
+"""Rows of a corpus's own tables: JSON lines, JSON, CSV, Parquet and Arrow, each row with its place.
 
 A row that cannot be read has a reason; a file that cannot be read is an error. Knows no benchmark.
 """
@@ -8,18 +8,22 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from earmark.engine.corpus.arrow_files import ARROW, checked, numbered_batches, open_arrow
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.reading import MOST_JSON_BYTES, check_regular, lines, parse_json, read_bytes
 
+LONGEST_LABEL = 200  # characters of a text that may name a family
 _LONGEST_CELL = 1 << 24  # characters in a cell of a CSV file; where there are more, a closing quote is missing
 _MOST_COLUMNS = 10_000
 _MOST_ROWS = 1_000_000
-_ROWS_AT_A_TIME = 1_000  # of a Parquet file
+_ROWS_AT_A_TIME = 1_000  # of a Parquet or Arrow file
+_DEEPEST_TYPE = 4  # lists and structs in each other
 
 
 class Unusable(Exception):  # noqa: N818 - a reason, not an error: the row is listed and the run goes on
@@ -31,8 +35,8 @@ class TableRow(NamedTuple):
 
     where: str
     data: Mapping[str, Any]
-    row_group: int = 0
-    row: int = 0  # within the row group
+    row_group: int = 0  # or batch
+    row: int = 0  # within it
 
     def text(self, *names: str) -> str:
         """The text of the first of these fields that has one; raises Unusable where none has."""
@@ -77,6 +81,8 @@ def read(path: Path, name: str, data: bytes | None = None) -> Iterator[TableRow 
 
     `data` is the content of the file, where it was read already.
     """
+    if path.suffix.lower() == ARROW:
+        return arrow_rows(path, name)
     readers = {".jsonl": json_lines, ".json": json_list, ".csv": csv_rows, ".parquet": parquet_rows}
     return readers[path.suffix.lower()](path if data is None else data, name)
 
@@ -199,6 +205,37 @@ def parquet_rows(source: Path | bytes, name: str) -> Iterator[TableRow]:
         raise InputError(name, f"is not a whole Parquet file ({reason})", do) from None
 
 
+def arrow_rows(path: Path, name: str) -> Iterator[TableRow]:
+    """The rows of an Arrow file as `parquet_rows` has them: without binary columns, of a recording only the name."""
+    n_rows = 0
+    with open_arrow(path, name) as reader:
+        check_width(name, reader.schema.names)
+        for number, batch in numbered_batches(reader, name):
+            n_rows += batch.num_rows
+            _check_rows(name, n_rows)
+            batch.validate()  # as much of it as `_light_batch` trusts
+            light = checked(_light_batch(batch))
+            parts = (light.slice(first, _ROWS_AT_A_TIME) for first in range(0, len(light), _ROWS_AT_A_TIME))
+            for row, data in enumerate(chain.from_iterable(part.to_pylist() for part in parts)):
+                yield TableRow(f"{name}:row {number}.{row}", data, number, row)
+
+
+def _light_batch(batch: Any) -> Any:
+    """The columns of a batch that are read; of a struct, such as an embedded recording, the parts that are."""
+    import pyarrow as pa
+
+    columns = {}
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if pa.types.is_struct(field.type):
+            parts = [part for part in field.type if _is_plain(part.type)]
+            values = [column.field(part.name) for part in parts]
+            if parts:
+                columns[field.name] = pa.StructArray.from_arrays(values, fields=parts, mask=column.is_null())
+        elif _is_plain(field.type):
+            columns[field.name] = column
+    return pa.RecordBatch.from_pydict(columns) if columns else batch.select([])
+
+
 def _check_rows(name: str, n_rows: int) -> None:
     if n_rows > _MOST_ROWS:
         raise InputError(name, f"has more than {_MOST_ROWS:,} rows", "keep those that are asked")
@@ -215,8 +252,11 @@ def _light_columns(schema: Any) -> Iterator[str]:
             yield field.name
 
 
-def _is_plain(kind: Any, depth: int = 4) -> bool:
-    """Whether a type is of texts, numbers or truths, or of lists and structs of them in each other."""
+def _is_plain(kind: Any, depth: int = _DEEPEST_TYPE) -> bool:
+    """Whether a type is of texts, numbers or truths, or of lists and structs of them in each other.
+
+    What takes no bytes, nulls and structs of nothing, is not in a list: a few bytes would claim any number of them.
+    """
     import pyarrow.types as types
 
     if types.is_dictionary(kind):
@@ -224,10 +264,11 @@ def _is_plain(kind: Any, depth: int = 4) -> bool:
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
         return depth > 0 and _is_plain(kind.value_type, depth - 1)
     if types.is_struct(kind):
-        return depth > 0 and all(_is_plain(part.type, depth - 1) for part in kind)
+        return depth > 0 and kind.num_fields > 0 and all(_is_plain(part.type, depth - 1) for part in kind)
     of_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
     of_numbers = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
-    return bool(of_text or of_numbers or types.is_boolean(kind) or types.is_null(kind))
+    of_nothing = types.is_null(kind) and depth == _DEEPEST_TYPE
+    return bool(of_text or of_numbers or types.is_boolean(kind) or of_nothing)
 
 
 def parquet_columns(path: Path) -> set[str]:
@@ -242,10 +283,9 @@ def parquet_columns(path: Path) -> set[str]:
         return set()
 
 
-def first_fields(path: Path) -> set[str]:
-    """The fields of the first row of a JSON table, by which benchmarks tell theirs; empty where there is no row."""
-    try:
+def first_fields(path: Path) -> KeysView[str]:
+    """The fields of the first row of a table in their order, by which benchmarks tell theirs; none without a row."""
+    row: TableRow | None = None
+    with suppress(InputError, Unusable):
         row = next((row for row in read(path, path.name) if isinstance(row, TableRow)), None)
-    except (InputError, Unusable):
-        return set()
-    return set(row.data) if row else set()
+    return (row.data if row else {}).keys()

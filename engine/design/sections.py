@@ -3,10 +3,11 @@
 What may not stand together, `spec` checks. Opens no file.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from earmark.engine.design.compressors import AV, AXIS_WORDS, BUILT_IN, RAW_KBPS, RAW_KHZ, Axis, CompressorKind, kind_of
-from earmark.engine.design.fields import Either, Flag, Form, Number, Share, Text, Whole, Word, field
+from earmark.engine.design.fields import Either, Flag, Form, Number, Share, Text, Texts, Whole, Word, field
 from earmark.engine.design.keys import DTYPES
 
 GRIDS = {
@@ -38,6 +39,20 @@ class CorpusSpec:
         metavar="K",
     )
     name: str | None = field(Text("a name"), "what the run calls the corpus", None, default="its kind", metavar="NAME")
+    split: str | None = field(
+        Text("the name of a split"),
+        "the split of a dataset of the hub that is asked about ([layouts](corpora.md#a-dataset-of-the-hub))",
+        None,
+        default="the only one",
+        metavar="SPLIT",
+    )
+    columns: Mapping[str, str] = field(
+        Texts("a table of ROLE = COLUMN"),
+        "which column of it is what, where its name does not say, such as question = prompt",
+        factory=dict,
+        default="told by names and types",
+        metavar="ROLE=COLUMN",
+    )
     allow_outside: bool = field(Flag(), "follow paths that lead outside the folder", False)
 
 

@@ -47,8 +47,7 @@ def draft(
     corpus: Mapping[str, Any],
     *,
     file: str,
-    path: str,
-    kind: str | None,
+    named: Mapping[str, Any],
     model: str,
     dtype: str | None,
     device: str,
@@ -58,11 +57,12 @@ def draft(
 ) -> str:
     """The text of a spec; `corpus` is what `describe` says, and no `dtype` is the one that suits the device.
 
-    `compressors` of waves stand beside what keeps chunks, and are the candidates.
+    `named` are the keys of [corpus] that were typed, others empty. `compressors` of waves stand beside what keeps
+    chunks, and are the candidates.
     """
     large = device != "cpu"
     suited = _BESIDE_A_GPU if large else {}
-    named = {"path": path, **({"kind": kind} if kind else {}), "name": corpus["name"]}
+    named = {**{key: value for key, value in named.items() if value}, "name": corpus["name"]}
     size = f"{corpus['examples']:,} questions about {corpus['recordings']:,} recordings"
     suiting = "bfloat16" if large else default_of(AnswererSpec, "dtype")
     dtype = dtype or (None if is_served(model) else suiting)  # a server decides it
@@ -202,10 +202,12 @@ def _wrapped(what: str, names: list[str]) -> list[str]:
 
 
 def _toml(value: Any) -> str:
-    """A text, a number, a truth value or a list of them, which JSON writes alike but for how it escapes.
+    """A text, a number, a truth value or a list of them, which JSON writes alike but for how it escapes, or a table.
 
     InputError for a text that no file in UTF-8 can hold.
     """
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{_toml(key)} = {_toml(entry)}' for key, entry in value.items())} }}"
     text = json.dumps(value, ensure_ascii=False)
     try:
         text.encode()

@@ -88,7 +88,12 @@ def prepare(spec: Spec, run: Path, load: LoadCompressor, shares: int = 1) -> Pre
     """
     corpus_spec = spec.corpus
     corpus = open_corpus(
-        Path(corpus_spec.path), corpus_spec.kind, name=corpus_spec.name, allow_outside=corpus_spec.allow_outside
+        Path(corpus_spec.path),
+        corpus_spec.kind,
+        name=corpus_spec.name,
+        allow_outside=corpus_spec.allow_outside,
+        split=corpus_spec.split,
+        columns=corpus_spec.columns,
     )
     compressors = {(m.name, seed): load(m, seed) for m in spec.methods for seed in m.seeds}
     asking = {name for (name, _), compressor in compressors.items() if compressor.reads_question}

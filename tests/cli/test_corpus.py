@@ -170,7 +170,7 @@ def test_the_synthetic_corpus_needs_no_folder() -> None:
         (["FOLDER", "--encoder", "x"], "error: --encoder needs --semantic K; see"),
         (["FOLDER", "--semantic", "1"], "--semantic': '1' must be a whole number of clusters from 2 to 10000; see"),
         (["FOLDER", "--semantic", "101"], "error: 101 clusters: the corpus has 100 distinct questions; declare 2 or"),
-        (["FOLDER", "--semantic", "4", "--encoder", "/no/model"], "`huggingface-cli download intfloat/e5-large-v2`"),
+        (["FOLDER", "--semantic", "4", "--encoder", "/no/model"], "`hf download intfloat/e5-large-v2`"),
         (["FOLDER", "--tolerance", "7"], "tolerance"),
         (["FOLDER", "--workers", "-1"], "is at least 0"),
         (["FOLDER", "--out", "/proc/no"], "error: /proc/no: cannot be a folder"),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from layouts import encoded, pitch, tone
 
 from earmark.engine.corpus import decode
-from earmark.engine.corpus.audio import BytesAudio, FileAudio, ParquetAudio, TarAudio, ZipAudio
+from earmark.engine.corpus.audio import BytesAudio, FileAudio, TableAudio, TarAudio, ZipAudio
 from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.example import AudioError
 from earmark.engine.corpus.stream import header_seconds, hear
@@ -135,9 +135,9 @@ def test_every_place_pickles_and_is_heard_alike(tmp_path: Path) -> None:
         BytesAudio(data, "a"),
         ZipAudio(str(archive), "x/a.flac", "a"),
         *[TarAudio(str(tar), 512, len(data), "a") for tar in tars.values()],
-        ParquetAudio(str(tmp_path / "a.parquet"), 2, 3, "audio", "a"),
-        ParquetAudio(str(tmp_path / "a.parquet"), 1, 9, "audio", "a"),  # backwards
-        ParquetAudio(str(tmp_path / "a.parquet"), 1, 0, "raw", "a"),
+        TableAudio(str(tmp_path / "a.parquet"), 2, 3, "audio", "a"),
+        TableAudio(str(tmp_path / "a.parquet"), 1, 9, "audio", "a"),  # backwards
+        TableAudio(str(tmp_path / "a.parquet"), 1, 0, "raw", "a"),
     ]
     for place in places:
         again = pickle.loads(pickle.dumps(place))
@@ -174,10 +174,10 @@ def test_broken_containers_are_a_reason(tmp_path: Path) -> None:
         (ZipAudio(str(flipped), "a.wav", "a"), "cannot be read from its zip archive"),
         (ZipAudio(str(flipped), "b.wav", "a"), "cannot be read from its zip archive"),
         (ZipAudio(str(tmp_path / "none.zip"), "b.wav", "a"), "the zip archive is gone"),
-        (ParquetAudio(str(tmp_path / "null.parquet"), 0, 0, "audio", "a"), "holds no bytes"),
-        (ParquetAudio(str(tmp_path / "no.parquet"), 0, 0, "audio", "a"), "cannot be read from its Parquet file"),
-        (ParquetAudio(str(tmp_path / "null.parquet"), 7, 0, "audio", "a"), "cannot be read from its Parquet file"),
-        (ParquetAudio(str(tmp_path / "null.parquet"), 0, 9, "audio", "a"), "cannot be read from its Parquet file"),
+        (TableAudio(str(tmp_path / "null.parquet"), 0, 0, "audio", "a"), "holds no bytes"),
+        (TableAudio(str(tmp_path / "no.parquet"), 0, 0, "audio", "a"), "cannot be read from its Parquet file"),
+        (TableAudio(str(tmp_path / "null.parquet"), 7, 0, "audio", "a"), "cannot be read from its Parquet file"),
+        (TableAudio(str(tmp_path / "null.parquet"), 0, 9, "audio", "a"), "cannot be read from its Parquet file"),
     ]:
         with pytest.raises(AudioError, match=reason):
             place.waveform()

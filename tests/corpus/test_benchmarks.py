@@ -27,6 +27,7 @@ LAYOUTS: dict[str, tuple[str, Make, list[tuple[str, tuple[str, ...], int, float]
     "mmau-pro": ("mmau-pro", layouts.mmau_pro, layouts.MMAU_PRO_EXPECTED, 5),
     "audiomarathon": ("audiomarathon", layouts.audiomarathon, layouts.AUDIOMARATHON_EXPECTED, 1),
     "clotho-aqa": ("clotho-aqa", layouts.clotho_aqa, layouts.CLOTHO_EXPECTED, 2),
+    "hub": ("hub", layouts.hub, layouts.HUB_EXPECTED, 1),
     "manifest, jsonl": ("manifest", layouts.manifest, layouts.MANIFEST_EXPECTED, 0),
     "manifest, parquet": ("manifest", lambda f: layouts.manifest(f, "parquet"), layouts.MANIFEST_EXPECTED, 0),
     "manifest, csv": ("manifest", lambda f: layouts.manifest(f, "csv"), layouts.MANIFEST_EXPECTED, 0),
@@ -285,7 +286,7 @@ def test_kinds_that_cannot_be_told_are_refused(tmp_path: Path) -> None:
     layouts.write(tmp_path / "clone" / "data" / "train-0.parquet", layouts.LFS)
     with pytest.raises(InputError, match=r"data/train-0.parquet: is a Git LFS pointer, not the table"):
         open_corpus(tmp_path / "clone")
-    with pytest.raises(InputError, match="is a file, and no manifest"):
+    with pytest.raises(InputError, match="is a file, and no table"):
         open_corpus(tmp_path / "README.md")
 
 

@@ -132,7 +132,7 @@ def test_an_encoder_that_is_not_there_or_pickled_or_brings_code_is_refused(encod
     layouts.write_json(code / "config.json", config)
     layouts.write(code / "evil.py", f"open({str(tmp_path / 'ran')!r}, 'w')\n".encode())
     for folder in (tmp_path / "none", tmp_path, pickled, code):
-        with pytest.raises(InputError, match=r"cannot be loaded .*; `huggingface-cli download") as refused:
+        with pytest.raises(InputError, match=r"cannot be loaded .*; `hf download") as refused:
             semantic(asked(QUESTIONS), 3, encoder=str(folder))
         assert "\n" not in str(refused.value)
     assert not (tmp_path / "ran").exists()

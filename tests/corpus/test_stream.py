@@ -147,7 +147,7 @@ def test_embedded_audio_is_read_forward_in_flat_memory(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from earmark.engine.corpus.audio import ParquetAudio
+    from earmark.engine.corpus.audio import TableAudio
 
     data = layouts.encoded(400, seconds=60)
     rows = 100
@@ -158,7 +158,7 @@ def test_embedded_audio_is_read_forward_in_flat_memory(tmp_path: Path) -> None:
         Example(
             str(i),
             str(i),
-            ParquetAudio(str(tmp_path / "a.parquet"), 0, i, "audio", str(i)),
+            TableAudio(str(tmp_path / "a.parquet"), 0, i, "audio", str(i)),
             Question("?", ("a", "b"), 0),
         )
         for i in range(rows)

@@ -154,7 +154,7 @@ def test_a_side_file_is_read_once_and_within_bounds(tmp_path: Path) -> None:
 
 
 def test_a_synthetic_corpus_of_nothing_says_what_is_allowed() -> None:
-    assert_refused(listed(Path("synthetic:certification:0")), "CLIPS at least 1", "synthetic:certification:200")
+    assert_refused(listed(Path("synthetic:certification:0")), "asks for 0 clips", "as in synthetic:certification:200")
 
 
 def test_a_sweep_refuses_the_partitions_of_another_corpus_before_it_asks(tmp_path: Path) -> None:

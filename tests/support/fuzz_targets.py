@@ -262,6 +262,14 @@ def _of_corpora(folder: Path) -> Iterator[Target]:
         yield replacing(
             f"side file in {form}", path, lambda path=path: side_file(corpus, path), structured=form == "JSONL"
         )
+    rows = layouts.hub_table(layouts.HUB_ROWS)
+    dataset, saved = layouts.hub(folder / "hub"), layouts.saved(folder / "saved", rows)
+    shard, arrow = next((dataset / "data").glob("*.parquet")), next(saved.glob("*.arrow"))
+    yield replacing("shard of a dataset", shard, lambda: _heard(dataset), share=0.3)
+    yield replacing("saved dataset", arrow, lambda: _heard(saved), share=0.5)
+    yield replacing("state of a saved dataset", saved / "state.json", lambda: open_corpus(saved), structured=True)
+    features = json.dumps({"info": {"features": {"label": {"_type": "ClassLabel", "names": ["a", "b"]}}}}).encode()
+    yield Target("features of a dataset", (features,), lambda data: _featured(folder, rows, data), True, 0.5)
     packed = folder / "packed"
     layouts.downloaded(folder / "downloaded")
     zipped = layouts.mmau(packed, packed=True)
@@ -271,6 +279,14 @@ def _of_corpora(folder: Path) -> Iterator[Target]:
         recording = folder / f"recording.{form.lower()}"
         layouts.write(recording, layouts.encoded(300, form, subtype=subtype))
         yield replacing(form, recording, lambda recording=recording: decode.waveform(str(recording)), share=0.5)
+
+
+def _featured(folder: Path, rows: pa.Table, features: bytes) -> None:
+    """Read a dataset in which this stands about its columns."""
+    path = folder / "featured" / "test.parquet"
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(rows.replace_schema_metadata({b"huggingface": features}), path)
+    open_corpus(path)
 
 
 def _heard(place: Path) -> None:

@@ -77,7 +77,7 @@ def write_zip(path: Path, members: Mapping[str, bytes]) -> Path:
 
 
 def downloaded(folder: Path) -> None:
-    """What `huggingface-cli download` leaves beside the data."""
+    """What `hf download` leaves beside the data."""
     write(folder / ".cache" / "huggingface" / "download" / "data.jsonl.metadata", b"0123\n")
     write(folder / ".cache" / "huggingface" / "manifest.jsonl", b"not a manifest")
     write(folder / "README.md", b"---\nlicense: mit\n---\n")
@@ -566,4 +566,57 @@ def manifest(folder: Path, form: str = "jsonl", rows: Sequence[Mapping[str, Any]
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows([dict(row) | {"choices": json.dumps(row["choices"])} for row in rows])
+    return folder
+
+
+HUB_ROWS: list[dict[str, Any]] = [
+    {"id": "h0", "prompt": "Which?", "options": ["a dog", "a cat", "a fish"], "label": 1, "topic": "animals"},
+    {"id": "h1", "prompt": "Which?", "options": ["a dog", "a cat", None], "label": 0, "topic": "animals"},
+    {"id": "h2", "prompt": "How many?", "options": ["few", "many"], "label": -1, "topic": "numbers"},  # withheld
+    {"id": "h3", "prompt": "How many?", "options": ["few", "many"], "label": 1, "topic": "numbers"},
+]
+HUB_EXPECTED = [
+    ("h0", ("a dog", "a cat", "a fish"), 1, 300),
+    ("h1", ("a dog", "a cat"), 0, 350),
+    ("h3", ("few", "many"), 1, 450),
+]
+
+
+RECORDING = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def recordings(audio: Sequence[bytes], names: Sequence[str | None]) -> pa.Array:
+    """A column of recordings as datasets writes it."""
+    return pa.array([{"bytes": data, "path": name} for data, name in zip(audio, names, strict=True)], RECORDING)
+
+
+def hub_table(rows: Sequence[Mapping[str, Any]], audio: Sequence[bytes] | None = None) -> pa.Table:
+    """A table of a dataset with a recording in each row, a tone of its own if none is given."""
+    audio = audio or [encoded(300 + 50 * i) for i in range(len(rows))]
+    column = recordings(audio, [f"{i}.wav" for i in range(len(audio))])
+    return pa.Table.from_pylist(list(map(dict, rows))).append_column("audio", column)
+
+
+def hub(folder: Path) -> Path:
+    """Two shards of one split, with the recordings in them."""
+    table = hub_table(HUB_ROWS)
+    for shard in range(2):
+        path = folder / "data" / f"test-{shard:05d}-of-00002.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table.slice(2 * shard, 2), path, row_group_size=1)
+    downloaded(folder)
+    return folder
+
+
+def saved(folder: Path, table: pa.Table, shards: int = 1, batch: int = 2) -> Path:
+    """A table as save_to_disk leaves it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f"data-{shard:05d}-of-{shards:05d}.arrow" for shard in range(shards)]
+    rows = -(-len(table) // shards)
+    for shard, name in enumerate(names):
+        part = table.slice(shard * rows, rows)
+        with pa.OSFile(str(folder / name), "wb") as file, pa.ipc.new_stream(file, part.schema) as stream:
+            stream.write_table(part, max_chunksize=batch)
+    write_json(folder / "state.json", {"_data_files": [{"filename": name} for name in names], "_split": None})
+    write_json(folder / "dataset_info.json", {"citation": "", "features": {}})
     return folder

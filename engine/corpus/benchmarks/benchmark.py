@@ -3,8 +3,8 @@
 Knows no layout.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from earmark.engine.corpus.example import Example
@@ -29,6 +29,7 @@ class Benchmark:
     read: Callable[[Folder], Iterator[ExampleOrReason]]
     native: tuple[str, ...]  # labels that together name the benchmark's own family
     category: tuple[str, ...]  # labels that together are the category string of the keyword classifier (method 6)
+    columns: Mapping[str, str] = field(default_factory=dict)  # what each was taken to be, where a table did not say
 
 
 def read_examples(

@@ -6,7 +6,7 @@ The answer is an option's text. Two-option items are padded with nulls, anywhere
 from collections.abc import Iterator
 from pathlib import Path
 
-from earmark.engine.corpus.audio import ParquetAudio
+from earmark.engine.corpus.audio import TableAudio
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
 from earmark.engine.corpus.example import Audio, Example, Question
 from earmark.engine.corpus.folder import Folder
@@ -46,7 +46,7 @@ def _recording(folder: Folder, path: Path, row: TableRow, sample_id: str) -> tup
     if path.suffix == ".parquet":
         cell = row.data.get("audio")
         source = as_text(cell.get("path") if isinstance(cell, dict) else None) or sample_id
-        return ParquetAudio(str(path), row.row_group, row.row, "audio", f"{folder.name(path)}/{source}"), source
+        return TableAudio(str(path), row.row_group, row.row, "audio", f"{folder.name(path)}/{source}"), source
     source = row.text("audio_path", "audio")
     return folder.audio(source, row.where, under=("audio",)), source
 
