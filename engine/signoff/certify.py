@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-import numba
-
 from earmark.engine.design.keys import ANCHOR
 from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.imports import doubts
@@ -66,6 +64,7 @@ from earmark.engine.signoff.rules import certified, claim, paper
 from earmark.engine.signoff.rules.group_tests import family_minimum
 from earmark.engine.signoff.rules.verdict import resamples_sources, result
 from earmark.engine.signoff.warnings import warnings
+from earmark.engine.threads import usable_threads
 from earmark.kernels.statistics.noise import Labels
 
 
@@ -166,6 +165,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
         anchors = [curve for curve in curves if curve.key.stream == ANCHOR]
         tested: Mapping[certified.Subject, certified.Tested] = {}
         if rule.name == "certified":
+            progress("testing families", 0, 0)
             tested = certified.run_tests(anchors, rows, families_of, rule, levels, claimed, next(iter(families_of)))
         located: dict[tuple[CurveKey, str, float], Frontiers] = {}
         done = 0
@@ -314,8 +314,8 @@ def _resampled(
 def _sign_each(
     subjects: Sequence[_CurveToSign], rule: Rule, levels: certified.Levels, mark: Preview | None
 ) -> Iterator[_Signed]:
-    """Each subject by itself, in order, on as many threads as kernels may use: they do not hold the interpreter."""
-    with ThreadPoolExecutor(numba.get_num_threads()) as threads:
+    """Each subject by itself, in order, on as many threads as this process may use."""
+    with ThreadPoolExecutor(usable_threads()) as threads:
         yield from threads.map(lambda subject: _sign(subject, rule, levels, mark), subjects)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from earmark.kernels.statistics.collapse import FloatArray, IntArray, SumArray
 from earmark.kernels.statistics.order_statistics import check_level, percentile_ends
 
-BLOCK = 1 << 14  # means at a time: what is computed of them stays in the processor's cache
+BLOCK = 1 << 13  # means at a time: what is computed of them stays in the processor's cache
 
 
 class Sums(NamedTuple):

@@ -3,6 +3,8 @@
 Knows arrays only.
 """
 
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +14,7 @@ from earmark.kernels.statistics.plain.draws import below, stream_keys, words
 
 _NOISE = np.uint64(0xA0761D6478BD642F)  # sets these streams apart from the bootstrap's
 _TWO64 = 2.0**64
-_HELD = 1 << 14  # rows whose words are drawn at a time: they stay in the processor's cache
+_HELD = 1 << 13  # words drawn at a time: they stay in the processor's cache, and their memory with the process
 
 
 class Labels(NamedTuple):
@@ -29,9 +31,9 @@ def noisy_labels(code: IntArray, n_families: int, *, rate: float, draws: int, se
     if n_families < 2 or not 0 < rate < 1:
         raise ValueError(f"{n_families} families, rate {rate}: nothing to flip")
     labels = Labels(code, np.uint64(rate * _TWO64), seed, np.zeros((draws, n_families), np.int64))
-    rows = np.arange(len(code))
-    for draw in range(draws):
-        labels.size[draw] = np.bincount(_drawn(labels, draw, rows), minlength=n_families)
+    for some, drawn in _drawn(labels, np.arange(len(code))):
+        cell = np.arange(len(drawn))[:, None] * n_families + drawn
+        labels.size[some] = np.bincount(cell.reshape(-1), minlength=len(drawn) * n_families).reshape(-1, n_families)
     return labels
 
 
@@ -47,23 +49,28 @@ def bottlenecks(labels: Labels, difference: FloatArray) -> IntArray:
     row, column = np.nonzero(change[changed])  # neighbouring budgets change the same answers: few are not 0
     value = change[changed][row, column]
     worst = np.empty((draws, n_columns), np.int64)
-    for draw in range(draws):
-        target = column * n_families + _drawn(labels, draw, changed)[row]
-        sums = np.bincount(target, weights=value, minlength=n_columns * n_families).reshape(n_columns, n_families)
-        size = labels.size[draw]
-        means = np.divide(sums[::-1].cumsum(axis=0)[::-1], size, out=np.full(sums.shape, -np.inf), where=size > 0)
-        worst[draw] = means.argmax(axis=1)
+    for some, drawn in _drawn(labels, changed):
+        shape = (len(drawn), n_columns, n_families)
+        cell = (np.arange(len(drawn))[:, None] * n_columns + column) * n_families + drawn[:, row]
+        changes = np.bincount(cell.reshape(-1), np.tile(value, len(drawn)), math.prod(shape)).reshape(shape)
+        sums, size = changes[:, ::-1].cumsum(axis=1)[:, ::-1], labels.size[some, None]
+        means = np.divide(sums, size, out=np.full(shape, -np.inf), where=size > 0)
+        worst[some] = means.argmax(axis=2)
     return worst
 
 
-def _drawn(labels: Labels, draw: int, rows: IntArray) -> IntArray:
-    """The labels of some rows in one of the draws."""
-    keys = stream_keys(labels.seed, np.array([draw])) ^ _NOISE
-    n_families = labels.size.shape[1]
-    drawn = labels.code[rows]
-    for begin in range(0, len(rows), _HELD):
-        some = slice(begin, begin + _HELD)
-        wrong = begin + np.flatnonzero(words(keys, 2 * rows[some] + 1) < labels.threshold)
-        shift = 1 + below(words(keys, 2 * rows[wrong] + 2), n_families - 1)
-        drawn[wrong] = (drawn[wrong] + shift) % n_families
-    return drawn
+def _drawn(labels: Labels, rows: IntArray) -> Iterator[tuple[slice, IntArray]]:
+    """The labels (some, rows) of some rows in some of the draws, one part of the draws after the other."""
+    draws, n_families = labels.size.shape
+    keys = stream_keys(labels.seed, np.arange(draws)) ^ _NOISE
+    n_some = max(1, _HELD // max(1, len(rows)))
+    for first in range(0, draws, n_some):
+        some = slice(first, first + n_some)
+        drawn = np.tile(labels.code[rows], (len(keys[some]), 1))
+        for begin in range(0, len(rows), _HELD):
+            wrong = words(keys[some, None], 2 * rows[begin : begin + _HELD] + 1) < labels.threshold
+            draw, row = np.divmod(np.flatnonzero(wrong), wrong.shape[1])
+            row += begin
+            shift = 1 + below(words(keys[some][draw], 2 * rows[row] + 2), n_families - 1)
+            drawn[draw, row] = (drawn[draw, row] + shift) % n_families
+        yield some, drawn

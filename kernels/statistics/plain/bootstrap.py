@@ -13,7 +13,7 @@ from earmark.kernels.statistics.poisson import TOP_UP, PoissonTables
 
 CountArray = npt.NDArray[np.float32]  # whole numbers
 
-_HELD = 1 << 15  # words drawn at a time: they stay in the processor's cache
+_HELD = 1 << 13  # words drawn at a time: they stay in the processor's cache, and their memory with the process
 _S32, _S64 = np.uint64(32), np.uint64(64)
 
 
