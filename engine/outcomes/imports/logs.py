@@ -21,6 +21,7 @@ from earmark.engine.outcomes.imports.arguments import ArgumentNames, CompressedL
 from earmark.engine.outcomes.imports.common_rows import CommonRows, common_rows
 from earmark.engine.outcomes.imports.rows import BY_TASK, EACH_ITS_OWN, Fields, Log, LogRow
 from earmark.engine.outcomes.schema import ROW
+from earmark.engine.progress import Report, silent
 from earmark.engine.reading import check_utf8, sha256
 
 _BUDGET = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -62,12 +63,19 @@ class Imported(NamedTuple):
 
 
 def import_logs(
-    kind: str, raw: Path, compressed: Sequence[CompressedLog], fields: Fields, out: Path, declared: Declarations
+    kind: str,
+    raw: Path,
+    compressed: Sequence[CompressedLog],
+    fields: Fields,
+    out: Path,
+    declared: Declarations,
+    report: Report = silent,
 ) -> Imported:
     """Read paired logs of one kind, check the pairing, and write one cell per log into the run folder `out`."""
     _check_options(kind, compressed, fields, out)
     pairs.refuse_same_file(raw, [arm.path for arm in compressed])
-    every_log, read = _read(kind, raw, compressed, fields, declared)
+    every_log, read = _read(kind, raw, compressed, fields, declared, report)
+    report("comparing logs", 0, 0)
     logs, left_out = common_rows(every_log) if declared.common else CommonRows(every_log, None)
     reference_key, reference = next(iter(logs.items()))
     for key, log in logs.items():
@@ -123,19 +131,27 @@ def _no_arm(text: object) -> InputError:
 
 
 def _read(
-    kind: str, raw: Path, compressed: Sequence[CompressedLog], fields: Fields, declared: Declarations
+    kind: str,
+    raw: Path,
+    compressed: Sequence[CompressedLog],
+    fields: Fields,
+    declared: Declarations,
+    report: Report,
 ) -> tuple[dict[CellKey, Log], dict[CellKey, str | None]]:
     """The logs by their cells, that of raw audio first, and what was read of their budgets, for people."""
     vouched = declared.answerer is not None
+    report(f"reading {raw.name}", 0, len(compressed) + 1)
     reference = _read_raw(kind, raw, fields, same_model=vouched)
     check_raw(reference, declared.arguments)
     answerer, corpus = _names(reference, declared)
     logs = {CellKey(answerer, corpus, UNCOMPRESSED): reference}
     read: dict[CellKey, str | None] = {}
-    for arm in compressed:
+    for n_done, arm in enumerate(compressed, 1):
+        report(f"reading {arm.path.name}", n_done, len(compressed) + 1)
         if arm.budget is not None and arm.method is not None:
             _refuse_twice(arm.path, CellKey(answerer, corpus, arm.method, seed=arm.seed, budget=arm.budget), logs)
-        log = task_logs.read(kind, arm.path, fields, reference, same_model=vouched)
+        log = task_logs.read(kind, arm.path, fields, reference, same_model=vouched)._replace(records=())
+        pairs.check_tasks(reference, log)
         key, note = settle(arm, log, declared.arguments, answerer, corpus)
         _refuse_twice(arm.path, key, logs)
         logs[key], read[key] = log, note

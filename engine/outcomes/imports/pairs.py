@@ -24,6 +24,19 @@ def _same_file(a: Path, b: Path) -> bool:
     return a.exists() and b.exists() and os.path.samefile(a, b)
 
 
+def check_tasks(raw: Log, compressed: Log) -> None:
+    """InputError where two logs, one of which has several tasks, are of different ones."""
+    if not (raw.fields_of_task or compressed.fields_of_task):
+        return
+    ours, theirs = (set(log.fields_of_task) or {str(log.task)} for log in (raw, compressed))
+    lacking, foreign = sorted(ours - theirs), sorted(theirs - ours)
+    problems = [f"lacks {first_few(lacking)}"] if lacking else []
+    problems += [f"has {first_few(foreign)}"] if foreign else []
+    if problems:
+        what = f"is not of the tasks of {raw.path}: it {' and '.join(problems)}"
+        raise InputError(compressed.path, what, "give the logs of the same tasks")
+
+
 def check(raw: Log, compressed: Log, *, same_model: bool, same_task: bool) -> None:
     """Raises InputError at the first thing that spoils the pairing.
 
@@ -41,24 +54,10 @@ def check(raw: Log, compressed: Log, *, same_model: bool, same_task: bool) -> No
                 f"is of {noun} '{b}', but {raw.path} is of '{a}'",
                 f"pair logs of one {noun}, or give the {noun} its one name with {option}",
             )
-    _check_tasks(raw, compressed)
     raw_row_of = {row.sample_id: row for row in raw.rows}
     _check_ids(raw, compressed, raw_row_of)
     for row in compressed.rows:
         _check_question(row, raw_row_of[row.sample_id])
-
-
-def _check_tasks(raw: Log, compressed: Log) -> None:
-    """InputError where two logs, one of which has several tasks, are of different ones."""
-    if not (raw.fields_of_task or compressed.fields_of_task):
-        return
-    ours, theirs = (set(log.fields_of_task) or {str(log.task)} for log in (raw, compressed))
-    lacking, foreign = sorted(ours - theirs), sorted(theirs - ours)
-    problems = [f"lacks {first_few(lacking)}"] if lacking else []
-    problems += [f"has {first_few(foreign)}"] if foreign else []
-    if problems:
-        what = f"is not of the tasks of {raw.path}: it {' and '.join(problems)}"
-        raise InputError(compressed.path, what, "give the logs of the same tasks")
 
 
 def _check_ids(raw: Log, compressed: Log, raw_row_of: dict[str, LogRow]) -> None:
