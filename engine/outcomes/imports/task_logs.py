@@ -33,7 +33,7 @@ class LogKind(NamedTuple):
 KINDS: Mapping[str, LogKind] = {
     "lm-eval": LogKind(lm_eval.open_file, lm_eval.read_rows, ("samples_*.jsonl",)),
     "lmms-eval": LogKind(lmms_eval.open_file, lmms_eval.read_rows, ("*samples_*.jsonl",)),
-    "inspect": LogKind(inspect_eval.open_file, inspect_eval.read_rows, ("*.eval", "[0-9][0-9][0-9][0-9]-*T*_*.json")),
+    "inspect": LogKind(inspect_eval.open_file, inspect_eval.read_rows, ("*.eval", "20*T*_*.json")),
     "vlmeval": LogKind(vlmeval.open_file, vlmeval.read_rows, ("*_result.xlsx", "*_result.tsv", "*_result.json")),
     "csv": LogKind(plain_tables.open_csv, plain_tables.read_rows),
     "jsonl": LogKind(plain_tables.open_jsonl, plain_tables.read_rows),
