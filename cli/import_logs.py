@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from earmark.cli.progress import ProgressLine
 from earmark.cli.say import say, say_json
 from earmark.engine.outcomes.imports import KINDS
 
@@ -146,7 +147,8 @@ def import_logs(
 
     arms = [parse_arm(text) for text in compressed]
     declared = Declarations(answerer, corpus, ArgumentNames(budget_arg, method_arg), common)
-    imported = import_logs(kind, raw, arms, Fields(**fields), out, declared)
+    with ProgressLine() as progress:
+        imported = import_logs(kind, raw, arms, Fields(**fields), out, declared, progress)
     for doubt in imported.doubts:
         say(f"look at this: {doubt}", err=True)
     if as_json:

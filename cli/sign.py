@@ -1,10 +1,11 @@
 """What `certify` and `run` end with: a certificate, its report, and the table of decisions."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from earmark.cli.progress import ProgressLine
-from earmark.cli.say import say, say_json
+from earmark.cli.say import columns, say, say_json
 
 if TYPE_CHECKING:
     from earmark.engine.design.rule import Rule
@@ -34,7 +35,12 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
     if as_json:
         say_json(to_json(certificate), indent=1)
     else:
-        say(*decision_table(certificate), "", f"certificate  {path}", f"report       {out / REPORT}")
+        say(
+            *decision_table(certificate, columns(sys.stdout)),
+            "",
+            f"certificate  {path}",
+            f"report       {out / REPORT}",
+        )
         if certificate.claim.policies:
             say(f"policy       {out / POLICY_FILE}")
     return bool(certificate.claim.approved)

@@ -1,12 +1,17 @@
 """`earmark theory`: the paper's theory, checked by machine."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from earmark.cli import exits
 from earmark.cli.progress import ProgressLine
-from earmark.cli.say import say, say_json
+from earmark.cli.say import columns, say, say_json
+from earmark.engine.report.terminal import aligned
+
+if TYPE_CHECKING:
+    from earmark.engine.theory.statements import StatementResult
 
 
 @click.command()
@@ -31,11 +36,13 @@ def theory(as_json: bool) -> None:
     if as_json:
         say_json([result._asdict() for result in results], indent=1)
     else:
-        width = max(len(result.claim) for result in results)
-        say(f"{'where':<18}{'claim':<{width + 2}}{'cells':>5}  {'worst':>7}  {'allowed':>7}")
+        say(*aligned([("where", "claim", "cells", "worst", "allowed"), *map(_row, results)], columns(sys.stdout)))
         for result in results:
-            worst = "none" if result.worst is None else f"{result.worst:.0e}"
-            claim = f"{result.where:<18}{result.claim:<{width + 2}}{result.cells:>5}"
-            verdict = "" if result.holds else f"  DOES NOT HOLD: {result.reason}"
-            say(f"{claim}  {worst:>7}  {result.tolerance:7.0e}{verdict}")
+            if not result.holds:
+                say(f"{result.where}, {result.claim}: DOES NOT HOLD: {result.reason}")
     sys.exit(0 if all(result.holds for result in results) else exits.DIFFERS)
+
+
+def _row(result: "StatementResult") -> tuple[str, ...]:
+    worst = "none" if result.worst is None else f"{result.worst:.0e}"
+    return result.where, result.claim, str(result.cells), worst, f"{result.tolerance:.0e}"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from earmark.engine.printable import printable, shortened
+from earmark.engine.printable import WIDTH, printable, shortened
 from earmark.engine.report.axes import candidate_axes, with_unit
 
 if TYPE_CHECKING:
@@ -18,11 +18,14 @@ _KEEPING_ALPHA = (
     "  Rows that were judged are not judged again with others added: new rows are certified alone (--follows CERT), or",
     '  the next plan declares beforehand what it will do: looks = 2 to add rows once, claim = "routing" to route.',
 )
-_HEADER = ("method", "partition", "tolerance", "alone", "budget", "judged at", "worst family", "excess", "hidden")
+_HEADER = ("method", "partition", "alone", "at", "worst family", "excess", "hidden")
 
 
-def decision_table(certificate: "Certificate") -> list[str]:
-    """Lines: the claim, the verdicts by answerer and corpus, the next steps, and the warnings."""
+def decision_table(certificate: "Certificate", width: int = WIDTH) -> list[str]:
+    """Lines: the claim, the verdicts by answerer and corpus, the next steps, and the warnings.
+
+    Rows of the table have at most `width` characters; sentences are as long as they are.
+    """
     lines = [*_claim(certificate), ""]
     groups: dict[tuple[str, str], list[ResultEntry]] = {}
     for result in certificate.results:
@@ -36,7 +39,7 @@ def decision_table(certificate: "Certificate") -> list[str]:
         )
         if certificate.rule.name == "certified":
             lines.append(f"  each verdict alone, at {certificate.claim.alpha:g}, uncorrected for there being several:")
-        lines += aligned([_HEADER, *(row for result in results for row in _rows(result))])
+        lines += _verdicts(results, width)
         steps = _next_steps(results)
         lines += ["", "What to do next", *([*steps, *_KEEPING_ALPHA] if steps else [_NOTHING]), ""]
     lines += [f"warning: {warning}" for warning in certificate.warnings if warning not in certificate.claim.withheld]
@@ -100,6 +103,13 @@ def _chance(result: "ResultEntry") -> str:
     return f" (guessing: {1 - share:.1%} wrong)"
 
 
+def _verdicts(results: list["ResultEntry"], width: int) -> list[str]:
+    """A row for each verdict: the budget that passes alone, or the largest one, at which all fail; and its figures."""
+    several = any(len(result.certified) > 1 for result in results)
+    rows = [row if several else (*row[:2], *row[3:]) for result in results for row in _rows(result)]
+    return aligned([(*_HEADER[:2], "tolerance", *_HEADER[2:]) if several else _HEADER, *rows], width)
+
+
 def _rows(result: "ResultEntry") -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for certified in result.certified:
@@ -112,7 +122,6 @@ def _rows(result: "ResultEntry") -> list[tuple[str, ...]]:
                 result.partition,
                 f"{tolerance:g}",
                 "passes" if ships else "fails",
-                _budget(budget if ships else None, result.axis),
                 _budget(entry.budget, result.axis),
                 entry.worst_family,
                 f"{entry.excess_family.estimate:+.4f}",
@@ -151,9 +160,9 @@ def _raw(result: "ResultEntry", certificate: "Certificate") -> str:
 
 
 def _name(result: "ResultEntry") -> str:
-    """A method, its seed, and what its budgets are shares of where that is not the audio's seconds."""
+    """A method, @ its seed, and what its budgets are shares of where that is not the audio's seconds."""
     axis = f", {result.axis}" if result.axis not in (None, "seconds") else ""
-    return str(result.method) + (f" seed {result.seed}" if result.seed else "") + axis
+    return str(result.method) + (f"@{result.seed}" if result.seed else "") + axis
 
 
 def _entry(result: "ResultEntry", budget: float | None) -> "BudgetEntry":

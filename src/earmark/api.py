@@ -133,9 +133,9 @@ def run(
 ) -> Certificate:
     """Evaluate what a spec asks for and sign it off; the same call goes on where it was stopped.
 
-    The run folder is `out`, or runs/NAME for the spec NAME.toml. With a `limit` the first so many recordings are
-    answered, rounded up to whole windows ([sweep] window): a preview, which approves nothing, unless that is all of the
-    corpus. `follows` is the certificate before, or its folder; it is read before anything is answered.
+    The run folder is `out`, or runs/NAME for the spec NAME.toml. With a `limit` all questions about the first so
+    many recordings are answered: a preview, which approves nothing, unless that is all of the corpus. `follows` is the
+    certificate before, or its folder; it is read before anything is answered.
     """
     from earmark.engine.sweep.run import run as sweep
 
