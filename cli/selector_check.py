@@ -195,8 +195,8 @@ def _table(verdict: dict[str, Any]) -> list[str]:
     if "answers" in verdict:
         answers = verdict["answers"]
         lines += ["", f"answers of {answers['answerer']}, excess of at most {answers['tolerance']:g} in every family"]
-        head = ("budget", "asked", "changed", "failed", "")
-        lines += aligned([head, *map(_answers, answers["budgets"])], columns(sys.stdout))
+        columns_of_answers = ("budget", "asked", "changed", "failed", "")
+        lines += aligned([columns_of_answers, *map(_answers, answers["budgets"])], columns(sys.stdout))
     lines += ["", *(f"warning: {warning}" for warning in verdict["warnings"])]
     lines += [f"{finding['check']}: {finding['reason']}" for finding in verdict["findings"]]
     return [*lines, "pass" if verdict["passes"] else "fail"]
