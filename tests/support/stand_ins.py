@@ -1,0 +1,107 @@
+"""Small things that stand in for what the pages name, in a folder: benchmarks, models, recordings, logs."""
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import layouts
+import log_fixtures as logs
+import pyarrow as pa
+import pyarrow.parquet as pq
+from small_encoder import save_encoder
+
+from earmark.engine.answerers.tiny import TINY_A
+from earmark.engine.corpus.semantic import PREFIX
+
+ROOT = Path(__file__).parents[2]
+MODELS = ("Qwen/Qwen2-Audio-7B-Instruct", "models/Qwen2-Audio-7B-Instruct")
+ENCODERS = ("models/my-encoder", "intfloat/e5-large-v2")
+# What is typed otherwise here, so that it takes seconds and no GPU
+TYPED = (
+    ("--device cuda", "--device cpu"),
+    ("--answerer MODEL", "--answerer tiny"),
+    ("certification:200", "certification:4"),
+    ("two-factor:selector:200", "two-factor:selector:4"),
+    ("selector train oracle.parquet", "selector train oracle.parquet --epochs 1"),
+    ("--epochs 1 --out sweep", "--epochs 1 --seed 7 --out sweep"),
+    ("--semantic 12", "--semantic 2"),
+)
+# What a spec asks for otherwise
+SPECIFIED = (
+    (r"^window = .*", "window = 2"),
+    (r"^flip_rate = .*", "flip_rate = 2"),
+    (r'^device = "cuda"', 'device = "cpu"'),
+    (r'^dtype = "bfloat16"', 'dtype = "float32"'),
+)
+
+
+def typed(line: str) -> str:
+    """A command line as it is typed among stand-ins."""
+    for named, here in TYPED:
+        line = line.replace(named, here)
+    return line
+
+
+def lay_out(folder: Path) -> None:
+    """Everything that a page may name and no command of it makes."""
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    layouts.mmsu(folder / "data" / "MMSU")
+    layouts.audiomcq(folder / "data" / "AudioMCQ")
+    for name in MODELS:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(TINY_A)
+    for name in ENCODERS:
+        save_encoder(folder / name, [*PREFIX.replace(":", " :").split(), "what", "is", "it", "?"])
+    for name, form in (("clips/a.wav", "WAV"), ("clips/b.flac", "FLAC"), ("clip.wav", "WAV")):
+        layouts.write(folder / name, layouts.encoded(440, form, 3.0))
+    for spec in (folder / "examples" / "specs").glob("*.toml"):
+        make_small(spec)
+
+
+def make_small(spec: Path) -> None:
+    """Let a spec ask for little: small windows, few repeated questions, the CPU."""
+    text = spec.read_text()
+    for line, here in SPECIFIED:
+        text = re.sub(line, here, text, flags=re.MULTILINE)
+    spec.write_text(text)
+
+
+def write_logs(words: Sequence[str], folder: Path) -> None:
+    """The logs that `earmark import KIND RAW METHOD@BUDGET=LOG...` names, of its kind, where it names them."""
+    kind, raw, *rest = words
+    places = {raw: logs.RAW} | {
+        place: logs.COMPRESSED for arm, equals, place in (word.partition("=") for word in rest) if equals and "@" in arm
+    }
+    for place, answers in places.items():
+        _write_log(kind, folder / place, answers)
+
+
+def _write_log(kind: str, path: Path, answers: logs.Answers) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "lm-eval":
+        logs.write_lm_eval(path, logs.lm_eval_choice(answers))
+    elif kind == "lmms-eval":
+        logs.write_lmms_eval(path, logs.lmms_eval(answers))
+    elif kind == "inspect":
+        (logs.write_inspect_json if path.suffix == ".json" else logs.write_inspect)(path, logs.inspect_samples(answers))
+    elif kind == "vlmeval":
+        logs.write_vlmeval(path, logs.vlmeval(answers))
+    elif kind == "csv":
+        logs.write_csv(path, logs.table(answers))
+    elif kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(logs.table(answers)), path)
+    else:
+        assert kind == "jsonl", kind
+        logs.write_lines(path, [_other_names(row) for row in logs.table(answers)])
+
+
+def _other_names(row: dict[str, object]) -> dict[str, object]:
+    """A row of a table whose columns are called otherwise."""
+    return {
+        "question": row["sample_id"],
+        "topic": row["query_family"],
+        "clip": row["source_id"],
+        "correct": row["loss"] == 0,
+        "choices": list(logs.OPTIONS),
+    }
