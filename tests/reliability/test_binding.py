@@ -83,7 +83,7 @@ def test_a_refusal_names_the_keys_that_differ(finished: Path, tmp_path: Path) ->
     )
     assert_refused(earmark("run", spec, "--out", finished), "[[methods]] random", "[rule] and [machine] may differ")
     spec = write(tmp_path / "spec.toml", ('model = "tiny"', 'model = "tiny"\ngenerate = 2'))
-    assert_refused(earmark("run", spec, "--out", finished), "[[answerers]] tiny: generate")
+    assert_refused(earmark("run", spec, "--out", finished), "[[answerers]] tiny: generate: 0 before, 2 now")
     assert contents(finished) == before
 
 
