@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command("import")
 @click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
 @click.argument("raw", type=click.Path(path_type=Path), metavar="RAW")
-@click.argument("compressed", nargs=-1, required=True, metavar="[METHOD@BUDGET=]LOG...")
+@click.argument("compressed", nargs=-1, metavar="[METHOD@BUDGET=]LOG...")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), metavar="RUN", help="Run folder, new or existing."
 )
@@ -101,7 +101,7 @@ def import_logs(
     argument is METHOD@BUDGET=LOG, or METHOD@BUDGET@SEED=LOG with the training seed of a learned selector:
     energy@0.4=LOG is the same questions with 40% of the audio kept by the method that you call energy. Where the
     evaluation was told both (model_args, gen_kwargs, task_args or metadata with method=energy, budget=0.4), LOG alone
-    is enough; METHOD=LOG where it was told the budget.
+    is enough; METHOD=LOG where it was told the budget; and RAW alone, where it is the folder of all the logs.
 
     A harness's log may be given as the folder of one run, or as its results file. Several tasks, a group for instance,
     become one corpus, whose families are the tasks unless you name a field.
@@ -123,7 +123,8 @@ def import_logs(
           --family mmar_accuracy.category --predicted mmar_accuracy.prediction --out run
     the same of a group of tasks, where the model was told method and budget:
       earmark import lm-eval raw/ energy40/ energy20/ --source doc.recording --out run
-    inspect, .eval or .json:
+    inspect, .eval or .json, or a folder of all of them that says which is which:
+      earmark import inspect logs/ --family metadata.task --source metadata.recording --out run
       earmark import inspect raw.eval energy@0.4=energy40.json \\
           --family metadata.task --source metadata.recording --out run
     VLMEvalKit, the tables that its evaluation wrote:

@@ -122,6 +122,45 @@ def test_the_raw_log_must_not_be_of_compressed_audio(tmp_path: Path) -> None:
     imported("lm-eval", raw, compressed, "--out", tmp_path / "run", *ACC)
 
 
+# A folder of everything ------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_all_logs_is_enough_where_they_say_which_is_which(tmp_path: Path) -> None:
+    everything = tmp_path / "all"
+    model_args = (MODEL, f"{MODEL},method=energy,budget=0.4", f"{MODEL},method=energy,budget=0.2")
+    for i, args in enumerate(model_args):
+        lm_eval(everything, args, logs.RAW if i == 0 else logs.COMPRESSED, date=f"2026-01-02T03-04-0{i}.5")
+    done = imported("lm-eval", everything, "--out", tmp_path / "run", *ACC)
+    assert list(cells(tmp_path / "run")) == ["energy@0.2@0", "energy@0.4@0", "uncompressed@1@0"]
+    assert "method=energy (model_args), budget=0.2 (model_args)" in done.output
+    lm_eval(everything, model_args[1], date="2026-01-02T03-04-09.5")
+    line = refused("lm-eval", everything, "--out", tmp_path / "again", *ACC)
+    assert "holds two logs of task 'sounds'" in line
+
+
+@pytest.mark.parametrize(
+    ("model_args", "kind", "words"),
+    [
+        (MODEL, "lm-eval", "holds no log of compressed audio: none says a 'budget'; name the log of raw audio, then"),
+        (f"{MODEL},budget=0.4,method=e", "lm-eval", "holds no log of raw audio: each says a 'budget'; name"),
+        (f"{MODEL},budget=0.4", "lm-eval", "does not say its method: no argument 'method'"),
+        (f"{MODEL},budget=4096", "lm-eval", "does not say its method"),
+        (f"{MODEL},budget=4096,method=e", "lm-eval", "say budget=4096, which is no budget in (0, 1]"),
+        (MODEL, "csv", "is the only log that is named; name the log of raw audio, then METHOD@BUDGET=LOG for each"),
+        (f"{MODEL},budget=1", "lm-eval", "holds no log of compressed audio"),
+        (f"{MODEL},budget=1,method=e", "lm-eval", "holds no log of raw audio"),
+    ],
+)
+def test_refuses_a_folder_that_does_not_say_which_is_which(
+    tmp_path: Path, model_args: str, kind: str, words: str
+) -> None:
+    folder = lm_eval(tmp_path / "all", model_args)
+    assert words in refused(kind, folder, "--out", tmp_path / "run", *ACC)
+    assert "is the only log that is named" in refused(
+        "lm-eval", next(folder.rglob("samples*")), "--out", tmp_path / "run"
+    )
+
+
 @pytest.mark.parametrize("arm", ["{}", "energy={}"])
 def test_a_table_has_no_arguments(tmp_path: Path, arm: str) -> None:
     paths = [logs.write_csv(tmp_path / f"{name}.csv", logs.table(logs.RAW)) for name in ("raw", "c40")]

@@ -1,5 +1,6 @@
 """Every `earmark import` in docs/import.md and in its own help, run on small logs of the kind that it is about."""
 
+import json
 import re
 import shlex
 import zipfile
@@ -44,6 +45,10 @@ def write_logs(folder: Path) -> None:
             written = logs.write_vlmeval(folder / "vlmeval" / name / "qwen", logs.vlmeval(answers))
             (written.parents[1] / run).mkdir()
             written.rename(written.parents[1] / run / written.name)
+    for name, answers, arguments in (("raw", logs.RAW, {}), ("c", logs.COMPRESSED, {"method": "e", "budget": 0.4})):
+        path = logs.write_inspect_json(folder / "logs" / f"2026-01-02T_{name}.json", logs.inspect_samples(answers))
+        log = json.loads(path.read_text())
+        path.write_text(json.dumps(log | {"eval": log["eval"] | {"model_args": arguments}}))
     for name in ("raw", "seed1", "seed2"):
         pq.write_table(pa.Table.from_pylist(logs.table(logs.RAW)), folder / f"{name}.parquet")
     with zipfile.ZipFile(HARNESS_LOGS) as archive:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from earmark.engine.design.keys import CellKey
 from earmark.engine.errors import InputError, first_few
-from earmark.engine.outcomes.imports.rows import Argument, Log, as_number
+from earmark.engine.outcomes.imports.rows import Argument, Log, LogFile, as_number
 
 _MOST_ARGUMENTS = 1_000
 _TYPE_IT = "write METHOD@BUDGET=LOG"
@@ -35,6 +35,7 @@ class CompressedLog:
     budget: float | None
     seed: int
     path: Path
+    files: tuple[Path, ...] = ()  # those in the folder that are meant; none: all of them
 
 
 class Settled(NamedTuple):
@@ -53,6 +54,14 @@ def of_place(place: str, value: Any) -> Iterator[Argument]:
     for name, content in list(value.items())[:_MOST_ARGUMENTS]:
         if isinstance(content, str | int | float) and not isinstance(content, bool):
             yield Argument(place, str(name).strip(), content)
+
+
+def told_by(file: LogFile, names: ArgumentNames) -> tuple[str, float] | None:
+    """Method and budget of a log by its arguments alone; None for one of raw audio: no budget, or all and no method."""
+    shares = {_share(argument.value) for argument in _named(file, names.budget)}
+    if not shares or (shares == {1.0} and not _named(file, names.method)):
+        return None
+    return str(_only(file, names.method, "method", "--method-arg").value), _budget(file, names)[0]
 
 
 def check_raw(raw: Log, names: ArgumentNames) -> None:
@@ -76,15 +85,21 @@ def settle(arm: CompressedLog, log: Log, names: ArgumentNames, answerer: str, co
         method = str(argument.value)
         read.append(argument)
     if budget is None:
-        argument = _only(log, names.budget, "budget", "--budget-arg")
-        budget = _share(argument.value)
-        if budget is None:
-            what = f"its {argument.place} say {argument.name}={argument.value}, which is no budget in (0, 1]"
-            raise InputError(log.path, what, f"{_TYPE_IT}, or name another argument with --budget-arg")
+        budget, argument = _budget(log, names)
         read.append(argument)
     _check_typed(log, names.budget, budget)
     key = CellKey(answerer, corpus, method, seed=arm.seed, budget=budget)
     return Settled(key, ", ".join(f"{a.name}={a.value} ({a.place})" for a in read) or None)
+
+
+def _budget(log: Log | LogFile, names: ArgumentNames) -> tuple[float, Argument]:
+    """The budget that an argument of the log is; InputError where none is one."""
+    argument = _only(log, names.budget, "budget", "--budget-arg")
+    budget = _share(argument.value)
+    if budget is None:
+        what = f"its {argument.place} say {argument.name}={argument.value}, which is no budget in (0, 1]"
+        raise InputError(log.path, what, f"{_TYPE_IT}, or name another argument with --budget-arg")
+    return budget, argument
 
 
 def _check_typed(log: Log, name: str, budget: float) -> None:
@@ -99,7 +114,7 @@ def _check_typed(log: Log, name: str, budget: float) -> None:
             )
 
 
-def _only(log: Log, name: str, noun: str, option: str) -> Argument:
+def _only(log: Log | LogFile, name: str, noun: str, option: str) -> Argument:
     """The argument of this name, which must say one thing wherever it stands."""
     arguments = _named(log, name)
     if not arguments:
@@ -116,7 +131,7 @@ def _only(log: Log, name: str, noun: str, option: str) -> Argument:
     return arguments[0]
 
 
-def _named(log: Log, name: str) -> Sequence[Argument]:
+def _named(log: Log | LogFile, name: str) -> Sequence[Argument]:
     return [argument for argument in log.arguments if argument.name == name]
 
 

@@ -74,7 +74,8 @@ def import_logs(
     """Read paired logs of one kind, check the pairing, and write one cell per log into the run folder `out`."""
     _check_options(kind, compressed, fields, out)
     pairs.refuse_same_file(raw, [arm.path for arm in compressed])
-    every_log, read = _read(kind, raw, compressed, fields, declared, report)
+    runs = task_logs.Runs((), compressed) if compressed else _runs(kind, raw, declared, report)
+    every_log, read = _read(kind, raw, runs, fields, declared, report)
     report("comparing logs", 0, 0)
     logs, left_out = common_rows(every_log) if declared.common else CommonRows(every_log, None)
     reference_key, reference = next(iter(logs.items()))
@@ -130,27 +131,33 @@ def _no_arm(text: object) -> InputError:
     return InputError(f"'{text}'", "is not METHOD@BUDGET=LOG", "write for instance energy@0.4=samples.jsonl")
 
 
+def _runs(kind: str, folder: Path, declared: Declarations, report: Report) -> task_logs.Runs:
+    """The runs in a folder, where that is all that was named; InputError for anything but a folder of such logs."""
+    if kind not in _WITH_ARGUMENTS or not folder.is_dir():
+        do = "name the log of raw audio, then METHOD@BUDGET=LOG for each other"
+        raise InputError(folder, "is the only log that is named", do)
+    report(f"looking into {folder.name}", 0, 0)
+    return task_logs.runs(kind, folder, declared.arguments)
+
+
 def _read(
-    kind: str,
-    raw: Path,
-    compressed: Sequence[CompressedLog],
-    fields: Fields,
-    declared: Declarations,
-    report: Report,
+    kind: str, raw: Path, runs: task_logs.Runs, fields: Fields, declared: Declarations, report: Report
 ) -> tuple[dict[CellKey, Log], dict[CellKey, str | None]]:
     """The logs by their cells, that of raw audio first, and what was read of their budgets, for people."""
     vouched = declared.answerer is not None
-    report(f"reading {raw.name}", 0, len(compressed) + 1)
-    reference = _read_raw(kind, raw, fields, same_model=vouched)
+    report(f"reading {raw.name}", 0, len(runs.compressed) + 1)
+    reference = task_logs.read(kind, raw, fields, among=runs.raw, same_model=vouched)
+    _check_some_are_right(reference)
     check_raw(reference, declared.arguments)
     answerer, corpus = _names(reference, declared)
     logs = {CellKey(answerer, corpus, UNCOMPRESSED): reference}
     read: dict[CellKey, str | None] = {}
-    for n_done, arm in enumerate(compressed, 1):
-        report(f"reading {arm.path.name}", n_done, len(compressed) + 1)
+    for n_done, arm in enumerate(runs.compressed, 1):
+        report(f"reading {arm.path.name}", n_done, len(runs.compressed) + 1)
         if arm.budget is not None and arm.method is not None:
             _refuse_twice(arm.path, CellKey(answerer, corpus, arm.method, seed=arm.seed, budget=arm.budget), logs)
-        log = task_logs.read(kind, arm.path, fields, reference, same_model=vouched)._replace(records=())
+        log = task_logs.read(kind, arm.path, fields, reference, among=arm.files, same_model=vouched)
+        log = log._replace(records=())
         pairs.check_tasks(reference, log)
         key, note = settle(arm, log, declared.arguments, answerer, corpus)
         _refuse_twice(arm.path, key, logs)
@@ -179,16 +186,12 @@ def _check_options(kind: str, compressed: Sequence[CompressedLog], fields: Field
         raise InputError(out, "is not a folder", "name a run folder, new or existing, with --out")
 
 
-def _read_raw(kind: str, path: Path, fields: Fields, *, same_model: bool) -> Log:
-    """The log of raw audio; InputError where no answer is right, which a wrong metric looks like."""
-    reference = task_logs.read(kind, path, fields, same_model=same_model)
-    if all(row.loss in (1, None) for row in reference.rows):
+def _check_some_are_right(raw: Log) -> None:
+    """InputError where no answer to raw audio is right, which a wrong metric looks like."""
+    if all(row.loss in (1, None) for row in raw.rows):
         raise InputError(
-            reference.path,
-            "not one answer to raw audio is right",
-            "check --metric, and --predicted if answers are empty",
+            raw.path, "not one answer to raw audio is right", "check --metric, and --predicted if answers are empty"
         )
-    return reference
 
 
 def _names(raw: Log, declared: Declarations) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from earmark.engine.outcomes.imports import (
     plain_tables,
     vlmeval,
 )
+from earmark.engine.outcomes.imports.arguments import ArgumentNames, CompressedLog, told_by
 from earmark.engine.outcomes.imports.rows import BY_TASK, EACH_ITS_OWN, Fields, Log, LogFile, LogRow
 
 
@@ -41,13 +42,43 @@ KINDS: Mapping[str, LogKind] = {
 }
 
 
-def read(kind: str, path: Path, fields: Fields, raw: Log | None = None, *, same_model: bool = False) -> Log:
+class Runs(NamedTuple):
+    """The logs of an import."""
+
+    raw: tuple[Path, ...]  # the files in the folder that is named which are of raw audio; none: all of them
+    compressed: Sequence[CompressedLog]
+
+
+def runs(kind: str, folder: Path, names: ArgumentNames) -> Runs:
+    """The runs in a folder, told apart by the method and budget that their logs say; InputError where none is raw."""
+    reader = KINDS[kind]
+    files: dict[tuple[str, float] | None, list[Path]] = {}
+    for path in _paths(reader, folder):
+        files.setdefault(told_by(reader.open_file(path), names), []).append(path)
+    raw = files.pop(None, [])
+    if not (raw and files):
+        what = f"holds no log {'of compressed audio: none' if raw else 'of raw audio: each'} says a '{names.budget}'"
+        raise InputError(folder, what, "name the log of raw audio, then METHOD@BUDGET=LOG for each other")
+    arms = [CompressedLog(None, None, 0, folder, tuple(paths)) for paths in files.values()]
+    return Runs(tuple(raw), arms)
+
+
+def read(
+    kind: str,
+    path: Path,
+    fields: Fields,
+    raw: Log | None = None,
+    *,
+    among: Sequence[Path] = (),
+    same_model: bool = False,
+) -> Log:
     """The log at a path: a file, a folder with the files of one run, or the results file of a run.
 
-    Of a compressed log, every task is read as it was in the `raw` log. `same_model`: the caller vouches for it.
+    Of a compressed log, every task is read as it was in the `raw` log. `among`: the files in the folder that are
+    meant, where not all are. `same_model`: the caller vouches for it.
     """
     reader = KINDS[kind]
-    files = [reader.open_file(file) for file in _paths(reader, path)]
+    files = [reader.open_file(file) for file in among or _paths(reader, path)]
     if len(files) == 1 and not (raw and raw.fields_of_task):
         return reader.read_rows(files[0], raw.fields if raw else fields)
     by_task = _by_task(path, files)
