@@ -30,6 +30,7 @@ COMMANDS = {  # name -> module and function, imported on first use
     "selector": ("earmark.cli.selector", "selector"),
     "score": ("earmark.cli.score", "score"),
     "compress": ("earmark.cli.compress", "compress"),
+    "warm": ("earmark.cli.warm", "warm"),
     "theory": ("earmark.cli.theory", "theory"),
     "schema": ("earmark.cli.schema", "schema"),
 }
@@ -48,6 +49,7 @@ _SHORT_HELP = {
     "selector": "Measure what chunks are worth, train selectors on it, export and check them.",
     "score": "Score the chunks of recordings, and keep the best.",
     "compress": "Write what an answerer would hear of recordings, to listen to it.",
+    "warm": "Compile all kernels beforehand, for an image or a cluster.",
     "theory": "Check the paper's theory on small exact instances.",
     "schema": "Print the JSON Schema of a certificate or of a spec.",
 }

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class _Watch:
-    """Counts the seconds of the outermost compilations: a kernel may compile what it calls."""
+class Watch:
+    """Counts compilations, and the seconds of the outermost ones: a kernel may compile what it calls."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
+        self.compiled = 0
         self.seconds = 0.0
         self._say = say
         self._depth = 0
@@ -24,12 +25,24 @@ class _Watch:
 
     def end(self) -> None:
         """It is compiled."""
+        self.compiled += 1
         self._depth -= 1
         if not self._depth:
             self.seconds += time.perf_counter() - self._began
 
 
-_WATCHES: list[_Watch] = []
+_WATCHES: list[Watch] = []
+
+
+@contextmanager
+def counted(say: Callable[[str], None] = lambda _line: None) -> Iterator[Watch]:
+    """A watch that counts while this context is open, and says a line when the first kernel has to be compiled."""
+    watch = Watch(say)
+    _WATCHES.append(watch)
+    try:
+        yield watch
+    finally:
+        _WATCHES.remove(watch)
 
 
 @contextmanager
@@ -37,14 +50,12 @@ def announced(say: Callable[[str], None]) -> Iterator[None]:
     """While this context is open: `say` a line when the first kernel has to be compiled, and at the end how long all
     compiling took. Nothing is said where the cache has everything.
     """
-    watch = _Watch(say)
-    _WATCHES.append(watch)
-    try:
-        yield
-    finally:
-        _WATCHES.remove(watch)
-        if watch.seconds:
-            say(f"compiled the kernels in {watch.seconds:.0f} s; {_what_is_kept()}")
+    with counted(say) as watch:
+        try:
+            yield
+        finally:
+            if watch.seconds:
+                say(f"compiled the kernels in {watch.seconds:.0f} s; {_what_is_kept()}")
 
 
 def compilation_begins() -> None:

@@ -78,6 +78,12 @@ def _shipped_in(root: Path, name: str) -> Path | None:
     return None
 
 
+def open_to_readers(folder: Path) -> None:
+    """Let all users read a folder of kernels: it is to be shipped. Nobody else can write into it, as before."""
+    for path in (folder.parent, folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
+
+
 def _above_is_safe(root: Path) -> bool:
     """Whether only we and root can replace what this folder and those above it hold of ours."""
     for about in map(os.lstat, (root, *root.parents)):

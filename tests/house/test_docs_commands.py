@@ -25,6 +25,7 @@ PROGRAMS = ("earmark", "make", "pip", "hf", "python", "sed")
 NOT_RUN = {  # how a line begins: why it is not run here
     "hf download": "needs the network",
     "earmark import KIND": "is a pattern",
+    "earmark warm": "compiles for a minute; tests/cli/test_warm.py runs it",
     "earmark theory": "takes a minute; tests/theory checks what it prints",
     "python edge/keep.py --check": "measures for half a minute; tests/making/test_edge.py runs it",
     "earmark selector check edge/int8.onnx": "int8.onnx is what somebody made; tests/making/test_check.py makes one",
