@@ -97,5 +97,25 @@ class Progress:
     total: int
     resumed: int
     failed: int
-    evaluations_per_s: float
     saving: Saving
+
+
+@dataclass(slots=True)
+class Tally:
+    """Requests, counted while they are answered."""
+
+    total: int = 0
+    resumed: int = 0  # that had an answer before
+    answered: int = 0  # now
+    failed: int = 0
+
+    def planned(self, n_requests: int, n_resumed: int) -> None:
+        """More of them are looked at."""
+        self.total += n_requests
+        self.resumed += n_resumed
+
+    def done(self, n_answered: int, n_failed: int, saving: Saving) -> Progress:
+        """Where a run stands after so many more of them."""
+        self.answered += n_answered
+        self.failed += n_failed
+        return Progress(self.resumed + self.answered, self.total, self.resumed, self.failed, saving)

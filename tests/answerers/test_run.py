@@ -131,7 +131,6 @@ def test_progress_adds_up() -> None:
     assert [p.answered for p in seen] == sorted(p.answered for p in seen)
     last = seen[-1]
     assert (last.answered, last.total, last.resumed, last.failed) == (len(requests), len(requests), 0, 0)
-    assert last.evaluations_per_s > 0
     assert last.saving.share == 1.0  # the fake spends nothing
 
 

@@ -32,7 +32,7 @@ class Hasher:
             wrong = int(key, 16) % 7 == 0 and len(request.excerpt.wave.places) < 10
             letter = "ABCD"[(question.answer + wrong) % len(question.choices)]
             yield request, known.get(key, Result(key, letter))
-            report(Progress(number, number, 0, 0, 1.0, Saving()))
+            report(Progress(number, number, 0, 0, Saving()))
             if stop():
                 return
 

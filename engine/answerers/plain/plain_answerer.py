@@ -6,7 +6,6 @@ no torch, no corpus, no files.
     requests -> pieces of work -> windows within a number of bytes -> inputs -> batches -> results
 """
 
-import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
@@ -15,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from earmark.engine.answerers.abilities import Abilities
 from earmark.engine.answerers.answerer import unheard
 from earmark.engine.answerers.prompt import question_text
-from earmark.engine.answerers.request import Progress, Request, Result, Saving
+from earmark.engine.answerers.request import Progress, Request, Result, Saving, Tally
 from earmark.engine.answerers.shared.attempts import Attempts, one_line
 from earmark.engine.answerers.shared.audio_lm import Reply
 from earmark.engine.answerers.shared.batches import grouped
@@ -136,12 +135,12 @@ class PlainAnswerer:
     ) -> Iterator[tuple[Request, Result]]:
         """Every request once; `stop` is asked after every batch: what is left is then for the next run."""
         results = dict(known)
-        meter = _Meter()
+        tally = Tally()
         waiting = iter(requests)
         attempts = Attempts()
         while part := list(islice(waiting, self.options.planned_at_once)):
             chats = list(_chats(part, results.keys()))
-            meter.planned(len(part), sum(len(chat.requests) for chat in chats))
+            tally.planned(len(part), len(part) - sum(len(chat.requests) for chat in chats))
             to_ask = {chat.key: chat for chat in chats}
             for request in part:
                 key = _key(request)
@@ -150,7 +149,8 @@ class PlainAnswerer:
             for batch in self._results(chats, attempts):
                 results.update((result.key, result) for result in batch)
                 answered = [(request, result) for result in batch for request in to_ask.pop(result.key).requests]
-                report(meter.step(answered))
+                n_failed = sum(result.status != OK for _, result in answered)
+                report(tally.done(len(answered), n_failed, Saving()))  # what is spent nobody counts
                 yield from answered
                 if stop():
                     return
@@ -274,30 +274,3 @@ def _choices(ready: _Ready) -> Sequence[str]:
 def _result(ready: _Ready, reply: Reply) -> Result:
     spoken = spoken_letter(reply, _choices(ready))
     return ready.result(spoken.label, option_nll=spoken.option_nll, text=reply.text, status=spoken.status)
-
-
-class _Meter:
-    """The figures of a progress line; what is spent nobody counts."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._total = self._resumed = self._answered = self._failed = 0
-
-    def planned(self, requests: int, to_ask: int) -> None:
-        """More requests, some of which are answered already."""
-        self._total += requests
-        self._resumed += requests - to_ask
-
-    def step(self, answered: Sequence[tuple[Request, Result]]) -> Progress:
-        """A batch was answered."""
-        self._answered += len(answered)
-        self._failed += sum(result.status != OK for _, result in answered)
-        seconds = max(time.monotonic() - self._began, 1e-9)
-        return Progress(
-            answered=self._resumed + self._answered,
-            total=self._total,
-            resumed=self._resumed,
-            failed=self._failed,
-            evaluations_per_s=self._answered / seconds,
-            saving=Saving(),
-        )

@@ -5,7 +5,6 @@ Equal questions about equal audio are asked once, and what the ledger holds is n
 
 import asyncio
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -18,7 +17,7 @@ from typing import Any, TypeVar
 from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.abilities import Abilities, ServerAbilities
 from earmark.engine.answerers.answerer import unheard
-from earmark.engine.answerers.request import Progress, Request, Result, Saving
+from earmark.engine.answerers.request import Progress, Request, Result, Saving, Tally
 from earmark.engine.answerers.server.canaries import N_CANARIES, Canaries, n_right
 from earmark.engine.answerers.server.chat import Asking, Completion, option_nll, wav_base64
 from earmark.engine.answerers.server.ledger import Ledger
@@ -131,21 +130,23 @@ class ServedAnswerer:
         stop: Stop = never,
     ) -> Iterator[tuple[Request, Result]]:
         """Every request once; where `stop` says so, what is under way is waited for, the rest left."""
-        meter = _ServedMeter(report)
+        tally, n_asked = Tally(), 0
         waiting = iter(requests)
         while part := list(islice(waiting, _PLANNED_AT_ONCE)):
             inquiries: dict[str, Inquiry] = {}
-            meter.total += len(part)
+            tally.planned(len(part), 0)
             for request in part:
                 inquiry = _inquiry(request)
                 result = known.get(inquiry.key) or self._known(inquiry)
                 if result is None:
                     inquiries.setdefault(inquiry.key, inquiry).requests.append(request)
                 else:
-                    meter.resumed += 1
+                    tally.planned(0, 1)
                     yield request, result
             for inquiry, result in self._asked(list(inquiries.values()), stop):
-                meter.answered(inquiry, result)
+                n_asked, n_requests = n_asked + 1, len(inquiry.requests)
+                saving = Saving(n_asked, tally.answered + n_requests)
+                report(tally.done(n_requests, n_requests * (result.status != OK), saving))
                 yield from ((request, result) for request in inquiry.requests)
             if stop():
                 return
@@ -298,34 +299,6 @@ class _EncodedAudio:
         while self._bytes > _MOST_HELD_BYTES and len(self._held) > 1:
             self._bytes -= len(self._held.popitem(last=False)[1])
         return audio
-
-
-class _ServedMeter:
-    """The figures of a progress line."""
-
-    def __init__(self, report: Callable[[Progress], None]) -> None:
-        self._report = report
-        self._began = time.monotonic()
-        self.total = self.resumed = 0
-        self._answered = self._asked = self._failed = 0
-
-    def answered(self, inquiry: Inquiry, result: Result) -> None:
-        """A question came to a result."""
-        n = len(inquiry.requests)
-        self._asked += 1
-        self._answered += n
-        self._failed += n * (result.status != OK)
-        seconds = max(time.monotonic() - self._began, 1e-9)
-        self._report(
-            Progress(
-                answered=self.resumed + self._answered,
-                total=self.total,
-                resumed=self.resumed,
-                failed=self._failed,
-                evaluations_per_s=self._answered / seconds,
-                saving=Saving(self._asked, self._answered),
-            )
-        )
 
 
 def _inquiry(request: Request) -> Inquiry:

@@ -3,14 +3,13 @@
 Every piece of work is done once, and with `reuse=False` alone through the plain model. Knows neither torch nor files.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from earmark.engine.answerers.abilities import Abilities
 from earmark.engine.answerers.answerer import unheard
-from earmark.engine.answerers.request import Progress, Request, Result, Saving
+from earmark.engine.answerers.request import Progress, Request, Result, Saving, Tally
 from earmark.engine.answerers.shared.audio_lm import AudioLM
 from earmark.engine.answerers.shared.forest import Forest, make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler, answer_alone
@@ -85,36 +84,26 @@ class _AnswerMeter:
 
     def __init__(self, model: AudioLM) -> None:
         self._model = model
-        self._began = time.monotonic()
+        self._tally = Tally()
         self._flops_before = model.counted.flops
         self._alone_flops = 0
-        self._total = self._resumed = self._answered = self._failed = 0
 
     def forest(self, forest: Forest) -> None:
         """Another forest begins."""
         self._forest = forest
         self._place_of = {q.key: (h, q) for h in forest.trees for q in h.pieces}
-        self._total += len(forest.requests)
-        self._resumed += len(forest.known)
+        self._tally.planned(len(forest.requests), len(forest.known))
         self._alone_flops += forest.known_alone
 
     def step(self, results: Sequence[Result], answers: int) -> Progress:
         """A batch was answered."""
-        self._answered += answers
+        n_failed = 0
         for result in results:
             place = self._place_of.get(result.key)
             if place is None or result.status != OK:
-                self._failed += 1 if place is None else len(place[1].requests)
+                n_failed += 1 if place is None else len(place[1].requests)
                 continue
             tree, piece = place
             self._alone_flops += len(piece.requests) * self._forest.alone(tree, piece).flops
-        seconds = max(time.monotonic() - self._began, 1e-9)
         spent = self._model.counted.flops - self._flops_before
-        return Progress(
-            answered=self._resumed + self._answered,
-            total=self._total,
-            resumed=self._resumed,
-            failed=self._failed,
-            evaluations_per_s=self._answered / seconds,
-            saving=Saving(spent, self._alone_flops),
-        )
+        return self._tally.done(answers, n_failed, Saving(spent, self._alone_flops))
