@@ -78,6 +78,8 @@ def _audio(audio: Mapping[str, Any], everything: bool) -> list[str]:
         lines += [
             f"  cannot be heard: {_count(audio['not_heard']['clips'], 'clip')}",
             *_reasons(audio["not_heard"], everything),
+            "    questions about them fail in a run, which then certifies nothing: put them right, leave them out, or",
+            "    declare [rule] max_error_rate (--max-error-rate), which counts them as harm",
         ]
     return lines
 

@@ -79,6 +79,7 @@ def init(
     from earmark.engine.answerers.hub_models import folder_here
     from earmark.engine.corpus import describe, partitions
     from earmark.engine.corpus.corpus import open_corpus
+    from earmark.engine.corpus.unheard import unheard
     from earmark.engine.design import spec as specs
     from earmark.engine.design.rule import Rule
     from earmark.engine.errors import InputError
@@ -114,6 +115,7 @@ def init(
             compressors=names,
         )
         spec = specs.parse(text, out.name)
+        silence = None if measure is False else unheard(opened, workers=0, report=progress)
         tried, foreseen = _look_ahead(spec, is_here if measure is None else measure, progress)
     measured = foreseen.seconds is not None
     words = foreseen.words if measured else f"{foreseen.words}; no estimate of the time: {_how(answerer, is_here)}"
@@ -122,8 +124,10 @@ def init(
     for partition in description["partitions"]:
         able = sum(family["testable"] for family in partition["families"])
         say(f"  {partition['name']}: {able} of {len(partition['families'])} families can be tested")
-    say(*tried, words, f"wrote {out}")
-    listing = f"earmark corpus {shlex.quote(str(corpus))}"
+    say(*([] if silence is None else [silence.words(spec.rule.max_error_rate)]), *tried, words, f"wrote {out}")
+    parts = [] if split is None else ["--split", split]
+    parts += [f"--column={role}={name}" for role, name in column.items()]
+    listing = shlex.join(["earmark", "corpus", str(corpus), *parts])
     say(*_next(prospects(description, fewest, tolerance, n_candidates, str(out), listing), out, answerer, is_here))
 
 

@@ -11,6 +11,8 @@ from earmark.engine.errors import UncertifiableError, first_few
 from earmark.engine.outcomes import store
 from earmark.engine.signoff.certificate import CellErrors
 
+_AGAIN = "correct what they name, and run again in another folder"
+
 
 def failed_rows(cell: store.Cell, rule: Rule) -> list[CellErrors]:
     """The rows of a cell without an answer, if any; refuses a cell whose rate of failures is above the declared one."""
@@ -34,9 +36,9 @@ def failed_rows(cell: store.Cell, rule: Rule) -> list[CellErrors]:
         raise UncertifiableError(
             cell.files[0].path,
             f"{len(failed)} of {n_asked} rows that were asked have a status other than '{OK}' ({first_few(failed)})",
-            f"run them again, or declare --max-error-rate {share:g} and count them as harm"
+            f"declare --max-error-rate {share:g}: they count as harm, and nothing is asked again; or {_AGAIN}"
             if share < 1
-            else "run it again",
+            else _AGAIN,
         )
     first = tuple(f"{i}: {s}" for i, s in zip(ids[:3], status[:3], strict=True))
     key = cell.key

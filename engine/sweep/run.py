@@ -12,6 +12,7 @@ from earmark.engine.answerers.loading import loader as answerer_loader
 from earmark.engine.answerers.request import Progress
 from earmark.engine.answerers.server import ledger
 from earmark.engine.compressors.loading import LoadCompressor, loader
+from earmark.engine.corpus.unheard import unheard
 from earmark.engine.design.keys import WAVES
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
@@ -26,7 +27,7 @@ from earmark.engine.sweep.prepare import Prepared, prepare
 from earmark.engine.sweep.stopping import Never, Stopping
 from earmark.engine.sweep.sweep_folder import SweepFolder
 from earmark.engine.sweep.tasks import Executor, InProcess, Task
-from earmark.engine.sweep.work import Load, Worker
+from earmark.engine.sweep.work import Load, Worker, decoders
 from earmark.engine.withheld import withheld
 
 
@@ -68,8 +69,27 @@ def run(
         looked = None if limit is None or limit >= prepared.survey.recordings else previews.first(prepared, limit)
         if limit is not None:
             note(_what_is_looked_at(prepared, looked))
+        try:
+            if not folder.answered():
+                _note_what_is_unheard(looked or prepared, report, note, stop)
+        except StoppedError:
+            return Swept(stopped=True, complete=False)
         with folder.filling(shard):
             return _fill(folder, prepared, looked, shard, load or load_answerer, executor, report, stop)
+
+
+def _note_what_is_unheard(prepared: Prepared, report: Report, note: Callable[[str], None], stop: Stop) -> None:
+    """Say before the first answer which questions will have none; raises StoppedError."""
+
+    def report_unless_stopped(step: str, n_done: int, n_total: int) -> None:
+        if stop():
+            raise StoppedError
+        report(step, n_done, n_total)
+
+    workers = decoders(prepared.spec.machine)
+    silence = unheard(prepared.corpus, workers=workers, report=report_unless_stopped)
+    if silence is not None:
+        note(silence.words(prepared.spec.rule.max_error_rate))
 
 
 def _what_is_looked_at(prepared: Prepared, looked: Prepared | None) -> str:

@@ -71,7 +71,7 @@ def test_a_rate_of_failed_rows_is_declared_after_they_failed(tmp_path: Path) -> 
     corpus(tmp_path / "data", {"good": sound(100), "empty": b""})
     (tmp_path / "spec.toml").write_text(SPEC)
     done = earmark("run", "spec.toml", "--out", "run", cwd=tmp_path)
-    assert_refused(done, "--max-error-rate 0.5")
+    assert_refused(done, "--max-error-rate 0.5", "nothing is asked again")
     cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "cells").rglob("*.parquet")}
     done = earmark("run", "spec.toml", "--out", "run", "--max-error-rate", "0.5", cwd=tmp_path)
     assert done.returncode == NOTHING_APPROVED, done.stderr
@@ -81,3 +81,25 @@ def test_a_rate_of_failed_rows_is_declared_after_they_failed(tmp_path: Path) -> 
     assert done.returncode == NOTHING_APPROVED, done.stderr
     assert (tmp_path / "run" / "certificate.json").exists()
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "cells").rglob("*.parquet")} == cells
+
+
+def test_what_cannot_be_heard_is_known_before_the_first_answer(tmp_path: Path) -> None:
+    """By corpus, by init, and by run, with what to do; once there are answers, run says nothing of it."""
+    corpus(tmp_path / "data", {"good": sound(100), "empty": b""})
+    words = "1 of 2 recordings cannot be heard ('empty.wav: has no samples'): 1 of 2 questions fail, and "
+    listed = earmark("corpus", "data", cwd=tmp_path).stdout.decode()
+    assert "cannot be heard: 1 clip" in listed
+    assert "declare [rule] max_error_rate" in listed
+    assert (
+        f"{words}nothing is certified until" in earmark("init", "data", "--out", "i.toml", cwd=tmp_path).stdout.decode()
+    )
+    (tmp_path / "spec.toml").write_text(SPEC)
+    errors = earmark("run", "spec.toml", "--out", "run", cwd=tmp_path).stderr.decode()
+    assert f"{words}nothing is certified until" in errors
+    assert "--max-error-rate 0.5 (in a spec, [rule] max_error_rate) counts them as harm" in errors
+    assert errors.index("cannot be heard") < errors.index("error: ")
+    again = earmark("run", "spec.toml", "--out", "run", cwd=tmp_path)
+    assert_refused(again, "--max-error-rate 0.5")
+    assert b"cannot be heard" not in again.stderr
+    declared = earmark("run", "spec.toml", "--out", "other", "--max-error-rate", "0.5", cwd=tmp_path)
+    assert f"{words}count as harm, as max_error_rate = 0.5 declares" in declared.stderr.decode()
