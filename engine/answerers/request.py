@@ -101,7 +101,7 @@ class Progress:
 
 
 @dataclass(slots=True)
-class Tally:
+class RequestCounts:
     """Requests, counted while they are answered."""
 
     total: int = 0

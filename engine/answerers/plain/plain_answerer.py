@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from earmark.engine.answerers.abilities import Abilities
 from earmark.engine.answerers.answerer import unheard
 from earmark.engine.answerers.prompt import question_text
-from earmark.engine.answerers.request import Progress, Request, Result, Saving, Tally
+from earmark.engine.answerers.request import Progress, Request, Result, Saving, RequestCounts
 from earmark.engine.answerers.shared.attempts import Attempts, one_line
 from earmark.engine.answerers.shared.audio_lm import Reply
 from earmark.engine.answerers.shared.batches import grouped
@@ -135,12 +135,12 @@ class PlainAnswerer:
     ) -> Iterator[tuple[Request, Result]]:
         """Every request once; `stop` is asked after every batch: what is left is then for the next run."""
         results = dict(known)
-        tally = Tally()
+        counts = RequestCounts()
         waiting = iter(requests)
         attempts = Attempts()
         while part := list(islice(waiting, self.options.planned_at_once)):
             chats = list(_chats(part, results.keys()))
-            tally.planned(len(part), len(part) - sum(len(chat.requests) for chat in chats))
+            counts.planned(len(part), len(part) - sum(len(chat.requests) for chat in chats))
             to_ask = {chat.key: chat for chat in chats}
             for request in part:
                 key = _key(request)
@@ -150,7 +150,7 @@ class PlainAnswerer:
                 results.update((result.key, result) for result in batch)
                 answered = [(request, result) for result in batch for request in to_ask.pop(result.key).requests]
                 n_failed = sum(result.status != OK for _, result in answered)
-                report(tally.done(len(answered), n_failed, Saving()))  # what is spent nobody counts
+                report(counts.done(len(answered), n_failed, Saving()))  # what is spent nobody counts
                 yield from answered
                 if stop():
                     return

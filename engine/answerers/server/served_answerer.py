@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.abilities import Abilities, ServerAbilities
 from earmark.engine.answerers.answerer import unheard
-from earmark.engine.answerers.request import Progress, Request, Result, Saving, Tally
+from earmark.engine.answerers.request import Progress, Request, Result, Saving, RequestCounts
 from earmark.engine.answerers.server.canaries import N_CANARIES, Canaries, n_right
 from earmark.engine.answerers.server.chat import Asking, Completion, option_nll, wav_base64
 from earmark.engine.answerers.server.ledger import Ledger
@@ -130,23 +130,23 @@ class ServedAnswerer:
         stop: Stop = never,
     ) -> Iterator[tuple[Request, Result]]:
         """Every request once; where `stop` says so, what is under way is waited for, the rest left."""
-        tally, n_asked = Tally(), 0
+        counts, n_asked = RequestCounts(), 0
         waiting = iter(requests)
         while part := list(islice(waiting, _PLANNED_AT_ONCE)):
             inquiries: dict[str, Inquiry] = {}
-            tally.planned(len(part), 0)
+            counts.planned(len(part), 0)
             for request in part:
                 inquiry = _inquiry(request)
                 result = known.get(inquiry.key) or self._known(inquiry)
                 if result is None:
                     inquiries.setdefault(inquiry.key, inquiry).requests.append(request)
                 else:
-                    tally.planned(0, 1)
+                    counts.planned(0, 1)
                     yield request, result
             for inquiry, result in self._asked(list(inquiries.values()), stop):
                 n_asked, n_requests = n_asked + 1, len(inquiry.requests)
-                saving = Saving(n_asked, tally.answered + n_requests)
-                report(tally.done(n_requests, n_requests * (result.status != OK), saving))
+                saving = Saving(n_asked, counts.answered + n_requests)
+                report(counts.done(n_requests, n_requests * (result.status != OK), saving))
                 yield from ((request, result) for request in inquiry.requests)
             if stop():
                 return

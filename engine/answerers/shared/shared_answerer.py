@@ -9,7 +9,7 @@ from itertools import islice
 
 from earmark.engine.answerers.abilities import Abilities
 from earmark.engine.answerers.answerer import unheard
-from earmark.engine.answerers.request import Progress, Request, Result, Saving, Tally
+from earmark.engine.answerers.request import Progress, Request, Result, Saving, RequestCounts
 from earmark.engine.answerers.shared.audio_lm import AudioLM
 from earmark.engine.answerers.shared.forest import Forest, make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler, answer_alone
@@ -84,7 +84,7 @@ class _AnswerMeter:
 
     def __init__(self, model: AudioLM) -> None:
         self._model = model
-        self._tally = Tally()
+        self._counts = RequestCounts()
         self._flops_before = model.counted.flops
         self._alone_flops = 0
 
@@ -92,7 +92,7 @@ class _AnswerMeter:
         """Another forest begins."""
         self._forest = forest
         self._place_of = {q.key: (h, q) for h in forest.trees for q in h.pieces}
-        self._tally.planned(len(forest.requests), len(forest.known))
+        self._counts.planned(len(forest.requests), len(forest.known))
         self._alone_flops += forest.known_alone
 
     def step(self, results: Sequence[Result], answers: int) -> Progress:
@@ -106,4 +106,4 @@ class _AnswerMeter:
             tree, piece = place
             self._alone_flops += len(piece.requests) * self._forest.alone(tree, piece).flops
         spent = self._model.counted.flops - self._flops_before
-        return self._tally.done(answers, n_failed, Saving(spent, self._alone_flops))
+        return self._counts.done(answers, n_failed, Saving(spent, self._alone_flops))
