@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from earmark.engine.answerers.abilities import Abilities
 from earmark.engine.answerers.answerer import unheard
 from earmark.engine.answerers.prompt import question_text
-from earmark.engine.answerers.request import Progress, Request, Result, Saving, RequestCounts
+from earmark.engine.answerers.request import Progress, Request, RequestCounts, Result, Saving
 from earmark.engine.answerers.shared.attempts import Attempts, one_line
 from earmark.engine.answerers.shared.audio_lm import Reply
 from earmark.engine.answerers.shared.batches import grouped

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.abilities import Abilities, ServerAbilities
 from earmark.engine.answerers.answerer import unheard
-from earmark.engine.answerers.request import Progress, Request, Result, Saving, RequestCounts
+from earmark.engine.answerers.request import Progress, Request, RequestCounts, Result, Saving
 from earmark.engine.answerers.server.canaries import N_CANARIES, Canaries, n_right
 from earmark.engine.answerers.server.chat import Asking, Completion, option_nll, wav_base64
 from earmark.engine.answerers.server.ledger import Ledger

@@ -9,7 +9,7 @@ from itertools import islice
 
 from earmark.engine.answerers.abilities import Abilities
 from earmark.engine.answerers.answerer import unheard
-from earmark.engine.answerers.request import Progress, Request, Result, Saving, RequestCounts
+from earmark.engine.answerers.request import Progress, Request, RequestCounts, Result, Saving
 from earmark.engine.answerers.shared.audio_lm import AudioLM
 from earmark.engine.answerers.shared.forest import Forest, make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler, answer_alone
