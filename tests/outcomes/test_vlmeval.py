@@ -144,6 +144,7 @@ def sheet(tmp_path: Path, rows: str, texts: str = "") -> Path:
         ('<c t="b"><v>0</v></c>', False),
         ('<c t="str"><f>A1</f><v>a formula</v></c>', "a formula"),
         ('<c t="inlineStr"><is><t>in line</t></is></c>', "in line"),
+        ('<c t="inlineStr"><is><r><t>rich </t></r><r><t>in line</t></r></is></c>', "rich in line"),
         ('<c t="s"><v>1</v></c>', "rich text"),
         ('<c t="s"><v>0</v></c>', "two\rlines"),
         ('<c t="e"><v>#N/A</v></c>', None),
@@ -170,13 +171,44 @@ def test_cells_stand_in_the_columns_that_they_name(tmp_path: Path) -> None:
         ('<row r="1"><c r="ZZZ1"><v>0</v></c></row>', "cell ZZZ1"),
         ('<row r="1"><c r="1"><v>0</v></c></row>', "cell 1"),
         ('<row r="1"><c><v>x</v></c></row>', "could not convert string to float"),
-        ("<row><c><v>1</v></c></row>", "row 0"),
-        ('<row r="99999999"/>', "row 99999999"),
+        ('<row r="0"/>', "row 0 after row 0"),
+        ('<row r="2"/><row r="2"/>', "row 2 after row 2"),
+        ('<row r="99999999"/>', "row 99999999 after row 0"),
         ("<row", "not well-formed"),
-        ("</sheetData><!DOCTYPE x><sheetData>", "has declarations of XML"),
     ],
 )
 def test_refuses_sheets(tmp_path: Path, rows: str, reason: str) -> None:
     with pytest.raises(InputError, match=r"is not a whole \.xlsx file") as refusal:
         list(xlsx.rows(sheet(tmp_path, rows)))
     assert reason in str(refusal.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_refuses_declarations_in_whatever_encoding(tmp_path: Path, encoding: str) -> None:
+    xml = f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE a [<!ENTITY b "c">]><worksheet>&b;</worksheet>'
+    path = tmp_path / "sheet.xlsx"
+    path.write_bytes(logs.deflated_zip([("xl/worksheets/sheet1.xml", xml.encode(encoding))]))
+    with pytest.raises(InputError, match="it has declarations of XML"):
+        list(xlsx.rows(path))
+
+
+def test_refuses_very_many_cells(tmp_path: Path) -> None:
+    cells_of_a_row = "<c/>" * 1024
+    path = sheet(tmp_path, "".join(f'<row r="{number}">{cells_of_a_row}</row>' for number in range(1, 4200)))
+    with pytest.raises(InputError, match="more than 4,194,304 cells"):
+        list(xlsx.rows(path))
+
+
+def test_rows_and_cells_may_be_without_their_places(tmp_path: Path) -> None:
+    path = sheet(tmp_path, "<row><c><v>1</v></c><c/><c><v>2</v></c></row><row><c><v>3</v></c></row>")
+    assert list(xlsx.rows(path)) == [(1, {0: 1, 2: 2}), (2, {0: 3})]
+
+
+def test_names_may_have_prefixes_and_cells_formats(tmp_path: Path) -> None:
+    xml = (
+        b'<x:worksheet xmlns:x="u"><x:sheetData><x:row r="1"><x:c r="A1" s="3" t="inlineStr"><x:is><x:t>a</x:t></x:is>'
+        b'</x:c><x:c r="B1" s="1"><x:f>1+1</x:f><x:v>2</x:v></x:c></x:row></x:sheetData></x:worksheet>'
+    )
+    path = tmp_path / "sheet.xlsx"
+    path.write_bytes(logs.deflated_zip([("xl/worksheets/sheet1.xml", xml)]))
+    assert list(xlsx.rows(path)) == [(1, {0: "a", 1: 2})]
