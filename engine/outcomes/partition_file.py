@@ -1,5 +1,6 @@
 """The partitions of a corpus in a run folder: written to partitions.parquet with their recipes, and read back."""
 
+import shlex
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -66,12 +67,17 @@ def written(run: Path, corpus: "Corpus") -> list[Partition]:
 
 def refuse_other_corpora(run: Path, corpus: "Corpus") -> None:
     """InputError where a run folder has partitions of another corpus: a sweep would be judged by them too."""
-    stored = store.read_partitions(run)
-    others = set() if stored is None else {*stored[0]["corpus"].to_pylist()} - {corpus.name}
-    if others:
-        what = f"has the partitions of {first_few(sorted(others))}, and the corpus of this sweep is '{corpus.name}'"
-        do = "call both alike (--name of `earmark corpus`, [corpus] name of the spec), or name another folder"
+    if others := _others(run, corpus):
+        what = f"has the partitions of {first_few(others)}, and the corpus of this sweep is '{corpus.name}'"
+        again = shlex.join(["earmark", "corpus", "PATH", "--name", corpus.name, "--out", str(run)])
+        do = f"name another folder; or where that is this corpus by another name, remove the file and type `{again}`"
         raise InputError(run / store.PARTITIONS, what, do)
+
+
+def _others(run: Path, corpus: "Corpus") -> list[str]:
+    """The other corpora that have partitions in a run folder."""
+    stored = store.read_partitions(run)
+    return [] if stored is None else sorted({*stored[0]["corpus"].to_pylist()} - {corpus.name})
 
 
 def prepend(run: Path, corpus: "Corpus", partitions: Sequence[Partition], replaced: Collection[str] = ()) -> Path:
@@ -87,7 +93,10 @@ def append(run: Path, corpus: "Corpus", partitions: Sequence[Partition]) -> Path
 
     Raises InputError where one is there already with other labels, or the sweep has another corpus.
     """
-    refuse_other_corpora(run, corpus)
+    if others := _others(run, corpus):
+        what = f"is of a sweep about {first_few(others)}, and this corpus is called '{corpus.name}'"
+        do = f"name another folder; or where that is the same corpus, add --name {shlex.quote(others[0])}"
+        raise InputError(run / store.PARTITIONS, what, do)
     beside(run, corpus, partitions)
     before = written(run, corpus)
     names = [partition.name for partition in before]

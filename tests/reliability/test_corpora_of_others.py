@@ -17,6 +17,7 @@ import pytest
 from command_line import assert_refused, earmark
 
 LIMIT_S = 60
+NOTHING_APPROVED = 3
 
 
 def sound() -> bytes:
@@ -167,6 +168,11 @@ def test_a_sweep_refuses_the_partitions_of_another_corpus_before_it_asks(tmp_pat
     )
     (tmp_path / "spec.toml").write_text(spec)
     done = earmark("run", tmp_path / "spec.toml", "--out", run, limit_s=LIMIT_S)
-    assert_refused(done, "partitions.parquet", "'corpus'", "'speech'", "call both alike")
+    again = f"earmark corpus PATH --name speech --out {run}"
+    assert_refused(done, "partitions.parquet", "'corpus'", "'speech'", f"remove the file and type `{again}`")
     assert not (run / "plan.json").exists()
     assert not (run / "cells").exists()
+    (run / "partitions.parquet").unlink()
+    assert listed(folder, "--by", "room", "--name", "speech", "--out", run).returncode == 0
+    for _ in range(2):  # what is advised helps, at every rerun
+        assert earmark("run", tmp_path / "spec.toml", "--out", run, limit_s=LIMIT_S).returncode == NOTHING_APPROVED
