@@ -9,11 +9,15 @@ import sys
 import traceback
 from importlib import import_module
 
-import click
+try:
+    import click
+except ModuleNotFoundError:  # a copy of the sources alone
+    sys.stderr.write("error: this installation of Earmark: lacks click, which all others have; pip install click\n")
+    sys.exit(2)
 
 from earmark.cli import exits
 from earmark.cli.say import printing_of_help, say
-from earmark.engine.errors import instead
+from earmark.engine.errors import InputError, instead
 from earmark.engine.faults import check_threads, fault
 
 COMMANDS = {  # name -> module and function, imported on first use
@@ -110,12 +114,23 @@ def main() -> None:
         say(_usage_line(error), err=True)
         sys.exit(error.exit_code)
     except Exception as error:
-        refusal = error if hasattr(error, "exit_code") else fault(error, printing_of_help(error))
+        refusal = _refusal(error)
         if debug:
             say(*traceback.format_exc().splitlines(), err=True)
         else:
             say(_defect(error) if refusal is None else f"error: {refusal}", err=True)
         sys.exit(getattr(refusal, "exit_code", exits.BUG))
+
+
+def _refusal(error: Exception) -> Exception | None:
+    """What a person can do something about; None for a defect of ours."""
+    if hasattr(error, "exit_code"):
+        return error
+    package = (getattr(error, "name", None) or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and package not in ("", "earmark"):
+        do = f"pip install {package}, or install Earmark again"
+        return InputError("this installation of Earmark", f"lacks {package}, which all others have", do)
+    return fault(error, printing_of_help(error))
 
 
 def _usage_line(error: click.ClickException) -> str:
