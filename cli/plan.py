@@ -2,8 +2,9 @@
 family needs.
 """
 
+import sys
 from collections.abc import Iterable
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ import click
 
 from earmark.cli.options import given, rule_options
 from earmark.cli.progress import ProgressLine
-from earmark.cli.say import say, say_json
-from earmark.engine.printable import printable
+from earmark.cli.say import columns, say, say_json
+from earmark.engine.report.terminal import aligned
 
 if TYPE_CHECKING:
     from earmark.engine.design.rule import Rule
@@ -153,26 +154,29 @@ def _cell(count: "QuestionCount") -> str:
 
 def _table(entry: dict[str, Any]) -> list[str]:
     shared = any(family["test"] != "exact" for family in entry["families"])
-    lines = [
+    tests = [(f"power at {tolerance:g}", "fewest", "for 90%") for tolerance in _tolerances(entry)]
+    rows = [("family", "rows", *(("recordings", "test") if shared else ()), *chain(*tests))]
+    for family in entry["families"]:
+        recordings = (str(family["recordings"] or "?"), family["test"]) if shared else ()
+        cells = [
+            (_percent(test["power"]) if test["testable"] else "untestable", str(test["fewest"] or "raw"), _enough(test))
+            for test in family["at"]
+        ]
+        rows.append((family["family"], str(family["n"]), *recordings, *chain(*cells)))
+    if entry["claim"] != "routing":
+        together = [(_percent(test["power"]), "", "") for test in entry["all_families_pass"]]
+        rows.append(("all of them", str(entry["n"]), *(("", "") if shared else ()), *chain(*together)))
+    return [
         f"{entry['corpus']}, {entry['partition']}: {entry['n']} questions, {entry['evaluations']} answers to evaluate",
         *_notes(entry),
-        f"  {'family':<24}{'rows':>8}"
-        + (f"{'recordings':>12}{'test':>10}" if shared else "")
-        + "".join(f"{f'power at {tolerance:g}':>16}{'fewest':>8}{'for 90%':>10}" for tolerance in _tolerances(entry)),
+        *aligned(_to_the_right(rows), columns(sys.stdout)),
     ]
-    for family in entry["families"]:
-        cells = "".join(
-            f"{_percent(test['power']) if test['testable'] else 'untestable':>16}"
-            f"{test['fewest'] or 'raw':>8}{_enough(test):>10}"
-            for test in family["at"]
-        )
-        recordings = f"{family['recordings'] or '?':>12}{family['test']:>10}" if shared else ""
-        lines.append(f"  {printable(family['family']):<24}{family['n']:>8}{recordings}{cells}")
-    if entry["claim"] != "routing":
-        blank = " " * 22 if shared else ""
-        together = "".join(f"{_percent(test['power']):>16}{'':>18}" for test in entry["all_families_pass"])
-        lines.append(f"  {'all of them':<24}{entry['n']:>8}{blank}{together}".rstrip())
-    return lines
+
+
+def _to_the_right(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The rows with their figures below one another: all columns but the first end together."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [(row[0], *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))) for row in rows]
 
 
 def _enough(test: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The decision table of a certificate, for a terminal: one line per verdict, then what to do next."""
 
+import re
 from typing import TYPE_CHECKING
 
 from earmark.engine.printable import WIDTH, printable, shortened
@@ -192,4 +193,4 @@ def aligned(rows: list[tuple[str, ...]], width: int | None = None) -> list[str]:
 
 
 def _is_figure(cell: str) -> bool:
-    return cell[:1] in "0123456789+-"
+    return bool(re.match(r" *[-+0-9]", cell))
