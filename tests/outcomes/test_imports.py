@@ -19,7 +19,7 @@ from earmark.engine.design.keys import CellKey
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.imports import KINDS
 from earmark.engine.outcomes.imports.logs import parse_arm
-from earmark.engine.outcomes.imports.rows import lookup
+from earmark.engine.outcomes.imports.record import lookup
 
 Rows = logs.Rows
 

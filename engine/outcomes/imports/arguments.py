@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from earmark.engine.design.keys import CellKey
 from earmark.engine.errors import InputError, first_few
-from earmark.engine.outcomes.imports.rows import Argument, Log, LogFile, as_number
+from earmark.engine.outcomes.imports.record import as_number
+from earmark.engine.outcomes.imports.rows import Argument, Log, LogFile
 
 _MOST_ARGUMENTS = 1_000
 _TYPE_IT = "write METHOD@BUDGET=LOG"

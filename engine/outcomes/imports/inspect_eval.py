@@ -14,7 +14,8 @@ from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports import inspect_files, log_files
 from earmark.engine.outcomes.imports.arguments import of_place
 from earmark.engine.outcomes.imports.option_counts import count_choices
-from earmark.engine.outcomes.imports.rows import Fields, Log, LogFile, LogRow, Record, log_row
+from earmark.engine.outcomes.imports.record import Record
+from earmark.engine.outcomes.imports.rows import Fields, Log, LogFile, LogRow, log_row
 
 _PLACES = ("model_args", "task_args", "metadata", "solver_args")  # of the header: arguments of the evaluation
 _OWN = Fields(id="id", source="id", correct="target")

@@ -11,7 +11,7 @@ from typing import Any
 
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.imports import log_files
-from earmark.engine.outcomes.imports.rows import Record
+from earmark.engine.outcomes.imports.record import Record
 from earmark.engine.reading import MOST_JSON_BYTES, MOST_TABLE_BYTES, open_regular, read_bytes
 from earmark.engine.zip_files import DAMAGE_ERRORS, unpacked
 

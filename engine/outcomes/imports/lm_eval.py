@@ -11,8 +11,9 @@ from pathlib import Path
 
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports import harness_runs, log_files
+from earmark.engine.outcomes.imports.record import Record, only_metric
 from earmark.engine.outcomes.imports.responses import scored_row
-from earmark.engine.outcomes.imports.rows import Fields, Log, LogFile, Record, only_metric
+from earmark.engine.outcomes.imports.rows import Fields, Log, LogFile
 
 _NAME = re.compile(r"samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d\d-\d\dT[\d.T-]+))?\.jsonl")
 _OWN = Fields(id="doc_id", correct="target")

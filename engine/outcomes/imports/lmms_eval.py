@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from earmark.engine.outcomes.imports import harness_runs, log_files
+from earmark.engine.outcomes.imports.record import only_metric
 from earmark.engine.outcomes.imports.responses import scored_row
-from earmark.engine.outcomes.imports.rows import Fields, Log, LogFile, only_metric
+from earmark.engine.outcomes.imports.rows import Fields, Log, LogFile
 
 _NAME = re.compile(r"(?:(?P<date>\d[\dT_.-]*)_)?samples_(?P<task>.+)\.jsonl")
 _OWN = Fields(id="doc_id", correct="target")

@@ -12,7 +12,7 @@ from typing import Any
 
 from earmark.engine import reading
 from earmark.engine.errors import InputError, first_few
-from earmark.engine.outcomes.imports.rows import Record
+from earmark.engine.outcomes.imports.record import Record
 
 CHECK = "name the file of the log, and see that it can be read"
 _MOST_VALUES = 1 << 22  # in one line, or one entry of an archive

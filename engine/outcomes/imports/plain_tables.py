@@ -12,18 +12,8 @@ from earmark.engine.corpus.table_files import check_width, csv_lines, parquet_ro
 from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports import log_files
-from earmark.engine.outcomes.imports.rows import (
-    BY_TASK,
-    EACH_ITS_OWN,
-    MOST_AMOUNT,
-    Fields,
-    Log,
-    LogFile,
-    LogRow,
-    Record,
-    leaves,
-    log_row,
-)
+from earmark.engine.outcomes.imports.record import MOST_AMOUNT, Record, leaves
+from earmark.engine.outcomes.imports.rows import BY_TASK, EACH_ITS_OWN, Fields, Log, LogFile, LogRow, log_row
 
 _OWN = Fields(
     id="sample_id",

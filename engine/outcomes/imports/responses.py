@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from earmark.engine.outcomes.imports.option_counts import count_choices
-from earmark.engine.outcomes.imports.rows import Fields, LogRow, Record, as_number, log_row
+from earmark.engine.outcomes.imports.record import Record, as_number
+from earmark.engine.outcomes.imports.rows import Fields, LogRow, log_row
 
 _MOST_DIGITS = 10  # of the place of an option
 

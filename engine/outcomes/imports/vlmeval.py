@@ -15,7 +15,8 @@ from earmark.engine.corpus.table_files import check_width
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports import log_files, plain_tables, xlsx
 from earmark.engine.outcomes.imports.option_counts import count_choices
-from earmark.engine.outcomes.imports.rows import Fields, Log, LogFile, LogRow, Record, leaves, log_row
+from earmark.engine.outcomes.imports.record import Record, leaves
+from earmark.engine.outcomes.imports.rows import Fields, Log, LogFile, LogRow, log_row
 from earmark.engine.reading import MOST_JSON_BYTES, read_bytes
 
 _OWN = Fields(id="index", family="category", correct="answer")
