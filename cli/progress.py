@@ -72,6 +72,8 @@ class ProgressLine:
             self._step, self._done, self._total = step, n_done, n_total
             if n_total:
                 self._pace.note(now, n_done, n_total)
+            else:
+                self._pace.pause(now)
             if not self._watched:
                 self._print_if_due(now)
             elif now - self._drawn >= _REDRAWN_S or n_done >= n_total:
@@ -157,9 +159,13 @@ class _Speedometer:
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque()
         self._total = 0
+        self._paused_at: float | None = None
 
     def note(self, now: float, n_done: int, n_total: int) -> None:
         """So much is done now; another total, or less than before, is other work."""
+        if self._paused_at is not None:
+            paused_s, self._paused_at = now - self._paused_at, None
+            self._samples = deque(_Sample(sample.at + paused_s, sample.done) for sample in self._samples)
         samples = self._samples
         if n_total != self._total or (samples and n_done < samples[-1].done):
             samples.clear()
@@ -169,6 +175,11 @@ class _Speedometer:
         samples.append(_Sample(now, n_done))
         while len(samples) > 2 and samples[1].at < now - _PACE_S:
             samples.popleft()
+
+    def pause(self, now: float) -> None:
+        """Something else is done until more of it is: a model is loaded, say."""
+        if self._paused_at is None:
+            self._paused_at = now
 
     @property
     def rate(self) -> float:

@@ -123,6 +123,7 @@ def _fill(
         prepared.begin(folder)
         folder.note_shard(shard)
         who_answers.write(folder, answerer, model)
+        meter.show()
         return model
 
     if folder.answered():
@@ -138,8 +139,9 @@ def _fill(
     try:
         for answerer, steps in _passes(prepared):
             if audited and audits.flips_missing(out, prepared, answerer):
+                model = worker.answerer(answerer)
                 report(f"{answerer}: answering raw questions twice", 0, 0)
-                audits.flips(out, prepared, answerer, worker.answerer(answerer), stop)
+                audits.flips(out, prepared, answerer, model, stop)
             for tasks in stopping.turns(filled, answerer, prepared.corpus.name, steps):
                 meter.turn(tasks[0])
                 for task, rows in executor.map(tasks, worker.work, stop):
@@ -194,7 +196,7 @@ class _SweepMeter:
         self._sizes = sizes = prepared.survey.sizes
         self._report = report
         self._total = self._done = 0
-        self._label = ""
+        self._label = f"{prepared.spec.answerers[0].name}, audits:"
         for answerer in prepared.spec.answerers:
             for step in prepared.steps:
                 whole = folder.has(step.keys(answerer.name, prepared.corpus.name))
@@ -206,6 +208,10 @@ class _SweepMeter:
         """A step begins, with this task."""
         budgets = ", ".join(dict.fromkeys(f"{budget:g}" for _, budget in task.step.places))
         self._label = f"{task.answerer}, {task.step.words(budgets)}:"
+        self.show()
+
+    def show(self) -> None:
+        """What there is now."""
         self._report(self._label, self._done, self._total)
 
     def batch(self, progress: Progress) -> None:
@@ -215,4 +221,4 @@ class _SweepMeter:
     def block(self, task: Task) -> None:
         """A block is done."""
         self._done += len(task.step.arms) * self._sizes[task.block]
-        self._report(self._label, self._done, self._total)
+        self.show()

@@ -114,6 +114,18 @@ def test_what_an_earlier_run_has_done_makes_this_one_no_quicker(pipe: io.StringI
     assert pipe.getvalue().startswith("tiny, raw audio: 900,020/1,000,000, 13.9 h left, 2.0/s\n")
 
 
+def test_the_time_that_loading_takes_slows_no_rate(pipe: io.StringIO) -> None:
+    clock = Clock()
+    with ProgressLine(pipe, clock) as progress:
+        progress("tiny, raw audio:", 0, 100)
+        progress("loading tiny", 0, 0)
+        clock.now = 9
+        progress("tiny, raw audio:", 0, 100)
+        clock.now = 11
+        progress("tiny, raw audio:", 20, 100)
+    assert pipe.getvalue() == "tiny, raw audio: 20/100, 8 s left, 10/s\n"
+
+
 def test_a_note_is_printed_whatever_the_main_thread_is_at(pipe: io.StringIO) -> None:
     printed = threading.Event()
 
