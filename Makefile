@@ -33,6 +33,7 @@ demo: $(READY)
 	@rm -rf .demo
 	$(BIN)/earmark run examples/demo.toml --out .demo
 	@echo "open the report in a browser: file://$(CURDIR)/.demo/report.html"
+	@echo "to type earmark yourself: . $(BIN)/activate"
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from earmark.engine.printable import printable
 from earmark.engine.report.claim_card import candidate_words
 from earmark.engine.report.numbers import percent
+from earmark.engine.report.signing_command import signing_command
 from earmark.engine.report.words import code, isolated, sentence
 from earmark.engine.signoff.certificate import Certificate, Declared
 from earmark.engine.signoff.claim_entry import Claim, DeployedPolicy
@@ -24,12 +26,13 @@ class TermLines(NamedTuple):
 
 
 def declared(certificate: Certificate) -> list[TermLines]:
-    """The plan, what departs from it, the certificate before and the routing policy, in the order of time."""
+    """The plan, what departs from it, the certificate before, the routing policy, and the command that made it all."""
     return [
         TermLines("Plan", [_plan(certificate.declared.plan)]),
         TermLines("Differences", _differences(certificate.declared)),
         TermLines("Follows", _follows(certificate)),
         TermLines("policy.json", _policies(certificate.claim)),
+        TermLines("Made by", [_made_by(certificate)]),
     ]
 
 
@@ -72,6 +75,12 @@ def _policies(claim: Claim) -> list[Markup]:
     if not claim.policies:
         return [Markup("None: no routing is approved.")]
     return [_policy(policy) for policy in claim.policies]
+
+
+def _made_by(certificate: Certificate) -> Markup:
+    """The whole command, to copy."""
+    command = Markup("<code>{}</code>").format(printable(signing_command(certificate)))
+    return Markup("{}, typed in the folder of this page.").format(command)
 
 
 def _policy(policy: DeployedPolicy) -> Markup:

@@ -140,6 +140,11 @@ def test_every_target_of_make_that_is_named_is_there() -> None:
             assert named in targets, f"{page.name}: make {named}"
 
 
+def test_the_demo_ends_with_how_to_reach_the_command() -> None:
+    done = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == 'echo "to type earmark yourself: . .venv/bin/activate"'
+
+
 def test_every_command_and_option_that_a_sentence_names_is_there() -> None:
     for page in PAGES:
         for span in re.findall(r"`earmark ((?:[a-z]| )[^`]*)`", page.read_text()):
