@@ -142,10 +142,12 @@ def import_logs(
 
     Afterwards `earmark certify RUN` decides which budgets are safe.
     """
+    from earmark.cli.arrow import spare_pandas
     from earmark.engine.outcomes.imports.arguments import ArgumentNames
     from earmark.engine.outcomes.imports.logs import Declarations, import_logs, parse_arm
     from earmark.engine.outcomes.imports.rows import Fields
 
+    spare_pandas()
     arms = [parse_arm(text) for text in compressed]
     declared = Declarations(answerer, corpus, ArgumentNames(budget_arg, method_arg), common)
     with ProgressLine() as progress:

@@ -16,6 +16,7 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
 
     Returns whether the claim approves anything. `follows` is the certificate before, where this one follows it.
     """
+    from earmark.cli.arrow import spare_pandas
     from earmark.engine.report.signed_files import REPORT, check_replaceable, write
     from earmark.engine.report.terminal import decision_table
     from earmark.engine.signoff.certificate import read
@@ -24,6 +25,7 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
     from earmark.engine.signoff.json_form import to_json
     from earmark.engine.signoff.policy import POLICY_FILE
 
+    spare_pandas()
     if follows is not None:
         check_kept(follows, out)
     check_replaceable(out)  # before the work, not after it

@@ -15,7 +15,6 @@ import numpy as np
 from numba.core import caching, event
 from numba.core import config as _config
 
-from earmark.kernels.compilation import announced as announced
 from earmark.kernels.compilation import compilation_begins, compilation_ends
 from earmark.kernels.kernel_folders import FOLDERS, NAME
 

@@ -27,6 +27,7 @@ CALLED_BY_FRAMEWORKS = {  # methods of classes that a framework was handed
     "forward": "torch",
     "on_start": "numba",
     "on_end": "numba",
+    "find_spec": "the import system",
     **dict.fromkeys(("load_overload", "save_overload"), "numba"),
     **dict.fromkeys(("get_cache_path", "get_source_stamp", "get_disambiguator"), "numba"),
     "seekable": "soundfile",

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.special import bdtrc
 
 from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.rule import Rule
@@ -96,6 +95,8 @@ def _hearing(
 
 def _p_guessing(loss: FloatArray, chance: float) -> float:
     """P(so many right answers or more by guessing); an upper bound where rows differ in their number of options."""
+    from scipy.special import bdtrc  # slow to import
+
     right = int((loss < 0.5).sum())
     return 1.0 if right == 0 else float(bdtrc(right - 1, len(loss), chance))
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
 from earmark.engine.signoff.audit_entry import Direction, Gain, GainOverSeeds
 
@@ -30,6 +29,8 @@ def spread(values: Sequence[float]) -> Spread:
     mean = float(np.mean(values))
     if len(values) < 2:
         return Spread(mean, float("nan"), float("nan"), float("nan"), direction_of(values))
+    from scipy.special import stdtrit  # slow to import
+
     sd = float(np.std(values, ddof=1))
     half = float(stdtrit(len(values) - 1, 0.975)) * sd / len(values) ** 0.5
     return Spread(mean, sd, mean - half, mean + half, direction_of(values))
