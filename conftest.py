@@ -15,6 +15,9 @@ sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _R
 # the core from what they wait for wherever processes share the cores: `make test` is several. Results do not change.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Where there is no terminal a line of progress comes after 10 s: on a busy machine, where a test expects no word.
+os.environ.setdefault("EARMARK_PROGRESS", "0")
+
 # numba numbers the files of its cache by an index that it reads, changes and writes: two processes that compile a
 # kernel for two types at one moment may take the same number. So each has its own cache (20 CPU seconds more, once).
 if _worker := os.environ.get("PYTEST_XDIST_WORKER"):

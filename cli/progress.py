@@ -1,8 +1,10 @@
 """What a person sees on stderr while waiting: what is being done, how much of it, how fast, how long it will take yet.
 
 On a terminal one line is rewritten; elsewhere a whole line comes after 10 s, then ever rarer, at last every minute.
+EARMARK_PROGRESS=0 says none of it.
 """
 
+import os
 import sys
 import threading
 import time
@@ -30,7 +32,8 @@ class ProgressLine:
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream or sys.stderr  # None where there is none: a program without a console
-        self._watched = self._stream is not None and self._stream.isatty()
+        self._silent = os.environ.get("EARMARK_PROGRESS") == "0"
+        self._watched = self._stream is not None and self._stream.isatty() and not self._silent
         self._clock = clock
         self._lock = threading.RLock()  # the main thread reports, another one notices that time passes
         self._ended = threading.Event()
@@ -114,7 +117,7 @@ class ProgressLine:
             self.tick()
 
     def _print_if_due(self, now: float) -> None:
-        if self._step and now >= self._due:
+        if self._step and now >= self._due and not self._silent:
             self._last_line = self._words(columns(self._stream))
             self._write(self._last_line + "\n")
             self._between_s = min(2 * self._between_s, _MOST_BETWEEN_S)

@@ -34,6 +34,12 @@ class Terminal(io.StringIO):
         return [line for line in lines if line]
 
 
+@pytest.fixture(autouse=True)
+def _progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests of everything else want none."""
+    monkeypatch.delenv("EARMARK_PROGRESS", raising=False)
+
+
 @pytest.fixture(params=[40, 60, 80])
 def terminal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     monkeypatch.setenv("COLUMNS", str(request.param))
@@ -124,6 +130,20 @@ def test_the_time_that_loading_takes_slows_no_rate(pipe: io.StringIO) -> None:
         clock.now = 11
         progress("tiny, raw audio:", 20, 100)
     assert pipe.getvalue() == "tiny, raw audio: 20/100, 8 s left, 10/s\n"
+
+
+def test_nothing_but_notes_is_printed_where_nobody_wants_progress(
+    terminal: Terminal, pipe: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARMARK_PROGRESS", "0")
+    for stream in (terminal, pipe):
+        clock = Clock()
+        with ProgressLine(stream, clock) as progress:
+            progress("tiny, raw audio:", 0, 100)
+            clock.now = 100
+            progress("tiny, raw audio:", 20, 100)
+            progress.note("stopping")
+        assert stream.getvalue() == "stopping\n"
 
 
 def test_a_note_is_printed_whatever_the_main_thread_is_at(pipe: io.StringIO) -> None:
