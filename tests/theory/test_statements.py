@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from earmark.cli.main import earmark
+from earmark.cli.progress import ProgressLine
 from earmark.engine.theory import (
     codes,
     experiments,
@@ -238,6 +239,15 @@ def test_the_command_prints_a_row_per_statement() -> None:
     assert (done.exit_code, len(json.loads(done.stdout))) == (0, len(statements.STATEMENTS))
     assert all(finding["holds"] and finding["cells"] for finding in json.loads(done.stdout))
     assert len(CliRunner().invoke(earmark, ["theory"]).stdout.splitlines()) == len(statements.STATEMENTS) + 1
+
+
+@pytest.mark.usefixtures("_quick")
+def test_the_command_says_which_statement_it_is_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(ProgressLine, "__call__", lambda _line, *step: steps.append(step))
+    assert CliRunner().invoke(earmark, ["theory"]).exit_code == 0
+    count = len(statements.STATEMENTS)
+    assert steps == [(f"checking {s.where}", n, count) for n, s in enumerate(statements.STATEMENTS)]
 
 
 @pytest.mark.usefixtures("_quick")
