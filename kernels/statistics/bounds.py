@@ -1,31 +1,19 @@
 """Bounds of an excess risk: where the p of the exact test passes alpha for the last time (method 9.2).
 
-Inverts `exact`; knows counts only.
+Inverts `exact`; knows counts only. All bounds are searched for side by side, each by its own steps; what a step needs
+of the test comes from one of its two forms.
 """
 
-import numba
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
-from earmark.kernels._jit import jit, parallel_jit
-from earmark.kernels.statistics.binomial import normal_score
 from earmark.kernels.statistics.collapse import FloatArray, IntArray
-from earmark.kernels.statistics.exact import (
-    FEW,
-    NO_EVIDENCE,
-    STRANDS,
-    Case,
-    _counts,
-    _levels,
-    case_of,
-    distinct,
-    nuisances,
-    p_value,
-    region_at,
-)
-from earmark.kernels.statistics.nuisance import COARSE, FINE, angle_of, grid_of, nuisance_at, p_on, summit
-from earmark.kernels.statistics.region import score
-from earmark.kernels.statistics.region_probability import p_at
+from earmark.kernels.statistics.exact import ExactForm, checked_counts, checked_levels, distinct, form_of
+from earmark.kernels.statistics.exact_case import COARSE, FINE, NO_EVIDENCE, Cases, normal_score, normal_scores
+from earmark.kernels.statistics.plain.regions import BoolArray, scores
 
 RESOLUTION = 1e-5  # how far a bound may lie above the last excess that does not pass
 CLOSE = 1e-6  # a p this close to alpha, relatively, does not count as below it: peaks are not climbed to the top
@@ -34,7 +22,8 @@ GROWTH = 10.0  # how many times longer the next stretch is after one that passed
 BACK = 4.0  # how many times shorter it is after one that did not,
 SHORTEST = RESOLUTION / 64  # and the shortest that is tried, as a share of 1 - e
 FAR = 0.15  # where p is below this share of the limit, all that is left is tried as one stretch
-AIMS = 12  # secant steps towards a crossing before `_crossing` brackets it
+AIMS = 12  # secant steps towards a crossing before `_crossings` brackets it
+FEW = 25_000.0  # square roots of rows, summed over bounds, up to which plain NumPy is quicker than loading kernels
 
 
 def upper_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, alpha: float, gamma: float) -> FloatArray:
@@ -43,12 +32,12 @@ def upper_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, al
     Counts are broadcast; bounds lie in (-1, 1), and are 1.0 where no e passes (every row is +1). The search starts
     where the score is -1/2: at every smaller e p is 1.
     """
-    rows, a, c = _counts(n, plus, minus)
-    size, level = _levels(alpha, gamma)
+    rows, a, c = checked_counts(n, plus, minus)
+    size, level = checked_levels(alpha, gamma)
     different, place = distinct(rows, a, c)
-    bounds = np.empty(len(different))
-    fill = _fill_bounds if len(different) < FEW else _fill_bounds_in_parallel
-    fill(different, size, level, bounds)
+    bounds = np.ones(len(different))
+    some = np.flatnonzero(different[:, 1] < different[:, 0])
+    bounds[some] = _upper_bounds(different[some], size, level)
     return np.asarray(bounds[place])
 
 
@@ -61,168 +50,195 @@ def lower_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, al
 #
 # p(e) falls smoothly, but jumps up where an outcome joins the rejection region, so that it can pass alpha more than
 # once. A bound is a bound only above the last time: from the first passing e on, [bound, end) is cut into stretches,
-# each shown to pass as a whole, and above `end` everything passes. `p_value` bounds p(e) at every e of a stretch: its
-# region holds all of theirs (region.py), at a given q a region is the less likely the larger e, and its q run over all
-# of theirs. What cannot be shown to pass raises the bound. Nothing else decides that an e passes: how the first one was
-# found does not matter. What is left to trust is the search for the largest p(q), as in the test itself.
+# each shown to pass as a whole, and above `end` everything passes. A form's `p_values` bound p(e) at every e of a
+# stretch: its region holds all of theirs (compiled/region.py), at a given q a region is the less likely the larger e,
+# and its q run over all of theirs. What cannot be shown to pass raises the bound. Nothing else decides that an e
+# passes: how the first one was found does not matter. What is left to trust is the search for the largest p(q), as in
+# the test itself.
 
 
-@jit
-def _fill_bounds(counts: IntArray, alpha: float, gamma: float, bounds: FloatArray) -> None:
-    for i in range(len(counts)):
-        bounds[i] = _upper_bound(int(counts[i, 0]), int(counts[i, 1]), int(counts[i, 2]), alpha, gamma)
+def _upper_bounds(counts: IntArray, alpha: float, gamma: float) -> FloatArray:
+    """For each triple (D, 3) with a < n an e above every e that does not pass, by RESOLUTION or a few of them."""
+    n, a, c = counts.T.copy()
+    form = form_of(n, FEW)
+    cases = Cases(n, a, c, *form.clopper_pearson(a + c, n, gamma), (1.0 - CLOSE) * (alpha - gamma))
+    bounds = _aimed_crossings(form, cases)
+    missed = np.flatnonzero(bounds == 1.0)
+    if len(missed):
+        below = _excesses_at_scores(cases.at(missed), np.full(len(missed), NO_EVIDENCE))
+        bounds[missed] = _crossings(form, cases.at(missed), below)
+    bounds = _raised(form, cases, bounds, _ends(cases, gamma))
+    return np.where(bounds < LARGEST, bounds, 1.0)
 
 
-@parallel_jit
-def _fill_bounds_in_parallel(counts: IntArray, alpha: float, gamma: float, bounds: FloatArray) -> None:
-    for strand in numba.prange(STRANDS):
-        for i in range(strand, len(counts), STRANDS):
-            bounds[i] = _upper_bound(int(counts[i, 0]), int(counts[i, 1]), int(counts[i, 2]), alpha, gamma)
+def _raised(form: ExactForm, cases: Cases, bounds: FloatArray, ends: FloatArray) -> FloatArray:
+    """The bounds, raised until all of [bound, end] passes, in stretches [e, until] from the bound upwards."""
+    bounds, e = bounds.copy(), bounds.copy()  # all of [bound, e] passes
+    reach, growth = np.full(len(e), 6.0 * RESOLUTION), np.full(len(e), GROWTH)
+    until, tried = np.minimum(e + reach, ends), np.full(len(e), -1.0)  # the end of a stretch that did not pass, or -1
+    crosses = np.zeros(len(e), np.bool_)
+    while True:
+        i = np.flatnonzero((e < ends) & ~crosses)
+        if not len(i):
+            i = np.flatnonzero(crosses)  # as few as there are, together
+            if not len(i):
+                return bounds
+            e[i] = bounds[i] = _crossings(form, cases.at(i), tried[i])
+            reach[i], tried[i], crosses[i] = RESOLUTION, -1.0, False
+            continue
+        until[i] = np.minimum(e[i] + reach[i], ends[i])
+        points = np.where(e == bounds, FINE, COARSE)  # coarse grids miss a peak now and then, by up to .0001
+        back = i[tried[i] > -1.0]
+        both = np.r_[i, back]
+        p = form.p_values(cases.at(both), np.r_[e[i], tried[back]], np.r_[until[i], tried[back]], points[both])
+        p, p_tried = p[: len(i)], p[len(i) :]
+        crosses[back[p_tried > cases.limit]] = True  # all up to there is below the last time
+        p, i = p[~crosses[i]], i[~crosses[i]]
+        passes = p <= cases.limit
+        _advance(i[passes], e, until, reach, growth, tried)
+        far = i[p < FAR * cases.limit]
+        reach[far] = ends[far] - e[far]
+        back = i[~passes]
+        length = until[back] - e[back]
+        skips = length <= SHORTEST * (1.0 - e[back])
+        e[back[skips]] = bounds[back[skips]] = until[back[skips]]
+        reach[back] = np.where(skips, RESOLUTION, length / BACK)
+        growth[back], tried[back] = 4.0, np.where(skips, -1.0, until[back])
 
 
-@jit
-def _upper_bound(n: int, a: int, c: int, alpha: float, gamma: float) -> float:
-    """An e above every e that does not pass, by RESOLUTION or a few of them; 1 if nothing passes."""
-    if a == n:
-        return 1.0
-    case = case_of(n, a, c, gamma, (1.0 - CLOSE) * (alpha - gamma))
-    bound = _aimed_crossing(case)
-    if bound == 1.0:
-        bound = _crossing(case, _excess_at_score(case, NO_EVIDENCE))
-    end = _end(case, gamma)
-    e, reach, growth, failed = bound, 6.0 * RESOLUTION, GROWTH, False  # all of [bound, e] passes
-    while e < end:
-        until = min(e + reach, end)
-        points = FINE if e == bound else COARSE  # coarse grids miss a peak now and then, by up to .0001
-        p = p_value(case, e, until, points)
-        if p <= case.limit:
-            e, reach, growth, failed = until, growth * (until - e), min(2.0 * growth, GROWTH), False
-            if p < FAR * case.limit:
-                reach = end - e
-        elif failed and p_value(case, until, until, points) > case.limit:
-            e = bound = _crossing(case, until)
-            reach, failed = RESOLUTION, False
-        elif until - e > SHORTEST * (1.0 - e):
-            reach, growth, failed = (until - e) / BACK, 4.0, True
-        else:
-            e = bound = until
-            reach = RESOLUTION
-    return bound if bound < LARGEST else 1.0
+def _advance(
+    i: IntArray, e: FloatArray, until: FloatArray, reach: FloatArray, growth: FloatArray, tried: FloatArray
+) -> None:
+    """Go on from the ends of stretches that passed, with longer ones; in place."""
+    reach[i] = growth[i] * (until[i] - e[i])
+    e[i], growth[i], tried[i] = until[i], np.minimum(2.0 * growth[i], GROWTH), -1.0
 
 
-@jit
-def _end(case: Case, gamma: float) -> float:
+def _ends(cases: Cases, gamma: float) -> FloatArray:
     """An e above which every e passes, for a < n.
 
     All +1 has the highest score of all: it is in no region, and its probability is at least e^n. Above the
     Clopper-Pearson interval the only q is e: all flips are +1 then, and more than a + c of them are in no region,
     because the score rises with +1 and falls with -1; so p - gamma is at most P(Bin(n, e) <= a + c) <= gamma / 2.
     """
-    end = min((1.0 - case.limit) ** (1.0 / case.n), LARGEST)
-    return float(min(case.high, end) if gamma <= case.limit else end)
+    ends = np.array([min((1.0 - cases.limit) ** (1.0 / n), LARGEST) for n in cases.n.tolist()])
+    return np.minimum(cases.high, ends) if gamma <= cases.limit else ends
 
 
-@jit
-def _aimed_crossing(case: Case) -> float:
-    """An e that passes, as far as one nuisance value tells, and fails at less than RESOLUTION below; 1 if missed.
+# The first crossing ----------------------------------------------------------------------------------------
 
-    Secants of the normal scores h of p, nearly linear in e: at Tango's bound and at the first estimate with the whole
-    grid over q, then at the place of its highest point. They aim a little above the root, and then a little below it.
+
+def _aimed_crossings(form: ExactForm, cases: Cases) -> FloatArray:
+    """For each case an e that passes, as far as one nuisance value tells, and fails at less than RESOLUTION below.
+
+    1 where it was missed. Secants of the normal scores h of p, nearly linear in e: at Tango's bound and at the first
+    estimate with the whole grid over q, then at the place of its highest point. They aim a little above the root, and
+    then a little below it.
     """
-    target = normal_score(case.limit)
-    e = _excess_at_score(case, min(target, NO_EVIDENCE - 0.01))
-    slope = (_score(case, e + RESOLUTION) - _score(case, e)) / RESOLUTION
-    fails, passes, last, h_last, place = -1.0, 1.0, 0.0, 0.0, 0.0
-    for i in range(AIMS):
-        if not fails < e < passes:  # a jump misled the secant
-            if not -1.0 < fails < passes < 1.0:
-                break
-            e = 0.5 * (fails + passes)
-        low, high = nuisances(case, e, e)
-        region = region_at(case, e, e, low, high)
-        highest = 0.0
-        if i < 2:
-            grid = grid_of(e, low, high, COARSE)
-            on_grid = p_on(grid, region, e)
-            highest, place = float(on_grid.max()), summit(grid[0], on_grid)
-        edge = min(low, abs(e))
-        start, stop = angle_of(low, edge), angle_of(high, edge)
-        q = max(low, min(nuisance_at(start + place * (stop - start), edge), high))
-        p = max(highest, p_at(region, q, e, np.empty(len(region.k))))
-        h = normal_score(p) - target
-        if i > 0 and abs(e - last) > 0.1 * RESOLUTION and (h - h_last) / (e - last) < 0.1 * slope:
-            slope = (h - h_last) / (e - last)
-        last, h_last = e, h
-        if h <= 0.0:
-            passes = e
-        else:
-            fails = e
-        if passes - fails <= RESOLUTION:
-            return passes
-        root = e - h / slope
-        e = root + 0.7 * RESOLUTION
-        if passes < 1.0 and passes - root < RESOLUTION:
-            e = root - 0.2 * RESOLUTION
-    return 1.0
+    count = len(cases.n)
+    target = normal_score(cases.limit)
+    crossing = np.ones(count)
+    e = _excesses_at_scores(cases, np.full(count, min(target, NO_EVIDENCE - 0.01)))
+    slope = (_scores(cases, e + RESOLUTION) - _scores(cases, e)) / RESOLUTION
+    fails, passes, place = np.full(count, -1.0), np.ones(count), np.zeros(count)
+    last, h_last = np.zeros(count), np.zeros(count)
+    i = np.arange(count)
+    for step in range(AIMS):
+        outside = ~((fails[i] < e[i]) & (e[i] < passes[i]))  # a jump misled the secant
+        bracketed = (fails[i] > -1.0) & (passes[i] < 1.0)
+        e[i] = np.where(outside, 0.5 * (fails[i] + passes[i]), e[i])
+        i = i[~outside | bracketed]
+        if not len(i):
+            break
+        p, place[i] = form.p_at_places(cases.at(i), e[i], place[i], step < 2)
+        h = normal_scores(p) - target
+        moved = e[i] - last[i]
+        secant = (h - h_last[i]) / np.where(moved == 0.0, 1.0, moved)
+        steeper = (step > 0) & (np.abs(moved) > 0.1 * RESOLUTION) & (secant < 0.1 * slope[i])
+        slope[i] = np.where(steeper, secant, slope[i])
+        last[i], h_last[i] = e[i], h
+        passes[i], fails[i] = np.where(h <= 0.0, e[i], passes[i]), np.where(h <= 0.0, fails[i], e[i])
+        close = passes[i] - fails[i] <= RESOLUTION
+        crossing[i[close]] = passes[i[close]]
+        root = e[i] - h / slope[i]
+        below = (passes[i] < 1.0) & (passes[i] - root < RESOLUTION)
+        e[i] = np.where(below, root - 0.2 * RESOLUTION, root + 0.7 * RESOLUTION)
+        i = i[~close]
+    return crossing
 
 
-@jit
-def _crossing(case: Case, fails: float) -> float:
-    """An e above `fails` that passes, where something in [e - RESOLUTION, e) does not; 1 if there is none.
+class _Bracket(NamedTuple):
+    """Where p is searched for the limit: an e that fails, a larger one that passes, and h at both, in place."""
+
+    fails: FloatArray
+    passes: FloatArray
+    h_fails: FloatArray
+    h_passes: FloatArray
+
+    def narrow(self, i: IntArray, e: FloatArray, h: FloatArray, passed: BoolArray) -> None:
+        """Take e, with h, for an end of the brackets i."""
+        self.passes[i[passed]], self.h_passes[i[passed]] = e[passed], h[passed]
+        self.fails[i[~passed]], self.h_fails[i[~passed]] = e[~passed], h[~passed]
+
+
+def _crossings(form: ExactForm, cases: Cases, fails: FloatArray) -> FloatArray:
+    """For each case an e above `fails` that passes, where something in [e - RESOLUTION, e) does not; 1 without one.
 
     Regula falsi on the normal scores h of p, nearly linear in Tango's score. It aims a little past the
     estimated root, towards the farther end, so that the bracket closes from both sides, and further (up to the middle)
     after every step that did not halve it.
     """
-    target = normal_score(case.limit)
-    highest = _score(case, fails)
-    h_fails = normal_score(p_value(case, fails, fails, COARSE)) - target
-    passes, h_passes = 1.0, 0.0
-    failed, passed = h_fails < 1.0, False
-    at, reach = min(target, highest - 0.01), 0.01
-    while at < highest and not (failed and passed):
-        e = _excess_at_score(case, at)
-        p = p_value(case, e, e, COARSE)
-        h = normal_score(p) - target
-        if p <= case.limit:
-            passes, h_passes, passed = e, h, True
-            at += abs(h) + reach
-        elif e < LARGEST:
-            fails, h_fails, failed = e, h, True
-            at -= abs(h) + reach
-        else:
-            return 1.0
+    target = normal_score(cases.limit)
+
+    def p_and_h(i: IntArray, e: FloatArray) -> tuple[FloatArray, FloatArray]:
+        p = form.p_values(cases.at(i), e, e, np.full(len(e), COARSE))
+        return p, normal_scores(p) - target
+
+    count = len(fails)
+    bracket = _Bracket(fails.copy(), np.ones(count), p_and_h(np.arange(count), fails)[1], np.zeros(count))
+    i = _bracketed(cases, bracket, p_and_h)
+    boost = np.ones(count)
+    while len(i := i[bracket.passes[i] - bracket.fails[i] > RESOLUTION]):
+        left, right, h_left, h_right = (values[i] for values in bracket)
+        width, middle = right - left, 0.5 * (left + right)
+        e = left + width * h_left / (h_left - h_right)
+        beyond = boost[i] * (0.3 * RESOLUTION + 0.02 * np.minimum(e - left, right - e))
+        e = np.where(e < middle, np.minimum(e + beyond, middle), np.maximum(e - beyond, middle))
+        p, h = p_and_h(i, e)
+        bracket.narrow(i, e, h, p <= cases.limit)
+        boost[i] = np.where(bracket.passes[i] - bracket.fails[i] > 0.5 * width, 10.0 * boost[i], 1.0)
+    return bracket.passes
+
+
+def _bracketed(
+    cases: Cases, bracket: _Bracket, p_and_h: Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]
+) -> IntArray:
+    """The cases that pass somewhere, with ends of their brackets found in steps of Tango's score."""
+    highest = _scores(cases, bracket.fails)
+    failed, passed = bracket.h_fails < 1.0, np.zeros(len(highest), np.bool_)
+    at, reach = np.minimum(normal_score(cases.limit), highest - 0.01), 0.01
+    some = np.ones(len(highest), np.bool_)
+    while len(i := np.flatnonzero(some & (at < highest) & ~(failed & passed))):
+        e = _excesses_at_scores(cases.at(i), at[i])
+        p, h = p_and_h(i, e)
+        passes = p <= cases.limit
+        some[i[~passes & (e >= LARGEST)]] = False
+        bracket.narrow(i, e, h, passes)
+        passed[i], failed[i] = passed[i] | passes, failed[i] | ~passes
+        at[i] += np.where(passes, 1.0, -1.0) * (np.abs(h) + reach)
         reach *= 3.0
-    boost = 1.0
-    while passes - fails > RESOLUTION:
-        width = passes - fails
-        e = fails + width * h_fails / (h_fails - h_passes)
-        beyond = boost * (0.3 * RESOLUTION + 0.02 * min(e - fails, passes - e))
-        middle = 0.5 * (fails + passes)
-        e = min(e + beyond, middle) if e < middle else max(e - beyond, middle)
-        p = p_value(case, e, e, COARSE)
-        h = normal_score(p) - target
-        if p <= case.limit:
-            passes, h_passes = e, h
-        else:
-            fails, h_fails = e, h
-        boost = 10.0 * boost if passes - fails > 0.5 * width else 1.0
-    return passes
+    return np.flatnonzero(some)
 
 
-@jit
-def _excess_at_score(case: Case, at: float) -> float:
-    """The e in (-1, 1) where the score z(a, c) falls to `at`, by bisection."""
-    left, right = -LARGEST, LARGEST
+def _excesses_at_scores(cases: Cases, at: FloatArray) -> FloatArray:
+    """The e in (-1, 1) where the scores z(a, c) fall to `at`, by bisection."""
+    left, right = np.full(len(at), -LARGEST), np.full(len(at), LARGEST)
     for _ in range(45):
         middle = 0.5 * (left + right)
-        if _score(case, middle) > at:
-            left = middle
-        else:
-            right = middle
+        above = _scores(cases, middle) > at
+        left, right = np.where(above, middle, left), np.where(above, right, middle)
     return right
 
 
-@jit
-def _score(case: Case, e: float) -> float:
-    return score(case.n, case.a, case.c, e)
+def _scores(cases: Cases, e: FloatArray) -> FloatArray:
+    return scores(cases.n, cases.plus, cases.minus, e)

@@ -5,22 +5,18 @@ H0: P(+1) - P(-1) >= eps against a smaller excess. Knows counts only: no familie
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from earmark.kernels._jit import jit, parallel_jit
-from earmark.kernels.statistics.binomial import clopper_pearson, normal_score
 from earmark.kernels.statistics.collapse import FloatArray, IntArray
-from earmark.kernels.statistics.nuisance import FINE, supremum
-from earmark.kernels.statistics.region import TIE, Region, region_of, score
+from earmark.kernels.statistics.exact_case import FINE, Cases
 
-NO_EVIDENCE = -0.5  # from this score upwards p is 1
-EVERYTHING = 8.6  # standard deviations of the number of flips: the probability beyond them is below 1e-16
-FEW = 32  # fewer tests than this are not worth waking other threads for
-STRANDS = 64  # interleaved parts, each with tests of all sizes, so that threads have equally much to do
+# Square roots of rows, summed over tests, up to which NumPy computes p: in .3 s at most, which is what importing numba
+# and loading the kernels take; compiling them takes many times as long.
+FEW = 50_000.0
 
 
 def p_values(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, eps: float, gamma: float) -> FloatArray:
@@ -28,14 +24,21 @@ def p_values(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, eps: f
 
     The nuisance q = P(d != 0) runs over its Clopper-Pearson interval at level gamma, which p pays for.
     """
-    rows, a, c = _counts(n, plus, minus)
+    rows, a, c = checked_counts(n, plus, minus)
     excess = float(_finite("eps", eps, -1.0, 1.0))
     level = float(_finite("gamma", gamma, 0.0, 1.0))
     different, place = distinct(rows, a, c)
-    p = np.empty(len(different))
-    fill = _fill_p if len(different) < FEW else _fill_p_in_parallel
-    fill(different, excess, level, p)
+    p = np.minimum(1.0, level + _p_of(different, excess, level))
     return np.asarray(p[place])
+
+
+def _p_of(counts: IntArray, eps: float, gamma: float) -> FloatArray:
+    """p - gamma of distinct triples (D, 3) of counts."""
+    n, a, c = counts.T.copy()
+    form = form_of(n, FEW)
+    cases = Cases(n, a, c, *form.clopper_pearson(a + c, n, gamma), 1.0)
+    e = np.full(len(n), eps)
+    return form.p_values(cases, e, e, np.full(len(n), FINE))
 
 
 def testable_size(eps: float, alpha: float, gamma: float) -> int:
@@ -44,7 +47,7 @@ def testable_size(eps: float, alpha: float, gamma: float) -> int:
     Without any flip p is at least that, and a little above it where a +1 among enough -1 is the more extreme outcome.
     """
     excess = float(_finite("eps", eps, 0.0, 1.0))
-    size, level = _levels(alpha, gamma)
+    size, level = checked_levels(alpha, gamma)
     n = max(1, math.floor(math.log(size - level) / math.log1p(-excess)) - 1)
     while level + (1.0 - excess) ** n > size:
         n += 1
@@ -54,7 +57,7 @@ def testable_size(eps: float, alpha: float, gamma: float) -> int:
 # Checks ----------------------------------------------------------------------------------------------------
 
 
-def _counts(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
+def checked_counts(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
     """The three counts as checked int64 arrays of one shape."""
     arrays = [np.asarray(counts) for counts in (n, plus, minus)]
     for name, counts in zip(("n", "plus", "minus"), arrays, strict=True):
@@ -80,7 +83,8 @@ def _finite(name: str, value: npt.ArrayLike, above: float, below: float) -> Floa
     return values
 
 
-def _levels(alpha: float, gamma: float) -> tuple[float, float]:
+def checked_levels(alpha: float, gamma: float) -> tuple[float, float]:
+    """A level of a test and that of its nuisance, checked."""
     size = float(_finite("alpha", alpha, 0.0, 0.5))
     level = float(_finite("gamma", gamma, 0.0, 1.0))
     if level >= size:
@@ -88,70 +92,26 @@ def _levels(alpha: float, gamma: float) -> tuple[float, float]:
     return size, level
 
 
-# p (method 9.2, steps 1 to 4) ------------------------------------------------------------------------------
+# The two forms of the test -------------------------------------------------------------------------------------
 
 
-class Case(NamedTuple):
-    """The counts of one test, the interval of its nuisance, and how exactly its p is needed."""
+class ExactForm(NamedTuple):
+    """How the test is computed: in plain NumPy or by compiled kernels, with the same p but for rounding."""
 
-    n: int
-    a: int
-    c: int
-    low: float  # the Clopper-Pearson interval of q
-    high: float
-    limit: float  # below 1, p - gamma need only be on the right side of it; 1 where p itself is needed
+    clopper_pearson: Callable[[IntArray, IntArray, float], tuple[FloatArray, FloatArray]]
+    p_values: Callable[[Cases, FloatArray, FloatArray, IntArray], FloatArray]
+    p_at_places: Callable[[Cases, FloatArray, FloatArray, bool], tuple[FloatArray, FloatArray]]
 
 
-@jit
-def case_of(n: int, a: int, c: int, gamma: float, limit: float) -> Case:
-    low, high = clopper_pearson(a + c, n, gamma)
-    return Case(n, a, c, low, high, limit)
+def form_of(n: IntArray, few: float) -> ExactForm:
+    """Plain NumPy up to `few` in total of the square roots of n, to which the flips that matter are proportional.
 
-
-@jit
-def p_value(case: Case, eps: float, until: float, points: int) -> float:
-    """p - gamma at eps = until, on a grid of `points` nuisance values that is refined around its peaks.
-
-    For until > eps, a bound on p(e) for every e in [eps, until]: the probability at a given q of the outcomes that are
-    rejected at any of these falls as e rises, for with an outcome go those with fewer +1 or more -1.
+    The sizes decide alone, whatever is compiled already.
     """
-    if score(case.n, case.a, case.c, eps) >= NO_EVIDENCE - TIE:
-        return 1.0
-    low, high = nuisances(case, eps, until)
-    return supremum(region_at(case, eps, until, low, high), eps, low, high, points, case.limit)
+    if float(np.sqrt(n).sum()) <= few:
+        from earmark.kernels.statistics.plain import suprema
 
+        return ExactForm(suprema.clopper_pearson, suprema.p_values, suprema.p_at_places)
+    from earmark.kernels.statistics.compiled import suprema as kernels
 
-@jit
-def nuisances(case: Case, eps: float, until: float) -> tuple[float, float]:
-    """Clopper-Pearson's interval (low, high) of q with ends raised to |e|: the union over all e in [eps, until]."""
-    nearest = 0.0 if eps < 0.0 < until else min(abs(eps), abs(until))
-    return max(case.low, nearest), max(case.high, abs(eps), abs(until))
-
-
-@jit
-def region_at(case: Case, eps: float, until: float, low: float, high: float) -> Region:
-    """The outcomes of method 9.2, step 3, for all numbers of flips that a q in [low, high] makes likely enough."""
-    n = case.n
-    reach = EVERYTHING if case.limit == 1.0 else min(EVERYTHING, -normal_score(1e-8 * case.limit))
-    spread = reach * math.sqrt(n * max(low * (1.0 - low), high * (1.0 - high))) + 20.0
-    first, last = max(0, int(n * low - spread)), min(n, int(n * high + spread) + 1)
-    return region_of(n, case.a, case.c, eps, until, first, last)
-
-
-@jit
-def _fill_p(counts: IntArray, eps: float, gamma: float, p: FloatArray) -> None:
-    for i in range(len(counts)):
-        p[i] = _p_of(counts[i], eps, gamma)
-
-
-@parallel_jit
-def _fill_p_in_parallel(counts: IntArray, eps: float, gamma: float, p: FloatArray) -> None:
-    for strand in numba.prange(STRANDS):
-        for i in range(strand, len(counts), STRANDS):
-            p[i] = _p_of(counts[i], eps, gamma)
-
-
-@jit
-def _p_of(counts: IntArray, eps: float, gamma: float) -> float:
-    case = case_of(int(counts[0]), int(counts[1]), int(counts[2]), gamma, 1.0)
-    return min(1.0, gamma + p_value(case, eps, eps, FINE))
+    return ExactForm(kernels.clopper_pearson, kernels.p_values, kernels.p_at_places)

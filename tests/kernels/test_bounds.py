@@ -1,20 +1,34 @@
 """What an exact bound rests on: regions without roots, probabilities side by side, and the last time p passes alpha."""
 
+import math
+from collections.abc import Iterator
+
 import naive_exact
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from mirrored import p_along
 from numba.core import config
 
 from earmark.kernels.statistics import bounds, exact
-from earmark.kernels.statistics.binomial import clopper_pearson
-from earmark.kernels.statistics.nuisance import FINE, grid_of, nuisance_at, summit
-from earmark.kernels.statistics.region import region_of, score
-from earmark.kernels.statistics.region_probability import LANES, p_at, p_at_lanes
+from earmark.kernels.statistics.compiled.binomial import clopper_pearson
+from earmark.kernels.statistics.compiled.nuisance import grid_of, nuisance_at, summit
+from earmark.kernels.statistics.compiled.region import region_of, score
+from earmark.kernels.statistics.compiled.region_probability import LANES, p_at, p_at_lanes
+from earmark.kernels.statistics.exact_case import FINE
 
 INTERPRETED = bool(config.DISABLE_JIT)
 MANY = 20 if INTERPRETED else 300
+
+
+@pytest.fixture(autouse=True, scope="module", params=["kernels"] if INTERPRETED else ["plain", "kernels"])
+def form(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Everything is computed in plain NumPy, and then everything by kernels, whatever its size."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (exact, bounds):
+            patch.setattr(module, "FEW", math.inf if request.param == "plain" else 0.0)
+        yield request.param
 
 
 @st.composite
@@ -116,23 +130,27 @@ def test_bounds_equal_a_plain_search(n: int, a: int, c: int, alpha: float) -> No
 
 
 def check(n: int, a: int, c: int, alpha: float) -> None:
+    holds(n, a, c, float(bounds.upper_bounds(n, a, c, alpha, alpha / 50)), alpha)
+
+
+def holds(n: int, a: int, c: int, upper: float, alpha: float) -> None:
     """All of a dense scan above the bound passes, and something closely below it does not."""
-    upper = float(bounds.upper_bounds(n, a, c, alpha, alpha / 50))
     if upper == 1.0:
         assert a == n or exact.p_values(n, a, c, 1 - 1e-9, alpha / 50) > alpha
         return
     steps = np.concatenate([[0.0], np.geomspace(1e-8, 0.1, 10 if INTERPRETED else 60), np.linspace(0.0, 2e-3, 20)])
-    above = [float(exact.p_values(n, a, c, e, alpha / 50)) for e in upper + steps if e < bounds.LARGEST]
-    assert max(above) <= alpha
+    above = [e for e in upper + steps if e < bounds.LARGEST]
+    assert p_along(n, a, c, above, alpha / 50).max() <= alpha
     below = [max(upper - share * bounds.RESOLUTION, -1 + 1e-12) for share in (0, 0.1, 0.3, 0.5, 0.8, 1, 1.5, 3)]
-    assert max(float(exact.p_values(n, a, c, e, alpha / 50)) for e in below) > 0.9999 * alpha
+    assert p_along(n, a, c, below, alpha / 50).max() > 0.9999 * alpha
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.025, 0.025 / 48])
 def test_bounds_of_small_samples(alpha: float) -> None:
     for n in range(1, 5 if INTERPRETED else 13):
-        for a, c in naive_exact.outcomes(n):
-            check(n, a, c, alpha)
+        a, c = np.array(naive_exact.outcomes(n)).T
+        for outcome in zip(a.tolist(), c.tolist(), bounds.upper_bounds(n, a, c, alpha, alpha / 50), strict=True):
+            holds(n, *outcome, alpha)
 
 
 @given(counts(most=30 if INTERPRETED else 20_000), st.sampled_from([0.2, 0.025, 0.005, 0.025 / 48, 1e-5]))

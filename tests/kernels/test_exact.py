@@ -1,13 +1,15 @@
 """The exact test against enumeration of all outcomes, and what its p-values and bounds promise."""
 
 import functools
+import math
+from collections.abc import Iterator
 
 import naive_exact
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from mirrored import harm_p_values, tango_z
+from mirrored import harm_p_values, p_along, tango_z
 from numba.core import config
 from scipy import optimize, special, stats
 
@@ -16,6 +18,15 @@ from earmark.kernels.statistics import bounds, exact
 INTERPRETED = bool(config.DISABLE_JIT)
 ALPHA, GAMMA = 0.025, 0.0005
 EXCESSES = [0.02, 0.05, 0.3, 0.0, -0.1]
+
+
+@pytest.fixture(autouse=True, scope="module", params=["kernels"] if INTERPRETED else ["plain", "kernels"])
+def form(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Everything is computed in plain NumPy, and then everything by kernels, whatever its size."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (exact, bounds):
+            patch.setattr(module, "FEW", math.inf if request.param == "plain" else 0.0)
+        yield request.param
 
 
 @functools.cache
@@ -221,14 +232,12 @@ def test_upper_bound_inverts_p(observed: tuple[int, int, int], alpha: float) -> 
     assume(a < n)
     upper = float(bounds.upper_bounds(n, a, c, alpha, alpha / 50))
 
-    def p(e: float) -> float:
-        return float(exact.p_values(n, a, c, e, alpha / 50))
-
     assert (a - c) / n < upper < 1
-    assert p(upper) <= alpha
+    assert exact.p_values(n, a, c, upper, alpha / 50) <= alpha
     near = upper - bounds.RESOLUTION * np.array([0, 0.1, 0.5, 1, 2, 5, 10])
-    assert max(p(max(e, -1 + 1e-12)) for e in near) > 0.99 * alpha  # alpha itself may lie within a jump of p
-    assert max(p(e) for e in np.linspace(upper, 1 - 1e-9, 60)) <= alpha
+    # alpha itself may lie within a jump of p
+    assert p_along(n, a, c, np.maximum(near, -1 + 1e-12), alpha / 50).max() > 0.99 * alpha
+    assert p_along(n, a, c, np.linspace(upper, 1 - 1e-9, 60), alpha / 50).max() <= alpha
 
 
 @given(counts())

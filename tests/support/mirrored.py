@@ -4,17 +4,24 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.kernels.statistics import betting, exact
-from earmark.kernels.statistics.region import score
+from earmark.kernels.statistics.exact_case import FINE, Cases
+from earmark.kernels.statistics.plain.regions import scores
 
 FloatArray = npt.NDArray[np.float64]
 
 
 def tango_z(n: npt.ArrayLike, a: npt.ArrayLike, c: npt.ArrayLike, eps: npt.ArrayLike) -> FloatArray:
     """Tango's score of the excess (a - c) / n against eps in (-1, 1), broadcast."""
-    arrays = np.broadcast_arrays(*(np.asarray(x) for x in (n, a, c)), np.asarray(eps, dtype=np.float64))
-    cases = zip(*map(np.ravel, arrays), strict=True)
-    z = [score(int(rows), int(plus), int(minus), float(excess)) for rows, plus, minus, excess in cases]
-    return np.array(z).reshape(arrays[0].shape)
+    return scores(n, a, c, eps)
+
+
+def p_along(n: int, plus: int, minus: int, excesses: npt.ArrayLike, gamma: float) -> FloatArray:
+    """p of H0: excess >= e against a smaller excess, at many e."""
+    e = np.asarray(excesses, dtype=np.float64)
+    rows, a, c = (np.full(len(e), count) for count in (n, plus, minus))
+    form = exact.form_of(rows[:1], exact.FEW)
+    cases = Cases(rows, a, c, *form.clopper_pearson(a + c, rows, gamma), 1.0)
+    return np.minimum(1.0, gamma + form.p_values(cases, e, e, np.full(len(e), FINE)))
 
 
 def harm_p_values(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, eps: float, gamma: float) -> FloatArray:

@@ -9,12 +9,9 @@ import numpy as np
 
 from earmark.kernels._jit import jit
 from earmark.kernels.statistics.collapse import FloatArray
-from earmark.kernels.statistics.region import Region
-from earmark.kernels.statistics.region_probability import LANES, p_at, p_at_lanes
-
-COARSE, FINE = LANES, 2 * LANES  # points of a grid, two of them next to its ends
-PRECISION = 1e-13  # how far the supremum may be missed at a peak
-
+from earmark.kernels.statistics.compiled.region import Region
+from earmark.kernels.statistics.compiled.region_probability import LANES, p_at, p_at_lanes
+from earmark.kernels.statistics.exact_case import PRECISION
 
 # A place is an angle, q = edge + (1 - edge) sin(t)^2 with edge = min(low, |eps|). Even steps in t are even steps in
 # standard deviations of the number of flips, or smaller ones next to |eps|: flips of the rarer sign are few there, p(q)

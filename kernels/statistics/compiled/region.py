@@ -11,11 +11,9 @@ import numpy.typing as npt
 
 from earmark.kernels._jit import jit
 from earmark.kernels.statistics.collapse import FloatArray, IntArray
+from earmark.kernels.statistics.exact_case import PIECES, TIE
 
 BoolArray = npt.NDArray[np.bool_]
-
-TIE = 1e-9  # scores lie on a lattice; an equality must not hang on a rounding
-PIECES = 16  # parts of a stretch of e: the region is too large by what the score falls within one of them
 
 
 class Region(NamedTuple):

@@ -8,11 +8,12 @@ import math
 import numpy as np
 
 from earmark.kernels._jit import jit
-from earmark.kernels.statistics.binomial import HUGE, NEGLIGIBLE, binomial
 from earmark.kernels.statistics.collapse import FloatArray
-from earmark.kernels.statistics.region import Region
+from earmark.kernels.statistics.compiled.binomial import NEGLIGIBLE, binomial
+from earmark.kernels.statistics.compiled.region import Region
+from earmark.kernels.statistics.exact_case import COARSE, HUGE
 
-LANES = 20  # nuisance values side by side, in wide registers
+LANES = COARSE  # nuisance values side by side, in wide registers
 SHORT = 400.0  # log of the largest mass, in units of the one at no flip, up to which a walk may start there
 # Where each quantity of the lanes begins in one work array: compilers then see that they do not overlap.
 _PI, _NOT_PI, _ODDS, _START, _START_F, _F, _CUMULATIVE, _MASS, _TOTAL, _SUM = (LANES * i for i in range(10))

@@ -1,4 +1,4 @@
-"""Tails of the binomial distribution, the Clopper-Pearson interval, and the normal quantile as a scale.
+"""Tails of the binomial distribution, and the Clopper-Pearson interval.
 
 Knows numba only.
 """
@@ -6,9 +6,12 @@ Knows numba only.
 import math
 
 from earmark.kernels._jit import jit
+from earmark.kernels.statistics.exact_case import HUGE, normal_score
 
 NEGLIGIBLE = 1e-16  # a mass below this share of the largest one, or of the sum so far, is left out
-HUGE = 1e290  # a tail above it would overflow: the mass that everything is counted in is 0 then
+
+
+quantile = jit(normal_score)
 
 
 @jit
@@ -59,7 +62,7 @@ def _log_odds_limit(m: int, n: int, tail: float) -> float:
     the interval is never too narrow.
     """
     sd = math.sqrt(1.0 / (m + 0.5) + 1.0 / (n - m + 0.5))
-    t = math.log((m + 0.5) / (n - m + 0.5)) - normal_score(tail) * sd
+    t = math.log((m + 0.5) / (n - m + 0.5)) - quantile(tail) * sd
     for _ in range(100):
         cumulative, mass = binomial(m, n, math.exp(t))
         if cumulative == 0.0:  # t is so far above the limit that P(Bin <= m) underflows
@@ -71,11 +74,3 @@ def _log_odds_limit(m: int, n: int, tail: float) -> float:
         if abs(step) < 1e-9 * (1.0 + abs(t)):  # the next one would be of the order of its square
             break
     return t
-
-
-@jit
-def normal_score(p: float) -> float:
-    """The normal quantile of p to 5e-4 (Abramowitz and Stegun 26.2.23): a scale to search on, never part of a p."""
-    t = math.sqrt(-2.0 * math.log(max(min(p, 1.0 - p), 1e-300)))
-    upper = t - (2.515517 + t * (0.802853 + t * 0.010328)) / (1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308)))
-    return -upper if p < 0.5 else upper

@@ -1,0 +1,74 @@
+"""Running products and sums of many lanes side by side, and binomial tails: NumPy alone, the same bits anywhere.
+
+Arrays are (steps, ..., lanes). A lane's bits depend on nothing but itself: not on the lanes beside it, and not on how
+many steps of zeros follow its own.
+"""
+
+import numpy as np
+
+from earmark.kernels.statistics.collapse import FloatArray
+
+BLOCK = 8  # steps that run as one: a multiple of it is what arrays of steps must have
+_TERMS = 8 * BLOCK  # of a tail that are summed at a time
+_NOTHING = 1e-20  # of a sum: no later term changes its bits
+
+
+def run(combine: np.ufunc, steps: FloatArray, in_blocks: bool) -> FloatArray:
+    """Running products or sums along the first axis, in place; for many lanes within blocks, then over the blocks.
+
+    NumPy's own `accumulate` waits for each result before the next; in blocks all lanes and blocks go side by side.
+    """
+    if not in_blocks:
+        return np.asarray(combine.accumulate(steps, axis=0, out=steps))
+    blocks = steps.reshape(len(steps) // BLOCK, BLOCK, -1)
+    for i in range(1, BLOCK):
+        combine(blocks[:, i], blocks[:, i - 1], out=blocks[:, i])
+    for b in range(1, len(blocks)):
+        combine(blocks[b], blocks[b - 1, -1], out=blocks[b])
+    return steps
+
+
+def total(steps: FloatArray, in_blocks: bool) -> FloatArray:
+    """The sums along the first axis, added in the order of `run`."""
+    if not in_blocks:
+        return np.asarray(np.add.accumulate(steps, axis=0)[-1])
+    blocks = steps.reshape(len(steps) // BLOCK, BLOCK, *steps.shape[1:])
+    sums = blocks[:, 0].copy()
+    for i in range(1, BLOCK):
+        sums += blocks[:, i]
+    whole = sums[0]
+    for b in range(1, len(sums)):
+        whole += sums[b]
+    return np.asarray(whole)
+
+
+def binomials(
+    k: FloatArray, n: FloatArray, pi: FloatArray, not_pi: FloatArray, in_blocks: bool
+) -> tuple[FloatArray, FloatArray]:
+    """P(X <= k) and P(X = k) of X ~ Bin(n, pi), 0 <= k <= n, of many lanes.
+
+    Both tails are summed in units of P(X = k) and divided by their total: no logarithms, no cancellation. Where the
+    total overflows, neither is a number.
+    """
+    odds = np.stack([not_pi / pi, pi / not_pi])
+    below, above = _tails(np.stack([k, n - k]), np.stack([n - k, k]), odds, in_blocks)
+    below += 1.0
+    mass = 1.0 / (below + above)
+    return np.where(below < above, below * mass, 1.0 - above * mass), mass
+
+
+def _tails(left: FloatArray, passed: FloatArray, odds: FloatArray, in_blocks: bool) -> FloatArray:
+    """The sums of the products of left / (passed + 1), (left - 1) / (passed + 2), ..., each times the odds."""
+    term, tails = np.ones_like(odds), np.zeros_like(odds)
+    step = np.arange(_TERMS, dtype=np.float64)[:, None, None]
+    while True:
+        terms = np.maximum(left - step, 0.0)
+        terms /= passed + (1.0 + step)
+        terms *= odds
+        run(np.multiply, terms, in_blocks)
+        terms *= term
+        tails += total(terms, in_blocks)
+        term = terms[-1]
+        if not (term > _NOTHING * tails).any():
+            return tails
+        step += _TERMS
