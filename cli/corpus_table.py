@@ -1,11 +1,13 @@
 """What is in a corpus, for a terminal: a few lines, a histogram of durations, and the sizes of families."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from earmark.engine.printable import printable
+from earmark.cli.say import columns
+from earmark.engine.printable import printable, shortened
 
-_BAR = 40  # characters of the longest bar
+_BAR, _LEAST_BAR = 40, 8  # characters of the longest bar, where there is room for it and where there is not
 
 
 def corpus_table(description: Mapping[str, Any], *, everything: bool) -> list[str]:
@@ -17,10 +19,9 @@ def corpus_table(description: Mapping[str, Any], *, everything: bool) -> list[st
     for partition in description["partitions"]:
         lines += ["", *_partition(partition, description)]
     if not description["partitions"]:
-        lines += [
-            "",
-            "no families of its own: name a label with --by, bring a --side file, or cluster with --semantic K",
-        ]
+        labels = ", ".join(f"{printable(name)} has {n} families" for name, n in description["labels"].items())
+        named = f"name a label with --by ({labels})" if labels else "name a label with --by"
+        lines += ["", f"no families of its own: {named}, bring a --side file, or cluster with --semantic K"]
     if description["written"]:
         lines += ["", f"partitions  {description['written']} (recipe {description['recipe']['sha256'][:12]})"]
     return lines
@@ -107,14 +108,23 @@ def _remark(family: Mapping[str, Any], middle: Mapping[str, str]) -> str:
 
 
 def _bars(rows: Iterable[tuple[str, int, str]]) -> list[str]:
-    """A line with name, count, bar and remark for each row; where a count is not 0 its bar has one mark at least."""
+    """A line with name, count, bar and remark for each row, as wide as the terminal; where a count is not 0 its bar has
+    one mark at least. What is too wide makes bars shorter, then names and remarks.
+    """
     table = [(printable(name), count, printable(remark)) for name, count, remark in rows]
     most = max((count for _, count, _ in table), default=0) or 1
-    width = max((len(name) for name, _, _ in table), default=0)
+    width = columns(sys.stdout)
+    names = min(max((len(name) for name, _, _ in table), default=0), width // 3)
+    room = width - names - len("    1234567  ") + 1  # beside name and count
+    longest = max((len(remark) for _, _, remark in table), default=0)
+    longest_bar = min(_BAR, max(room - longest - 2 * (longest > 0), _LEAST_BAR))
     lines = []
     for name, count, remark in table:
-        bar = "#" * max(round(_BAR * count / most), min(count, 1))
-        lines.append(f"  {name:<{width}} {count:>7}  {bar}{'  ' if bar and remark else ''}{remark}".rstrip())
+        bar = "#" * max(round(longest_bar * count / most), min(count, 1))
+        shown = shortened(remark, max(room - len(bar) - 2, _LEAST_BAR))
+        lines.append(
+            f"  {shortened(name, names):<{names}} {count:>7}  {bar}{'  ' if bar and shown else ''}{shown}".rstrip()
+        )
     return lines
 
 

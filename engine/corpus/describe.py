@@ -65,6 +65,7 @@ def describe(
         "recordings_with_several": len(several),
         "most_per_recording": max(rows_of_source.values(), default=0),
         "columns": dict(corpus.columns),
+        "labels": _labels(corpus),
         "options": [{"options": n, "examples": n_rows} for n, n_rows in sorted(options.items())],
         "left_out": {
             "rows": len(corpus.left_out),
@@ -76,6 +77,16 @@ def describe(
         "partitions": [_partition(partition, sources, fewest) for partition in partitions],
         "recipe": recipe_of(partitions, corpus)._asdict() if partitions else None,
     }
+
+
+def _labels(corpus: Corpus) -> dict[str, int]:
+    """How many families each label would make, of those by which there would be some and not one a question."""
+    values: dict[str, set[str]] = {}
+    for example in corpus.examples:
+        for name, text in example.labels.items():
+            values.setdefault(name, set()).add(text)
+    n_most = max(2, sum(1 for _ in corpus.examples) // 2)
+    return {name: len(texts) for name, texts in values.items() if 1 < len(texts) <= n_most}
 
 
 def _audio(lengths: Sequence[RecordingLength]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from earmark.engine.errors import first_few
 
 Needed = Callable[[float, int, int, int], int]  # tolerance, candidates, rows, recordings -> recordings it needs
 _TOLERANCES = tuple(percent / 100 for percent in range(1, 31))  # that may be advised
+_MOST_LABELS = 5  # that are named
 
 
 class SmallFamily(NamedTuple):
@@ -51,7 +52,9 @@ def prospects(
     """What `describe` said, judged; `file` is the spec, `listing` the command that lists families."""
     by_partition = {partition["name"]: partition["families"] for partition in corpus["partitions"]}
     if not by_partition:
-        return Prospects((), False, [f"declare families in [partitions] of {file}: a side file, or semantic clusters"])
+        labels = [f'names = ["{name}"] ({n} families)' for name, n in corpus["labels"].items()]
+        ways = ", ".join([*labels[:_MOST_LABELS], "a side file, or semantic clusters"])
+        return Prospects((), False, [f"declare families in [partitions] of {file}: {ways}"])
     small = [
         SmallFamily(partition, family["family"], family["n"], family["recordings"], family["fewest"])
         for partition, families in by_partition.items()

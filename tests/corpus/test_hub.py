@@ -54,8 +54,9 @@ def test_a_dataset_that_was_saved_is_read_without_datasets() -> None:
     assert [e.sample_id for e in corpus.examples] == ["test/0", "test/1", "test/2"]
     assert answers(corpus) == ["low", "low", "high"]  # the letter C, and B is padding
     assert corpus.columns["choices"] == "option_a, option_b, option_c"
-    first, again, other = (e.source_id for e in corpus.examples)
-    assert first == again != other, "recordings without a name are told apart by their bytes"
+    first, again, other = corpus.examples
+    assert first.source_id == again.source_id != other.source_id, "without a name they are told apart by their bytes"
+    assert first.audio == again.audio != other.audio, "what is one recording is decoded once"
     got = [layouts.pitch(e.audio.waveform()) for e in corpus.examples]
     assert got == pytest.approx([400, 400, 700], abs=5)
     assert [e.question for e in open_corpus(FIXTURES / "saved" / "test").examples] == [

@@ -294,7 +294,7 @@ def test_partitions_are_added_to_those_that_are_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has the partition room with other labels"):
         partition_file.prepend(tmp_path, corpus, [room._replace(families=tuple("xxyy"))])
     last = room._replace(name="last")
-    with pytest.raises(InputError, match="is of a sweep about 'two', and this corpus is called 'one'; .* add --name two"):
+    with pytest.raises(InputError, match=r"is of a sweep about 'two', and this corpus is called 'one'; .* --name two"):
         partition_file.append(tmp_path, corpus, [last])
     (tmp_path / "partitions.parquet").unlink()
     partition_file.write(tmp_path, corpus, [made, room])

@@ -268,6 +268,9 @@ def _of_corpora(folder: Path) -> Iterator[Target]:
     yield replacing("shard of a dataset", shard, lambda: _heard(dataset), share=0.3)
     yield replacing("saved dataset", arrow, lambda: _heard(saved), share=0.5)
     yield replacing("state of a saved dataset", saved / "state.json", lambda: open_corpus(saved), structured=True)
+    texts = [row | {"audio": "a.wav", "options": json.dumps(row["options"])} for row in layouts.HUB_ROWS]
+    lines = log_fixtures.write_lines(folder / "dataset.jsonl", texts)
+    yield replacing("dataset in JSONL", lines, lambda: open_corpus(lines, "hub"), structured=True, share=0.5)
     features = json.dumps({"info": {"features": {"label": {"_type": "ClassLabel", "names": ["a", "b"]}}}}).encode()
     yield Target("features of a dataset", (features,), lambda data: _featured(folder, rows, data), True, 0.5)
     packed = folder / "packed"

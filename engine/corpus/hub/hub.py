@@ -4,7 +4,7 @@ Which column is what, `column_roles` says; all tables of a split have the same c
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +33,9 @@ class _Recordings:
     column: str
     in_tables: bool
     archives: Sequence[Path]  # through which files are looked for
+    unnamed: dict[str, TableAudio] = field(
+        default_factory=dict
+    )  # those without a name so far, by a hash of their bytes
 
     def of_row(self, path: Path, row: TableRow, sample_id: str) -> tuple[Audio, str]:
         """The recording of a row, and what to call it: by its name, or where it has none by its bytes."""
@@ -41,10 +44,21 @@ class _Recordings:
         if self.in_tables:
             shown = f"{self.folder.name(path)}/{name or sample_id}"
             audio = TableAudio(str(path), row.row_group, row.row, self.column, shown)
-            return audio, name or _hash_of(audio) or sample_id
+            return (audio, name) if name else self._unnamed(audio, sample_id)
         if name is None:
             raise Unusable(f"no {self.column}")
         return self.folder.audio(name, row.where, beside=path.parent, archives=self.archives), name
+
+    def _unnamed(self, audio: TableAudio, sample_id: str) -> tuple[Audio, str]:
+        """The first recording with the bytes of this one, called by their hash: questions about it are not independent.
+
+        One that has no bytes is called by its row.
+        """
+        try:
+            name = sha256(audio.fetched().data).hexdigest()[:16]
+        except AudioError:
+            return audio, sample_id
+        return self.unnamed.setdefault(name, audio), name
 
 
 def open_hub(folder: Folder, split: str | None, declared: Mapping[str, str], paths: Sequence[Path] = ()) -> Benchmark:
@@ -121,14 +135,6 @@ def _read(
         )
 
     return read_examples(folder, table_at, example)
-
-
-def _hash_of(audio: TableAudio) -> str | None:
-    """A name for a recording without one: questions about the same bytes are not independent; None without bytes."""
-    try:
-        return sha256(audio.fetched().data).hexdigest()[:16]
-    except AudioError:
-        return None
 
 
 def _has_bytes(path: Path, column: str) -> bool:
