@@ -246,9 +246,8 @@ def test_init_counts_where_the_answerer_is_not_here(tmp_path: Path) -> None:
     assert (read(spec).answerers[0].dtype, read(spec).audits.flip_rate) == ("bfloat16", 200)
     assert "#   too few recordings:          count (9 of 36), event (9 of 36)" in spec.read_text()
     assert "# [rule.parents]        # a family that cannot be tested refuses" in spec.read_text()
-    assert (
-        "no family can be tested: the largest has 9 of the 36 recordings it needs\nnext: add questions" in done.output
-    )
+    assert "nothing can be approved yet: too small to be tested: 'count', 'event', 'order' and 3 more" in done.output
+    assert "next, any of:\n  questions about 27 more recordings for each\n" in done.output
     assert "earmark run" not in done.output
 
 
@@ -266,13 +265,14 @@ def test_init_counts_recordings_as_certify_does(tmp_path: Path) -> None:
         "#   recordings:                  more (77)\n#   too few recordings:          many (76 of 77)"
         in spec.read_text()
     )
-    assert done.output.endswith(f"next: earmark run {spec} --limit 64\n")
+    assert "('many' has 76 of the 77 recordings it needs)\nnext, any of:\n" in done.output
+    assert "next: earmark run" not in done.output
 
 
 def test_init_of_a_corpus_without_families_asks_for_some(tmp_path: Path) -> None:
     done = invoke("init", layouts.dcase2026(tmp_path / "c"), "--no-measure", "--out", tmp_path / "spec.toml")
     assert done.exit_code == 0, done.output
-    assert f"next: declare families in [partitions] of {tmp_path / 'spec.toml'}\n" in done.output
+    assert f"declare families in [partitions] of {tmp_path / 'spec.toml'}: a side file, or semantic" in done.output
 
 
 @pytest.mark.parametrize(
