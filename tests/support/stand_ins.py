@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from earmark.engine.answerers.tiny import TINY_A
 from earmark.engine.corpus.semantic import PREFIX
 
 ROOT = Path(__file__).parents[2]
+HUB_DATASET = ROOT / "tests" / "fixtures" / "hub_datasets" / "pushed"
+SHARES = {"60": "0.6", "40": "0.2", "20": "0.2"}  # that the harnesses were asked for, by what stands in a place
+HARNESS_LOGS = ROOT / "tests" / "fixtures" / "harness_logs" / "logs.zip"
 MODELS = ("Qwen/Qwen2-Audio-7B-Instruct", "models/Qwen2-Audio-7B-Instruct")
 ENCODERS = ("models/my-encoder", "intfloat/e5-large-v2")
 # What is typed otherwise here, so that it takes seconds and no GPU
@@ -26,6 +30,7 @@ TYPED = (
     ("selector train oracle.parquet", "selector train oracle.parquet --epochs 1"),
     ("--epochs 1 --out sweep", "--epochs 1 --seed 7 --out sweep"),
     ("--semantic 12", "--semantic 2"),
+    ("inspect logs/ --family metadata.task", "inspect logs/"),
 )
 # What a spec asks for otherwise
 SPECIFIED = (
@@ -48,6 +53,7 @@ def lay_out(folder: Path) -> None:
     shutil.copytree(ROOT / "examples", folder / "examples")
     layouts.mmsu(folder / "data" / "MMSU")
     layouts.audiomcq(folder / "data" / "AudioMCQ")
+    shutil.copytree(HUB_DATASET, folder / "data" / "my-benchmark")
     for name in MODELS:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(TINY_A)
@@ -68,13 +74,31 @@ def make_small(spec: Path) -> None:
 
 
 def write_logs(words: Sequence[str], folder: Path) -> None:
-    """The logs that `earmark import KIND RAW METHOD@BUDGET=LOG...` names, of its kind, where it names them."""
+    """The logs that `earmark import KIND RAW LOG...` names, of its kind, where it names them.
+
+    Logs whose budget is typed are made here; those that say it themselves were written by the harness.
+    """
     kind, raw, *rest = words
-    places = {raw: logs.RAW} | {
-        place: logs.COMPRESSED for arm, equals, place in (word.partition("=") for word in rest) if equals and "@" in arm
-    }
-    for place, answers in places.items():
-        _write_log(kind, folder / place, answers)
+    arms = rest[: next((place for place, word in enumerate(rest) if word.startswith("--")), len(rest))]
+    if kind == "vlmeval" or not all("=" in arm for arm in arms) or not arms:
+        for place in (raw, *(arm.rpartition("=")[2] for arm in arms)):
+            _unpack(kind, place, folder / place)
+        return
+    _write_log(kind, folder / raw, logs.RAW)
+    for arm in arms:
+        _write_log(kind, folder / arm.partition("=")[2], logs.COMPRESSED)
+
+
+def _unpack(kind: str, place: str, path: Path) -> None:
+    """What a harness wrote, of the budget that a place speaks of, or of raw audio; of all budgets where it is logs/."""
+    share = next((share for percent, share in SHARES.items() if percent in place), "1")
+    start = f"{'inspect-json' if kind == 'inspect' else kind}/{'' if path.name == 'logs' else f'{share}/'}"
+    with zipfile.ZipFile(HARNESS_LOGS) as archive:
+        for name in (name for name in archive.namelist() if name.startswith(start)):
+            if path.suffix != ".xlsx":
+                layouts.write(path / Path(name).name.replace("mock-ears_", "qwen_"), archive.read(name))
+            elif name.endswith("_result.xlsx"):
+                layouts.write(path, archive.read(name))
 
 
 def _write_log(kind: str, path: Path, answers: logs.Answers) -> None:
@@ -85,8 +109,6 @@ def _write_log(kind: str, path: Path, answers: logs.Answers) -> None:
         logs.write_lmms_eval(path, logs.lmms_eval(answers))
     elif kind == "inspect":
         (logs.write_inspect_json if path.suffix == ".json" else logs.write_inspect)(path, logs.inspect_samples(answers))
-    elif kind == "vlmeval":
-        logs.write_vlmeval(path, logs.vlmeval(answers))
     elif kind == "csv":
         logs.write_csv(path, logs.table(answers))
     elif kind == "parquet":
