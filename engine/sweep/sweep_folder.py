@@ -223,7 +223,7 @@ class SweepFolder:
 
 
 def _at(plan: Mapping[str, Any], key: str) -> Any:
-    """The value of a key of a plan, `corpus.examples`; None where it has none."""
+    """The value of a key of a plan, such as corpus.examples; None where it has none."""
     section, _, name = key.partition(".")
     content = plan.get(section)
     return content.get(name) if name and isinstance(content, Mapping) else content
