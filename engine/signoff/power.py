@@ -7,22 +7,26 @@ of bets it is simulated by drawing recordings. Knows rates, or recordings that w
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import bdtr, ndtri
 
-from earmark.engine.arrays import FloatArray, IntArray
+from earmark.engine.arrays import BoolArray, FloatArray, IntArray
 from earmark.engine.design.rule import gamma_of
 from earmark.engine.signoff.rules.group_tests import GroupTest, fewest_units
 from earmark.kernels.statistics import betting, exact
+from earmark.kernels.statistics.plain.walks import binomials
 
 TARGET = 0.9  # the power that "enough" means
 _LATTICE = 0.87, 0.95  # where counts are few, power jumps: outside of this, another number of units is looked for
 _MOST_ROWS, _MOST_RECORDINGS = 200_000, 20_000  # more are not computed but extrapolated
 _REACH = 6.0  # standard deviations of a count that are summed over
-_COLUMNS = 24  # counts of improvements at which the edge of what passes is computed; in between it is a line
+_LIKELY = 3.5  # and within which the edge of what passes is computed; beyond, it follows from its score
+_COLUMNS = 24  # counts of improvements at which it is looked at; in between it is a line
 _DRAWS = 1_000
 _SEED = 42
+_NORMAL = NormalDist()
 
 
 # Exact tests -------------------------------------------------------------------------------------------------
@@ -35,30 +39,98 @@ def exact_power(n: int, excess: float, flips: float, tolerance: float, level: fl
     A share `flips` of answers changes, and the share that gets worse is larger by `excess` than the share that gets
     better. It is summed over counts of improvements: given such a count, how many get worse is binomial too.
     """
-    if n < fewest_units("exact", tolerance, level):
-        return 0.0
+    return float(_exact_powers([n], excess, flips, tolerance, level)[0])
+
+
+class _Counts(NamedTuple):
+    """Counts of improvements among n rows: all that are likely enough to be summed over, and some of them."""
+
+    n: int
+    every: IntArray
+    share: FloatArray  # the probability of each
+    nodes: IntArray  # where the edge of what passes is looked at; in between it is a line
+    likely: BoolArray  # the nodes where it is computed; elsewhere it follows from its score there
+
+
+def _exact_powers(sizes: Sequence[int], excess: float, flips: float, tolerance: float, level: float) -> FloatArray:
+    """`exact_power` of several numbers of rows."""
+    fewest = fewest_units("exact", tolerance, level)
     plus, minus = max(0.0, (flips + excess) / 2), max(0.0, (flips - excess) / 2)
-    spread = _REACH * math.sqrt(n * minus * (1 - minus)) + 3
+    counts = [_improvements(n, minus) for n in sizes if n >= fewest]
+    powers = np.zeros(len(sizes))
+    tested = np.flatnonzero(np.asarray(sizes) >= fewest)
+    for i, some, edge in zip(tested, counts, _most_worse(counts, tolerance, level), strict=True):
+        worse, left = np.floor(np.interp(some.every, some.nodes, edge) + 1e-9), some.n - some.every
+        passes = _at_most(worse, left, min(1.0, plus / (1 - minus)))
+        powers[i] = min(1.0, float(np.add.reduce(some.share * passes)))
+    return powers
+
+
+def _at_most(k: FloatArray, n: IntArray, share: float) -> FloatArray:
+    """P(X <= k) of X ~ Bin(n, share)."""
+    some = (k >= 0) & (k < n) & (0 < share < 1)
+    lanes = np.full(np.count_nonzero(some), share)
+    every = np.where(k < 0, 0.0, np.where((k < n) & (share == 1), 0.0, 1.0))
+    every[some] = binomials(k[some], n[some].astype(np.float64), lanes, 1.0 - lanes, in_blocks=True)[0]
+    return every
+
+
+def _improvements(n: int, minus: float) -> _Counts:
+    """Counts of improvements that n rows are likely to have, each with probability `minus`."""
+    sd = math.sqrt(n * minus * (1 - minus))
+    spread = _REACH * sd + 3
     low, high = max(0, math.floor(n * minus - spread)), min(n, math.ceil(n * minus + spread))
+    every = np.arange(low, high + 1)
+    share = np.where(every == n * minus, 1.0, 0.0)
+    if 0 < minus < 1:
+        lanes = np.full(len(every), minus)
+        share = binomials(every.astype(np.float64), np.full(len(every), float(n)), lanes, 1 - lanes, in_blocks=True)[1]
     nodes = np.unique(np.linspace(low, high, min(_COLUMNS, high - low + 1)).round().astype(np.int64))
-    improved = np.arange(low, high + 1)
-    worse = np.floor(np.interp(improved, nodes, _most_worse(n, nodes, tolerance, level)) + 1e-9)
-    share = np.diff(bdtr(improved, n, minus), prepend=bdtr(low - 1, n, minus) if low else 0.0)
-    passes = np.where(worse >= 0, bdtr(worse.clip(0), n - improved, min(1.0, plus / (1 - minus))), 0.0)
-    return float(min(1.0, share @ np.where(worse >= n - improved, 1.0, passes)))
+    likely = np.abs(nodes - n * minus) <= _LIKELY * sd + 0.5
+    return _Counts(n, every, share, nodes, likely)
 
 
-def _most_worse(n: int, improved: IntArray, tolerance: float, level: float) -> IntArray:
-    """For each count of improvements the largest count of newly wrong answers that passes; -1 where 0 does not."""
-    fails = np.minimum(improved + math.floor(n * tolerance) + 2, n - improved + 1)  # above the tolerance, or impossible
-    passes = np.full(len(improved), -1, dtype=np.int64)
-    while (fails - passes > 1).any():  # bisection, of all counts at once
-        middle = (fails + passes) // 2
-        tried = np.where(fails - passes > 1, middle, passes.clip(0))
-        passed = exact.p_values(n, tried, improved, tolerance, gamma_of(level)) <= level
-        undecided = fails - passes > 1
-        passes = np.where(undecided & passed, middle, passes)
-        fails = np.where(undecided & ~passed, middle, fails)
+def _most_worse(counts: Sequence[_Counts], tolerance: float, level: float) -> list[FloatArray]:
+    """For each node the largest count of newly wrong answers that passes; -1 where 0 does not."""
+    if not counts:
+        return []
+    n = np.concatenate([np.full(len(some.nodes), some.n) for some in counts])
+    improved, likely = (np.concatenate([getattr(some, name) for some in counts]) for name in ("nodes", "likely"))
+    most = np.minimum(improved + np.floor(n * tolerance).astype(np.int64) + 1, n - improved)  # within the tolerance
+    worse = _worse_at_score(n, improved, most, tolerance, _NORMAL.inv_cdf(level))
+    known = np.flatnonzero(likely)
+    worse[known] = _last_that_passes(n[known], improved[known], worse[known], most[known], tolerance, level)
+    nearest = known[np.abs(known - np.arange(len(n))[:, None]).argmin(axis=1)]
+    beside = [exact.scores(n, (worse + i).clip(0, n - improved), improved, tolerance) for i in (0, 1)]
+    at_score = _worse_at_score(n, improved, most, tolerance, 0.5 * (beside[0] + beside[1])[nearest])
+    worse = np.where(likely, worse, at_score)
+    return np.split(worse, np.cumsum([len(some.nodes) for some in counts])[:-1])
+
+
+def _worse_at_score(
+    n: IntArray, improved: IntArray, most: IntArray, tolerance: float, score: float | FloatArray
+) -> IntArray:
+    """About the largest count of newly wrong answers, from 0 to `most`, at which Tango's score is at most `score`."""
+    worse = improved + n * tolerance
+    for _ in range(6):
+        off = score - exact.scores(n, worse, improved, tolerance)
+        worse = np.clip(worse + np.sqrt(worse + improved + 1.0) * off, 0.0, n - improved)
+    return np.minimum(np.floor(worse).astype(np.int64), most)
+
+
+def _last_that_passes(
+    n: IntArray, improved: IntArray, guess: IntArray, most: IntArray, tolerance: float, level: float
+) -> IntArray:
+    """The largest count of newly wrong answers, up to `most`, with which the test passes, looked for from a guess."""
+    passes, fails, tried = np.full(len(n), -1), most + 1, guess.clip(0, most)
+    step = 1
+    while len(i := np.flatnonzero(fails - passes > 1)):
+        passed = exact.passes(n[i], tried[i], improved[i], tolerance, level, gamma_of(level))
+        passes[i], fails[i] = np.where(passed, tried[i], passes[i]), np.where(passed, fails[i], tried[i])
+        onwards = tried[i] + np.where(passed, step, -step)
+        outside = (onwards <= passes[i]) | (onwards >= fails[i])
+        tried[i] = np.where(outside, (passes[i] + fails[i]) // 2, onwards)
+        step *= 2
     return passes
 
 
@@ -67,9 +139,9 @@ def needed_rows(excess: float, flips: float, tolerance: float, level: float) -> 
     """Independent rows for 90% power; None where the excess is not within the tolerance."""
     if excess >= tolerance:
         return None
-    guess = ((float(ndtri(1 - level)) + float(ndtri(TARGET))) / (tolerance - excess)) ** 2 * flips
+    guess = ((_NORMAL.inv_cdf(1 - level) + _NORMAL.inv_cdf(TARGET)) / (tolerance - excess)) ** 2 * flips
     return _fewest(
-        lambda n: exact_power(n, excess, flips, tolerance, level),
+        lambda sizes: _exact_powers(sizes, excess, flips, tolerance, level),
         fewest_units("exact", tolerance, level),
         _MOST_ROWS,
         guess,
@@ -87,12 +159,12 @@ def needed_recordings(values: FloatArray, weights: FloatArray, tolerance: float,
         return None
     spread = float(np.mean((values - tolerance * weights) ** 2)) - float(np.mean(values - tolerance * weights)) ** 2
     room = (tolerance - excess) * float(weights.mean())
-    guess = 1.9 * ((float(ndtri(1 - level)) + float(ndtri(TARGET))) / room) ** 2 * spread  # what bets cost, about
+    guess = 1.9 * ((_NORMAL.inv_cdf(1 - level) + _NORMAL.inv_cdf(TARGET)) / room) ** 2 * spread  # what bets cost, about
 
-    def power(n: int) -> float:
-        return betting.pass_rate(values, weights, n, tolerance, level, draws=_DRAWS, seed=_SEED)
+    def powers(sizes: Sequence[int]) -> list[float]:
+        return [betting.pass_rate(values, weights, n, tolerance, level, draws=_DRAWS, seed=_SEED) for n in sizes]
 
-    return _fewest(power, fewest_units("bets", tolerance, level), _MOST_RECORDINGS, guess, level)
+    return _fewest(powers, fewest_units("bets", tolerance, level), _MOST_RECORDINGS, guess, level)
 
 
 def recordings_like(
@@ -122,18 +194,20 @@ def needed(group: GroupTest, b: int, tolerance: float, level: float) -> int | No
 # The search --------------------------------------------------------------------------------------------------
 
 
-def _fewest(power: Callable[[int], float], least: int, most: int, guess: float, level: float) -> int:
+def _fewest(
+    powers: Callable[[Sequence[int]], Sequence[float] | FloatArray], least: int, most: int, guess: float, level: float
+) -> int:
     """About the fewest units with a power of TARGET, at least `least` and at most `most`, searched from a guess.
 
     Power rises with the units, but not steadily: where counts are few it falls a little between two jumps. Beyond
     `most` the number is extrapolated.
     """
-    if power(least) >= TARGET:
+    if powers([least])[0] >= TARGET:
         return least
     power_of: dict[int, float] = {}
     n = min(most, max(least + 1, round(guess)))
     for _ in range(12):
-        power_of[n] = power(n)
+        power_of[n] = float(powers([n])[0])
         below = max((m for m, reached in power_of.items() if reached < TARGET), default=least)
         above = min((m for m, reached in power_of.items() if reached >= TARGET and m > below), default=None)
         if (above is not None and above - below <= max(1, above // 100)) or (n == most and power_of[n] < TARGET):
@@ -148,7 +222,8 @@ def _fewest(power: Callable[[int], float], least: int, most: int, guess: float, 
         return round(_scaled(n, power_of[n], level))
     best = min(enough)
     if power_of[best] > _LATTICE[1]:  # a jump: power just before it may be nearer to TARGET
-        power_near = {m: power(m) for m in np.unique(np.linspace(max(least, best // 2), best, 48).astype(int)).tolist()}
+        sizes = np.unique(np.linspace(max(least, best // 2), best, 48).astype(int)).tolist()
+        power_near = dict(zip(sizes, powers(sizes), strict=True))
         near = [m for m, reached in power_near.items() if _LATTICE[0] <= reached <= _LATTICE[1]]
         best = min(near, key=lambda m: abs(power_near[m] - TARGET), default=best)
     return best
@@ -156,6 +231,6 @@ def _fewest(power: Callable[[int], float], least: int, most: int, guess: float, 
 
 def _scaled(n: int, reached: float, level: float) -> float:
     """The number of units for TARGET by the normal approximation, from the power that n units reach."""
-    score = float(ndtri(1 - level))
-    total_score = max(0.3, score + float(ndtri(min(max(reached, 1e-4), 1 - 1e-4))))
-    return n * ((score + float(ndtri(TARGET))) / total_score) ** 2
+    score = _NORMAL.inv_cdf(1 - level)
+    total_score = max(0.3, score + _NORMAL.inv_cdf(min(max(reached, 1e-4), 1 - 1e-4)))
+    return n * ((score + _NORMAL.inv_cdf(TARGET)) / total_score) ** 2
