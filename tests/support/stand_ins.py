@@ -30,7 +30,6 @@ TYPED = (
     ("selector train oracle.parquet", "selector train oracle.parquet --epochs 1"),
     ("--epochs 1 --out sweep", "--epochs 1 --seed 7 --out sweep"),
     ("--semantic 12", "--semantic 2"),
-    ("inspect logs/ --family metadata.task", "inspect logs/"),
 )
 # What a spec asks for otherwise
 SPECIFIED = (
@@ -82,19 +81,31 @@ def write_logs(words: Sequence[str], folder: Path) -> None:
     arms = rest[: next((place for place, word in enumerate(rest) if word.startswith("--")), len(rest))]
     if kind == "vlmeval" or not all("=" in arm for arm in arms) or not arms:
         for place in (raw, *(arm.rpartition("=")[2] for arm in arms)):
-            _unpack(kind, place, folder / place)
+            _inspect_folder(folder / place) if kind == "inspect" else _unpack(kind, place, folder / place)
         return
     _write_log(kind, folder / raw, logs.RAW)
     for arm in arms:
         _write_log(kind, folder / arm.partition("=")[2], logs.COMPRESSED)
 
 
+def _inspect_folder(folder: Path) -> None:
+    """Two logs that say themselves what was done to the audio."""
+    for name, answers, arguments in (
+        ("raw", logs.RAW, {}),
+        ("energy", logs.COMPRESSED, {"method": "energy", "budget": 0.4}),
+    ):
+        header = logs.inspect_header()
+        header["eval"] |= {"model_args": arguments}
+        layouts.write_json(
+            folder / f"2026-01-02T03-04-05-00-00_mmau_{name}.json", header | {"samples": logs.inspect_samples(answers)}
+        )
+
+
 def _unpack(kind: str, place: str, path: Path) -> None:
-    """What a harness wrote, of the budget that a place speaks of, or of raw audio; of all budgets where it is logs/."""
+    """What a harness wrote, of the budget that a place speaks of, or of raw audio."""
     share = next((share for percent, share in SHARES.items() if percent in place), "1")
-    start = f"{'inspect-json' if kind == 'inspect' else kind}/{'' if path.name == 'logs' else f'{share}/'}"
     with zipfile.ZipFile(HARNESS_LOGS) as archive:
-        for name in (name for name in archive.namelist() if name.startswith(start)):
+        for name in (name for name in archive.namelist() if name.startswith(f"{kind}/{share}/")):
             if path.suffix != ".xlsx":
                 layouts.write(path / Path(name).name.replace("mock-ears_", "qwen_"), archive.read(name))
             elif name.endswith("_result.xlsx"):
