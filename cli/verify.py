@@ -1,12 +1,12 @@
 """`earmark verify CERT`: does the certificate follow from its files?"""
 
-import os
 import sys
 from pathlib import Path
 
 import click
 
 from earmark.cli import exits
+from earmark.cli.certificate_place import certificate_in
 from earmark.cli.progress import ProgressLine
 from earmark.cli.say import say, say_json
 
@@ -30,8 +30,7 @@ def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
     from earmark.engine.report.signed_files import BESIDE, folder_of
     from earmark.engine.report.verify import verify as recompute
 
-    if certificate.is_dir():
-        certificate = _inside(certificate)
+    certificate = certificate_in(certificate)
     with ProgressLine() as progress:
         progress("reading the certificate", 0, 0)
         difference = recompute(certificate, run, progress)
@@ -43,13 +42,3 @@ def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
     else:
         say(f"{certificate}: does not hold: {difference}")
     sys.exit(0 if difference is None else exits.DIFFERS)
-
-
-def _inside(folder: Path) -> Path:
-    """The certificate in a folder."""
-    from earmark.engine.errors import InputError
-    from earmark.engine.signoff.certificate import CERTIFICATE_FILE
-
-    if not os.path.lexists(folder / CERTIFICATE_FILE):
-        raise InputError(folder, f"holds no {CERTIFICATE_FILE}", f"make one with `earmark certify {folder}`")
-    return folder / CERTIFICATE_FILE

@@ -13,7 +13,7 @@ from typing import Any
 
 from earmark.engine.errors import InputError
 from earmark.engine.progress import Report, silent
-from earmark.engine.reading import check_inside, read_bytes, sha256
+from earmark.engine.reading import read_bytes
 from earmark.engine.report.html import MARK, render
 from earmark.engine.report.signed_files import REPORT, folder_of
 from earmark.engine.signoff import policy
@@ -28,6 +28,7 @@ from earmark.engine.signoff.certificate import (
     to_bytes,
 )
 from earmark.engine.signoff.certify import certify
+from earmark.engine.signoff.changed_input import changed_input
 from earmark.engine.signoff.follow import follow
 from earmark.engine.signoff.json_form import Json, to_json
 
@@ -48,7 +49,7 @@ def verify(path: Path, run: Path | None = None, progress: Report = silent) -> st
     run = run or folder / stated.run
     if not os.path.isdir(run):
         raise InputError(run, "there is no such run folder", "name it with --run")
-    change = _changed_input(stated, run)
+    change = changed_input(stated, run)
     if change:
         return change
     follows, gap = _followed(stated, folder, run)
@@ -72,19 +73,6 @@ def _followed(stated: Certificate, folder: Path, run: Path) -> tuple[Follows | N
         return None, f"follows: {before.certificate} is gone"
     follows = follow(followed_path, read(followed_path), run, rule_of(stated))
     return follows._replace(checked=follows.checked or before.checked), None  # it was there then
-
-
-def _changed_input(stated: Certificate, run: Path) -> str | None:
-    """The first input that is gone or has another hash, in a sentence."""
-    for entry in stated.inputs:
-        file = run / entry.path
-        check_inside(file, run, "a certificate is made of files of its run folder: make it again")
-        if not os.path.lexists(file):
-            return f"{entry.path}: the file is gone"
-        digest = sha256(file, "make it readable")
-        if digest != entry.sha256:
-            return f"{entry.path}: sha256 is {digest[:12]}..., the certificate was made from {entry.sha256[:12]}..."
-    return None
 
 
 def _other_page(stated: Certificate, folder: Path) -> str | None:

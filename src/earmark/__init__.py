@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from earmark.api import UncertifiableError as UncertifiableError
     from earmark.api import certify as certify
     from earmark.api import compare as compare
+    from earmark.api import diff as diff
     from earmark.api import import_logs as import_logs
     from earmark.api import plan as plan
     from earmark.api import run as run
@@ -35,6 +36,7 @@ __all__ = [
     "__version__",
     "certify",
     "compare",
+    "diff",
     "import_logs",
     "plan",
     "run",

@@ -29,6 +29,8 @@ from earmark.engine.report.verify import verify as recompute
 from earmark.engine.signoff import certificate as certificates
 from earmark.engine.signoff import sizes, sources
 from earmark.engine.signoff.certify import certify as sign_off
+from earmark.engine.signoff.diff.diff import diff as changes
+from earmark.engine.signoff.diff.diff_entry import Diff
 from earmark.engine.signoff.follow import check_kept, follow
 from earmark.signed import Certificate, certificate_file, held
 
@@ -39,6 +41,7 @@ __all__ = [
     "UncertifiableError",
     "certify",
     "compare",
+    "diff",
     "import_logs",
     "plan",
     "run",
@@ -193,6 +196,17 @@ def verify(certificate: Place, run: Place | None = None) -> str | None:
     too, as they are not with a copy of another name.
     """
     return recompute(certificate_file("certificate", certificate), None if run is None else path("run", run))
+
+
+@speaking_of_keywords
+def diff(old: Place, new: Place) -> Diff:
+    """What became of an old certificate in a new one: each its file, or the folder that holds it.
+
+    `.verdict` is "worse", "better", "same", "undecided" or "not comparable"; `.decisions` has what may be shipped of
+    each candidate, `.families` every family at every budget. The very questions are paired where both run folders are
+    there (`.way`), else counts are compared.
+    """
+    return changes(certificate_file("old", old), certificate_file("new", new))
 
 
 @speaking_of_keywords

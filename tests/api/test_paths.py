@@ -34,6 +34,7 @@ def certify(at: Callable[[Path], Any], folder: Path) -> None:
     assert earmark.Certificate.read(at(before.parent)).approved
     assert earmark.verify(at(before), at(run)) is None
     assert earmark.verify(at(before.parent)) is None
+    assert earmark.diff(at(before), at(before.parent)).verdict == "same"
     assert earmark.plan(at(run))[0]["n"] == N
     with pytest.raises(earmark.EarmarkError, match="certify new rows alone"):  # rows that were judged
         earmark.certify(at(run), follows=at(before))
@@ -85,7 +86,7 @@ def test_no_function_that_takes_a_place_is_forgotten() -> None:
         for name in functions
         if any("Place" in str(hint) or "PathLike" in str(hint) for hint in hints(getattr(earmark, name)))
     }
-    assert taking == {"certify", "compare", "import_logs", "plan", "run", "score", "verify"}
+    assert taking == {"certify", "compare", "diff", "import_logs", "plan", "run", "score", "verify"}
 
 
 def hints(function: Callable[..., Any]) -> list[Any]:

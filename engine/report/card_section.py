@@ -1,0 +1,202 @@
+"""The section of a model card that says what a certificate does: a decision, its evidence, its caveats.
+
+It has no date and no path, so that a certificate has one section. Takes every number as the certificate has it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from earmark.engine.design.compressors import AXIS_WORDS
+from earmark.engine.errors import InputError
+from earmark.engine.reading import read_bytes
+from earmark.engine.report.axes import CandidateAxis, candidate_axes, share_words
+from earmark.engine.report.markdown import markdown, markdown_table
+from earmark.engine.report.numbers import Unit, count, percent, unit_of
+from earmark.engine.report.words import sentence, tolerance_words
+from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate
+from earmark.engine.signoff.claim_entry import ClaimCandidate, Shipped
+from earmark.engine.signoff.result_entry import BudgetEntry, ResultEntry
+
+BEGIN, END = "<!-- earmark: begin -->", "<!-- earmark: end -->"
+_TITLE = "## Audio compression"
+_MOST_BYTES = 1 << 24  # of a card
+
+
+class _Evidence(NamedTuple):
+    """Where a candidate's answers are worst, at the budget that it is about."""
+
+    result: ResultEntry
+    entry: BudgetEntry
+
+
+def section(certificate: Certificate, sha256: str) -> list[str]:
+    """The lines of the section, markers included; `sha256` is that of the certificate's file."""
+    claim, unit, axes = certificate.claim, unit_of(certificate.rule.loss), candidate_axes(certificate)
+    lines = [BEGIN, _TITLE, "", f"**{markdown(_decision(certificate, axes, unit))}**", ""]
+    approved = [candidate for candidate in claim.candidates if candidate.name in {a.candidate for a in claim.approved}]
+    for candidate in approved or claim.candidates:
+        facts = list(_facts(certificate, candidate, axes[candidate.name], unit))
+        lines += [f"### {markdown(candidate.name)}", "", *markdown_table(("", ""), facts), ""]
+    lines += [
+        f"The compressed audio was compared with raw audio, question by question, under one frozen model. "
+        f"{markdown(_chance(certificate))}",
+        "",
+        *(f"- Refused: {words}" for words in _refused_beside(certificate, approved)),
+        *(f"- Caveat: {markdown(caveat)}" for caveat in _caveats(certificate)),
+        "",
+        f"Recompute it from the outcomes: `earmark verify {CERTIFICATE_FILE}`, whose SHA-256 is `{sha256}`.",
+        END,
+    ]
+    return lines
+
+
+def read_card(path: Path) -> str:
+    """The text of a card, line ends as they are; InputError where it is no text."""
+    data = read_bytes(path, "name a model card, or a new file", _MOST_BYTES)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise InputError(path, "is not UTF-8 text", "name a model card, or a new file") from None
+
+
+def placed(card: str, lines: Sequence[str], where: object) -> str:
+    """A card with the section between its markers, or behind everything where there are none yet.
+
+    Nothing else is touched. InputError where the markers are not one pair; `where` is what it calls the card.
+    """
+    newline = "\r\n" if "\r\n" in card else "\n"
+    text = newline.join(lines)
+    begins, ends = card.count(BEGIN), card.count(END)
+    if begins == ends == 0:
+        gap = "" if not card or card.endswith(newline * 2) else newline if card.endswith("\n") else newline * 2
+        return card + gap + text + newline
+    begin, end = card.find(BEGIN), card.find(END)
+    if (begins, ends) != (1, 1) or end < begin:
+        what = f"has {begins} of {BEGIN} and {ends} of {END}, and they are no pair"
+        raise InputError(where, what, "leave the first before the second, once each, or neither")
+    return card[:begin] + text + card[end + len(END) :]
+
+
+# What it says --------------------------------------------------------------------------------------------------
+
+
+def _decision(certificate: Certificate, axes: Mapping[str, CandidateAxis], unit: Unit) -> str:
+    """What may be shipped, in a sentence; or that nothing may."""
+    claim = certificate.claim
+    if not claim.approved:
+        return "Nothing is approved."
+    within = tolerance_words(claim.tolerance, claim.tolerance_average, unit)
+    ships = [_ships(approved, certificate, axes[approved.candidate]) for approved in claim.approved]
+    start = "Approved" if claim.guaranteed else "Passed without a guarantee"
+    return f"{start}: {', and '.join(ships)}, every kind of question within {within} of raw audio."
+
+
+def _ships(approved: Shipped, certificate: Certificate, axis: CandidateAxis) -> str:
+    if approved.budget is not None:
+        return f"{approved.candidate} at {axis.share(approved.budget)}"
+    (candidate,) = (c for c in certificate.claim.candidates if c.name == approved.candidate)
+    return (
+        f"{approved.candidate} routed by family, keeping {axis.retained(percent(approved.retained), candidate.policy)}"
+    )
+
+
+def _facts(
+    certificate: Certificate, candidate: ClaimCandidate, axis: CandidateAxis, unit: Unit
+) -> Iterator[tuple[str, str]]:
+    """What is known of one candidate: terms and values."""
+    claim = certificate.claim
+    approved = [entry for entry in claim.approved if entry.candidate == candidate.name]
+    results = [r for r in certificate.results if _is_of(r, candidate)]
+    compressor = next((r.compressor for r in results if r.compressor), None) or candidate.method
+    what = f", on {AXIS_WORDS[axis.axis]}" if axis.axis else ""
+    yield "Compressor", f"{compressor}{what}"
+    yield "Decision", "approved" if approved else f"refused: {_refusal(certificate, candidate)}"
+    for entry in approved:
+        yield "Kept", _kept(entry, candidate, axis)
+    evidence = _worst(results, approved[0].budget if approved else None)
+    if evidence is not None:
+        yield "Worst family", _worst_words(evidence, axis, unit)
+    yield "Tolerance", f"{tolerance_words(claim.tolerance, claim.tolerance_average, unit)} in every family"
+    if results:
+        first = results[0]
+        about = f"{count(first.n)} about {count(first.sources)} recordings"
+        yield "Questions", f"{about} of {candidate.corpus}, in {len(first.families)} families"
+    yield "Answerer", _answerer(certificate, candidate.answerer)
+
+
+def _refused_beside(certificate: Certificate, approved: Sequence[ClaimCandidate]) -> list[str]:
+    """Why each candidate is refused that has no table of its own."""
+    refused = [c for c in certificate.claim.candidates if approved and c not in approved]
+    return [markdown(f"{c.name}: {_refusal(certificate, c)}") for c in refused]
+
+
+def _refusal(certificate: Certificate, candidate: ClaimCandidate) -> str:
+    withheld = certificate.claim.withheld
+    return withheld[0] if withheld else candidate.reason
+
+
+def _kept(approved: Shipped, candidate: ClaimCandidate, axis: CandidateAxis) -> str:
+    """The share that is kept, with its unit."""
+    if approved.budget is None:
+        return axis.retained(percent(approved.retained), candidate.policy)
+    return axis.share(approved.budget)
+
+
+def _is_of(result: ResultEntry, candidate: ClaimCandidate) -> bool:
+    place = (candidate.answerer, candidate.corpus, candidate.method)
+    return (result.answerer, result.corpus, result.method) == place and result.seed in candidate.seeds
+
+
+def _worst(results: Sequence[ResultEntry], budget: float | None) -> _Evidence | None:
+    """The largest excess of a family at a budget, over seeds and partitions; None: at the largest below 1."""
+    pairs = [_Evidence(r, entry) for r in results for entry in r.budgets if entry.budget < 1]
+    at = max((pair.entry.budget for pair in pairs), default=None) if budget is None else budget
+    chosen = [pair for pair in pairs if pair.entry.budget == at]
+    return max(chosen, key=lambda pair: pair.entry.excess_family.estimate, default=None)
+
+
+def _worst_words(evidence: _Evidence, axis: CandidateAxis, unit: Unit) -> str:
+    """The worst family: how right it is on raw audio and by guessing, and how much worse it gets."""
+    result, entry = evidence
+    family = next(f for f in result.families if f.family == entry.worst_family)
+    there = next(f for f in entry.families if f.family == entry.worst_family)
+    raw = (
+        "no raw answer"
+        if family.raw_accuracy is None
+        else f"{percent(round(family.raw_accuracy, 3))} right on raw audio"
+    )
+    chance = "unknown" if family.chance is None else percent(round(family.chance, 3))
+    upper = "" if there.upper is None else f", at most {unit.words(there.upper)}"
+    return (
+        f"'{family.family}' ({raw}, chance {chance}): {unit.number(there.excess, signed=True)} {unit.name} of error"
+        f"{upper}, at {share_words(entry.budget, axis.axis)}"
+    )
+
+
+def _answerer(certificate: Certificate, name: str) -> str:
+    """Who answered: the name in the run, the model, and what its answers depend on."""
+    entry = next((entry for entry in certificate.answerers if entry.answerer == name), None)
+    if entry is None:
+        return f"{name} (outcomes were imported: known by name only)"
+    return f"{entry.model}, {entry.kind}, identity {entry.identity}"
+
+
+def _chance(certificate: Certificate) -> str:
+    """The guarantee in one sentence."""
+    claim, follows = certificate.claim, certificate.follows
+    if not claim.guaranteed:
+        return "No chance of error is guaranteed."
+    among = f", over all {claim.k} candidates together" if claim.k > 1 else ""
+    chain = f" With the certificates before it is at most {percent(follows.alpha_spent)}." if follows else ""
+    return f"The chance of any false approval is at most {percent(claim.alpha)} (alpha){among}.{chain}"
+
+
+def _caveats(certificate: Certificate) -> list[str]:
+    """What a reader must know before believing the rest."""
+    declared = (
+        []
+        if certificate.declared.plan
+        else ["Nothing was declared beforehand; the certificate takes its maker's word."]
+    )
+    return [sentence(words) for words in dict.fromkeys([*certificate.claim.withheld, *certificate.warnings, *declared])]

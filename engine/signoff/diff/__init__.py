@@ -1,0 +1,1 @@
+"""Two certificates side by side: what got better, what got worse, and what cannot be compared."""
