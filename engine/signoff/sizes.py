@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from earmark.engine.design.fields import Check, Number, Share, Whole, shown
 from earmark.engine.design.rule import Rule
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, choose
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.store import PARTITIONS, SOURCE_ID
 from earmark.engine.signoff import power, sources
@@ -107,9 +107,7 @@ def family_sizes(path: Path, partitions: Sequence[str] = (), source: str | None 
     partition_names = dict.fromkeys(name for _, name in labels)
     for name in partitions:
         if name not in partition_names:
-            raise InputError(
-                f"partition {name}", "there is no such partition", f"choose from {', '.join(partition_names)}"
-            )
+            raise InputError(f"partition {name}", "there is no such partition", choose(name, partition_names))
     return {
         (corpus, name): _families(row_labels, sources[corpus])
         for (corpus, name), row_labels in labels.items()
