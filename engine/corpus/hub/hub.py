@@ -33,9 +33,7 @@ class _Recordings:
     column: str
     in_tables: bool
     archives: Sequence[Path]  # through which files are looked for
-    unnamed: dict[str, TableAudio] = field(
-        default_factory=dict
-    )  # those without a name so far, by a hash of their bytes
+    unnamed: dict[str, TableAudio] = field(default_factory=dict)  # so far, by a hash of their bytes
 
     def of_row(self, path: Path, row: TableRow, sample_id: str) -> tuple[Audio, str]:
         """The recording of a row, and what to call it: by its name, or where it has none by its bytes."""
