@@ -1,6 +1,7 @@
 """Betting against its slow twin, and the promises of its p-values: validity, one direction, bounds that invert."""
 
 import math
+from collections.abc import Iterator
 
 import naive_exact
 import numpy as np
@@ -11,9 +12,21 @@ from mirrored import harm_p_value
 from numba.core import config
 
 from earmark.kernels.statistics import betting
+from earmark.kernels.statistics.compiled import betting as kernels
+from earmark.kernels.statistics.plain import betting as plain
 
 INTERPRETED = bool(config.DISABLE_JIT)
 ALPHA = 0.025
+
+
+@pytest.fixture(autouse=True, scope="module", params=["kernels"] if INTERPRETED else ["plain", "kernels"])
+def form(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Everything is computed in plain NumPy, and then everything by kernels, whatever its size."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_FEW", "_FEW_DRAWN"):
+            patch.setattr(betting, name, math.inf if request.param == "plain" else 0)
+        yield request.param
+
 
 Recordings = tuple[list[float], list[float]]
 
@@ -104,6 +117,33 @@ def test_the_pass_rate_is_the_share_of_resamples_that_pass() -> None:
     rate = betting.pass_rate(means, np.ones(500), 200, 0.05, ALPHA, draws=draws, seed=1)
     assert rate == pytest.approx(passed / draws, abs=4 * math.sqrt(0.5 / draws))
     assert betting.pass_rate([1.0], [1.0], 200, 0.05, ALPHA, draws=5, seed=1) == 0
+
+
+# The two forms ---------------------------------------------------------------------------------------------
+
+
+@given(recordings(), st.floats(-0.99, 0.99), st.sampled_from([0.01, 0.025, 0.2]))
+@settings(deadline=None)
+def test_both_forms_have_the_same_p_and_bound(observed: Recordings, eps: float, alpha: float) -> None:
+    y, w = (np.array(column) for column in observed)
+    assert plain.p_values(y, w, np.array([eps]))[0] == pytest.approx(kernels.p_value(y, w, eps), rel=1e-12)
+    assert plain.upper_bound(y, w, alpha) == pytest.approx(kernels.upper_bound(y, w, alpha), abs=1e-7)
+
+
+@pytest.mark.parametrize(("n", "eps"), [(1, 0.5), (40, 0.02), (200, 0.05)])
+def test_both_forms_draw_the_same_recordings(n: int, eps: float) -> None:
+    rng, draws = np.random.default_rng(3), 50 if INTERPRETED else 400
+    y, w = clustered(rng, 150, 4, 0.02, 0.02, 0.7), rng.integers(1, 5, size=150) / 4
+    rate = plain.pass_rate(y * w, w, n, eps, ALPHA, draws, 5)
+    assert rate == kernels.pass_rate(y * w, w, n, eps, math.log(1 / ALPHA), draws, 5)
+
+
+def test_many_recordings_are_left_to_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(betting, "_FEW", 100)
+    monkeypatch.setattr(kernels, "p_value", lambda *_: 0.25)
+    assert betting.p_value(np.zeros(50), np.ones(50), 0.05) != 0.25
+    assert betting.p_value(np.zeros(50), np.ones(50), 0.05, among=5_000) == 0.25
+    assert betting.p_value(np.zeros(101), np.ones(101), 0.05) == 0.25
 
 
 # Bounds ----------------------------------------------------------------------------------------------------

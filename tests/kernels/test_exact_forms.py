@@ -77,12 +77,15 @@ def test_a_test_has_the_same_bits_in_any_company() -> None:
 
 BITS = """
 import numpy as np
-from earmark.kernels.statistics import bounds, exact
+from earmark.kernels.statistics import betting, bounds, exact
 n = np.array([50, 200, 400, 1200, 900])
 plus, minus = np.array([[0, 3, 9, 30, 600], [1, 8, 2, 60, 20]])[:, None], np.array([[2, 3, 30, 1, 40]])
 p = exact.p_values(n, plus, minus, 0.05, 0.0005)
 b = bounds.upper_bounds(n, plus, minus, 0.025, 0.0005)
-print([x.hex() for x in np.concatenate([p.ravel(), b.ravel()]).tolist()])
+y, w = (np.arange(90) % 7 - 3.5) / 50, np.full(90, 0.75)
+bets = [betting.p_value(y, w, 0.05), betting.upper_bound(y, w, 0.025), betting.testable_recordings(0.05, 0.025)]
+rate = betting.pass_rate(y, w, 100, 0.05, 0.025, draws=200, seed=3)
+print([float(x).hex() for x in [*p.ravel(), *b.ravel(), *bets, rate]])
 """
 WITHOUT_AVX512 = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
 

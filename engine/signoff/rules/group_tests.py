@@ -104,7 +104,7 @@ def p_values(groups: Sequence[GroupTest], tolerance: float, level: float) -> lis
     p_of_groups = _all_at_once(
         groups,
         lambda n, plus, minus: exact.p_values(n, plus, minus, tolerance, gamma),
-        lambda values, weights: betting.p_value(values, weights, tolerance),
+        lambda values, weights, among: betting.p_value(values, weights, tolerance, among),
     )
     return [
         np.ones_like(p)
@@ -120,7 +120,7 @@ def upper_bounds(groups: Sequence[GroupTest], level: float) -> list[FloatArray]:
     bounds_of_groups = _all_at_once(
         groups,
         lambda n, plus, minus: bounds.upper_bounds(n, plus, minus, level, gamma),
-        lambda values, weights: betting.upper_bound(values, weights, level),
+        lambda values, weights, among: betting.upper_bound(values, weights, level, among),
     )
     return [
         np.maximum(bound, np.maximum(group.by_row, group.by_recording))
@@ -134,22 +134,23 @@ def lower_bounds(groups: Sequence[GroupTest], level: float) -> list[FloatArray]:
     return _all_at_once(
         groups,
         lambda n, plus, minus: bounds.lower_bounds(n, plus, minus, level, gamma),
-        lambda values, weights: betting.lower_bound(values, weights, level),
+        lambda values, weights, among: betting.lower_bound(values, weights, level, among),
     )
 
 
 def _all_at_once(
     groups: Sequence[GroupTest],
     exact_test: Callable[[IntArray, IntArray, IntArray], FloatArray],
-    bet: Callable[[FloatArray, FloatArray], float],
+    bet: Callable[[FloatArray, FloatArray, int], float],
 ) -> list[FloatArray]:
     """(B,) of each group; exact tests of all groups in one call, where equal counts are computed once."""
     columns_of_groups: list[FloatArray] = [np.empty(0)] * len(groups)
+    among = sum(group.values.size for group in groups)  # what is bet on in all
     by_counts = [g for g, group in enumerate(groups) if group.test != "bets"]
     for g, group in enumerate(groups):
         if group.test == "bets":
             values = np.ascontiguousarray(group.values.T)
-            columns_of_groups[g] = np.array([bet(column, group.weights) for column in values])
+            columns_of_groups[g] = np.array([bet(column, group.weights, among) for column in values])
     if by_counts:
         n = np.concatenate([np.full(len(groups[g].plus), groups[g].n) for g in by_counts])
         plus, minus = (np.concatenate([getattr(groups[g], name) for g in by_counts]) for name in ("plus", "minus"))
