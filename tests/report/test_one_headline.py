@@ -25,6 +25,7 @@ def test_the_headline_everywhere_is_the_claim_and_not_the_winner_of_eight(tmp_pa
     """One newly wrong answer of 130 passes at 2.5%, and not at an eighth of it."""
     run = run_with(tmp_path, 1)
     done = command("certify", run, "--candidate", "m0", "--candidate", "m1", *other_candidates())
+    assert done.code == 0, done.err
     certificate = json.loads((run / "certificate.json").read_text())
     (of_m0,) = (result for result in certificate["results"] if result["method"] == "m0")
     assert of_m0["certified"][0]["budget"] == 0.4, "alone, m0 passes at less"
