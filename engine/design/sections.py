@@ -20,6 +20,8 @@ SEED = "{seed}"  # in a selector's place
 PLAIN = "plain:"  # before a folder or a name on the hub: any audio model of transformers
 # How a served answerer is reached: no answer depends on it, and another run of the same folder may have it otherwise
 REACHING = ("connections", "timeout_s", "tries", "wait_s", "most_requests", "key_env")
+# Of a dataset of the hub. A spec without them depends on what it did before they were keys: its sweep goes on
+PARTS = ("split", "columns")
 _TIMES = Whole(0, MOST_PERMUTATIONS)
 
 

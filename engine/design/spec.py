@@ -27,6 +27,7 @@ from earmark.engine.design.keys import (
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.sections import (
     HEURISTICS,
+    PARTS,
     PLAIN,
     REACHING,
     SEED,
@@ -93,7 +94,9 @@ class Spec:
 
     def _outcomes_depend_on(self) -> dict[str, Any]:
         content = {name: value for name, value in asdict(self).items() if name not in ("text", "rule", "machine")}
-        return {**content, "answerers": [_without_reaching(answerer) for answerer in self.answerers]}
+        corpus = {key: value for key, value in content["corpus"].items() if value or key not in PARTS}
+        answerers = [_without_reaching(answerer) for answerer in self.answerers]
+        return {**content, "corpus": corpus, "answerers": answerers}
 
     @property
     def key_variables(self) -> tuple[str, ...]:

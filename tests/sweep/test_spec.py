@@ -64,6 +64,15 @@ def test_only_what_outcomes_depend_on_is_hashed() -> None:
     assert parse(SPEC.replace("[1, 2]", "[1, 3]")).sha256() != hashed
 
 
+def test_the_part_of_a_dataset_that_is_asked_about_is_hashed_where_it_is_given() -> None:
+    """A spec that names none is the one that it was before there were such keys: its sweep goes on."""
+    for key in ('split = "test"', 'columns = { question = "prompt" }'):
+        part = parse(SPEC.replace("[corpus]\n", f"[corpus]\n{key}\n"))
+        assert part.sha256() != parse(SPEC).sha256()
+        (difference,) = part.differing(parse(SPEC))
+        assert (difference.key, difference.now) == (f"[corpus] {key.split()[0]}", None)
+
+
 def test_what_makes_other_outcomes_is_named_with_both_values() -> None:
     spec = parse(SPEC)
 
