@@ -7,6 +7,7 @@ import click
 
 from earmark.cli import exits
 from earmark.cli.certificate_place import certificate_in
+from earmark.cli.progress import ProgressLine
 from earmark.cli.say import say, say_json
 
 
@@ -35,7 +36,8 @@ def diff(old: Path, new: Path, as_json: bool, as_markdown: bool) -> None:
 
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown cannot be given together")
-    comparison = compared(certificate_in(old), certificate_in(new))
+    with ProgressLine() as progress:
+        comparison = compared(certificate_in(old), certificate_in(new), progress)
     if as_json:
         say_json(to_json(comparison), indent=1)
     else:

@@ -32,6 +32,7 @@ class _Evidence(NamedTuple):
 
 def section(certificate: Certificate, sha256: str) -> list[str]:
     """The lines of the section, markers included; `sha256` is that of the certificate's file."""
+    _check_approved(certificate)
     claim, unit, axes = certificate.claim, unit_of(certificate.rule.loss), candidate_axes(certificate)
     lines = [BEGIN, _TITLE, "", f"**{markdown(_decision(certificate, axes, unit))}**", ""]
     approved = [candidate for candidate in claim.candidates if candidate.name in {a.candidate for a in claim.approved}]
@@ -49,6 +50,15 @@ def section(certificate: Certificate, sha256: str) -> list[str]:
         END,
     ]
     return lines
+
+
+def _check_approved(certificate: Certificate) -> None:
+    """Refuse a certificate that approves what is no candidate of it."""
+    names = [candidate.name for candidate in certificate.claim.candidates]
+    for approved in certificate.claim.approved:
+        if names.count(approved.candidate) != 1:
+            what = f"approves '{approved.candidate}', which is not the name of one candidate"
+            raise InputError(CERTIFICATE_FILE, what, "it was edited: make it again")
 
 
 def read_card(path: Path) -> str:

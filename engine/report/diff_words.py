@@ -24,7 +24,7 @@ def _why(diff: Diff) -> str:
     if diff.verdict == "undecided":
         return "nothing is shown to be worse, or better"
     if diff.verdict == "not comparable":
-        reasons = [change.reason for change in diff.decisions if change.verdict == diff.verdict]
+        reasons = [f"{_who(change)}: {change.reason}" for change in diff.decisions if change.verdict == diff.verdict]
         return (diff.not_comparable or reasons)[0].removesuffix(".")
     decisions = [f"{_who(change)} is {change.reason}" for change in diff.decisions if change.verdict == diff.verdict]
     families = dict.fromkeys(change.family for change in diff.families if change.verdict == diff.verdict)

@@ -145,6 +145,15 @@ def test_a_refusal_reads_as_one(worse: Path, tmp_path: Path) -> None:
     assert "- Refused: codec: at 0.5, " in some
 
 
+def test_an_approval_of_no_candidate_is_refused(old: Path, tmp_path: Path) -> None:
+    content = json.loads((old / "certificate.json").read_text())
+    content["claim"]["approved"][0]["candidate"] = "x"
+    (tmp_path / "certificate.json").write_text(json.dumps(content))
+    done = command("card", tmp_path)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "approves 'x', which is not the name of one candidate" in done.err
+
+
 def test_a_preview_reads_as_one(tmp_path: Path) -> None:
     run = release(tmp_path / "run", {"codec": {0.5: {}}})
     (run / "preview.json").write_text('{"examples": 600, "of": 6000}')

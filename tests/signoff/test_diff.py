@@ -254,6 +254,29 @@ def test_what_demands_less_and_cannot_be_made_up_for_is_never_better(old: Path, 
     assert comparison.decisions[0].verdict == "undecided"
 
 
+def test_a_budget_for_each_family_is_compared_family_by_family(tmp_path: Path) -> None:
+    harm = {0.8: {"music": 0.0}, 0.4: {"music": 0.3, "count": 0.3}}
+    before = release(tmp_path / "old", {"codec": harm}, n=260, claim="routing")
+    now = release(tmp_path / "new", {"codec": {0.8: {}, 0.4: {"music": 0.3}}}, n=260, claim="routing")
+    better = {change.family: (change.before, change.now, change.verdict) for change in diff(before, now).decisions}
+    assert better == {"count": (0.8, 0.4, "better"), "music": (0.8, 0.8, "same"), "speech": (0.4, 0.4, "same")}
+    assert (diff(before, now).verdict, diff(now, before).verdict) == ("better", "worse")
+    one = certified(now, tmp_path / "one", claim="budget")
+    assert diff(now, one).decisions[0].reason == "the new certificate does not claim routing"
+    assert diff(now, one).verdict == "not comparable"
+
+
+def test_a_certificate_whose_results_are_not_those_of_its_files_is_not_paired(old: Path, tmp_path: Path) -> None:
+    content = json.loads((old / "certificate.json").read_text())
+    family = content["results"][0]["families"][0]
+    content["results"][0]["families"].append(family | {"family": "made up"})
+    content["run"] = str(old)
+    (tmp_path / "certificate.json").write_text(json.dumps(content))
+    comparison = diff(old, tmp_path)
+    assert comparison.way == "counts"
+    assert "its results are not those of its files" in comparison.notes[0]
+
+
 # Which questions ------------------------------------------------------------------------------------------------
 
 

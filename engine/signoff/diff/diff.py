@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from earmark.engine.design.keys import ANCHOR, CellKey
+from earmark.engine.progress import Report, silent
 from earmark.engine.signoff.certificate import Certificate, parse, read_data
 from earmark.engine.signoff.diff import comparable, counts
 from earmark.engine.signoff.diff.comparable import Method, ResultName, method_of, name_of
@@ -52,11 +53,11 @@ class _Scope(NamedTuple):
     barred: dict[Method, str]  # methods whose approvals cannot be compared, and why
 
 
-def diff(old_path: Path, new_path: Path) -> Diff:
+def diff(old_path: Path, new_path: Path, progress: Report = silent) -> Diff:
     """What became of an old certificate in a new one; InputError where either is none."""
     old_data, new_data = read_data(old_path), read_data(new_path)
-    pairing = _pairing(parse(old_data, old_path), parse(new_data, new_path), _folder(old_path), _folder(new_path))
-    old, new = pairing.old, pairing.new
+    old, new = parse(old_data, old_path), parse(new_data, new_path)
+    pairing = _pairing(old, new, _folder(old_path), _folder(new_path), progress)
     scope = _scope(pairing)
     families, n_tests = _family_changes(scope.pairs, old.claim.alpha)
     looser = comparable.looser(old, new)
@@ -83,12 +84,12 @@ def _folder(path: Path) -> Path:
     return Path(os.path.realpath(path)).parent
 
 
-def _pairing(old: Certificate, new: Certificate, old_folder: Path, new_folder: Path) -> _Pairing:
+def _pairing(old: Certificate, new: Certificate, old_folder: Path, new_folder: Path, progress: Report) -> _Pairing:
     """Two certificates with their outcomes, or with a note that says why these are not at hand."""
     if comparable.obstacles(old, new):
         return _Pairing(old, new, None, frozenset(), [])
-    before = answer_sheet(old, old_folder)
-    now = before if isinstance(before, str) else answer_sheet(new, new_folder)
+    before = answer_sheet(old, old_folder, progress)
+    now = before if isinstance(before, str) else answer_sheet(new, new_folder, progress)
     if isinstance(before, str) or isinstance(now, str):
         which = "old" if isinstance(before, str) else "new"
         note = f"Counts were compared, not questions. Of the {which} certificate, {now}."
@@ -138,6 +139,7 @@ def _add_families(pairing: _Pairing, scope: _Scope, result: ResultEntry, now: Re
     label = comparable.label_of(result)
     here = {family.family: family for family in now.families}
     scope.obstacles.update(dict.fromkeys(comparable.lacking_budgets(result, now)))
+    before_at, now_at = _at_budgets(result), _at_budgets(now)
     for family in result.families:
         if family.family not in here:
             continue
@@ -146,25 +148,19 @@ def _add_families(pairing: _Pairing, scope: _Scope, result: ResultEntry, now: Re
             where = (result.answerer, result.corpus)
             same = pairing.sheets.same_members(where, result.partition, family.family)
             why = None if same else "has other questions"
-        if why is None:
-            scope.pairs.extend(_family_pairs(pairing, result, now, family))
-        else:
+        if why is not None:
             _bar(scope, result, [f"{label}: family '{family.family}' {why}."])
+            continue
+        for entry in result.budgets:
+            before, after = (at.get((entry.budget, family.family)) for at in (before_at, now_at))
+            if entry.budget < 1 and before is not None and after is not None:
+                units = _units(pairing, result, family, entry.budget, before, after)
+                scope.pairs.append(_FamilyPair(result, family, entry.budget, before, after, units))
 
 
-def _family_pairs(
-    pairing: _Pairing, result: ResultEntry, now: ResultEntry, family: ResultFamily
-) -> Iterator[_FamilyPair]:
-    """A family at each budget below 1 that both certificates have."""
-    at_now = {entry.budget: entry for entry in now.budgets}
-    for entry in result.budgets:
-        if entry.budget < 1 and entry.budget in at_now:
-            before, after = (
-                next(f for f in budget.families if f.family == family.family)
-                for budget in (entry, at_now[entry.budget])
-            )
-            units = _units(pairing, result, family, entry.budget, before, after)
-            yield _FamilyPair(result, family, entry.budget, before, after, units)
+def _at_budgets(result: ResultEntry) -> dict[tuple[float, str], FamilyAtBudget]:
+    """The families of a result at each budget."""
+    return {(entry.budget, family.family): family for entry in result.budgets for family in entry.families}
 
 
 def _units(

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 
 from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.keys import ANCHOR
+from earmark.engine.design.rule import Rule
 from earmark.engine.errors import EarmarkError
-from earmark.engine.progress import silent
+from earmark.engine.progress import Report, silent
 from earmark.engine.signoff.certificate import Certificate, rule_of
 from earmark.engine.signoff.changed_input import changed_input
 from earmark.engine.signoff.diff.sign_test import sign_p
-from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.judged_partitions import Partitions
 from earmark.engine.signoff.pair import Control, Curve, CurveKey, Rows, pair
 
@@ -38,12 +38,12 @@ class AnswerSheet(NamedTuple):
 
     curves: Mapping[CurveKey, Curve]
     rows: Mapping[tuple[str, str], Rows]  # by answerer and corpus, here and below
-    families: Mapping[tuple[str, str], Mapping[str, Families]]
+    members: Mapping[tuple[str, str], Mapping[str, Mapping[str, IntArray]]]  # rows, by partition and family
     controls: Mapping[tuple[str, str], Control]
     largest: float  # loss there can be
 
 
-def answer_sheet(stated: Certificate, folder: Path) -> AnswerSheet | str:
+def answer_sheet(stated: Certificate, folder: Path, progress: Report = silent) -> AnswerSheet | str:
     """The outcomes in the run folder that a certificate in `folder` names, or why there are none to be had."""
     run = folder / stated.run
     try:
@@ -52,20 +52,41 @@ def answer_sheet(stated: Certificate, folder: Path) -> AnswerSheet | str:
         change = changed_input(stated, run)
         if change is not None:
             return f"its files are not those that it was made from ({change})"
-        rule = rule_of(stated)
-        paired = pair(run, rule, silent)
-        partitions = Partitions(run, rule.partitions)
-        places = {(curve.key.answerer, curve.key.corpus): rows for rows, curves in paired.groups for curve in curves}
-        families = {id(rows): partitions.of(rows, rule) for rows in places.values()}
-        return AnswerSheet(
-            {curve.key: curve for _, curves in paired.groups for curve in curves if curve.key.stream == ANCHOR},
-            places,
-            {place: families[id(rows)] for place, rows in places.items()},
-            paired.controls,
-            np.inf if rule.loss == "nll" else 1.0,
-        )
+        sheet = _read(run, rule_of(stated), progress)
     except EarmarkError as error:
         return f"its run folder cannot be read ({error})"
+    return sheet if _is_of(sheet, stated) else "its results are not those of its files"
+
+
+def _read(run: Path, rule: Rule, progress: Report) -> AnswerSheet:
+    """The outcomes of a run folder as a rule takes them."""
+    paired = pair(run, rule, progress)
+    partitions = Partitions(run, rule.partitions)
+    rows: dict[tuple[str, str], Rows] = {}
+    members: dict[tuple[str, str], Mapping[str, Mapping[str, IntArray]]] = {}
+    for group, curves in paired.groups:
+        families = partitions.of(group, rule)
+        by_name = {
+            name: dict(zip(partition.names, partition.members, strict=True)) for name, partition in families.items()
+        }
+        for place in dict.fromkeys((curve.key.answerer, curve.key.corpus) for curve in curves):
+            rows[place], members[place] = group, by_name
+    anchors = {curve.key: curve for _, curves in paired.groups for curve in curves if curve.key.stream == ANCHOR}
+    return AnswerSheet(anchors, rows, members, paired.controls, np.inf if rule.loss == "nll" else 1.0)
+
+
+def _is_of(sheet: AnswerSheet, stated: Certificate) -> bool:
+    """Whether the results that a certificate states have the curves, budgets, partitions and families of its files."""
+    for result in stated.results:
+        curve = sheet.curves.get(CurveKey(result.answerer, result.corpus, result.method, result.seed, ANCHOR))
+        families = sheet.members.get((result.answerer, result.corpus), {}).get(result.partition, {})
+        if (
+            curve is None
+            or curve.budgets.tolist() != [entry.budget for entry in result.budgets]
+            or [family.family for family in result.families] != [*families]
+        ):
+            return False
+    return True
 
 
 class PairedSheets:
@@ -81,14 +102,14 @@ class PairedSheets:
 
     def same_members(self, place: tuple[str, str], partition: str, family: str) -> bool:
         """Whether a family has the same questions as before."""
-        before, now = (_members(sheet.families[place][partition], family) for sheet in (self._old, self._new))
+        before, now = (sheet.members[place][partition][family] for sheet in (self._old, self._new))
         return np.array_equal(before, now)
 
     def units(self, key: CurveKey, partition: str, family: str, budget: float) -> ChangedUnits:
         """How many recordings of a family changed at a budget, among questions that are the same."""
         place = key.answerer, key.corpus
-        members = _members(self._new.families[place][partition], family)
-        rise = _loss(self._new, key, budget)[members] - _loss(self._old, key, budget)[members]
+        members = self._new.members[place][partition][family]
+        rise = _loss(self._new, key, budget, members) - _loss(self._old, key, budget, members)
         return _units(rise, self._new.rows[place].source[members])
 
     def _obstacles(self, place: tuple[str, str], alpha: float) -> Iterator[str]:
@@ -115,21 +136,15 @@ class PairedSheets:
             self.notes.append(f"{where}: raw audio is not answered as before: {changed}.")
 
 
-def _members(families: Families, family: str) -> IntArray:
-    """The rows of a family, ascending; none where there is no such family."""
-    if family not in families.names:
-        return np.zeros(0, dtype=np.int64)
-    return np.flatnonzero(families.code == families.names.index(family))
-
-
-def _loss(sheet: AnswerSheet, key: CurveKey, budget: float) -> FloatArray:
-    """(n,) The loss of each row at a budget; a row without an answer has lost, as in the certificate."""
+def _loss(sheet: AnswerSheet, key: CurveKey, budget: float, members: IntArray) -> FloatArray:
+    """The loss of some rows at a budget; a row without an answer has lost, as in the certificate."""
     curve, control = sheet.curves[key], sheet.controls[key.answerer, key.corpus]
-    column = curve.difference[:, curve.budgets.tolist().index(budget)]
-    return np.minimum(column + np.nan_to_num(control.raw_loss), sheet.largest)
+    rise = curve.difference[members, curve.budgets.tolist().index(budget)]
+    loss: FloatArray = np.minimum(rise + np.nan_to_num(control.raw_loss[members]), sheet.largest)
+    return loss
 
 
 def _units(rise: FloatArray, source: IntArray) -> ChangedUnits:
     """The recordings whose loss rose, and those whose loss fell."""
-    by_recording = np.bincount(source, weights=rise)
+    by_recording = np.bincount(np.unique(source, return_inverse=True)[1], weights=rise)
     return ChangedUnits(int((by_recording > _NOISE).sum()), int((by_recording < -_NOISE).sum()), float(rise.sum()))

@@ -31,11 +31,11 @@ def corrected(counts: Sequence[tuple[int, int]], alpha: float) -> tuple[list[flo
 
 def _testable(n_changed: Sequence[int], alpha: float) -> list[int]:
     """Which tests can reject at alpha divided by their number, where that is as small as it can be."""
-    for k in range(1, len(n_changed) + 1):
-        chosen = [i for i, n in enumerate(n_changed) if 0.5**n <= alpha / k]
-        if len(chosen) <= k:
-            return chosen
-    return []
+    least_p = 0.5 ** np.asarray(n_changed, dtype=np.float64)
+    k = np.arange(1, len(least_p) + 1)
+    n_chosen = np.searchsorted(np.sort(least_p), alpha / k, side="right")
+    enough = np.flatnonzero(n_chosen <= k)
+    return np.flatnonzero(least_p <= alpha / k[enough[0]]).tolist() if len(enough) else []
 
 
 def _holm(p: Sequence[float]) -> list[float]:
