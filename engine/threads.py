@@ -1,20 +1,11 @@
-"""How many threads compute: as many as this process may use, and for a model one where results must not depend on it.
+"""One thread for a model whose results must not depend on their number.
 
 torch splits sums among its threads, so another number of them changes last bits. The number comes from
 OMP_NUM_THREADS or the machine, and other libraries change it on the way (numba, where it starts its own threads).
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-
-def usable_threads() -> int:
-    """As many as numba uses, which need not be imported for it: NUMBA_NUM_THREADS, or the cores of this process."""
-    declared = os.environ.get("NUMBA_NUM_THREADS", "")
-    if declared.isdigit() and int(declared) > 0:
-        return int(declared)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from earmark.engine.cores import usable_threads
 from earmark.engine.design.keys import ANCHOR
 from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes.imports import doubts
@@ -64,7 +65,6 @@ from earmark.engine.signoff.rules import certified, claim, paper
 from earmark.engine.signoff.rules.group_tests import family_minimum
 from earmark.engine.signoff.rules.verdict import resamples_sources, result
 from earmark.engine.signoff.warnings import warnings
-from earmark.engine.threads import usable_threads
 from earmark.kernels.statistics.noise import Labels
 
 

@@ -39,12 +39,12 @@ def rows(path: Path) -> Iterator[Row]:
                 raise InputError(path, f"is no workbook: it has no {_SHEET}", _SAVE_AGAIN)
             texts = unpacked(archive, entries[_TEXTS], MOST_JSON_BYTES) if _TEXTS in entries else b"<sst/>"
             sheet = unpacked(archive, entries[_SHEET], MOST_JSON_BYTES)
-        yield from _parsed(sheet, _Rows(list(_parsed(texts, _Texts()))))
+        yield from _parsed(sheet, _SheetRows(list(_parsed(texts, _SharedTexts()))))
     except (*DAMAGE_ERRORS, expat.ExpatError) as error:
         raise InputError(path, f"is not a whole .xlsx file ({error})", _SAVE_AGAIN) from None
 
 
-class _Part(Protocol):
+class _Reader(Protocol):
     """What is made of a part of a workbook: told of each element, it adds to `ready`."""
 
     ready: list[Any]
@@ -56,7 +56,7 @@ class _Part(Protocol):
     def end(self, name: str) -> None: ...
 
 
-def _parsed(xml: bytes, part: _Part) -> Iterator[Any]:
+def _parsed(xml: bytes, part: _Reader) -> Iterator[Any]:
     """What a part makes of its XML, as soon as it is ready; ValueError for declarations, which no workbook needs."""
     parser = expat.ParserCreate()
     parser.buffer_text = True
@@ -76,7 +76,7 @@ def _refuse_declarations(*_: object) -> None:
     raise ValueError("it has declarations of XML")
 
 
-class _Texts:
+class _SharedTexts:
     """The shared texts: of each item its own text, or that of its runs; not how it is pronounced."""
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class _Texts:
             self._parts.clear()
 
 
-class _Rows:
+class _SheetRows:
     """The rows of a sheet, whose cells point to shared texts."""
 
     def __init__(self, shared: Sequence[str]) -> None:
