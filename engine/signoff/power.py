@@ -125,9 +125,11 @@ def _last_that_passes(
     passes, fails, tried = np.full(len(n), -1), most + 1, guess.clip(0, most)
     step = 1
     while len(i := np.flatnonzero(fails - passes > 1)):
-        passed = exact.passes(n[i], tried[i], improved[i], tolerance, level, gamma_of(level))
-        passes[i], fails[i] = np.where(passed, tried[i], passes[i]), np.where(passed, fails[i], tried[i])
-        onwards = tried[i] + np.where(passed, step, -step)
+        both = np.array([tried[i], np.minimum(tried[i] + 1, fails[i] - 1)])  # most often the edge is between the two
+        first, second = exact.passes(n[i], both, improved[i], tolerance, level, gamma_of(level))
+        passes[i] = np.where(second, both[1], np.where(first, both[0], passes[i]))
+        fails[i] = np.where(first, np.where(second, fails[i], both[1]), both[0])
+        onwards = tried[i] + np.where(first, 1 + step, -step)
         outside = (onwards <= passes[i]) | (onwards >= fails[i])
         tried[i] = np.where(outside, (passes[i] + fails[i]) // 2, onwards)
         step *= 2

@@ -39,9 +39,9 @@ def _sums(regions: Regions, eps: FloatArray, q: FloatArray) -> FloatArray:
         cumulative, f_at_centre = binomials(k, centre, pi, not_pi, many)
         products = np.empty((steps.shape[1], 2, *steps.shape[2:]))
         mass, f = products[:, 0], products[:, 1]
-        np.multiply(steps[FLIPS], np.stack([odds, 1.0 / odds]), out=mass)
-        np.multiply(steps[IF_RISING], np.stack([pi, 1.0 / pi]), out=f)
-        f += steps[IF_LEVEL] * np.stack([not_pi, 1.0 / not_pi])
+        np.multiply(steps[FLIPS], np.array([odds, 1.0 / odds]), out=mass)
+        np.multiply(steps[IF_RISING], np.array([pi, 1.0 / pi]), out=f)
+        f += steps[IF_LEVEL] * np.array([not_pi, 1.0 / not_pi])
         run(np.multiply, products, many)
         f *= f_at_centre
         cumulatives = run(np.add, _changes(steps[RISES], f, f_at_centre, pi), many)

@@ -116,13 +116,13 @@ class _PieceEnds(NamedTuple):
 def _most_plus(cases: Cases, eps: FloatArray, until: FloatArray, flips: FloatArray) -> FloatArray:
     """For each M of `flips` (S, C) the largest x with (x, M - x) in the region; -1 if there is none."""
     if (until == eps).all():
-        return np.asarray(_edge(_nodes_of(cases, np.stack([eps, eps])), flips, [0], 1)[0])
+        return np.asarray(_edge(_nodes_of(cases, np.array([eps, eps])), flips, [0], 1)[0])
     e = eps + (until - eps) * (np.arange(PIECES + 1)[:, None] / PIECES)
     e[-1] = until
     nodes = _nodes_of(cases, e)
-    k: FloatArray = _edge(nodes, flips, [0, PIECES - 1], 1).max(
-        axis=0
-    )  # most often the first or the last piece lets in most
+    # Most often the first piece or the last lets in most, and where the stretch is short, both as much.
+    likely = [0] if ((until - eps) * cases.n < 1.0).all() else [0, PIECES - 1]
+    k: FloatArray = _edge(nodes, flips, likely, 1).max(axis=0)
     step, case = (places.ravel() for places in np.indices(k.shape))
     while len(step):
         some, x = flips[step, case], k[step, case] + 1.0
@@ -213,11 +213,12 @@ def _search(
 
     Each round looks at ways - 1 places between, side by side.
     """
-    share = np.arange(1, ways)[:, None, None, None] / ways
+    share = np.arange(ways + 1) / ways
     while (low < high).any():
-        at = low + np.ceil(share * (high - low))  # ascending, and so within up to some of them
-        count = _within(at, flips, *piece).sum(axis=0)[None]
-        ends = np.concatenate([low[None], at, high[None] + 1.0])
-        low = np.take_along_axis(ends, count, axis=0)[0]
-        high = np.maximum(low, np.take_along_axis(ends, count + 1, axis=0)[0] - 1.0)
+        between = high - low
+        at = low + np.ceil(share[1:-1, None, None, None] * between)  # ascending, and so within up to some of them
+        within = _within(at, flips, *piece).sum(axis=0)
+        last = within == ways - 1
+        high = np.where(last, high, np.maximum(low + np.ceil(share[within + 1] * between) - 1.0, low))
+        low = low + np.ceil(share[within] * between)
     return low
