@@ -65,7 +65,7 @@ COMMANDS = (
     ),
     Command("certify-imported", ("certify", "i")),
     Command("corpus", ("corpus", "synthetic:certification:4")),
-    Command("init", ("init", "synthetic:certification:4", "--no-measure", "--out", "spec.toml")),
+    Command("init", ("init", "synthetic:certification:4", "--no-measure", "--out", "spec.toml", "--force")),
     Command("answerer", ("answerer", "tiny")),
     Command("run", ("run", str(ROOT / "examples" / "demo.toml"), "--limit", "4", "--out", "run")),
     Command("status", ("status", "run")),

@@ -52,6 +52,15 @@ def _exact_tests() -> None:
     suprema.p_at_places(cases, excess, np.zeros(suprema.FEW), True)
 
 
+def _bets() -> None:
+    from earmark.kernels.statistics.compiled import betting
+
+    values, weights = np.zeros(3), np.ones(3)
+    betting.p_value(values, weights, 0.1)
+    betting.upper_bound(values, weights, 0.05)
+    betting.pass_rate(values, weights, 3, 0.1, 3.0, 1, 1)
+
+
 def _attention() -> None:
     from earmark.kernels.neural import attention
     from earmark.kernels.neural.simd import LANES
@@ -96,6 +105,7 @@ GROUPS: dict[str, Callable[[], None]] = {
     "resampling, large whole sums": lambda: _resampling(50_000.0),
     "resampling, other sums": lambda: _resampling(0.5),
     "exact tests": _exact_tests,
+    "bets": _bets,
     "attention": _attention,
     "gates": _gates,
     "spectra of chunks": _spectra,
