@@ -10,8 +10,10 @@ import pytest
 import worlds
 from as_json import certify, write
 
+import earmark
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
+from earmark.engine.report.terminal import decision_table
 from earmark.engine.report.verify import verify
 from earmark.engine.signoff import power
 from earmark.kernels.statistics import betting, bounds, exact
@@ -104,6 +106,19 @@ def test_untestable_comes_before_everything_else(tmp_path: Path) -> None:
     (result,) = certify(tmp_path, QUICK)["results"]
     found = result["certified"][0]["next"]
     assert (found["action"], found["families"]) == ("collect", ["tempo"])
+
+
+@pytest.mark.parametrize("errors", [0, 30])
+def test_a_family_too_small_to_pass_is_not_sent_to_raw_audio_and_the_terminal_says_how_small(
+    tmp_path: Path, errors: int
+) -> None:
+    losses = rising(60, errors) + [0.0] * 300
+    worlds.write_run(tmp_path, [0.0] * 360, {"energy": {0.5: losses}}, ["general"] * 60 + ["music"] * 300)
+    certificate = earmark.certify(tmp_path, tolerance=0.05, replicates=200)
+    (line,) = (line for line in decision_table(certificate) if line.startswith("  energy (query_family"))
+    assert "'general' (60 of 73 rows)" in line
+    assert "at 0.5, 'general'" in line
+    assert "raw audio" not in line
 
 
 def test_each_family_has_the_test_that_its_recordings_allow(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """Planning: sizes from files, testable families, power."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import worlds
+from command_line import earmark_text
 
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
@@ -49,6 +52,30 @@ def test_recordings_are_counted_where_they_are_written_down(tmp_path: Path) -> N
     write_partitions(tmp_path / "unknown", "sounds", ids, {"task": ["x"] * 6})
     (sizes,) = family_sizes(tmp_path / "unknown").values()
     assert (len(sizes["x"].rows_per_recording), sizes["x"].known) == (6, False)
+
+
+def test_a_corpus_and_its_plan_call_the_same_families_too_small(tmp_path: Path) -> None:
+    """Six questions about each of 60 recordings are 360 rows, but 60 recordings; 80 rows are as many recordings."""
+    rows = [{"audio": "tone.wav", "source_id": f"r{i // 6}", "family": "general"} for i in range(360)]
+    rows += [{"audio": "tone.wav", "source_id": f"s{i}", "family": "music"} for i in range(80)]
+    question = {"question": "What is it?", "choices": ["a tone", "noise"], "answer": "noise"}
+    lines = [json.dumps({"sample_id": f"q{i}", **question, **row}) for i, row in enumerate(rows)]
+    (tmp_path / "manifest.jsonl").write_text("\n".join(lines))
+    soundfile.write(tmp_path / "tone.wav", np.zeros(1600), 16_000)
+    run = tmp_path / "run"
+    done = earmark_text("corpus", tmp_path / "manifest.jsonl", "--audio", "none", "--out", run, "--json")
+    assert done.returncode == 0, done.stderr
+    described = json.loads(done.stdout)["partitions"]
+    done = earmark_text("plan", run, "--tolerance", "0.05", "--json")
+    assert done.returncode == 0, done.stderr
+    planned = {entry["partition"]: entry["families"] for entry in json.loads(done.stdout)}
+    for partition in described:
+        by_corpus = {family["family"]: family["testable"] for family in partition["families"]}
+        by_plan = {family["family"]: family["at"][0]["testable"] for family in planned[partition["name"]]}
+        assert by_corpus == by_plan
+    ((general, music),) = planned.values()
+    assert (general["recordings"], general["at"][0]["power"]) == (60, 0.0)
+    assert (music["recordings"], music["at"][0]["testable"]) == (80, True)
 
 
 def test_a_plan_names_what_can_be_tested() -> None:
