@@ -100,8 +100,14 @@ class Chat(BaseHTTPRequestHandler):
         """Say nothing of each request."""
 
 
+class Server(ThreadingHTTPServer):
+    """Lets as many wait as a client may send at once."""
+
+    request_queue_size = 256
+
+
 if __name__ == "__main__":
     Chat.pool = ProcessPoolExecutor(2)
-    with ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Chat) as server:
+    with Server(("127.0.0.1", int(sys.argv[1])), Chat) as server:
         print(f"listening on {server.server_address}", flush=True)
         server.serve_forever()
