@@ -119,7 +119,7 @@ def _facts(
     approved = [entry for entry in claim.approved if entry.candidate == candidate.name]
     results = [r for r in certificate.results if _is_of(r, candidate)]
     compressor = next((r.compressor for r in results if r.compressor), None) or candidate.method
-    what = f", on {AXIS_WORDS[axis.axis]}" if axis.axis else ""
+    what = f", whose budgets are shares of {AXIS_WORDS[axis.axis]}" if axis.axis else ""
     yield "Compressor", f"{compressor}{what}"
     yield "Decision", "approved" if approved else f"refused: {_refusal(certificate, candidate)}"
     for entry in approved:
@@ -185,11 +185,11 @@ def _worst_words(evidence: _Evidence, axis: CandidateAxis, unit: Unit) -> str:
 
 
 def _answerer(certificate: Certificate, name: str) -> str:
-    """Who answered: the name in the run, the model, and what its answers depend on."""
+    """Who answered: the model, and what its answers depend on as it says itself."""
     entry = next((entry for entry in certificate.answerers if entry.answerer == name), None)
     if entry is None:
         return f"{name} (outcomes were imported: known by name only)"
-    return f"{entry.model}, {entry.kind}, identity {entry.identity}"
+    return f"{entry.model} (identity {entry.identity})"
 
 
 def _chance(certificate: Certificate) -> str:

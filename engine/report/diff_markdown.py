@@ -7,8 +7,10 @@ from earmark.engine.report.diff_words import (
     family_cells,
     headline,
     ordered,
+    remarks,
 )
 from earmark.engine.report.markdown import markdown, markdown_table
+from earmark.engine.report.words import sentence
 from earmark.engine.signoff.diff.diff_entry import Diff
 
 _COLUMNS = (
@@ -20,9 +22,11 @@ _MOST_ROWS = 100
 def diff_markdown(diff: Diff) -> list[str]:
     """The lines of a section: the verdict, what may be shipped, the families that changed, and sentences."""
     word, _, why = headline(diff).partition(": ")
-    lines = [f"## Earmark: {word}", "", markdown(f"{why}."), ""]
+    names_come_first = diff.verdict not in ("same", "undecided")
+    lines = [f"## Earmark: {word}", "", markdown(f"{why}." if names_come_first else sentence(why)), ""]
     if diff.decisions:
         lines += [*markdown_table(DECISION_COLUMNS, decision_rows(diff.decisions)), ""]
+    lines += [line for remark in remarks(diff.decisions) for line in (f"- {markdown(remark)}.", "")]
     changed = [change for change in ordered(diff.families) if change.verdict != "same"]
     if changed:
         rows = [

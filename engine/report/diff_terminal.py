@@ -10,6 +10,7 @@ from earmark.engine.report.diff_words import (
     family_cells,
     headline,
     ordered,
+    remarks,
 )
 from earmark.engine.report.terminal import aligned
 from earmark.engine.signoff.diff.diff_entry import Diff, FamilyChange
@@ -28,6 +29,7 @@ def diff_lines(diff: Diff) -> list[str]:
         ]
         lines += ["", "what may be shipped"]
         lines += aligned([tuple(row[i] for i in keep) for row in (DECISION_COLUMNS, *rows)], WIDTH)
+        lines += [line for remark in remarks(diff.decisions) for line in _wrapped(f"  {remark}")]
     lines += _families(diff)
     lines += ["", *_wrapped(bound(diff))]
     for label, sentences in (("not comparable", diff.not_comparable), ("looser", diff.looser), ("note", diff.notes)):
@@ -60,4 +62,6 @@ def _row(change: FamilyChange) -> tuple[str, ...]:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(printable(text), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.wrap(
+        printable(text), WIDTH, subsequent_indent="    " if text.startswith(" ") else "  ", break_on_hyphens=False
+    )

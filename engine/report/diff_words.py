@@ -42,18 +42,30 @@ def _who(change: DecisionChange) -> str:
 
 
 def decision_rows(changes: Sequence[DecisionChange]) -> list[tuple[str, ...]]:
-    """What may be shipped of each candidate, before and now."""
+    """What may be shipped of each candidate, before and now; by its own rule where nothing is comparable."""
     return [
         (
             change.candidate,
             change.family or "all",
             f"{change.tolerance:g}",
-            _budget(change.before),
-            _budget(change.now),
+            _budget(change.before_by_own if change.verdict == "not comparable" else change.before),
+            _budget(change.now_by_own if change.verdict == "not comparable" else change.now),
             change.verdict,
         )
         for change in changes
     ]
+
+
+def remarks(changes: Sequence[DecisionChange]) -> list[str]:
+    """What the rows do not say: why nothing is comparable, and what looser rules approve."""
+    sentences = []
+    for change in changes:
+        if change.verdict in ("not comparable", "undecided"):
+            sentences.append(f"{_who(change)}: {change.reason}")
+        elif (change.before, change.now) != (change.before_by_own, change.now_by_own):
+            by_own = f"before {_budget(change.before_by_own)}, now {_budget(change.now_by_own)}"
+            sentences.append(f"{_who(change)}: each by its own rule approves {by_own}")
+    return list(dict.fromkeys(sentences))
 
 
 def _budget(budget: float | None) -> str:

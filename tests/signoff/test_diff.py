@@ -101,6 +101,7 @@ def test_a_wider_tolerance_is_no_better_and_is_named(tmp_path: Path) -> None:
     comparison = diff(before, alone_at_10)
     assert comparison.verdict == "same"  # one candidate: the bounds hold at the level of the claim
     assert [(change.before, change.now) for change in comparison.decisions] == [(0.8, 0.8)]
+    assert [(change.before_by_own, change.now_by_own) for change in comparison.decisions] == [(0.8, 0.4)]
     assert comparison.looser == ("A wider tolerance: 0.15, before 0.05. Both are held to 0.05.",)
     assert json.loads((alone_at_10 / "certificate.json").read_text())["claim"]["approved"][0]["budget"] == 0.4
     tighter = diff(alone_at_10, before)
@@ -130,6 +131,7 @@ def test_fewer_candidates_are_held_to_the_level_of_more(tmp_path: Path) -> None:
     assert comparison.verdict == "not comparable"  # the others are no candidates any more
     codec = next(change for change in comparison.decisions if change.candidate == "codec")
     assert (codec.before, codec.now, codec.verdict) == (None, None, "same")
+    assert (codec.before_by_own, codec.now_by_own) == (None, 0.5)
     assert comparison.looser[0].startswith("Alpha is shared by 1 candidate, before by 5 candidates.")
 
 
@@ -284,7 +286,9 @@ def test_without_the_run_folders_counts_are_compared_and_it_is_said(old: Path, w
     comparison = diff(alone(old, tmp_path / "old"), alone(worse, tmp_path / "new"))
     assert (comparison.verdict, comparison.way) == ("worse", "counts")
     assert families(comparison, "worse") == {"count"}
-    assert comparison.notes[0].startswith("Counts were compared, not questions. Of the old certificate, ")
+    assert comparison.notes[0] == (
+        "Counts were compared, not questions. Of the old certificate, its run folder (.) is not where it says."
+    )
 
 
 def test_files_that_are_not_those_that_were_certified_are_not_paired(old: Path, tmp_path: Path) -> None:

@@ -16,6 +16,13 @@ from earmark.engine.signoff.result_entry import BudgetEntry, ResultEntry
 Unknown = Literal["unknown"]
 
 
+class _Budgets(NamedTuple):
+    """What is approved in both certificates; None where nothing is."""
+
+    before: float | None
+    now: float | None
+
+
 class Standard(NamedTuple):
     """What both claims are held to."""
 
@@ -56,24 +63,24 @@ def _budget_change(
     held_to: Standard,
     barred: str,
 ) -> DecisionChange:
-    before_budget = _budget_at(old, candidate, held_to)
-    now_budget = None if now is None else _budget_at(new, now, held_to)
+    own = _Budgets(_approved(old, candidate), None if now is None else _approved(new, now))
+    before, at = _budget_at(old, candidate, held_to), None if now is None else _budget_at(new, now, held_to)
+    held = _Budgets(*(None if isinstance(budget, str) else budget for budget in (before, at)))
     why = barred or _incomparable(candidate, now, new.claim.kind != "routing", "a budget")
     if not why and held_to.level is None and old.claim.tolerance != new.claim.tolerance:
         why = "the paper's rule has no p-values to hold both to one tolerance"
     if not why and _average(old) != _average(new):
         why = "the average has another tolerance"
-    if not why and "unknown" in (before_budget, now_budget):
+    if not why and "unknown" in (before, at):
         why = _not_stated(old, new, held_to)
-    if not why and now is not None and _is_gone(_known(before_budget), _known(now_budget), _results(new, now)):
-        why = f"the new certificate has no outcomes at {before_budget:g}, which was approved"
-    if why:  # by its own rule then
-        before_budget, now_budget = _approved(old, candidate), None if now is None else _approved(new, now)
-    return _change(candidate, None, held_to, _known(before_budget), _known(now_budget), why)
+    if not why and now is not None and _is_gone(held, _results(new, now)):
+        why = f"the new certificate has no outcomes at {held.before:g}, which was approved"
+    return _change(candidate, None, held_to, held, own, why)
 
 
-def _is_gone(before: float | None, now: float | None, results: Sequence[ResultEntry]) -> bool:
+def _is_gone(budgets: _Budgets, results: Sequence[ResultEntry]) -> bool:
     """Whether a budget that was approved is not, because it was not evaluated any more."""
+    before, now = budgets
     evaluated = {entry.budget for result in results for entry in result.budgets}
     return before is not None and before not in evaluated and (now is None or now > before)
 
@@ -87,10 +94,10 @@ def _not_stated(old: Certificate, new: Certificate, held_to: Standard) -> str:
 
 
 def _change(
-    candidate: ClaimCandidate, family: str | None, held_to: Standard, before: float | None, now: float | None, why: str
+    candidate: ClaimCandidate, family: str | None, held_to: Standard, budgets: _Budgets, own: _Budgets, why: str
 ) -> DecisionChange:
     """The entry of a candidate, or of one family that it routes; `why` nothing can be compared, else empty."""
-    moved = _moved(before, now)
+    moved = _Moved("not comparable", why) if why else _moved(*budgets)
     return DecisionChange(
         answerer=candidate.answerer,
         corpus=candidate.corpus,
@@ -99,15 +106,13 @@ def _change(
         kind="budget" if family is None else "routing",
         family=family,
         tolerance=held_to.tolerance,
-        before=before,
-        now=now,
-        verdict="not comparable" if why else moved.verdict,
-        reason=why or moved.reason,
+        before=None if why else budgets.before,
+        now=None if why else budgets.now,
+        before_by_own=own.before,
+        now_by_own=own.now,
+        verdict=moved.verdict,
+        reason=moved.reason,
     )
-
-
-def _known(budget: float | Unknown | None) -> float | None:
-    return None if isinstance(budget, str) else budget
 
 
 def _incomparable(candidate: ClaimCandidate, now: ClaimCandidate | None, claimed: bool, kind: str) -> str:
@@ -213,7 +218,8 @@ def _routing_changes(
     if not why and (old.claim.tolerance, old.claim.routing_level) != (new.claim.tolerance, new.claim.routing_level):
         why = "the families' shares of alpha, or their tolerance, are others"
     for family in sorted(before_of | now_of) or [""]:
-        yield _change(candidate, family, held_to, before_of.get(family), now_of.get(family), why)
+        budgets = _Budgets(before_of.get(family), now_of.get(family))
+        yield _change(candidate, family, held_to, budgets, budgets, why)
 
 
 def _routes(certificate: Certificate, candidate: ClaimCandidate) -> dict[str, float]:

@@ -19,10 +19,10 @@ class DecisionChange(NamedTuple):
     kind: Annotated[Literal["budget", "routing"], "one budget, or one for each family"]
     family: Annotated[str | None, "that routing sends there; null for a budget, empty where nothing is routed"]
     tolerance: Annotated[float, "the tighter of both"]
-    before: Annotated[
-        float | None, "the budget that was approved; null: none; by its own rule where nothing is comparable", BUDGET
-    ]
-    now: Annotated[float | None, "the budget that is approved, likewise", BUDGET]
+    before: Annotated[float | None, "the budget that was approved; null: none, or nothing is comparable", BUDGET]
+    now: Annotated[float | None, "the budget that is approved; null: none, or nothing is comparable", BUDGET]
+    before_by_own: Annotated[float | None, "the same by the old certificate's own rule", BUDGET]
+    now_by_own: Annotated[float | None, "the same by the new certificate's own rule", BUDGET]
     verdict: Annotated[DiffWord, "worse where less may be shipped than before"]
     reason: Annotated[str, "why, in words"]
 

@@ -15,6 +15,7 @@ from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.keys import ANCHOR
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import EarmarkError
+from earmark.engine.outcomes.store import CELLS
 from earmark.engine.progress import Report, silent
 from earmark.engine.signoff.certificate import Certificate, rule_of
 from earmark.engine.signoff.changed_input import changed_input
@@ -47,8 +48,8 @@ def answer_sheet(stated: Certificate, folder: Path, progress: Report = silent) -
     """The outcomes in the run folder that a certificate in `folder` names, or why there are none to be had."""
     run = folder / stated.run
     try:
-        if not run.is_dir():
-            return f"its run folder {stated.run} is not there"
+        if not (run / CELLS).is_dir():
+            return f"its run folder ({stated.run}) is not where it says"
         change = changed_input(stated, run)
         if change is not None:
             return f"its files are not those that it was made from ({change})"
