@@ -23,7 +23,9 @@ BACK = 4.0  # how many times shorter it is after one that did not,
 SHORTEST = RESOLUTION / 64  # and the shortest that is tried, as a share of 1 - e
 FAR = 0.15  # where p is below this share of the limit, all that is left is tried as one stretch
 AIMS = 12  # secant steps towards a crossing before `_crossings` brackets it
-FEW = 25_000.0  # square roots of rows, summed over bounds, up to which plain NumPy is quicker than loading kernels
+# Square roots of rows, summed over bounds, up to which NumPy looks for them: in about a second at most. Importing numba
+# and loading the kernels takes as long, compiling them ten times.
+FEW = 6_000.0
 
 
 def upper_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, alpha: float, gamma: float) -> FloatArray:

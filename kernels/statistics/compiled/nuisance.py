@@ -67,10 +67,11 @@ def summit(t: FloatArray, p: FloatArray) -> float:
 
 
 @jit
-def supremum(region: Region, eps: float, low: float, high: float, points: int, limit: float) -> float:
+def supremum(region: Region, eps: float, low: float, high: float, points: int, limit: float, stretch: bool) -> float:
     """The largest p(q) for q in [low, high] (method 9.2, step 4): on a grid, then around every peak that may be it.
 
     With a limit below 1, it need only be on the right side of the limit: peaks that cannot reach it are not climbed.
+    Nor, of a `stretch`, any further than that takes: there p bends sharply where q is |eps|, and climbs are long.
     """
     if high <= low:
         return p_at(region, low, eps, np.empty(len(region.k)))
@@ -87,19 +88,32 @@ def supremum(region: Region, eps: float, low: float, high: float, points: int, l
         before, after = t[1] - t[0], t[2] - t[1]
         rise = max(left * after / before, right * before / after)  # at most, where p is concave
         if min(left, right) >= 0.0 and max(left, right) > precision and p[i] + rise >= max(best, needed):
-            best = max(best, _peak(region, eps, min(low, abs(eps)), mass, t, p[i - 1 : i + 2], precision))
+            enough = limit if stretch else 1.0
+            best = max(best, _peak(region, eps, min(low, abs(eps)), mass, t, p[i - 1 : i + 2], precision, enough))
     return best
 
 
 @jit
 def _peak(
-    region: Region, eps: float, edge: float, mass: FloatArray, t: FloatArray, p: FloatArray, precision: float
+    region: Region,
+    eps: float,
+    edge: float,
+    mass: FloatArray,
+    t: FloatArray,
+    p: FloatArray,
+    precision: float,
+    limit: float,
 ) -> float:
-    """The largest p between three points t, the middle one the highest, by parabolas."""
+    """The largest p between three points t, the middle one the highest, by parabolas.
+
+    With a limit below 1 it ends as soon as p is above it, or cannot come there where it is concave.
+    """
     t0, t1, t2 = float(t[0]), float(t[1]), float(t[2])
     p0, p1, p2 = float(p[0]), float(p[1]), float(p[2])
     for i in range(40):
         left, right = (p1 - p0) / (t1 - t0), (p1 - p2) / (t2 - t1)
+        if limit < 1.0 and (p1 > limit or p1 + max(left * (t2 - t1), right * (t1 - t0)) < limit):
+            break
         bend = (left + right) / (t2 - t0)
         slope = (left * (t2 - t1) - right * (t1 - t0)) / (t2 - t0)
         at = t1 + 0.1 * (t2 - t1 if t2 - t1 > t1 - t0 else t0 - t1)

@@ -20,8 +20,10 @@ from earmark.kernels.statistics.compiled.region import Region, region_of, score
 from earmark.kernels.statistics.compiled.region_probability import LANES, p_at
 from earmark.kernels.statistics.exact_case import EVERYTHING, NO_EVIDENCE, TIE, Cases
 
-FEW = 32  # fewer tests than this are not worth other threads
-STRANDS = 64  # interleaved parts, each with tests of all sizes, so that threads have equally much to do
+FEW = 64  # fewer tests than this are not worth other threads
+_STRANDS = (
+    4  # for each thread: interleaved parts, each with tests of all sizes, so that threads have equally much to do
+)
 
 
 def clopper_pearson(m: IntArray, n: IntArray, gamma: float) -> tuple[FloatArray, FloatArray]:
@@ -57,8 +59,9 @@ def _in_strands(kernel: Callable[..., None], count: int, *arguments: Any) -> Non
     if count < FEW or threads == 1:
         kernel(0, 1, *arguments)
         return
+    strands = _STRANDS * threads
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(kernel, strand, STRANDS, *arguments) for strand in range(STRANDS)]:
+        for done in [pool.submit(kernel, strand, strands, *arguments) for strand in range(strands)]:
             done.result()
 
 
@@ -146,7 +149,8 @@ def p_value(case: Case, eps: float, until: float, points: int) -> float:
     if score(case.n, case.a, case.c, eps) >= NO_EVIDENCE - TIE:
         return 1.0
     low, high = nuisances(case, eps, until)
-    return supremum(region_at(case, eps, until, low, high), eps, low, high, points, case.limit)
+    region = region_at(case, eps, until, low, high)
+    return supremum(region, eps, low, high, points, case.limit, until > eps)
 
 
 @jit
