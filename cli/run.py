@@ -17,6 +17,8 @@ from earmark.cli.sign import sign
 from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
+    from earmark.cli.sign import Keep
+    from earmark.engine.design.spec import Spec
     from earmark.engine.sweep.blocks import Shard
 
 _STOPPING = (
@@ -104,11 +106,18 @@ def run(
         say(f"shard {shard_text} is done: {folder}", f"next: earmark merge RUN {folder} OTHER-SHARDS...")
         return
     signed = swept.preview or folder
-    approved = sign(signed, declared_spec.rule, signed, as_json, follows)
+    approved = sign(signed, declared_spec.rule, signed, as_json, follows, _keep(declared_spec, signed))
     if not as_json:
         following = shlex.join(again) if swept.preview else f"earmark verify {folder / 'certificate.json'}"
         say(f"next: {following}")
     sys.exit(0 if approved else exits.REFUSED)
+
+
+def _keep(spec: "Spec", run: Path) -> "Keep":
+    """What gives a certificate of the run the clips that the spec keeps."""
+    from earmark.engine.sweep.clip_keeping import keep_clips
+
+    return lambda certificate, progress: keep_clips(spec, run, certificate, report=progress, note=progress.note)
 
 
 def _spec_of(run: Path) -> Path:

@@ -1,6 +1,7 @@
 """What `certify` and `run` end with: a certificate, its report, and the table of decisions."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,16 +10,23 @@ from earmark.cli.say import columns, say, say_json
 
 if TYPE_CHECKING:
     from earmark.engine.design.rule import Rule
+    from earmark.engine.signoff.certificate import Certificate
+
+Keep = Callable[["Certificate", ProgressLine], "Certificate"]
 
 
-def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None = None) -> bool:
+def sign(
+    run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None = None, keep: Keep | None = None
+) -> bool:
     """Certify a run folder, write certificate and report into `out` and print either the table or the JSON.
 
-    Returns whether the claim approves anything. `follows` is the certificate before, where this one follows it.
+    Returns whether the claim approves anything. `follows` is the certificate before, where this one follows it; `keep`
+    gives the certificate clips to listen to.
     """
     from earmark.cli.arrow import spare_pandas
     from earmark.engine.report.signed_files import REPORT, check_replaceable, write
     from earmark.engine.report.terminal import decision_table
+    from earmark.engine.signoff import kept_clips
     from earmark.engine.signoff.certificate import read
     from earmark.engine.signoff.certify import certify
     from earmark.engine.signoff.follow import check_kept, follow
@@ -32,6 +40,8 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
     before = None if follows is None else follow(follows, read(follows), run, rule)
     with ProgressLine() as progress:
         certificate = certify(run, rule, progress, before)
+        if keep is not None:
+            certificate = keep(certificate, progress)
         progress("writing certificate and report", 0, 0)
         path = write(certificate, run, out)
     if as_json:
@@ -45,4 +55,7 @@ def sign(run: Path, rule: "Rule", out: Path, as_json: bool, follows: Path | None
         )
         if certificate.claim.policies:
             say(f"policy       {out / POLICY_FILE}")
+        n_clips = kept_clips.count(certificate)
+        if n_clips:
+            say(f"clips        {run / kept_clips.FOLDER}: {n_clips} to listen to; the report plays them")
     return bool(certificate.claim.approved)

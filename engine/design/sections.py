@@ -22,6 +22,8 @@ PLAIN = "plain:"  # before a folder or a name on the hub: any audio model of tra
 REACHING = ("connections", "timeout_s", "tries", "wait_s", "most_requests", "key_env")
 # Of a dataset of the hub. A spec without them depends on what it did before they were keys: its sweep goes on
 PARTS = ("split", "columns")
+# Of audits: no answer depends on them
+KEPT = ("clips",)
 _TIMES = Whole(0, MOST_PERMUTATIONS)
 
 
@@ -248,6 +250,12 @@ class AuditsSpec:
         Whole(2, 200, "recordings"),
         "recordings and questions of the factorial grid of scores",
         20,
+    )
+    clips: int = field(
+        Whole(0, 500, "recordings"),
+        "recordings about which answers became wrong that are kept in the run folder, raw and compressed, to listen "
+        "to, with their questions; 0: none",
+        0,
     )
 
 

@@ -27,6 +27,7 @@ from earmark.engine.design.keys import (
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.sections import (
     HEURISTICS,
+    KEPT,
     PARTS,
     PLAIN,
     REACHING,
@@ -96,7 +97,8 @@ class Spec:
         content = {name: value for name, value in asdict(self).items() if name not in ("text", "rule", "machine")}
         corpus = {key: value for key, value in content["corpus"].items() if value or key not in PARTS}
         answerers = [_without_reaching(answerer) for answerer in self.answerers]
-        return {**content, "corpus": corpus, "answerers": answerers}
+        audits = {key: value for key, value in content["audits"].items() if key not in KEPT}
+        return {**content, "corpus": corpus, "answerers": answerers, "audits": audits}
 
     @property
     def key_variables(self) -> tuple[str, ...]:

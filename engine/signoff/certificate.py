@@ -32,6 +32,7 @@ from earmark.engine.signoff.audit_entry import (
     SelectorShares,
 )
 from earmark.engine.signoff.claim_entry import Claim
+from earmark.engine.signoff.flip_entry import CurveFlips
 from earmark.engine.signoff.json_form import Beside, Gained, Named, to_json
 from earmark.engine.signoff.preview import Preview
 from earmark.engine.signoff.result_entry import ResultEntry
@@ -157,6 +158,7 @@ class Certificate:
     gains: Annotated[tuple[Gain, ...], "agnostic minus conditioned frontier"]
     chains: Annotated[tuple[Chain, ...], "families added one by one"]
     overlaps: Annotated[tuple[FamilyOverlap, ...], "whether two families need the same audio"]
+    flips: Annotated[tuple[CurveFlips, ...], "what flipped where the walk of a result stopped", Gained("0.1.0")] = ()
     audits: Annotated[Audits, "diagnostics"] = field(default_factory=Audits)
 
     TOGETHER: ClassVar[Mapping[str, Any]] = {  # as JSON Schema says it

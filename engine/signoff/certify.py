@@ -18,7 +18,7 @@ from earmark.engine.outcomes.imports import doubts
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.plan_file import PLAN, read_plan
 from earmark.engine.progress import Report, silent
-from earmark.engine.signoff import declaration, follow, policy, preview
+from earmark.engine.signoff import declaration, follow, kept_clips, policy, preview
 from earmark.engine.signoff.answerer_files import answerers as read_answerers
 from earmark.engine.signoff.audit_entry import (
     ArchitectureGap,
@@ -55,6 +55,8 @@ from earmark.engine.signoff.certificate import (
 )
 from earmark.engine.signoff.excess import Excess, Observed, observe, replicate
 from earmark.engine.signoff.families import Families
+from earmark.engine.signoff.flip_entry import CurveFlips
+from earmark.engine.signoff.flips import flips as flips_of
 from earmark.engine.signoff.frontier import Frontiers, frontiers
 from earmark.engine.signoff.json_form import to_json
 from earmark.engine.signoff.judged_partitions import Partitions
@@ -76,6 +78,7 @@ class _Sections:
     gains: list[Gain] = field(default_factory=list)
     chains: list[Chain] = field(default_factory=list)
     overlaps: list[FamilyOverlap] = field(default_factory=list)
+    flips: list[CurveFlips] = field(default_factory=list)
     query_use: list[QueryUse] = field(default_factory=list)
     contamination: list[Contamination] = field(default_factory=list)
     label_noise: list[LabelNoise] = field(default_factory=list)
@@ -168,7 +171,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
             progress("testing families", 0, 0)
             tested = certified.run_tests(anchors, rows, families_of, rule, levels, claimed, next(iter(families_of)))
         located: dict[tuple[CurveKey, str, float], Frontiers] = {}
-        done = 0
+        done, before = 0, len(sections.results)
         for chunk in _resampled(rows, curves, families_of, rule):
             subjects = [
                 _CurveToSign(
@@ -196,6 +199,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
                     alone.setdefault(subject.curve.key, []).append(signed.alone)
             done += len(chunk)
             progress("certifying curves", done, len(curves))
+        sections.flips += flips_of(run, sections.results[before:], rows, families_of, rule, paired.inputs)
         sections.gains += gain.gains(located, reference_answerer, rule)
         unfinished = query_use.incomplete(curves)
         comparable = {key: by_axis for key, by_axis in located.items() if key[0] not in unfinished}
@@ -207,9 +211,9 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
     partitions.check_parents(rule.parents)
     listening.check_allowed(rule.allow_vacuous, hearing)
     score_shares, grids = beside.score_shares(run)
-    flip_rates, flips = beside.flip_rates(run)
+    flip_rates, flip_counts = beside.flip_rates(run)
     answerers, answerer_files = read_answerers(run)
-    inputs = [*partitions.inputs, *paired.inputs, *guarded.inputs, *grids, *flips, *answerer_files]
+    inputs = [*partitions.inputs, *paired.inputs, *guarded.inputs, *grids, *flip_counts, *answerer_files]
     inputs += [] if plan is None else [InputFile(PLAN, plan.file_sha256, len(plan.steps))]
     inputs += [] if imported is None else [imported.file]
     n_rows = {rows.corpus: len(rows.source) for rows, _ in paired.groups}
@@ -269,6 +273,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
         gains=tuple(sections.gains),
         chains=tuple(sections.chains),
         overlaps=tuple(sections.overlaps),
+        flips=tuple(sections.flips),
         audits=Audits(
             seeds=tuple(seeds.gains_over_seeds(sections.gains)),
             query_use=tuple(sections.query_use),
@@ -282,6 +287,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
             flip_rates=tuple(flip_rates),
         ),
     )
+    certificate = kept_clips.attach(certificate, run)
     return from_content(to_json(certificate), CERTIFICATE_FILE)  # just as it will be read: no NaN, nothing of NumPy
 
 

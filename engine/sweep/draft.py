@@ -34,6 +34,7 @@ _LEARNED = {
     "in_domain": False,
 }
 _YOURS = {"name": "mine", "compressor": "package.module:function", "axis": "bits", "bitrates": [64, 32]}
+_CLIPS = 20  # recordings that a drafted run keeps to listen to; who writes a spec by hand asks for them
 _COLUMN = 24  # where remarks begin
 _WIDTH = 120
 _BESIDE_A_GPU: dict[str, int] = {"generate": 5, "batch_tokens": 16384, "kv_mib": 32768, "clip_mib": 4096}
@@ -90,7 +91,7 @@ def draft(
         _section("[streams]", StreamsSpec, streams, f"other questions, up to {MOST_PERMUTATIONS} times each"),
         _section("[partitions]", PartitionsSpec, {}) + _partitions(corpus),
         _section("[rule]", Rule, rule, _to_choose(rule["candidates"])) + _parents(corpus),
-        _section("[audits]", AuditsSpec, _defaults(AuditsSpec, "flip_rate")),
+        _section("[audits]", AuditsSpec, {**_defaults(AuditsSpec, "flip_rate"), "clips": _CLIPS}),
         _section("[machine]", MachineSpec, machine | _of(suited, "batch_tokens", "kv_mib", "clip_mib")),
     ]
     return "\n".join(sections)

@@ -140,6 +140,7 @@ def run(
     many recordings are answered: a preview, which approves nothing, unless that is all of the corpus. `follows` is the
     certificate before, or its folder; it is read before anything is answered.
     """
+    from earmark.engine.sweep.clip_keeping import keep_clips
     from earmark.engine.sweep.run import run as sweep
 
     if isinstance(spec, Spec):
@@ -154,7 +155,8 @@ def run(
         check_kept(before[0], folder)
     swept = sweep(declared, folder, limit=limit)
     signed_run = swept.preview or folder
-    signed = held(_signed(signed_run, declared.rule, before), Path(os.path.realpath(signed_run)))
+    certified = keep_clips(declared, signed_run, _signed(signed_run, declared.rule, before))
+    signed = held(certified, Path(os.path.realpath(signed_run)))
     signed.save(signed_run)
     return signed
 

@@ -10,7 +10,7 @@ from typing import Any
 import as_json
 import checked_spec
 import pytest
-from certificate_example import certificate, error_entry
+from certificate_example import certificate, error_entry, flip_entry
 from commands import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,7 +22,10 @@ from earmark.engine.signoff.json_form import to_json
 ROOT = Path(__file__).parents[2]
 SPECS = sorted((ROOT / "examples").rglob("*.toml"))
 Place = tuple[str | int, ...]
-GAINED = ("compressor", "complaint", "stage", "axis", "used", "seconds", "bits", "positions", "lm_positions", "flops")
+GAINED = (
+    *("compressor", "complaint", "stage", "axis", "used", "seconds", "bits", "positions", "lm_positions", "flops"),
+    "flips",
+)
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "as usual": {},
@@ -33,6 +36,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "no intervals": {"intervals": False, "comparisons": False},
     "preview": {"preview": {"examples": 3, "of": 9}, "withheld": ("a preview",), "plan": None},
     "errors": {"errors": (error_entry(),), "rare": True},
+    "flips": {"flips": (flip_entry(),)},
     "a chain": {
         "follows": {"certificate": "../a", "sha256": "0" * 64, "look": 1, "alpha_spent": 0.05, "checked": True}
     },

@@ -44,6 +44,7 @@ def certificate(
     warnings: tuple[str, ...] = (),
     errors: tuple[Json, ...] = (),
     preview: Json | None = None,
+    flips: tuple[Json, ...] = (),
 ) -> Json:
     """A certificate; `harm` scales every excess, `rare` makes the second family too small to approve.
 
@@ -146,6 +147,7 @@ def certificate(
         "overlaps": [_overlap(r, t, draw) for r in results for t in tolerances]
         if comparisons and len(families) > 1
         else [],
+        "flips": list(flips),
         "audits": _audits(results, gains, answerers, corpora) if comparisons else _NO_AUDITS,
     }
 
@@ -166,6 +168,55 @@ def error_entry() -> Json:
         "first": ["mmau-17: out of memory", "mmau-23: raw failed"],
         "compressor": 4,
         "complaint": "compressor: not done after 60 s",
+    }
+
+
+def flip_entry(**changes: Any) -> Json:
+    """What flipped in a family: of two questions one is kept with its clips; `changes` are of this one."""
+    bare = {
+        "sample_id": "mmau-17",
+        "raw_answer": "A",
+        "answer": None,
+        "right_answer": "A",
+        "raw_seconds": 5.0,
+        "seconds": 4.0,
+        "chunks": None,
+        "kept_chunks": None,
+        "raw_hash": None,
+        "hash": None,
+        "question": None,
+        "options": None,
+        "raw_clip": None,
+        "clip": None,
+    }
+    kept = {
+        "sample_id": "mmau-3",
+        "raw_answer": "B",
+        "answer": "A",
+        "right_answer": "B",
+        "raw_seconds": 5.0,
+        "seconds": 3.0,
+        "chunks": 5,
+        "kept_chunks": [0, 1, 4],
+        "raw_hash": "a" * 32,
+        "hash": "b" * 32,
+        "question": "How many bells?",
+        "options": ["one", "two", "three"],
+        "raw_clip": f"clips/{'a' * 32}.flac",
+        "clip": f"clips/{'b' * 32}.flac",
+    }
+    return {
+        "answerer": "qwen2_audio",
+        "corpus": "mmau",
+        "method": "energy",
+        "seed": 42,
+        "partition": "query_family",
+        "tolerance": 0.02,
+        "budget": 0.8,
+        "families": [
+            {"family": "counting", "n": 300, "to_wrong": 41, "to_right": 3, "questions": [kept | changes, bare]},
+            {"family": "music", "n": 200, "to_wrong": 9, "to_right": 8, "questions": []},
+        ],
     }
 
 

@@ -35,11 +35,12 @@ from earmark.engine.outcomes import plan_file, recipes, run_cards, store
 from earmark.engine.report import signed_files
 from earmark.engine.report.verify import verify
 from earmark.engine.signoff import certificate as certificates
-from earmark.engine.signoff import policy, preview, sources
+from earmark.engine.signoff import kept_clips, policy, preview, sources
 from earmark.engine.signoff.audits import beside
 from earmark.engine.signoff.certify import certify
 from earmark.engine.signoff.follow import follow
 from earmark.engine.sweep.blocks import Shard, blocks
+from earmark.engine.sweep.clip_keeping import keep_clips
 from earmark.engine.sweep.merge import merge
 from earmark.engine.sweep.offers import Clips, offers
 from earmark.engine.sweep.prepare import prepare
@@ -56,6 +57,7 @@ def targets(folder: Path) -> list[Target]:
     """All of them; `folder` is emptied by nobody."""
     groups = (
         _of_a_run,
+        _of_clips,
         _of_windows,
         _of_a_sign_off,
         fuzz_logs.of_logs,
@@ -102,6 +104,15 @@ def _of_a_run(folder: Path) -> Iterator[Target]:
     spec = folder / "spec.toml"
     spec.write_bytes(text)
     yield replacing("spec", spec, lambda: specs.read(spec), seeds=(text, sweeps.SPEC.encode()), share=0.5)
+
+
+def _of_clips(folder: Path) -> Iterator[Target]:
+    """What a run keeps to listen to."""
+    spec, out = sweeps.spec(sweeps.SMALLER, sweeps.ENERGY_ALONE, {"grid = 3": "grid = 3\nclips = 1"}), folder / "heard"
+    run(spec, out, load=sweeps.answerers(), load_compressor=sweeps.compressor)
+    signed = keep_clips(spec, out, certify(out, spec.rule), load_compressor=sweeps.compressor)
+    index = out / kept_clips.INDEX
+    yield replacing("index of clips", index, lambda: kept_clips.attach(signed, out), structured=True, share=0.5)
 
 
 def _declared(run: Path, cell: Path, into: Path) -> tuple[Path, Read]:
