@@ -10,23 +10,24 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from earmark.engine.report.axes import CandidateAxis, candidate_axes
+from earmark.engine.report.binding import Fact, binding, family_facts, results_of, saved
+from earmark.engine.report.evidence import evidence
 from earmark.engine.report.family_tables import NotListening, not_listening
-from earmark.engine.report.html_tables import CellText, HtmlTable, numbers, text, under
-from earmark.engine.report.numbers import NONE, Unit, count, p_value, percent
+from earmark.engine.report.numbers import Unit, count, percent
+from earmark.engine.report.wording import Wording
 from earmark.engine.report.words import code, isolated, sentence, tolerance_words, where
 from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.claim_entry import (
     CandidatePolicy,
-    CandidateStop,
     Claim,
     ClaimCandidate,
     DeployedPolicy,
     Shipped,
-    UnclaimedRouting,
 )
 
 NOTHING = Markup("Nothing is approved")
 _LISTED = 2  # approvals in a headline
+_OF_SEVERAL = "Verdicts of single methods"  # a warning that doubts no claim
 CLAIMS = {
     "budget": "one budget for all families",
     "routing": "a budget for each family (routing)",
@@ -41,32 +42,39 @@ class PolicyPlace(NamedTuple):
     families: list[str]
 
 
+class Routing(NamedTuple):
+    """What a budget for each family would keep, or keeps."""
+
+    words: str
+    stops: list[PolicyPlace]  # where the families go, of a claim that was not made; else empty
+    declare: str  # what to declare for it beforehand; else empty
+
+
 class Approval(NamedTuple):
     """Something that may be shipped."""
 
     candidate: ClaimCandidate
     words: Markup
     kept: str  # share of the chunks, where the budget does not say it; else empty
+    facts: list[Fact]
     stops: list[PolicyPlace]  # of a routing policy; else empty
     untold: str  # why families cannot be told from a question; else empty
+    routing: Routing | None
 
 
 class Refusal(NamedTuple):
-    """A candidate that is not approved."""
+    """Candidates that are not approved, for the same reason and by the same figures."""
 
-    candidate: ClaimCandidate
+    candidates: list[ClaimCandidate]
     passed: str  # what the tests show all the same; else empty
-    reason: str
-    needed: str  # how many new rows would be enough, if that is known
+    reason: Markup
+    facts: list[Fact]
+    routing: Routing | None
 
-
-class NotMade(NamedTuple):
-    """A claim of routing that would have held, and that was not declared."""
-
-    candidate: ClaimCandidate
-    retained: str
-    stops: list[PolicyPlace]
-    declare: str
+    @property
+    def names(self) -> Markup:
+        """The names of the candidates, side by side."""
+        return Markup(", ").join(code(candidate.name) for candidate in self.candidates)
 
 
 class ClaimCard(NamedTuple):
@@ -78,32 +86,52 @@ class ClaimCard(NamedTuple):
     refusals: list[Refusal]
     facts: list[tuple[str, str, str]]  # a term, its value, and small print
     chance: str  # the guarantee, or that there is none
-    warnings: list[str]  # that are not in `withheld`
+    warnings: list[Markup]  # that are not in `withheld`
     not_listening: NotListening | None
-    not_made: list[NotMade]
 
 
-def card_of(certificate: Certificate, unit: Unit) -> ClaimCard:
+def card_of(certificate: Certificate, unit: Unit, wording: Wording) -> ClaimCard:
     """The card of a certificate's claim."""
     claim = certificate.claim
     by_name = {candidate.name: candidate for candidate in claim.candidates}
     axis_of = candidate_axes(certificate)
-    approvals = [
-        _approval(approved, by_name[approved.candidate], axis_of[approved.candidate], claim)
-        for approved in claim.approved
+    shipped = {approved.candidate for approved in claim.approved}
+    refusals = [
+        _refusal(candidate, axis_of[name], certificate, unit, wording)
+        for name, candidate in by_name.items()
+        if name not in shipped
     ]
-    shipped = {approval.candidate.name for approval in approvals}
     return ClaimCard(
         headline=headline(claim, axis_of, unit),
-        approvals=approvals,
+        approvals=[
+            _approval(entry, by_name[entry.candidate], axis_of[entry.candidate], certificate, unit)
+            for entry in claim.approved
+        ],
         withheld=list(claim.withheld),
-        refusals=[_refusal(candidate, axis_of[name]) for name, candidate in by_name.items() if name not in shipped],
+        refusals=_merged(refusals),
         facts=_facts(certificate, unit),
         chance=_chance(certificate),
-        warnings=[warning for warning in certificate.warnings if warning not in claim.withheld],
+        warnings=_warnings(certificate, wording),
         not_listening=not_listening(certificate.results),
-        not_made=[_not_made(entry, by_name[entry.candidate], axis_of[entry.candidate]) for entry in claim.not_made],
     )
+
+
+def _warnings(certificate: Certificate, wording: Wording) -> list[Markup]:
+    """What casts doubt on the claim; last what is so of every certificate with several verdicts."""
+    warnings = [warning for warning in certificate.warnings if warning not in certificate.claim.withheld]
+    ordered = sorted(warnings, key=lambda warning: warning.startswith(_OF_SEVERAL))
+    doubts = [Markup("{}: {}.").format(line.term, line.words) for line in evidence(certificate) if line.doubted]
+    return [*doubts, *map(wording.words, ordered)]
+
+
+def _merged(refusals: Sequence[Refusal]) -> list[Refusal]:
+    """Refusals that say the same as one that names all of its candidates."""
+    by_content: dict[str, Refusal] = {}
+    for refusal in refusals:
+        content = repr(refusal[1:])
+        candidates = by_content[content].candidates if content in by_content else []
+        by_content[content] = refusal._replace(candidates=candidates + refusal.candidates)
+    return [*by_content.values()]
 
 
 def headline(claim: Claim, axis_of: Mapping[str, CandidateAxis], unit: Unit) -> Markup:
@@ -146,7 +174,10 @@ def candidate_words(candidate: ClaimCandidate | DeployedPolicy) -> Markup:
 # What became of candidates ---------------------------------------------------------------------------------
 
 
-def _approval(approved: Shipped, candidate: ClaimCandidate, axis: CandidateAxis, claim: Claim) -> Approval:
+def _approval(
+    approved: Shipped, candidate: ClaimCandidate, axis: CandidateAxis, certificate: Certificate, unit: Unit
+) -> Approval:
+    claim = certificate.claim
     routed = approved.kind == "routing"
     budget_says_it = approved.budget is None or abs(approved.budget - approved.retained) < 1e-9
     policy = next((p for p in claim.policies if routed and _is_of(p, candidate)), None)
@@ -154,8 +185,10 @@ def _approval(approved: Shipped, candidate: ClaimCandidate, axis: CandidateAxis,
         candidate,
         _ships(approved, candidate, axis),
         "" if budget_says_it else f"{percent(approved.retained)} of the chunks are kept on average",
+        [] if approved.budget is None else _figures(candidate, approved.budget, certificate, unit),
         stops(candidate.policy) if routed else [],
         policy.tell.get("reason", "") if policy and not policy.deployable else "",
+        None if routed else _routing(candidate, axis, claim),
     )
 
 
@@ -164,20 +197,64 @@ def _is_of(policy: DeployedPolicy, candidate: ClaimCandidate) -> bool:
     return all(getattr(policy, name) == getattr(candidate, name) for name in names)
 
 
-def _refusal(candidate: ClaimCandidate, axis: CandidateAxis) -> Refusal:
+def _refusal(
+    candidate: ClaimCandidate, axis: CandidateAxis, certificate: Certificate, unit: Unit, wording: Wording
+) -> Refusal:
     stop = candidate.stopped
     passed = "" if candidate.budget is None else f"passes its tests at {axis.share(candidate.budget)}"
-    needed = ""
-    if stop is not None and stop.needed is not None and candidate.budget is None:
-        whose = f" of '{stop.family}'" if stop.family else ""
-        needed = f"About {count(stop.needed)} new {stop.unit}{whose}, certified alone, would pass with 90% power."
-    return Refusal(candidate, passed, sentence(candidate.reason), needed)
+    budget = candidate.budget if candidate.budget is not None else stop.budget if stop is not None else None
+    facts = [] if budget is None else _family_facts(candidate, budget, certificate, unit)
+    following = _following(candidate, certificate, wording)
+    if following:
+        facts.append(Fact("Next", following))
+    return Refusal(
+        [candidate], passed, wording.sentence(candidate.reason), facts, _routing(candidate, axis, certificate.claim)
+    )
 
 
-def _not_made(entry: UnclaimedRouting, candidate: ClaimCandidate, axis: CandidateAxis) -> NotMade:
-    declare = sentence(f"to claim it, declare {entry.declare}")
-    retained = axis.retained(percent(entry.retained), candidate.policy)
-    return NotMade(candidate, retained, stops(candidate.policy), declare)
+def _figures(candidate: ClaimCandidate, budget: float, certificate: Certificate, unit: Unit) -> list[Fact]:
+    """What is saved at a budget, and how the family that binds fares there."""
+    saving = saved(results_of(candidate, certificate), budget)
+    facts = _family_facts(candidate, budget, certificate, unit)
+    return [Fact("A question saves", saving), *facts] if saving else facts
+
+
+def _family_facts(candidate: ClaimCandidate, budget: float, certificate: Certificate, unit: Unit) -> list[Fact]:
+    family = binding(candidate, results_of(candidate, certificate), budget)
+    several = len(certificate.rule.partitions) > 1
+    return [] if family is None else family_facts(family, several, certificate.claim.tolerance, unit)
+
+
+def _following(candidate: ClaimCandidate, certificate: Certificate, wording: Wording) -> Markup:
+    """The step that helps a candidate whose walk stopped: new rows at the level of the claim, or the result's own."""
+    stop = candidate.stopped
+    if stop is None or candidate.budget is not None or candidate.deaf:
+        return Markup()
+    if stop.needed is not None:
+        whose = Markup(" of '{}'").format(isolated(stop.family)) if stop.family else ""
+        words = Markup("About {} new {}{}, certified alone, would pass with 90% power.")
+        return words.format(count(stop.needed), stop.unit, whose)
+    for result in results_of(candidate, certificate):
+        if (result.seed, result.partition) == (stop.seed, stop.partition):
+            for entry in result.certified:
+                if entry.tolerance == certificate.claim.tolerance and entry.next.action != "ship":
+                    return wording.sentence(entry.next.text)
+    return Markup()
+
+
+def _routing(candidate: ClaimCandidate, axis: CandidateAxis, claim: Claim) -> Routing | None:
+    """What a budget for each family would keep; None where it was claimed, or there is nothing to say of it."""
+    policy = candidate.policy
+    if policy is None or claim.kind != "budget" or candidate.deaf or claim.withheld:
+        return None
+    would_keep = axis.retained(percent(policy.retained), policy)
+    not_made = next((entry for entry in claim.not_made if entry.candidate == candidate.name), None)
+    if not_made is not None:
+        declare = sentence(f"to claim it, declare {not_made.declare}")
+        return Routing(f"would keep {would_keep}; it was not claimed", stops(policy), declare)
+    if candidate.budget is None:
+        return Routing("would not help: no family would go below raw audio", [], "") if policy.retained == 1 else None
+    return Routing(f"would keep {would_keep}; it was not claimed", [], "")
 
 
 def stops(policy: CandidatePolicy | None) -> list[PolicyPlace]:
@@ -216,6 +293,7 @@ def _facts(certificate: Certificate, unit: Unit) -> list[tuple[str, str, str]]:
             "declared" if claim.declared else undeclared,
         ),
         *([("Tested at", _levels(claim), "")] if claim.guaranteed else []),
+        *((line.term, line.words, line.place) for line in evidence(certificate) if not line.doubted),
     ]
 
 
@@ -239,53 +317,3 @@ def _chance(certificate: Certificate) -> str:
     among = f", over all {claim.k} candidates together" if claim.k > 1 else ""
     chain = f" With the certificates before this one it is at most {percent(follows.alpha_spent)}." if follows else ""
     return f"The chance that anything here is a false approval is at most {percent(claim.alpha)}{among}.{chain}"
-
-
-def candidates(certificate: Certificate) -> HtmlTable | None:
-    """Where every candidate's walk over the budgets stopped; None where no walk was claimed."""
-    claim, axis_of = certificate.claim, candidate_axes(certificate)
-    if claim.level is None or not any(candidate.stopped for candidate in claim.candidates):
-        return None
-    rows = [
-        (
-            under(code(c.name), candidate_words(c)),
-            _passes_at(c, axis_of[c.name]),
-            *_stopped(c.stopped),
-        )
-        for c in claim.candidates
-    ]
-    columns = [
-        *text("Candidate"),
-        *numbers("Passes at", "Stopped at"),
-        *text("In", "Family"),
-        *numbers("Rows", "Worse", "Better", "p", "Independent units", "Units for 90% power"),
-    ]
-    caption = f"Candidates: where the walk of each stopped, every test at {percent(claim.level)}"
-    return HtmlTable(caption, columns, rows, folded=True)
-
-
-def _passes_at(candidate: ClaimCandidate, axis: CandidateAxis) -> CellText:
-    """The budget at which a candidate passes, and how much it keeps there: what is measured, where that is far more."""
-    if candidate.budget is None:
-        return "none below 1"
-    return under(percent(candidate.budget), f"keeps {percent(axis.exceeded.get(candidate.budget, candidate.retained))}")
-
-
-def _stopped(stop: CandidateStop | None) -> Sequence[str]:
-    """The nine cells on where a walk stopped."""
-    if stop is None:
-        return ("nowhere", *[NONE] * 8)
-    place = under(f"seed {stop.seed}", stop.partition or NONE)
-    if stop.missing:
-        return (percent(stop.budget), place, "no outcomes", *[NONE] * 6)
-    return (
-        percent(stop.budget),
-        place,
-        isolated(stop.family) if stop.family else "the average",
-        count(stop.n),
-        count(stop.plus),
-        count(stop.minus),
-        p_value(stop.p),
-        f"{count(stop.units)} {stop.unit}",
-        count(stop.needed),
-    )

@@ -5,6 +5,7 @@ Plain numbers in, one SVG out. Knows nothing of certificates, and decides nothin
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -54,6 +55,7 @@ class Curves(NamedTuple):
     alone: Sequence[float]  # the smallest budgets that pass by themselves
     approved: float | None = None  # the budget that is approved
     kept: KeptAxis = AUDIO_KEPT
+    read: Sequence[str] = ()  # the values at each budget, in words
 
 
 class Tolerance(NamedTuple):
@@ -84,8 +86,22 @@ def panel(curves: Curves, tolerances: Sequence[Tolerance], shared: Iterable[floa
         *_series(x, y, curves.family, "family", _MARK_GAP),
         svg.path(alone, "alone"),
         svg.path(approved, "approved"),
+        *_points(x, curves),
     ]
     return svg.frame(WIDTH, HEIGHT, f"Excess against budget: {curves.heading}", desc, body)
+
+
+def _points(x: KeptAxis, curves: Curves) -> list[str]:
+    """A strip over each budget with its values as a title, from the left."""
+    places = sorted((x.at(point.budget), words) for point, words in zip(curves.family, curves.read, strict=False))
+    middles = [(a + b) / 2 for (a, _), (b, _) in pairwise(places)]
+    edges = [_LEFT, *middles, _RIGHT + 6]
+    strips = zip(places, edges, edges[1:], strict=False)
+    return [svg.point(words, _strip(start, end)) for (_, words), start, end in strips]
+
+
+def _strip(start: float, end: float) -> str:
+    return f'<rect x="{svg.px(start)}" y="{_TOP}" width="{svg.px(end - start)}" height="{_BOTTOM - _TOP}"/>'
 
 
 def _below(x: float) -> str:

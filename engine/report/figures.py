@@ -28,7 +28,7 @@ class FigureSet(NamedTuple):
     """Figures of one kind; the `folded` ones open on demand."""
 
     heading: str
-    look_for: str
+    look_for: str  # empty where the set before it says so
     shown: list[Markup]
     folded: list[Markup]
 
@@ -59,7 +59,7 @@ def _curves(group: Group, rule: StatedRule, unit: Unit) -> list[FigureSet]:
             if result.axis == axis
         ]
         sets.append(_curves_on(axis, len(axes) > 1, panels))
-    return sets
+    return [*sets[:1], *(figure_set._replace(look_for="") for figure_set in sets[1:])]
 
 
 def _tolerances(rule: StatedRule, unit: Unit) -> list[curves.Tolerance]:
@@ -114,7 +114,20 @@ def _panel_of(result: ResultEntry, group: Group, unit: Unit, kept: curves.KeptAx
         [c.budget for c in passing if c.budget is not None],
         approved,
         kept,
+        [_read(b, result.axis, unit) for b in result.budgets],
     )
+
+
+def _read(b: BudgetEntry, axis: Axis | None, unit: Unit) -> str:
+    """The values at a budget, in words."""
+
+    def of(excess: Bounds) -> str:
+        ends = unit.interval(excess.lower, excess.upper)
+        return unit.words(excess.estimate) + ("" if ends == NONE else f" ({ends})")
+
+    run = " (not run)" if b.implied else ""
+    worst = f"worst family, {b.worst_family}, {of(b.excess_family)}"
+    return f"{_briefly(b.budget, axis)}{run}: average {of(b.excess_average)}; {worst}"
 
 
 def _point(b: BudgetEntry, excess: Bounds) -> curves.Point:

@@ -1,9 +1,10 @@
-"""Renders a certificate as one HTML page that needs nothing else: no network, no script, no other file.
+"""Renders a certificate as one HTML page that needs nothing else: no network and no other file.
 
-The page forbids a browser everything but its own style sheet, which it knows by hash, and names the certificate's hash.
+The page forbids a browser everything but its own style sheet and script, which it knows by hash, and names the
+certificate's hash. The script sorts tables and reads values off figures; the page says all that it has to without.
 
-Knows the order of the story (the claim, what was declared, what passes alone, figures, tables, how to read it) and
-nothing of statistics. Reads no file but its own templates and style sheet.
+Knows the order of the story (the claim, what passes alone, figures, tables, what was declared, how to read it) and
+nothing of statistics. Reads no file but its own templates, style sheet and script.
 """
 
 import base64
@@ -16,7 +17,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from earmark.engine.report import (
+    alone_cards,
     audit_tables,
+    candidate_table,
     claim_card,
     comparison_tables,
     decisions,
@@ -30,11 +33,13 @@ from earmark.engine.report import (
     run_tables,
     words,
 )
+from earmark.engine.report.alone_cards import AloneCard
 from earmark.engine.report.decisions import DecisionCard, Group
 from earmark.engine.report.figures import FigureSet
 from earmark.engine.report.html_tables import HtmlTable
 from earmark.engine.report.meaning import ReaderQuestion
 from earmark.engine.report.numbers import Unit
+from earmark.engine.report.wording import Wording
 from earmark.engine.signoff.certificate import Certificate, to_bytes
 from earmark.engine.signoff.result_entry import ResultEntry
 
@@ -46,9 +51,8 @@ _FORBIDDEN = re.compile("[^\t\n -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 class Section(NamedTuple):
     """One group of results with everything that is shown of it."""
 
-    ident: str
     group: Group
-    decisions: list[tuple[DecisionCard, list[ReaderQuestion]]]
+    decisions: list[DecisionCard]
     methods: HtmlTable | None
     figures: list[FigureSet]
     families: list[HtmlTable]
@@ -63,23 +67,28 @@ def render(certificate: Certificate) -> str:
     So do those that embed or override a direction: names are isolated by their elements.
     """
     unit = numbers.unit_of(certificate.rule.loss)
+    wording = Wording(unit, {family.family for result in certificate.results for family in result.families})
     groups = decisions.groups(certificate)
-    sections = [_section(f"g{i}", group, certificate, unit) for i, group in enumerate(groups, 1)]
+    sections = [_section(group, certificate, unit, wording) for group in groups]
     page = _environment().get_template("report.html.j2")
-    style = Markup("\n" + (Path(__file__).parent / "report.css").read_text(encoding="utf-8"))
+    style, script = _inlined("report.css"), _inlined("report.js")
     source = page.render(
         certificate=certificate,
         mark=MARK,
         sha256=hashlib.sha256(to_bytes(certificate)).hexdigest(),
         style=style,
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        style_hash=_hash(style),
+        script=script,
+        script_hash=_hash(script),
         unit=unit,
         confidence=numbers.percent(1 - 2 * certificate.claim.alpha),
         confidence_bootstrap=numbers.percent(1 - 2 * certificate.rule.alpha),
-        card=claim_card.card_of(certificate, unit),
-        candidates=claim_card.candidates(certificate),
+        in_unit=wording.words,
+        card=claim_card.card_of(certificate, unit, wording),
+        candidates=candidate_table.candidates(certificate),
         declared=declared_list.declared(certificate),
         sections=sections,
+        alone_cards=_alone_cards(sections, certificate, unit),
         errors=run_tables.errors(certificate.errors),
         audits=audit_tables.tables(certificate.audits, unit),
         costs=figures.of_costs(groups, certificate.rule, unit),
@@ -94,7 +103,25 @@ def render(certificate: Certificate) -> str:
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", source).strip() + "\n"
 
 
-def _section(ident: str, group: Group, certificate: Certificate, unit: Unit) -> Section:
+def _inlined(name: str) -> Markup:
+    """A file of this room as the page holds it, between two lines."""
+    return Markup("\n" + (Path(__file__).parent / name).read_text(encoding="utf-8"))
+
+
+def _hash(inlined: Markup) -> str:
+    """As a Content-Security-Policy names it."""
+    return base64.b64encode(hashlib.sha256(inlined.encode()).digest()).decode()
+
+
+def _alone_cards(sections: list[Section], certificate: Certificate, unit: Unit) -> list[AloneCard]:
+    return alone_cards.merged(
+        (section.group, decision, _meaning(decision, section.group, certificate, unit))
+        for section in sections
+        for decision in section.decisions
+    )
+
+
+def _section(group: Group, certificate: Certificate, unit: Unit, wording: Wording) -> Section:
     optional_tables = [
         result_tables.frontiers(group, unit),
         comparison_tables.gains(group, unit),
@@ -109,13 +136,12 @@ def _section(ident: str, group: Group, certificate: Certificate, unit: Unit) -> 
         ),
     ]
     return Section(
-        ident=ident,
         group=group,
-        decisions=[(d, _meaning(d, group, certificate, unit)) for d in decisions.decisions(group, certificate.claim)],
-        methods=result_tables.every_method(group, certificate.claim, unit),
+        decisions=decisions.decisions(group, certificate.claim),
+        methods=result_tables.every_method(group, certificate.claim, unit, wording),
         figures=figures.of_group(group, certificate.rule, unit),
         families=family_tables.of_partition(group.results, certificate.rule.tolerances, unit),
-        results=[(words.who(result), _of_result(result, unit)) for result in group.results],
+        results=[(words.who(result), _of_result(result, unit, wording)) for result in group.results],
         tables=[table for table in optional_tables if table is not None],
         folds=[(label, tables) for label, tables in folds if tables],
     )
@@ -133,12 +159,12 @@ def _meaning(decision: DecisionCard, group: Group, certificate: Certificate, uni
     ]
 
 
-def _of_result(result: ResultEntry, unit: Unit) -> list[HtmlTable]:
+def _of_result(result: ResultEntry, unit: Unit, wording: Wording) -> list[HtmlTable]:
     """The tables of one method, seed and partition."""
     optional_tables = [
         result_tables.budgets(result, unit),
         family_tables.by_budget(result, unit),
-        result_tables.reasons(result, unit),
+        result_tables.reasons(result, unit, wording),
         result_tables.merged(result),
         result_tables.routing(result, unit),
     ]

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from earmark.engine.report import svg
 from earmark.engine.report.curves import Tolerance
@@ -19,7 +19,7 @@ WIDTH, HEIGHT = 340, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 300, 50, 240
 _FIRST, _LAST = 140, 286  # px of the cheapest and the dearest: names stand mostly to the left of their marks
 _HALF_LINE = 7  # px
-_NAME_COLUMNS = 19
+_NAME_COLUMNS = 24
 _TICK_GAP = 22  # px
 
 
@@ -64,7 +64,7 @@ def draw(panel: ParetoPanel, tolerances: Sequence[Tolerance], shared: Iterable[f
         svg.path("".join(svg.horizontal(y.at(t.value), _LEFT, _RIGHT) for t in tolerances), "tolerance"),
         *(svg.text(_RIGHT + 6, y.at(t.value) + 4, t.label, "tolerance") for t in tolerances),
         svg.path(svg.line(places), "line family"),
-        *(_mark(x, y, p, p in best) for p in panel.points),
+        *(_mark(x, y, p, p in best, unit) for p in sorted(panel.points, key=lambda p: (p.cost, p.bound, p.name))),
         *_names(panel.points, best, x, y, [t.value for t in tolerances]),
         svg.text((_LEFT + _RIGHT) / 2, _BOTTOM + 38, panel.cost, "middle muted"),
     ]
@@ -111,13 +111,13 @@ def _place(x: svg.Scale, y: HarmAxis, point: ParetoPoint) -> svg.Point2D:
     return x.at(math.log10(point.cost)), y.at(point.bound)
 
 
-def _mark(x: svg.Scale, y: HarmAxis, point: ParetoPoint, best: bool) -> str:
-    """The mark of a point, its name the tooltip: a diamond where nothing beats it, else a circle; raw is hollow."""
+def _mark(x: svg.Scale, y: HarmAxis, point: ParetoPoint, best: bool, unit: Unit) -> str:
+    """The mark of a point with its values: a diamond where nothing beats it, else a circle; raw is hollow."""
     shape = svg.diamonds if best else svg.circles
     kind = "mark hollow" if point.is_raw or not best else "mark"
     colour = "family" if best else "average"
     drawn = svg.path(shape([_place(x, y, point)]), f"{kind} {colour}")
-    return f"<g><title>{escape(point.name)}</title>{drawn}</g>"
+    return svg.point(f"{point.name}: {amount(point.cost)}, upper bound {unit.words(point.bound)}", drawn)
 
 
 def _names(

@@ -10,7 +10,8 @@ from earmark.engine.report.axes import axis_words, unit_words
 from earmark.engine.report.decisions import ALONE, Group, corrected_words, share_of
 from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under, weightiest
 from earmark.engine.report.numbers import NONE, TOKENS, Unit, amount, count, p_value, percent, percents, significant
-from earmark.engine.report.words import alone, sentence, who
+from earmark.engine.report.wording import Wording
+from earmark.engine.report.words import alone, who
 from earmark.engine.signoff.claim_entry import Claim
 from earmark.engine.signoff.result_entry import Bounds, BudgetEntry, ResultEntry
 from earmark.engine.signoff.rules.judgement import Route
@@ -18,7 +19,7 @@ from earmark.engine.signoff.rules.judgement import Route
 _VERDICTS = {"approve": ("pass", "✓ passes"), "reject": ("reject", "✕ rejected"), "inconclusive": ("", "? not shown")}
 
 
-def every_method(group: Group, claim: Claim, unit: Unit) -> HtmlTable | None:
+def every_method(group: Group, claim: Claim, unit: Unit, wording: Wording) -> HtmlTable | None:
     """What became of every method and seed, at every tolerance; None where there is but one."""
     rows = [
         (
@@ -26,8 +27,8 @@ def every_method(group: Group, claim: Claim, unit: Unit) -> HtmlTable | None:
             unit.tolerance(c.tolerance),
             share_of(c.budget, result.axis),
             corrected_words(result, c.tolerance, claim),
-            sentence(c.reason),
-            NONE if c.next.action == "ship" else sentence(c.next.text),
+            wording.sentence(c.reason),
+            NONE if c.next.action == "ship" else wording.sentence(c.next.text),
         )
         for result in group.results
         for c in result.certified
@@ -164,7 +165,7 @@ def _of_raw(head: str, value: float | None, raw: float | None) -> CellText:
     return under(written, NONE if share is None or share == 1 else f"{significant(100 * share, 3)}% of raw")
 
 
-def reasons(result: ResultEntry, unit: Unit) -> HtmlTable:
+def reasons(result: ResultEntry, unit: Unit, wording: Wording) -> HtmlTable:
     """Why each budget was decided as it was."""
     rows = [
         (
@@ -173,7 +174,7 @@ def reasons(result: ResultEntry, unit: Unit) -> HtmlTable:
             verdict(d.decision),
             p_value(d.p),
             p_value(d.p_adjusted),
-            sentence(d.reason),
+            wording.sentence(d.reason),
         )
         for b in result.budgets
         for d in b.decisions

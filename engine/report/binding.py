@@ -1,0 +1,147 @@
+"""The facts that decide about a candidate: what it saves, the family that binds it, and what routing would keep.
+
+Every number is the certificate's own. Takes the bounds of families as they are, alone and uncorrected, and says so.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from earmark.engine.report.numbers import Unit, count, percent, significant
+from earmark.engine.report.words import isolated
+from earmark.engine.signoff.certificate import Certificate
+from earmark.engine.signoff.claim_entry import ClaimCandidate
+from earmark.engine.signoff.result_entry import BudgetEntry, FamilyAtBudget, ResultEntry, ResultFamily, Used
+
+_SAVED = {
+    "seconds": "seconds",
+    "bits": "bits",
+    "positions": "audio positions",
+    "lm_positions": "positions in the model",
+    "flops": "operations",
+}
+_NOTICED = 0.0005  # a share that is written as 0
+
+
+class Fact(NamedTuple):
+    """A term, what holds of it, and small print."""
+
+    term: str
+    value: Markup
+    small: Markup = Markup()
+
+
+class BindingFamily(NamedTuple):
+    """A family at the budget where it decides, in one seed and under one partition."""
+
+    at_budget: FamilyAtBudget
+    of_result: ResultFamily
+    partition: str
+    seed: int
+
+    @property
+    def excess(self) -> float:
+        """The excess that is tested: over recordings, where that is what is tested."""
+        over_recordings = self.at_budget.excess_recordings
+        tested = over_recordings if self.of_result.estimand == "recordings" else None
+        return self.at_budget.excess if tested is None else tested
+
+
+def results_of(candidate: ClaimCandidate, certificate: Certificate) -> list[ResultEntry]:
+    """The results of a candidate, in all its seeds and partitions."""
+    place = (candidate.answerer, candidate.corpus, candidate.method)
+    return [r for r in certificate.results if (r.answerer, r.corpus, r.method) == place and r.seed in candidate.seeds]
+
+
+def binding(candidate: ClaimCandidate, results: Sequence[ResultEntry], budget: float) -> BindingFamily | None:
+    """The family that decides at a budget: the one that stopped the walk there, else the one that may be hurt most."""
+    families = [*_families_at(results, budget)]
+    stop = candidate.stopped
+    if stop is not None and stop.budget == budget and stop.family is not None:
+        stopping = (stop.family, stop.seed, stop.partition or "")
+        named = [f for f in families if (f.at_budget.family, f.seed, f.partition if stop.partition else "") == stopping]
+        families = named or families
+    return max(families, key=_reach, default=None)
+
+
+def _families_at(results: Sequence[ResultEntry], budget: float) -> Iterator[BindingFamily]:
+    for result in results:
+        of_result = {family.family: family for family in result.families}
+        for entry in result.budgets:
+            if entry.budget == budget:
+                for family in entry.families:
+                    if family.family in of_result:
+                        yield BindingFamily(family, of_result[family.family], result.partition, result.seed)
+
+
+def _reach(family: BindingFamily) -> tuple[float, float]:
+    upper = family.at_budget.upper
+    return (float("inf") if upper is None else float(upper), float(family.excess))
+
+
+def family_facts(family: BindingFamily, several: bool, tolerance: float, unit: Unit) -> list[Fact]:
+    """Which family binds, how often raw audio is right there, and how much worse it is.
+
+    `several`: there are families of more than one partition.
+    """
+    partition = Markup(" ({})").format(isolated(family.partition)) if several else Markup()
+    name = Markup("<strong>{}</strong>{}").format(isolated(family.at_budget.family), partition)
+    right, chance = family.of_result.raw_accuracy, family.of_result.chance
+    guessed = f" ({percent(chance)} by guessing)" if chance is not None else ""
+    raw = "" if right is None else f": {percent(right)} right on raw audio{guessed}"
+    harm = Fact("Its harm", _harm(family, tolerance, unit), _counts(family.at_budget))
+    return [Fact("Worst family", name + raw), harm]
+
+
+def _harm(family: BindingFamily, tolerance: float, unit: Unit) -> Markup:
+    excess, upper, lower = family.excess, family.at_budget.upper, family.at_budget.lower
+    verb = "better" if excess < 0 else "worse"
+    words = f"{unit.words(abs(excess))} {verb}"
+    if excess > tolerance:
+        words += f", {unit.number(excess - tolerance)} above the {unit.tolerance(tolerance)} that are allowed"
+        return Markup("{}").format(words + ("" if lower is None else f"; at least {unit.number(lower)}"))
+    reach = "" if upper is None else f", at most {unit.number(upper)}"
+    return Markup("{}").format(f"{words}{reach}; {unit.tolerance(tolerance)} are allowed")
+
+
+def _counts(family: FamilyAtBudget) -> Markup:
+    words = f"{count(family.plus)} of {count(family.n)} rows worse, {count(family.minus)} better"
+    return Markup("{}; the bound is its own, alone").format(words)
+
+
+def saved(results: Sequence[ResultEntry], budget: float) -> Markup:
+    """What a question saves at a budget against raw audio, in a sentence: shares of everything that was measured.
+
+    Of several seeds that which saves least. Empty where nothing was measured.
+    """
+    pairs = [pair for result in results for pair in _raw_and_kept(result, budget)]
+    saved_of = {words: share for name, words in _SAVED.items() if (share := _least_saved(name, pairs)) is not None}
+    by_share: dict[str, list[str]] = {}
+    for words, share in saved_of.items():
+        if abs(share) >= _NOTICED:
+            of_share = f"{significant(100 * abs(share), 3)}% {'more' if share < 0 else 'of its'}"
+            by_share.setdefault(of_share, []).append(words)
+    if not saved_of:
+        return Markup()
+    listed = "; ".join(f"{share} {_joined(words)}" for share, words in by_share.items())
+    return Markup("{}").format(listed or "nothing of what was measured")
+
+
+def _joined(words: Sequence[str]) -> str:
+    return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0]
+
+
+def _raw_and_kept(result: ResultEntry, budget: float) -> Iterator[tuple[Used, Used]]:
+    def at(wanted: float) -> BudgetEntry | None:
+        return next((entry for entry in result.budgets if entry.budget == wanted), None)
+
+    raw, kept = at(1.0), at(budget)
+    if raw is not None and kept is not None:
+        yield raw.used, kept.used
+
+
+def _least_saved(name: str, pairs: Sequence[tuple[Used, Used]]) -> float | None:
+    """The smallest share of an amount that is saved; None where it was not measured."""
+    known = [(getattr(raw, name), getattr(kept, name)) for raw, kept in pairs]
+    return min((1 - kept / raw for raw, kept in known if raw and kept is not None), default=None)
