@@ -30,13 +30,12 @@ def _sums(regions: Regions, eps: FloatArray, q: FloatArray) -> FloatArray:
     shape, many = q.shape, q.shape[1] > 1
     e, q = np.repeat(eps, shape[1]), q.ravel()
     steps = np.repeat(regions.steps[:ONLY_PLUS], shape[1], axis=-1) if many else regions.steps
-    k, centre = np.repeat(regions.k, shape[1]), np.repeat(regions.centre, shape[1])
     inside = (q > 0.0) & (q < 1.0)
     mixed = inside & (np.abs(e) < q)
     pi, not_pi = np.where(mixed, (q + e) / (2.0 * q), 0.5), np.where(mixed, (q - e) / (2.0 * q), 0.5)
     odds = np.where(inside, q, 0.5) / np.where(inside, 1.0 - q, 0.5)
     with np.errstate(over="ignore", invalid="ignore"):
-        cumulative, f_at_centre = binomials(k, centre, pi, not_pi, many)
+        cumulative, f_at_centre = binomials(regions.k, regions.centre, pi, not_pi, many)
         products = np.empty((steps.shape[1], 2, *steps.shape[2:]))
         mass, f = products[:, 0], products[:, 1]
         np.multiply(steps[FLIPS], np.array([odds, 1.0 / odds]), out=mass)

@@ -123,7 +123,8 @@ def _most_plus(cases: Cases, eps: FloatArray, until: FloatArray, flips: FloatArr
     # Most often the first piece or the last lets in most, and where the stretch is short, both as much.
     likely = [0] if ((until - eps) * cases.n < 1.0).all() else [0, PIECES - 1]
     k: FloatArray = _edge(nodes, flips, likely, 1).max(axis=0)
-    step, case = (places.ravel() for places in np.indices(k.shape))
+    whole = _within(k + 1.0, flips, nodes.n, nodes.e[-1], nodes.spread[-1], nodes.inverse[0])
+    step, case = np.nonzero(whole & (k < flips))  # what is not within the whole stretch is within none of its pieces
     while len(step):
         some, x = flips[step, case], k[step, case] + 1.0
         joins = (x <= some) & _joins(x, some, case, nodes)
@@ -140,6 +141,9 @@ def _joins(x: FloatArray, flips: FloatArray, case: IntArray, nodes: _PieceEnds) 
     joins = np.zeros(len(x), np.bool_)
     element, piece, length = np.arange(len(x)), np.zeros(len(x), np.int64), PIECES
     while True:
+        length //= _PARTS
+        element = np.repeat(element, _PARTS)
+        piece = (piece[:, None] + np.arange(_PARTS) * length).ravel()
         of_element = case[element]
         ends = _PieceEnds(nodes.n[of_element], *(values[piece + length, of_element] for values in nodes[1:]))
         inverse = nodes.inverse[piece, of_element]
@@ -148,9 +152,6 @@ def _joins(x: FloatArray, flips: FloatArray, case: IntArray, nodes: _PieceEnds) 
         if length == 1 or not len(element):
             joins[element] = True
             return joins
-        length //= _PARTS
-        element = np.repeat(element, _PARTS)
-        piece = np.repeat(piece, _PARTS) + np.tile(np.arange(_PARTS) * length, len(piece))
 
 
 def _nodes_of(cases: Cases, e: FloatArray) -> _PieceEnds:

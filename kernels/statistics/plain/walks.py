@@ -45,7 +45,7 @@ def total(steps: FloatArray, in_blocks: bool) -> FloatArray:
 def binomials(
     k: FloatArray, n: FloatArray, pi: FloatArray, not_pi: FloatArray, in_blocks: bool
 ) -> tuple[FloatArray, FloatArray]:
-    """P(X <= k) and P(X = k) of X ~ Bin(n, pi), 0 <= k <= n, of many lanes.
+    """P(X <= k) and P(X = k) of X ~ Bin(n, pi), 0 <= k <= n, for counts (C,) and pi of all lanes of each (C * Q,).
 
     Both tails are summed in units of P(X = k) and divided by their total: no logarithms, no cancellation. Where the
     total overflows, neither is a number.
@@ -60,13 +60,14 @@ def binomials(
 def _tails(left: FloatArray, passed: FloatArray, odds: FloatArray, in_blocks: bool) -> FloatArray:
     """The sums of the products of left / (passed + 1), (left - 1) / (passed + 2), ..., each times the odds."""
     term, tails = np.ones_like(odds), np.zeros_like(odds)
+    lanes = odds.shape[-1] // max(1, left.shape[-1])
     step = np.arange(_TERMS, dtype=np.float64)[:, None, None]
     while True:
-        terms = np.maximum(left - step, 0.0)
-        terms /= passed + (1.0 + step)
+        ratios = np.maximum(left - step, 0.0) / (passed + (1.0 + step))
+        terms = np.repeat(ratios, lanes, axis=-1)
         terms *= odds
+        terms[0] *= term
         run(np.multiply, terms, in_blocks)
-        terms *= term
         tails += total(terms, in_blocks)
         term = terms[-1]
         if not (term > _NOTHING * tails).any():
