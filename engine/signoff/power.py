@@ -42,7 +42,7 @@ def exact_power(n: int, excess: float, flips: float, tolerance: float, level: fl
     return float(_exact_powers([n], excess, flips, tolerance, level)[0])
 
 
-class _Counts(NamedTuple):
+class _Improvements(NamedTuple):
     """Counts of improvements among n rows: all that are likely enough to be summed over, and some of them."""
 
     n: int
@@ -75,7 +75,7 @@ def _at_most(k: FloatArray, n: IntArray, share: float) -> FloatArray:
     return every
 
 
-def _improvements(n: int, minus: float) -> _Counts:
+def _improvements(n: int, minus: float) -> _Improvements:
     """Counts of improvements that n rows are likely to have, each with probability `minus`."""
     sd = math.sqrt(n * minus * (1 - minus))
     spread = _REACH * sd + 3
@@ -87,10 +87,10 @@ def _improvements(n: int, minus: float) -> _Counts:
         share = binomials(every.astype(np.float64), np.full(len(every), float(n)), lanes, 1 - lanes, in_blocks=True)[1]
     nodes = np.unique(np.linspace(low, high, min(_COLUMNS, high - low + 1)).round().astype(np.int64))
     likely = np.abs(nodes - n * minus) <= _LIKELY * sd + 0.5
-    return _Counts(n, every, share, nodes, likely)
+    return _Improvements(n, every, share, nodes, likely)
 
 
-def _most_worse(counts: Sequence[_Counts], tolerance: float, level: float) -> list[FloatArray]:
+def _most_worse(counts: Sequence[_Improvements], tolerance: float, level: float) -> list[FloatArray]:
     """For each node the largest count of newly wrong answers that passes; -1 where 0 does not."""
     if not counts:
         return []
