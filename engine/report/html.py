@@ -10,6 +10,7 @@ nothing of statistics. Reads no file but its own templates, style sheet and scri
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from earmark.engine.report import (
     declared_list,
     family_tables,
     figures,
+    heard,
     html_tables,
     meaning,
     numbers,
@@ -61,10 +63,11 @@ class Section(NamedTuple):
     folds: list[tuple[str, list[HtmlTable]]]
 
 
-def render(certificate: Certificate) -> str:
+def render(certificate: Certificate, played: Mapping[str, str] | None = None) -> str:
     """The page; the same certificate gives the same bytes. Characters that HTML forbids get a visible mark.
 
-    So do those that embed or override a direction: names are isolated by their elements.
+    So do those that embed or override a direction: names are isolated by their elements. `played` says where each clip
+    plays from, as `played` has it; without it none does.
     """
     unit = numbers.unit_of(certificate.rule.loss)
     wording = Wording(unit, {family.family for result in certificate.results for family in result.families})
@@ -87,6 +90,7 @@ def render(certificate: Certificate) -> str:
         card=claim_card.card_of(certificate, unit, wording),
         candidates=candidate_table.candidates(certificate),
         declared=declared_list.declared(certificate),
+        became_wrong=heard.became_wrong(certificate, played or {}),
         sections=sections,
         alone_cards=_alone_cards(sections, certificate, unit),
         errors=run_tables.errors(certificate.errors),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from earmark.engine import files
 from earmark.engine.report.html import render
+from earmark.engine.report.played import played_from
 from earmark.engine.signoff import policy
 from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate, to_bytes
 from earmark.engine.signoff.follow import check_kept
@@ -29,7 +30,7 @@ def write(certificate: Certificate, run: Path, out: Path) -> Path:
     placed = _placed(certificate, run, out)
     contents = {
         policy.POLICY_FILE: policy.content(placed),
-        REPORT: render(placed).encode(),
+        REPORT: render(placed, played_from(placed, run)).encode(),
         CERTIFICATE_FILE: to_bytes(placed),
     }
     check_replaceable(out)

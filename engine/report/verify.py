@@ -15,6 +15,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.progress import Report, silent
 from earmark.engine.reading import read_bytes
 from earmark.engine.report.html import MARK, render
+from earmark.engine.report.played import played_from
 from earmark.engine.report.signed_files import REPORT, folder_of
 from earmark.engine.signoff import policy
 from earmark.engine.signoff.certificate import (
@@ -59,7 +60,7 @@ def verify(path: Path, run: Path | None = None, progress: Report = silent) -> st
     difference = next(_differences(_compared(stated), _compared(recomputed), ""), None)
     difference = difference or _other_bytes(path.name, data, to_bytes(stated))
     if beside is not None:
-        difference = difference or policy.difference(stated, beside) or _other_page(stated, beside)
+        difference = difference or policy.difference(stated, beside) or _other_page(stated, beside, run)
     return difference
 
 
@@ -75,7 +76,7 @@ def _followed(stated: Certificate, folder: Path, run: Path) -> tuple[Follows | N
     return follows._replace(checked=follows.checked or before.checked), None  # it was there then
 
 
-def _other_page(stated: Certificate, folder: Path) -> str | None:
+def _other_page(stated: Certificate, folder: Path, run: Path) -> str | None:
     """How the report.html beside a certificate differs from its page; None where it does not.
 
     InputError where it differs and another Earmark made it, whose pages this one does not render.
@@ -83,7 +84,8 @@ def _other_page(stated: Certificate, folder: Path) -> str | None:
     path = folder / REPORT
     if not os.path.lexists(path):
         return f"{REPORT}: the file is gone"
-    data, wanted = read_bytes(path, "move it away, and certify again", MOST_BYTES), render(stated).encode()
+    data = read_bytes(path, "move it away, and certify again", MOST_BYTES)
+    wanted = render(stated, played_from(stated, run)).encode()
     if data == wanted:
         return None
     maker, here = stated.made_by.get("earmark"), version("earmark")

@@ -105,6 +105,16 @@ def checked_clip(run: Path, clip: KeptClip) -> InputFile:
     return InputFile(clip.path, clip.sha256, 1)
 
 
+def interest(certificate: Certificate, flips: CurveFlips) -> int:
+    """The place of flips among others: 0 of candidates that are refused, 1 of approved ones, 2 of other methods."""
+    place = (flips.answerer, flips.corpus, flips.method)
+    approved = {shipped.candidate for shipped in certificate.claim.approved}
+    for candidate in certificate.claim.candidates:
+        if (candidate.answerer, candidate.corpus, candidate.method) == place and flips.seed in candidate.seeds:
+            return 1 if candidate.name in approved else 0
+    return 2
+
+
 def count(certificate: Certificate) -> int:
     """How many clips a certificate names."""
     return sum(file.path.endswith(".flac") for file in certificate.inputs)

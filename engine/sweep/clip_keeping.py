@@ -38,6 +38,7 @@ from earmark.engine.signoff.kept_clips import (
     KeptQuestion,
     attach,
     clip_path,
+    interest,
     read_index,
 )
 from earmark.engine.sweep.blocks import in_order
@@ -96,15 +97,14 @@ def keep_clips(
 
 
 def _in_order_of_interest(certificate: Certificate) -> list[_Flip]:
-    """Every question that the certificate names: those of candidates before others, the first of each family first."""
-    candidates = {(entry.answerer, entry.corpus, entry.method) for entry in certificate.claim.candidates}
+    """Every question that the certificate names: refused candidates' before others, the first of each family first."""
     ranked = [
-        ((where.answerer, where.corpus, where.method) not in candidates, rank, _Flip(where, question))
+        ((interest(certificate, where), rank), _Flip(where, question))
         for where in certificate.flips
         for family in where.families
         for rank, question in enumerate(family.questions)
     ]
-    return [flip for *_, flip in sorted(ranked, key=lambda entry: entry[:2])]
+    return [flip for _, flip in sorted(ranked, key=lambda entry: entry[0])]
 
 
 def _hearable(flips: Sequence[_Flip], most: int) -> list[_Flip]:
