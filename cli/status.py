@@ -9,7 +9,8 @@ import click
 
 from earmark.cli.progress import duration, speed
 from earmark.cli.say import columns, say, say_json
-from earmark.engine.report.axes import with_unit
+from earmark.engine.report.axes import unit_words
+from earmark.engine.report.numbers import NONE
 from earmark.engine.report.terminal import aligned
 
 if TYPE_CHECKING:
@@ -119,10 +120,10 @@ def _next(sweep_status: "Status") -> list[str]:
 
 
 def _budgets(step: "Step", plan: "PlanFile") -> str:
-    """The different budgets of a step, each with the unit of its axis: `0.8, 0.125 (32 kb/s)`."""
-    methods = [(plan.methods.get(arm.method), budget) for arm, budget in step.places]
-    budgets = dict.fromkeys(
-        with_unit(f"{1 if budget == 1 else budget!r}", budget, method.axis if method else None)
-        for method, budget in methods
-    )
+    """The different budgets of a step, in the unit of the axis where it has one: `0.8, 32 kb/s`."""
+    budgets: dict[str, None] = {}
+    for arm, budget in step.places:
+        method = plan.methods.get(arm.method)
+        unit = unit_words(budget, method.axis if method else None)
+        budgets[f"{budget:g}" if unit == NONE else unit] = None
     return ", ".join(budgets)
