@@ -76,12 +76,13 @@ def table(sweep_status: "Status") -> list[str]:
 
 def _row(entry: "StepStatus", plan: "PlanFile") -> tuple[str, ...]:
     cells = len(entry.step.arms)
-    name = f"{entry.answerer}, {entry.step.words(_budgets(entry.step, plan))}"
+    name = entry.step.words(_budgets(entry.step, plan))
+    if len(plan.answerers) > 1:
+        name = f"{entry.answerer}, {name}"
     if entry.complete:
         state = "complete"
     elif entry.done:
-        windows = f"{len(entry.done)} of {entry.blocks} windows"
-        state = f"{entry.answers:,} of {entry.answers_in_all:,} answers, {windows}"
+        state = f"{entry.answers:,} of {entry.answers_in_all:,} answers"
     else:
         state = "to do"
     return name, f"{cells} cell{'s' * (cells > 1)}", state
