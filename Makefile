@@ -7,12 +7,13 @@ READY  := $(VENV)/.ready
 # Processes that run the tests; each takes up to 2 GB. `make test WORKERS=4` on a larger machine, 0 for a debugger.
 WORKERS ?= 2
 
-.PHONY: help setup demo test check slim validity soak bench clean
+.PHONY: help setup demo test check browser slim validity soak bench clean
 
 help:
 	@echo "make demo      the whole protocol on the embedded answerer, and where its report is"
 	@echo "make test      run the tests"
 	@echo "make check     ruff and mypy"
+	@echo "make browser   try pages in a headless Chromium, where there is one"
 	@echo "make slim      build, and try what is shipped in fresh environments: the base alone, from git, without links"
 	@echo "make validity  the long simulations of what a certificate promises"
 	@echo "make soak      an hour of hostile files and kills; goes on where it was stopped"
@@ -42,6 +43,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+browser: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	$(BIN)/python -m pytest -q -m browser tests/report/browser
 
 slim: $(READY)
 	$(BIN)/python tests/house/slim.py

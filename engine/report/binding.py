@@ -107,7 +107,7 @@ def _harm(family: BindingFamily, tolerance: float, unit: Unit) -> Markup:
 
 def _counts(family: FamilyAtBudget) -> Markup:
     words = f"{count(family.plus)} of {count(family.n)} rows worse, {count(family.minus)} better"
-    return Markup("{}; the bound is its own, alone").format(words)
+    return Markup("{}").format(words)
 
 
 def saved(results: Sequence[ResultEntry], budget: float) -> Markup:
