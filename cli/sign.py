@@ -1,5 +1,6 @@
 """What `certify` and `run` end with: a certificate, its report, and the table of decisions."""
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ def sign(
     gives the certificate clips to listen to.
     """
     from earmark.cli.arrow import spare_pandas
+    from earmark.engine.design.spec import clips_of_run
     from earmark.engine.report.signed_files import REPORT, check_replaceable, write
     from earmark.engine.report.terminal import decision_table
     from earmark.engine.signoff import kept_clips
@@ -58,4 +60,6 @@ def sign(
         n_clips = kept_clips.count(certificate)
         if n_clips:
             say(f"clips        {run / kept_clips.FOLDER}: {n_clips} to listen to; the report plays them")
+        elif keep is None and certificate.flips and clips_of_run(run):
+            say(f"clips        none are kept: earmark run {shlex.quote(str(run))} keeps some")
     return bool(certificate.claim.approved)

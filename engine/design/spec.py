@@ -167,6 +167,11 @@ def rule_of_run(run: Path) -> Rule:
     return read(run / "spec.toml").rule if os.path.lexists(run / "spec.toml") else Rule()
 
 
+def clips_of_run(run: Path) -> int:
+    """How many recordings the sweep that made a run folder keeps to listen to; 0 where none did."""
+    return read(run / "spec.toml").audits.clips if os.path.lexists(run / "spec.toml") else 0
+
+
 def parse(content: str, file: str = "spec.toml") -> Spec:
     """The spec in a text; `file` is what errors call it."""
     document = TomlDocument(content, file, [section.strip("[]") for section in SECTIONS])

@@ -16,12 +16,16 @@ MOST_EMBEDDED = 4 << 20  # bytes of all clips that a page holds, each as often a
 
 
 def played_from(certificate: Certificate, run: Path) -> dict[str, str]:
-    """The address of each clip that the page plays, by its path in the run folder; InputError where one is gone.
+    """The address of each clip that the page plays, by its path in the run folder; InputError where one that it holds is gone.
 
     Links are relative to the page, which lies beside the certificate and says where the run folder is.
     """
     n_played = Counter(played_clips(certificate))
-    clips = {path: read_clip(run, path) for path in n_played}
-    if sum(n * len(clips[path]) for path, n in n_played.items()) <= MOST_EMBEDDED:
-        return {path: f"data:audio/flac;base64,{base64.b64encode(data).decode()}" for path, data in clips.items()}
-    return {path: quote(f"{certificate.run}/{path}") for path in clips}
+    embedded, n_bytes = {}, 0
+    for path, n_times in n_played.items():
+        data = read_clip(run, path)
+        n_bytes += n_times * len(data)
+        if n_bytes > MOST_EMBEDDED:
+            return {linked: quote(f"{certificate.run}/{linked}") for linked in n_played}
+        embedded[path] = f"data:audio/flac;base64,{base64.b64encode(data).decode()}"
+    return embedded

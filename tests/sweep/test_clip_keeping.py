@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import sweeps
+from commands import command
 from seams import Coarse, Hasher
 
 from earmark.engine.corpus.clip import as_16_bits, clip
@@ -112,6 +113,16 @@ def test_a_merged_run_without_its_corpus_states_names_and_letters(whole: Path, t
     bare = questions(certify(tmp_path, SPEC.rule))
     assert [q.sample_id for q in bare] == [q.sample_id for q in questions(certify(whole, SPEC.rule))]
     assert {(q.question, q.options, q.raw_clip, q.clip) for q in bare} == {(None, None, None, None)}
+
+
+def test_the_terminal_says_where_clips_are_and_how_to_keep_them(whole: Path, tmp_path: Path) -> None:
+    there = command("certify", whole, "--out", tmp_path / "signed")
+    n_clips = len(list((whole / "clips").glob("*.flac")))
+    assert f"clips        {whole}/clips: {n_clips} to listen to; the report plays them" in there.out
+    assert verify(tmp_path / "signed/certificate.json") is None
+    answer(tmp_path / "run")
+    absent = command("certify", tmp_path / "run")
+    assert f"clips        none are kept: earmark run {tmp_path / 'run'} keeps some" in absent.out
 
 
 def test_how_many_clips_are_kept_asks_nothing_again(whole: Path) -> None:
