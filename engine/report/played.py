@@ -16,7 +16,7 @@ MOST_EMBEDDED = 4 << 20  # bytes of all clips that a page holds, each as often a
 
 
 def played_from(certificate: Certificate, run: Path) -> dict[str, str]:
-    """The address of each clip that the page plays, by its path in the run folder; InputError where one that it holds is gone.
+    """The address of each clip that the page plays, by its path in the run folder; InputError where one is gone.
 
     Links are relative to the page, which lies beside the certificate and says where the run folder is.
     """
