@@ -25,6 +25,7 @@ from earmark.engine.signoff import kept_clips
 from earmark.engine.signoff.certificate import Certificate, to_bytes
 from earmark.engine.signoff.certify import certify
 from earmark.engine.signoff.flip_entry import FlippedQuestion
+from earmark.engine.sweep import clip_keeping
 from earmark.engine.sweep.blocks import Shard
 from earmark.engine.sweep.clip_keeping import keep_clips
 from earmark.engine.sweep.merge import merge
@@ -106,6 +107,27 @@ def test_shards_and_interruptions_end_with_the_same_bytes(whole: Path, tmp_path:
     for path in sorted((whole / "clips").iterdir()):
         assert (merged / "clips" / path.name).read_bytes() == path.read_bytes()
     assert len(list((merged / "clips").iterdir())) == len(list((whole / "clips").iterdir()))
+
+
+def test_a_run_that_is_stopped_while_it_keeps_clips_goes_on(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(SPEC, tmp_path, load=sweeps.answerers(), load_compressor=sweeps.compressor, stop=sweeps.after(3)).stopped
+    answer(tmp_path)
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(clip_keeping, "_write_index", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            kept(tmp_path)
+    assert any((tmp_path / "clips").iterdir())
+    assert kept_clips.count(certify(tmp_path, SPEC.rule)) == 0  # without an index there is none
+    assert to_bytes(kept(tmp_path)) == to_bytes(certify(whole, SPEC.rule))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "clips").iterdir()} == {
+        path.name: path.read_bytes() for path in (whole / "clips").iterdir()
+    }
 
 
 def test_a_merged_run_without_its_corpus_states_names_and_letters(whole: Path, tmp_path: Path) -> None:
