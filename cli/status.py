@@ -9,8 +9,7 @@ import click
 
 from earmark.cli.progress import duration, speed
 from earmark.cli.say import columns, say, say_json
-from earmark.engine.report.axes import unit_words
-from earmark.engine.report.numbers import NONE
+from earmark.engine.report.axes import short_words
 from earmark.engine.report.terminal import aligned
 
 if TYPE_CHECKING:
@@ -125,6 +124,5 @@ def _budgets(step: "Step", plan: "PlanFile") -> str:
     budgets: dict[str, None] = {}
     for arm, budget in step.places:
         method = plan.methods.get(arm.method)
-        unit = unit_words(budget, method.axis if method else None)
-        budgets[f"{budget:g}" if unit == NONE else unit] = None
+        budgets[short_words(budget, method.axis if method else None)] = None
     return ", ".join(budgets)

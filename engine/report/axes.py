@@ -76,6 +76,17 @@ def unit_words(budget: float, axis: Axis | None) -> str:
     return f"{significant(unit.value(budget))}{'' if unit is FACTORS else ' '}{unit.word}"
 
 
+def has_unit(axis: Axis | None) -> bool:
+    """Whether budgets below 1 have a unit there, such as kb/s."""
+    return axis in _UNITS
+
+
+def short_words(budget: float, axis: Axis | None) -> str:
+    """A budget in the unit of its axis, `32 kb/s`; as a number where it has none."""
+    unit = unit_words(budget, axis)
+    return f"{budget:g}" if unit == NONE else unit
+
+
 def budget_words(budget: float, axis: Axis | None) -> str:
     """A budget with its unit: `12.5% (32 kb/s)`, `40%`."""
     return with_unit(percent(budget), budget, axis)

@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING
 
 from earmark.engine.printable import WIDTH, printable, shortened
-from earmark.engine.report.axes import candidate_axes, with_unit
+from earmark.engine.report.axes import candidate_axes, has_unit, short_words, with_unit
 
 if TYPE_CHECKING:
     from earmark.engine.design.compressors import Axis
@@ -123,7 +123,7 @@ def _rows(result: "ResultEntry") -> list[tuple[str, ...]]:
                 result.partition,
                 f"{tolerance:g}",
                 "passes" if ships else "fails",
-                _budget(entry.budget, result.axis),
+                short_words(entry.budget, result.axis),
                 entry.worst_family,
                 f"{entry.excess_family.estimate:+.4f}",
                 f"{entry.hidden_damage:.4f}",
@@ -161,8 +161,8 @@ def _raw(result: "ResultEntry", certificate: "Certificate") -> str:
 
 
 def _name(result: "ResultEntry") -> str:
-    """A method, @ its seed, and what its budgets are shares of where that is not the audio's seconds."""
-    axis = f", {result.axis}" if result.axis not in (None, "seconds") else ""
+    """A method, @ its seed, and what its budgets are shares of where that is neither seconds nor said by their unit."""
+    axis = "" if result.axis in (None, "seconds") or has_unit(result.axis) else f", {result.axis}"
     return str(result.method) + (f"@{result.seed}" if result.seed else "") + axis
 
 
