@@ -3,7 +3,8 @@
 Every number is the certificate's own, rounded for reading.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -11,7 +12,7 @@ from markupsafe import Markup
 from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under, weightiest
 from earmark.engine.report.numbers import NONE, RATIO, Unit, count, p_value, percent
 from earmark.engine.report.words import alone, where, who
-from earmark.engine.signoff.result_entry import DEAF, WORDS, FamilyAtBudget, ResultEntry, ResultFamily
+from earmark.engine.signoff.result_entry import DEAF, WORDS, FamilyAtBudget, FamilyHearing, ResultEntry, ResultFamily
 
 _TEST = {"exact": "exact, every row", "one-row": "exact, one row of each recording", "bets": "bets on recordings"}
 _SHOWN = 24  # families that do not listen; a reader should not have to look for them
@@ -59,21 +60,41 @@ def _how_many(n_deaf: int, n_doubted: int, n_all: int) -> str:
 
 
 def of_partition(results: Sequence[ResultEntry], tolerances: Sequence[float], unit: Unit) -> list[HtmlTable]:
-    """Two tables: whether families listen, and how each is tested; methods for which these are equal share them."""
-    shared: list[tuple[Sequence[ResultFamily], list[ResultEntry]]] = []
+    """Two kinds of tables: whether families listen, and how each is tested; methods with the same rows share one."""
+    heard = _sharing(results, lambda result: [_hearing(family) for family in result.families])
+    tested = _sharing(results, lambda result: result.families)
+    return [
+        *(_listening(methods[0].families, _of(methods, heard), unit) for methods in heard),
+        *(
+            _tested(methods[0].families, _of(methods, tested), tolerances, unit)
+            for methods in tested
+            if all(family.test for family in methods[0].families)
+        ),
+    ]
+
+
+def _hearing(family: ResultFamily) -> tuple[object, ...]:
+    """What the table of listening shows of a family."""
+    return tuple(getattr(family, field.name) for field in fields(FamilyHearing))
+
+
+def _sharing(
+    results: Sequence[ResultEntry], shown: Callable[[ResultEntry], Sequence[object]]
+) -> list[list[ResultEntry]]:
+    """The results, those together of which the same is shown."""
+    shared: list[tuple[Sequence[object], list[ResultEntry]]] = []
     for result in results:
-        sharing = next((methods for families, methods in shared if families == result.families), None)
+        sharing = next((methods for other, methods in shared if other == shown(result)), None)
         if sharing is None:
-            shared.append((result.families, [result]))
+            shared.append((shown(result), [result]))
         else:
             sharing.append(result)
-    tables = []
-    for families, methods in shared:
-        methods_words = Markup(" ({})").format(Markup("; ").join(map(who, methods))) if len(shared) > 1 else Markup()
-        tables.append(_listening(families, methods_words, unit))
-        if all(family.test for family in families):
-            tables.append(_tested(families, methods_words, tolerances, unit))
-    return tables
+    return [methods for _, methods in shared]
+
+
+def _of(methods: Sequence[ResultEntry], shared: Sequence[Sequence[ResultEntry]]) -> Markup:
+    """The methods of a table, where others have one of their own."""
+    return Markup(" ({})").format(Markup("; ").join(map(who, methods))) if len(shared) > 1 else Markup()
 
 
 def _listening(families: Sequence[ResultFamily], methods_words: Markup, unit: Unit) -> HtmlTable:

@@ -3,6 +3,7 @@
 Plain numbers in, one SVG out. Colour repeats what the number in the cell says; nothing depends on it.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ from earmark.engine.report.numbers import Unit, count, percent
 
 LEVELS = 4  # shades on each side of 0
 _LABEL, _COUNT, _CELL_W, _CELL_H, _TOP = 132, 46, 46, 22, 44
-_COLUMNS = 22
+_COLUMNS = 22  # of names, in _LABEL px; more where a name is longer
+_MOST_COLUMNS = 64
 
 
 class HeatMapRow(NamedTuple):
@@ -37,7 +39,8 @@ class HeatMap(NamedTuple):
 
 def draw(heat: HeatMap, limit: float, unit: Unit, desc: str) -> Markup:
     """The heat map; `limit` is the excess, above or below 0, of the deepest shade."""
-    left = _LABEL + _COUNT
+    columns = min(max([_COLUMNS, *(svg.columns_of(_label(row)) for row in heat.rows)]), _MOST_COLUMNS)
+    left = math.ceil(_LABEL * columns / _COLUMNS) + _COUNT
     bottom = _TOP + _CELL_H * len(heat.rows)
     width = max(left + _CELL_W * len(heat.budgets) + 2, 340)
     body = [svg.name(0, 14, heat.heading, 46, "heading"), svg.text(0, _TOP - 9, "family", "muted")]
@@ -48,7 +51,7 @@ def draw(heat: HeatMap, limit: float, unit: Unit, desc: str) -> Markup:
     ]
     for r, row in enumerate(heat.rows):
         y = _TOP + _CELL_H * r + 15
-        body.append(svg.name(0, y, row.family + (" *" if row.rare else ""), _COLUMNS))
+        body.append(svg.name(0, y, _label(row), columns))
         body.append(svg.text(left - 8, y, count(row.n), "end muted"))
     body += _cells(heat, left, limit, unit)
     outlines = "".join(
@@ -62,6 +65,10 @@ def draw(heat: HeatMap, limit: float, unit: Unit, desc: str) -> Markup:
         bottom += _CELL_H
     body += _legend(bottom + 12, limit, unit)
     return svg.frame(width, bottom + 32, f"Excess by family and budget: {heat.heading}", desc, body, "heat")
+
+
+def _label(row: HeatMapRow) -> str:
+    return row.family + (" *" if row.rare else "")
 
 
 def level(excess: float, limit: float) -> int:

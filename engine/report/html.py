@@ -100,7 +100,7 @@ def render(certificate: Certificate, played: Mapping[str, str] | None = None) ->
         assumed=meaning.assumed(certificate),
         answerers=run_tables.answerers(certificate.answerers),
         selectors=run_tables.selectors(certificate.selectors),
-        rule=run_tables.rule(certificate.rule),
+        rule=run_tables.rule(certificate.rule, unit),
         results=run_tables.results(groups, unit),
         inputs=run_tables.inputs(certificate.inputs),
     )

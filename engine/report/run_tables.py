@@ -22,6 +22,7 @@ from earmark.engine.signoff.certificate import CellErrors, SelectorCard, StatedR
 from earmark.engine.signoff.json_form import to_json
 
 _RULE = fields_of(Rule)
+_SHARES = ("alpha", "gamma", "max_error_rate")
 _GAMMA = "Part of it that pays for unknown rates of change"  # follows from alpha
 
 
@@ -83,18 +84,24 @@ def answerers(entries: Sequence[AnswererEntry]) -> HtmlTable | None:
     return folded_if_long("Who answered", columns, rows) if rows else None
 
 
-def rule(declared: StatedRule) -> HtmlTable:
+def rule(declared: StatedRule, unit: Unit) -> HtmlTable:
     """The declared rule, field by field."""
     rows = [
-        (_RULE[key].label if key in _RULE else _GAMMA, _rule_value(key, value))
+        (_RULE[key].label if key in _RULE else _GAMMA, _rule_value(key, value, unit))
         for key, value in to_json(declared).items()
     ]
     return HtmlTable("The declared rule", text("Field", "Value"), rows)
 
 
-def _rule_value(key: str, value: Any) -> str:
+def _rule_value(key: str, value: Any, unit: Unit) -> str:
     if key in _RULE and _RULE[key].absent and value in (None, []):
         return _RULE[key].absent
+    if key == "tolerances":
+        return ", ".join(map(unit.tolerance, value))
+    if key == "tolerance_average":
+        return unit.tolerance(value)
+    if key in _SHARES:
+        return percent(value)
     if key == "claim":
         return CLAIMS[value]
     if key == "source" and value == "none":

@@ -7,14 +7,17 @@ HEAD = "<!doctype html>\n"
 
 
 class Page:
-    """Refuses a page that is not well-formed; tables are rows of cells, the first row is the head."""
+    """Refuses a page that is not well-formed; tables are rows of cells, the first row is the head.
+
+    A timeline is no figure: what it shows stands in words above it.
+    """
 
     def __init__(self, source: str) -> None:
         assert source.startswith(HEAD)
         self.root = ElementTree.fromstring(source.removeprefix(HEAD))
         self.elements = list(self.root.iter())
         self.tables = {words(t.find("caption")): _rows(t) for t in self.root.iter("table")}
-        self.figures = list(self.root.iter("svg"))
+        self.figures = [svg for svg in self.root.iter("svg") if svg.get("class") != "timeline"]
 
     @property
     def text(self) -> str:
