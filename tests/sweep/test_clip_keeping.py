@@ -179,34 +179,52 @@ class Drifting(Coarse):
             yield opened.changed(excerpt.wave.audio.waveform() + np.float32(self.n_asked / 1000), 8)
 
 
-@pytest.mark.parametrize(("make", "n_kinds"), [(Coarse, 2), (Drifting, 1)])
-def test_only_what_sounds_as_it_did_is_kept(make: Callable[[], Coarse], n_kinds: int, tmp_path: Path) -> None:
-    """A codec is asked again: what it makes then has the hash that was answered about, or it is said and not kept."""
-    spec = parse(
+class OftenWrong(Hasher):
+    """Right about all of a clip, and wrong about whatever a compressor made of it."""
+
+    def answer(self, requests: Any, known: Any, *rest: Any) -> Any:
+        for request, result in super().answer(requests, known, *rest):
+            question, excerpt = request.question, request.excerpt
+            changed = excerpt.bits != 16 * excerpt.wave.n_samples or excerpt.wave.n_samples < 10 * 16_000
+            wrong = "ABCD"[(question.answer + 1) % len(question.choices)]
+            yield request, replace(result, label=wrong) if changed else result
+
+
+def spec_of(method: str) -> Spec:
+    return parse(
         '[corpus]\npath = "synthetic:certification:6"\n[[answerers]]\nmodel = "hasher"\n[sweep]\nbudgets = [0.2]\n'
-        '[[methods]]\nname = "coarse"\nselector = "mine"\n[audits]\nflip_rate = 0\nclips = 3\n'
-        "[rule]\nreplicates = 100\n"
+        f"[[methods]]\n{method}\n[audits]\nflip_rate = 0\nclips = 3\n[rule]\nreplicates = 100\n"
     )
+
+
+@pytest.mark.parametrize(("make", "is_kept"), [(Coarse, True), (Drifting, False)])
+def test_only_what_sounds_as_it_did_is_kept(make: Callable[[], Coarse], is_kept: bool, tmp_path: Path) -> None:
+    """A codec is asked again: what it makes then has the hash that was answered about, or it is said and not kept."""
+    spec = spec_of('name = "coarse"\nselector = "mine"')
     codec, notes = make(), list[str]()
-
-    class OftenWrong(Hasher):
-        def answer(self, requests: Any, known: Any, *rest: Any) -> Any:
-            for request, result in super().answer(requests, known, *rest):
-                changed = (
-                    request.excerpt.bits is not None and request.excerpt.bits < 16 * request.excerpt.wave.n_samples
-                )
-                wrong = "ABCD"[(request.question.answer + 1) % len(request.question.choices)]
-                yield request, replace(result, label=wrong) if changed else result
-
     assert run(spec, tmp_path, load=lambda *_: OftenWrong(), load_compressor=lambda *_: codec).complete
     certificate = keep_clips(
         spec, tmp_path, certify(tmp_path, spec.rule), load_compressor=lambda *_: codec, note=notes.append
     )
     heard = [question for question in questions(certificate) if question.raw_clip]
     assert heard
-    assert {question.clip is not None for question in heard} == {n_kinds == 2}
+    assert {question.clip is not None for question in heard} == {is_kept}
     assert all("coarse's version of" in note and "it is not kept" in note for note in notes)
-    assert bool(notes) == (n_kinds == 1)
+    assert bool(notes) != is_kept
+
+
+def test_a_compressor_of_waves_is_asked_again_and_sounds_as_it_did(tmp_path: Path) -> None:
+    spec, notes = spec_of('name = "speed"\nfactors = [1.25]'), list[str]()
+    assert run(spec, tmp_path, load=lambda *_: OftenWrong()).complete
+    certificate = keep_clips(spec, tmp_path, certify(tmp_path, spec.rule), note=notes.append)
+    heard = [question for question in questions(certificate) if question.clip]
+    assert heard
+    assert notes == []
+    assert not (tmp_path / "waves").exists()
+    for question in heard:
+        assert len(samples(tmp_path / str(question.clip))) == round(16_000 * (question.seconds or 0))
+        assert len(samples(tmp_path / str(question.raw_clip))) == round(16_000 * (question.raw_seconds or 0))
+        assert (question.seconds, question.raw_seconds) == (8.0, 10.0)
 
 
 # What others may have written ------------------------------------------------------------------------------
