@@ -6,7 +6,7 @@ Reads again the cells of that budget, since curves keep no answers. Knows no tex
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ def flips(
     paths_of = store.find_cells(run)
     known = set(inputs)
 
-    @cache
+    @lru_cache(maxsize=4)  # raw audio, and what the partitions of one curve share
     def read(key: CellKey) -> store.Cell:
         cell = store.read_cell(run, key, paths_of[key])
         if not known.issuperset(cell.files):
