@@ -316,4 +316,5 @@ def _chance(certificate: Certificate) -> str:
         )
     among = f", over all {claim.k} candidates together" if claim.k > 1 else ""
     chain = f" With the certificates before this one it is at most {percent(follows.alpha_spent)}." if follows else ""
-    return f"The chance that anything here is a false approval is at most {percent(claim.alpha)}{among}.{chain}"
+    start = "" if claim.approved else "Keep all of the audio for now. "
+    return f"{start}The chance that anything here is a false approval is at most {percent(claim.alpha)}{among}.{chain}"
