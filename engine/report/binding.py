@@ -9,6 +9,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from earmark.engine.report.numbers import Unit, count, percent, significant
+from earmark.engine.report.wording import Wording
 from earmark.engine.report.words import isolated
 from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.claim_entry import ClaimCandidate
@@ -145,3 +146,37 @@ def _least_saved(name: str, pairs: Sequence[tuple[Used, Used]]) -> float | None:
     """The smallest share of an amount that is saved; None where it was not measured."""
     known = [(getattr(raw, name), getattr(kept, name)) for raw, kept in pairs]
     return min((1 - kept / raw for raw, kept in known if raw and kept is not None), default=None)
+
+
+# Of a candidate ------------------------------------------------------------------------------------------------
+
+
+def figures(candidate: ClaimCandidate, budget: float, certificate: Certificate, unit: Unit) -> list[Fact]:
+    """What is saved at a budget, and how the family that binds fares there."""
+    saving = saved(results_of(candidate, certificate), budget)
+    facts = harm_facts(candidate, budget, certificate, unit)
+    return [Fact("A question saves", saving), *facts] if saving else facts
+
+
+def harm_facts(candidate: ClaimCandidate, budget: float, certificate: Certificate, unit: Unit) -> list[Fact]:
+    """How the family that binds a candidate at a budget fares there; empty where there is none."""
+    family = binding(candidate, results_of(candidate, certificate), budget)
+    several = len(certificate.rule.partitions) > 1
+    return [] if family is None else family_facts(family, several, certificate.claim.tolerance, unit)
+
+
+def following(candidate: ClaimCandidate, certificate: Certificate, wording: Wording) -> Markup:
+    """The step that helps a candidate whose walk stopped: new rows at the level of the claim, or the result's own."""
+    stop = candidate.stopped
+    if stop is None or candidate.budget is not None or candidate.deaf:
+        return Markup()
+    if stop.needed is not None:
+        whose = Markup(" of '{}'").format(isolated(stop.family)) if stop.family else ""
+        words = Markup("About {} new {}{}, certified alone, would pass with 90% power.")
+        return words.format(count(stop.needed), stop.unit, whose)
+    for result in results_of(candidate, certificate):
+        if (result.seed, result.partition) == (stop.seed, stop.partition):
+            for entry in result.certified:
+                if entry.tolerance == certificate.claim.tolerance and entry.next.action != "ship":
+                    return wording.sentence(entry.next.text)
+    return Markup()

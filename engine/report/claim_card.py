@@ -10,12 +10,12 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from earmark.engine.report.axes import CandidateAxis, candidate_axes
-from earmark.engine.report.binding import Fact, binding, family_facts, results_of, saved
+from earmark.engine.report.binding import Fact, figures, following, harm_facts
 from earmark.engine.report.evidence import evidence
 from earmark.engine.report.family_tables import NotListening, not_listening
-from earmark.engine.report.numbers import Unit, count, percent
+from earmark.engine.report.numbers import Unit, percent
 from earmark.engine.report.wording import Wording
-from earmark.engine.report.words import code, isolated, sentence, tolerance_words, where
+from earmark.engine.report.words import code, sentence, tolerance_words, where
 from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.claim_entry import (
     CandidatePolicy,
@@ -185,7 +185,7 @@ def _approval(
         candidate,
         _ships(approved, candidate, axis),
         "" if budget_says_it else f"{percent(approved.retained)} of the chunks are kept on average",
-        [] if approved.budget is None else _figures(candidate, approved.budget, certificate, unit),
+        [] if approved.budget is None else figures(candidate, approved.budget, certificate, unit),
         stops(candidate.policy) if routed else [],
         policy.tell.get("reason", "") if policy and not policy.deployable else "",
         None if routed else _routing(candidate, axis, claim),
@@ -203,43 +203,13 @@ def _refusal(
     stop = candidate.stopped
     passed = "" if candidate.budget is None else f"passes its tests at {axis.share(candidate.budget)}"
     budget = candidate.budget if candidate.budget is not None else stop.budget if stop is not None else None
-    facts = [] if budget is None else _family_facts(candidate, budget, certificate, unit)
-    following = _following(candidate, certificate, wording)
-    if following:
-        facts.append(Fact("Next", following))
+    facts = [] if budget is None else harm_facts(candidate, budget, certificate, unit)
+    next_step = following(candidate, certificate, wording)
+    if next_step:
+        facts.append(Fact("Next", next_step))
     return Refusal(
         [candidate], passed, wording.sentence(candidate.reason), facts, _routing(candidate, axis, certificate.claim)
     )
-
-
-def _figures(candidate: ClaimCandidate, budget: float, certificate: Certificate, unit: Unit) -> list[Fact]:
-    """What is saved at a budget, and how the family that binds fares there."""
-    saving = saved(results_of(candidate, certificate), budget)
-    facts = _family_facts(candidate, budget, certificate, unit)
-    return [Fact("A question saves", saving), *facts] if saving else facts
-
-
-def _family_facts(candidate: ClaimCandidate, budget: float, certificate: Certificate, unit: Unit) -> list[Fact]:
-    family = binding(candidate, results_of(candidate, certificate), budget)
-    several = len(certificate.rule.partitions) > 1
-    return [] if family is None else family_facts(family, several, certificate.claim.tolerance, unit)
-
-
-def _following(candidate: ClaimCandidate, certificate: Certificate, wording: Wording) -> Markup:
-    """The step that helps a candidate whose walk stopped: new rows at the level of the claim, or the result's own."""
-    stop = candidate.stopped
-    if stop is None or candidate.budget is not None or candidate.deaf:
-        return Markup()
-    if stop.needed is not None:
-        whose = Markup(" of '{}'").format(isolated(stop.family)) if stop.family else ""
-        words = Markup("About {} new {}{}, certified alone, would pass with 90% power.")
-        return words.format(count(stop.needed), stop.unit, whose)
-    for result in results_of(candidate, certificate):
-        if (result.seed, result.partition) == (stop.seed, stop.partition):
-            for entry in result.certified:
-                if entry.tolerance == certificate.claim.tolerance and entry.next.action != "ship":
-                    return wording.sentence(entry.next.text)
-    return Markup()
 
 
 def _routing(candidate: ClaimCandidate, axis: CandidateAxis, claim: Claim) -> Routing | None:
