@@ -19,7 +19,7 @@ from earmark.engine.reading import MOST_JSON_BYTES, read_bytes
 from earmark.engine.zip_files import DAMAGE_ERRORS, unpacked
 
 Value = str | float | bool | None
-Row = tuple[int, dict[int, Value]]
+XlsxRow = tuple[int, dict[int, Value]]
 
 _SHEET, _TEXTS = "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"
 _MOST_ROWS, _MOST_COLUMNS = 1 << 20, 1 << 14  # of a sheet, by its format
@@ -30,7 +30,7 @@ _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")  # of a character that XML cannot h
 _SAVE_AGAIN = "save it again, or as .tsv"
 
 
-def rows(path: Path) -> Iterator[Row]:
+def rows(path: Path) -> Iterator[XlsxRow]:
     """The number and the values of each row of the first sheet, by column from 0; empty cells are left out."""
     try:
         with zipfile.ZipFile(io.BytesIO(read_bytes(path, CHECK, MOST_JSON_BYTES))) as archive:
@@ -108,9 +108,9 @@ class _SheetRows:
     """The rows of a sheet, whose cells point to shared texts."""
 
     def __init__(self, shared: Sequence[str]) -> None:
-        self.ready: list[Row] = []
+        self.ready: list[XlsxRow] = []
         self._shared = shared
-        self._row: Row = 0, {}
+        self._row: XlsxRow = 0, {}
         self._kind, self._column, self._n_cells = "n", 0, 0
         self._parts: list[str] | None = None  # of the value of a cell; None outside of it
 
