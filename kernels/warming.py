@@ -45,9 +45,9 @@ def _exact_tests() -> None:
     from earmark.kernels.statistics.compiled import suprema
     from earmark.kernels.statistics.exact_case import Cases
 
-    counts = np.full(suprema.FEW, 20), np.full(suprema.FEW, 1), np.full(suprema.FEW, 2)
-    cases = Cases(*counts, *suprema.clopper_pearson(counts[1] + counts[2], counts[0], 0.01), 0.05)
-    excess = np.full(suprema.FEW, 0.1)
+    n, plus, minus = (np.full(suprema.FEW, count) for count in (20, 1, 2))
+    gamma, limit, excess = (np.full(suprema.FEW, share) for share in (0.01, 0.05, 0.1))
+    cases = Cases(n, plus, minus, *suprema.clopper_pearson(plus + minus, n, gamma), limit)
     suprema.p_values(cases, excess, excess + 0.01, np.full(suprema.FEW, 20))
     suprema.p_at_places(cases, excess, np.zeros(suprema.FEW), True)
 

@@ -159,10 +159,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
             (curve.key, name): observe(curve, families) for curve in curves for name, families in families_of.items()
         }
         hearing |= {
-            at: {
-                name: listening.listen(paired.controls[at], rows, families, rule)
-                for name, families in families_of.items()
-            }
+            at: listening.listen(paired.controls[at], rows, families_of, rule)
             for at in dict.fromkeys((curve.key.answerer, curve.key.corpus) for curve in curves)
         }
         anchors = [curve for curve in curves if curve.key.stream == ANCHOR]

@@ -39,23 +39,17 @@ def _p_value(y: FloatArray, w: FloatArray, eps: float, among: int = 0) -> float:
 
 
 def upper_bound(values: npt.ArrayLike, weights: npt.ArrayLike, alpha: float, among: int = 0) -> float:
-    """The smallest e with p(e) <= alpha, at most 1e-7 above it; 1.0 where no e below 1 passes."""
+    """The smallest e with p(e) <= alpha, at most 1e-7 above it; 1.0 where no e below 1 passes.
+
+    Of values with the other sign, minus the bound is a lower one.
+    """
     y, w = _recordings(values, weights)
-    return _upper_bound(y, w, _open("alpha", alpha, 0.0, 1.0), among)
-
-
-def lower_bound(values: npt.ArrayLike, weights: npt.ArrayLike, alpha: float, among: int = 0) -> float:
-    """The largest e with harm p(e) <= alpha, at most 1e-7 below it; -1.0 where no e above -1 passes."""
-    y, w = _recordings(values, weights)
-    return -_upper_bound(-y, w, _open("alpha", alpha, 0.0, 1.0), among)
-
-
-def _upper_bound(y: FloatArray, w: FloatArray, alpha: float, among: int) -> float:
+    level = _open("alpha", alpha, 0.0, 1.0)
     if max(len(y), among) <= _FEW:
-        return plain.upper_bound(y, w, alpha)
+        return plain.upper_bound(y, w, level)
     from earmark.kernels.statistics.compiled import betting as kernels
 
-    return float(kernels.upper_bound(y, w, alpha))
+    return float(kernels.upper_bound(y, w, level))
 
 
 def testable_recordings(eps: float, alpha: float) -> int:

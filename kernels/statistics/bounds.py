@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from earmark.kernels.statistics.collapse import FloatArray, IntArray
 from earmark.kernels.statistics.exact import ExactForm, checked_counts, checked_levels, distinct, form_of
-from earmark.kernels.statistics.exact_case import COARSE, FINE, NO_EVIDENCE, Cases, normal_score, normal_scores
+from earmark.kernels.statistics.exact_case import COARSE, FINE, NO_EVIDENCE, Cases, normal_scores
 from earmark.kernels.statistics.plain.regions import BoolArray, scores
 
 RESOLUTION = 1e-5  # how far a bound may lie above the last excess that does not pass
@@ -23,29 +23,26 @@ BACK = 4.0  # how many times shorter it is after one that did not,
 SHORTEST = RESOLUTION / 64  # and the shortest that is tried, as a share of 1 - e
 FAR = 0.15  # where p is below this share of the limit, all that is left is tried as one stretch
 AIMS = 12  # secant steps towards a crossing before `_crossings` brackets it
-# Square roots of rows, summed over bounds, up to which NumPy looks for them: in about a second at most. Importing numba
-# and loading the kernels takes as long, compiling them ten times.
-FEW = 6_000.0
+# Square roots of rows, summed over the bounds of a call (a sign-off has all of its own in one), up to which NumPy looks
+# for them: in about a second at most. Importing numba and loading the kernels takes as long, compiling them ten times.
+FEW = 9_000.0
 
 
-def upper_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, alpha: float, gamma: float) -> FloatArray:
+def upper_bounds(
+    n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, alpha: npt.ArrayLike, gamma: npt.ArrayLike
+) -> FloatArray:
     """Upper bounds of the excess, one per triple of counts: at most RESOLUTION above the last e with p(e) > alpha.
 
-    Counts are broadcast; bounds lie in (-1, 1), and are 1.0 where no e passes (every row is +1). The search starts
-    where the score is -1/2: at every smaller e p is 1.
+    Counts and levels are broadcast; bounds lie in (-1, 1), and are 1.0 where no e passes (every row is +1). With plus
+    and minus exchanged, minus the bounds are lower ones. The search starts where the score is -1/2: at every smaller e
+    p is 1.
     """
-    rows, a, c = checked_counts(n, plus, minus)
-    size, level = checked_levels(alpha, gamma)
-    different, place = distinct(rows, a, c)
+    levels = checked_levels(alpha, gamma)
+    different, place = distinct(*np.broadcast_arrays(*checked_counts(n, plus, minus), *levels))
     bounds = np.ones(len(different))
     some = np.flatnonzero(different[:, 1] < different[:, 0])
-    bounds[some] = _upper_bounds(different[some], size, level)
+    bounds[some] = _upper_bounds(different[some, :3].astype(np.int64), *different[some, 3:].T.copy())
     return np.asarray(bounds[place])
-
-
-def lower_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, alpha: float, gamma: float) -> FloatArray:
-    """Lower bounds of the excess, from `harm_p_values`; -1.0 where no e passes (every row is -1)."""
-    return -upper_bounds(n, minus, plus, alpha, gamma)
 
 
 # Inversion of the test -------------------------------------------------------------------------------------
@@ -59,7 +56,7 @@ def lower_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, al
 # the test itself.
 
 
-def _upper_bounds(counts: IntArray, alpha: float, gamma: float) -> FloatArray:
+def _upper_bounds(counts: IntArray, alpha: FloatArray, gamma: FloatArray) -> FloatArray:
     """For each triple (D, 3) with a < n an e above every e that does not pass, by RESOLUTION or a few of them."""
     n, a, c = counts.T.copy()
     form = form_of(n, FEW)
@@ -94,11 +91,11 @@ def _raised(form: ExactForm, cases: Cases, bounds: FloatArray, ends: FloatArray)
         both = np.r_[i, back]
         p = form.p_values(cases.at(both), np.r_[e[i], tried[back]], np.r_[until[i], tried[back]], points[both])
         p, p_tried = p[: len(i)], p[len(i) :]
-        crosses[back[p_tried > cases.limit]] = True  # all up to there is below the last time
+        crosses[back[p_tried > cases.limit[back]]] = True  # all up to there is below the last time
         p, i = p[~crosses[i]], i[~crosses[i]]
-        passes = p <= cases.limit
+        passes = p <= cases.limit[i]
         _advance(i[passes], e, until, reach, growth, tried)
-        far = i[p < FAR * cases.limit]
+        far = i[p < FAR * cases.limit[i]]
         reach[far] = ends[far] - e[far]
         back = i[~passes]
         length = until[back] - e[back]
@@ -116,15 +113,16 @@ def _advance(
     e[i], growth[i], tried[i] = until[i], np.minimum(2.0 * growth[i], GROWTH), -1.0
 
 
-def _ends(cases: Cases, gamma: float) -> FloatArray:
+def _ends(cases: Cases, gamma: FloatArray) -> FloatArray:
     """An e above which every e passes, for a < n.
 
     All +1 has the highest score of all: it is in no region, and its probability is at least e^n. Above the
     Clopper-Pearson interval the only q is e: all flips are +1 then, and more than a + c of them are in no region,
     because the score rises with +1 and falls with -1; so p - gamma is at most P(Bin(n, e) <= a + c) <= gamma / 2.
     """
-    ends = np.array([min((1.0 - cases.limit) ** (1.0 / n), LARGEST) for n in cases.n.tolist()])
-    return np.minimum(cases.high, ends) if gamma <= cases.limit else ends
+    missed = (1.0 - cases.limit).tolist()
+    ends = np.array([min(chance ** (1.0 / n), LARGEST) for chance, n in zip(missed, cases.n.tolist(), strict=True)])
+    return np.where(gamma <= cases.limit, np.minimum(cases.high, ends), ends)
 
 
 # The first crossing ----------------------------------------------------------------------------------------
@@ -138,9 +136,9 @@ def _aimed_crossings(form: ExactForm, cases: Cases) -> FloatArray:
     then a little below it.
     """
     count = len(cases.n)
-    target = normal_score(cases.limit)
+    target = normal_scores(cases.limit)
     crossing = np.ones(count)
-    e = _excesses_at_scores(cases, np.full(count, min(target, NO_EVIDENCE - 0.01)))
+    e = _excesses_at_scores(cases, np.minimum(target, NO_EVIDENCE - 0.01))
     slope = (_scores(cases, e + RESOLUTION) - _scores(cases, e)) / RESOLUTION
     fails, passes, place = np.full(count, -1.0), np.ones(count), np.zeros(count)
     last, h_last = np.zeros(count), np.zeros(count)
@@ -153,7 +151,7 @@ def _aimed_crossings(form: ExactForm, cases: Cases) -> FloatArray:
         if not len(i):
             break
         p, place[i] = form.p_at_places(cases.at(i), e[i], place[i], step < 2)
-        h = normal_scores(p) - target
+        h = normal_scores(p) - target[i]
         moved = e[i] - last[i]
         secant = (h - h_last[i]) / np.where(moved == 0.0, 1.0, moved)
         steeper = (step > 0) & (np.abs(moved) > 0.1 * RESOLUTION) & (secant < 0.1 * slope[i])
@@ -190,11 +188,11 @@ def _crossings(form: ExactForm, cases: Cases, fails: FloatArray) -> FloatArray:
     estimated root, towards the farther end, so that the bracket closes from both sides, and further (up to the middle)
     after every step that did not halve it.
     """
-    target = normal_score(cases.limit)
+    target = normal_scores(cases.limit)
 
     def p_and_h(i: IntArray, e: FloatArray) -> tuple[FloatArray, FloatArray]:
         p = form.p_values(cases.at(i), e, e, np.full(len(e), COARSE))
-        return p, normal_scores(p) - target
+        return p, normal_scores(p) - target[i]
 
     count = len(fails)
     bracket = _Bracket(fails.copy(), np.ones(count), p_and_h(np.arange(count), fails)[1], np.zeros(count))
@@ -207,7 +205,7 @@ def _crossings(form: ExactForm, cases: Cases, fails: FloatArray) -> FloatArray:
         beyond = boost[i] * (0.3 * RESOLUTION + 0.02 * np.minimum(e - left, right - e))
         e = np.where(e < middle, np.minimum(e + beyond, middle), np.maximum(e - beyond, middle))
         p, h = p_and_h(i, e)
-        bracket.narrow(i, e, h, p <= cases.limit)
+        bracket.narrow(i, e, h, p <= cases.limit[i])
         boost[i] = np.where(bracket.passes[i] - bracket.fails[i] > 0.5 * width, 10.0 * boost[i], 1.0)
     return bracket.passes
 
@@ -218,12 +216,12 @@ def _bracketed(
     """The cases that pass somewhere, with ends of their brackets found in steps of Tango's score."""
     highest = _scores(cases, bracket.fails)
     failed, passed = bracket.h_fails < 1.0, np.zeros(len(highest), np.bool_)
-    at, reach = np.minimum(normal_score(cases.limit), highest - 0.01), 0.01
+    at, reach = np.minimum(normal_scores(cases.limit), highest - 0.01), 0.01
     some = np.ones(len(highest), np.bool_)
     while len(i := np.flatnonzero(some & (at < highest) & ~(failed & passed))):
         e = _excesses_at_scores(cases.at(i), at[i])
         p, h = p_and_h(i, e)
-        passes = p <= cases.limit
+        passes = p <= cases.limit[i]
         some[i[~passes & (e >= LARGEST)]] = False
         bracket.narrow(i, e, h, passes)
         passed[i], failed[i] = passed[i] | passes, failed[i] | ~passes

@@ -6,7 +6,7 @@ H0: P(+1) - P(-1) >= eps against a smaller excess. Knows counts only: no familie
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,17 +40,18 @@ def passes(
     """Whether `p_values` are at most alpha, on a coarser grid of the nuisance, which is quicker."""
     rows, a, c = checked_counts(n, plus, minus)
     excess = float(_finite("eps", eps, -1.0, 1.0))
-    size, level = checked_levels(alpha, gamma)
+    size, level = map(float, checked_levels(alpha, gamma))
     form = form_of(rows.ravel(), FEW)
     evidence = np.flatnonzero(scores(rows, a, c, excess) < NO_EVIDENCE - TIE)
     n_tested, plus_tested, minus_tested = (counts.ravel()[evidence] for counts in (rows, a, c))
-    intervals = form.clopper_pearson(plus_tested + minus_tested, n_tested, level)
-    cases, e = Cases(n_tested, plus_tested, minus_tested, *intervals, size - level), np.full(len(evidence), excess)
+    e, levels, limits = (np.full(len(evidence), value) for value in (excess, level, size - level))
+    intervals = form.clopper_pearson(plus_tested + minus_tested, n_tested, levels)
+    cases = Cases(n_tested, plus_tested, minus_tested, *intervals, limits)
     fails = form.p_at_places(cases, e, np.full(len(e), 0.5), False)[0] > cases.limit  # most of those that do
     rest = np.flatnonzero(~fails)
     p = form.p_values(cases.at(rest), e[rest], e[rest], np.full(len(rest), COARSE))
     passed = np.zeros(rows.size, np.bool_)
-    passed[evidence[rest]] = p <= cases.limit
+    passed[evidence[rest]] = p <= cases.limit[rest]
     return passed.reshape(rows.shape)
 
 
@@ -58,8 +59,8 @@ def _p_of(counts: IntArray, eps: float, gamma: float) -> FloatArray:
     """p - gamma of distinct triples (D, 3) of counts."""
     n, a, c = counts.T.copy()
     form = form_of(n, FEW)
-    cases = Cases(n, a, c, *form.clopper_pearson(a + c, n, gamma), 1.0)
-    e = np.full(len(n), eps)
+    e, levels = np.full(len(n), eps), np.full(len(n), gamma)
+    cases = Cases(n, a, c, *form.clopper_pearson(a + c, n, levels), np.ones(len(n)))
     return form.p_values(cases, e, e, np.full(len(n), FINE))
 
 
@@ -69,7 +70,7 @@ def testable_size(eps: float, alpha: float, gamma: float) -> int:
     Without any flip p is at least that, and a little above it where a +1 among enough -1 is the more extreme outcome.
     """
     excess = float(_finite("eps", eps, 0.0, 1.0))
-    size, level = checked_levels(alpha, gamma)
+    size, level = map(float, checked_levels(alpha, gamma))
     n = max(1, math.floor(math.log(size - level) / math.log1p(-excess)) - 1)
     while level + (1.0 - excess) ** n > size:
         n += 1
@@ -91,11 +92,10 @@ def checked_counts(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike) 
     return rows, a, c
 
 
-def distinct(rows: IntArray, plus: IntArray, minus: IntArray) -> tuple[IntArray, IntArray]:
-    """The distinct triples (D, 3) of counts, and which of them each one is: most triples come up many times."""
-    counts = np.stack([rows.ravel(), plus.ravel(), minus.ravel()], axis=1)
-    different, place = np.unique(counts, axis=0, return_inverse=True)
-    return different, place.reshape(rows.shape)
+def distinct(*arrays: IntArray | FloatArray) -> tuple[npt.NDArray[Any], IntArray]:
+    """The distinct tuples (D, arrays) of counts or levels, and which of them each is: most come up many times."""
+    different, place = np.unique(np.stack([array.ravel() for array in arrays], axis=1), axis=0, return_inverse=True)
+    return different, place.reshape(arrays[0].shape)
 
 
 def _finite(name: str, value: npt.ArrayLike, above: float, below: float) -> FloatArray:
@@ -105,12 +105,11 @@ def _finite(name: str, value: npt.ArrayLike, above: float, below: float) -> Floa
     return values
 
 
-def checked_levels(alpha: float, gamma: float) -> tuple[float, float]:
-    """A level of a test and that of its nuisance, checked."""
-    size = float(_finite("alpha", alpha, 0.0, 0.5))
-    level = float(_finite("gamma", gamma, 0.0, 1.0))
-    if level >= size:
-        raise ValueError(f"gamma {level:g} leaves nothing of alpha {size:g}")
+def checked_levels(alpha: npt.ArrayLike, gamma: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Levels of tests and those of their nuisance, checked and broadcast."""
+    size, level = np.broadcast_arrays(_finite("alpha", alpha, 0.0, 0.5), _finite("gamma", gamma, 0.0, 1.0))
+    if (nothing := level >= size).any():
+        raise ValueError(f"gamma {level[nothing][0]:g} leaves nothing of alpha {size[nothing][0]:g}")
     return size, level
 
 
@@ -120,7 +119,7 @@ def checked_levels(alpha: float, gamma: float) -> tuple[float, float]:
 class ExactForm(NamedTuple):
     """How the test is computed: in plain NumPy or by compiled kernels, with the same p but for rounding."""
 
-    clopper_pearson: Callable[[IntArray, IntArray, float], tuple[FloatArray, FloatArray]]
+    clopper_pearson: Callable[[IntArray, IntArray, FloatArray], tuple[FloatArray, FloatArray]]
     p_values: Callable[[Cases, FloatArray, FloatArray, IntArray], FloatArray]
     p_at_places: Callable[[Cases, FloatArray, FloatArray, bool], tuple[FloatArray, FloatArray]]
 

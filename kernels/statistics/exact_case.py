@@ -4,6 +4,7 @@ Knows neither how a p is summed up nor what is done with it.
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -27,12 +28,12 @@ class Cases(NamedTuple):
     minus: IntArray
     low: FloatArray  # the Clopper-Pearson interval of q
     high: FloatArray
-    limit: float  # below 1, p - gamma need only be on the right side of it; 1 where p itself is needed
+    limit: FloatArray  # below 1, p - gamma need only be on the right side of it; 1 where p itself is needed
 
     def at(self, places: IntArray) -> "Cases":
         """The cases at these places."""
-        arrays = self.n[places], self.plus[places], self.minus[places], self.low[places], self.high[places]
-        return Cases(*arrays, self.limit)
+        ends = self.low[places], self.high[places]
+        return Cases(self.n[places], self.plus[places], self.minus[places], *ends, self.limit[places])
 
 
 def nuisances(cases: Cases, eps: FloatArray, until: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -41,9 +42,15 @@ def nuisances(cases: Cases, eps: FloatArray, until: FloatArray) -> tuple[FloatAr
     return np.maximum(cases.low, nearest), np.maximum(cases.high, np.maximum(np.abs(eps), np.abs(until)))
 
 
+@lru_cache(maxsize=1024)
 def reach_of(limit: float) -> float:
     """Standard deviations of the number of flips beyond which no outcome can matter to a p with this limit."""
     return EVERYTHING if limit == 1.0 else min(EVERYTHING, -normal_score(1e-8 * limit))
+
+
+def reaches_of(limits: FloatArray) -> FloatArray:
+    """`reach_of` each limit, of which few differ."""
+    return np.array([reach_of(limit) for limit in limits.tolist()])
 
 
 def normal_score(p: float) -> float:

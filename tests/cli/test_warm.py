@@ -48,7 +48,6 @@ exact.FEW = bounds.FEW = betting._FEW = betting._FEW_DRAWN = -1.0
 n = np.arange(100, 140)
 exact.p_values(n, 3, 2, 0.05, 0.0005)
 bounds.upper_bounds(n, 3, 2, 0.025, 0.0005)
-bounds.lower_bounds(50, 3, 2, 0.025, 0.0005)
 betting.p_value(n / 200, n / 140, 0.05)
 betting.upper_bound(n / 200, n / 140, 0.05)
 betting.pass_rate(n / 200, n / 140, 40, 0.05, 0.025, draws=3, seed=1)

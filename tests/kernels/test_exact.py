@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from mirrored import harm_p_values, p_along, tango_z
+from mirrored import harm_p_values, lower_bounds, p_along, tango_z
 from numba.core import config
 from scipy import optimize, special, stats
 
@@ -242,10 +242,9 @@ def test_upper_bound_inverts_p(observed: tuple[int, int, int], alpha: float) -> 
 
 @given(counts())
 @settings(deadline=None, max_examples=10 if INTERPRETED else 50)
-def test_lower_bound_mirrors(observed: tuple[int, int, int]) -> None:
+def test_a_lower_bound_is_the_last_excess_with_evidence_of_harm(observed: tuple[int, int, int]) -> None:
     n, a, c = observed
-    lower = float(bounds.lower_bounds(n, a, c, ALPHA, GAMMA))
-    assert lower == -float(bounds.upper_bounds(n, c, a, ALPHA, GAMMA))
+    lower = float(lower_bounds(n, a, c, ALPHA, GAMMA))
     assert lower <= (a - c) / n
     assert lower == -1 or harm_p_values(n, a, c, lower, GAMMA) <= ALPHA
 
@@ -276,7 +275,7 @@ def test_a_bound_is_above_every_crossing(n: int, a: int, c: int, alpha: float) -
 
 def test_bounds_at_the_ends() -> None:
     assert bounds.upper_bounds(20, 20, 0, ALPHA, GAMMA) == 1
-    assert bounds.lower_bounds(20, 0, 20, ALPHA, GAMMA) == -1
+    assert lower_bounds(20, 0, 20, ALPHA, GAMMA) == -1
     assert -1 < bounds.upper_bounds(20, 0, 20, ALPHA, GAMMA) < -0.5
     assert bounds.upper_bounds(1, 0, 0, ALPHA, GAMMA) == pytest.approx(1 - (ALPHA - GAMMA), abs=bounds.RESOLUTION)
 
@@ -300,7 +299,6 @@ def test_wrong_counts_are_refused(n: float, plus: float, minus: float) -> None:
     for call in (
         lambda: exact.p_values(n, plus, minus, 0.05, GAMMA),
         lambda: bounds.upper_bounds(n, plus, minus, ALPHA, GAMMA),
-        lambda: bounds.lower_bounds(n, plus, minus, ALPHA, GAMMA),
     ):
         with pytest.raises(ValueError, match="counts"):
             call()

@@ -31,7 +31,8 @@ def stretches(draw: st.DrawFn) -> tuple[Cases, np.ndarray, np.ndarray, np.ndarra
         until = draw(st.one_of(st.just(eps), st.floats(0.0, 0.999).map(lambda share, e=eps: e + share * (0.999 - e))))
         rows.append((n, a, m - a, eps, until, draw(st.sampled_from([COARSE, FINE]))))
     n, a, c, eps, until, points = (np.array(column) for column in zip(*rows, strict=True))
-    gamma, limit = draw(st.sampled_from([(0.0005, 1.0), (0.0005, 0.0245), (0.00001, 0.00051), (0.004, 0.196)]))
+    levels = st.sampled_from([(0.0005, 1.0), (0.0005, 0.0245), (0.00001, 0.00051), (0.004, 0.196)])
+    gamma, limit = np.array([draw(levels) for _ in rows]).T.copy()
     return Cases(n, a, c, *plain.clopper_pearson(a + c, n, gamma), limit), eps, until, points
 
 
@@ -49,8 +50,9 @@ def test_both_forms_have_the_same_p(asked: tuple[Cases, np.ndarray, np.ndarray, 
 @settings(deadline=None, max_examples=20 if INTERPRETED else 100)
 def test_both_forms_have_the_same_interval(shares: list[tuple[int, int]]) -> None:
     m, n = np.array(shares).T.copy()
+    gamma = np.resize([0.0005, 0.1], len(m))
     for ends, ends_of_kernels in zip(
-        plain.clopper_pearson(m, n, 0.0005), kernels.clopper_pearson(m, n, 0.0005), strict=True
+        plain.clopper_pearson(m, n, gamma), kernels.clopper_pearson(m, n, gamma), strict=True
     ):
         assert ends == pytest.approx(ends_of_kernels, abs=1e-13)
 
@@ -68,12 +70,22 @@ def test_both_forms_have_the_same_bounds(counts: list[tuple[int, int, int]]) -> 
 
 def test_a_test_has_the_same_bits_in_any_company() -> None:
     n, plus, minus = np.array([(50, 1, 3), (400, 9, 20), (1200, 30, 1), (200, 4, 0), (7000, 300, 250)]).T.copy()
-    for compute in (
-        lambda *counts: exact.p_values(*counts, 0.05, 0.0005),
-        lambda *counts: bounds.upper_bounds(*counts, 0.025, 0.0005),
-    ):
-        together = compute(n, plus, minus)
-        assert together.tolist() == [float(compute(*counts)) for counts in zip(n, plus, minus, strict=True)]
+    together = exact.p_values(n, plus, minus, 0.05, 0.0005)
+    assert together.tolist() == [
+        float(exact.p_values(*counts, 0.05, 0.0005)) for counts in zip(n, plus, minus, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("few", [np.inf, 0.0])
+def test_a_bound_has_the_same_bits_beside_bounds_of_other_levels(few: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "FEW", few)
+    n, plus, minus = np.array([(50, 1, 3), (400, 9, 20), (1200, 30, 1), (200, 4, 0), (7000, 300, 250)]).T.copy()
+    alpha = np.array([0.025, 0.2, 0.0004, 0.025 / 6])[:, None]
+    together = bounds.upper_bounds(n, plus, minus, alpha, alpha / 50)
+    assert together.tolist() == [
+        [float(bounds.upper_bounds(*counts, level, level / 50)) for counts in zip(n, plus, minus, strict=True)]
+        for level in alpha.ravel()
+    ]
 
 
 BITS = """
@@ -105,7 +117,7 @@ def test_small_tests_have_the_same_bits_on_other_processors_and_import_no_numba(
 
 
 def test_the_sizes_alone_choose_the_form() -> None:
-    few, many = np.full(10, 400), np.full(400, 400)
+    few, many = np.full(10, 400), np.full(500, 400)
     assert exact.form_of(few, bounds.FEW).p_values is plain.p_values
     assert exact.form_of(many, bounds.FEW).p_values is kernels.p_values
 

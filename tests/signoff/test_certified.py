@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import worlds
 from as_json import certify, write
+from mirrored import lower_bounds
 
 import earmark
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
+from earmark.engine.outcomes.store import write_partitions
 from earmark.engine.report.terminal import decision_table
 from earmark.engine.report.verify import verify
 from earmark.engine.signoff import power
+from earmark.engine.signoff.rules import group_tests
 from earmark.kernels.statistics import betting, bounds, exact
 
 QUICK = Rule(replicates=200)
@@ -61,9 +64,29 @@ def test_p_and_bounds_are_the_kernels(tmp_path: Path) -> None:
     for family, plus in ((a, 4), (b, 0)):
         assert family["p"] == [float(exact.p_values(200, plus, 0, eps, QUICK.gamma)) for eps in (0.05, 0.1)]
         assert family["upper"] == float(bounds.upper_bounds(200, plus, 0, QUICK.alpha, QUICK.gamma))
-        assert family["lower"] == float(bounds.lower_bounds(200, plus, 0, QUICK.alpha / 2, QUICK.gamma / 2))
+        assert family["lower"] == float(lower_bounds(200, plus, 0, QUICK.alpha / 2, QUICK.gamma / 2))
     assert half["excess_family"]["upper"] == max(a["upper"], b["upper"])
     assert half["decisions"][0]["p"] == max(a["p"][0], b["p"][0])  # the average follows from the families
+
+
+def test_the_bounds_of_all_curves_and_partitions_are_searched_for_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def upper_bounds(*arguments: np.ndarray) -> np.ndarray:
+        calls.append(len(arguments[0]))
+        return search(*arguments)
+
+    search = bounds.upper_bounds
+    monkeypatch.setattr(group_tests.bounds, "upper_bounds", upper_bounds)
+    losses = {"energy": {0.5: rising(400, 4)}, "uniform": {0.2: rising(400, 9), 0.5: [0.0] * 400}}
+    worlds.write_run(tmp_path, [0.0] * 400, losses, ["a"] * 200 + ["b"] * 200)
+    ids = [f"s{i:05d}" for i in range(400)]
+    write_partitions(tmp_path, "sounds", ids, {"task": ["a", "b"] * 200, "need": ["x", "y", "y", "z"] * 100})
+    results = certify(tmp_path, QUICK)["results"]
+    assert {result["partition"] for result in results} == {"task", "need"}
+    assert calls == [2 * (3 + 4) * (2 + 3)]  # sides, groups of both partitions, budgets of both curves with raw audio
 
 
 def test_a_family_too_small_to_pass_is_untestable_until_it_has_a_parent(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-"""Tests of harm, and Tango's score by itself: mirror images and parts of what the kernels offer."""
+"""Tests of harm and lower bounds, and Tango's score by itself: mirror images and parts of what the kernels offer."""
 
 import numpy as np
 import numpy.typing as npt
 
-from earmark.kernels.statistics import betting, exact
+from earmark.kernels.statistics import betting, bounds, exact
 from earmark.kernels.statistics.exact_case import FINE, Cases
 from earmark.kernels.statistics.plain.regions import scores
 
@@ -20,7 +20,8 @@ def p_along(n: int, plus: int, minus: int, excesses: npt.ArrayLike, gamma: float
     e = np.asarray(excesses, dtype=np.float64)
     rows, a, c = (np.full(len(e), count) for count in (n, plus, minus))
     form = exact.form_of(rows[:1], exact.FEW)
-    cases = Cases(rows, a, c, *form.clopper_pearson(a + c, rows, gamma), 1.0)
+    levels, limits = np.full(len(e), gamma), np.ones(len(e))
+    cases = Cases(rows, a, c, *form.clopper_pearson(a + c, rows, levels), limits)
     return np.minimum(1.0, gamma + form.p_values(cases, e, e, np.full(len(e), FINE)))
 
 
@@ -32,3 +33,13 @@ def harm_p_values(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, e
 def harm_p_value(values: npt.ArrayLike, weights: npt.ArrayLike, eps: float) -> float:
     """p of H0: excess <= eps against a larger excess, by bets."""
     return betting.p_value(-np.asarray(values, dtype=np.float64), weights, -eps)
+
+
+def lower_bounds(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, alpha: float, gamma: float) -> FloatArray:
+    """Lower bounds of the excess, from `harm_p_values`; -1.0 where no e passes (every row is -1)."""
+    return -bounds.upper_bounds(n, minus, plus, alpha, gamma)
+
+
+def lower_bound(values: npt.ArrayLike, weights: npt.ArrayLike, alpha: float) -> float:
+    """The largest e with harm p(e) <= alpha, at most 1e-7 below it; -1.0 where no e above -1 passes."""
+    return -betting.upper_bound(-np.asarray(values, dtype=np.float64), weights, alpha)

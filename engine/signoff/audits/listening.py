@@ -23,9 +23,11 @@ MOSTLY_TEXT = 2 / 3  # of a family's answers are the same without any sound
 CONSTANT = 0.95  # of its raw answers are one and the same
 
 
-def listen(control: Control, rows: Rows, families: Families, rule: Rule) -> list[FamilyHearing]:
-    """What is known of every family of a partition, in its order; silence is judged at the first tolerance."""
-    members = families.members
+def listen(
+    control: Control, rows: Rows, families_of: Mapping[str, Families], rule: Rule
+) -> dict[str, list[FamilyHearing]]:
+    """What is known of every family of every partition, in its order; silence is judged at the first tolerance."""
+    members = [group for families in families_of.values() for group in families.members]
     tested: list[tuple[float | None, float | None]] = [(None, None)] * len(members)
     if control.silence is not None and rule.name == "certified":
         groups = [
@@ -33,12 +35,13 @@ def listen(control: Control, rows: Rows, families: Families, rule: Rule) -> list
             for group in members
         ]
         p = group_tests.p_values(groups, rule.tolerances[0], rule.look_alpha)
-        lower = group_tests.lower_bounds(groups, rule.look_alpha)
+        _, lower = group_tests.bounds_of([], [(group, rule.look_alpha) for group in groups])
         tested = [(float(p_silence[0]), float(bound[0])) for p_silence, bound in zip(p, lower, strict=True)]
-    return [
-        _family(control, rows, name, group, silence_test, rule)
-        for name, group, silence_test in zip(families.names, members, tested, strict=True)
-    ]
+    every = iter(zip(members, tested, strict=True))
+    return {
+        partition: [_family(control, rows, name, *next(every), rule) for name in families.names]
+        for partition, families in families_of.items()
+    }
 
 
 def _family(

@@ -6,7 +6,7 @@ budgets and compressor that were not chosen on these rows. A declared budget wit
 left out could be the unsafe one. Knows tests and families; no files.
 """
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -96,12 +96,7 @@ def run_tests(
     Upper bounds hold one by one, because all of them must pass; lower bounds hold together, because one rejects.
     """
     subjects = groups_of(curves, rows, families_of, rule)
-    upper = _each(group_tests.upper_bounds, subjects, levels.look)
-    lower: dict[Subject, FloatArray] = {}
-    for name, families in families_of.items():
-        n_rejecting = len(families.names) + any(map(rule.tests_average, rule.tolerances))
-        partition_subjects = {subject: groups for subject, groups in subjects.items() if subject[1] == name}
-        lower |= _each(group_tests.lower_bounds, partition_subjects, levels.look / n_rejecting)
+    upper, lower = _bounds(subjects, families_of, rule, levels.look)
     p = {t: p_values(subjects, t, levels.look, rule) for t in rule.tolerances}
     routed_tests = {t: routed(subjects, t, levels.look) for t in rule.tolerances}
     first = rule.tolerances[0]
@@ -136,10 +131,30 @@ def groups_of(
     return subjects
 
 
-def _each(bound: group_tests.Bound, subjects: Mapping[Key, Sequence[GroupTest]], level: float) -> dict[Key, FloatArray]:
+def _bounds(
+    subjects: Mapping[Subject, Sequence[GroupTest]], families_of: Mapping[str, Families], rule: Rule, level: float
+) -> tuple[dict[Subject, FloatArray], dict[Subject, FloatArray]]:
+    """The upper and the lower bounds (G, B) of every subject."""
+    n_rejecting = {
+        name: len(families.names) + any(map(rule.tests_average, rule.tolerances))
+        for name, families in families_of.items()
+    }
+    upper = [(group, level) for groups in subjects.values() for group in groups]
+    lower = [(group, level / n_rejecting[name]) for (_, name), groups in subjects.items() for group in groups]
+    of_upper, of_lower = group_tests.bounds_of(upper, lower)
+    return _by_subject(subjects, of_upper), _by_subject(subjects, of_lower)
+
+
+def _by_subject(subjects: Mapping[Key, Sequence[GroupTest]], columns: Iterable[FloatArray]) -> dict[Key, FloatArray]:
+    """(G, B) of every subject, from (B,) of one group after the other."""
+    columns = iter(columns)
+    return {subject: np.stack([next(columns) for _ in groups]) for subject, groups in subjects.items()}
+
+
+def _p_at(subjects: Mapping[Key, Sequence[GroupTest]], tolerance: float, level: float) -> dict[Key, FloatArray]:
     """(G, B) of every subject; all groups at once, because equal counts recur at other seeds and are computed once."""
-    bounds = iter(bound([group for groups in subjects.values() for group in groups], level))
-    return {subject: np.stack([next(bounds) for _ in groups]) for subject, groups in subjects.items()}
+    every = [group for groups in subjects.values() for group in groups]
+    return _by_subject(subjects, group_tests.p_values(every, tolerance, level))
 
 
 def p_values(
@@ -147,12 +162,11 @@ def p_values(
 ) -> dict[Key, FloatArray]:
     """(G, B) of every subject; the average at its own tolerance, or 0 where its families imply it."""
     families = {subject: groups[:-1] for subject, groups in subjects.items()}
-    family_p = _each(lambda groups, alpha: group_tests.p_values(groups, tolerance, alpha), families, level)
+    family_p = _p_at(families, tolerance, level)
     average_p = {subject: np.zeros((1, p.shape[1])) for subject, p in family_p.items()}
     if rule.tests_average(tolerance):
-        limit = rule.average_tolerance(tolerance)
         everyone = {subject: groups[-1:] for subject, groups in subjects.items()}
-        average_p = _each(lambda groups, alpha: group_tests.p_values(groups, limit, alpha), everyone, level)
+        average_p = _p_at(everyone, rule.average_tolerance(tolerance), level)
     return {subject: np.concatenate([p, average_p[subject]]) for subject, p in family_p.items()}
 
 
@@ -162,8 +176,7 @@ def routed(subjects: Mapping[Key, list[GroupTest]], tolerance: float, level: flo
     routed_tests: dict[Key, Routed] = {}
     for share in dict.fromkeys(shares.each for shares in split.values()):  # subjects of one share are tested at once
         families = {subject: groups[:-1] for subject, groups in subjects.items() if split[subject].each == share}
-        family_p = _each(lambda groups, alpha: group_tests.p_values(groups, tolerance, alpha), families, share)
-        routed_tests |= {subject: Routed(split[subject], p) for subject, p in family_p.items()}
+        routed_tests |= {subject: Routed(split[subject], p) for subject, p in _p_at(families, tolerance, share).items()}
     return routed_tests
 
 

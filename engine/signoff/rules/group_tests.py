@@ -17,7 +17,7 @@ from earmark.engine.signoff.rules.judgement import Estimand, SampleUnit, Test
 from earmark.engine.signoff.rules.units import Units
 from earmark.kernels.statistics import betting, bounds, exact
 
-Bound = Callable[[Sequence["GroupTest"], float], list[FloatArray]]
+AtLevel = tuple["GroupTest", float]  # what a group is asked at this level
 _SLACK = 1e-9  # of an observed excess that is compared with a tolerance
 
 
@@ -100,11 +100,10 @@ def _are_whole(difference: FloatArray) -> bool:
 
 def p_values(groups: Sequence[GroupTest], tolerance: float, level: float) -> list[FloatArray]:
     """(B,) p of each group for "the excess is at least the tolerance": then at most `level` with that probability."""
-    gamma = gamma_of(level)
     p_of_groups = _all_at_once(
-        groups,
-        lambda n, plus, minus: exact.p_values(n, plus, minus, tolerance, gamma),
-        lambda values, weights, among: betting.p_value(values, weights, tolerance, among),
+        [(group, level) for group in groups],
+        lambda n, plus, minus, _: exact.p_values(n, plus, minus, tolerance, gamma_of(level)),
+        lambda values, weights, _, among: betting.p_value(values, weights, tolerance, among),
     )
     return [
         np.ones_like(p)
@@ -114,47 +113,52 @@ def p_values(groups: Sequence[GroupTest], tolerance: float, level: float) -> lis
     ]
 
 
-def upper_bounds(groups: Sequence[GroupTest], level: float) -> list[FloatArray]:
-    """(B,) of each group: too low with probability at most `level`, and never below what was observed."""
-    gamma = gamma_of(level)
-    bounds_of_groups = _all_at_once(
-        groups,
-        lambda n, plus, minus: bounds.upper_bounds(n, plus, minus, level, gamma),
-        lambda values, weights, among: betting.upper_bound(values, weights, level, among),
+def bounds_of(upper: Sequence[AtLevel], lower: Sequence[AtLevel]) -> tuple[list[FloatArray], list[FloatArray]]:
+    """(B,) of each group, all in one search, whose cost is mostly its number of rounds.
+
+    Upper bounds are too low with probability at most their level, and never below what was observed; lower bounds are
+    too high with probability at most theirs.
+    """
+    upper_bounds = _all_at_once(
+        [*upper, *((_mirrored(group), level) for group, level in lower)],
+        _exact_bounds,
+        betting.upper_bound,
     )
-    return [
+    at_least_observed = [
         np.maximum(bound, np.maximum(group.by_row, group.by_recording))
-        for group, bound in zip(groups, bounds_of_groups, strict=True)
+        for (group, _), bound in zip(upper, upper_bounds[: len(upper)], strict=True)
     ]
+    return at_least_observed, [-bound for bound in upper_bounds[len(upper) :]]
 
 
-def lower_bounds(groups: Sequence[GroupTest], level: float) -> list[FloatArray]:
-    """(B,) of each group: too high with probability at most `level`."""
-    gamma = gamma_of(level)
-    return _all_at_once(
-        groups,
-        lambda n, plus, minus: bounds.lower_bounds(n, plus, minus, level, gamma),
-        lambda values, weights, among: betting.lower_bound(values, weights, level, among),
-    )
+def _exact_bounds(n: IntArray, plus: IntArray, minus: IntArray, levels: FloatArray) -> FloatArray:
+    return bounds.upper_bounds(n, plus, minus, levels, np.array([gamma_of(level) for level in levels.tolist()]))
+
+
+def _mirrored(group: GroupTest) -> GroupTest:
+    """The group, had every answer changed the other way: minus upper bounds of its excess are lower ones here."""
+    return group._replace(plus=group.minus, minus=group.plus, values=-group.values)
 
 
 def _all_at_once(
-    groups: Sequence[GroupTest],
-    exact_test: Callable[[IntArray, IntArray, IntArray], FloatArray],
-    bet: Callable[[FloatArray, FloatArray, int], float],
+    groups_at_levels: Sequence[AtLevel],
+    exact_test: Callable[[IntArray, IntArray, IntArray, FloatArray], FloatArray],
+    bet: Callable[[FloatArray, FloatArray, float, int], float],
 ) -> list[FloatArray]:
     """(B,) of each group; exact tests of all groups in one call, where equal counts are computed once."""
+    groups, levels = [group for group, _ in groups_at_levels], [level for _, level in groups_at_levels]
     columns_of_groups: list[FloatArray] = [np.empty(0)] * len(groups)
     among = sum(group.values.size for group in groups)  # what is bet on in all
     by_counts = [g for g, group in enumerate(groups) if group.test != "bets"]
     for g, group in enumerate(groups):
         if group.test == "bets":
             values = np.ascontiguousarray(group.values.T)
-            columns_of_groups[g] = np.array([bet(column, group.weights, among) for column in values])
+            columns_of_groups[g] = np.array([bet(column, group.weights, levels[g], among) for column in values])
     if by_counts:
-        n = np.concatenate([np.full(len(groups[g].plus), groups[g].n) for g in by_counts])
+        sizes = [len(groups[g].plus) for g in by_counts]
+        n, level = np.repeat([groups[g].n for g in by_counts], sizes), np.repeat([levels[g] for g in by_counts], sizes)
         plus, minus = (np.concatenate([getattr(groups[g], name) for g in by_counts]) for name in ("plus", "minus"))
-        ends = np.cumsum([len(groups[g].plus) for g in by_counts])
-        for g, group_columns in zip(by_counts, np.split(exact_test(n, plus, minus), ends[:-1]), strict=True):
+        columns = np.split(exact_test(n, plus, minus, level), np.cumsum(sizes)[:-1])
+        for g, group_columns in zip(by_counts, columns, strict=True):
             columns_of_groups[g] = group_columns
     return columns_of_groups

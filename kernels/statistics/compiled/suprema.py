@@ -26,8 +26,8 @@ _STRANDS = (
 )
 
 
-def clopper_pearson(m: IntArray, n: IntArray, gamma: float) -> tuple[FloatArray, FloatArray]:
-    """The intervals (low, high) of q for m changed answers among n, at level gamma."""
+def clopper_pearson(m: IntArray, n: IntArray, gamma: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The intervals (low, high) of q for m changed answers among n, each at its level gamma."""
     low, high = np.empty(len(m)), np.empty(len(m))
     _in_strands(_fill_intervals, len(m), m, n, gamma, low, high)
     return low, high
@@ -78,10 +78,10 @@ class Case(NamedTuple):
 
 @jit
 def _fill_intervals(
-    strand: int, strands: int, m: IntArray, n: IntArray, gamma: float, low: FloatArray, high: FloatArray
+    strand: int, strands: int, m: IntArray, n: IntArray, gamma: FloatArray, low: FloatArray, high: FloatArray
 ) -> None:
     for i in range(strand, len(m), strands):
-        low[i], high[i] = interval_of(int(m[i]), int(n[i]), gamma)
+        low[i], high[i] = interval_of(int(m[i]), int(n[i]), float(gamma[i]))
 
 
 @jit
@@ -93,14 +93,14 @@ def _fill_p(
     c: IntArray,
     low: FloatArray,
     high: FloatArray,
-    limit: float,
+    limit: FloatArray,
     eps: FloatArray,
     until: FloatArray,
     points: IntArray,
     p: FloatArray,
 ) -> None:
     for i in range(strand, len(p), strands):
-        case = Case(int(n[i]), int(a[i]), int(c[i]), float(low[i]), float(high[i]), limit)
+        case = Case(int(n[i]), int(a[i]), int(c[i]), float(low[i]), float(high[i]), float(limit[i]))
         p[i] = p_value(case, float(eps[i]), float(until[i]), int(points[i]))
 
 
@@ -113,14 +113,14 @@ def _fill_at_places(
     c: IntArray,
     low: FloatArray,
     high: FloatArray,
-    limit: float,
+    limit: FloatArray,
     eps: FloatArray,
     search: bool,
     place: FloatArray,
     p: FloatArray,
 ) -> None:
     for i in range(strand, len(p), strands):
-        case = Case(int(n[i]), int(a[i]), int(c[i]), float(low[i]), float(high[i]), limit)
+        case = Case(int(n[i]), int(a[i]), int(c[i]), float(low[i]), float(high[i]), float(limit[i]))
         p[i], place[i] = _p_at_place(case, float(eps[i]), search, float(place[i]))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.kernels.statistics.collapse import FloatArray, IntArray
-from earmark.kernels.statistics.exact_case import PIECES, TIE, Cases, nuisances, reach_of
+from earmark.kernels.statistics.exact_case import PIECES, TIE, Cases, nuisances, reaches_of
 from earmark.kernels.statistics.plain.walks import BLOCK
 
 BoolArray = npt.NDArray[np.bool_]
@@ -67,7 +67,7 @@ def regions_of(cases: Cases, eps: FloatArray, until: FloatArray) -> Regions:
     """
     low, high = nuisances(cases, eps, until)
     n = cases.n
-    spread = reach_of(cases.limit) * np.sqrt(n * np.maximum(low * (1.0 - low), high * (1.0 - high))) + 20.0
+    spread = reaches_of(cases.limit) * np.sqrt(n * np.maximum(low * (1.0 - low), high * (1.0 - high))) + 20.0
     first = np.maximum(0, (n * low - spread).astype(np.int64))
     last = np.minimum(n, (n * high + spread).astype(np.int64) + 1)
     centre = np.maximum((first + last) // 2, np.minimum(cases.plus + cases.minus, last))  # there, k is at least `plus`

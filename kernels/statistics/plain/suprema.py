@@ -137,22 +137,21 @@ def _suprema(cases: Cases, eps: FloatArray, until: FloatArray, points: int) -> F
     p = probabilities(regions, eps, grid.q)
     best: FloatArray = p.max(axis=1)
     decides = cases.limit < 1.0
-    needed, precision = (cases.limit, 1e-7 * cases.limit) if decides else (0.0, PRECISION)
+    needed, precision = np.where(decides, cases.limit, 0.0), np.where(decides, 1e-7 * cases.limit, PRECISION)
     middle = p[:, 1:-1]
     left, right = middle - p[:, :-2], middle - p[:, 2:]
     before, after = np.diff(grid.t)[:, :-1], np.diff(grid.t)[:, 1:]
     apart = (before > 0.0) & (after > 0.0)
     before, after = np.where(apart, before, 1.0), np.where(apart, after, 1.0)
     rise = np.maximum(left * after / before, right * before / after)  # at most, where p is concave
-    peak = apart & (np.minimum(left, right) >= 0.0) & (np.maximum(left, right) > precision)
+    peak = apart & (np.minimum(left, right) >= 0.0) & (np.maximum(left, right) > precision[:, None])
     peak &= middle + rise >= np.maximum(best, needed)[:, None]
-    if decides:
-        peak &= (best <= cases.limit)[:, None]
+    peak &= (best <= cases.limit)[:, None]
     case, at = np.nonzero(peak)
     if len(case):
         t, heights = (np.stack([values[case, at + i] for i in range(3)]) for values in (grid.t, p))
-        limit = np.where(until > eps, cases.limit, 1.0)[case]
-        np.maximum.at(best, case, _climbed(regions.at(case), eps[case], grid.edge[case], t, heights, precision, limit))
+        aims = precision[case], np.where(until > eps, cases.limit, 1.0)[case]
+        np.maximum.at(best, case, _climbed(regions.at(case), eps[case], grid.edge[case], t, heights, *aims))
     return best
 
 
@@ -162,7 +161,7 @@ def _climbed(
     edge: FloatArray,
     t: FloatArray,
     p: FloatArray,
-    precision: float,
+    precision: FloatArray,
     limit: FloatArray,
 ) -> FloatArray:
     """The largest p between three angles t (3, C), the middle one the highest, by parabolas.
@@ -176,7 +175,7 @@ def _climbed(
         h0, h1 = t[1] - t[0], t[2] - t[1]
         left, right = (p[1] - p[0]) / h0, (p[1] - p[2]) / h1
         bend, slope = (left + right) / (t[2] - t[0]), (left * h1 - right * h0) / (t[2] - t[0])
-        above = slope * slope > 4.0 * bend * precision  # the vertex is more than that above p[1]
+        above = slope * slope > 4.0 * bend * precision[active]  # the vertex is more than that above p[1]
         aside = 0.1 * np.where(h1 > h0, h1, -h0)
         at = t[1] + np.where(above, 0.5 * slope / np.where(above, bend, 1.0), aside)
         rise = np.maximum(left * h1, right * h0)  # at most, where p is concave
