@@ -50,11 +50,12 @@ def binomials(
     Both tails are summed in units of P(X = k) and divided by their total: no logarithms, no cancellation. Where the
     total overflows, neither is a number.
     """
-    odds = np.array([not_pi / pi, pi / not_pi])
-    below, above = _tails(np.array([k, n - k]), np.array([n - k, k]), odds, in_blocks)
-    below += 1.0
-    mass = 1.0 / (below + above)
-    return np.where(below < above, below * mass, 1.0 - above * mass), mass
+    with np.errstate(over="ignore", invalid="ignore"):
+        odds = np.array([not_pi / pi, pi / not_pi])
+        below, above = _tails(np.array([k, n - k]), np.array([n - k, k]), odds, in_blocks)
+        below += 1.0
+        mass = 1.0 / (below + above)
+        return np.where(below < above, below * mass, 1.0 - above * mass), mass
 
 
 def _tails(left: FloatArray, passed: FloatArray, odds: FloatArray, in_blocks: bool) -> FloatArray:
