@@ -32,7 +32,7 @@ from earmark.engine.corpus.stream import stream
 from earmark.engine.design import spec as specs
 from earmark.engine.design.steps import Step
 from earmark.engine.outcomes import plan_file, recipes, run_cards, store
-from earmark.engine.report import signed_files
+from earmark.engine.report import card_section, signed_files
 from earmark.engine.report.verify import verify
 from earmark.engine.signoff import certificate as certificates
 from earmark.engine.signoff import kept_clips, policy, preview, sources
@@ -189,6 +189,11 @@ def _as_bytes_and_rows(name: str, path: Path, read: Read) -> Iterator[Target]:
     yield table(f"rows of a {name}", path, read, share=0.1)
 
 
+def _section_in(model_card: Path) -> str:
+    """The card with another section in the place of the one that it has."""
+    return card_section.placed(card_section.read_card(model_card), ["now"], model_card)
+
+
 def _of_a_sign_off(folder: Path) -> Iterator[Target]:
     """Certificates, alone and one after the other, the plan that they keep to, and what lies beside them."""
     out, rule = folder / "run", replace(sweeps.spec(sweeps.SMALLER).rule, looks=3)
@@ -212,6 +217,9 @@ def _of_a_sign_off(folder: Path) -> Iterator[Target]:
     stated.parent.mkdir()
     stated.write_text(json.dumps(certificate(claim="routing")))
     yield replacing("certificate", stated, lambda: certificates.read(stated), structured=True, share=0.3)
+    model_card = folder / "README.md"
+    model_card.write_text(f"# A model\n\n{card_section.BEGIN}\nas before\n{card_section.END}\n\nIts licence.\n")
+    yield replacing("model card", model_card, lambda: _section_in(model_card), share=0.3)
     routed = certificates.read(stated)
     wanted = policy.content(routed)
     assert wanted is not None, "it routes"
