@@ -42,7 +42,7 @@ from earmark.engine.report.html_tables import HtmlTable
 from earmark.engine.report.meaning import ReaderQuestion
 from earmark.engine.report.numbers import Unit
 from earmark.engine.report.wording import Wording
-from earmark.engine.signoff.certificate import Certificate, to_bytes
+from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.result_entry import ResultEntry
 
 MARK = "earmark-certificate"  # of which certificate.json a page is
@@ -63,11 +63,11 @@ class Section(NamedTuple):
     folds: list[tuple[str, list[HtmlTable]]]
 
 
-def render(certificate: Certificate, played: Mapping[str, str] | None = None) -> str:
+def render(certificate: Certificate, data: bytes, played: Mapping[str, str] | None = None) -> str:
     """The page; the same certificate gives the same bytes. Characters that HTML forbids get a visible mark.
 
-    So do those that embed or override a direction: names are isolated by their elements. `played` says where each clip
-    plays from, as `played` has it; without it none does.
+    So do those that embed or override a direction: names are isolated by their elements. `data` is what the file of the
+    certificate holds, whose SHA-256 the page names; `played` says where each clip plays from, and without it none does.
     """
     unit = numbers.unit_of(certificate.rule.loss)
     wording = Wording(unit, {family.family for result in certificate.results for family in result.families})
@@ -78,7 +78,7 @@ def render(certificate: Certificate, played: Mapping[str, str] | None = None) ->
     source = page.render(
         certificate=certificate,
         mark=MARK,
-        sha256=hashlib.sha256(to_bytes(certificate)).hexdigest(),
+        sha256=hashlib.sha256(data).hexdigest(),
         style=style,
         style_hash=_hash(style),
         script=script,

@@ -28,10 +28,11 @@ def write(certificate: Certificate, run: Path, out: Path) -> Path:
     if certificate.follows is not None:
         check_kept(Path(certificate.follows.certificate), out)
     placed = _placed(certificate, run, out)
+    data = to_bytes(placed)
     contents = {
         policy.POLICY_FILE: policy.content(placed),
-        REPORT: render(placed, played_from(placed, run)).encode(),
-        CERTIFICATE_FILE: to_bytes(placed),
+        REPORT: render(placed, data, played_from(placed, run)).encode(),
+        CERTIFICATE_FILE: data,
     }
     check_replaceable(out)
     policy.check_ours(out, contents[policy.POLICY_FILE])

@@ -60,7 +60,7 @@ def verify(path: Path, run: Path | None = None, progress: Report = silent) -> st
     difference = next(_differences(_compared(stated), _compared(recomputed), ""), None)
     difference = difference or _other_bytes(path.name, data, to_bytes(stated))
     if beside is not None:
-        difference = difference or policy.difference(stated, beside) or _other_page(stated, beside, run)
+        difference = difference or policy.difference(stated, beside) or _other_page(stated, data, beside, run)
     return difference
 
 
@@ -76,7 +76,7 @@ def _followed(stated: Certificate, folder: Path, run: Path) -> tuple[Follows | N
     return follows._replace(checked=follows.checked or before.checked), None  # it was there then
 
 
-def _other_page(stated: Certificate, folder: Path, run: Path) -> str | None:
+def _other_page(stated: Certificate, data: bytes, folder: Path, run: Path) -> str | None:
     """How the report.html beside a certificate differs from its page; None where it does not.
 
     InputError where it differs and another Earmark made it, whose pages this one does not render.
@@ -84,18 +84,18 @@ def _other_page(stated: Certificate, folder: Path, run: Path) -> str | None:
     path = folder / REPORT
     if not os.path.lexists(path):
         return f"{REPORT}: the file is gone"
-    data = read_bytes(path, "move it away, and certify again", MOST_BYTES)
-    wanted = render(stated, played_from(stated, run)).encode()
-    if data == wanted:
+    page = read_bytes(path, "move it away, and certify again", MOST_BYTES)
+    wanted = render(stated, data, played_from(stated, run)).encode()
+    if page == wanted:
         return None
     maker, here = stated.made_by.get("earmark"), version("earmark")
     if maker != here:
         what = f"was made by Earmark {maker}, whose pages Earmark {here} does not render, so it cannot be compared"
         raise InputError(path, what, f"verify with Earmark {maker}, or certify again")
-    mark, own_mark = _MARKED.search(data), _MARKED.search(wanted)
+    mark, own_mark = _MARKED.search(page), _MARKED.search(wanted)
     if mark is not None and own_mark is not None and mark[1] != own_mark[1]:
         return f"{REPORT}: is the page of another certificate ({mark[1].decode()[:12]}...): certify again"
-    return _other_bytes(REPORT, data, wanted)
+    return _other_bytes(REPORT, page, wanted)
 
 
 def _other_bytes(name: str, data: bytes, wanted: bytes) -> str | None:

@@ -57,7 +57,7 @@ class Certificate(certificates.Certificate):
 
     def _repr_html_(self) -> str:
         """The report, for a notebook, in a frame of its own: its styles stay inside."""
-        page = render(self).replace("&", "&amp;").replace('"', "&quot;")
+        page = render(self, certificates.to_bytes(self)).replace("&", "&amp;").replace('"', "&quot;")
         return f'<iframe srcdoc="{page}" style="width: 100%; height: 40em; border: 0"></iframe>'
 
     def to_json(self) -> dict[str, Any]:

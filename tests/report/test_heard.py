@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from as_json import typed
+from as_json import page_of, typed
 from certificate_example import certificate, flip_entry
 from page import Page, words
 
 from earmark.engine.report import played
 from earmark.engine.report.heard import became_wrong, played_clips
-from earmark.engine.report.html import render
 from earmark.engine.report.played import played_from
 
 RAW, HEARD = f"clips/{'a' * 32}.flac", f"clips/{'b' * 32}.flac"
@@ -29,7 +28,7 @@ def clips(run: Path, size: int = 30) -> Path:
 
 
 def test_a_question_stands_with_its_options_both_answers_and_what_was_kept() -> None:
-    page = Page(render(stated(flip_entry()), {RAW: "data:audio/flac;base64,AA", HEARD: "data:audio/flac;base64,BB"}))
+    page = Page(page_of(stated(flip_entry()), {RAW: "data:audio/flac;base64,AA", HEARD: "data:audio/flac;base64,BB"}))
     section = page.by_id("heard")
     text = words(section)
     assert "energy, seed 42 at 80% of the audio" in text
@@ -52,10 +51,10 @@ def test_a_question_stands_with_its_options_both_answers_and_what_was_kept() -> 
 
 
 def test_a_run_without_clips_says_how_to_keep_some() -> None:
-    text = words(Page(render(stated(flip_entry(raw_clip=None, clip=None)))).by_id("heard"))
+    text = words(Page(page_of(stated(flip_entry(raw_clip=None, clip=None)))).by_id("heard"))
     assert "No recordings are kept: clips = 20 under [audits] of a spec" in text
-    assert "<audio" not in render(stated(flip_entry(raw_clip=None, clip=None)))
-    assert 'id="heard"' not in render(stated())
+    assert "<audio" not in page_of(stated(flip_entry(raw_clip=None, clip=None)))
+    assert 'id="heard"' not in page_of(stated())
 
 
 def test_a_codec_that_keeps_every_second_has_no_timeline() -> None:
@@ -86,7 +85,7 @@ def test_a_question_of_two_partitions_stands_and_plays_once() -> None:
 def test_names_of_others_are_escaped() -> None:
     hostile = "</li><script>alert(1)</script>"
     flips = flip_entry(sample_id=hostile, question=hostile, options=[hostile, hostile], raw_answer=hostile)
-    source = render(stated(flips))
+    source = page_of(stated(flips))
     assert "<script>alert" not in source
     assert "&lt;/li&gt;&lt;script&gt;alert(1)" in source
 
@@ -106,4 +105,4 @@ def test_large_clips_are_links_from_the_page_to_the_run(tmp_path: Path, monkeypa
 
 
 def test_the_page_may_play_what_it_holds_and_what_lies_beside_it() -> None:
-    assert "media-src data: 'self';" in render(stated(flip_entry()))
+    assert "media-src data: 'self';" in page_of(stated(flip_entry()))

@@ -1,5 +1,6 @@
 """Sign-off and report as JSON, for tests that look into it; every certificate is held against the schema."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,11 @@ def write(content: Json, run: Path, out: Path) -> Path:
 
 
 def render(content: Json) -> str:
-    return html.render(typed(content))
+    return page_of(typed(content))
+
+
+def page_of(certificate: certificates.Certificate, played: Mapping[str, str] | None = None) -> str:
+    return html.render(certificate, certificates.to_bytes(certificate), played)
 
 
 def typed(content: Json) -> certificates.Certificate:

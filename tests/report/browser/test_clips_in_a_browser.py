@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from as_json import typed
+from as_json import page_of, typed
 from certificate_example import certificate, flip_entry
 
 from earmark.engine.report import played
-from earmark.engine.report.html import render
 from earmark.engine.report.played import played_from
 
 pytestmark = pytest.mark.browser
@@ -59,7 +58,7 @@ def report(run: Path) -> Path:
     made = typed(certificate(families=("counting", "music"), methods=("energy",), flips=(flips,)) | {"run": "../run"})
     page = run.parent / "signed" / "report.html"
     page.parent.mkdir()
-    page.write_text(render(made, played_from(made, run)))
+    page.write_text(page_of(made, played_from(made, run)))
     return page
 
 
