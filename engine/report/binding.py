@@ -98,12 +98,10 @@ def family_facts(family: BindingFamily, several: bool, tolerance: float, unit: U
 def _harm(family: BindingFamily, tolerance: float, unit: Unit) -> Markup:
     excess, upper, lower = family.excess, family.at_budget.upper, family.at_budget.lower
     verb = "better" if excess < 0 else "worse"
-    words = f"{unit.words(abs(excess))} {verb}"
-    if excess > tolerance:
-        words += f", {unit.number(excess - tolerance)} above the {unit.tolerance(tolerance)} that are allowed"
-        return Markup("{}").format(words + ("" if lower is None else f"; at least {unit.number(lower)}"))
-    reach = "" if upper is None else f", at most {unit.number(upper)}"
-    return Markup("{}").format(f"{words}{reach}; {unit.tolerance(tolerance)} are allowed")
+    bound, side = (lower, "least") if excess > tolerance else (upper, "most")
+    reach = "" if bound is None else f", at {side} {unit.number(bound)}"
+    words = f"{unit.words(abs(excess))} {verb}{reach}; {unit.tolerance(tolerance)} are allowed"
+    return Markup("{}").format(words)
 
 
 def _counts(family: FamilyAtBudget) -> Markup:

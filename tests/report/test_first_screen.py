@@ -57,7 +57,7 @@ def test_a_refusal_says_which_family_binds_by_how_much_and_what_helps() -> None:
     result["certified"][0]["next"] = {"action": "route", "families": ["music"], "text": "route 'music' to raw audio"}
     said = claim(made)
     assert f"Worst family{stop['family']}: 87.5% right" in said
-    assert "Its harm12.00 points worse, 10.00 above the 2 points that are allowed; at least 7.00" in said
+    assert "Its harm12.00 points worse, at least 7.00; 2 points are allowed" in said
     assert "NextRoute 'music' to raw audio." in said
 
 
