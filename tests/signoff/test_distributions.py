@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from earmark.engine.signoff.audits import listening, seeds
+from earmark.engine.signoff.diff.sign_test import sign_p
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 8, 11, 50, 400])
@@ -25,6 +26,13 @@ def test_the_chance_of_guessing_so_many_is_the_binomial_tail(n: int, share: floa
     assert listening._p_guessing(loss, chance) == pytest.approx(expected, rel=1e-8, abs=1e-100)
 
 
+@given(st.integers(0, 3000), st.floats(0, 1))
+def test_the_chance_of_so_many_against_is_the_binomial_tail(n: int, share: float) -> None:
+    against = round(share * n)
+    assert sign_p(against, n - against) == pytest.approx(stats.binom.sf(against - 1, n, 0.5), rel=1e-8, abs=1e-100)
+
+
 def test_what_is_beyond_all_numbers_is_none_or_all() -> None:
     assert listening._p_guessing(np.zeros(100_000), 0.25) == 0.0
     assert listening._p_guessing(np.repeat([0.0, 1.0], [1, 99_999]), 0.9) == 1.0
+    assert (sign_p(100_000, 0), sign_p(1, 99_999)) == (0.0, 1.0)

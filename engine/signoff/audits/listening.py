@@ -17,7 +17,7 @@ from earmark.engine.signoff.pair import Control, Rows
 from earmark.engine.signoff.result_entry import FamilyHearing, Hearing
 from earmark.engine.signoff.rules import group_tests
 from earmark.engine.signoff.rules.units import units_of
-from earmark.kernels.statistics.plain.walks import binomials
+from earmark.kernels.statistics.plain.walks import chance_of_at_least
 
 MOSTLY_TEXT = 2 / 3  # of a family's answers are the same without any sound
 CONSTANT = 0.95  # of its raw answers are one and the same
@@ -99,13 +99,7 @@ def _hearing(
 
 def _p_guessing(loss: FloatArray, chance: float) -> float:
     """P(so many right answers or more by guessing); an upper bound where rows differ in their number of options."""
-    n, right = len(loss), int((loss < 0.5).sum())
-    if right == 0 or chance == 1:
-        return 1.0
-    wrong, rows, guessed = (np.array([float(x)]) for x in (n - right, n, chance))
-    with np.errstate(over="ignore", invalid="ignore"):
-        p = float(binomials(wrong, rows, 1 - guessed, guessed, in_blocks=False)[0][0])
-    return p if p == p else float(right <= n * chance)  # so far out that nothing is left to sum up
+    return chance_of_at_least(int((loss < 0.5).sum()), len(loss), chance)
 
 
 def _is_constant(control: Control, group: IntArray) -> bool:

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from earmark.kernels.statistics.plain.walks import chance_of_at_least
+
 
 def sign_p(n_against: int, n_for: int) -> float:
     """The chance of so many units against, or more, among those that changed, were both ways as likely.
 
     An upper bound of it where a unit is likelier to change the other way.
     """
-    from scipy.special import bdtrc  # slow to import
-
-    return 1.0 if n_against == 0 else float(bdtrc(n_against - 1, n_against + n_for, 0.5))
+    return chance_of_at_least(n_against, n_against + n_for, 0.5)
 
 
 def corrected(counts: Sequence[tuple[int, int]], alpha: float) -> tuple[list[float | None], int]:

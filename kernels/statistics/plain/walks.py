@@ -58,6 +58,16 @@ def binomials(
         return np.where(below < above, below * mass, 1.0 - above * mass), mass
 
 
+def chance_of_at_least(k: int, n: int, share: float) -> float:
+    """P(X >= k) of X ~ Bin(n, share); 0 or 1 so far out that there is nothing left to sum up."""
+    if k <= 0 or share >= 1.0:
+        return 1.0
+    rest, rows, pi = (np.array([float(value)]) for value in (n - k, n, share))
+    with np.errstate(over="ignore", invalid="ignore"):
+        chance = float(binomials(rest, rows, 1.0 - pi, pi, in_blocks=False)[0][0])
+    return chance if chance == chance else float(k <= n * share)
+
+
 def _tails(left: FloatArray, passed: FloatArray, odds: FloatArray, in_blocks: bool) -> FloatArray:
     """The sums of the products of left / (passed + 1), (left - 1) / (passed + 2), ..., each times the odds."""
     term, tails = np.ones_like(odds), np.zeros_like(odds)
