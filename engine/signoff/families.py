@@ -53,7 +53,7 @@ def families_of(
 
     A unit is a recording, or a row where `recordings` (n,) are not given.
     """
-    ancestors = {name: _ancestors(name, parents) for name in parents}
+    parents_above = {name: ancestors(name, parents) for name in parents}
     final = {label: label for label in labels}  # the family that each label belongs to so far
     place = {label: i for i, label in enumerate(final)}
     label_of_row = np.fromiter(map(place.__getitem__, labels), np.int64, len(labels))
@@ -62,7 +62,7 @@ def families_of(
     while True:
         size = _units(final, label_of_row, unit_of_row)
         movable = [name for name in size if size[name] < min_family and name in parents]
-        waiting = {above for name in movable for above in ancestors[name]}  # what joins them may suffice
+        waiting = {above for name in movable for above in parents_above[name]}  # what joins them may suffice
         moving = sorted(set(movable) - waiting)
         if not moving:
             break
@@ -96,13 +96,13 @@ def coarsened(families: Families) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(sorted(groups[0])), tuple(sorted(groups[1]))
 
 
-def _ancestors(family: str, parents: Mapping[str, str]) -> list[str]:
+def ancestors(family: str, parents: Mapping[str, str]) -> list[str]:
     """The parent of a family, its parent and so on; raises InputError for a circle."""
-    ancestors: list[str] = []
+    names: list[str] = []
     above = family
     while above in parents:
         above = parents[above]
-        if above == family or above in ancestors:
+        if above == family or above in names:
             raise InputError(f"parent {family}", f"leads back to '{above}'", "parents must not form a circle")
-        ancestors.append(above)
-    return ancestors
+        names.append(above)
+    return names

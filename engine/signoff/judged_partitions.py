@@ -14,7 +14,7 @@ from earmark.engine.errors import InputError, choose, first_few
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.plan_file import labels_hash
-from earmark.engine.signoff.families import Families, families_of
+from earmark.engine.signoff.families import Families, ancestors, families_of
 from earmark.engine.signoff.pair import Rows
 from earmark.engine.signoff.rules.group_tests import family_minimum
 
@@ -74,11 +74,15 @@ class Partitions:
         return {name: labels_hash(dict(zip(ids, table[name].to_pylist(), strict=True))) for name in names}
 
     def check_parents(self, parents: Mapping[str, str]) -> None:
-        """Refuse a parent declared for a family that no certified partition has."""
-        known_families = self._labels_seen | set(parents.values())
-        for family in parents:
-            if family not in known_families:
-                raise InputError(f"parent {family}", "is declared for no family of the run", "correct the name")
+        """Refuse a declared child that no certified partition has, and a parent that is no family and joins no two."""
+        labels = sorted(self._labels_seen)
+        for family, parent in parents.items():
+            if family not in self._labels_seen and family not in parents.values():
+                raise InputError(f"parent {family}={parent}", f"there is no family '{family}'", choose(family, labels))
+            joined = [label for label in labels if parent in ancestors(label, parents)]
+            if parent not in self._labels_seen and parent not in parents and len(joined) < 2:
+                what = f"there is no family '{parent}', and a new one joins two families or more"
+                raise InputError(f"parent {family}={parent}", what, choose(parent, labels))
 
     def _exists(self, name: str, corpus: str) -> bool:
         """Whether a partition is one of this corpus: a column that is null for all of it belongs to another."""

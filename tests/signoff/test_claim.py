@@ -205,3 +205,23 @@ def test_families_join_a_parent_where_they_have_too_few_recordings(tmp_path: Pat
     assert "'a' (50 of 77 recordings)" in certify(run, QUICK)["results"][0]["certified"][0]["next"]["text"]
     joined = certify(run, Rule(replicates=200, parents={"a": "ab", "b": "ab"}))
     assert joined["claim"]["approved"][0]["budget"] == 0.5
+
+
+def test_a_parent_that_is_no_family_and_joins_no_two_is_refused_with_the_names_there_are(tmp_path: Path) -> None:
+    labels = ["rare"] * 20 + ["counting"] * 100 + ["other"] * 100
+    run = worlds.write_run(tmp_path, [0.0] * 220, {"m": {0.5: [0.0] * 220}}, labels)
+
+    def refusal(*parents: str) -> str:
+        done = command("certify", run, *(word for parent in parents for word in ("--parent", parent)))
+        assert (done.code, done.out) == (2, "")
+        return done.err
+
+    assert "no family 'foo', and a new one joins two families or more; choose from counting, other" in refusal(
+        "rare=foo"
+    )
+    assert "did you mean counting?" in refusal("rare=countin")
+    assert "did you mean other?" in refusal("rare=new", "new=othr")
+    assert "there is no family 'rar'; did you mean rare?" in refusal("rar=other")
+    for parents in ({"rare": "new", "other": "new"}, {"rare": "new", "new": "other"}):
+        (result,) = certify(run, Rule(replicates=200, parents=parents))["results"]
+        assert result["merged_families"][0] == {"family": "rare", "n": 20, "into": "new"}
