@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from earmark.engine.report.axes import CandidateAxis
     from earmark.engine.signoff.certificate import Certificate
     from earmark.engine.signoff.claim_entry import Claim, ClaimCandidate, Shipped
-    from earmark.engine.signoff.result_entry import BudgetEntry, ResultEntry
+    from earmark.engine.signoff.result_entry import BudgetEntry, CertifiedEntry, ResultEntry
 
 _LEAST_NAME = 8
 _NOTHING = "  see the claim above: by itself every method passes at some budget"
@@ -139,9 +139,7 @@ def _next_steps(results: list["ResultEntry"]) -> list[str]:
         for certified in result.certified:
             advice = certified.next
             if advice.action != "ship":
-                why = certified.reason.partition("; ")[2] or certified.reason
-                if certified.budget is not None and certified.budget < 1:
-                    why = f"passes alone at {certified.budget:g}, but not at the level of the claim"
+                why = _why_it_fails(result, certified)
                 text = advice.text if why in advice.text else f"{why}: {advice.text}"
                 line = (result.method, result.partition, f"{certified.tolerance:g}", text)
                 seeds.setdefault(line, []).append(str(result.seed))
@@ -149,6 +147,19 @@ def _next_steps(results: list["ResultEntry"]) -> list[str]:
         f"  {method}{_seeds(of_line)} ({partition}, {tolerance}): {text}"
         for (method, partition, tolerance, text), of_line in seeds.items()
     ]
+
+
+def _why_it_fails(result: "ResultEntry", certified: "CertifiedEntry") -> str:
+    """What the advice answers; empty where the advice itself says how many units the family that failed has."""
+    if certified.budget is not None and certified.budget < 1:
+        return f"passes alone at {certified.budget:g}, but not at the level of the claim"
+    failure = certified.first_failure
+    if failure is not None and failure.family in certified.next.families and certified.next.action == "collect":
+        t = [entry.tolerance for entry in result.certified].index(certified.tolerance)
+        family = next(family for family in result.families if family.family == failure.family)
+        if family.fewest is not None and failure.units < family.fewest[t]:
+            return ""
+    return certified.reason.partition("; ")[2] or certified.reason
 
 
 def _seeds(seeds: list[str]) -> str:

@@ -107,7 +107,8 @@ def _of_listening(hearing: FamilyHearings, paired: Paired, rule: Rule) -> list[s
                 named = [family for family in families if family.hearing == verdict]
                 if named:
                     allowed = all(family.family in rule.allow_vacuous for family in named)
-                    more = f" and {len(named) - 1} more families" if len(named) > 1 else ""
+                    n_more = len(named) - 1
+                    more = f"; the same holds of {_more_families(n_more)}" if n_more else ""
                     declared = " This was declared (allow_vacuous)." if allowed else ""
                     sentences.append(f"{where} ({partition}): {named[0].words}{more}.{declared}")
     return sentences
@@ -278,6 +279,10 @@ def _some(names: set[str]) -> str:
     """The first three names, quoted."""
     listed = sorted(names)
     return ", ".join(f"'{name}'" for name in listed[:3]) + (", ..." if len(listed) > 3 else "")
+
+
+def _more_families(n: int) -> str:
+    return f"{n:,} more famil{'y' if n == 1 else 'ies'}"
 
 
 def _count(n: int, what: str) -> str:

@@ -140,8 +140,32 @@ def test_a_family_too_small_to_pass_is_not_sent_to_raw_audio_and_the_terminal_sa
     certificate = earmark.certify(tmp_path, tolerance=0.05, replicates=200)
     (line,) = (line for line in decision_table(certificate) if line.startswith("  energy (query_family"))
     assert "'general' (60 of 73 rows)" in line
-    assert "at 0.5, 'general'" in line
+    assert "are needed" not in line
+    assert "(--parent general=OTHER)" in line
     assert "raw audio" not in line
+
+
+def test_harm_that_was_seen_comes_before_families_that_are_too_small(tmp_path: Path) -> None:
+    labels = ["counting"] * 200 + ["music"] * 300 + ["rare one"] * 5
+    losses = rising(200, 20) + [0.0] * 305
+    worlds.write_run(tmp_path, [0.0] * 505, {"energy": {0.5: losses}}, labels)
+    certificate = earmark.certify(tmp_path, tolerance=0.05, replicates=200)
+    (entry,) = certificate.results[0].certified
+    assert (entry.next.action, entry.next.families) == ("route", ["counting"])
+    assert entry.next.text == (
+        "harm at 0.5 is local: route 'counting' to raw audio, or change the method for them; besides, untestable "
+        "whatever the answers: 'rare one' (5 of 73 rows): certify new rows with more of them, or declare a parent "
+        "beforehand (--parent 'rare one'=OTHER)"
+    )
+
+
+def test_a_line_of_advice_has_the_rows_that_the_claim_needs_and_no_other_number(tmp_path: Path) -> None:
+    n = 420
+    losses = {name: {0.5: [0.0] * n} for name in ("energy", "fixed")}
+    worlds.write_run(tmp_path, [0.0] * n, losses, ["music"] * 400 + ["other"] * 20)
+    lines = decision_table(earmark.certify(tmp_path, tolerance=0.05, replicates=200))
+    advised = [line for line in lines if "untestable whatever the answers" in line]
+    assert [("'other' (20 of 86 rows)" in line, "73" in line) for line in advised] == [(True, False)] * 2
 
 
 def test_each_family_has_the_test_that_its_recordings_allow(tmp_path: Path) -> None:

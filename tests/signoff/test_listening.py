@@ -85,6 +85,7 @@ def test_a_guesser_is_named_and_nothing_is_approved(tmp_path: Path) -> None:
     varied = np.random.default_rng(5).integers(4, size=N)
     chance = answered(tmp_path / "chance", dict.fromkeys(("uncompressed", "m@0.5"), varied))
     assert said_everywhere(chance, "not shown to be better than guessing") == 3
+    assert said_everywhere(chance, "; the same holds of 1 more family.") == 3
     assert "No silence control for tiny on sounds" in command("certify", chance, "--replicates", 200).out
 
 

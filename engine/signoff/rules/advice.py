@@ -5,7 +5,8 @@ the next verdict is on new rows alone, or was declared beforehand. Reads the ent
 about safety.
 """
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import first_few
@@ -14,6 +15,7 @@ from earmark.engine.signoff.result_entry import BudgetEntry, Next
 from earmark.engine.signoff.rules.group_tests import GroupTest, fewest_rows
 from earmark.engine.signoff.rules.judgement import Failure
 
+_COUNTED = 5  # families whose rows are counted in a sentence
 NAMED = 12  # families in a sentence; certificate.json lists all of them beside it
 _LOCAL_SHARE = 0.5  # harm is local where two families hold at least this share of it ...
 _LOCAL_FAMILIES = 2  # ... or where at most this many families fail
@@ -32,24 +34,36 @@ def next_step(
     """What to do about one curve at one tolerance.
 
     `approved` is the budget that passes, `budgets` the entries of the certificate, `failure` where the walk at `level`
-    stopped. Ship; or make families testable; or finish what was declared; or route; or go on with new rows.
+    stopped. Ship; or finish what was declared; or do something about harm that was seen, which more rows do not end;
+    or make families testable; or go on with new rows.
     """
     if approved is not None and approved < 1:
         return Next("ship", [], f"alone it passes at budget {approved:g}: see the claim for what may be shipped")
     compressed = [entry for entry in budgets if entry.budget < 1]
     if not compressed:
         return Next("collect", [], "evaluate budgets below 1")
-    small = _untestable(tolerance, families, groups, rule, level)
-    if small is not None:
-        return small
+    lacking = _untestable(tolerance, families, groups, rule, level)
+    small = _collect(lacking)
     if failure is not None and failure.missing:
-        return Next("finish", [], f"{failure.reason}: finish the sweep, or restore the cell")
-    nearest = compressed[-1]
+        return small or Next("finish", [], f"{failure.reason}: finish the sweep, or restore the cell")
+    harm = _of_harm(tolerance, compressed[-1], families, lacking, rule)
+    if harm is not None:
+        return harm if small is None else harm._replace(text=f"{harm.text}; besides, {small.text}")
+    return small or _uncertain(compressed[-1], tolerance, failure)
+
+
+def _of_harm(
+    tolerance: float, nearest: BudgetEntry, families: Families, lacking: Mapping[str, str], rule: Rule
+) -> Next | None:
+    """Advice where harm was seen at the `nearest` budget to raw audio; None without any.
+
+    What is seen in families that are too small (`lacking`) shows nothing by itself.
+    """
     budget = f"{nearest.budget:g}"
-    failing = [f.family for f in nearest.families if f.excess > tolerance]
+    failing = [f.family for f in nearest.families if f.excess > tolerance and f.family not in lacking]
     average_fails = nearest.excess_average.estimate > rule.average_tolerance(tolerance)
-    if not failing and not average_fails:
-        return _uncertain(budget, nearest, tolerance, failure)
+    if not failing and not (average_fails and not lacking):
+        return None
     concentrated = nearest.concentration_top2 is not None and nearest.concentration_top2 >= _LOCAL_SHARE
     local = len(failing) <= _LOCAL_FAMILIES or concentrated
     if failing and local and len(failing) < len(families.names) and not average_fails:
@@ -69,9 +83,9 @@ def next_step(
 
 def _untestable(
     tolerance: float, families: Families, groups: Sequence[GroupTest], rule: Rule, level: float
-) -> Next | None:
-    """Advice on families that could not pass even if no answer changed, None without any: it comes before all other."""
-    lacking = []
+) -> dict[str, str]:
+    """The families that could not pass even if no answer changed, and how many units each has and needs, in words."""
+    lacking = {}
     for f, name in enumerate(families.names):
         if groups:
             fewest, n = groups[f].fewest(tolerance, level), groups[f].n
@@ -79,20 +93,24 @@ def _untestable(
         else:
             fewest, n, unit = fewest_rows(rule, tolerance), int(families.size[f]), "rows"
         if n < fewest:
-            lacking.append((name, f"'{name}' ({n} of {fewest} {unit})"))
+            lacking[name] = f"'{name}' ({n} of {fewest} {unit})"
+    return lacking
+
+
+def _collect(lacking: Mapping[str, str]) -> Next | None:
+    """Advice on families that are too small; None without any."""
     if not lacking:
         return None
-    named = ", ".join(text for _, text in lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
-    return Next(
-        "collect",
-        [name for name, _ in lacking],
-        f"untestable whatever the answers: {named}: certify new rows with more of them, or declare a parent beforehand",
-    )
+    names, n_more = [*lacking], len(lacking) - _COUNTED
+    named = ", ".join([*lacking.values()][:_COUNTED]) + (f" and {n_more} more" if n_more > 0 else "")
+    more = "certify new rows with more of them, or declare a parent beforehand"
+    parent = f"--parent {shlex.quote(names[0])}=OTHER"
+    return Next("collect", names, f"untestable whatever the answers: {named}: {more} ({parent})")
 
 
-def _uncertain(budget: str, nearest: BudgetEntry, tolerance: float, failure: Failure | None) -> Next:
+def _uncertain(nearest: BudgetEntry, tolerance: float, failure: Failure | None) -> Next:
     """Advice where nothing looks unsafe, but too few rows show it."""
-    doubt = f"the excess at {budget} is within tolerance but uncertain"
+    doubt = f"the excess at {nearest.budget:g} is within tolerance but uncertain"
     if failure is None or failure.needed is None:
         wide = [f.family for f in nearest.families if f.upper is not None and f.upper > tolerance]
         return Next("collect", wide, f"{doubt}: certify new rows, alone, and more of them")
