@@ -26,6 +26,7 @@ def sign(
     """
     from earmark.cli.arrow import spare_pandas
     from earmark.engine.design.spec import clips_of_run
+    from earmark.engine.outcomes.store import check_is_folder
     from earmark.engine.report.signed_files import REPORT, check_replaceable, write
     from earmark.engine.report.terminal import decision_table
     from earmark.engine.signoff import kept_clips
@@ -36,6 +37,7 @@ def sign(
     from earmark.engine.signoff.policy import POLICY_FILE
 
     spare_pandas()
+    check_is_folder(run)
     if follows is not None:
         check_kept(follows, out)
     check_replaceable(out)  # before the work, not after it

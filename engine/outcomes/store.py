@@ -19,6 +19,7 @@ from earmark.engine import files
 from earmark.engine.arrays import BoolArray, FloatArray
 from earmark.engine.design.keys import MOST_NAME, OK, CellKey, refuse_close_budgets
 from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes.imports import KINDS
 from earmark.engine.outcomes.input_file import InputFile
 from earmark.engine.outcomes.parquet_file import read_parquet, write_parquet
 from earmark.engine.outcomes.schema import (
@@ -170,6 +171,17 @@ def has_cell(run: Path, key: CellKey) -> bool:
     return bool(parts)
 
 
+def check_is_folder(run: Path) -> None:
+    """InputError where a run folder is nowhere, or is a file, which may be a log that was never imported."""
+    if os.path.isdir(run):
+        return
+    if not os.path.lexists(run):
+        raise InputError(run, "there is no such folder", "name a run folder, one that holds cells/")
+    suffix = run.suffix[1:].lower()
+    kind = suffix if suffix in KINDS else "KIND"
+    raise InputError(run, "is a file, and a run folder is wanted", f"`earmark import {kind}` makes one of logs")
+
+
 def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
     """The Parquet files of every complete cell of a run, ordered by the cells' keys; opens no file.
 
@@ -178,8 +190,7 @@ def find_cells(run: Path) -> dict[CellKey, tuple[Path, ...]]:
     """
     root = run / CELLS
     check_utf8(run, "rename the folder: a certificate names it")
-    if not os.path.isdir(run):
-        raise InputError(run, "there is no such folder", "name a run folder, one that holds cells/")
+    check_is_folder(run)
     files_of_cell: dict[CellKey, tuple[Path, ...]] = {}
     folder_of: dict[CellKey, Path] = {}
     by_folder: dict[Path, list[Path]] = {}

@@ -183,7 +183,7 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
     "unknown rule": (["--rule", "hope"], ["hope"]),
     "error rate of 1": (["--max-error-rate", "1"], ["max-error-rate"]),
     "parent of nobody": (["--parent", "typo=a"], ["typo", "no family"]),
-    "two parents": (["--parent", "a=b", "--parent", "a=c"], ["two parents"]),
+    "two parents": (["--parent", "a=b", "--parent", "a=c"], ["given twice"]),
     "alpha near 0": (["--alpha", "1e-320"], ["alpha 1e-320"]),
     "alpha below what replicates show": (["--rule", "paper", "--alpha", "0.0001"], ["replicates 100"]),
     "unknown reference answerer": (["--reference-answerer", "nobody"], ["nobody", "tiny"]),
@@ -275,3 +275,10 @@ def test_verify_refuses_what_is_not_a_certificate(tmp_path: Path, content: str |
     result = CliRunner().invoke(earmark, ["verify", str(path)])
     assert isinstance(result.exception, EarmarkError)
     assert expected in str(result.exception)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("raw.csv", "csv"), ("raw.parquet", "parquet"), ("raw.eval", "KIND")])
+def test_a_log_is_no_run_folder(tmp_path: Path, name: str, kind: str) -> None:
+    (tmp_path / name).write_text("sample_id,loss")
+    line = fails(tmp_path / name)
+    assert line.endswith(f"{name}: is a file, and a run folder is wanted; `earmark import {kind}` makes one of logs")
