@@ -103,6 +103,9 @@ def import_logs(
     evaluation was told both (model_args, gen_kwargs, task_args or metadata with method=energy, budget=0.4), LOG alone
     is enough; METHOD=LOG where it was told the budget; and RAW alone, where it is the folder of all the logs.
 
+    silence=LOG is the control: the same questions about silence instead of the audio. It shows which families need the
+    audio at all; without it the certificate warns.
+
     A harness's log may be given as the folder of one run, or as its results file. Several tasks, a group for instance,
     become one corpus, whose families are the tasks unless you name a field.
 

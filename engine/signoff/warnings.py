@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from earmark.engine.design.keys import ANCHOR, agnostic_partner, is_conditioned
+from earmark.engine.arrays import FloatArray
+from earmark.engine.design.keys import ANCHOR, CellKey, agnostic_partner, is_conditioned
 from earmark.engine.design.rule import Rule
+from earmark.engine.outcomes import wrong_way
 from earmark.engine.outcomes.imports.doubts import ImportRecord
 from earmark.engine.signoff.audits.query_use import incomplete
 from earmark.engine.signoff.certificate import CellErrors
@@ -35,7 +37,7 @@ def warnings(
     """All sentences: those on the rule first, then those that these outcomes call for."""
     shared = any(rows.n_sources < len(rows.source) for rows, _ in paired.groups)
     sentences = _of_the_papers_rule(results, shared) if rule.name == "paper" else []
-    sentences += _of_listening(hearing, paired, rule)
+    sentences += _of_listening(hearing, paired, rule, is_import=imported is not None)
     sentences += _of_copies(results)
     sentences += _of_budgets(results)
     sentences += _of_likelihoods([curve for _, curves in paired.groups for curve in curves])
@@ -45,6 +47,8 @@ def warnings(
         for doubt in (imported.doubts if imported else ())
         if not (doubt.by_source and rule.source is not None)
     ]
+    if imported is None and rule.loss == "zero-one":  # an import has doubted it
+        sentences += _of_the_wrong_way([curve for _, curves in paired.groups for curve in curves], paired.plans)
     n_arms = len({(entry.answerer, entry.corpus, entry.method, entry.seed) for entry in results})
     if n_arms > 1 and rule.name == "certified":
         sentences.append(
@@ -95,13 +99,14 @@ def warnings(
     return sentences + _of_failures(paired)
 
 
-def _of_listening(hearing: FamilyHearings, paired: Paired, rule: Rule) -> list[str]:
+def _of_listening(hearing: FamilyHearings, paired: Paired, rule: Rule, *, is_import: bool) -> list[str]:
     """Sentences on families whose answers may need no audio, and on answerers that were never asked about silence."""
     sentences = []
     for (answerer, corpus), by_partition in hearing.items():
         where = f"{answerer} on {corpus}"
         if paired.controls[answerer, corpus].silence is None:
-            sentences.append(f"No silence control for {where}: nothing shows that its answers need the audio.")
+            advice = " Import the log of the same questions about silence as silence=LOG." if is_import else ""
+            sentences.append(f"No silence control for {where}: nothing shows that its answers need the audio.{advice}")
         for partition, families in by_partition.items():
             for verdict in (*DEAF, "not shown"):
                 named = [family for family in families if family.hearing == verdict]
@@ -181,6 +186,23 @@ def _of_likelihoods(curves: Sequence[Curve]) -> list[str]:
         and curve.consistency[b] == 1
         and not curve.probability[:, b].any()
     ]
+
+
+def _of_the_wrong_way(curves: Sequence[Curve], plans: Mapping[CellKey, str | None]) -> list[str]:
+    """Sentences on losses that look like accuracies, where no sweep of ours scored the answers: one for each curve."""
+    doubts = [
+        (curve, wrong_way.doubt(curve.raw_loss, float(curve.loss[b]), *_moved(curve.difference[:, b])))
+        for curve in curves
+        if curve.key.stream == ANCHOR
+        for b in range(len(curve.budgets))
+    ]
+    first = {curve.key: doubt for curve, doubt in reversed(doubts) if doubt}
+    return [] if any(plans.values()) else [f"{_key(key)}: {doubt}." for key, doubt in sorted(first.items())]
+
+
+def _moved(difference: FloatArray) -> tuple[int, int]:
+    """How many losses fell, and how many rose."""
+    return int((difference < 0).sum()), int((difference > 0).sum())
 
 
 def _of_failures(paired: Paired) -> list[str]:

@@ -16,6 +16,7 @@ import log_fixtures as logs
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import command
 from importing import Rows, cells, column, imported, refused
 
 from earmark.engine.design.keys import CellKey
@@ -696,6 +697,36 @@ def test_reads_the_documented_form(tmp_path: Path) -> None:
     key = CellKey("a", "c", "uncompressed")
     assert record.doubts == (doubts.Doubt(key, "look"),)
     assert record.logs == (doubts.ImportedLog(key, "raw.csv", "0" * 64, doubts.ASSUMED),)
+
+
+def scored(values: Sequence[float]) -> Rows:
+    """A table with these losses, of one row each about its own recording."""
+    return [{"sample_id": f"q{i:03d}", "query_family": "xy"[i % 2], "loss": value} for i, value in enumerate(values)]
+
+
+def test_accuracies_that_are_taken_for_losses_are_a_doubt(tmp_path: Path) -> None:
+    right = [float(i % 5 != 0) for i in range(300)]
+    harmed = [0.0 if i % 9 == 0 else value for i, value in enumerate(right)]
+    result = imported(*tables(tmp_path, scored(right), scored(harmed)))
+    sentence = "raw audio is wrong in 80.0% and this in 71.0%, far less: are the losses accuracies? 0 is right and 1 is"
+    assert re.search(rf"look at this: .*c40.jsonl: {re.escape(sentence)}", result.stderr)
+    assert [text for text in texts(tmp_path / "run") if text.startswith(sentence)]
+    done = command("certify", tmp_path / "run", "--replicates", 200)
+    assert f"budget=0.4: {sentence}" in done.out
+    assert done.out.count("are the losses accuracies?") == 1
+
+
+@pytest.mark.parametrize("change", ["mostly right", "no better", "named"])
+def test_losses_that_are_none_of_accuracies_are_no_doubt(tmp_path: Path, change: str) -> None:
+    right = [float(i % 5 != 0) for i in range(300)]
+    harmed = [0.0 if i % 9 == 0 else value for i, value in enumerate(right)]
+    if change == "mostly right":
+        right, harmed = [1 - value for value in harmed], [1 - value for value in right]
+    if change == "no better":
+        harmed = [1 - right[i] if i < 10 else value for i, value in enumerate(right)]
+    named = ("--metric", "loss") if change == "named" else ()
+    imported(*tables(tmp_path, scored(right), scored(harmed)), *named)
+    assert not [text for text in texts(tmp_path / "run") if "accuracies" in text]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from importing import cells, column, imported, refused
 
 from earmark.cli.import_logs import import_logs
 from earmark.engine.design.keys import CellKey
+from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.imports import KINDS
 from earmark.engine.outcomes.imports.logs import parse_arm
@@ -500,7 +501,10 @@ OPTIONS = {
         ("lmms-eval", (nothing, metric(3, score=-1)), [], r"c40.*:4: field 'mmar_accuracy.score' is -1, not in"),
         ("lmms-eval", (nothing, nothing), ["--metric", "mmar_accuracy"], r"is {mmar_accuracy.id, .*}, not a number"),
         ("jsonl", (drop(0, "loss"), nothing), [], r"raw.*:1: no field 'loss' .*--metric"),
-        ("jsonl", (nothing, change(1, loss=None)), [], r"c40.*:2: field 'loss' is 'None', not a number"),
+        ("jsonl", (nothing, change(1, loss=None)), [], r"c40.*:2: field 'loss' is empty; .*column 'status'"),
+        ("jsonl", everywhere(*[change(i, ok=None if i == 2 else 1) for i in range(6)]), ["--metric", "ok"],
+         r"raw.*:3: field 'ok' is empty; a row without an answer needs a column 'status' that says what went wrong"),
+        ("lm-eval", (nothing, change(1, acc=None)), [], r"c40.*:2: field 'acc' is empty; fill it, or .*--metric"),
         ("jsonl", (nothing, change(1, loss=-0.5)), [], r"c40.*:2: field 'loss' is -0.5, not in \[0, 1\]"),
         ("inspect", (nothing, score(2, value="good")), [], r"q2_epoch_1.json: field 'scores.choice.value' is 'good'"),
         ("inspect", (nothing, score(2, value=7)), [], r"field 'scores.choice.value' is 7, not in \[0, 1\]"),
@@ -709,6 +713,16 @@ def test_refuses_one_file_for_two_arms(tmp_path: Path, link: Callable[[Path, Pat
 def test_refuses_arms(tmp_path: Path, arm: str, said: str) -> None:
     arms = csv_arms(tmp_path)
     assert said in refused(*arms[:2], arm.format(tmp_path / "c40.csv"), *arms[3:])
+
+
+def test_silence_is_the_control_and_needs_no_budget(tmp_path: Path) -> None:
+    assert parse_arm("silence=a.csv") == parse_arm("silence@1.0=a.csv") == parse_arm("silence@1=a.csv")
+    with pytest.raises(InputError, match=r"as long as raw audio; write silence=a\.csv"):
+        parse_arm("silence@0=a.csv")
+    silence = write_table("csv", tmp_path / "silence", logs.table(logs.COMPRESSED))
+    imported(*csv_arms(tmp_path), f"silence={silence}")
+    assert CellKey("a", "mmar", "silence") in store.find_cells(tmp_path / "run")
+    assert "silence=LOG" in imported("--help").output
 
 
 def test_an_arm_may_have_a_seed_and_its_path_equals_signs() -> None:

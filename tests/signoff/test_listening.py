@@ -184,6 +184,18 @@ def test_the_papers_rule_does_not_approve_what_needs_no_audio(tmp_path: Path) ->
     assert (done.code, "answered from the text" in done.out.splitlines()[0]) == (3, True)
 
 
+def test_losses_that_look_like_accuracies_are_doubted_where_nothing_was_imported(tmp_path: Path) -> None:
+    right = (heard(accuracy=0.8) == np.random.default_rng(0).integers(4, size=N)).astype(float)
+    harmed = np.where(np.arange(N) % 9 == 0, 0.0, right)
+    budgets = {0.5: harmed.tolist(), 0.8: right.tolist()}
+    run = worlds.write_run(tmp_path, right.tolist(), {"m": budgets}, ["x"] * (N // 2) + ["y"] * (N // 2))
+    doubts = [text for text in certify(run, QUICK)["warnings"] if "are the losses accuracies?" in text]
+    assert len(doubts) == 1
+    assert doubts[0].startswith(f"tiny/sounds/m seed 0 anchor: raw audio is wrong in {right.mean():.1%} and this in ")
+    turned = worlds.write_run(tmp_path / "turned", (1 - right).tolist(), {"m": {0.5: (1 - harmed).tolist()}}, ["x"] * N)
+    assert not [text for text in certify(turned, QUICK)["warnings"] if "accuracies" in text]
+
+
 def test_a_family_without_any_raw_answer_is_not_called_vacuous(tmp_path: Path) -> None:
     labels, n = ["x"] * 100 + ["y"] * 100, 200
     columns = {("uncompressed", 1.0): {"status": ["broken"] * 100 + ["ok"] * 100, "loss": [None] * 100 + [0.0] * 100}}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from earmark.engine import files
-from earmark.engine.design.keys import OK, UNCOMPRESSED, CellKey
+from earmark.engine.design.keys import OK, SILENCE, UNCOMPRESSED, CellKey
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.imports import doubts, log_files, pairs, plausible, task_logs, unnamed_recordings
@@ -109,7 +109,8 @@ def import_logs(
 def parse_arm(text: str) -> CompressedLog:
     """The log that `METHOD@BUDGET=LOG` or `METHOD@BUDGET@SEED=LOG` names, or `METHOD=LOG`, or LOG alone.
 
-    What is there is a log, whatever its name looks like; of the last two the log itself must say the rest.
+    What is there is a log, whatever its name looks like; of the last two the log itself must say the rest. silence=LOG
+    is the control: the same questions about silence, as long as raw audio.
     """
     name, equals, path = text.partition("=")
     if not equals or Path(text).exists():
@@ -124,6 +125,10 @@ def parse_arm(text: str) -> CompressedLog:
             "write for instance energy@0.4=samples.jsonl",
         )
     budget = float(numbers[0]) if numbers else None
+    if method == SILENCE:
+        if budget not in (None, 1):
+            raise InputError(f"'{text}'", "the silence control is as long as raw audio", f"write {SILENCE}={path}")
+        budget = 1.0
     return CompressedLog(method, budget, int(numbers[1]) if len(numbers) == 2 else 0, Path(path))
 
 

@@ -4,10 +4,11 @@ Knows rows only; it neither reads nor writes.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from earmark.engine.errors import InputError, first_few
+from earmark.engine.outcomes import wrong_way
 from earmark.engine.outcomes.imports.rows import Log, LogRow
 
 
@@ -125,7 +126,19 @@ def doubts(raw: Log, compressed: Log, *, keeps_all: bool, same_model: bool) -> l
     if not keeps_all and all(_outcome(row) == _outcome(raw_row_of[row.sample_id]) for row in compressed.rows):
         noun = "answer" if any(row.predicted is not None for row in compressed.rows) else "loss"
         sentences.append(f"every {noun} is that of the raw log; make sure that no response cache answered for it")
-    return sentences
+    return sentences + _wrong_way(raw_row_of, compressed)
+
+
+def _wrong_way(raw_row_of: Mapping[str, LogRow], compressed: Log) -> list[str]:
+    """A doubt where compressed audio is far better than raw audio, which is mostly wrong."""
+    losses = [(raw_row_of[row.sample_id].loss, row.loss) for row in compressed.rows]
+    known = [(before, after) for before, after in losses if before is not None and after is not None]
+    if not known:
+        return []
+    raw_loss, loss = (sum(column) / len(known) for column in zip(*known, strict=True))
+    better, worse = sum(after < before for before, after in known), sum(after > before for before, after in known)
+    sentence = wrong_way.doubt(raw_loss, loss, better, worse)
+    return [sentence] if sentence else []
 
 
 def _outcome(row: LogRow) -> tuple[str | None, float | None, float | None]:

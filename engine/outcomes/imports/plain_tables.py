@@ -102,13 +102,20 @@ def _check_fields(records: Sequence[Record], fields: Fields) -> None:
         )
 
 
+def _loss(record: Record, metric: str | None) -> float:
+    """The loss of a row without an error; where it is empty, InputError says what a row without an answer needs."""
+    path = metric or _LOSS
+    if record.get(path) in (None, "") and record.has(path):
+        do = "a row without an answer needs a column 'status' that says what went wrong, as 'error: no answer'"
+        raise InputError(record.where, f"field '{path}' is empty", do)
+    return 1 - record.share(path, "--metric") if metric else record.share(path, "--metric")
+
+
 def _row(record: Record, fields: Fields) -> LogRow:
     status = record.optional_text(None, "status", "another column") or OK
     error = None if status == OK else status
     answer = record.optional_text(None, "predicted_label", "--predicted")
-    loss = None
-    if error is None:
-        loss = 1 - record.share(fields.metric, "--metric") if fields.metric else record.share(_LOSS, "--metric")
+    loss = None if error else _loss(record, fields.metric)
     row = log_row(
         record,
         fields,

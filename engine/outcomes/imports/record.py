@@ -135,6 +135,8 @@ class Record(NamedTuple):
 
     def _as_number(self, path: str, value: Any, option: str) -> float:
         number = as_number(value)
+        if value is None or value == "":
+            raise InputError(self.where, f"field '{path}' is empty", f"fill it, or name another one with {option}")
         if number is None:
             inner = [f"{path}.{name}" for name, _ in leaves(value)] if isinstance(value, Mapping) else []
             shown = f"{{{', '.join(inner[:6])}}}" if inner else f"'{str(value)[:40]}'"
