@@ -9,13 +9,14 @@ import click
 
 from earmark.cli.progress import duration, speed
 from earmark.cli.say import columns, say, say_json
+from earmark.engine.design.keys import PREVIEW
 from earmark.engine.report.axes import short_words
 from earmark.engine.report.terminal import aligned
 
 if TYPE_CHECKING:
     from earmark.engine.design.steps import Step
     from earmark.engine.outcomes.plan_file import PlanFile
-    from earmark.engine.sweep.status import Status, StepStatus
+    from earmark.engine.sweep.status import OutcomesAlone, Status, StepStatus
 
 
 @click.command()
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 def status(run: Path, as_json: bool) -> None:
     """Say how far the sweep in RUN is, step by step, how fast it goes, and what to type next.
 
+    Of a folder without a sweep, one of `earmark import` say, it counts the outcomes.
     An answer counts when its window ([sweep] window) is done. In the folder of a --shard, what is missing of that
     shard is what is left to do there.
 
@@ -33,11 +35,26 @@ def status(run: Path, as_json: bool) -> None:
     """
     from earmark.engine.sweep import status as sweep
 
+    outcomes = sweep.outcomes(run)
+    if outcomes is not None:
+        if as_json:
+            say_json({"cells": outcomes.cells, "rows": outcomes.rows, "imported": outcomes.imported}, indent=1)
+        else:
+            say(*_of_outcomes(outcomes))
+        return
     sweep_status = sweep.status(run)
     if as_json:
         say_json(_content(sweep_status), indent=1)
     else:
         say(*table(sweep_status))
+
+
+def _of_outcomes(outcomes: "OutcomesAlone") -> list[str]:
+    """What a folder without a sweep holds, and the next command to type."""
+    kind = "imported outcomes" if outcomes.imported else "outcomes that no sweep fills"
+    cells = f"{outcomes.cells:,} cell{'s' * (outcomes.cells > 1)}"
+    lines = [f"{outcomes.run}: {kind}: {outcomes.rows:,} rows in {cells}"]
+    return [*lines, f"next: earmark {'verify' if outcomes.certified else 'certify'} {outcomes.run}"]
 
 
 def _content(sweep_status: "Status") -> dict[str, Any]:
@@ -69,6 +86,10 @@ def _content(sweep_status: "Status") -> dict[str, Any]:
 def table(sweep_status: "Status") -> list[str]:
     """How far a sweep is: a line per step, how fast it goes, and the next command to type."""
     lines = [f"{sweep_status.run}: {sweep_status.answers:,} of {sweep_status.answers_in_all:,} answers"]
+    mark = sweep_status.preview
+    if mark is not None:
+        examples = f"{mark.n_examples:,} of {mark.n_in_corpus:,} examples"
+        lines.append(f"a preview of {examples} is in {sweep_status.run / PREVIEW}; it approves nothing")
     rows = [_row(entry, sweep_status.plan) for entry in sweep_status.steps]
     return [*lines, *aligned(rows, columns(sys.stdout)), *_pace(sweep_status), *_next(sweep_status)]
 
@@ -101,6 +122,8 @@ def _pace(sweep_status: "Status") -> list[str]:
 def _next(sweep_status: "Status") -> list[str]:
     """What to type now."""
     run, lines = sweep_status.run, []
+    if sweep_status.complete and sweep_status.certified:
+        return [f"next: earmark verify {run}"]
     if sweep_status.complete or sweep_status.can_be_certified:
         note = "" if sweep_status.complete else "   (the budgets that are complete)"
         lines.append(f"next: earmark certify {run}{note}")

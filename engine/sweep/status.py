@@ -1,13 +1,19 @@
-"""How far a sweep is, from its folder alone: opens no corpus, loads nothing."""
+"""How far a sweep is, from its folder alone: opens no corpus, loads nothing. Of outcomes without a sweep: how many."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from earmark.engine.design.keys import PREVIEW_MARK
+from earmark.engine.design.keys import PREVIEW, PREVIEW_MARK
 from earmark.engine.design.steps import Step
 from earmark.engine.errors import InputError
+from earmark.engine.outcomes import store
+from earmark.engine.outcomes.imports import doubts
+from earmark.engine.outcomes.parquet_file import count_rows
 from earmark.engine.outcomes.plan_file import PlanFile
+from earmark.engine.signoff import preview
+from earmark.engine.signoff.certificate import CERTIFICATE_FILE
 from earmark.engine.sweep.blocks import Shard
 from earmark.engine.sweep.sweep_folder import SweepFolder
 from earmark.engine.sweep.windows import Written
@@ -42,6 +48,8 @@ class Status(NamedTuple):
     steps: tuple[StepStatus, ...]
     shards: tuple[Shard, ...]  # that were begun here; none: the whole sweep was
     pace: Pace | None  # None where too little is under way to tell
+    preview: preview.Preview | None  # of it that was made last; None where there is none
+    certified: bool  # a certificate is there
 
     @property
     def complete(self) -> bool:
@@ -77,8 +85,31 @@ class Status(NamedTuple):
         return {entry.answerer for entry in self.steps if entry.complete and entry.step.compressed}
 
 
+class OutcomesAlone(NamedTuple):
+    """The cells of a run folder that no sweep fills."""
+
+    run: Path
+    cells: int
+    rows: int  # of all cells together
+    imported: bool  # by `earmark import`
+    certified: bool  # a certificate is there
+
+
 def _missing(entry: StepStatus, shard: Shard) -> bool:
     return any(shard.has(number) and number not in entry.done for number in range(entry.blocks))
+
+
+def outcomes(run: Path) -> OutcomesAlone | None:
+    """What a folder without a plan holds; None where there is a plan, or no cell."""
+    if SweepFolder(run).plan() is not None or not (run / store.CELLS).is_dir():
+        return None
+    files_of_cell = store.find_cells(run)
+    n_rows = sum(count_rows(path, "write it again") for paths in files_of_cell.values() for path in paths)
+    return OutcomesAlone(run, len(files_of_cell), n_rows, os.path.lexists(run / doubts.FILE), _is_certified(run))
+
+
+def _is_certified(run: Path) -> bool:
+    return os.path.lexists(run / CERTIFICATE_FILE)
 
 
 def status(run: Path) -> Status:
@@ -101,7 +132,7 @@ def status(run: Path) -> Status:
             answers = sum(block.n_rows for block in written)
             steps.append(StepStatus(answerer, step, frozenset(numbers), plan.corpus.windows, False, answers, in_all))
             pace = _pace(written) or pace
-    return Status(run, plan, tuple(steps), folder.shards, pace)
+    return Status(run, plan, tuple(steps), folder.shards, pace, preview.read(run / PREVIEW), _is_certified(run))
 
 
 def _pace(blocks: Sequence[Written]) -> Pace | None:
