@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from earmark.engine.sweep.estimate import Estimate
     from earmark.engine.sweep.prospects import Prospects
 
+_FEWEST_TO_LOOK_AT = 8  # recordings: of fewer a first look saves nothing
+_MOST_LOOKED_AT = 64
+
 
 @click.command()
 @click.argument("corpus", type=click.Path(path_type=Path))
@@ -128,7 +131,8 @@ def init(
     parts = [] if split is None else ["--split", split]
     parts += [f"--column={role}={name}" for role, name in column.items()]
     listing = shlex.join(["earmark", "corpus", str(corpus), *parts])
-    say(*_next(prospects(description, fewest, tolerance, n_candidates, str(out), listing), out, answerer, is_here))
+    expected = prospects(description, fewest, tolerance, n_candidates, str(out), listing)
+    say(*_next(expected, out, answerer, is_here, description["recordings"]))
 
 
 def _look_ahead(spec: "Spec", measured: bool, progress: ProgressLine) -> tuple[list[str], "Estimate"]:
@@ -148,11 +152,12 @@ def _look_ahead(spec: "Spec", measured: bool, progress: ProgressLine) -> tuple[l
     return [f"{answerer.name}: {trial.words}"], foreseen
 
 
-def _next(expected: "Prospects", out: Path, answerer: str, is_here: bool) -> list[str]:
+def _next(expected: "Prospects", out: Path, answerer: str, is_here: bool, n_recordings: int) -> list[str]:
     """What to type or to do next: what makes an approval possible, where none is."""
     try_it = [] if is_here or is_served(answerer) else [f"next: earmark answerer {shlex.quote(answerer)}"]
     if not expected.words:
-        return [*try_it, f"next: earmark run {out} --limit 64"]
+        look = f" --limit {min(_MOST_LOOKED_AT, n_recordings // 4)}" if n_recordings >= _FEWEST_TO_LOOK_AT else ""
+        return [*try_it, f"next: earmark run {out}{look}"]
     return [expected.words, "next, any of:", *(f"  {help_}" for help_ in expected.helps), *try_it]
 
 

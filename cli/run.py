@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from earmark.engine.sweep.blocks import Shard
 
 _STOPPING = (
-    "stopping after this batch: every window that is done is kept, this one will be asked again; "
-    "Ctrl-C again stops at once"
+    "stopping after what is under way, a batch or the loading of a model: every window that is done is kept, this one "
+    "will be asked again; Ctrl-C again stops at once"
 )
 
 
@@ -36,7 +36,8 @@ _STOPPING = (
     "--limit",
     type=int,
     metavar="N",
-    help="Only the first N recordings, with all questions about them, at every budget: a preview, never an approval.",
+    help="Only the first N recordings, with all questions about them, at every budget: a preview, never an approval. "
+    "Fewer than there are.",
 )
 @click.option("--shard", "shard_text", metavar="I/N", help="Only the I-th of N shares of the recordings, from 1.")
 @rule_option("max_error_rate", default=None, words="as [rule] declares")

@@ -19,18 +19,33 @@ class Unheard(NamedTuple):
     failing: int  # questions about those that cannot be heard
     questions: int  # about all
 
+    def is_declared(self, rate: float) -> bool:
+        """Whether a sign-off with this max_error_rate goes on without them."""
+        return self.failing <= rate * self.questions + 1e-9
+
     def words(self, declared_rate: float) -> str:
         """What that means for a sign-off with this max_error_rate, and what to do, in a sentence."""
-        what = (
+        if self.is_declared(declared_rate):
+            return f"{self.what}, and count as harm, as max_error_rate = {declared_rate:g} declares"
+        return f"{self.what}, and nothing is certified until you {self.help}"
+
+    @property
+    def what(self) -> str:
+        """How much of it there is."""
+        return (
             f"{len(self.first):,} of {self.recordings:,} recordings cannot be heard ({first_few(self.first)}): "
             f"{self.failing:,} of {self.questions:,} questions fail"
         )
+
+    @property
+    def help(self) -> str:
+        """What to do about them, where they are not declared."""
         share = math.ceil(1e4 * self.failing / self.questions) / 1e4  # rounded up: declaring it is enough
-        if share <= declared_rate:
-            return f"{what}, and count as harm, as max_error_rate = {declared_rate:g} declares"
+        if share >= 1:
+            return "correct these recordings, or leave them out of the corpus"
         return (
-            f"{what}, and nothing is certified until they can be heard, are left out of the corpus, or are declared: "
-            f"--max-error-rate {share:g} (in a spec, [rule] max_error_rate) counts them as harm"
+            f"correct these recordings, leave them out of the corpus, or declare them: --max-error-rate {share:g} "
+            "(in a spec, [rule] max_error_rate) counts them as harm"
         )
 
 

@@ -45,6 +45,17 @@ def check(limit: Any) -> None:
             raise InputError(f"limit {shown(repr(limit))}", f"must be {_RECORDINGS.wanted}", "change it") from None
 
 
+def check_is_part(limit: int, prepared: Prepared, run: Path, *, complete: bool) -> None:
+    """InputError where a limit would look at everything: that would be no preview, and could be approved."""
+    n_recordings = prepared.survey.recordings
+    if limit >= n_recordings:
+        do = "leave it out for the whole run, or look at fewer"
+        raise InputError(f"limit {limit}", f"there are {n_recordings:,} recordings", do)
+    if complete:
+        do = "leave the limit out: nothing is asked again, and all of it is signed off"
+        raise InputError(run, "is complete, and needs no preview", do)
+
+
 def first(prepared: Prepared, n_recordings: int) -> Prepared:
     """The sweep of the first recordings alone: at every step as many of them, and of their questions all.
 

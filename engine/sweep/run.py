@@ -54,8 +54,9 @@ def run(
 ) -> Swept:
     """Fill a run folder with the outcomes that a spec asks for: all, a shard's, or a preview of `limit` recordings.
 
-    A limit that covers the corpus is none: `note` is told that. `stop` is asked before every block and after every
-    batch. InputError where another process fills the same blocks.
+    `stop` is asked before every block and after every batch. InputError, before anything is asked, for a limit of all
+    recordings or of a run that is complete, and where more than the rule declares cannot be heard; InputError where
+    another process fills the same blocks.
     """
     previews.check(limit)
     folder = SweepFolder(out)
@@ -66,20 +67,47 @@ def run(
         answerer_loader(out, stop) as load_answerer,
     ):
         prepared = prepare(spec, out, load_compressor or load_any, shard.count)
-        looked = None if limit is None or limit >= prepared.survey.recordings else previews.first(prepared, limit)
+        complete = _is_complete(folder, prepared)
+        looked = None
         if limit is not None:
+            previews.check_is_part(limit, prepared, out, complete=complete)
+            looked = previews.first(prepared, limit)
             note(_what_is_looked_at(prepared, looked))
         try:
-            if not folder.answered():
-                _note_what_is_unheard(looked or prepared, report, note, stop)
+            if stop():
+                raise StoppedError
+            if not complete:
+                _look_for_unheard(folder, prepared, looked, report, note, stop)
         except StoppedError:
             return Swept(stopped=True, complete=False)
         with folder.filling(shard):
             return _fill(folder, prepared, looked, shard, load or load_answerer, executor, report, stop)
 
 
-def _note_what_is_unheard(prepared: Prepared, report: Report, note: Callable[[str], None], stop: Stop) -> None:
-    """Say before the first answer which questions will have none; raises StoppedError."""
+def _is_complete(folder: SweepFolder, prepared: Prepared) -> bool:
+    """Whether every cell of the spec is there."""
+    return all(
+        folder.has(step.keys(answerer.name, prepared.corpus.name))
+        for answerer in prepared.spec.answerers
+        for step in prepared.steps
+    )
+
+
+def _look_for_unheard(
+    folder: SweepFolder,
+    prepared: Prepared,
+    looked: Prepared | None,
+    report: Report,
+    note: Callable[[str], None],
+    stop: Stop,
+) -> None:
+    """Say before the first answer which questions will have none; raises StoppedError.
+
+    InputError where the whole run could not be certified for them: a preview never is, and only says so.
+    """
+    begun = folder.answered()
+    if begun and looked is not None:
+        return
 
     def report_unless_stopped(step: str, n_done: int, n_total: int) -> None:
         if stop():
@@ -87,16 +115,19 @@ def _note_what_is_unheard(prepared: Prepared, report: Report, note: Callable[[st
         report(step, n_done, n_total)
 
     workers = decoders(prepared.spec.machine)
-    silence = unheard(prepared.corpus, workers=workers, report=report_unless_stopped)
-    if silence is not None:
-        note(silence.words(prepared.spec.rule.max_error_rate))
+    silence = unheard((looked or prepared).corpus, workers=workers, report=report_unless_stopped)
+    if silence is None:
+        return
+    declared_rate = prepared.spec.rule.max_error_rate
+    if looked is None and not silence.is_declared(declared_rate):
+        raise InputError(prepared.spec.corpus.path, f"{silence.what}, and nothing could be certified", silence.help)
+    if not begun:
+        note(silence.words(declared_rate))
 
 
-def _what_is_looked_at(prepared: Prepared, looked: Prepared | None) -> str:
+def _what_is_looked_at(prepared: Prepared, looked: Prepared) -> str:
     """What a limit comes to, in a sentence."""
     survey = prepared.survey
-    if looked is None:
-        return f"the corpus has {survey.recordings:,} recordings: this is the whole run, no preview"
     return (
         f"a preview of the first {looked.survey.recordings:,} of {survey.recordings:,} recordings: "
         f"{looked.survey.examples:,} of {survey.examples:,} questions, at every budget"
@@ -120,6 +151,8 @@ def _fill(
         """A folder is not bound to a spec whose answerer cannot be loaded."""
         report(f"loading {answerer.name}", 0, 0)
         model = load(answerer, machine)
+        if stop():  # which may have been asked for while it was loaded
+            raise StoppedError
         prepared.begin(folder)
         folder.note_shard(shard)
         who_answers.write(folder, answerer, model)
@@ -157,7 +190,7 @@ def _fill(
     if audited:
         report("scoring a grid of recordings and questions", 0, 0)
         audits.grids(out, prepared)
-    preview = None if looked is None or complete else previews.make(filled, looked, prepared.survey.examples)
+    preview = None if looked is None else previews.make(filled, looked, prepared.survey.examples)
     return Swept(False, complete, preview)
 
 

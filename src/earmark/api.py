@@ -137,8 +137,8 @@ def run(
     """Evaluate what a spec asks for and sign it off; the same call goes on where it was stopped.
 
     The run folder is `out`, or runs/NAME for the spec NAME.toml. With a `limit` all questions about the first so
-    many recordings are answered: a preview, which approves nothing, unless that is all of the corpus. `follows` is the
-    certificate before, or its folder; it is read before anything is answered.
+    many recordings are answered: a preview, which approves nothing; a limit of all recordings is refused. `follows` is
+    the certificate before, or its folder; it is read before anything is answered.
     """
     from earmark.engine.sweep.clip_keeping import keep_clips
     from earmark.engine.sweep.run import run as sweep
@@ -220,6 +220,7 @@ def import_logs(
     *,
     answerer: str | None = None,
     corpus: str | None = None,
+    axes: Mapping[str, str] | None = None,
     common: bool = False,
     budget_arg: str = "budget",
     method_arg: str = "method",
@@ -229,7 +230,8 @@ def import_logs(
 
     `kind` is lm-eval, lmms-eval, inspect, vlmeval, csv, jsonl or parquet; the columns are those of `earmark import`
     (family, metric, source, ...). A list of logs instead of a dict is read for method and budget, which the
-    evaluation's own arguments must say. Returns what is doubtful about them, in sentences; the certificate repeats it.
+    evaluation's own arguments must say. `axes` says what the budgets of a method are shares of, as {"opus": "bits"}:
+    seconds, duration, bits, bandwidth or own. Returns what is doubtful about them, in sentences; the certificate repeats it.
     """
     from earmark.engine.outcomes.imports import KINDS
     from earmark.engine.outcomes.imports.arguments import ArgumentNames, CompressedLog
@@ -244,13 +246,15 @@ def import_logs(
         arms = [CompressedLog(None, None, 0, path(f"compressed[{i}]", place)) for i, place in enumerate(compressed)]
     else:
         raise InputError("compressed", f"is a {type(compressed).__name__}", 'give a dict, such as {"energy@0.4": path}')
-    options = ["answerer", "corpus", "common", "budget_arg", "method_arg"]
+    options = ["answerer", "corpus", "axes", "common", "budget_arg", "method_arg"]
     refuse_unknown(columns, [entry.name for entry in fields(Fields)] + options, "column of a log")
     texts = {"answerer": answerer, "corpus": corpus, "budget_arg": budget_arg, "method_arg": method_arg, **columns}
     for keyword, text in texts.items():
         if text is not None:
             checked(keyword, Text("a name"), text)
-    declared = Declarations(answerer, corpus, ArgumentNames(budget_arg, method_arg), checked("common", Flag(), common))
+    axis_of = checked("axes", Texts('a dict such as {"opus": "bits"}'), axes or {})
+    argument_names = ArgumentNames(budget_arg, method_arg)
+    declared = Declarations(answerer, corpus, argument_names, checked("common", Flag(), common), axis_of)
     imported = read_logs(kind, path("raw", raw), arms, Fields(**columns), path("out", out), declared)
     return list(imported.doubts)
 

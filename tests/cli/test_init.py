@@ -106,9 +106,15 @@ def test_where_nothing_can_be_approved_it_says_what_would_help(tmp_path: Path) -
         "  a tolerance of 0.06, if so much harm is tolerable: --tolerance 0.06",
     ]
     assert last_lines("--tolerance", "0.06", clips=60, out=tmp_path / "s.toml") == [
-        f"next: earmark run {tmp_path / 's.toml'} --limit 64"
+        f"next: earmark run {tmp_path / 's.toml'} --limit 15"
     ]
     assert last_lines(clips=73, out=tmp_path / "s.toml")[0].startswith("next: earmark run ")
+
+
+def test_a_first_look_is_at_a_quarter_of_the_recordings_at_most_64_and_of_few_there_is_none(tmp_path: Path) -> None:
+    out = tmp_path / "s.toml"
+    for clips, look in ((7, ""), (8, " --limit 2"), (300, " --limit 64")):
+        assert last_lines("--tolerance", "0.5", clips=clips, out=out) == [f"next: earmark run {out}{look}"]
 
 
 def test_fewer_candidates_help_where_they_share_alpha(tmp_path: Path) -> None:
@@ -152,7 +158,7 @@ def test_an_answerer_that_is_none_writes_no_spec(tmp_path: Path) -> None:
 
 def test_an_answerer_of_the_hub_is_tried_before_the_run(tmp_path: Path) -> None:
     lines = last_lines("--answerer", "lab/model", clips=73, out=tmp_path / "s.toml")
-    assert lines == ["next: earmark answerer lab/model", f"next: earmark run {tmp_path / 's.toml'} --limit 64"]
+    assert lines == ["next: earmark answerer lab/model", f"next: earmark run {tmp_path / 's.toml'} --limit 18"]
 
 
 def test_what_is_drafted_as_an_example_lies_where_training_writes_it(tmp_path: Path) -> None:

@@ -70,8 +70,11 @@ def test_a_rate_of_failed_rows_is_declared_after_they_failed(tmp_path: Path) -> 
     """Nothing is asked again, and the folder is not begun with another spec."""
     corpus(tmp_path / "data", {"good": sound(100), "empty": b""})
     (tmp_path / "spec.toml").write_text(SPEC)
-    done = earmark("run", "spec.toml", "--out", "run", cwd=tmp_path)
-    assert_refused(done, "--max-error-rate 0.5", "nothing is asked again")
+    done = earmark("run", "spec.toml", "--out", "run", "--max-error-rate", "0.5", cwd=tmp_path)
+    assert done.returncode == NOTHING_APPROVED, done.stderr
+    assert_refused(
+        earmark("run", "spec.toml", "--out", "run", cwd=tmp_path), "--max-error-rate 0.5", "nothing is asked again"
+    )
     cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "cells").rglob("*.parquet")}
     done = earmark("run", "spec.toml", "--out", "run", "--max-error-rate", "0.5", cwd=tmp_path)
     assert done.returncode == NOTHING_APPROVED, done.stderr
@@ -84,7 +87,7 @@ def test_a_rate_of_failed_rows_is_declared_after_they_failed(tmp_path: Path) -> 
 
 
 def test_what_cannot_be_heard_is_known_before_the_first_answer(tmp_path: Path) -> None:
-    """By corpus, by init, and by run, with what to do; once there are answers, run says nothing of it."""
+    """By corpus, by init, and by run, which asks nothing then unless a rate is declared; a preview only says it."""
     corpus(tmp_path / "data", {"good": sound(100), "empty": b""})
     words = "1 of 2 recordings cannot be heard ('empty.wav: has no samples'): 1 of 2 questions fail, and "
     listed = earmark("corpus", "data", cwd=tmp_path).stdout.decode()
@@ -94,12 +97,20 @@ def test_what_cannot_be_heard_is_known_before_the_first_answer(tmp_path: Path) -
         f"{words}nothing is certified until" in earmark("init", "data", "--out", "i.toml", cwd=tmp_path).stdout.decode()
     )
     (tmp_path / "spec.toml").write_text(SPEC)
-    errors = earmark("run", "spec.toml", "--out", "run", cwd=tmp_path).stderr.decode()
-    assert f"{words}nothing is certified until" in errors
-    assert "--max-error-rate 0.5 (in a spec, [rule] max_error_rate) counts them as harm" in errors
-    assert errors.index("cannot be heard") < errors.index("error: ")
-    again = earmark("run", "spec.toml", "--out", "run", cwd=tmp_path)
-    assert_refused(again, "--max-error-rate 0.5")
-    assert b"cannot be heard" not in again.stderr
+    for shard in ((), ("--shard", "1/1")):
+        refused = earmark("run", "spec.toml", "--out", "run", *shard, cwd=tmp_path)
+        assert_refused(refused, f"data: {words}nothing could be certified; correct", "--max-error-rate 0.5 (in a spec")
+        assert not (tmp_path / "run").exists()
+    looked = earmark("run", "spec.toml", "--out", "run", "--limit", "1", cwd=tmp_path)
+    assert b"a preview of the first 1 of 2 recordings" in looked.stderr
+    asked = files(tmp_path / "run")
+    assert asked
+    assert_refused(earmark("run", "spec.toml", "--out", "run", cwd=tmp_path), f"{words}nothing could be certified")
+    assert files(tmp_path / "run") == asked
     declared = earmark("run", "spec.toml", "--out", "other", "--max-error-rate", "0.5", cwd=tmp_path)
     assert f"{words}count as harm, as max_error_rate = 0.5 declares" in declared.stderr.decode()
+
+
+def files(run: Path) -> dict[Path, int]:
+    """When each file of a run folder was written."""
+    return {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}

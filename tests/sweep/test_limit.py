@@ -15,6 +15,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
 from earmark.engine.sweep.blocks import first_recordings, in_order, survey
 from earmark.engine.sweep.run import Swept
+from earmark.engine.sweep.sweep_folder import SweepFolder
 
 WINDOW, RECORDINGS, QUESTIONS = 2, 5, 6
 
@@ -77,13 +78,32 @@ def test_a_preview_takes_over_what_the_whole_run_has_answered(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("limit", [RECORDINGS, RECORDINGS + 100])
-def test_a_limit_of_all_recordings_or_more_says_that_it_is_the_whole_run(
-    limit: int, whole: Path, tmp_path: Path
+def test_a_limit_of_all_recordings_or_more_is_refused_before_anything_is_asked(limit: int, tmp_path: Path) -> None:
+    answerers: list[Any] = []
+    with pytest.raises(InputError, match=f"limit {limit}: there are 5 recordings; leave it out for the whole run"):
+        sweep(tmp_path / "run", answerers, limit=limit)
+    assert not answerers
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_is_complete_needs_no_preview(whole: Path) -> None:
+    before = sweeps.contents(whole)
+    with pytest.raises(InputError, match=r"whole0: is complete, and needs no preview; leave the limit out"):
+        sweep(whole, limit=2)
+    assert sweeps.contents(whole) == before
+
+
+def test_a_preview_is_of_its_recordings_although_the_answers_to_all_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notes: list[str] = []
-    assert sweep(tmp_path, limit=limit, note=notes.append) == Swept(stopped=False, complete=True)
-    assert notes == ["the corpus has 5 recordings: this is the whole run, no preview"]
-    assert sweeps.contents(tmp_path) == sweeps.contents(whole)
+    """A run that was killed before its last answers became cells is completed, and not signed off, by a look at it."""
+    with monkeypatch.context() as killed:
+        killed.setattr(SweepFolder, "complete", lambda *_: False)
+        assert not sweep(tmp_path).complete
+    swept = sweep(tmp_path, limit=3)
+    assert swept == Swept(stopped=False, complete=True, preview=tmp_path / "preview")
+    assert swept.preview is not None
+    assert {len(names) for names in samples(swept.preview)} == {3 * QUESTIONS}
 
 
 def test_a_preview_that_was_stopped_goes_on(tmp_path: Path) -> None:

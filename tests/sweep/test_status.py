@@ -22,7 +22,7 @@ def printed(run: Path) -> list[str]:
 
 
 def test_answers_are_counted_window_by_window(tmp_path: Path) -> None:
-    sweep(tmp_path, stop=after(2))
+    sweep(tmp_path, stop=after(4))
     raw = status(tmp_path).steps[0]
     assert (raw.answers, raw.answers_in_all, sorted(raw.done)) == (12, 30, [0])
     sweep(tmp_path, limit=4)  # two windows of two recordings, at every step
@@ -34,7 +34,7 @@ def test_answers_are_counted_window_by_window(tmp_path: Path) -> None:
 
 
 def test_a_window_that_is_done_says_its_answers_and_the_command_that_goes_on(tmp_path: Path) -> None:
-    sweep(tmp_path, stop=after(2))
+    sweep(tmp_path, stop=after(4))
     first, raw, *_, last = printed(tmp_path)
     assert first == f"{tmp_path}: 12 of 120 answers"
     assert raw == "  raw audio        1 cell  12 of 30 answers"
@@ -59,7 +59,7 @@ def test_the_pace_is_that_of_the_latest_windows(tmp_path: Path) -> None:
 
 def test_a_shard_that_is_done_says_so_and_one_that_is_not_goes_on_as_a_shard(tmp_path: Path) -> None:
     one, two, both = (tmp_path / name for name in ("one", "two", "both"))
-    sweep(one, shard=Shard(0, 2), stop=after(2))
+    sweep(one, shard=Shard(0, 2), stop=after(4))
     assert printed(one)[-1] == f"next: earmark run {one / 'spec.toml'} --out {one} --shard 1/2"
     sweep(one, shard=Shard(0, 2))
     sweep(two, shard=Shard(1, 2))
@@ -77,7 +77,7 @@ def test_a_shard_that_is_done_says_so_and_one_that_is_not_goes_on_as_a_shard(tmp
 def test_a_folder_in_which_the_whole_is_begun_after_a_shard_is_no_shards_any_more(tmp_path: Path) -> None:
     sweep(tmp_path, shard=Shard(0, 3))
     assert status(tmp_path).shards == (Shard(0, 3),)
-    sweep(tmp_path, stop=after(2))
+    sweep(tmp_path, stop=after(4))
     assert status(tmp_path).shards == ()
     assert printed(tmp_path)[-1] == f"next: earmark run {tmp_path / 'spec.toml'} --out {tmp_path}"
     sweep(tmp_path)
@@ -86,7 +86,7 @@ def test_a_folder_in_which_the_whole_is_begun_after_a_shard_is_no_shards_any_mor
 
 def test_lines_fit_a_narrow_terminal(tmp_path: Path) -> None:
     spec = sweeps.spec(sweeps.SMALLER, sweeps.ENERGY_ALONE, {'model = "one"': 'model = "one-with-a-long-name"'})
-    sweeping.run(spec, tmp_path, load=sweeps.answerers(), stop=after(2))
+    sweeping.run(spec, tmp_path, load=sweeps.answerers(), stop=after(4))
     lines = CliRunner().invoke(earmark, ["status", str(tmp_path)], env={"COLUMNS": "60"}).output.splitlines()
     assert all(len(line) <= 60 for line in lines[1:-1])
     assert lines[1].endswith("12 of 30 answers")

@@ -9,6 +9,7 @@ import seams
 import sweeps
 from command_line import earmark
 from fake_server import Heard, Said, answers, completion, letter_of, serving
+from sweeps import after
 
 from earmark.engine.design.spec import Spec, parse
 from earmark.engine.errors import InputError
@@ -88,7 +89,7 @@ def test_a_run_is_not_gone_on_with_by_another_answerer(tmp_path: Path) -> None:
         answerer.identity = "another"
         return answerer
 
-    run(spec, tmp_path, load=another, stop=lambda: True)  # before there is an answer, another may begin it
+    run(spec, tmp_path, load=another, stop=after(2))  # before there is an answer, another may begin it
     run(spec, tmp_path, limit=1, load=lambda *_: seams.Hasher())
     with pytest.raises(InputError, match="answerer mine: is another one, or answers in another way"):
         run(spec, tmp_path, load=another)
