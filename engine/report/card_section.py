@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from earmark.engine.design.compressors import AXIS_WORDS
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, first_few
 from earmark.engine.reading import read_bytes
 from earmark.engine.report.axes import CandidateAxis, candidate_axes, share_words
 from earmark.engine.report.markdown import markdown, markdown_table
 from earmark.engine.report.numbers import Unit, count, percent, unit_of
+from earmark.engine.report.policy_places import stops, untold
 from earmark.engine.report.words import sentence, tolerance_words
 from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate
-from earmark.engine.signoff.claim_entry import ClaimCandidate, Shipped
+from earmark.engine.signoff.claim_entry import CandidatePolicy, ClaimCandidate, Shipped
 from earmark.engine.signoff.result_entry import BudgetEntry, ResultEntry
 
 BEGIN, END = "<!-- earmark: begin -->", "<!-- earmark: end -->"
 _TITLE = "## Audio compression"
 _MOST_BYTES = 1 << 24  # of a card
+_NAMED = 12  # families that go to one place
 
 
 class _Evidence(NamedTuple):
@@ -28,6 +30,12 @@ class _Evidence(NamedTuple):
 
     result: ResultEntry
     entry: BudgetEntry
+    family: str
+
+    @property
+    def excess(self) -> float:
+        """How much worse the family is there."""
+        return next(family.excess for family in self.entry.families if family.family == self.family)
 
 
 def section(certificate: Certificate, sha256: str) -> list[str]:
@@ -124,7 +132,12 @@ def _facts(
     yield "Decision", "approved" if approved else f"refused: {_refusal(certificate, candidate)}"
     for entry in approved:
         yield "Kept", _kept(entry, candidate, axis)
-    evidence = _worst(results, approved[0].budget if approved else None)
+    routed = candidate.policy if any(entry.kind == "routing" for entry in approved) else None
+    if routed is not None:
+        yield from _policy(certificate, candidate, routed)
+    only_routed = routed is not None and all(entry.kind == "routing" for entry in approved)
+    budgets = [entry.budget for entry in approved if entry.budget is not None]
+    evidence = _worst_routed(results, routed) if routed and only_routed else _worst(results, next(iter(budgets), None))
     if evidence is not None:
         yield "Worst family", _worst_words(evidence, axis, unit)
     yield "Tolerance", f"{tolerance_words(claim.tolerance, claim.tolerance_average, unit)} in every family"
@@ -133,6 +146,20 @@ def _facts(
         about = f"{count(first.n)} about {count(first.sources)} recordings"
         yield "Questions", f"{about} of {candidate.corpus}, in {len(first.families)} families"
     yield "Answerer", _answerer(certificate, candidate.answerer)
+
+
+def _policy(certificate: Certificate, candidate: ClaimCandidate, policy: CandidatePolicy) -> Iterator[tuple[str, str]]:
+    """Where each family goes, and whether a deployment can tell families apart."""
+    places = [f"{stop.place}: {first_few(stop.families, _NAMED)}" for stop in stops(policy)]
+    yield "Policy", "; ".join([*places, "any other question: raw audio"])
+    place = (candidate.answerer, candidate.corpus, candidate.method, candidate.seeds)
+    for deployed in certificate.claim.policies:
+        if (deployed.answerer, deployed.corpus, deployed.method, deployed.seeds) == place:
+            why = untold(deployed)
+            yield (
+                "Deployable",
+                f"not as it is: {why}" if why else f"yes: families are told from {deployed.tell.get('of')}",
+            )
 
 
 def _refused_beside(certificate: Certificate, approved: Sequence[ClaimCandidate]) -> list[str]:
@@ -160,17 +187,31 @@ def _is_of(result: ResultEntry, candidate: ClaimCandidate) -> bool:
 
 def _worst(results: Sequence[ResultEntry], budget: float | None) -> _Evidence | None:
     """The largest excess of a family at a budget, over seeds and partitions; None: at the largest below 1."""
-    pairs = [_Evidence(r, entry) for r in results for entry in r.budgets if entry.budget < 1]
+    pairs = [_Evidence(r, entry, entry.worst_family) for r in results for entry in r.budgets if entry.budget < 1]
     at = max((pair.entry.budget for pair in pairs), default=None) if budget is None else budget
     chosen = [pair for pair in pairs if pair.entry.budget == at]
     return max(chosen, key=lambda pair: pair.entry.excess_family.estimate, default=None)
 
 
+def _worst_routed(results: Sequence[ResultEntry], policy: CandidatePolicy) -> _Evidence | None:
+    """The largest excess of a family at the budget that it is routed to, over seeds; None where all get raw audio."""
+    budget_of = {route.family: route.budget for route in policy.families if route.budget < 1}
+    routed = [
+        _Evidence(result, entry, family)
+        for result in results
+        if result.partition == policy.partition
+        for entry in result.budgets
+        for family in sorted({f.family for f in entry.families} & {f.family for f in result.families})
+        if budget_of.get(family) == entry.budget
+    ]
+    return max(routed, key=lambda evidence: evidence.excess, default=None)
+
+
 def _worst_words(evidence: _Evidence, axis: CandidateAxis, unit: Unit) -> str:
     """The worst family: how right it is on raw audio and by guessing, and how much worse it gets."""
-    result, entry = evidence
-    family = next(f for f in result.families if f.family == entry.worst_family)
-    there = next(f for f in entry.families if f.family == entry.worst_family)
+    result, entry, name = evidence
+    family = next(f for f in result.families if f.family == name)
+    there = next(f for f in entry.families if f.family == name)
     raw = (
         "no raw answer"
         if family.raw_accuracy is None

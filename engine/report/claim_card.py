@@ -14,11 +14,11 @@ from earmark.engine.report.binding import Fact, figures, following, harm_facts
 from earmark.engine.report.evidence import evidence
 from earmark.engine.report.family_tables import NotListening, not_listening
 from earmark.engine.report.numbers import Unit, percent
+from earmark.engine.report.policy_places import PolicyPlace, stops, untold
 from earmark.engine.report.wording import Wording
 from earmark.engine.report.words import code, sentence, tolerance_words, where
 from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.claim_entry import (
-    CandidatePolicy,
     Claim,
     ClaimCandidate,
     DeployedPolicy,
@@ -33,13 +33,6 @@ CLAIMS = {
     "routing": "a budget for each family (routing)",
     "both": "one budget for all families, and a budget for each (routing)",
 }
-
-
-class PolicyPlace(NamedTuple):
-    """The families that a policy sends to one place, which is a budget or raw audio."""
-
-    place: str
-    families: list[str]
 
 
 class Routing(NamedTuple):
@@ -187,7 +180,7 @@ def _approval(
         "" if budget_says_it else f"{percent(approved.retained)} of the chunks are kept on average",
         [] if approved.budget is None else figures(candidate, approved.budget, certificate, unit),
         stops(candidate.policy) if routed else [],
-        policy.tell.get("reason", "") if policy and not policy.deployable else "",
+        untold(policy) if policy else "",
         None if routed else _routing(candidate, axis, claim),
     )
 
@@ -225,21 +218,6 @@ def _routing(candidate: ClaimCandidate, axis: CandidateAxis, claim: Claim) -> Ro
     if candidate.budget is None:
         return Routing("would not help: no family would go below raw audio", [], "") if policy.retained == 1 else None
     return Routing(f"would keep {would_keep}; it was not claimed", [], "")
-
-
-def stops(policy: CandidatePolicy | None) -> list[PolicyPlace]:
-    """The families of a policy by the place they go to, from the smallest budget up; raw audio is last."""
-    places: dict[tuple[float, bool], list[str]] = {}
-    for route in policy.families if policy else ():
-        places.setdefault((route.budget, not route.tested), []).append(route.family)
-    return [PolicyPlace(_place(budget, untested), places[budget, untested]) for budget, untested in sorted(places)]
-
-
-def _place(budget: float, untested: bool) -> str:
-    """Where a family goes, in words."""
-    if budget < 1:
-        return percent(budget)
-    return "raw, untested" if untested else "raw audio"
 
 
 # What it rests on ------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from earmark.engine.printable import WIDTH, printable, shortened
 from earmark.engine.report.axes import candidate_axes, has_unit, short_words, with_unit
+from earmark.engine.report.policy_places import untold
 
 if TYPE_CHECKING:
     from earmark.engine.design.compressors import Axis
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 _LEAST_NAME = 8
 _NOTHING = "  see the claim above: by itself every method passes at some budget"
+_ON_TRUST = (
+    "nothing was declared beforehand: that the rule, families and candidates were chosen before the answers is taken "
+    "on trust"
+)
 _KEEPING_ALPHA = (
     "  Rows that were judged are not judged again with others added: new rows are certified alone (--follows CERT), or",
     '  the next plan declares beforehand what it will do: looks = 2 to add rows once, claim = "routing" to route.',
@@ -53,6 +58,9 @@ def _claim(certificate: "Certificate") -> list[str]:
     lines = [f"nothing is approved: {reason}" for reason in claim.withheld]
     axes, policies = candidate_axes(certificate), {c.name: c.policy for c in claim.candidates}
     lines += [_approval(approved, claim, axes[approved.candidate]) for approved in claim.approved]
+    lines += [
+        f"{policy.method} cannot be deployed as it is: {why}" for policy in claim.policies if (why := untold(policy))
+    ]
     for candidate in claim.candidates:
         if candidate.name not in {approved.candidate for approved in claim.approved}:
             lines.append(f"{'passes' if _passed(candidate) else 'refused'}: {candidate.name}: {_why(candidate)}")
@@ -64,6 +72,7 @@ def _claim(certificate: "Certificate") -> list[str]:
         spent = certificate.follows.alpha_spent if certificate.follows else None
         chain = f"; with the certificates before, {spent:g}" if spent is not None else ""
         lines.append(f"the chance of any false approval{among} is at most {claim.alpha:g}{chain}")
+        lines += [] if certificate.declared.plan else [_ON_TRUST]
     return lines
 
 
