@@ -22,7 +22,8 @@ def test_output_and_picture_of_the_readme_are_the_real_ones(tmp_path: Path) -> N
     done = subprocess.run(command, cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     beginning, rest_is_left_out, nothing = shown[2].partition("...\n")
-    assert rest_is_left_out and not nothing
+    assert rest_is_left_out
+    assert not nothing
     assert done.stdout.startswith(beginning)
 
     picture = tmp_path / "average.svg"

@@ -1,5 +1,6 @@
 """Small things that stand in for what the pages name, in a folder: benchmarks, models, recordings, logs."""
 
+import json
 import re
 import shutil
 import zipfile
@@ -25,6 +26,9 @@ ENCODERS = ("models/my-encoder", "intfloat/e5-large-v2")
 TYPED = (
     ("--device cuda", "--device cpu"),
     ("--answerer MODEL", "--answerer tiny"),
+    ("openai:http://127.0.0.1:8765/v1#listener", "tiny"),
+    ("--limit 40", "--limit 2"),
+    ("--limit 64", "--limit 2"),
     ("certification:200", "certification:4"),
     ("two-factor:selector:200", "two-factor:selector:4"),
     ("selector train oracle.parquet", "selector train oracle.parquet --epochs 1"),
@@ -53,6 +57,7 @@ def lay_out(folder: Path) -> None:
     layouts.mmsu(folder / "data" / "MMSU")
     layouts.audiomcq(folder / "data" / "AudioMCQ")
     shutil.copytree(HUB_DATASET, folder / "data" / "my-benchmark")
+    write_numbers(folder / "numbers")
     for name in MODELS:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(TINY_A)
@@ -62,6 +67,18 @@ def lay_out(folder: Path) -> None:
         layouts.write(folder / name, layouts.encoded(440, form, 3.0))
     for spec in (folder / "examples" / "specs").glob("*.toml"):
         make_small(spec)
+
+
+def write_numbers(folder: Path) -> None:
+    """A manifest as examples/first_hour/make_corpus.py writes it, of a few tones."""
+    rows = []
+    for clip in range(8):
+        audio = f"audio/{clip:03}.wav"
+        layouts.write(folder / audio, layouts.encoded(220 + 20 * clip, "WAV", 3.0))
+        for family in ("first", "last", "count", "pause"):
+            question = {"question": f"Which {family}?", "choices": ["3", "4", "5", "6"], "answer": str(3 + clip % 4)}
+            rows.append({"sample_id": f"{clip:03}-{family}", "audio": audio, "family": family, **question})
+    layouts.write(folder / "manifest.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows).encode())
 
 
 def make_small(spec: Path) -> None:
