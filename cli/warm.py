@@ -1,12 +1,16 @@
 """`earmark warm`: every kernel compiled beforehand, for an image or a cluster."""
 
 import os
+import sys
 from pathlib import Path
 
 import click
 
+from earmark.cli import exits
 from earmark.cli.progress import ProgressLine
 from earmark.cli.say import say, say_json
+
+_STOPPING = "stopping after the kernels under way: those that are compiled are kept; Ctrl-C again stops at once"
 
 
 @click.command()
@@ -24,12 +28,15 @@ def warm(out: Path | None, as_json: bool) -> None:
     Small inputs need none. Large ones compile what they need when it is first needed, which takes half a minute; what
     is compiled is kept, for this version of earmark and this kind of processor. Says where, and how large it is.
 
+    Exit code: 0, 2 where kernels cannot be kept, 130 when interrupted.
+
     \b
     Example:
       earmark warm --out /opt/earmark-kernels
     """
     if out is not None:
         os.environ["EARMARK_CACHE_DIR"] = str(out)  # read when kernels are imported, below
+    from earmark.engine.progress import stopping_on_signals
     from earmark.kernels.kernel_folders import FOLDERS, open_to_readers
     from earmark.kernels.warming import GROUPS
     from earmark.kernels.warming import warm as all_kernels
@@ -40,12 +47,18 @@ def warm(out: Path | None, as_json: bool) -> None:
 
         where = os.environ.get("EARMARK_CACHE_DIR") or "the user's cache folder"
         raise InputError(where, "is no folder that only you can write into", "name another one with --out DIR")
-    with ProgressLine() as progress:
+    # an exception out of a signal would be lost: compilers call back, and what is raised there is printed and forgotten
+    with ProgressLine() as progress, stopping_on_signals(lambda: progress.note(_STOPPING)) as stop:
         progress("compiling kernels", 0, len(GROUPS))
         groups = []
         for group in all_kernels():
             groups.append(group)
             progress("compiling kernels", len(groups), len(GROUPS))
+            if stop():
+                break
+    if len(groups) < len(GROUPS):
+        say("interrupted: the same command goes on from here", err=True)
+        sys.exit(exits.INTERRUPTED)
     if out is not None:
         open_to_readers(folder)
     files = [path for path in folder.rglob("*") if path.is_file()]

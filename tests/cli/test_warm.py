@@ -12,6 +12,7 @@ import pytest
 from command_line import assert_refused, earmark
 from numba.core import config
 
+from earmark.cli import exits
 from earmark.kernels.kernel_folders import FOLDERS
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
@@ -41,6 +42,19 @@ for scale in (1.0, 1000.0, 0.3):
     values, codes = scale * np.eye(60), np.arange(60)[:, None] % 3
     units = collapse([values], codes)
     bootstrap.resampled_sums(units, entries(units, [values], codes, [3]), seed=1, replicates=70)
+"""
+INTERRUPTED = """
+import os, signal, sys
+from numba.core.codegen import CPUCodeLibrary
+hook, interrupts = CPUCodeLibrary._object_compiled_hook, [signal.SIGINT]
+def interrupted(module, buffer):
+    while interrupts:
+        os.kill(os.getpid(), interrupts.pop())
+    hook(module, buffer)
+CPUCodeLibrary._object_compiled_hook = interrupted
+from earmark.cli.main import main
+sys.argv = ["earmark", "warm"]
+main()
 """
 TESTS = """
 from earmark.kernels.statistics import betting, bounds, exact
@@ -105,3 +119,21 @@ def test_nowhere_to_keep_them_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = earmark("warm", "--out", tmp_path / "file" / "kernels", env=environment())
     assert_refused(done, "is no folder that only you can write into", "--out DIR")
+
+
+def test_an_interrupt_while_the_compiler_calls_back_stops_it_and_is_no_lost_exception(tmp_path: Path) -> None:
+    """What llvmlite calls back is where Python would print an exception and forget it."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        env=environment(EARMARK_CACHE_DIR=str(tmp_path / "kernels")),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (exits.INTERRUPTED, "")
+    acknowledged, *_, last = done.stderr.splitlines()
+    assert acknowledged.startswith("stopping after the kernels under way: those that are compiled are kept")
+    assert last == "interrupted: the same command goes on from here"
+    assert "KeyboardInterrupt" not in done.stderr
+    assert list((tmp_path / "kernels").rglob("*.nbc"))
