@@ -246,6 +246,35 @@ def test_recordings_may_be_files_that_the_table_names(in_archive: bool, tmp_path
         assert layouts.pitch(example.audio.waveform()) == pytest.approx(400, abs=4)
 
 
+def test_a_column_of_recordings_without_any_bytes_names_files(tmp_path: Path) -> None:
+    write(tmp_path / "clips" / "a.wav", encoded(400))
+    column = pa.array([{"bytes": None, "path": "clips/a.wav"}], pa.struct({"bytes": pa.null(), "path": pa.string()}))
+    pq.write_table(pa.Table.from_pylist([ROW]).append_column("audio", column), tmp_path / "test.parquet")
+    corpus = open_corpus(tmp_path)
+    assert corpus.columns["audio"] == "audio (names of files)"
+    assert layouts.pitch(corpus.examples[0].audio.waveform()) == pytest.approx(400, abs=4)
+
+
+@pytest.mark.parametrize("lacking", [0, 1, 2])
+def test_a_row_without_a_recording_leaves_the_others_where_they_are(lacking: int, tmp_path: Path) -> None:
+    rows = [ROW | {"id": name} for name in "abc"]
+    sounds = [None if i == lacking else encoded(300 + 50 * i) for i in range(3)]
+    column = pa.array([{"bytes": data, "path": f"{i}.wav"} for i, data in enumerate(sounds)], layouts.RECORDING)
+    pq.write_table(pa.Table.from_pylist(rows).append_column("audio", column), tmp_path / "test.parquet")
+    corpus = open_corpus(tmp_path)
+    assert corpus.columns["audio"] == "audio (in the table)"
+    clips = {clip.example.sample_id: clip.audio for clip in stream(corpus.examples, workers=1)}
+    assert [name for name, audio in clips.items() if audio is None] == ["abc"[lacking]]
+
+
+def test_what_is_no_recording_is_refused_with_all_columns(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([ROW | {"audio": {"array": [0.1], "sampling_rate": 16000}}])
+    pq.write_table(table, tmp_path / "test.parquet")
+    words = r"no column holds recordings, or is called like .*\(id, question, choices, answer, audio\); say which with"
+    with pytest.raises(InputError, match=words):
+        open_corpus(tmp_path)
+
+
 def test_a_folder_of_audio_with_its_metadata_is_a_dataset(tmp_path: Path) -> None:
     write(tmp_path / "test" / "a.wav", encoded(400))
     row = {"file_name": "a.wav", "question": "?", "choices": ["x", "y"], "answer": "y"}

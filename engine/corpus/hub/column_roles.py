@@ -17,7 +17,7 @@ from earmark.engine.errors import InputError, choose, first_few
 from earmark.engine.reading import check_regular, parse_json
 
 # The usual names of each role. The first stands before all others; where two of the others are there, none is taken.
-_USUAL = {
+USUAL_NAMES = {
     "audio": (
         "audio", "audio_path", "audio_file", "audio_file_name", "audio_filename", "file_name", "filename",
         "file", "path", "wav", "wav_path", "sound", "recording", "clip", "speech", "context",
@@ -45,7 +45,7 @@ _FIRST_OF = {
     "source_id": ("source_id",),
 }  # fmt: skip
 FROM_0, FROM_1 = "answer_from_0", "answer_from_1"  # an answer that is the place of an option
-ROLES = (*_USUAL, FROM_0, FROM_1, "sample_id", *_FIRST_OF)
+ROLES = (*USUAL_NAMES, FROM_0, FROM_1, "sample_id", *_FIRST_OF)
 _OPTION = re.compile(r"((?:choice|option|opt|op|candidate)s?[_ -]?)([A-Za-z\d])|()([A-Z])")
 _ROWS_OF_LETTERS = (ascii_lowercase, "0123456789", "123456789")
 _DECLARE = 'say which with --column {role}=NAME (in a spec, [corpus] columns = {{ {role} = "NAME" }})'
@@ -118,14 +118,18 @@ def _audio(columns: Mapping[str, Typed], where: object) -> str:
         return "audio" if "audio" in recordings else recordings[0]
     if recordings:
         raise _several("audio", recordings, where)
-    return _usual("audio", {name: typed for name, typed in columns.items() if typed.is_value}, where)
+    values = {name: typed for name, typed in columns.items() if typed.is_value}
+    if not any(name in values for name in USUAL_NAMES["audio"]):
+        what = f"no column holds recordings, or is called like the names of their files ({', '.join(columns)})"
+        raise InputError(where, what, _DECLARE.format(role="audio"))
+    return _usual("audio", values, where)
 
 
 def _choices(columns: Mapping[str, Typed], declared: Mapping[str, str], where: object) -> tuple[str, ...]:
     """The column of options, or the columns of one option each."""
     if "choices" in declared:
         return tuple(sorted(name for name in columns if fnmatchcase(name, declared["choices"])))
-    if not any(name in columns for name in _USUAL["choices"]):
+    if not any(name in columns for name in USUAL_NAMES["choices"]):
         for _, group in groupby(sorted(_options(columns)), key=lambda option: option[0]):
             letters, names = zip(*((letter, name) for _, letter, name in group), strict=True)
             if len(letters) > 1 and any(list(letters) == list(row[: len(letters)]) for row in _ROWS_OF_LETTERS):
@@ -142,7 +146,7 @@ def _options(columns: Iterable[str]) -> Iterable[tuple[str, str, str]]:
 
 def _usual(role: str, columns: Mapping[str, Typed], where: object) -> str:
     """The column with a usual name of a role."""
-    first, *others = _USUAL[role]
+    first, *others = USUAL_NAMES[role]
     present = [first] if first in columns else [name for name in others if name in columns]
     if len(present) == 1:
         return present[0]
@@ -174,7 +178,7 @@ def _typed(kind: Any, feature: Any) -> Typed:
     import pyarrow.types as types
 
     inner = kind.value_type if types.is_dictionary(kind) else kind
-    has_bytes = types.is_struct(inner) and inner.get_field_index("bytes") >= 0 and _is_binary(inner.field("bytes").type)
+    has_bytes = types.is_struct(inner) and inner.get_field_index("bytes") >= 0 and _may_hold_bytes(inner)
     said_kind = feature.get("_type") if isinstance(feature, dict) else None
     names = feature.get("names") if said_kind == "ClassLabel" else None
     is_text = types.is_string(inner) or types.is_large_string(inner) or types.is_string_view(inner)
@@ -184,6 +188,14 @@ def _typed(kind: Any, feature: Any) -> Typed:
         is_value=bool(is_text or is_number),
         names=tuple(map(str, names)) if isinstance(names, list) else (),
     )
+
+
+def _may_hold_bytes(kind: Any) -> bool:
+    """Whether a field `bytes` holds some, or has no type, as where it is empty in every row, and a path beside it."""
+    import pyarrow.types as types
+
+    inner = kind.field("bytes").type
+    return _is_binary(inner) or (types.is_null(inner) and kind.get_field_index("path") >= 0)
 
 
 def _is_binary(kind: Any) -> bool:

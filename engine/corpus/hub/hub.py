@@ -74,7 +74,7 @@ def open_hub(folder: Folder, split: str | None, declared: Mapping[str, str], pat
     roles = roles_of(columns, declared, folder.name(first))
     if roles.answer_from is not None:  # then what its numbers are called says nothing
         columns[roles.answer] = columns[roles.answer]._replace(names=())
-    in_tables = columns[roles.audio].is_recording and _has_bytes(first, roles.audio)
+    in_tables = columns[roles.audio].is_recording and _has_bytes(folder, tables, roles.audio)
     recordings = _Recordings(folder, roles.audio, in_tables, () if in_tables else folder.files(*_ARCHIVES))
     all_rows = look_at(_rows(folder, tables), QuestionCells(columns, roles))
     roles = roles._replace(sample_id=roles.sample_id or all_rows.sample_id, answer_from=all_rows.answer_from)
@@ -135,10 +135,19 @@ def _read(
     return read_examples(folder, table_at, example)
 
 
-def _has_bytes(path: Path, column: str) -> bool:
-    """Whether the first row has a recording, not only the name of a file."""
+def _has_bytes(folder: Folder, tables: Iterable[HubTable], column: str) -> bool:
+    """Whether some row has a recording, not only the name of a file."""
+    return any(
+        _is_in_table(TableAudio(str(table.path), row.row_group, row.row, column, row.where))
+        for table in tables
+        for row in read(table.path, folder.name(table.path))
+        if isinstance(row, TableRow)
+    )
+
+
+def _is_in_table(audio: TableAudio) -> bool:
     try:
-        TableAudio(str(path), 0, 0, column, path.name).fetched()
+        audio.fetched()
     except AudioError as error:
         return error.args != ("holds no bytes",)
     return True
