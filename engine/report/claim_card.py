@@ -208,13 +208,15 @@ def _refusal(
 def _routing(candidate: ClaimCandidate, axis: CandidateAxis, claim: Claim) -> Routing | None:
     """What a budget for each family would keep; None where it was claimed, or there is nothing to say of it."""
     policy = candidate.policy
-    if policy is None or claim.kind != "budget" or candidate.deaf or claim.withheld:
+    if policy is None or claim.kind != "budget" or claim.withheld:
         return None
     would_keep = axis.retained(percent(policy.retained), policy)
     not_made = next((entry for entry in claim.not_made if entry.candidate == candidate.name), None)
     if not_made is not None:
         declare = sentence(f"to claim it, declare {not_made.declare}")
         return Routing(f"would keep {would_keep}; it was not claimed", stops(policy), declare)
+    if candidate.deaf:
+        return None
     if candidate.budget is None:
         return Routing("would not help: no family would go below raw audio", [], "") if policy.retained == 1 else None
     return Routing(f"would keep {would_keep}; it was not claimed", [], "")

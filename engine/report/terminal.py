@@ -10,7 +10,7 @@ from earmark.engine.report.policy_places import untold
 if TYPE_CHECKING:
     from earmark.engine.design.compressors import Axis
     from earmark.engine.report.axes import CandidateAxis
-    from earmark.engine.signoff.certificate import Certificate
+    from earmark.engine.signoff.certificate import Certificate, StatedRule
     from earmark.engine.signoff.claim_entry import Claim, ClaimCandidate, Shipped
     from earmark.engine.signoff.result_entry import BudgetEntry, CertifiedEntry, ResultEntry
 
@@ -45,8 +45,8 @@ def decision_table(certificate: "Certificate", width: int = WIDTH) -> list[str]:
         )
         if certificate.rule.name == "certified":
             lines.append(f"  each verdict alone, at {certificate.claim.alpha:g}, uncorrected for there being several:")
-        lines += _verdicts(results, width)
-        steps = _next_steps(results)
+        lines += _verdicts(results, certificate.rule, width)
+        steps = _next_steps(results, certificate.rule)
         lines += ["", "What to do next", *([*steps, *_KEEPING_ALPHA] if steps else [_NOTHING]), ""]
     lines += [f"warning: {warning}" for warning in certificate.warnings if warning not in certificate.claim.withheld]
     return lines if lines[-1] else lines[:-1]
@@ -113,14 +113,14 @@ def _chance(result: "ResultEntry") -> str:
     return f" (guessing: {1 - share:.1%} wrong)"
 
 
-def _verdicts(results: list["ResultEntry"], width: int) -> list[str]:
+def _verdicts(results: list["ResultEntry"], rule: "StatedRule", width: int) -> list[str]:
     """A row for each verdict: the budget that passes alone, or the largest one, at which all fail; and its figures."""
     several = any(len(result.certified) > 1 for result in results)
-    rows = [row if several else (*row[:2], *row[3:]) for result in results for row in _rows(result)]
+    rows = [row if several else (*row[:2], *row[3:]) for result in results for row in _rows(result, rule)]
     return aligned([(*_HEADER[:2], "tolerance", *_HEADER[2:]) if several else _HEADER, *rows], width)
 
 
-def _rows(result: "ResultEntry") -> list[tuple[str, ...]]:
+def _rows(result: "ResultEntry", rule: "StatedRule") -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for certified in result.certified:
         budget, tolerance = certified.budget, certified.tolerance
@@ -131,7 +131,7 @@ def _rows(result: "ResultEntry") -> list[tuple[str, ...]]:
                 _name(result),
                 result.partition,
                 f"{tolerance:g}",
-                "passes" if ships else "fails",
+                "fails" if not ships else "vacuous" if _deaf(result, rule) else "passes",
                 short_words(entry.budget, result.axis),
                 entry.worst_family,
                 f"{entry.excess_family.estimate:+.4f}",
@@ -141,14 +141,19 @@ def _rows(result: "ResultEntry") -> list[tuple[str, ...]]:
     return rows
 
 
-def _next_steps(results: list["ResultEntry"]) -> list[str]:
+def _deaf(result: "ResultEntry", rule: "StatedRule") -> bool:
+    """Whether it has families that do not listen, on whose word no budget is approved."""
+    return rule.claim != "routing" and any(family.is_deaf(rule.allow_vacuous) for family in result.families)
+
+
+def _next_steps(results: list["ResultEntry"], rule: "StatedRule") -> list[str]:
     """Why a method fails and what that asks for, one line per method, partition and tolerance; seeds share a line."""
     seeds: dict[tuple[str, str, str, str], list[str]] = {}
     for result in results:
         for certified in result.certified:
             advice = certified.next
             if advice.action != "ship":
-                why = _why_it_fails(result, certified)
+                why = "" if _deaf(result, rule) else _why_it_fails(result, certified)
                 text = advice.text if why in advice.text else f"{why}: {advice.text}"
                 line = (result.method, result.partition, f"{certified.tolerance:g}", text)
                 seeds.setdefault(line, []).append(str(result.seed))

@@ -3,7 +3,7 @@
 Types only; `rules.verdict` fills them. docs/certificate.md says more of each field.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
@@ -68,6 +68,10 @@ class FamilyHearing:
         chance = "chance unknown" if self.chance is None else f"chance {self.chance:.0%}"
         right = "no raw answer" if self.raw_accuracy is None else f"{self.raw_accuracy:.0%} right on raw audio"
         return f"'{self.family}' ({right}, {chance}) is {WORDS[self.hearing]}"
+
+    def is_deaf(self, allowed: Collection[str]) -> bool:
+        """Whether nothing can be approved on its word; `allowed` are the families that were declared as such."""
+        return self.hearing in DEAF and self.family not in allowed
 
 
 @dataclass(frozen=True, slots=True)

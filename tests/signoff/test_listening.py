@@ -89,6 +89,41 @@ def test_a_guesser_is_named_and_nothing_is_approved(tmp_path: Path) -> None:
     assert "No silence control for tiny on sounds" in command("certify", chance, "--replicates", 200).out
 
 
+def test_a_guesser_is_the_first_reason_of_a_refusal_and_no_rows_are_asked_for(tmp_path: Path) -> None:
+    varied = np.random.default_rng(5).integers(4, size=N)
+    run = answered(tmp_path, {"uncompressed": varied, "m@0.5": np.roll(varied, 1)})
+    lines = command("certify", run, "--replicates", 200).out.splitlines()
+    assert lines[0].startswith("refused: m: 'x' (")
+    assert "is not shown to be better than guessing; 'y' (" in lines[0]
+    (advice,) = (line for line in lines if line.startswith("  m (query_family"))
+    assert advice.startswith("  m (query_family, 0.05): 'x' (")
+    assert advice.endswith("or declare it beforehand (--allow-vacuous x)")
+    for words in ("rows of it give", "are needed", "new rows of", "untestable"):
+        assert words not in lines[0] + advice
+
+
+def test_what_passes_without_any_audio_is_called_vacuous_on_the_terminal(tmp_path: Path) -> None:
+    run = answered(tmp_path, dict.fromkeys(("uncompressed", "silence", "m@0.5"), np.zeros(N, dtype=int)))
+    out = command("certify", run, "--replicates", 200).out
+    assert "see the claim above" not in out
+    assert "  m       query_family  vacuous  0.5" in out
+    assert "no number of rows changes that" in out
+    allowed = command("certify", run, "--replicates", 200, "--allow-vacuous", "x", "--allow-vacuous", "y").out
+    assert "  m       query_family  passes  0.5" in allowed
+
+
+def test_harm_in_a_family_that_listens_stands_beside_one_that_does_not(tmp_path: Path) -> None:
+    raw, half = heard(), heard()
+    half[: N // 4] = (half[: N // 4] + 1) % 4  # half of 'x' is wrong
+    guessed = np.random.default_rng(5).integers(4, size=N)
+    raw[N // 2 :] = half[N // 2 :] = guessed[N // 2 :]  # and 'y' is guessed
+    lines = command("certify", answered(tmp_path, {"uncompressed": raw, "m@0.5": half}), "--replicates", 200).out
+    refused, *_ = lines.splitlines()
+    assert refused.startswith("refused: m: 'y' (")
+    assert "; at 0.5, the excess of 'x' that was seen is " in refused
+    assert "besides, harm at 0.5" in lines
+
+
 def test_an_answerer_that_follows_the_text_in_most_questions_is_named(tmp_path: Path) -> None:
     answers = {"uncompressed": heard(0.2), "silence": silenced(0.2), "m@0.5": heard(0.2)}
     run = answered(tmp_path, answers)

@@ -6,12 +6,12 @@ about safety.
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import first_few
 from earmark.engine.signoff.families import Families
-from earmark.engine.signoff.result_entry import BudgetEntry, Next
+from earmark.engine.signoff.result_entry import BudgetEntry, FamilyHearing, Next
 from earmark.engine.signoff.rules.group_tests import GroupTest, fewest_rows
 from earmark.engine.signoff.rules.judgement import Failure
 
@@ -26,6 +26,7 @@ def next_step(
     approved: float | None,
     budgets: Sequence[BudgetEntry],
     families: Families,
+    hearing: Sequence[FamilyHearing],
     groups: Sequence[GroupTest],
     failure: Failure | None,
     rule: Rule,
@@ -35,34 +36,66 @@ def next_step(
 
     `approved` is the budget that passes, `budgets` the entries of the certificate, `failure` where the walk at `level`
     stopped. Ship; or finish what was declared; or do something about harm that was seen, which more rows do not end;
-    or make families testable; or go on with new rows.
+    or make families testable; or go on with new rows. Families that do not listen come first: nothing is approved on
+    their word, and more rows do not change that.
     """
+    of_budget = rule.claim != "routing"  # a policy may send them to raw audio
+    deaf = [family for family in hearing if of_budget and family.is_deaf(rule.allow_vacuous)]
+    step = _of_tests(tolerance, approved, budgets, families, deaf, groups, failure, rule, level)
+    if not deaf:
+        return step
+    first = _of_deaf(deaf)
+    return first if step.action in ("ship", "collect") else first._replace(text=f"{first.text}; besides, {step.text}")
+
+
+def _of_deaf(deaf: Sequence[FamilyHearing]) -> Next:
+    """Advice on families that do not listen."""
+    n_more = len(deaf) - _COUNTED
+    listed = "; ".join(family.words for family in deaf[:_COUNTED]) + (f"; and {n_more} more" if n_more > 0 else "")
+    do = "take an answerer or questions that need the audio, or declare it beforehand"
+    option = f"--allow-vacuous {shlex.quote(deaf[0].family)}"
+    return Next("collect", [f.family for f in deaf], f"{listed}: no number of rows changes that: {do} ({option})")
+
+
+def _of_tests(
+    tolerance: float,
+    approved: float | None,
+    budgets: Sequence[BudgetEntry],
+    families: Families,
+    deaf: Sequence[FamilyHearing],
+    groups: Sequence[GroupTest],
+    failure: Failure | None,
+    rule: Rule,
+    level: float,
+) -> Next:
+    """What the tests call for; what they show of families that do not listen (`deaf`) calls for nothing."""
     if approved is not None and approved < 1:
         return Next("ship", [], f"alone it passes at budget {approved:g}: see the claim for what may be shipped")
     compressed = [entry for entry in budgets if entry.budget < 1]
     if not compressed:
         return Next("collect", [], "evaluate budgets below 1")
     lacking = _untestable(tolerance, families, groups, rule, level)
-    small = _collect(lacking)
+    unheard = {family.family for family in deaf}
+    small = _collect({name: words for name, words in lacking.items() if name not in unheard})
     if failure is not None and failure.missing:
         return small or Next("finish", [], f"{failure.reason}: finish the sweep, or restore the cell")
-    harm = _of_harm(tolerance, compressed[-1], families, lacking, rule)
+    harm = _of_harm(tolerance, compressed[-1], families, {*lacking, *unheard}, rule)
     if harm is not None:
         return harm if small is None else harm._replace(text=f"{harm.text}; besides, {small.text}")
     return small or _uncertain(compressed[-1], tolerance, failure)
 
 
 def _of_harm(
-    tolerance: float, nearest: BudgetEntry, families: Families, lacking: Mapping[str, str], rule: Rule
+    tolerance: float, nearest: BudgetEntry, families: Families, ignored: Collection[str], rule: Rule
 ) -> Next | None:
     """Advice where harm was seen at the `nearest` budget to raw audio; None without any.
 
-    What is seen in families that are too small (`lacking`) shows nothing by itself.
+    What is seen in families that are too small, or do not listen (`ignored`), shows nothing by itself.
     """
     budget = f"{nearest.budget:g}"
-    failing = [f.family for f in nearest.families if f.excess > tolerance and f.family not in lacking]
+    failing = [f.family for f in nearest.families if f.excess > tolerance and f.family not in ignored]
     average_fails = nearest.excess_average.estimate > rule.average_tolerance(tolerance)
-    if not failing and not (average_fails and not lacking):
+    if not failing and not (average_fails and not ignored):
         return None
     concentrated = nearest.concentration_top2 is not None and nearest.concentration_top2 >= _LOCAL_SHARE
     local = len(failing) <= _LOCAL_FAMILIES or concentrated

@@ -246,13 +246,17 @@ def _deaf(
     hearing: Mapping[str, Sequence[FamilyHearing]],
     rule: Rule,
 ) -> tuple[FamilyHearing, ...]:
-    """Families that do not listen and are part of what would be approved, unless they were declared as such."""
+    """Families that do not listen and are part of what would be approved, unless they were declared as such.
+
+    All are a part of one budget for everything, whether it passes or not: no number of rows would have it approved.
+    """
     routed = {route.family for route in policy.families if route.budget < 1} if policy else set()
     by_name: dict[str, FamilyHearing] = {}
     for partition in partitions:
         for family in hearing.get(partition, ()):
-            decides = budget is not None or (partition == routed_by and family.family in routed)
-            if decides and family.hearing in DEAF and family.family not in rule.allow_vacuous:
+            of_budget = budget is not None or rule.claim == "budget"
+            decides = of_budget or (partition == routed_by and family.family in routed)
+            if decides and family.is_deaf(rule.allow_vacuous):
                 by_name.setdefault(family.family, family)
     return tuple(by_name.values())
 
@@ -383,7 +387,8 @@ def _reason(decided: Decided, rule: Rule, levels: Levels) -> str:
     if decided.deaf:
         n_more = len(decided.deaf) - NAMED
         listed = [family.words for family in decided.deaf[:NAMED]]
-        return "; ".join([*listed, f"{n_more:,} more families do not listen either"] if n_more > 0 else listed)
+        more = [] if n_more <= 0 else ["1 more family does" if n_more == 1 else f"{n_more:,} more families do"]
+        return "; ".join([*listed, *(f"{words} not listen either" for words in more), *_stopped_elsewhere(decided)])
     if decided.budget is not None:
         if rule.name == "paper":
             return f"every verdict approves {decided.budget:g}; no guarantee over the search for it"
@@ -398,8 +403,21 @@ def _reason(decided: Decided, rule: Rule, levels: Levels) -> str:
     if decided.stop is None:
         paper = rule.name == "paper"
         return "no budget is approved in every seed and partition" if paper else "no budget below 1 was evaluated"
-    where = f" ({decided.stop.partition})" if decided.stop.partition else ""
-    return f"at {decided.stop.budget:g}, {decided.stop.reason}{where}"
+    return _stopped(decided.stop)
+
+
+def _stopped(stop: CandidateStop) -> str:
+    """Where a candidate stopped, and why."""
+    where = f" ({stop.partition})" if stop.partition else ""
+    return f"at {stop.budget:g}, {stop.reason}{where}"
+
+
+def _stopped_elsewhere(decided: Decided) -> list[str]:
+    """Where a candidate with families that do not listen stopped for another one; empty where it did not."""
+    stop = decided.stop
+    if stop is None or decided.budget is not None or stop.family in {family.family for family in decided.deaf}:
+        return []
+    return [_stopped(stop)]
 
 
 def _nothing_compressed(decided: Decided) -> str:

@@ -77,7 +77,7 @@ def result(
         budgets=budgets,
         frontiers=tuple(_frontier(tolerance, frontiers[tolerance], curve, rule) for tolerance in rule.tolerances),
         certified=tuple(
-            _certified(tolerance, budgets, families, judgement, rule, corrected if t == 0 else None, preview)
+            _certified(tolerance, budgets, families, hearing, judgement, rule, corrected if t == 0 else None, preview)
             for t, tolerance in enumerate(rule.tolerances)
         ),
         corrected=corrected,
@@ -215,6 +215,7 @@ def _certified(
     tolerance: float,
     budgets: Sequence[BudgetEntry],
     families: Families,
+    hearing: Sequence[FamilyHearing],
     judgement: Judgement,
     rule: Rule,
     corrected: Corrected | None,
@@ -250,6 +251,7 @@ def _certified(
             smallest if corrected is None else corrected.budget,
             budgets,
             families,
+            hearing,
             judgement.groups[:-1],
             failure if corrected is None else corrected.first_failure,
             rule,
