@@ -108,7 +108,7 @@ def plan(
         say_json(entries, indent=1)
         return
     for number, entry in enumerate(entries):
-        say(*([""] if number else []), *_table(entry))
+        say(*([""] if number else []), *_table(entry, f"{100 * flips:.3g}% of answers change, {_balance(excess)}"))
 
 
 def _say_counts(
@@ -126,10 +126,14 @@ def _say_counts(
     what = "questions that a family needs to pass with 90% probability"
     if questions is not None:
         what = f"the probability that a family of {questions:,} questions passes"
-    balance = "as many for the better as for the worse" if excess == 0 else f"with a true excess error of {excess:g}"
-    say(f"{what},", f"if so many of its answers change, {balance}", f"(exact test, alpha {rule.alpha:g})")
+    say(f"{what},", f"if so many of its answers change, {_balance(excess)}", f"(exact test, alpha {rule.alpha:g})")
     for tolerance, of_tolerance in groupby(counts, lambda count: count.tolerance):
         say("", *_counts_table(tolerance, list(of_tolerance)))
+
+
+def _balance(excess: float) -> str:
+    """Which answers are guessed to change."""
+    return "as many for the better as for the worse" if excess == 0 else f"with a true excess error of {excess:g}"
 
 
 def _counts_table(tolerance: float, counts: "list[QuestionCount]") -> list[str]:
@@ -154,7 +158,8 @@ def _cell(count: "QuestionCount") -> str:
     return "never" if count.for_90 is None else f"{count.for_90:,}"
 
 
-def _table(entry: dict[str, Any]) -> list[str]:
+def _table(entry: dict[str, Any], guess: str) -> list[str]:
+    """The lines about a partition; its power is that of a `guess`."""
     shared = any(family["test"] != "exact" for family in entry["families"])
     tests = [(f"power at {tolerance:g}", "fewest", "for 90%") for tolerance in _tolerances(entry)]
     rows = [("family", "rows", *(("recordings", "test") if shared else ()), *chain(*tests))]
@@ -170,6 +175,7 @@ def _table(entry: dict[str, Any]) -> list[str]:
         rows.append(("all of them", str(entry["n"]), *(("", "") if shared else ()), *chain(*together)))
     return [
         f"{entry['corpus']}, {entry['partition']}: {entry['n']} questions, {entry['evaluations']} answers to evaluate",
+        f"  power is that of a guess: {guess} (--flips, --excess)",
         *_notes(entry),
         *aligned(_to_the_right(rows), columns(sys.stdout)),
     ]

@@ -158,3 +158,11 @@ def test_the_recordings_for_90_percent_give_90_percent(icc: float) -> None:
 def test_impossible_guesses_are_refused(guess: Guess) -> None:
     with pytest.raises(InputError, match=r"excess|icc|flips"):
         plan({"a": alone(100)}, Rule(), 1, guess)
+
+
+def test_a_table_says_which_guess_its_power_supposes(tmp_path: Path) -> None:
+    worlds.write_run(tmp_path, [0.0] * 80, {}, ["a"] * 80)
+    heading = "  power is that of a guess: 10% of answers change, as many for the better as for the worse (--flips"
+    assert heading in earmark_text("plan", tmp_path).stdout
+    other = earmark_text("plan", tmp_path, "--flips", "0.05", "--excess", "0.01").stdout
+    assert "guess: 5% of answers change, with a true excess error of 0.01 (--flips, --excess)" in other
