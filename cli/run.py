@@ -101,7 +101,12 @@ def run(
         )
     if swept.stopped:
         resume = [*again, *_options(limit, shard_text)]
-        say(f"stopped: what is done is in {folder}; resume with: {shlex.join(resume)}", err=True)
+        what = (
+            f"what is done is in {folder}; resume with"
+            if folder.exists()
+            else "nothing was asked yet; begin again with"
+        )
+        say(f"stopped: {what}: {shlex.join(resume)}", err=True)
         sys.exit(exits.INTERRUPTED)
     if not swept.complete and swept.preview is None:
         say(f"shard {shard_text} is done: {folder}", f"next: earmark merge RUN {folder} OTHER-SHARDS...")
@@ -124,10 +129,14 @@ def _keep(spec: "Spec", run: Path) -> "Keep":
 def _spec_of(run: Path) -> Path:
     """The spec that a run folder was begun with."""
     from earmark.engine.errors import InputError
+    from earmark.engine.outcomes.store import CELLS, PARTITIONS
     from earmark.engine.sweep.sweep_folder import SPEC
 
     if not os.path.lexists(run / SPEC):
-        raise InputError(run, f"holds no {SPEC}: no sweep was begun there", f"type `earmark run SPEC.toml --out {run}`")
+        do = f"type `earmark run SPEC.toml --out {shlex.quote(str(run))}`"
+        if any(run.iterdir()) and not any(os.path.lexists(run / name) for name in (CELLS, PARTITIONS)):
+            do = f"where it is a corpus, `earmark init {shlex.quote(str(run))}` writes a SPEC.toml to run"
+        raise InputError(run, f"holds no {SPEC}: no sweep was begun there", do)
     return run / SPEC
 
 

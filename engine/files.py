@@ -127,6 +127,19 @@ def make_folder(folder: Path) -> None:
         raise InputError(folder, "cannot be written into", "choose another place")
 
 
+@contextmanager
+def folder_for(folder: Path) -> Iterator[None]:
+    """Make a folder that can be written into, or refuse; whatever of it was made and is empty at the end is removed."""
+    lacking = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+    make_folder(folder)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # one that is not empty, and those above it
+            for place in lacking:
+                place.rmdir()
+
+
 def remove_folder(folder: Path, within: Path) -> None:
     """Delete a folder of ours, with everything in it, if it is there; nothing else of Earmark deletes folders.
 

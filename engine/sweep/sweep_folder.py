@@ -135,16 +135,16 @@ class SweepFolder:
     @contextmanager
     def filling(self, shard: Shard) -> Iterator[None]:
         """Keep a shard's blocks to this process; InputError where another process is filling some of them, or a folder
-        that will be filled is a link.
+        that will be filled is a link. A folder that is made for it, and in which nothing is written, is removed.
         """
-        files.make_folder(self.run)
-        for name in _FOLDERS:
-            check_place(self.run / name / "all that is in it", self.run)
-        own = self.run / f".filling-{shard.index + 1}-of-{shard.count}"
-        with alone(own, self.run, _TOGETHER):
-            self._own = shard
-            self._free_of_others(shard)
-            yield
+        with files.folder_for(self.run):
+            for name in _FOLDERS:
+                check_place(self.run / name / "all that is in it", self.run)
+            own = self.run / f".filling-{shard.index + 1}-of-{shard.count}"
+            with alone(own, self.run, _TOGETHER):
+                self._own = shard
+                self._free_of_others(shard)
+                yield
 
     def _free_of_others(self, shard: Shard = WHOLE) -> None:
         """InputError where another process fills blocks of this shard, or any; locks of dead ones are removed."""

@@ -105,6 +105,12 @@ def test_a_folder_is_enough(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert_refused(earmark("verify", tmp_path / "empty"), "holds no certificate.json", "earmark certify")
     assert_refused(earmark("run", tmp_path / "empty"), "holds no spec.toml", "earmark run SPEC.toml")
+    (tmp_path / "a corpus").mkdir()
+    (tmp_path / "a corpus" / "manifest.jsonl").write_text("")
+    corpus = tmp_path / "a corpus"
+    assert_refused(
+        earmark("run", corpus), "holds no spec.toml", f"where it is a corpus, `earmark init '{corpus}'` writes"
+    )
 
 
 def test_two_processes_in_one_folder(tmp_path: Path) -> None:

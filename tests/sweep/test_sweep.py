@@ -455,3 +455,28 @@ def test_progress_counts_what_is_there(tmp_path: Path) -> None:
         "writing cells",
         "scoring a grid of recordings and questions",
     ]
+
+
+def test_what_is_stopped_while_an_answerer_is_loaded_asks_nothing_and_leaves_no_folder(tmp_path: Path) -> None:
+    asked_to_stop: list[bool] = []
+
+    def load(*spec: Any) -> SharedAnswerer:
+        asked_to_stop.append(True)
+        return SharedAnswerer(sweeps.InCompany(), options_of(*spec))
+
+    out = tmp_path / "runs" / "one"
+    swept = run(sweeps.spec(sweeps.SMALLER), out, load=load, stop=lambda: bool(asked_to_stop))
+    assert swept == Swept(stopped=True, complete=False)
+    assert asked_to_stop == [True]
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_answerer_that_cannot_be_loaded_leaves_no_folder_of_ours(tmp_path: Path) -> None:
+    def load(*_: Any) -> SharedAnswerer:
+        raise InputError("answerer one", "is none", "name another")
+
+    (tmp_path / "theirs").mkdir()
+    for out in (tmp_path / "runs" / "one", tmp_path / "theirs"):
+        with pytest.raises(InputError, match="answerer one: is none"):
+            run(sweeps.spec(sweeps.SMALLER), out, load=load)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "theirs"]
