@@ -37,7 +37,7 @@ def next_step(
     `approved` is the budget that passes, `budgets` the entries of the certificate, `failure` where the walk at `level`
     stopped. Ship; or finish what was declared; or do something about harm that was seen, which more rows do not end;
     or make families testable; or go on with new rows. Families that do not listen come first: nothing is approved on
-    their word, and more rows do not change that.
+    their word, however few answers change.
     """
     of_budget = rule.claim != "routing"  # a policy may send them to raw audio
     deaf = [family for family in hearing if of_budget and family.is_deaf(rule.allow_vacuous)]
@@ -54,7 +54,11 @@ def _of_deaf(deaf: Sequence[FamilyHearing]) -> Next:
     listed = "; ".join(family.words for family in deaf[:_COUNTED]) + (f"; and {n_more} more" if n_more > 0 else "")
     do = "take an answerer or questions that need the audio, or declare it beforehand"
     option = f"--allow-vacuous {shlex.quote(deaf[0].family)}"
-    return Next("collect", [f.family for f in deaf], f"{listed}: no number of rows changes that: {do} ({option})")
+    return Next(
+        "collect",
+        [f.family for f in deaf],
+        f"{listed}: nothing is approved on that, however few answers change: {do} ({option})",
+    )
 
 
 def _of_tests(

@@ -248,7 +248,7 @@ def _deaf(
 ) -> tuple[FamilyHearing, ...]:
     """Families that do not listen and are part of what would be approved, unless they were declared as such.
 
-    All are a part of one budget for everything, whether it passes or not: no number of rows would have it approved.
+    All are a part of one budget for everything, whether it passes or not.
     """
     routed = {route.family for route in policy.families if route.budget < 1} if policy else set()
     by_name: dict[str, FamilyHearing] = {}
