@@ -38,6 +38,15 @@ if TYPE_CHECKING:
     "tables the column loss is used as it is.",
 )
 @click.option(
+    "--axis",
+    "axis",
+    multiple=True,
+    metavar="METHOD=AXIS",
+    help="What the budgets of a method are shares of: seconds, duration, bits, bandwidth, or own for anything else. "
+    "opus=bits says that opus@0.1 keeps a tenth of the bits; repeat for several methods. Default: nothing is said, and "
+    "a report speaks of the audio.",
+)
+@click.option(
     "--common",
     is_flag=True,
     help="Compare only the questions that all logs have. What is left out is said, here and in the certificate.",
@@ -89,6 +98,7 @@ def import_logs(
     out: Path,
     corpus: str | None,
     answerer: str | None,
+    axis: tuple[str, ...],
     common: bool,
     budget_arg: str,
     method_arg: str,
@@ -99,9 +109,10 @@ def import_logs(
 
     KIND is lm-eval, lmms-eval, inspect, vlmeval, csv, jsonl or parquet. RAW is the log of raw audio. Each further
     argument is METHOD@BUDGET=LOG, or METHOD@BUDGET@SEED=LOG with the training seed of a learned selector:
-    energy@0.4=LOG is the same questions with 40% of the audio kept by the method that you call energy. Where the
-    evaluation was told both (model_args, gen_kwargs, task_args or metadata with method=energy, budget=0.4), LOG alone
-    is enough; METHOD=LOG where it was told the budget; and RAW alone, where it is the folder of all the logs.
+    energy@0.4=LOG (or energy@40%=LOG) is the same questions with 40% of the audio kept by the method that you call
+    energy; with --axis opus=bits, opus@0.1=LOG is a tenth of the bits. Where the evaluation was told both (model_args,
+    gen_kwargs, task_args or metadata with method=energy, budget=0.4), LOG alone is enough; METHOD=LOG where it was told
+    the budget; and RAW alone, where it is the folder of all the logs.
 
     silence=LOG is the control: the same questions about silence instead of the audio. It shows which families need the
     audio at all; without it the certificate warns.
@@ -147,12 +158,12 @@ def import_logs(
     """
     from earmark.cli.arrow import spare_pandas
     from earmark.engine.outcomes.imports.arguments import ArgumentNames
-    from earmark.engine.outcomes.imports.logs import Declarations, import_logs, parse_arm
+    from earmark.engine.outcomes.imports.logs import Declarations, import_logs, parse_arm, parse_axes
     from earmark.engine.outcomes.imports.rows import Fields
 
     spare_pandas()
     arms = [parse_arm(text) for text in compressed]
-    declared = Declarations(answerer, corpus, ArgumentNames(budget_arg, method_arg), common)
+    declared = Declarations(answerer, corpus, ArgumentNames(budget_arg, method_arg), common, parse_axes(axis))
     with ProgressLine() as progress:
         imported = import_logs(kind, raw, arms, Fields(**fields), out, declared, progress)
     for doubt in imported.doubts:

@@ -133,8 +133,8 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
     plan = read_plan(run) if mark is None else None
     guarded = leakage.guard(run, rule.in_domain)
     partitions = Partitions(run, rule.partitions)
-    paired = pair(run, rule, progress, plan)
     imported = doubts.read(run)
+    paired = pair(run, rule, progress, plan, {} if imported is None else imported.axes)
     keys = _curve_keys(paired)
     reference_answerer = rule.reference_answerer or gain.default_reference_answerer(keys)
     gain.check_reference_answerer(reference_answerer, keys)

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earmark.engine.arrays import BoolArray, FloatArray, IntArray
+from earmark.engine.design.compressors import Axis
 from earmark.engine.design.keys import ANCHOR, UNCOMPRESSED, CellKey, is_naive
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.steps import Arm
@@ -73,6 +75,7 @@ class Curve:
     chunks: IntArray | None = None  # (n,) how many there were, None where unknown
     used: tuple[Used, ...] = ()  # (B,) what a question really used
     planned: PlannedMethod | None = None  # None: nothing was declared of the method
+    axis: Axis | None = None  # what budgets are shares of; None: nobody said
 
     def is_raw(self, b: int) -> bool:
         """Whether the budget is the reference itself: nothing was compared there, the difference is 0 by definition."""
@@ -145,8 +148,17 @@ class _Raw:
     loss: FloatArray
 
 
-def pair(run: Path, rule: Rule, progress: Report, plan: PlanFile | None = None) -> Paired:
-    """Read every cell of the run and pair it with its raw reference; `plan` tells which budgets are missing."""
+def pair(
+    run: Path,
+    rule: Rule,
+    progress: Report,
+    plan: PlanFile | None = None,
+    axes: Mapping[str, Axis] = MappingProxyType({}),
+) -> Paired:
+    """Read every cell of the run and pair it with its raw reference.
+
+    `plan` tells which budgets are missing, `axes` what those of methods that it does not name are shares of.
+    """
     cells = store.find_cells(run)
     inputs: list[InputFile] = []
     errors: dict[CellKey, list[CellErrors]] = {}
@@ -202,7 +214,8 @@ def pair(run: Path, rule: Rule, progress: Report, plan: PlanFile | None = None) 
             joined[1.0] = _join(raw.cell, raw, control, rule)
             group = curves.setdefault(fingerprint, (rows, []))
             planned = None if plan is None else plan.methods.get(curve_key.method)
-            group[1].append(_curve(curve_key, raw, joined, implied, missing, planned))
+            axis = axes.get(curve_key.method) if planned is None else planned.axis
+            group[1].append(_curve(curve_key, raw, joined, implied, missing, planned, axis))
         if rows is None:
             raise InputError(
                 f"cells/answerer={answerer}/corpus={corpus}",
@@ -403,6 +416,7 @@ def _curve(
     implied: bool,
     missing: tuple[float, ...],
     planned: PlannedMethod | None,
+    axis: Axis | None,
 ) -> Curve:
     """The curve of paired cells, by ascending budget; at budget 1 it is the reference itself."""
     joined = joined_of_budget.values()
@@ -427,6 +441,7 @@ def _curve(
         chunks=None if raw_chunks is None else raw_chunks.value_lengths().fill_null(0).to_numpy().astype(np.int64),
         used=tuple(cell.used for cell in joined),
         planned=planned,
+        axis=axis,
     )
 
 

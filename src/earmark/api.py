@@ -18,7 +18,7 @@ import pyarrow as pa
 from earmark import arguments
 from earmark.arguments import Place, checked, path, refuse_unknown, speaking_of_keywords
 from earmark.engine.arrays import FloatArray
-from earmark.engine.design.fields import Flag, Share, Text, Word
+from earmark.engine.design.fields import Flag, Share, Text, Texts, Word
 from earmark.engine.design.keys import MOST_NAME
 from earmark.engine.design.rule import Rule
 from earmark.engine.design.spec import Spec, read, rule_of_run
@@ -231,7 +231,8 @@ def import_logs(
     `kind` is lm-eval, lmms-eval, inspect, vlmeval, csv, jsonl or parquet; the columns are those of `earmark import`
     (family, metric, source, ...). A list of logs instead of a dict is read for method and budget, which the
     evaluation's own arguments must say. `axes` says what the budgets of a method are shares of, as {"opus": "bits"}:
-    seconds, duration, bits, bandwidth or own. Returns what is doubtful about them, in sentences; the certificate repeats it.
+    seconds, duration, bits, bandwidth or own. Returns what is doubtful about them, in sentences; the certificate
+    repeats it.
     """
     from earmark.engine.outcomes.imports import KINDS
     from earmark.engine.outcomes.imports.arguments import ArgumentNames, CompressedLog

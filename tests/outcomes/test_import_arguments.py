@@ -122,6 +122,31 @@ def test_the_raw_log_must_not_be_of_compressed_audio(tmp_path: Path) -> None:
     imported("lm-eval", raw, compressed, "--out", tmp_path / "run", *ACC)
 
 
+def test_a_log_that_lacks_what_the_others_of_its_folder_say_is_refused(tmp_path: Path) -> None:
+    for name, answers in (("raw", logs.RAW), ("c40", logs.COMPRESSED)):
+        for task in ("sound", "speech"):
+            path = logs.write_inspect_json(tmp_path / name / f"2026-01-02T03-04-05+00-00_{task}_x.json", [], task=task)
+            log = json.loads(path.read_text())
+            log["samples"] = logs.inspect_samples(answers)
+            if name == "c40":
+                log["eval"] |= {"task_args": {"budget": 0.4} | ({"method": "energy"} if task == "sound" else {})}
+            path.write_text(json.dumps(log))
+    rest = ("--corpus", "c", "--source", "none", "--out", tmp_path / "run")
+    line = refused("inspect", tmp_path / "raw", tmp_path / "c40", *rest)
+    words = (
+        f"speech_x.json: does not say method, and other logs of {tmp_path / 'c40'} say method=energy; take it out, or"
+    )
+    assert words in line
+    imported("inspect", tmp_path / "raw", f"energy={tmp_path / 'c40'}", *rest)
+    assert list(cells(tmp_path / "run")) == ["energy@0.4@0", "uncompressed@1@0"]
+
+
+@pytest.mark.parametrize("typed", ["40%", "40.0%", "0.4", ".4", "4e-1"])
+def test_a_budget_may_be_typed_as_a_share_or_per_cent(typed: str) -> None:
+    arm = parse_arm(f"opus@{typed}@3=log.csv")
+    assert (arm.method, arm.budget, arm.seed) == ("opus", 0.4, 3)
+
+
 # A folder of everything ------------------------------------------------------------------------------------
 
 

@@ -756,6 +756,13 @@ def test_losses_that_are_none_of_accuracies_are_no_doubt(tmp_path: Path, change:
         (good_doubt(text=" "), "has in doubts[0].text something else than a text"),
         (good_doubt(settled_by="--family"), "has in doubts[0].settled_by something else than '--source'"),
         (good_doubt(where="raw"), "has the unknown key 'where' in doubts[0]"),
+        (good(axes=["bits"]), "has in axes no table"),
+        (good(axes={"opus": "bits"}), "has in axes the method 'opus', of which it has no log"),
+        (
+            good(axes={"uncompressed": "bytes"}),
+            "has in axes.uncompressed something else than seconds or duration or bits",
+        ),
+        (good(axes={"uncompressed": ["bits"]}), "has in axes.uncompressed something else than seconds or"),
     ],
 )
 def test_refuses_a_malformed_record(tmp_path: Path, content: Any, said: str) -> None:

@@ -23,7 +23,7 @@ def of_logs(folder: Path) -> Iterator[Target]:
     yield from _of_vlmeval(logs)
     compressed = log_fixtures.write_csv(logs / "compressed.csv", log_fixtures.table(log_fixtures.COMPRESSED))
     arm, out = CompressedLog("energy", 0.4, 0, compressed), folder / "imported"
-    import_logs("csv", logs / "t.csv", [arm], Fields(), out, Declarations("a", "c"))
+    import_logs("csv", logs / "t.csv", [arm], Fields(), out, Declarations("a", "c", axes={"energy": "bits"}))
     yield replacing("record of an import", out / doubts.FILE, lambda: doubts.read(out), structured=True)
 
 

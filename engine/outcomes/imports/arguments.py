@@ -88,6 +88,8 @@ def settle(arm: CompressedLog, log: Log, names: ArgumentNames, answerer: str, co
     if budget is None:
         budget, argument = _budget(log, names)
         read.append(argument)
+    for argument in read:
+        _check_all_say(log, argument)
     _check_typed(log, names.budget, budget)
     key = CellKey(answerer, corpus, method, seed=arm.seed, budget=budget)
     return Settled(key, ", ".join(f"{a.name}={a.value} ({a.place})" for a in read) or None)
@@ -113,6 +115,13 @@ def _check_typed(log: Log, name: str, budget: float) -> None:
                 f"is named as budget {budget:g}, but its {argument.place} say {name}={argument.value}",
                 "correct one of them, or name the argument that is the budget with --budget-arg",
             )
+
+
+def _check_all_say(log: Log, argument: Argument) -> None:
+    """InputError where one of several files lacks the argument that method or budget is read from."""
+    if argument.name in log.lacking:
+        what = f"does not say {argument.name}, and other logs of {log.path} say {argument.name}={argument.value}"
+        raise InputError(log.lacking[argument.name], what, f"take it out, or {_TYPE_IT}")
 
 
 def _only(log: Log | LogFile, name: str, noun: str, option: str) -> Argument:

@@ -1,5 +1,5 @@
-"""RUN/import.json: from which logs the cells of a run folder were imported, how their recordings were told apart, and
-the doubts that a certificate must repeat.
+"""RUN/import.json: from which logs the cells of a run folder were imported, how their recordings were told apart, what
+budgets are shares of, and the doubts that a certificate must repeat.
 
 Writes and reads that file. Knows no kind of log; whoever signs off needs this module and none of the readers.
 """
@@ -9,11 +9,12 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, get_args
 
+from earmark.engine.design.compressors import Axis
 from earmark.engine.design.keys import CellKey
 from earmark.engine.errors import InputError
 from earmark.engine.files import write_file
@@ -57,6 +58,7 @@ class ImportRecord:
     source: str  # how recordings were told apart; where that differs, each way once, sorted, joined by "; "
     doubts: tuple[Doubt, ...]
     logs: tuple[ImportedLog, ...]
+    axes: Mapping[str, Axis]  # what budgets are shares of, by method, where somebody said it
     file: InputFile  # its rows are the logs
 
 
@@ -70,12 +72,19 @@ def by_column(name: str) -> str:
     return _COLUMN + name
 
 
-def add(run: Path, logs: Iterable[ImportedLog], doubts: Iterable[Doubt], new: Collection[CellKey]) -> None:
-    """Add logs and doubts to a run's import.json; the same imports give the same bytes in whatever order.
+def add(
+    run: Path,
+    logs: Iterable[ImportedLog],
+    doubts: Iterable[Doubt],
+    new: Collection[CellKey],
+    axes: Mapping[str, Axis],
+) -> None:
+    """Add logs, doubts and axes to a run's import.json; the same imports give the same bytes in whatever order.
 
     Older entries about the `new` cells, which this import is about to write, and about cells that no longer exist are
     dropped. Cells of one answerer and corpus have the same recordings, so the firmest way in which these were told
-    apart counts for all of them, and once somebody has settled it, the doubts about it are dropped.
+    apart counts for all of them, and once somebody has settled it, the doubts about it are dropped. InputError where a
+    method has another axis already.
     """
     logs = list(logs)
     before = read(run)
@@ -84,7 +93,8 @@ def add(run: Path, logs: Iterable[ImportedLog], doubts: Iterable[Doubt], new: Co
     def stays(cell: CellKey) -> bool:
         return cell not in new and (cell in cells or (run / str(cell)).exists())
 
-    every_log = {*logs, *(log for log in (before.logs if before else ()) if stays(log.cell))}
+    older = [log for log in (before.logs if before else ()) if stays(log.cell)]
+    every_log = {*logs, *older}
     every_doubt = {*doubts, *(doubt for doubt in (before.doubts if before else ()) if stays(doubt.cell))}
     sources: dict[tuple[str, str], list[str]] = defaultdict(list)
     for log in every_log:
@@ -96,6 +106,7 @@ def add(run: Path, logs: Iterable[ImportedLog], doubts: Iterable[Doubt], new: Co
             (doubt for doubt in every_doubt if not doubt.by_source or firmest.get(_group(doubt.cell)) == ASSUMED),
             key=_doubt_order,
         ),
+        _axes_with(before.axes if before else {}, {log.cell.method for log in older}, axes),
     )
     if before is None or hashlib.sha256(data).hexdigest() != before.file.sha256:
         write_file(run / FILE, data)
@@ -111,7 +122,7 @@ def read(run: Path) -> ImportRecord | None:
     content = parse_json(data, path, _RESTORE)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise _refusal(path, f"is no record of an import that this Earmark reads ({SCHEMA})")
-    _check_keys(path, content, "it", {"schema", "source", "doubts", "logs"})
+    _check_keys(path, content, "it", {"schema", "source", "doubts", "logs"}, optional={"axes"})
     for key in ("doubts", "logs"):
         if not isinstance(content[key], list):
             raise _refusal(path, f"has in '{key}' no list")
@@ -123,10 +134,23 @@ def read(run: Path) -> ImportRecord | None:
             raise _refusal(path, f"has an entry of '{key}' twice")
     if content["source"] != _summary(logs) if has_sources else not _is_source(content["source"]):
         raise _refusal(path, "has in 'source' something else than how recordings were told")
-    file = InputFile(FILE, hashlib.sha256(data).hexdigest(), len(logs))
     return ImportRecord(
-        content["source"], tuple(sorted(doubts, key=_doubt_order)), tuple(sorted(logs, key=_log_order)), file
+        content["source"],
+        tuple(sorted(doubts, key=_doubt_order)),
+        tuple(sorted(logs, key=_log_order)),
+        _axes(path, content.get("axes", {}), {log.cell.method for log in logs}),
+        InputFile(FILE, hashlib.sha256(data).hexdigest(), len(logs)),
     )
+
+
+def _axes_with(before: Mapping[str, Axis], older: Collection[str], axes: Mapping[str, Axis]) -> dict[str, Axis]:
+    """The axes of methods with those that are new; of those before, which `older` logs are still of."""
+    stays = {method: axis for method, axis in before.items() if method in older}
+    for method, axis in axes.items():
+        if stays.get(method, axis) != axis:
+            what = f"the budgets of '{method}' are shares of {stays[method]} in this run folder"
+            raise InputError(f"--axis {method}={axis}", what, "name that axis, or import into another run folder")
+    return dict(sorted({**stays, **axes}.items()))
 
 
 # Order -----------------------------------------------------------------------------------------------------
@@ -157,7 +181,7 @@ def _summary(logs: Iterable[ImportedLog]) -> str:
 # JSON ------------------------------------------------------------------------------------------------------
 
 
-def _content(logs: list[ImportedLog], doubts: list[Doubt]) -> bytes:
+def _content(logs: list[ImportedLog], doubts: list[Doubt], axes: Mapping[str, Axis]) -> bytes:
     differ = len({log.source for log in logs}) > 1
     content = {
         "schema": SCHEMA,
@@ -170,7 +194,7 @@ def _content(logs: list[ImportedLog], doubts: list[Doubt]) -> bytes:
             {"cell": str(log.cell), "log": log.log, "sha256": log.sha256} | ({"source": log.source} if differ else {})
             for log in logs
         ],
-    }
+    } | ({"axes": axes} if axes else {})
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -190,6 +214,16 @@ def _doubt(path: Path, where: str, entry: Any) -> Doubt:
     if by_source:
         _check(path, f"{where}.settled_by", entry["settled_by"], lambda option: option == _BY_SOURCE, f"'{_BY_SOURCE}'")
     return Doubt(_cell(path, where, entry["cell"]), entry["text"], by_source)
+
+
+def _axes(path: Path, axes: Any, methods: Collection[str]) -> Mapping[str, Axis]:
+    if not isinstance(axes, dict):
+        raise _refusal(path, "has in axes no table")
+    for method, axis in axes.items():
+        if method not in methods:
+            raise _refusal(path, f"has in axes the method {method!r}, of which it has no log")
+        _check(path, f"axes.{method}", axis, lambda axis: axis in get_args(Axis), " or ".join(get_args(Axis)))
+    return axes
 
 
 def _cell(path: Path, where: str, name: Any) -> CellKey:

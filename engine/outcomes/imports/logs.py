@@ -7,14 +7,16 @@ are about. A cell that is already there with the same rows is left alone.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast, get_args
 
 import pyarrow as pa
 
 from earmark.engine import files
+from earmark.engine.design.compressors import Axis
 from earmark.engine.design.keys import OK, SILENCE, UNCOMPRESSED, CellKey
-from earmark.engine.errors import InputError, first_few
+from earmark.engine.errors import InputError, choose, first_few
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.imports import doubts, log_files, pairs, plausible, task_logs, unnamed_recordings
 from earmark.engine.outcomes.imports.arguments import ArgumentNames, CompressedLog, check_raw, settle
@@ -24,7 +26,8 @@ from earmark.engine.outcomes.schema import ROW
 from earmark.engine.progress import Report, silent
 from earmark.engine.reading import check_utf8, sha256
 
-_BUDGET = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
+_BUDGET = re.compile(rf"{_NUMBER}(?:[eE][+-]?[0-9]+)?|{_NUMBER}%")
 _SEED = re.compile(r"[0-9]{1,19}")
 _WITH_ARGUMENTS = ("lm-eval", "lmms-eval", "inspect")
 
@@ -37,6 +40,7 @@ class Declarations:
     corpus: str | None = None  # ... of one task
     arguments: ArgumentNames = field(default_factory=ArgumentNames)
     common: bool = False  # questions that not all logs have are left out
+    axes: Mapping[str, str] = field(default_factory=dict)  # what budgets are shares of, by method
 
 
 class ImportedCell(NamedTuple):
@@ -76,6 +80,7 @@ def import_logs(
     pairs.refuse_same_file(raw, [arm.path for arm in compressed])
     runs = task_logs.Runs((), compressed) if compressed else _runs(kind, raw, declared, report)
     every_log, read = _read(kind, raw, runs, fields, declared, report)
+    axes = _axes_of(every_log, declared.axes)
     report("comparing logs", 0, 0)
     logs, left_out = common_rows(every_log) if declared.common else CommonRows(every_log, None)
     reference_key, reference = next(iter(logs.items()))
@@ -94,7 +99,7 @@ def import_logs(
         for path in log.files
     ]
     files.tidy(out)
-    doubts.add(out, imported, doubtful, new)
+    doubts.add(out, imported, doubtful, new, axes)
     for key, table in cells.items():
         if key in new:
             store.write_cell(out, key, table)
@@ -122,14 +127,42 @@ def parse_arm(text: str) -> CompressedLog:
         raise InputError(
             f"'{text}'",
             f"'{'@'.join(numbers)}' is not a budget in (0, 1], with or without @ and a whole seed",
-            "write for instance energy@0.4=samples.jsonl",
+            "write for instance energy@0.4=samples.jsonl, or energy@40%",
         )
-    budget = float(numbers[0]) if numbers else None
+    budget = _typed_budget(numbers[0]) if numbers else None
     if method == SILENCE:
         if budget not in (None, 1):
             raise InputError(f"'{text}'", "the silence control is as long as raw audio", f"write {SILENCE}={path}")
         budget = 1.0
     return CompressedLog(method, budget, int(numbers[1]) if len(numbers) == 2 else 0, Path(path))
+
+
+def _typed_budget(text: str) -> float:
+    """The share that a budget is as it is typed: 0.4, or 40%."""
+    return float(Decimal(text[:-1]) / 100) if text.endswith("%") else float(text)
+
+
+def parse_axes(texts: Iterable[str]) -> dict[str, str]:
+    """The axes by method that `METHOD=AXIS` texts say; InputError for another text, and for two of one method."""
+    axes: dict[str, str] = {}
+    for text in texts:
+        method, _, axis = text.rpartition("=")
+        if not method or not axis:
+            raise InputError(f"--axis {text}", "is not METHOD=AXIS", "write for instance --axis opus=bits")
+        if axes.setdefault(method, axis) != axis:
+            raise InputError(f"--axis {text}", f"'{method}' was given {axes[method]} before", "keep one of them")
+    return axes
+
+
+def _axes_of(keys: Iterable[CellKey], axes: Mapping[str, str]) -> dict[str, Axis]:
+    """The axes by method; InputError for one that there is not, or of a method that no log is of."""
+    methods = sorted({key.method for key in keys} - {UNCOMPRESSED, SILENCE})
+    for method, axis in axes.items():
+        if method not in methods:
+            raise InputError(f"--axis {method}={axis}", f"no log is of the method '{method}'", choose(method, methods))
+        if axis not in get_args(Axis):
+            raise InputError(f"--axis {method}={axis}", f"'{axis}' is no axis", choose(axis, get_args(Axis)))
+    return {method: cast(Axis, axis) for method, axis in axes.items()}
 
 
 def _no_arm(text: object) -> InputError:

@@ -91,6 +91,7 @@ class Log(NamedTuple):
     records: Sequence[Record] = ()  # what the rows were read from, one each; only to look at
     arguments: tuple[Argument, ...] = ()
     files: tuple[Path, ...] = ()
+    lacking: Mapping[str, Path] = {}  # of several files, one without an argument that another has, by its name
     fields_of_task: Mapping[str, Fields] = {}  # where there are several tasks: how each was read
 
     @classmethod

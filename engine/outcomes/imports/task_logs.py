@@ -3,7 +3,7 @@
 Knows which kinds of logs there are; no row of any of them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -133,8 +133,16 @@ def _merged(path: Path, fields: Fields, logs: Mapping[str, Log], files: Sequence
         records=[record for log in logs.values() for record in log.records],
         arguments=tuple(dict.fromkeys(argument for log in logs.values() for argument in log.arguments)),
         files=tuple(file for log in logs.values() for file in log.files),
+        lacking=_lacking(logs.values()),
         fields_of_task={task: log.fields for task, log in logs.items()},
     )
+
+
+def _lacking(logs: Collection[Log]) -> dict[str, Path]:
+    """A log without an argument that another has, by the argument's name."""
+    names_of = {log.path: {argument.name for argument in log.arguments} for log in logs}
+    every_name = set().union(*names_of.values())
+    return {name: path for path, names in names_of.items() for name in every_name - names}
 
 
 def _row(row: LogRow, task: str, own_recordings: bool) -> LogRow:

@@ -64,7 +64,7 @@ def result(
         partition=partition,
         compressor=None if curve.planned is None else curve.planned.compressor,
         stage=None if curve.planned is None else curve.planned.stage,
-        axis=None if curve.planned is None else curve.planned.axis,
+        axis=curve.axis,
         reference=curve.reference,
         n=len(families.code),
         sources=rows.n_sources,
