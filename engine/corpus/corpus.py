@@ -129,6 +129,8 @@ def _no_question(path: Path, benchmark: Benchmark, left_out: Sequence[LeftOut]) 
     """Why a corpus has no question at all, and what to do."""
     reason = f"{len(left_out)} rows were left out, the first: {': '.join(left_out[0])}" if left_out else "no rows"
     do = f"is it a corpus of {benchmark.kind}?"
+    if benchmark.kind == manifest.MANIFEST.kind:
+        do = "correct its rows; its columns are sample_id, audio, question, choices and answer"
     if benchmark.columns:
         read_as = ", ".join(f"{role}={column}" for role, column in benchmark.columns.items())
         do = f"declare what was taken amiss with --column ROLE=NAME ({read_as})"

@@ -13,14 +13,18 @@ from earmark.engine.corpus.audio import TableAudio
 from earmark.engine.corpus.benchmarks.benchmark import Benchmark, ExampleOrReason, read_examples
 from earmark.engine.corpus.example import Audio, Example, Question
 from earmark.engine.corpus.folder import Folder
+from earmark.engine.corpus.hub.column_roles import USUAL_NAMES
 from earmark.engine.corpus.right_answers import options, resolve
 from earmark.engine.corpus.table_files import LONGEST_LABEL, TableRow, Unusable, as_text, parquet_columns
-from earmark.engine.errors import InputError
+from earmark.engine.errors import InputError, first_few, instead
+from earmark.engine.printable import shortened
 from earmark.engine.reading import parse_json
 
 _NAMES = ("manifest.jsonl", "manifest.parquet", "manifest.csv")
 _OWN = {"sample_id", "source_id", "audio", "question", "choices", "answer"}
 _OPTION = re.compile("choice_[A-Za-z]")
+_MOST_NAMED = 8  # columns
+_MOST_SHOWN = 30  # characters of a column's name
 
 
 def _tables(folder: Folder) -> list[Path]:
@@ -34,6 +38,7 @@ def read_tables(folder: Folder, paths: list[Path]) -> Iterator[ExampleOrReason]:
     }
 
     def example(path: Path, row: TableRow) -> Example:
+        _check_columns(row, has_audio=path in tables_with_audio)
         sample_id = row.text("sample_id")
         lettered = options(*_choices(row))
         audio, recording = _recording(folder, path, row, sample_id, has_audio=path in tables_with_audio)
@@ -50,6 +55,26 @@ def read_tables(folder: Folder, paths: list[Path]) -> Iterator[ExampleOrReason]:
         )
 
     return read_examples(folder, paths, example)
+
+
+def _check_columns(row: TableRow, *, has_audio: bool) -> None:
+    """Unusable where a row lacks a column: with those that it has, and the one that was probably meant."""
+    has_options = any(_OPTION.fullmatch(name) for name in row.data)
+    own = ["sample_id", *([] if has_audio else ["audio"]), "question", *([] if has_options else ["choices"]), "answer"]
+    lacking = next((name for name in own if name not in row.data), None)
+    if lacking is not None:
+        names = [shortened(name, _MOST_SHOWN) for name in row.data]
+        columns = f", only the columns {first_few(names, _MOST_NAMED)}" if names else ""
+        raise Unusable(f"no {lacking}{columns}{_meant(lacking, [name for name in row.data if name not in _OWN])}")
+
+
+def _meant(lacking: str, columns: list[str]) -> str:
+    """The question whether one of these columns is the one that is lacking; empty where none looks like it."""
+    usual = next((name for name in USUAL_NAMES.get(lacking, ()) if name in columns), None)
+    if usual is not None:
+        return f"; did you mean {usual}?"
+    close = instead(lacking, columns, "")
+    return f"; {close}" if close else ""
 
 
 def _choices(row: TableRow) -> tuple[Any, list[str] | None]:

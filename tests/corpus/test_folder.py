@@ -370,3 +370,25 @@ def test_fuzzed_manifests_are_rows_or_reasons(
     assert 1 <= len(list(corpus.examples)) <= 2 + len(rows)
     assert all(left.where and left.reason for left in corpus.left_out)
     assert all(heard.status for heard in stream(corpus.examples, workers=0))
+
+
+@pytest.mark.parametrize(
+    ("column", "name", "expected"),
+    [
+        ("audio", "wav", "only the columns 'sample_id', 'wav', 'question', 'choices', 'answer'; did you mean wav?"),
+        ("audio", "Audio", "did you mean Audio?"),
+        ("choices", "options", "did you mean options?"),
+        ("answer", "topic", "no answer, only the columns 'sample_id', 'audio', 'question', 'choices', 'topic')"),
+    ],
+)  # fmt: skip
+def test_a_manifest_without_a_column_names_those_it_has_and_the_one_that_was_meant(
+    column: str, name: str, expected: str, folder: Path
+) -> None:
+    row = {name if key == column else key: value for key, value in ROW.items()}
+    (folder / "manifest.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError) as refused:
+        open_corpus(folder)
+    assert expected in str(refused.value)
+    assert str(refused.value).endswith(
+        "correct its rows; its columns are sample_id, audio, question, choices and answer"
+    )
