@@ -80,12 +80,12 @@ def test_a_terminal_says_budgets_with_their_units(run: Path) -> None:
     assert isinstance(certificate, Certificate)
     lines = decision_table(certificate)
     assert lines[0] == "approved: opus at budget 0.125 (32 kb/s); every family within 0.05"
-    assert any(line.startswith("  opus, bits  task       passes  0.125 (32 kb/s)") for line in lines)
+    assert any(line.startswith("  opus ") and " task       passes  32 kb/s " in line for line in lines)
 
 
 def test_a_status_says_the_budgets_of_each_step(run: Path) -> None:
     printed = command("status", run).out
-    assert "tiny, budgets 0.8, 0.125 (32 kb/s)" in printed
+    assert "budgets 0.8, 32 kb/s" in printed
 
 
 @pytest.mark.parametrize(
