@@ -16,7 +16,7 @@ except ModuleNotFoundError:  # a copy of the sources alone
     sys.exit(2)
 
 from earmark.cli import exits
-from earmark.cli.say import printing_of_help, say
+from earmark.cli.say import fitted, printing_of_help, say
 from earmark.engine.errors import InputError, instead
 from earmark.engine.faults import check_threads, fault
 
@@ -61,6 +61,7 @@ _SHORT_HELP = {
     "theory": "Check the paper's theory on small exact instances.",
     "schema": "Print the JSON Schema of a certificate or of a spec.",
 }
+_INTERRUPTED = "interrupted: files that were written are whole, and the same command goes on or begins anew"
 
 
 class _LazyGroup(click.Group):
@@ -109,7 +110,7 @@ def main() -> None:
             check_threads()
         sys.exit(earmark.main(prog_name="earmark", standalone_mode=False) or 0)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        say("interrupted: files that were written are whole, and the same command goes on or begins anew", err=True)
+        say(*fitted(_INTERRUPTED, sys.stderr), err=True)
         sys.exit(exits.INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple, Self, TextIO
 
-from earmark.cli.say import columns
+from earmark.cli.say import columns, fitted
 from earmark.engine.printable import printable, shortened
 
 _REDRAWN_S = 0.1
@@ -86,8 +86,7 @@ class ProgressLine:
         """On a terminal, print a line that stays, about something that happens once and takes long."""
         with self._lock:
             if self._watched:
-                self.clear()
-                self._write(printable(line) + "\n")
+                self._write_sentence(line)
 
     def note(self, line: str) -> None:
         """Print a line that stays, soon and whatever the main thread is at: a signal's handler may call this."""
@@ -105,8 +104,7 @@ class ProgressLine:
         with self._lock:
             now = self._clock()
             while self._notes:
-                self.clear()
-                self._write(printable(self._notes.popleft()) + "\n")
+                self._write_sentence(self._notes.popleft())
             if not self._watched:
                 self._print_if_due(now)
             elif self._width and not self._total and now - self._drawn >= 1:
@@ -144,6 +142,10 @@ class ProgressLine:
             figures.pop()
         numbers = "".join(figures)
         return shortened(step, max(width - len(numbers), _FEWEST_OF_NAME)) + numbers
+
+    def _write_sentence(self, sentence: str) -> None:
+        self.clear()
+        self._write("\n".join(fitted(sentence, self._stream)) + "\n")
 
     def _write(self, text: str) -> None:
         if self._stream is not None:

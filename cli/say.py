@@ -10,7 +10,7 @@ import click
 
 from earmark.cli import exits
 from earmark.engine.faults import fault
-from earmark.engine.printable import WIDTH, printable, printable_json
+from earmark.engine.printable import WIDTH, printable, printable_json, wrapped
 
 _STDOUT = "standard output"
 
@@ -53,6 +53,12 @@ def columns(stream: TextIO | None) -> int:
         return (stream and os.get_terminal_size(stream.fileno()).columns) or WIDTH
     except (OSError, ValueError):  # no terminal, or no file: a test's
         return WIDTH
+
+
+def fitted(sentence: str, stream: TextIO | None) -> list[str]:
+    """A sentence as lines for a stream: on a terminal as wide as it is, elsewhere one line, which can be searched."""
+    watched = stream is not None and stream.isatty()
+    return wrapped(sentence, columns(stream)) if watched else [printable(sentence)]
 
 
 def printing_of_help(error: Exception) -> str | None:

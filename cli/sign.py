@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from earmark.cli.progress import ProgressLine
-from earmark.cli.say import columns, say, say_json
+from earmark.cli.say import columns, fitted, say, say_json
 
 if TYPE_CHECKING:
     from earmark.engine.design.rule import Rule
@@ -52,7 +52,7 @@ def sign(
         say_json(to_json(certificate), indent=1)
     else:
         say(
-            *decision_table(certificate, columns(sys.stdout)),
+            *(line for text in decision_table(certificate, columns(sys.stdout)) for line in fitted(text, sys.stdout)),
             "",
             f"certificate  {path}",
             f"report       {out / REPORT}",

@@ -1,8 +1,6 @@
 """A comparison of two certificates for a terminal: the verdict, two tables of 80 columns, and sentences."""
 
-import textwrap
-
-from earmark.engine.printable import WIDTH, printable
+from earmark.engine.printable import WIDTH, wrapped
 from earmark.engine.report.diff_words import (
     DECISION_COLUMNS,
     bound,
@@ -21,7 +19,7 @@ _MOST_UNDECIDED = 5  # rows that show nothing yet, the nearest to showing someth
 
 def diff_lines(diff: Diff) -> list[str]:
     """Lines: the verdict, what may be shipped, the families, and what a reader must know."""
-    lines = _wrapped(headline(diff))
+    lines = wrapped(headline(diff), WIDTH)
     if diff.decisions:
         rows = decision_rows(diff.decisions)
         keep = [
@@ -29,11 +27,11 @@ def diff_lines(diff: Diff) -> list[str]:
         ]
         lines += ["", "what may be shipped"]
         lines += aligned([tuple(row[i] for i in keep) for row in (DECISION_COLUMNS, *rows)], WIDTH)
-        lines += [line for remark in remarks(diff.decisions) for line in _wrapped(f"  {remark}")]
+        lines += [line for remark in remarks(diff.decisions) for line in wrapped(f"  {remark}", WIDTH)]
     lines += _families(diff)
-    lines += ["", *_wrapped(bound(diff))]
+    lines += ["", *wrapped(bound(diff), WIDTH)]
     for label, sentences in (("not comparable", diff.not_comparable), ("looser", diff.looser), ("note", diff.notes)):
-        lines += [line for sentence in sentences for line in _wrapped(f"{label}: {sentence}")]
+        lines += [line for sentence in sentences for line in wrapped(f"{label}: {sentence}", WIDTH)]
     return lines
 
 
@@ -59,9 +57,3 @@ def _families(diff: Diff) -> list[str]:
 def _row(change: FamilyChange) -> tuple[str, ...]:
     method = change.method + (f" seed {change.seed}" if change.seed else "")
     return method, change.family, f"{change.budget:g}", *family_cells(change)
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(
-        printable(text), WIDTH, subsequent_indent="    " if text.startswith(" ") else "  ", break_on_hyphens=False
-    )

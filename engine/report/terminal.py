@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from earmark.engine.printable import WIDTH, printable, shortened
+from earmark.engine.printable import WIDTH, printable, shortened_apart
 from earmark.engine.report.axes import candidate_axes, has_unit, short_words, with_unit
 from earmark.engine.report.policy_places import untold
 
@@ -21,8 +21,8 @@ _ON_TRUST = (
     "on trust"
 )
 _KEEPING_ALPHA = (
-    "  Rows that were judged are not judged again with others added: new rows are certified alone (--follows CERT), or",
-    '  the next plan declares beforehand what it will do: looks = 2 to add rows once, claim = "routing" to route.',
+    "  Rows that were judged are not judged again with others added: new rows are certified alone (--follows CERT), or "
+    'the next plan declares beforehand what it will do: looks = 2 to add rows once, claim = "routing" to route.'
 )
 _HEADER = ("method", "partition", "alone", "at", "worst family", "excess", "hidden")
 
@@ -47,7 +47,7 @@ def decision_table(certificate: "Certificate", width: int = WIDTH) -> list[str]:
             lines.append(f"  each verdict alone, at {certificate.claim.alpha:g}, uncorrected for there being several:")
         lines += _verdicts(results, certificate.rule, width)
         steps = _next_steps(results, certificate.rule)
-        lines += ["", "What to do next", *([*steps, *_KEEPING_ALPHA] if steps else [_NOTHING]), ""]
+        lines += ["", "What to do next", *([*steps, _KEEPING_ALPHA] if steps else [_NOTHING]), ""]
     lines += [f"warning: {warning}" for warning in certificate.warnings if warning not in certificate.claim.withheld]
     return lines if lines[-1] else lines[:-1]
 
@@ -200,19 +200,24 @@ def _entry(result: "ResultEntry", budget: float | None) -> "BudgetEntry":
 def aligned(rows: list[tuple[str, ...]], width: int | None = None) -> list[str]:
     """Rows as lines of at most so many characters, each column as wide as its widest cell.
 
-    Where that is too much the widest columns of names are narrowed, and names in them cut in the middle; a cell with a
-    figure is never cut.
+    Where that is too much the widest columns of names are narrowed, and names in them cut; a cell with a figure is
+    never cut, and names that differ stay different, even if lines then have more characters.
     """
     rows = [tuple(map(printable, row)) for row in rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    least = [max([_LEAST_NAME, *(len(row[i]) for row in rows if _is_figure(row[i]))]) for i in range(len(widths))]
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    least = [max([_LEAST_NAME, *(len(cell) for cell in column if _is_figure(cell))]) for column in columns]
+    shown = [{cell: cell for cell in column} for column in columns]
     while width is not None and sum(widths) + 2 * len(widths) > width:
-        widest = max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))
-        if widths[widest] <= least[widest]:
+        for i in sorted(range(len(widths)), key=lambda i: -widths[i]):
+            narrower = shortened_apart(columns[i], widths[i] - 1) if widths[i] > least[i] else None
+            if narrower is not None:
+                widths[i], shown[i] = widths[i] - 1, narrower
+                break
+        else:
             break
-        widths[widest] -= 1
     return [
-        "  " + "  ".join(shortened(cell, n).ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip()
+        "  " + "  ".join(texts[cell].ljust(n) for texts, cell, n in zip(shown, row, widths, strict=True)).rstrip()
         for row in rows
     ]
 

@@ -3,13 +3,25 @@
 import io
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from earmark.cli.progress import ProgressLine, duration, speed
+from earmark.cli.say import columns, fitted
+from earmark.cli.sign import sign
+from earmark.engine.design.rule import Rule
+from earmark.engine.printable import wrapped
 from earmark.engine.progress import stopping_on_signals
+from earmark.engine.report.terminal import decision_table
+from earmark.engine.signoff.certificate import read
+
+SOUNDS = Path(__file__).parents[2] / "examples" / "sounds"
 
 
 class Clock:
@@ -189,3 +201,47 @@ def test_durations(seconds: float, words: str) -> None:
 @pytest.mark.parametrize(("rate", "words"), [(1234.5, "1,234/s"), (2.25, "2.2/s"), (0.5, "30.0/min"), (0.001, "3.6/h")])
 def test_speeds(rate: float, words: str) -> None:
     assert speed(rate) == words
+
+
+SENTENCE = (
+    "  stopping after what is under way: every window that is done is kept, this one will be asked again /a/long/path"
+)
+
+
+def test_a_sentence_on_a_terminal_ends_its_lines_where_words_end(terminal: Terminal) -> None:
+    with ProgressLine(terminal) as progress:
+        progress.note(SENTENCE)
+        progress.say(SENTENCE)
+    lines = terminal.getvalue().splitlines()
+    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :] == fitted(SENTENCE, terminal)
+    first, *others = fitted(SENTENCE, terminal)
+    assert others
+    assert first.startswith("  stopping")
+    assert all(line.startswith("    ") for line in others)
+    assert all(len(line) <= columns(terminal) for line in (first, *others))
+    assert " ".join(f"{first} {' '.join(others)}".split()) == SENTENCE.strip()
+
+
+def test_a_sentence_elsewhere_is_one_line_that_can_be_searched(pipe: io.StringIO) -> None:
+    with ProgressLine(pipe) as progress:
+        progress.note(SENTENCE)
+    assert pipe.getvalue() == SENTENCE + "\n"
+
+
+def test_certify_on_a_terminal_breaks_no_word(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", terminal)
+    sign(SOUNDS, Rule(replicates=100), tmp_path / "signed", as_json=False)
+    lines, certificate = terminal.getvalue().splitlines(), read(tmp_path / "signed" / "certificate.json")
+    assert all(len(line) <= columns(terminal) for line in lines if str(tmp_path) not in line)
+    printed = " ".join(terminal.getvalue().split())
+    for text in (*decision_table(certificate)[:6], *certificate.warnings):
+        assert " ".join(text.split()) in printed
+
+
+@given(st.text("ab .-/", max_size=200), st.integers(20, 80))
+def test_only_a_word_that_is_longer_makes_a_line_longer_than_it_may_be(text: str, width: int) -> None:
+    lines = wrapped(text, width)
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+    assert all(len(line) <= width or " " not in line.strip() for line in lines)
