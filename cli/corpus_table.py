@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from earmark.cli.say import columns
-from earmark.engine.printable import printable, shortened
+from earmark.engine.printable import printable, shortened, shortened_apart
 
 _BAR, _LEAST_BAR = 40, 8  # characters of the longest bar, where there is room for it and where there is not
+_LEAST_NAME = 8
 
 
 def corpus_table(description: Mapping[str, Any], *, everything: bool) -> list[str]:
@@ -114,18 +115,25 @@ def _bars(rows: Iterable[tuple[str, int, str]]) -> list[str]:
     table = [(printable(name), count, printable(remark)) for name, count, remark in rows]
     most = max((count for _, count, _ in table), default=0) or 1
     width = columns(sys.stdout)
-    names = min(max((len(name) for name, _, _ in table), default=0), width // 3)
-    room = width - names - len("    1234567  ") + 1  # beside name and count
     longest = max((len(remark) for _, _, remark in table), default=0)
+    room = width - len("    1234567  ") + 1  # beside the count
+    short = _names(table, max(width // 3, room - _LEAST_BAR - 2 - longest, _LEAST_NAME))
+    names = max(map(len, short.values()), default=0)
+    room -= names
     longest_bar = min(_BAR, max(room - longest - 2 * (longest > 0), _LEAST_BAR))
     lines = []
     for name, count, remark in table:
         bar = "#" * max(round(longest_bar * count / most), min(count, 1))
         shown = shortened(remark, max(room - len(bar) - 2, _LEAST_BAR))
-        lines.append(
-            f"  {shortened(name, names):<{names}} {count:>7}  {bar}{'  ' if bar and shown else ''}{shown}".rstrip()
-        )
+        lines.append(f"  {short[name]:<{names}} {count:>7}  {bar}{'  ' if bar and shown else ''}{shown}".rstrip())
     return lines
+
+
+def _names(table: list[tuple[str, int, str]], width: int) -> dict[str, str]:
+    """What is shown of each name: so many characters at most, more only where different names would be shown alike."""
+    names = {name for name, _, _ in table}
+    widths = range(width, max(map(len, names), default=0) + width + 1)
+    return next(short for width in widths if (short := shortened_apart(names, width)) is not None)
 
 
 def _trimmed(histogram: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

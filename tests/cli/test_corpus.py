@@ -8,6 +8,7 @@ import layouts
 import pytest
 from command_line import earmark_text
 
+from earmark.cli.corpus_table import _bars
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.recipes import read_recipes
 
@@ -26,6 +27,16 @@ MANY = [
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     return earmark_text("corpus", *arguments, env=environment or None)
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80])
+def test_families_that_differ_are_shown_different(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = [f"which_of_two_instruments_is_{word}_at_the_end_of_it" for word in ("louder", "higher", "longer")]
+    lines = _bars((name, 100, "too small") for name in names)
+    assert len({line.split()[0] for line in lines}) == len(names)
+    assert width < 60 or all(len(line) <= width for line in lines)
+    assert _bars([]) == []
 
 
 @pytest.fixture
