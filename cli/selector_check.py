@@ -196,7 +196,7 @@ def _table(verdict: dict[str, Any]) -> list[str]:
         answers = verdict["answers"]
         lines += ["", f"answers of {answers['answerer']}, excess of at most {answers['tolerance']:g} in every family"]
         columns_of_answers = ("budget", "asked", "changed", "failed", "")
-        lines += aligned([columns_of_answers, *map(_answers, answers["budgets"])], columns(sys.stdout))
+        lines += aligned([columns_of_answers, *map(_answers, answers["budgets"])])  # ends in a sentence
     lines += ["", *(f"warning: {warning}" for warning in verdict["warnings"])]
     lines += [f"{finding['check']}: {finding['reason']}" for finding in verdict["findings"]]
     return [*lines, "pass" if verdict["passes"] else "fail"]

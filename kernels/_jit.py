@@ -35,7 +35,7 @@ def parallel_jit(function: _Function) -> _Function:
 
 def _compiled(function: _Function, parallel: bool) -> _Function:
     if config.DISABLE_JIT:  # NUMBA_DISABLE_JIT=1: plain Python, whose scalars warn where words wrap around
-        plain: _Function = np.errstate(over="ignore")(function)
+        plain: _Function = np.errstate(over="ignore", invalid="ignore")(function)
         return plain
     kernel: Any = numba.njit(parallel=parallel, nogil=True, error_model="numpy", fastmath=False)(function)
     kernel._cache = _Layers(function)  # as cache=True does, with numba's own

@@ -146,7 +146,7 @@ def test_a_method_of_a_spec_has_its_budgets_in_its_unit(clip: Path, tmp_path: Pa
     done = run(clip, "--with", "quick", "--spec", spec, "--budget", "1.6x", "--out", out)
     assert "2.50 of 4.00 s, 160.0 kb/s" in done.output, done.output
     named = run(clip, "--with", "speed", "--spec", spec, "--budget", "1.6x", "--out", out)
-    assert "method speed: is none of the spec; name 'quick', 'twice'" in str(named.exception)
+    assert "method speed: is none of the spec; choose from quick, twice" in str(named.exception)
     other = run(clip, "--with", "twice", "--spec", spec, "--budget", "12kbps", "--out", out)
     assert "is not counted in kb/s" in str(other.exception)
 

@@ -144,7 +144,8 @@ def test_a_command_without_half_its_extra_names_what_brings_the_other_half(tmp_p
 
 @pytest.mark.parametrize("package", ["click", "numba", "pyarrow"])
 def test_an_installation_without_a_package_of_the_base_says_so_in_one_line(package: str) -> None:
-    done = base.earmark("certify", "run", without=package)
+    command = ("warm",) if package == "numba" else ("certify", "run")  # small sign-offs compile nothing
+    done = base.earmark(*command, without=package)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert done.stderr.startswith(
         f"error: this installation of Earmark: lacks {package}, which all others have; pip install {package}"

@@ -66,16 +66,16 @@ def test_a_region_holds_what_is_no_less_extreme(test: tuple[int, int, int, float
     assert found.k.tolist() == most
 
 
-@given(claims(), st.floats(1e-9, 1), st.lists(st.floats(0, 1), min_size=3, max_size=8))
+@given(claims(), st.floats(1e-9, 1), st.lists(st.integers(0, 1000), min_size=3, max_size=8))
 @few_pass
 def test_the_region_of_a_stretch_holds_the_regions_inside(
-    test: tuple[int, int, int, float], length: float, shares: list[float]
+    test: tuple[int, int, int, float], length: float, thousandths: list[int]
 ) -> None:
     n, a, c, eps = test
     until = eps + length * (0.999 - eps)
     whole = region_of(n, a, c, eps, until, 0, n)
-    for share in shares:
-        e = eps + share * (until - eps)
+    for share in thousandths:
+        e = eps + share / 1000 * (until - eps)
         assert (region_of(n, a, c, e, e, 0, n).k <= whole.k).all()
 
 

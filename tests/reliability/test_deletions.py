@@ -112,7 +112,7 @@ def test_windows_from_100_000_on_are_not_forgotten(tmp_path: Path) -> None:
     pending = tmp_path / "run/pending/answerer=a/raw"
     pending.mkdir(parents=True)
     for number in ("00000", "100000", "199999", "200000", "1e3", "-0001"):  # three of these are windows of it
-        (pending / f"window-{number}.parquet").touch()
+        pq.write_table(pa.table({"sample_id": ["q"]}), pending / f"window-{number}.parquet")
     done = earmark("status", tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    assert b"3 of 200,000" in done.stdout or b"3/200" in done.stdout, done.stdout
+    assert b"3 of 200,000 answers" in done.stdout, done.stdout
