@@ -72,7 +72,7 @@ def _claim(certificate: "Certificate") -> list[str]:
         spent = certificate.follows.alpha_spent if certificate.follows else None
         chain = f"; with the certificates before, {spent:g}" if spent is not None else ""
         lines.append(f"the chance of any false approval{among} is at most {claim.alpha:g}{chain}")
-        lines += [] if certificate.declared.plan else [_ON_TRUST]
+        lines += [] if certificate.declared.plan or certificate.preview else [_ON_TRUST]
     return lines
 
 

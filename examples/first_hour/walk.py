@@ -48,7 +48,7 @@ def start_listener(work: Path) -> subprocess.Popen[bytes]:
     venv.create(work / "listener", with_pip=True)
     python = work / "listener" / "bin" / "python"
     packages = ["pocketsphinx==5.1.1", "numpy", "soundfile"]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-qq", *packages], check=True)
     server = subprocess.Popen([python, HERE / "listener.py", str(PORT)], stdout=subprocess.PIPE, start_new_session=True)
     assert server.stdout is not None, "it is a pipe"
     if not server.stdout.readline():
