@@ -142,7 +142,8 @@ def test_every_target_of_make_that_is_named_is_there() -> None:
 
 
 def test_the_demo_ends_with_how_to_reach_the_command() -> None:
-    done = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["make", "--no-print-directory", "-n", "demo"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == 'echo "to type earmark yourself: . .venv/bin/activate"'
 
 
