@@ -12,7 +12,7 @@ from earmark.engine.report.numbers import Unit, count, percent, significant
 from earmark.engine.report.wording import Wording
 from earmark.engine.report.words import isolated
 from earmark.engine.signoff.certificate import Certificate
-from earmark.engine.signoff.claim_entry import ClaimCandidate
+from earmark.engine.signoff.claim_entry import CandidatePolicy, ClaimCandidate
 from earmark.engine.signoff.result_entry import BudgetEntry, FamilyAtBudget, ResultEntry, ResultFamily, Used
 
 _SAVED = {
@@ -64,6 +64,25 @@ def binding(candidate: ClaimCandidate, results: Sequence[ResultEntry], budget: f
         named = [f for f in families if (f.at_budget.family, f.seed, f.partition if stop.partition else "") == stopping]
         families = named or families
     return max(families, key=_reach, default=None)
+
+
+def decided_at(candidate: ClaimCandidate) -> float | None:
+    """The budget that a candidate is judged by: the smallest that passes, else the one at which its walk stopped."""
+    if candidate.budget is not None:
+        return candidate.budget
+    return None if candidate.stopped is None else candidate.stopped.budget
+
+
+def binding_routed(results: Sequence[ResultEntry], policy: CandidatePolicy) -> tuple[BindingFamily, float] | None:
+    """The family that may be hurt most at the budget that it is routed to, and that budget; None where all is raw."""
+    routed = [
+        (family, route.budget)
+        for route in policy.families
+        if route.budget < 1
+        for family in _families_at(results, route.budget)
+        if (family.partition, family.at_budget.family) == (policy.partition, route.family)
+    ]
+    return max(routed, key=lambda entry: _reach(entry[0]), default=None)
 
 
 def _families_at(results: Sequence[ResultEntry], budget: float) -> Iterator[BindingFamily]:

@@ -5,37 +5,24 @@ It has no date and no path, so that a certificate has one section. Takes every n
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from earmark.engine.design.compressors import AXIS_WORDS
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.reading import read_bytes
 from earmark.engine.report.axes import CandidateAxis, candidate_axes, share_words
+from earmark.engine.report.binding import BindingFamily, binding, binding_routed, decided_at, results_of
 from earmark.engine.report.markdown import markdown, markdown_table
 from earmark.engine.report.numbers import Unit, count, percent, unit_of
 from earmark.engine.report.policy_places import stops, untold
 from earmark.engine.report.words import sentence, tolerance_words
 from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate
 from earmark.engine.signoff.claim_entry import CandidatePolicy, ClaimCandidate, Shipped
-from earmark.engine.signoff.result_entry import BudgetEntry, ResultEntry
+from earmark.engine.signoff.result_entry import ResultEntry
 
 BEGIN, END = "<!-- earmark: begin -->", "<!-- earmark: end -->"
 _TITLE = "## Audio compression"
 _MOST_BYTES = 1 << 24  # of a card
 _NAMED = 12  # families that go to one place
-
-
-class _Evidence(NamedTuple):
-    """Where a candidate's answers are worst, at the budget that it is about."""
-
-    result: ResultEntry
-    entry: BudgetEntry
-    family: str
-
-    @property
-    def excess(self) -> float:
-        """How much worse the family is there."""
-        return next(family.excess for family in self.entry.families if family.family == self.family)
 
 
 def section(certificate: Certificate, sha256: str) -> list[str]:
@@ -125,7 +112,7 @@ def _facts(
     """What is known of one candidate: terms and values."""
     claim = certificate.claim
     approved = [entry for entry in claim.approved if entry.candidate == candidate.name]
-    results = [r for r in certificate.results if _is_of(r, candidate)]
+    results = results_of(candidate, certificate)
     compressor = next((r.compressor for r in results if r.compressor), None) or candidate.method
     what = f", whose budgets are shares of {AXIS_WORDS[axis.axis]}" if axis.axis else ""
     yield "Compressor", f"{compressor}{what}"
@@ -135,11 +122,9 @@ def _facts(
     routed = candidate.policy if any(entry.kind == "routing" for entry in approved) else None
     if routed is not None:
         yield from _policy(certificate, candidate, routed)
-    only_routed = routed is not None and all(entry.kind == "routing" for entry in approved)
-    budgets = [entry.budget for entry in approved if entry.budget is not None]
-    evidence = _worst_routed(results, routed) if routed and only_routed else _worst(results, next(iter(budgets), None))
-    if evidence is not None:
-        yield "Worst family", _worst_words(evidence, axis, unit)
+    worst = _worst(candidate, results, approved, routed)
+    if worst is not None:
+        yield "Worst family", _worst_words(*worst, axis, unit)
     yield "Tolerance", f"{tolerance_words(claim.tolerance, claim.tolerance_average, unit)} in every family"
     if results:
         first = results[0]
@@ -180,48 +165,32 @@ def _kept(approved: Shipped, candidate: ClaimCandidate, axis: CandidateAxis) -> 
     return axis.share(approved.budget)
 
 
-def _is_of(result: ResultEntry, candidate: ClaimCandidate) -> bool:
-    place = (candidate.answerer, candidate.corpus, candidate.method)
-    return (result.answerer, result.corpus, result.method) == place and result.seed in candidate.seeds
+def _worst(
+    candidate: ClaimCandidate,
+    results: Sequence[ResultEntry],
+    approved: Sequence[Shipped],
+    policy: CandidatePolicy | None,
+) -> tuple[BindingFamily, float] | None:
+    """The family that binds, as on the page, and its budget: the approved one, where the walk stopped, or its route."""
+    budgets = [entry.budget for entry in approved if entry.budget is not None]
+    if policy is not None and not budgets:
+        return binding_routed(results, policy)
+    below = [entry.budget for result in results for entry in result.budgets if entry.budget < 1]
+    budget = next((b for b in (*budgets, decided_at(candidate), max(below, default=None)) if b is not None), None)
+    family = None if budget is None else binding(candidate, results, budget)
+    return None if family is None or budget is None else (family, budget)
 
 
-def _worst(results: Sequence[ResultEntry], budget: float | None) -> _Evidence | None:
-    """The largest excess of a family at a budget, over seeds and partitions; None: at the largest below 1."""
-    pairs = [_Evidence(r, entry, entry.worst_family) for r in results for entry in r.budgets if entry.budget < 1]
-    at = max((pair.entry.budget for pair in pairs), default=None) if budget is None else budget
-    chosen = [pair for pair in pairs if pair.entry.budget == at]
-    return max(chosen, key=lambda pair: pair.entry.excess_family.estimate, default=None)
-
-
-def _worst_routed(results: Sequence[ResultEntry], policy: CandidatePolicy) -> _Evidence | None:
-    """The largest excess of a family at the budget that it is routed to, over seeds; None where all get raw audio."""
-    budget_of = {route.family: route.budget for route in policy.families if route.budget < 1}
-    routed = [
-        _Evidence(result, entry, family)
-        for result in results
-        if result.partition == policy.partition
-        for entry in result.budgets
-        for family in sorted({f.family for f in entry.families} & {f.family for f in result.families})
-        if budget_of.get(family) == entry.budget
-    ]
-    return max(routed, key=lambda evidence: evidence.excess, default=None)
-
-
-def _worst_words(evidence: _Evidence, axis: CandidateAxis, unit: Unit) -> str:
+def _worst_words(family: BindingFamily, budget: float, axis: CandidateAxis, unit: Unit) -> str:
     """The worst family: how right it is on raw audio and by guessing, and how much worse it gets."""
-    result, entry, name = evidence
-    family = next(f for f in result.families if f.family == name)
-    there = next(f for f in entry.families if f.family == name)
-    raw = (
-        "no raw answer"
-        if family.raw_accuracy is None
-        else f"{percent(round(family.raw_accuracy, 3))} right on raw audio"
-    )
-    chance = "unknown" if family.chance is None else percent(round(family.chance, 3))
-    upper = "" if there.upper is None else f", at most {unit.words(there.upper)}"
+    right, chance = family.of_result.raw_accuracy, family.of_result.chance
+    raw = "no raw answer" if right is None else f"{percent(round(right, 3))} right on raw audio"
+    guessed = "unknown" if chance is None else percent(round(chance, 3))
+    upper = family.at_budget.upper
+    reach = "" if upper is None else f", at most {unit.words(upper)}"
     return (
-        f"'{family.family}' ({raw}, chance {chance}): {unit.number(there.excess, signed=True)} {unit.name} of error"
-        f"{upper}, at {share_words(entry.budget, axis.axis)}"
+        f"'{family.at_budget.family}' ({raw}, chance {guessed}): {unit.number(family.excess, signed=True)} {unit.name} "
+        f"of error{reach}, at {share_words(budget, axis.axis)}"
     )
 
 

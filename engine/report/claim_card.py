@@ -10,7 +10,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from earmark.engine.report.axes import CandidateAxis, candidate_axes
-from earmark.engine.report.binding import Fact, figures, following, harm_facts
+from earmark.engine.report.binding import Fact, decided_at, figures, following, harm_facts
 from earmark.engine.report.evidence import evidence
 from earmark.engine.report.family_tables import NotListening, not_listening
 from earmark.engine.report.numbers import Unit, percent
@@ -193,9 +193,8 @@ def _is_of(policy: DeployedPolicy, candidate: ClaimCandidate) -> bool:
 def _refusal(
     candidate: ClaimCandidate, axis: CandidateAxis, certificate: Certificate, unit: Unit, wording: Wording
 ) -> Refusal:
-    stop = candidate.stopped
     passed = "" if candidate.budget is None else f"passes its tests at {axis.share(candidate.budget)}"
-    budget = candidate.budget if candidate.budget is not None else stop.budget if stop is not None else None
+    budget = decided_at(candidate)
     facts = [] if budget is None else harm_facts(candidate, budget, certificate, unit)
     next_step = following(candidate, certificate, wording)
     if next_step:

@@ -10,8 +10,10 @@ from certificate_example import Json, certificate
 from markupsafe import Markup
 from page import Page, words
 
+from earmark.engine.report.card_section import section
 from earmark.engine.report.numbers import NATS, POINTS, Unit
 from earmark.engine.report.wording import Wording
+from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate, from_content
 
 SAVING = {
     "raw": {"seconds": 10.0, "bits": 2.56e6, "positions": 100.0, "lm_positions": 180.0, "flops": 5e11},
@@ -44,6 +46,20 @@ def test_an_approval_says_which_family_binds_how_good_raw_audio_is_there_and_how
     assert f"Worst family{family['family']}: 87.5% right on raw audio (25% by guessing)" in said
     assert f"at most {100 * family['upper']:.2f}; 5 points are allowed" in said
     assert f"{family['plus']} of {family['n']} rows worse, {family['minus']} better" in said
+
+
+def test_a_card_and_the_page_name_the_same_worst_family_although_another_was_seen_to_be_worse() -> None:
+    made = certificate(methods=("learned_conditioned",), tolerances=(0.05,))
+    (entry,) = [b for b in made["results"][0]["budgets"] if b["budget"] == 0.4]
+    seen, *_, feared = entry["families"]
+    seen |= {"excess": 0.03, "excess_recordings": None, "upper": 0.035}
+    feared |= {"excess": 0.0, "excess_recordings": None, "upper": 0.049}  # few rows: it may be hurt most
+    entry["worst_family"] = seen["family"]
+    assert f"Worst family{feared['family']}:" in claim(made)
+    parsed = from_content(made, CERTIFICATE_FILE)
+    assert isinstance(parsed, Certificate)
+    (row,) = [line for line in section(parsed, "0" * 64) if line.startswith("| Worst family")]
+    assert f"'{feared['family']}'" in row
 
 
 def test_a_refusal_says_which_family_binds_by_how_much_and_what_helps() -> None:
