@@ -21,9 +21,7 @@ from earmark.kernels.statistics.compiled.region_probability import LANES, p_at
 from earmark.kernels.statistics.exact_case import EVERYTHING, NO_EVIDENCE, TIE, Cases
 
 FEW = 64  # fewer tests than this are not worth other threads
-_STRANDS = (
-    4  # for each thread: interleaved parts, each with tests of all sizes, so that threads have equally much to do
-)
+_STRANDS = 4  # interleaved parts for each thread, with tests of all sizes: threads have equally much to do
 
 
 def clopper_pearson(m: IntArray, n: IntArray, gamma: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -39,7 +37,7 @@ def p_values(cases: Cases, eps: FloatArray, until: FloatArray, points: IntArray)
     For until > eps, a bound on p(e) for every e in [eps, until].
     """
     p = np.empty(len(eps))
-    _in_strands(_fill_p, len(eps), *cases, eps, until, points, p)
+    _in_strands(_fill_p, len(eps), cases, eps, until, points, p)
     return p
 
 
@@ -49,7 +47,7 @@ def p_at_places(cases: Cases, eps: FloatArray, place: FloatArray, search: bool) 
     With `search` a coarse grid is looked at first; without, the place that is given.
     """
     p, place = np.empty(len(eps)), place.copy()
-    _in_strands(_fill_at_places, len(eps), *cases, eps, search, place, p)
+    _in_strands(_fill_at_places, len(eps), cases, eps, search, place, p)
     return p, place
 
 
@@ -86,42 +84,30 @@ def _fill_intervals(
 
 @jit
 def _fill_p(
-    strand: int,
-    strands: int,
-    n: IntArray,
-    a: IntArray,
-    c: IntArray,
-    low: FloatArray,
-    high: FloatArray,
-    limit: FloatArray,
-    eps: FloatArray,
-    until: FloatArray,
-    points: IntArray,
-    p: FloatArray,
+    strand: int, strands: int, cases: Cases, eps: FloatArray, until: FloatArray, points: IntArray, p: FloatArray
 ) -> None:
     for i in range(strand, len(p), strands):
-        case = Case(int(n[i]), int(a[i]), int(c[i]), float(low[i]), float(high[i]), float(limit[i]))
-        p[i] = p_value(case, float(eps[i]), float(until[i]), int(points[i]))
+        p[i] = p_value(_case(cases, i), float(eps[i]), float(until[i]), int(points[i]))
 
 
 @jit
 def _fill_at_places(
-    strand: int,
-    strands: int,
-    n: IntArray,
-    a: IntArray,
-    c: IntArray,
-    low: FloatArray,
-    high: FloatArray,
-    limit: FloatArray,
-    eps: FloatArray,
-    search: bool,
-    place: FloatArray,
-    p: FloatArray,
+    strand: int, strands: int, cases: Cases, eps: FloatArray, search: bool, place: FloatArray, p: FloatArray
 ) -> None:
     for i in range(strand, len(p), strands):
-        case = Case(int(n[i]), int(a[i]), int(c[i]), float(low[i]), float(high[i]), float(limit[i]))
-        p[i], place[i] = _p_at_place(case, float(eps[i]), search, float(place[i]))
+        p[i], place[i] = _p_at_place(_case(cases, i), float(eps[i]), search, float(place[i]))
+
+
+@jit
+def _case(cases: Cases, i: int) -> Case:
+    return Case(
+        int(cases.n[i]),
+        int(cases.plus[i]),
+        int(cases.minus[i]),
+        float(cases.low[i]),
+        float(cases.high[i]),
+        float(cases.limit[i]),
+    )
 
 
 @jit
