@@ -105,3 +105,8 @@ def _shows(text: str, place: int) -> bool:
 
 def _joins(char: str) -> bool:
     return ord(char) >= _FIRST_JOINING and unicodedata.category(char)[0] in "LMS"
+
+
+def more_families(n: int) -> str:
+    """So many that are not named: `1 more family`."""
+    return f"{n:,} more famil{'y' if n == 1 else 'ies'}"

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from markupsafe import Markup
 
+from earmark.engine.printable import more_families
 from earmark.engine.report.numbers import NONE
 
 CellText = str  # or Markup, which is a str and is not escaped again
@@ -53,7 +54,7 @@ def weightiest(entries: Sequence[Weighed], weight: Callable[[Weighed], float]) -
 
 def more_words(n: int) -> str:
     """That so many families are left out, and where they are."""
-    return f"and {n:,} more families, which certificate.json has"
+    return f"and {more_families(n)}, which certificate.json has"
 
 
 def text(*heads: str) -> list[Column]:

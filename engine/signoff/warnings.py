@@ -13,6 +13,7 @@ from earmark.engine.design.keys import ANCHOR, CellKey, agnostic_partner, is_con
 from earmark.engine.design.rule import Rule
 from earmark.engine.outcomes import wrong_way
 from earmark.engine.outcomes.imports.doubts import ImportRecord
+from earmark.engine.printable import more_families
 from earmark.engine.signoff.audits.query_use import incomplete
 from earmark.engine.signoff.certificate import CellErrors
 from earmark.engine.signoff.claim_entry import Claim
@@ -113,7 +114,7 @@ def _of_listening(hearing: FamilyHearings, paired: Paired, rule: Rule, *, is_imp
                 if named:
                     allowed = all(family.family in rule.allow_vacuous for family in named)
                     n_more = len(named) - 1
-                    more = f"; the same holds of {_more_families(n_more)}" if n_more else ""
+                    more = f"; the same holds of {more_families(n_more)}" if n_more else ""
                     declared = " This was declared (allow_vacuous)." if allowed else ""
                     sentences.append(f"{where} ({partition}): {named[0].words}{more}.{declared}")
     return sentences
@@ -301,10 +302,6 @@ def _some(names: set[str]) -> str:
     """The first three names, quoted."""
     listed = sorted(names)
     return ", ".join(f"'{name}'" for name in listed[:3]) + (", ..." if len(listed) > 3 else "")
-
-
-def _more_families(n: int) -> str:
-    return f"{n:,} more famil{'y' if n == 1 else 'ies'}"
 
 
 def _count(n: int, what: str) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from earmark.engine.design.keys import CellKey
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.imports.rows import Log, LogRow
+from earmark.engine.printable import more_families
 
 _MOST_LISTED = 5  # families
 
@@ -54,7 +55,7 @@ def _families(rows: Mapping[str, LogRow], shared: set[str]) -> str:
     worst_first = sorted(lost, key=lambda family: (-lost[family] / sizes[family], family))
     listed = [f"{lost[family]} of {sizes[family]} '{family}'" for family in worst_first[:_MOST_LISTED]]
     more = len(worst_first) - len(listed)
-    return ", ".join(listed) + (f" and of {more} more families" if more else "")
+    return ", ".join(listed) + (f" and of {more_families(more)}" if more else "")
 
 
 def _who(lacking: Mapping[CellKey, int]) -> str:
