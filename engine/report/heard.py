@@ -56,7 +56,6 @@ class HeardMethod(NamedTuple):
 
     heading: Markup
     families: Sequence[HeardFamily]
-    n_clips: int  # that play
 
 
 def became_wrong(certificate: Certificate, played: Mapping[str, str]) -> list[HeardMethod]:
@@ -80,9 +79,25 @@ def became_wrong(certificate: Certificate, played: Mapping[str, str]) -> list[He
         heading = Markup("{} at {}{} <small>{}</small>").format(
             who(first), share_words(first.budget, axis), place, state
         )
-        questions = [question for family in families for question in family.questions]
-        methods.append(HeardMethod(heading, families, sum(bool(q.raw_clip) + bool(q.clip) for q in questions)))
+        methods.append(HeardMethod(heading, families))
     return methods
+
+
+def playing(methods: Sequence[HeardMethod], certificate: Certificate) -> Markup:
+    """How many of the questions play, and how to keep recordings where none does; empty where all of them play."""
+    questions = [question for method in methods for family in method.families for question in family.questions]
+    n_playing = sum(bool(question.raw_clip or question.clip) for question in questions)
+    if n_playing == len(questions):
+        return Markup()
+    if n_playing:
+        return Markup("{} of the {} that are here play: of these the recording is kept.").format(
+            count(n_playing), count(len(questions))
+        )
+    if not certificate.answerers:
+        return Markup("No recordings are kept: outcomes that were imported have none.")
+    return Markup(
+        "No recordings are kept: <code>clips = 20</code> under <code>[audits]</code> of a spec keeps those of 20."
+    )
 
 
 def played_clips(certificate: Certificate) -> Iterator[str]:
@@ -136,7 +151,7 @@ def _question(question: FlippedQuestion, budget: float, axis: Axis | None, playe
         _options(question),
         _answers(question),
         kept,
-        _timeline(question, kept),
+        _timeline(question, axis, kept),
         played.get(question.raw_clip or ""),
         played.get(question.clip or ""),
     )
@@ -169,24 +184,28 @@ def _answers(question: FlippedQuestion) -> Markup:
 
 
 def _kept_words(question: FlippedQuestion, budget: float, axis: Axis | None) -> str:
-    """How much of the clip was heard: `kept 3 of 5 s`, `5 s heard in 4 s`, `all 5 s, at 10% of the bits`."""
+    """How much of the clip was heard: `kept 3 of 5 s`, `5 s heard in 4 s`, `all 5 s, at 10% of the bits`.
+
+    `4 of 5 s, at 80% of the audio` where nothing says which seconds these are.
+    """
     raw_seconds, seconds = question.raw_seconds, question.seconds
     if raw_seconds is None or seconds is None:
         return f"kept {share_words(budget, axis)}"
     if question.kept_chunks is not None:
         return f"kept {significant(seconds)} of {significant(raw_seconds)} s"
-    if seconds < raw_seconds:
+    if seconds < raw_seconds and axis == "duration":
         return f"{significant(raw_seconds)} s heard in {significant(seconds)} s"
-    return f"all {significant(seconds)} s, at {share_words(budget, axis)}"
+    heard = f"{significant(seconds)} of {significant(raw_seconds)} s" if seconds < raw_seconds else None
+    return f"{heard or f'all {significant(seconds)} s'}, at {share_words(budget, axis)}"
 
 
-def _timeline(question: FlippedQuestion, words: str) -> Markup | None:
-    """The clip as a line, and on it what was kept; None where the places are not known and nothing is shorter."""
+def _timeline(question: FlippedQuestion, axis: Axis | None, words: str) -> Markup | None:
+    """The clip as a line, and on it what was kept, or how long all of it lasts; None where the places are not known."""
     raw_seconds, seconds = question.raw_seconds, question.seconds
     if question.kept_chunks is not None and question.chunks:
         total = raw_seconds if raw_seconds and question.chunks - 1 < raw_seconds <= question.chunks else question.chunks
         spans = [(start, min(end, total)) for start, end in _runs(question.kept_chunks)]
-    elif raw_seconds and seconds and seconds < raw_seconds:
+    elif axis == "duration" and raw_seconds and seconds and seconds < raw_seconds:
         total, spans = raw_seconds, [(0, seconds)]
     else:
         return None

@@ -41,7 +41,7 @@ from earmark.engine.report.figures import FigureSet
 from earmark.engine.report.html_tables import HtmlTable
 from earmark.engine.report.meaning import ReaderQuestion
 from earmark.engine.report.numbers import Unit
-from earmark.engine.report.wording import Wording
+from earmark.engine.report.wording import Wording, wording_of
 from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.result_entry import ResultEntry
 
@@ -69,9 +69,10 @@ def render(certificate: Certificate, data: bytes, played: Mapping[str, str] | No
     So do those that embed or override a direction: names are isolated by their elements. `data` is what the file of the
     certificate holds, whose SHA-256 the page names; `played` says where each clip plays from, and without it none does.
     """
-    unit = numbers.unit_of(certificate.rule.loss)
-    wording = Wording(unit, {family.family for result in certificate.results for family in result.families})
+    wording = wording_of(certificate)
+    unit = wording.unit
     groups = decisions.groups(certificate)
+    became_wrong = heard.became_wrong(certificate, played or {})
     sections = [_section(group, certificate, unit, wording) for group in groups]
     page = _environment().get_template("report.html.j2")
     style, script = _inlined("report.css"), _inlined("report.js")
@@ -90,7 +91,8 @@ def render(certificate: Certificate, data: bytes, played: Mapping[str, str] | No
         card=claim_card.card_of(certificate, unit, wording),
         candidates=candidate_table.candidates(certificate),
         declared=declared_list.declared(certificate),
-        became_wrong=heard.became_wrong(certificate, played or {}),
+        became_wrong=became_wrong,
+        playing=heard.playing(became_wrong, certificate),
         sections=sections,
         alone_cards=_alone_cards(sections, certificate, unit),
         errors=run_tables.errors(certificate.errors),

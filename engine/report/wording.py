@@ -1,16 +1,17 @@
-"""The certificate's own sentences in the units of the page: budgets and levels in percent, excess in points or nats.
+"""The certificate's own sentences in the units of page and card: budgets in percent, excess in points or nats.
 
 A certificate writes shares (`above 0.05`), as specs do. Names in quotes are left as they are, whatever they hold, and
 isolated. Knows phrases of sentences, and nothing of what is said.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from markupsafe import Markup
 
-from earmark.engine.report.numbers import Unit, percent
+from earmark.engine.report.numbers import Unit, percent, unit_of
 from earmark.engine.report.words import isolated
+from earmark.engine.signoff.certificate import Certificate
 
 _END = r"(?![\w%]|\.\d)"
 _FRACTION = rf"(?P<number>0?\.\d+|\d(?:\.\d+)?e-\d+){_END}"
@@ -24,23 +25,31 @@ class Wording:
     """Writes the sentences of one certificate."""
 
     def __init__(self, unit: Unit, families: Iterable[str]) -> None:
-        self._unit = unit
+        self.unit = unit
         longest_first = sorted(set(families), key=lambda name: (-len(name), name))
         self._quoted = re.compile("(" + "|".join(re.escape(f"'{name}'") for name in longest_first) + ")")
         self._any_name = bool(longest_first)
 
     def words(self, text: str) -> Markup:
-        """The text with its numbers in the units of the page."""
-        pieces = self._quoted.split(text) if self._any_name else [text]
+        """The text with its numbers in the units of page and card."""
         return Markup("").join(
-            Markup("'{}'").format(isolated(piece[1:-1])) if i % 2 else self._numbers(piece)
-            for i, piece in enumerate(pieces)
+            Markup("'{}'").format(isolated(piece[1:-1])) if quoted else piece for piece, quoted in self._pieces(text)
         )
+
+    def unmarked(self, text: str) -> str:
+        """The same without markup, for what is no page."""
+        return "".join(piece for piece, _ in self._pieces(text))
 
     def sentence(self, text: str) -> Markup:
         """The same with a capital in front and a full stop behind."""
         full = text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
         return self.words(full)
+
+    def _pieces(self, text: str) -> Iterator[tuple[str, bool]]:
+        """The text piece by piece, and of each whether it is the name of a family, in its quotes."""
+        for i, piece in enumerate(self._quoted.split(text) if self._any_name else [text]):
+            quoted = i % 2 == 1
+            yield piece if quoted else self._numbers(piece), quoted
 
     def _numbers(self, piece: str) -> str:
         piece = _EXCESS.sub(lambda match: f"{match['before']} {self._excess(float(match['number']))}", piece)
@@ -51,4 +60,10 @@ class Wording:
         return piece
 
     def _excess(self, value: float) -> str:
-        return self._unit.tolerance(value)
+        return self.unit.tolerance(value)
+
+
+def wording_of(certificate: Certificate) -> Wording:
+    """The wording that knows the unit and the families of a certificate."""
+    families = {family.family for result in certificate.results for family in result.families}
+    return Wording(unit_of(certificate.rule.loss), families)

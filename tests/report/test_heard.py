@@ -1,6 +1,7 @@
 """The page's questions that became wrong: what stands there, in which order, what plays, and from where."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from certificate_example import certificate, flip_entry
 from page import Page, words
 
 from earmark.engine.report import played
-from earmark.engine.report.heard import became_wrong, played_clips
+from earmark.engine.report.heard import became_wrong, played_clips, playing
 from earmark.engine.report.played import played_from
 
 RAW, HEARD = f"clips/{'a' * 32}.flac", f"clips/{'b' * 32}.flac"
@@ -39,7 +40,9 @@ def test_a_question_stands_with_its_options_both_answers_and_what_was_kept() -> 
     assert "B two ✓ right on raw audio" in text
     assert "kept 3 of 5 s" in text
     assert "mmau-17: raw A ✓, compressed none ✗" in text
-    assert "5 s heard in 4 s" in text
+    assert "4 of 5 s, at 80% of the audio" in text  # and no line: nothing says which four seconds
+    assert len(list(section.iter("svg"))) == 1
+    assert "1 of the 2 that are here play: of these the recording is kept." in text
     assert [(a.get("src"), a.get("preload"), a.get("aria-label")) for a in section.iter("audio")] == [
         ("data:audio/flac;base64,AA", "none", "raw"),
         ("data:audio/flac;base64,BB", "none", "compressed"),
@@ -57,11 +60,37 @@ def test_a_run_without_clips_says_how_to_keep_some() -> None:
     assert 'id="heard"' not in page_of(stated())
 
 
+def test_imported_outcomes_have_no_recordings_to_keep() -> None:
+    imported = replace(stated(flip_entry(raw_clip=None, clip=None)), answerers=())
+    text = words(Page(page_of(imported)).by_id("heard"))
+    assert "No recordings are kept: outcomes that were imported have none." in text
+    assert "[audits]" not in text
+
+
+def test_where_every_question_plays_nothing_is_said_of_recordings() -> None:
+    flips = flip_entry()
+    flips["families"][0]["questions"].pop()
+    made = stated(flips)
+    assert playing(became_wrong(made, {RAW: "x"}), made) == ""
+
+
 def test_a_codec_that_keeps_every_second_has_no_timeline() -> None:
     flips = flip_entry(seconds=5.0, kept_chunks=None, chunks=None)
     (method,) = became_wrong(stated(flips), {})
     question = method.families[0].questions[0]
     assert (question.kept, question.timeline) == ("all 5 s, at 80% of the audio", None)
+
+
+def test_a_line_shows_all_of_a_clip_in_less_time_only_where_its_time_was_shortened() -> None:
+    flips = flip_entry(seconds=4.0, kept_chunks=None, chunks=None)
+    made = stated(flips)
+    (unknown,) = became_wrong(made, {})
+    assert unknown.families[0].questions[0].timeline is None
+    results = tuple(replace(result, axis="duration") for result in made.results)
+    (shortened,) = became_wrong(replace(made, results=results), {})
+    question = shortened.families[0].questions[0]
+    assert question.kept == "5 s heard in 4 s"
+    assert 'width="4"' in str(question.timeline)
 
 
 def test_refused_candidates_come_first() -> None:
