@@ -12,8 +12,9 @@ from earmark.engine.reading import read_bytes
 from earmark.engine.report.axes import CandidateAxis, candidate_axes, share_words
 from earmark.engine.report.binding import BindingFamily, binding, binding_routed, decided_at, results_of
 from earmark.engine.report.markdown import markdown, markdown_table
-from earmark.engine.report.numbers import Unit, count, percent, unit_of
+from earmark.engine.report.numbers import Unit, count, percent
 from earmark.engine.report.policy_places import stops, untold
+from earmark.engine.report.wording import Wording, wording_of
 from earmark.engine.report.words import sentence, tolerance_words
 from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate
 from earmark.engine.signoff.claim_entry import CandidatePolicy, ClaimCandidate, Shipped
@@ -28,18 +29,18 @@ _NAMED = 12  # families that go to one place
 def section(certificate: Certificate, sha256: str) -> list[str]:
     """The lines of the section, markers included; `sha256` is that of the certificate's file."""
     _check_approved(certificate)
-    claim, unit, axes = certificate.claim, unit_of(certificate.rule.loss), candidate_axes(certificate)
-    lines = [BEGIN, _TITLE, "", f"**{markdown(_decision(certificate, axes, unit))}**", ""]
+    claim, wording, axes = certificate.claim, wording_of(certificate), candidate_axes(certificate)
+    lines = [BEGIN, _TITLE, "", f"**{markdown(_decision(certificate, axes, wording.unit))}**", ""]
     approved = [candidate for candidate in claim.candidates if candidate.name in {a.candidate for a in claim.approved}]
     for candidate in approved or claim.candidates:
-        facts = list(_facts(certificate, candidate, axes[candidate.name], unit))
+        facts = list(_facts(certificate, candidate, axes[candidate.name], wording))
         lines += [f"### {markdown(candidate.name)}", "", *markdown_table(("", ""), facts), ""]
     lines += [
         f"The compressed audio was compared with raw audio, question by question, under one frozen model. "
         f"{markdown(_chance(certificate))}",
         "",
-        *(f"- Refused: {words}" for words in _refused_beside(certificate, approved)),
-        *(f"- Caveat: {markdown(caveat)}" for caveat in _caveats(certificate)),
+        *(f"- Refused: {words}" for words in _refused_beside(certificate, approved, wording)),
+        *(f"- Caveat: {markdown(caveat)}" for caveat in _caveats(certificate, wording)),
         "",
         f"Recompute it from the outcomes: `earmark verify {CERTIFICATE_FILE}`, whose SHA-256 is `{sha256}`.",
         END,
@@ -107,16 +108,16 @@ def _ships(approved: Shipped, certificate: Certificate, axis: CandidateAxis) -> 
 
 
 def _facts(
-    certificate: Certificate, candidate: ClaimCandidate, axis: CandidateAxis, unit: Unit
+    certificate: Certificate, candidate: ClaimCandidate, axis: CandidateAxis, wording: Wording
 ) -> Iterator[tuple[str, str]]:
     """What is known of one candidate: terms and values."""
-    claim = certificate.claim
+    claim, unit = certificate.claim, wording.unit
     approved = [entry for entry in claim.approved if entry.candidate == candidate.name]
     results = results_of(candidate, certificate)
     compressor = next((r.compressor for r in results if r.compressor), None) or candidate.method
     what = f", whose budgets are shares of {AXIS_WORDS[axis.axis]}" if axis.axis else ""
     yield "Compressor", f"{compressor}{what}"
-    yield "Decision", "approved" if approved else f"refused: {_refusal(certificate, candidate)}"
+    yield "Decision", "approved" if approved else f"refused: {_refusal(certificate, candidate, wording)}"
     for entry in approved:
         yield "Kept", _kept(entry, candidate, axis)
     routed = candidate.policy if any(entry.kind == "routing" for entry in approved) else None
@@ -129,7 +130,9 @@ def _facts(
     if results:
         first = results[0]
         about = f"{count(first.n)} about {count(first.sources)} recordings"
-        yield "Questions", f"{about} of {candidate.corpus}, in {len(first.families)} families"
+        n_families = len(first.families)
+        families = "one family" if n_families == 1 else f"{n_families} families"
+        yield "Questions", f"{about} of {candidate.corpus}, in {families}"
     yield "Answerer", _answerer(certificate, candidate.answerer)
 
 
@@ -147,15 +150,15 @@ def _policy(certificate: Certificate, candidate: ClaimCandidate, policy: Candida
             )
 
 
-def _refused_beside(certificate: Certificate, approved: Sequence[ClaimCandidate]) -> list[str]:
+def _refused_beside(certificate: Certificate, approved: Sequence[ClaimCandidate], wording: Wording) -> list[str]:
     """Why each candidate is refused that has no table of its own."""
     refused = [c for c in certificate.claim.candidates if approved and c not in approved]
-    return [markdown(f"{c.name}: {_refusal(certificate, c)}") for c in refused]
+    return [markdown(f"{c.name}: {_refusal(certificate, c, wording)}") for c in refused]
 
 
-def _refusal(certificate: Certificate, candidate: ClaimCandidate) -> str:
+def _refusal(certificate: Certificate, candidate: ClaimCandidate, wording: Wording) -> str:
     withheld = certificate.claim.withheld
-    return withheld[0] if withheld else candidate.reason
+    return wording.unmarked(withheld[0] if withheld else candidate.reason)
 
 
 def _kept(approved: Shipped, candidate: ClaimCandidate, axis: CandidateAxis) -> str:
@@ -212,11 +215,12 @@ def _chance(certificate: Certificate) -> str:
     return f"The chance of any false approval is at most {percent(claim.alpha)} (alpha){among}.{chain}"
 
 
-def _caveats(certificate: Certificate) -> list[str]:
+def _caveats(certificate: Certificate, wording: Wording) -> list[str]:
     """What a reader must know before believing the rest."""
     declared = (
         []
         if certificate.declared.plan
         else ["Nothing was declared beforehand; the certificate takes its maker's word."]
     )
-    return [sentence(words) for words in dict.fromkeys([*certificate.claim.withheld, *certificate.warnings, *declared])]
+    caveats = dict.fromkeys([*certificate.claim.withheld, *certificate.warnings, *declared])
+    return [wording.unmarked(sentence(words)) for words in caveats]

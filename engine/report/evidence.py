@@ -46,14 +46,15 @@ def _silence(certificate: Certificate) -> EvidenceLine:
     heard = Counter(family.hearing for family in _families(certificate))
     n = sum(heard.values())
     if heard["listens"] == n:
-        return EvidenceLine("Silence", f"all {n} families need the audio: silence would be rejected")
+        need = "the one family needs" if n == 1 else f"all {n} families need"
+        return EvidenceLine("Silence", f"{need} the audio: silence would be rejected")
     if heard["no control"] + heard["unknown"] == n:
         return EvidenceLine(
             "Silence", "was not asked about: nothing shows that the answers need the audio", doubted=True
         )
-    return EvidenceLine(
-        "Silence", f"{n - heard['listens']} of {n} families are not shown to need the audio", doubted=True
-    )
+    n_unshown = n - heard["listens"]
+    verb = "is" if n_unshown == 1 else "are"
+    return EvidenceLine("Silence", f"{n_unshown} of {n} families {verb} not shown to need the audio", doubted=True)
 
 
 def _families(certificate: Certificate) -> list[ResultFamily]:

@@ -138,11 +138,12 @@ def test_a_refusal_reads_as_one(worse: Path, tmp_path: Path) -> None:
     done = command("card", only)
     assert done.code == 0
     assert "**Nothing is approved.**" in done.out
-    assert "| Decision | refused: at 0.5, " in done.out
+    assert "| Decision | refused: at 50%, the excess of 'count' that was seen is " in done.out
+    assert " points, above 5 points (query\\_family) |" in done.out
     assert "| Kept |" not in done.out
     some = command("card", worse).out
     assert "**Approved: other at 50% of the audio," in some
-    assert "- Refused: codec: at 0.5, " in some
+    assert "- Refused: codec: at 50%, " in some
 
 
 def test_an_approval_of_no_candidate_is_refused(old: Path, tmp_path: Path) -> None:

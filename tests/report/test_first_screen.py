@@ -113,6 +113,11 @@ def test_questions_silence_and_the_answerers_own_noise_stand_in_a_line_each() ->
     assert "Declaredin a plan, before the first answer" in said
 
 
+def test_the_only_family_is_one() -> None:
+    said = claim(certificate(families=("music",)))
+    assert "the one family needs the audio: silence would be rejected" in said
+
+
 # One unit --------------------------------------------------------------------------------------------------
 
 SENTENCES = {
@@ -148,6 +153,10 @@ def _written(sentence: str, unit: Unit) -> str:
 
 def test_names_in_sentences_are_escaped() -> None:
     assert "<b>" not in Wording(POINTS, ["<b>"]).words("'<b>' and <b> are above 0.05")
+
+
+def test_words_without_markup_leave_names_as_they_are() -> None:
+    assert Wording(POINTS, ["at 0.8 <b>"]).unmarked("'at 0.8 <b>' is above 0.05") == "'at 0.8 <b>' is above 5 points"
 
 
 @pytest.mark.parametrize("rule", ["certified", "paper"])
