@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from earmark.engine.report.numbers import Unit, count, percent, significant
 from earmark.engine.report.wording import Wording
-from earmark.engine.report.words import isolated
+from earmark.engine.report.words import isolated, listed
 from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.claim_entry import CandidatePolicy, ClaimCandidate
-from earmark.engine.signoff.result_entry import BudgetEntry, FamilyAtBudget, ResultEntry, ResultFamily, Used
+from earmark.engine.signoff.result_entry import BudgetEntry, FamilyAtBudget, Next, ResultEntry, ResultFamily, Used
 
 _SAVED = {
     "seconds": "seconds",
@@ -23,6 +23,7 @@ _SAVED = {
     "flops": "operations",
 }
 _NOTICED = 0.0005  # a share that is written as 0
+_NAMED = 5  # families for which a method is to be changed
 
 
 class Fact(NamedTuple):
@@ -119,7 +120,8 @@ def _harm(family: BindingFamily, tolerance: float, unit: Unit) -> Markup:
     verb = "better" if excess < 0 else "worse"
     bound, side = (lower, "least") if excess > tolerance else (upper, "most")
     reach = "" if bound is None else f", at {side} {unit.number(bound)}"
-    words = f"{unit.words(abs(excess))} {verb}{reach}; {unit.tolerance(tolerance)} are allowed"
+    allowed = unit.tolerance(tolerance)
+    words = f"{unit.words(abs(excess))} {verb}{reach}; {allowed} {'is' if allowed == '1 point' else 'are'} allowed"
     return Markup("{}").format(words)
 
 
@@ -142,8 +144,8 @@ def saved(results: Sequence[ResultEntry], budget: float) -> Markup:
             by_share.setdefault(of_share, []).append(words)
     if not saved_of:
         return Markup()
-    listed = "; ".join(f"{share} {_joined(words)}" for share, words in by_share.items())
-    return Markup("{}").format(listed or "nothing of what was measured")
+    savings = "; ".join(f"{share} {_joined(words)}" for share, words in by_share.items())
+    return Markup("{}").format(savings or "nothing of what was measured")
 
 
 def _joined(words: Sequence[str]) -> str:
@@ -195,5 +197,12 @@ def following(candidate: ClaimCandidate, certificate: Certificate, wording: Word
         if (result.seed, result.partition) == (stop.seed, stop.partition):
             for entry in result.certified:
                 if entry.tolerance == certificate.claim.tolerance and entry.next.action != "ship":
-                    return wording.sentence(entry.next.text)
+                    return _advice(entry.next, candidate, wording)
     return Markup()
+
+
+def _advice(step: Next, candidate: ClaimCandidate, wording: Wording) -> Markup:
+    """The step of a result in the units of the page; without routing where a policy would send every family to raw."""
+    if step.action == "route" and candidate.policy is not None and candidate.policy.retained == 1:
+        return Markup("Harm is local: change the method for {}.").format(listed(step.families, _NAMED))
+    return wording.sentence(step.text)

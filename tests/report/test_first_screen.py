@@ -77,6 +77,20 @@ def test_a_refusal_says_which_family_binds_by_how_much_and_what_helps() -> None:
     assert "NextRoute 'music' to raw audio." in said
 
 
+def test_routing_is_no_advice_where_it_would_send_every_family_to_raw_audio() -> None:
+    made = certificate(methods=("energy",), tolerances=(0.01,), harm=0.6)
+    (candidate,) = made["claim"]["candidates"]
+    candidate["budget"], made["claim"]["approved"], candidate["stopped"]["needed"] = None, [], None
+    routes = [route | {"budget": 1.0} for route in candidate["policy"]["families"]]
+    candidate["policy"] |= {"families": routes, "retained": 1.0}
+    step = {"action": "route", "families": ["music"], "text": "route 'music' to raw audio"}
+    made["results"][0]["certified"][0]["next"] = step
+    said = claim(made)
+    assert "NextHarm is local: change the method for music." in said
+    assert "Routed by familywould not help: no family would go below raw audio" in said
+    assert "; 1 point is allowed" in said
+
+
 def test_refusals_of_the_same_words_are_one_that_names_them() -> None:
     made = certificate(methods=("energy", "learned_agnostic"), tolerances=(0.05,))
     made["claim"] |= {"approved": [], "not_made": []}
