@@ -184,6 +184,18 @@ def harm_facts(candidate: ClaimCandidate, budget: float, certificate: Certificat
     return [] if family is None else family_facts(family, several, certificate.claim.tolerance, unit)
 
 
+def routed_facts(candidate: ClaimCandidate, certificate: Certificate, unit: Unit) -> list[Fact]:
+    """How the family fares that may be hurt most at the budget that a policy sends it to; empty where all is raw."""
+    policy = candidate.policy
+    routed = None if policy is None else binding_routed(results_of(candidate, certificate), policy)
+    if routed is None:
+        return []
+    family, budget = routed
+    several = len(certificate.rule.partitions) > 1
+    worst, *harm = family_facts(family, several, certificate.claim.tolerance, unit)
+    return [worst._replace(small=Markup("at {}, where it is sent").format(percent(budget))), *harm]
+
+
 def following(candidate: ClaimCandidate, certificate: Certificate, wording: Wording) -> Markup:
     """The step that helps a candidate whose walk stopped: new rows at the level of the claim, or the result's own."""
     stop = candidate.stopped

@@ -117,7 +117,8 @@ def _facts(
     compressor = next((r.compressor for r in results if r.compressor), None) or candidate.method
     what = f", whose budgets are shares of {AXIS_WORDS[axis.axis]}" if axis.axis else ""
     yield "Compressor", f"{compressor}{what}"
-    yield "Decision", "approved" if approved else f"refused: {_refusal(certificate, candidate, wording)}"
+    passed = "approved" if claim.guaranteed else "passed, without a guarantee"
+    yield "Decision", passed if approved else f"refused: {_refusal(certificate, candidate, wording)}"
     for entry in approved:
         yield "Kept", _kept(entry, candidate, axis)
     routed = candidate.policy if any(entry.kind == "routing" for entry in approved) else None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from earmark.engine.report.axes import CandidateAxis, candidate_axes
-from earmark.engine.report.binding import Fact, decided_at, figures, following, harm_facts
+from earmark.engine.report.binding import Fact, decided_at, figures, following, harm_facts, routed_facts
 from earmark.engine.report.evidence import evidence
 from earmark.engine.report.family_tables import NotListening, not_listening
 from earmark.engine.report.numbers import Unit, percent
@@ -173,12 +173,16 @@ def _approval(
     claim = certificate.claim
     routed = approved.kind == "routing"
     budget_says_it = approved.budget is None or abs(approved.budget - approved.retained) < 1e-9
+    if approved.budget is None:
+        facts = routed_facts(candidate, certificate, unit)
+    else:
+        facts = figures(candidate, approved.budget, certificate, unit)
     policy = next((p for p in claim.policies if routed and _is_of(p, candidate)), None)
     return Approval(
         candidate,
         _ships(approved, candidate, axis),
         "" if budget_says_it else f"{percent(approved.retained)} of the chunks are kept on average",
-        [] if approved.budget is None else figures(candidate, approved.budget, certificate, unit),
+        facts,
         stops(candidate.policy) if routed else [],
         untold(policy) if policy else "",
         None if routed else _routing(candidate, axis, claim),

@@ -146,6 +146,13 @@ def test_a_refusal_reads_as_one(worse: Path, tmp_path: Path) -> None:
     assert "- Refused: codec: at 50%, " in some
 
 
+def test_a_card_by_the_papers_rule_approves_nothing(old: Path, tmp_path: Path) -> None:
+    card = command("card", certified(old, tmp_path, name="paper")).out
+    assert "**Passed without a guarantee: " in card
+    assert "| Decision | passed, without a guarantee |" in card
+    assert "approved |" not in card
+
+
 def test_an_approval_of_no_candidate_is_refused(old: Path, tmp_path: Path) -> None:
     content = json.loads((old / "certificate.json").read_text())
     content["claim"]["approved"][0]["candidate"] = "x"

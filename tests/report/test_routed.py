@@ -1,7 +1,9 @@
-"""A routed approval on a terminal and in a model card: where families go, what is worst there, and what it lacks."""
+"""A routed approval on terminal, page and model card: where families go, what is worst there, and what it lacks."""
 
 import pytest
 import worlds
+from as_json import page_of
+from page import Page, words
 
 import earmark
 from earmark.engine.report.card_section import section
@@ -26,6 +28,13 @@ def test_a_card_has_the_policy_and_the_worst_family_where_the_policy_sends_it(ro
     assert "'event' (" in worst
     assert "+0.50 points of error" in worst
     assert f"| Deployable | not as it is: {WHY} |" in card
+
+
+def test_the_page_names_the_same_worst_family_as_the_card(routed: Certificate) -> None:
+    said = words(Page(page_of(routed)).by_id("claim"))
+    assert "Worst familyevent: 100% right on raw audio" in said
+    assert "at 10%, where it is sent" in said
+    assert "Its harm0.50 points worse, at most " in said
 
 
 def test_the_terminal_says_that_a_policy_cannot_be_deployed(routed: Certificate) -> None:
