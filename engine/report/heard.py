@@ -90,9 +90,8 @@ def playing(methods: Sequence[HeardMethod], certificate: Certificate) -> Markup:
     if n_playing == len(questions):
         return Markup()
     if n_playing:
-        return Markup("{} of the {} that are here play: of these the recording is kept.").format(
-            count(n_playing), count(len(questions))
-        )
+        words = Markup("Recordings of {} of the {} questions here are kept, to play.")
+        return words.format(count(n_playing), count(len(questions)))
     if not certificate.answerers:
         return Markup("No recordings are kept: outcomes that were imported have none.")
     return Markup(

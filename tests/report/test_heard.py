@@ -42,7 +42,7 @@ def test_a_question_stands_with_its_options_both_answers_and_what_was_kept() -> 
     assert "mmau-17: raw A ✓, compressed none ✗" in text
     assert "4 of 5 s, at 80% of the audio" in text  # and no line: nothing says which four seconds
     assert len(list(section.iter("svg"))) == 1
-    assert "1 of the 2 that are here play: of these the recording is kept." in text
+    assert "Recordings of 1 of the 2 questions here are kept, to play." in text
     assert [(a.get("src"), a.get("preload"), a.get("aria-label")) for a in section.iter("audio")] == [
         ("data:audio/flac;base64,AA", "none", "raw"),
         ("data:audio/flac;base64,BB", "none", "compressed"),
