@@ -61,6 +61,11 @@ def wrapped(text: str, width: int) -> list[str]:
     return lines or [""]
 
 
+def columns_of(words: str) -> int:
+    """Width in columns of a terminal: wide characters are two, combining ones none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in words)
+
+
 def escape_hidden(text: str, escape: Callable[[str], str]) -> str:
     """A text with `escape` of every character that steers a terminal, hides or reorders what is beside it."""
     return _SUSPECT.sub(lambda match: match[0] if _shows(text, match.start()) else escape(match[0]), text)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from earmark.engine.printable import columns_of
 from earmark.engine.report import svg
 from earmark.engine.report.numbers import Unit, count, percent
 
@@ -39,7 +40,7 @@ class HeatMap(NamedTuple):
 
 def draw(heat: HeatMap, limit: float, unit: Unit, desc: str) -> Markup:
     """The heat map; `limit` is the excess, above or below 0, of the deepest shade."""
-    columns = min(max([_COLUMNS, *(svg.columns_of(_label(row)) for row in heat.rows)]), _MOST_COLUMNS)
+    columns = min(max([_COLUMNS, *(columns_of(_label(row)) for row in heat.rows)]), _MOST_COLUMNS)
     left = math.ceil(_LABEL * columns / _COLUMNS) + _COUNT
     bottom = _TOP + _CELL_H * len(heat.rows)
     width = max(left + _CELL_W * len(heat.budgets) + 2, 340)

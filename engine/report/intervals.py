@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from earmark.engine.printable import columns_of
 from earmark.engine.report import svg
 
 WIDTH = 340
@@ -54,7 +55,7 @@ def draw(
     dots: Dots, shared: Iterable[float], tick: Callable[[float], str], title: str, desc: str, path: bool = False
 ) -> Markup:
     """The figure; `shared` are the numbers that the axis has to reach, `path` joins the dots from row to row."""
-    columns = min(max([_COLUMNS, *(svg.columns_of(row.label) for row in dots.rows if row.marks)]), _MOST_COLUMNS)
+    columns = min(max([_COLUMNS, *(columns_of(row.label) for row in dots.rows if row.marks)]), _MOST_COLUMNS)
     wider = round((columns - _COLUMNS) * _COLUMN)  # px
     start, end = _START + wider, _END + wider
     x = svg.axis(shared, start, end)

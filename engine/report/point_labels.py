@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+from earmark.engine.printable import columns_of
 from earmark.engine.report import svg
 
 _COLUMN, _LINE = 7.5, 12  # px of a bold column and of a line, in the widest of the usual fonts
@@ -51,7 +52,7 @@ class PointLabel(NamedTuple):
     @property
     def box(self) -> Box:
         """What it covers."""
-        width = _COLUMN * svg.columns_of(svg.shorten(self.name, self.columns))
+        width = _COLUMN * columns_of(svg.shorten(self.name, self.columns))
         left = self.x - width if self.side == "end" else self.x
         middle = self.y - _BASELINE
         return Box(left, middle - _LINE / 2, left + width, middle + _LINE / 2)

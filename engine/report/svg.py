@@ -4,12 +4,13 @@ Plain numbers in, SVG text out; colours and fonts are classes of `report.css`. K
 """
 
 import math
-import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
+
+from earmark.engine.printable import columns_of
 
 Point2D = tuple[float, float]  # x, y in px
 DIAMOND, CIRCLE = 4.6, 3.5  # px from the middle of a mark to its edge
@@ -132,11 +133,6 @@ def shorten(full: str, columns: int) -> str:
             break
         tail = character + tail
     return f"{head.rstrip()}…{tail.lstrip()}"
-
-
-def columns_of(words: str) -> int:
-    """Width in columns of a terminal: wide characters are two, combining ones none."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in words)
 
 
 def frame(width: float, height: float, title: str, desc: str, body: Iterable[str], kind: str = "panel") -> Markup:

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from earmark.engine.printable import WIDTH, printable, shortened_apart
+from earmark.engine.printable import WIDTH, columns_of, printable, shortened_apart
 from earmark.engine.report.axes import candidate_axes, has_unit, short_words, with_unit
 from earmark.engine.report.policy_places import untold
 
@@ -216,10 +216,14 @@ def aligned(rows: list[tuple[str, ...]], width: int | None = None) -> list[str]:
                 break
         else:
             break
-    return [
-        "  " + "  ".join(texts[cell].ljust(n) for texts, cell, n in zip(shown, row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    columns_in = [max([n, *map(columns_of, texts.values())]) for n, texts in zip(widths, shown, strict=True)]
+    padded = [[_padded(texts[cell], n) for texts, cell, n in zip(shown, row, columns_in, strict=True)] for row in rows]
+    return [f"  {'  '.join(row)}".rstrip() for row in padded]
+
+
+def _padded(cell: str, n: int) -> str:
+    """A cell in so many columns of a terminal, in which wide letters take two."""
+    return cell + " " * (n - columns_of(cell))
 
 
 def _is_figure(cell: str) -> bool:

@@ -79,6 +79,10 @@ def test_a_name_that_is_too_long_keeps_beginning_and_end(text: str, width: int) 
         assert abs(len(beginning) - len(end)) <= 1
 
 
+def test_wide_letters_take_the_two_columns_that_a_terminal_gives_them() -> None:
+    assert aligned([("音乐 计数", "0.1"), ("counting", "0.2")]) == ["  音乐 计数  0.1", "  counting   0.2"]
+
+
 @pytest.fixture(scope="module")
 def certificate() -> object:
     return certify(SOUNDS, Rule(replicates=100))
