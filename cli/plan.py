@@ -82,6 +82,7 @@ def plan(
       earmark plan runs/mmar --tolerance 0.05 --flips 0.08 --excess 0.01 --candidates 2 --methods 3 --budgets 5
     """
     from earmark.cli.arrow import spare_pandas
+    from earmark.cli.memory import keep_memory
     from earmark.engine.design.rule import Rule
     from earmark.engine.signoff import sizes as planning
 
@@ -95,6 +96,7 @@ def plan(
     if questions is not None:
         raise click.UsageError("--questions is what a family has where there is no SOURCE: use one of the two")
     spare_pandas()
+    keep_memory()
     entries = []
     with ProgressLine() as progress:
         of_partition = planning.family_sizes(source, partitions, column)

@@ -25,6 +25,7 @@ def sign(
     gives the certificate clips to listen to.
     """
     from earmark.cli.arrow import spare_pandas
+    from earmark.cli.memory import keep_memory
     from earmark.engine.design.spec import clips_of_run
     from earmark.engine.outcomes.store import check_is_folder
     from earmark.engine.report.signed_files import REPORT, check_replaceable, write
@@ -37,6 +38,7 @@ def sign(
     from earmark.engine.signoff.policy import POLICY_FILE
 
     spare_pandas()
+    keep_memory()
     check_is_folder(run)
     if follows is not None:
         check_kept(follows, out)

@@ -28,10 +28,12 @@ def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
       earmark verify runs/mmar/certificate.json
     """
     from earmark.cli.arrow import spare_pandas
+    from earmark.cli.memory import keep_memory
     from earmark.engine.report.signed_files import BESIDE, folder_of
     from earmark.engine.report.verify import verify as recompute
 
     spare_pandas()
+    keep_memory()
     certificate = certificate_in(certificate)
     with ProgressLine() as progress:
         progress("reading the certificate", 0, 0)

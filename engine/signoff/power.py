@@ -5,10 +5,10 @@ of bets it is simulated by drawing recordings. Knows rates, or recordings that w
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from functools import lru_cache
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -28,42 +28,73 @@ _DRAWS = 1_000
 _SEED = 42
 _NORMAL = NormalDist()
 
+Key = TypeVar("Key", bound=Hashable)
+Search = Generator[Sequence[int], Sequence[float], int]  # asks for the powers of numbers of units, returns one
+
 
 # Exact tests -------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4096)
-def exact_power(n: int, excess: float, flips: float, tolerance: float, level: float) -> float:
-    """Probability that n independent rows pass the exact test.
+class Rates(NamedTuple):
+    """What the power of an exact test depends on, besides the number of rows.
 
     A share `flips` of answers changes, and the share that gets worse is larger by `excess` than the share that gets
-    better. It is summed over counts of improvements: given such a count, how many get worse is binomial too.
+    better.
     """
-    return float(_exact_powers([n], excess, flips, tolerance, level)[0])
+
+    excess: float
+    flips: float
+    tolerance: float
+    level: float
+
+
+_rows_at: dict[Rates, int] = {}  # the rows that were needed wherever they were searched for
+
+
+@lru_cache(maxsize=4096)
+def exact_power(n: int, excess: float, flips: float, tolerance: float, level: float) -> float:
+    """Probability that n independent rows pass the exact test, where answers change at `Rates`."""
+    return _exact_powers([(n, Rates(excess, flips, tolerance, level))])[0]
 
 
 class _Improvements(NamedTuple):
     """Counts of improvements among n rows: all that are likely enough to be summed over, and some of them."""
 
     n: int
+    rates: Rates
     every: IntArray
     share: FloatArray  # the probability of each
     nodes: IntArray  # where the edge of what passes is looked at; in between it is a line
     likely: BoolArray  # the nodes where it is computed; elsewhere it follows from its score there
 
 
-def _exact_powers(sizes: Sequence[int], excess: float, flips: float, tolerance: float, level: float) -> FloatArray:
-    """`exact_power` of several numbers of rows."""
-    fewest = fewest_units("exact", tolerance, level)
-    plus, minus = max(0.0, (flips + excess) / 2), max(0.0, (flips - excess) / 2)
-    counts = [_improvements(n, minus) for n in sizes if n >= fewest]
-    powers = np.zeros(len(sizes))
-    tested = np.flatnonzero(np.asarray(sizes) >= fewest)
-    for i, some, edge in zip(tested, counts, _most_worse(counts, tolerance, level), strict=True):
-        worse, left = np.floor(np.interp(some.every, some.nodes, edge) + 1e-9), some.n - some.every
-        passes = _at_most(worse, left, min(1.0, plus / (1 - minus)))
-        powers[i] = min(1.0, float(np.add.reduce(some.share * passes)))
+def _exact_powers(sizes: Sequence[tuple[int, Rates]]) -> list[float]:
+    """The power of each number of rows at its rates, side by side, in parts that need no kernels.
+
+    It is summed over counts of improvements: given such a count, how many get worse is binomial too.
+    """
+    powers = [0.0] * len(sizes)
+    tested = [i for i, (n, rates) in enumerate(sizes) if n >= fewest_units("exact", rates.tolerance, rates.level)]
+    work = np.cumsum([2.0 * _COLUMNS * math.sqrt(sizes[i][0]) for i in tested]) // exact.FEW
+    for part in np.unique(work):
+        some = [i for i, in_part in zip(tested, work, strict=True) if in_part == part]
+        counts = [_improvements(*sizes[i]) for i in some]
+        for i, improvements, edge in zip(some, counts, _most_worse(counts), strict=True):
+            powers[i] = _power(improvements, edge)
     return powers
+
+
+def _power(counts: _Improvements, edge: FloatArray) -> float:
+    """The probability of passing, from the edge of what passes at each node."""
+    plus, minus = _shares(counts.rates)
+    worse = np.floor(np.interp(counts.every, counts.nodes, edge) + 1e-9)
+    passes = _at_most(worse, counts.n - counts.every, min(1.0, plus / (1 - minus)))
+    return min(1.0, float(np.add.reduce(counts.share * passes)))
+
+
+def _shares(rates: Rates) -> tuple[float, float]:
+    """The shares of answers that get worse, and better."""
+    return max(0.0, (rates.flips + rates.excess) / 2), max(0.0, (rates.flips - rates.excess) / 2)
 
 
 def _at_most(k: FloatArray, n: IntArray, share: float) -> FloatArray:
@@ -75,8 +106,9 @@ def _at_most(k: FloatArray, n: IntArray, share: float) -> FloatArray:
     return every
 
 
-def _improvements(n: int, minus: float) -> _Improvements:
-    """Counts of improvements that n rows are likely to have, each with probability `minus`."""
+def _improvements(n: int, rates: Rates) -> _Improvements:
+    """Counts of improvements that n rows are likely to have."""
+    _, minus = _shares(rates)
     sd = math.sqrt(n * minus * (1 - minus))
     spread = _REACH * sd + 3
     low, high = max(0, math.floor(n * minus - spread)), min(n, math.ceil(n * minus + spread))
@@ -87,28 +119,32 @@ def _improvements(n: int, minus: float) -> _Improvements:
         share = binomials(every.astype(np.float64), np.full(len(every), float(n)), lanes, 1 - lanes, in_blocks=True)[1]
     nodes = np.unique(np.linspace(low, high, min(_COLUMNS, high - low + 1)).round().astype(np.int64))
     likely = np.abs(nodes - n * minus) <= _LIKELY * sd + 0.5
-    return _Improvements(n, every, share, nodes, likely)
+    return _Improvements(n, rates, every, share, nodes, likely)
 
 
-def _most_worse(counts: Sequence[_Improvements], tolerance: float, level: float) -> list[FloatArray]:
+def _most_worse(counts: Sequence[_Improvements]) -> list[FloatArray]:
     """For each node the largest count of newly wrong answers that passes; -1 where 0 does not."""
-    if not counts:
-        return []
-    n = np.concatenate([np.full(len(some.nodes), some.n) for some in counts])
+    sizes = [len(some.nodes) for some in counts]
+    n = np.repeat([some.n for some in counts], sizes)
+    tolerance, level = (np.repeat([getattr(some.rates, name) for some in counts], sizes) for name in Rates._fields[2:])
     improved, likely = (np.concatenate([getattr(some, name) for some in counts]) for name in ("nodes", "likely"))
     most = np.minimum(improved + np.floor(n * tolerance).astype(np.int64) + 1, n - improved)  # within the tolerance
-    worse = _worse_at_score(n, improved, most, tolerance, _NORMAL.inv_cdf(level))
+    normal = np.repeat([_NORMAL.inv_cdf(some.rates.level) for some in counts], sizes)
+    worse = _worse_at_score(n, improved, most, tolerance, normal)
     known = np.flatnonzero(likely)
-    worse[known] = _last_that_passes(n[known], improved[known], worse[known], most[known], tolerance, level)
-    nearest = known[np.abs(known - np.arange(len(n))[:, None]).argmin(axis=1)]
+    at_known = n[known], improved[known], worse[known], most[known], tolerance[known], level[known]
+    worse[known] = _last_that_passes(*at_known)
+    ends = [np.flatnonzero(some.likely)[[0, -1]] for some in counts]
+    nearest = np.concatenate([np.arange(size).clip(*own) for size, own in zip(sizes, ends, strict=True)])
+    nearest += np.repeat(np.cumsum(sizes) - sizes, sizes)
     beside = [exact.scores(n, (worse + i).clip(0, n - improved), improved, tolerance) for i in (0, 1)]
     at_score = _worse_at_score(n, improved, most, tolerance, 0.5 * (beside[0] + beside[1])[nearest])
     worse = np.where(likely, worse, at_score)
-    return np.split(worse, np.cumsum([len(some.nodes) for some in counts])[:-1])
+    return np.split(worse, np.cumsum(sizes)[:-1])
 
 
 def _worse_at_score(
-    n: IntArray, improved: IntArray, most: IntArray, tolerance: float, score: float | FloatArray
+    n: IntArray, improved: IntArray, most: IntArray, tolerance: FloatArray, score: FloatArray
 ) -> IntArray:
     """About the largest count of newly wrong answers, from 0 to `most`, at which Tango's score is at most `score`."""
     worse = improved + n * tolerance
@@ -119,14 +155,15 @@ def _worse_at_score(
 
 
 def _last_that_passes(
-    n: IntArray, improved: IntArray, guess: IntArray, most: IntArray, tolerance: float, level: float
+    n: IntArray, improved: IntArray, guess: IntArray, most: IntArray, tolerance: FloatArray, level: FloatArray
 ) -> IntArray:
     """The largest count of newly wrong answers, up to `most`, with which the test passes, looked for from a guess."""
+    gamma = np.array([gamma_of(value) for value in level.tolist()])
     passes, fails, tried = np.full(len(n), -1), most + 1, guess.clip(0, most)
     step = 1
     while len(i := np.flatnonzero(fails - passes > 1)):
         both = np.array([tried[i], np.minimum(tried[i] + 1, fails[i] - 1)])  # most often the edge is between the two
-        first, second = exact.passes(n[i], both, improved[i], tolerance, level, gamma_of(level))
+        first, second = exact.passes(n[i], both, improved[i], tolerance[i], level[i], gamma[i])
         passes[i] = np.where(second, both[1], np.where(first, both[0], passes[i]))
         fails[i] = np.where(first, np.where(second, fails[i], both[1]), both[0])
         onwards = tried[i] + np.where(first, 1 + step, -step)
@@ -136,19 +173,24 @@ def _last_that_passes(
     return passes
 
 
-@lru_cache(maxsize=4096)
 def needed_rows(excess: float, flips: float, tolerance: float, level: float) -> int | None:
     """Independent rows for 90% power; None where the excess is not within the tolerance."""
-    if excess >= tolerance:
-        return None
-    guess = ((_NORMAL.inv_cdf(1 - level) + _NORMAL.inv_cdf(TARGET)) / (tolerance - excess)) ** 2 * flips
-    return _fewest(
-        lambda sizes: _exact_powers(sizes, excess, flips, tolerance, level),
-        fewest_units("exact", tolerance, level),
-        _MOST_ROWS,
-        guess,
-        level,
-    )
+    rates = Rates(excess, flips, tolerance, level)
+    search_rows([rates])
+    return _rows_at.get(rates)
+
+
+def search_rows(all_rates: Sequence[Rates]) -> None:
+    """Look for the rows that are needed at each rates side by side, so that `needed_rows` has them ready."""
+    wanted = {r: _search_of(r) for r in all_rates if r.excess < r.tolerance and r not in _rows_at}
+    _rows_at.update(_fewest_of_each(wanted, _exact_powers))
+
+
+def _search_of(rates: Rates) -> Search:
+    """The search for the fewest rows, from a guess by the normal approximation."""
+    score = _NORMAL.inv_cdf(1 - rates.level) + _NORMAL.inv_cdf(TARGET)
+    guess = (score / (rates.tolerance - rates.excess)) ** 2 * rates.flips
+    return _fewest(fewest_units("exact", rates.tolerance, rates.level), _MOST_ROWS, guess, rates.level)
 
 
 # Bets --------------------------------------------------------------------------------------------------------
@@ -163,10 +205,11 @@ def needed_recordings(values: FloatArray, weights: FloatArray, tolerance: float,
     room = (tolerance - excess) * float(weights.mean())
     guess = 1.9 * ((_NORMAL.inv_cdf(1 - level) + _NORMAL.inv_cdf(TARGET)) / room) ** 2 * spread  # what bets cost, about
 
-    def powers(sizes: Sequence[int]) -> list[float]:
-        return [betting.pass_rate(values, weights, n, tolerance, level, draws=_DRAWS, seed=_SEED) for n in sizes]
+    def powers(sizes: Sequence[tuple[int, None]]) -> list[float]:
+        return [betting.pass_rate(values, weights, n, tolerance, level, draws=_DRAWS, seed=_SEED) for n, _ in sizes]
 
-    return _fewest(powers, fewest_units("bets", tolerance, level), _MOST_RECORDINGS, guess, level)
+    search = _fewest(fewest_units("bets", tolerance, level), _MOST_RECORDINGS, guess, level)
+    return _fewest_of_each({None: search}, powers)[None]
 
 
 def recordings_like(
@@ -189,27 +232,48 @@ def needed(group: GroupTest, b: int, tolerance: float, level: float) -> int | No
     """Units (rows or recordings) for 90% power, if rates are those observed in a group at its budget b."""
     if group.test == "bets":
         return needed_recordings(group.values[:, b], group.weights, tolerance, level)
+    return needed_rows(*rates_of(group, b, tolerance, level))
+
+
+def rates_of(group: GroupTest, b: int, tolerance: float, level: float) -> Rates:
+    """Those that were observed in a group of an exact test at its budget b."""
     plus, minus = int(group.plus[b]), int(group.minus[b])
-    return needed_rows((plus - minus) / group.n, (plus + minus) / group.n, tolerance, level)
+    return Rates((plus - minus) / group.n, (plus + minus) / group.n, tolerance, level)
 
 
 # The search --------------------------------------------------------------------------------------------------
 
 
-def _fewest(
-    powers: Callable[[Sequence[int]], Sequence[float] | FloatArray], least: int, most: int, guess: float, level: float
-) -> int:
+def _fewest_of_each(
+    searches: Mapping[Key, Search], powers_of: Callable[[Sequence[tuple[int, Key]]], Sequence[float]]
+) -> dict[Key, int]:
+    """What each search ends with; in every round all of them ask for their powers at once."""
+    fewest: dict[Key, int] = {}
+    sizes_of = {key: next(search) for key, search in searches.items()}
+    while sizes_of:
+        powers = iter(powers_of([(n, key) for key, sizes in sizes_of.items() for n in sizes]))
+        powers_at = {key: [next(powers) for _ in sizes] for key, sizes in sizes_of.items()}
+        sizes_of = {}
+        for key, answers in powers_at.items():
+            try:
+                sizes_of[key] = searches[key].send(answers)
+            except StopIteration as end:
+                fewest[key] = end.value
+    return fewest
+
+
+def _fewest(least: int, most: int, guess: float, level: float) -> Search:
     """About the fewest units with a power of TARGET, at least `least` and at most `most`, searched from a guess.
 
     Power rises with the units, but not steadily: where counts are few it falls a little between two jumps. Beyond
-    `most` the number is extrapolated.
+    `most` the number is extrapolated. It yields numbers of units, and is sent their powers.
     """
-    if powers([least])[0] >= TARGET:
+    if (yield [least])[0] >= TARGET:
         return least
     power_of: dict[int, float] = {}
     n = min(most, max(least + 1, round(guess)))
     for _ in range(12):
-        power_of[n] = float(powers([n])[0])
+        power_of[n] = (yield [n])[0]
         below = max((m for m, reached in power_of.items() if reached < TARGET), default=least)
         above = min((m for m, reached in power_of.items() if reached >= TARGET and m > below), default=None)
         if (above is not None and above - below <= max(1, above // 100)) or (n == most and power_of[n] < TARGET):
@@ -225,7 +289,7 @@ def _fewest(
     best = min(enough)
     if power_of[best] > _LATTICE[1]:  # a jump: power just before it may be nearer to TARGET
         sizes = np.unique(np.linspace(max(least, best // 2), best, 48).astype(int)).tolist()
-        power_near = dict(zip(sizes, powers(sizes), strict=True))
+        power_near = dict(zip(sizes, (yield sizes), strict=True))
         near = [m for m, reached in power_near.items() if _LATTICE[0] <= reached <= _LATTICE[1]]
         best = min(near, key=lambda m: abs(power_near[m] - TARGET), default=best)
     return best

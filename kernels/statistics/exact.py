@@ -35,18 +35,22 @@ def p_values(n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, eps: f
 
 
 def passes(
-    n: npt.ArrayLike, plus: npt.ArrayLike, minus: npt.ArrayLike, eps: float, alpha: float, gamma: float
+    n: npt.ArrayLike,
+    plus: npt.ArrayLike,
+    minus: npt.ArrayLike,
+    eps: npt.ArrayLike,
+    alpha: npt.ArrayLike,
+    gamma: npt.ArrayLike,
 ) -> BoolArray:
-    """Whether `p_values` are at most alpha, on a coarser grid of the nuisance, which is quicker."""
-    rows, a, c = checked_counts(n, plus, minus)
-    excess = float(_finite("eps", eps, -1.0, 1.0))
-    size, level = map(float, checked_levels(alpha, gamma))
+    """Whether `p_values` are at most alpha, on a coarser grid of the nuisance, which is quicker; broadcast."""
+    counts, levels = checked_counts(n, plus, minus), checked_levels(alpha, gamma)
+    rows, a, c, excess, size, level = np.broadcast_arrays(*counts, _finite("eps", eps, -1.0, 1.0), *levels)
     form = form_of(rows.ravel(), FEW)
     evidence = np.flatnonzero(scores(rows, a, c, excess) < NO_EVIDENCE - TIE)
-    n_tested, plus_tested, minus_tested = (counts.ravel()[evidence] for counts in (rows, a, c))
-    e, levels, limits = (np.full(len(evidence), value) for value in (excess, level, size - level))
-    intervals = form.clopper_pearson(plus_tested + minus_tested, n_tested, levels)
-    cases = Cases(n_tested, plus_tested, minus_tested, *intervals, limits)
+    tested = (values.ravel()[evidence] for values in (rows, a, c, excess, size, level))
+    n_tested, plus_tested, minus_tested, e, sizes, gammas = tested
+    intervals = form.clopper_pearson(plus_tested + minus_tested, n_tested, gammas)
+    cases = Cases(n_tested, plus_tested, minus_tested, *intervals, sizes - gammas)
     fails = form.p_at_places(cases, e, np.full(len(e), 0.5), False)[0] > cases.limit  # most of those that do
     rest = np.flatnonzero(~fails)
     p = form.p_values(cases.at(rest), e[rest], e[rest], np.full(len(rest), COARSE))

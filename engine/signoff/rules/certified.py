@@ -6,7 +6,7 @@ budgets and compressor that were not chosen on these rows. A declared budget wit
 left out could be the unsafe one. Knows tests and families; no files.
 """
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -104,7 +104,7 @@ def run_tests(
     claimed_p = p_values(claimed_subjects, first, levels.budget, rule) if levels.budget is not None else {}
     to_route = {subject: groups for subject, groups in claimed_subjects.items() if subject[1] == claimed_partition}
     claimed_routing = routed(to_route, first, levels.routing)
-    return {
+    tested = {
         subject: Tested(
             groups,
             {t: p[t][subject] for t in rule.tolerances},
@@ -116,6 +116,15 @@ def run_tests(
         )
         for subject, groups in subjects.items()
     }
+    by_key = {curve.key: curve for curve in curves}
+    power.search_rows(
+        [
+            rates
+            for (key, name), tests in tested.items()
+            for rates in _rates_of_stops(by_key[key], families_of[name], tests, rule, levels)
+        ]
+    )
+    return tested
 
 
 def groups_of(
@@ -281,6 +290,21 @@ def failure(walk: Walk, families: Families, observed: Observed, rule: Rule) -> F
         needed=power.needed(group, b, _limit(g, walk, families, rule), walk.level),
         reason=_doubt(g, b, walk, families, rule),
     )
+
+
+def _rates_of_stops(
+    curve: Curve, families: Families, tested: Tested, rule: Rule, levels: Levels
+) -> Iterator[power.Rates]:
+    """What was observed where the walks of a curve stop, of exact tests."""
+    walks = [walk_down(p, tested.groups, curve, tolerance, levels.look) for tolerance, p in tested.p.items()]
+    if tested.claimed is not None and levels.budget is not None:
+        walks.append(walk_down(tested.claimed, tested.groups, curve, rule.tolerances[0], levels.budget))
+    for walk in walks:
+        if walk.missing is None and walk.stopped is not None:
+            g = _binding(walk, walk.stopped)
+            if walk.groups[g].test != "bets":
+                limit = _limit(g, walk, families, rule)
+                yield power.rates_of(walk.groups[g], walk.stopped, limit, walk.level)
 
 
 def _binding(walk: Walk, b: int) -> int:
