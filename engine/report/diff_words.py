@@ -20,6 +20,8 @@ def headline(diff: Diff) -> str:
 
 def _why(diff: Diff) -> str:
     if diff.verdict == "same":
+        if any(change.before_by_own != change.now_by_own for change in diff.decisions):
+            return "no answer changed, and by the stricter rule no approval"
         return "no answer and no approval changed"
     if diff.verdict == "undecided":
         return "nothing is shown to be worse, or better"

@@ -109,6 +109,15 @@ def test_markdown_has_verdict_tables_and_sentences(old: Path, worse: Path) -> No
     assert lines[-1] == "- **Note:** Who answered is known by name only: 'tiny'."
 
 
+def test_what_only_a_wider_tolerance_approves_is_no_unchanged_approval(tmp_path: Path) -> None:
+    run = release(tmp_path / "run", {"codec": {0.5: {"count": 0.12}}})
+    wider = command("diff", run, certified(run, tmp_path / "wider", tolerances=(0.3,)))
+    assert wider.code == 0
+    assert wider.out.startswith("same: no answer changed, and by the stricter rule no approval\n")
+    assert "each by its own rule approves before none, now 0.5" in wider.out
+    assert command("diff", run, run).out.startswith("same: no answer and no approval changed\n")
+
+
 # earmark card ---------------------------------------------------------------------------------------------------
 
 
