@@ -19,6 +19,7 @@ SILENCE = "silence"  # the control: the same questions about as much silence
 ANCHOR = "anchor"  # the stream in which every question is asked about its own recording
 
 OK = "ok"
+NOT_NEEDED = "not asked, it was decided without"  # the status of a row that no verdict needs: it is no failure
 NOT_ASKED = "not asked: "  # what the status of a row begins with whose raw row failed: nobody asked, and it is harm
 COMPRESSOR = "compressor: "  # ... of a row of which its compressor made nothing: harm of the compressor, no failure
 TOO_SHORT = "too short: "  # ... of a row of which too little was kept to be heard: harm of the compressor, no failure

@@ -5,6 +5,7 @@ What may not stand together, `spec` checks. Opens no file.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from earmark.engine.design.compressors import AV, AXIS_WORDS, BUILT_IN, RAW_KBPS, RAW_KHZ, Axis, CompressorKind, kind_of
 from earmark.engine.design.fields import Either, Flag, Form, Number, Share, Text, Texts, Whole, Word, field
@@ -14,6 +15,7 @@ GRIDS = {
     "main": (0.05, 0.1, 0.2, 0.4, 1.0),  # the paper's
     "expanded": (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0),  # more of it at both ends
 }
+Until = Literal["complete", "decided"]
 MOST_PERMUTATIONS = 10
 HEURISTICS = ("uniform", "random", "energy")
 SEED = "{seed}"  # in a selector's place
@@ -300,4 +302,10 @@ class SweepKeys:
         Whole(1, 100_000, "recordings"),
         "recordings that are answered together; the recordings of a source are never parted",
         64,
+    )
+    until: Until = field(
+        Word(*get_args(Until)),
+        "when to stop asking: `complete`, with every answer, or `decided`, when no verdict needs more "
+        "([how](method.md#99-stopping-when-it-is-decided)); what is then left can be asked later",
+        "complete",
     )

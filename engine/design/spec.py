@@ -40,6 +40,7 @@ from earmark.engine.design.sections import (
     PartitionsSpec,
     StreamsSpec,
     SweepKeys,
+    Until,
 )
 from earmark.engine.design.toml_tables import TomlDocument, TomlTable
 from earmark.engine.errors import InputError, choose, instead
@@ -82,6 +83,7 @@ class Spec:
     methods: tuple[MethodSpec, ...]
     budgets: tuple[float, ...]  # falling, 1.0 left out: that is the raw reference
     window: int  # recordings that are answered together
+    until: Until  # when to stop asking: no answer depends on it
     streams: StreamsSpec
     partitions: PartitionsSpec
     rule: Rule
@@ -94,7 +96,9 @@ class Spec:
         return hashlib.sha256(json.dumps(self._outcomes_depend_on(), sort_keys=True).encode()).hexdigest()
 
     def _outcomes_depend_on(self) -> dict[str, Any]:
-        content = {name: value for name, value in asdict(self).items() if name not in ("text", "rule", "machine")}
+        content = {
+            name: value for name, value in asdict(self).items() if name not in ("text", "rule", "machine", "until")
+        }
         corpus = {key: value for key, value in content["corpus"].items() if value or key not in PARTS}
         answerers = [_without_reaching(answerer) for answerer in self.answerers]
         audits = {key: value for key, value in content["audits"].items() if key not in KEPT}
@@ -184,6 +188,7 @@ def parse(content: str, file: str = "spec.toml") -> Spec:
         methods=_methods(document, budgets),
         budgets=budgets,
         window=keys.window,
+        until=keys.until,
         streams=_streams(document.table("streams")),
         partitions=_partitions(document.table("partitions")),
         rule=_rule(document.table("rule")),
@@ -419,6 +424,10 @@ def _check_together(spec: Spec, document: TomlDocument) -> None:
     if cells > MOST_CELLS:
         what = f"asks for {cells:,} cells (answerers x seeds x budgets x streams), more than {MOST_CELLS:,}"
         raise document.table("sweep").refusal(None, what, "part it into several specs")
+    if spec.until == "decided" and spec.rule.name != "certified":
+        raise document.table("sweep").refusal(
+            "until", "needs the certified rule: the paper's judges all rows", "drop it"
+        )
     streams = document.table("streams")
     if spec.streams.any and not any(method.may_read_questions for method in spec.methods):
         raise streams.refusal(None, "permutes questions, but no method reads them", "add a selector that does")

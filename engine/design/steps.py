@@ -7,11 +7,12 @@ A step is complete before the next one begins. Pure: knows a spec and which meth
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
+from urllib.parse import quote
 
 from earmark.engine.design.keys import ANCHOR, SILENCE, UNCOMPRESSED, CellKey, agnostic_partner
 from earmark.engine.design.spec import Spec
 
-Kind = Literal["raw", "silence", "anchor", "streams"]
+Kind = Literal["raw", "silence", "anchor", "walk", "streams"]
 
 
 class Arm(NamedTuple):
@@ -56,10 +57,16 @@ class Step:
 
     @property
     def name(self) -> str:
-        """raw, silence, anchor-BUDGET or streams-BUDGET, as plan.json and the folders of a sweep call it."""
+        """raw, silence, anchor-BUDGET, walk-BUDGET-METHOD-SEED or streams-BUDGET, as plan.json and the folders of a
+        sweep call it.
+        """
         if self.kind in ("raw", "silence"):
             return self.kind
-        return f"{self.kind}-{1 if self.budget == 1 else self.budget!r}"
+        name = f"{self.kind}-{1 if self.budget == 1 else self.budget!r}"
+        if self.kind == "walk":
+            (arm,) = self.arms
+            name += f"-{quote(arm.method, safe='')}-{arm.seed}"
+        return name
 
     def words(self, budgets: str) -> str:
         """What people call it; `budgets` are its budgets as they are to be shown."""
@@ -68,7 +75,16 @@ class Step:
         if self.kind == "silence":
             return "silence instead"
         several = "s" if "," in budgets else ""
-        return f"{'permuted questions, ' if self.permuted else ''}budget{several} {budgets}"
+        what = "permuted questions, " if self.permuted else f"{self.arms[0].method}, " if self.kind == "walk" else ""
+        return f"{what}budget{several} {budgets}"
+
+    @property
+    def ranked_with(self) -> str:
+        """What it shares the scores of selectors with: all steps of a kind, or of a walk of its own."""
+        if self.kind != "walk":
+            return self.kind
+        (arm,) = self.arms
+        return f"{self.kind}-{quote(arm.method, safe='')}-{arm.seed}"
 
     @property
     def has_its_budget(self) -> bool:
@@ -85,21 +101,27 @@ class Step:
     @property
     def compressed(self) -> bool:
         """Whether verdicts are about it: a budget below 1 under the questions' own stream."""
-        return self.kind == "anchor"
+        return self.kind in ("anchor", "walk")
 
     def keys(self, answerer: str, corpus: str) -> dict[Arm, CellKey]:
         """The cells of an answerer."""
         return {arm: arm.key(answerer, corpus, budget) for arm, budget in self.places}
 
 
-def steps_of(spec: Spec, asking: Collection[str]) -> tuple[Step, ...]:
-    """All steps of an answerer; `asking` are the methods whose selector reads the question."""
+def steps_of(spec: Spec, asking: Collection[str], *, decided: bool = False) -> tuple[Step, ...]:
+    """All steps of an answerer; `asking` are the methods whose selector reads the question.
+
+    Where each walk stops when it is `decided`, each has steps of its own.
+    """
     steps = [
         Step.at("raw", 1.0, [Arm(UNCOMPRESSED, 0, ANCHOR)]),
         Step.at("silence", 1.0, [Arm(SILENCE, 0, ANCHOR)]),
     ]
     walks = [(Arm(m.name, seed, ANCHOR), m.budgets) for m in spec.methods for seed in m.seeds]
-    steps += _walked("anchor", walks)
+    if decided:
+        steps += [Step.at("walk", budget, [arm]) for arm, budgets in walks for budget in budgets]
+    else:
+        steps += _walked("anchor", walks)
     naive = naive_streams(spec)
     with_partners = {*asking, *map(agnostic_partner, asking)}
     others = [

@@ -26,7 +26,19 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST_BYTES = 1 << 26  # 100,000 cells with the longest names take half of it
 _MOST = 1 << 53  # of anything that is counted
 _RESTORE = "restore the plan.json that the sweep wrote, or begin in another folder"
-_KEYS = ("schema", "spec", "corpus", "window", "answerers", "methods", "compressors", "levels", "labels", "rule")
+_KEYS = (
+    "schema",
+    "spec",
+    "corpus",
+    "window",
+    "answerers",
+    "methods",
+    "compressors",
+    "levels",
+    "decided",
+    "labels",
+    "rule",
+)
 
 
 class PlannedCorpus(NamedTuple):
@@ -37,6 +49,13 @@ class PlannedCorpus(NamedTuple):
     recordings: int  # how many different ones
     windows: int  # how many blocks of recordings are answered together
     sha256: str  # of every question and right answer
+
+
+class PlannedWalk(NamedTuple):
+    """How a sweep that stops when it is decided goes along."""
+
+    by_family: bool  # one family after the other; else all of them together, block by block
+    blocks: tuple[int, ...]  # numbers of rows, in the order that they are asked in
 
 
 class PlannedMethod(NamedTuple):
@@ -62,6 +81,7 @@ class PlanFile:
     methods: Mapping[str, PlannedMethod]  # by name
     compressors: Mapping[str, str]  # identity by METHOD/SEED: a hash of weights, or parameters and a library's version
     steps: tuple[Step, ...]  # in the order in which they are filled
+    decided: PlannedWalk | None  # None: everything is asked
     labels: Mapping[str, str]  # by partition, `labels_hash` of the family of every sample
     rule: Mapping[str, Any]  # the declared `design.rule.Rule`, as `rule_content` writes it
 
@@ -150,9 +170,22 @@ def parse_plan(path: Path, content: dict[str, Any], file_sha256: str) -> PlanFil
         methods=_methods(path, table.take("methods", _is_mapping, "a table of methods")),
         compressors=table.take("compressors", _is_mapping_of_texts, "a table of texts"),
         steps=_steps(path, table.take("levels", _is_list, "a list of levels"), planned.name),
+        decided=_walk(path, content.get("decided"), planned.examples),
         labels=table.take("labels", _is_mapping_of_hashes, "a table of hashes"),
         rule=_rule(path, table.take("rule", _is_mapping, "a table")),
     )
+
+
+def _walk(path: Path, entry: Any, n_rows: int) -> PlannedWalk | None:
+    if entry is None:
+        return None
+    if not _is_mapping(entry) or entry.keys() != set(PlannedWalk._fields):
+        raise _refusal(path, f"has in decided something else than {', '.join(PlannedWalk._fields)}")
+    table = _JsonObject(path, "decided.", entry)
+    blocks = table.take("blocks", lambda value: _is_list(value) and all(map(_is_count, value)), "a list of counts")
+    if sum(blocks) != n_rows:
+        raise _refusal(path, f"has in decided.blocks {sum(blocks):,} rows of {n_rows:,}")
+    return PlannedWalk(table.take("by_family", lambda value: isinstance(value, bool), "true or false"), tuple(blocks))
 
 
 def _methods(path: Path, entries: Mapping[str, Any]) -> dict[str, PlannedMethod]:

@@ -7,7 +7,7 @@ that is `signoff.pair`.
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from earmark.engine import files
 from earmark.engine.arrays import BoolArray, FloatArray
-from earmark.engine.design.keys import MOST_NAME, OK, CellKey, refuse_close_budgets
+from earmark.engine.design.keys import MOST_NAME, NOT_NEEDED, OK, CellKey, refuse_close_budgets
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports import KINDS
 from earmark.engine.outcomes.input_file import InputFile
@@ -72,6 +72,22 @@ class Cell:
         """The rows (n,) that have an outcome."""
         return np.asarray(pc.equal(self.status, OK).to_numpy(zero_copy_only=False), dtype=bool)
 
+    @property
+    def asked(self) -> BoolArray:
+        """The rows (n,) that were not left out by a walk that was decided without them."""
+        return np.asarray(pc.not_equal(self.status, NOT_NEEDED).to_numpy(zero_copy_only=False), dtype=bool)
+
+    def only(self, rows: BoolArray) -> "Cell":
+        """Some of its rows, given by a mask (n,)."""
+        mask = pa.array(rows)
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        some: dict[str, Any] = {
+            name: column[rows] if isinstance(column, np.ndarray) else column.filter(mask)
+            for name, column in columns.items()
+            if isinstance(column, np.ndarray | pa.Array)
+        }
+        return replace(self, **some)
+
 
 class CellThereError(InputError):
     """A cell that is complete already is not written again."""
@@ -97,6 +113,18 @@ def write_cell(run: Path, key: CellKey, rows: pa.Table | Mapping[str, Sequence[A
         files.flush(folder)
         place_cell(folder, run, key)
     return final
+
+
+def replace_rows(run: Path, key: CellKey, rows: pa.Table, plan: str) -> None:
+    """Write a complete cell anew, in one file, at once: some of its rows were not asked, and are now."""
+    table = _typed(rows, str(key))
+    _check_rows(table, str(key))
+    (path,) = files_below(run / str(key), ".parquet", run, _NEVER_PASSED_OVER)
+    check_inside(path, run, "put a copy there, and no link")
+    with files.staged(run, path) as staging:
+        _write_parquet(table, staging / path.name, {PLAN_KEY: plan.encode()})
+        os.replace(staging / path.name, path)
+    files.flush(path.parent)
 
 
 def place_cell(folder: Path, run: Path, key: CellKey) -> None:

@@ -36,6 +36,7 @@ from earmark.engine.signoff.flip_entry import CurveFlips
 from earmark.engine.signoff.json_form import Beside, Gained, Named, to_json
 from earmark.engine.signoff.preview import Preview
 from earmark.engine.signoff.result_entry import ResultEntry
+from earmark.engine.signoff.walk_entry import WalkEntry
 
 SCHEMA: Literal["earmark.certificate/2"] = "earmark.certificate/2"
 CERTIFICATE_FILE = "certificate.json"
@@ -159,6 +160,9 @@ class Certificate:
     chains: Annotated[tuple[Chain, ...], "families added one by one"]
     overlaps: Annotated[tuple[FamilyOverlap, ...], "whether two families need the same audio"]
     flips: Annotated[tuple[CurveFlips, ...], "what flipped where the walk of a result stopped", Gained("0.1.0")] = ()
+    walks: Annotated[
+        tuple[WalkEntry, ...], "what was asked until it was decided; empty where everything was", Gained("0.1.0")
+    ] = ()
     audits: Annotated[Audits, "diagnostics"] = field(default_factory=Audits)
 
     TOGETHER: ClassVar[Mapping[str, Any]] = {  # as JSON Schema says it

@@ -63,9 +63,12 @@ from earmark.engine.signoff.judged_partitions import Partitions
 from earmark.engine.signoff.pair import Curve, CurveKey, Paired, Rows, pair
 from earmark.engine.signoff.preview import Preview
 from earmark.engine.signoff.result_entry import FamilyHearing, ResultEntry, ResultKey
-from earmark.engine.signoff.rules import certified, claim, paper
+from earmark.engine.signoff.rules import certified, claim, paper, replay, spending
 from earmark.engine.signoff.rules.group_tests import family_minimum
+from earmark.engine.signoff.rules.spending import Levels
 from earmark.engine.signoff.rules.verdict import resamples_sources, result
+from earmark.engine.signoff.walk_entry import WalkEntry
+from earmark.engine.signoff.walks import walks
 from earmark.engine.signoff.warnings import warnings
 from earmark.kernels.statistics.noise import Labels
 
@@ -86,6 +89,7 @@ class _Sections:
     architecture_gap: list[ArchitectureGap] = field(default_factory=list)
     family_gains: list[FamilyGains] = field(default_factory=list)
     kept_chunks: list[KeptChunks] = field(default_factory=list)
+    walks: list[WalkEntry] = field(default_factory=list)
 
     def add(self, signed: "_Signed") -> None:
         """Append the entries of one subject."""
@@ -146,12 +150,14 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
             claim.CandidateCurve(a, plan.corpus.name, arm.method, arm.seed) for a in plan.answerers for arm in plan.arms
         }
     candidates = claim.candidates(rule.candidates, candidate_curves)
-    levels = claim.levels(rule, max(1, len(candidates)))
+    is_decided = plan is not None and plan.decided is not None
+    levels = spending.levels(rule, max(1, len(candidates)), decided=is_decided)
     claimed = claim.curve_keys(candidates, ANCHOR)
     sections = _Sections()
     judged: dict[CurveKey, list[claim.Judged]] = {}
     alone: dict[CurveKey, list[claim.JudgedAlone]] = {}
     hearing: dict[tuple[str, str], dict[str, list[FamilyHearing]]] = {}
+    gaps: list[str] = []  # in walks
     for rows, curves in paired.groups:
         families_of = partitions.of(rows, rule)
         noise_of = {partition: robustness.noisy(families, rule.seed) for partition, families in families_of.items()}
@@ -166,7 +172,13 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
         tested: Mapping[certified.Subject, certified.Tested] = {}
         if rule.name == "certified":
             progress("testing families", 0, 0)
-            tested = certified.run_tests(anchors, rows, families_of, rule, levels, claimed, next(iter(families_of)))
+            if plan is not None and plan.decided is not None:
+                replayed = replay.replay(anchors, rows, families_of, rule, levels, plan)
+                tested = replayed.tested
+                sections.walks += walks(anchors, families_of, replayed, plan)
+                gaps += replayed.gaps
+            else:
+                tested = certified.run_tests(anchors, rows, families_of, rule, levels, claimed, next(iter(families_of)))
         located: dict[tuple[CurveKey, str, float], Frontiers] = {}
         done, before = 0, len(sections.results)
         for chunk in _resampled(rows, curves, families_of, rule):
@@ -202,9 +214,11 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
         comparable = {key: by_axis for key, by_axis in located.items() if key[0] not in unfinished}
         sections.query_use += query_use.query_use(comparable, rule)
         sections.contamination += query_use.contamination(comparable, rule)
-        sections.architecture_gap += robustness.architecture_gap(curves)
-        sections.family_gains += _family_gains(anchors, families_of, observed, reference_answerer, rule)
-        sections.kept_chunks += selection.overlaps(curves, families_of)
+        whole = [curve for curve in curves if not curve.is_part]  # what walks left out describes nothing
+        sections.architecture_gap += robustness.architecture_gap(whole)
+        whole_anchors = [curve for curve in whole if curve.key.stream == ANCHOR]
+        sections.family_gains += _family_gains(whole_anchors, families_of, observed, reference_answerer, rule)
+        sections.kept_chunks += selection.overlaps(whole, families_of)
     if mark is None:  # part of the examples need not have every family
         partitions.check_parents(rule.parents)
     listening.check_allowed(rule.allow_vacuous, hearing)
@@ -216,7 +230,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
     inputs += [] if imported is None else [imported.file]
     n_rows = {rows.corpus: len(rows.source) for rows, _ in paired.groups}
     declared = declaration.compare(plan, rule, partitions, paired.plans if mark is None else {}, n_rows)
-    withheld = [*preview.warnings(mark), *declared.differences, *paired.unlike, *follow.doubts(follows)]
+    withheld = [*preview.warnings(mark), *declared.differences, *gaps, *paired.unlike, *follow.doubts(follows)]
     if rule.name == "certified":
         all_decided = [
             claim.decide(
@@ -272,6 +286,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
         chains=tuple(sections.chains),
         overlaps=tuple(sections.overlaps),
         flips=tuple(sections.flips),
+        walks=tuple(sections.walks),
         audits=Audits(
             seeds=tuple(seeds.gains_over_seeds(sections.gains)),
             query_use=tuple(sections.query_use),
@@ -308,33 +323,32 @@ def _resampled(
     rows: Rows, curves: tuple[Curve, ...], families_of: Mapping[str, Families], rule: Rule
 ) -> Iterator[list[tuple[Curve, dict[str, Excess]]]]:
     """The curves with their replicates; permuted and naive streams are only ever compared by their observed values."""
-    anchors = [curve for curve in curves if curve.key.stream == ANCHOR]
+    anchors = [curve for curve in curves if curve.key.stream == ANCHOR and not curve.is_part]
     source = rows.source if resamples_sources(rows, rule) else None
     if anchors:
         yield from replicate(anchors, families_of, source, replicates=rule.replicates, seed=rule.seed)
-    yield [(curve, {}) for curve in curves if curve.key.stream != ANCHOR]
+    yield [(curve, {}) for curve in curves if curve.key.stream != ANCHOR or curve.is_part]
 
 
-def _sign_each(
-    subjects: Sequence[_CurveToSign], rule: Rule, levels: certified.Levels, mark: Preview | None
-) -> Iterator[_Signed]:
+def _sign_each(subjects: Sequence[_CurveToSign], rule: Rule, levels: Levels, mark: Preview | None) -> Iterator[_Signed]:
     """Each subject by itself, in order, on as many threads as this process may use."""
     with ThreadPoolExecutor(usable_threads()) as threads:
         yield from threads.map(lambda subject: _sign(subject, rule, levels, mark), subjects)
 
 
-def _sign(subject: _CurveToSign, rule: Rule, levels: certified.Levels, mark: Preview | None) -> _Signed:
+def _sign(subject: _CurveToSign, rule: Rule, levels: Levels, mark: Preview | None) -> _Signed:
     """The verdict and the diagnostics of one curve under one partition."""
     curve, rows, partition, families, observed, tested, hearing, noise, resampled = subject
     located = {
         tolerance: frontiers(observed.excess, resampled, curve, tolerance, rule.average_tolerance(tolerance))
-        for tolerance in rule.tolerances
+        for tolerance in (() if curve.is_part else rule.tolerances)
     }
-    if resampled is None:
+    if resampled is None and tested is None:
         return _Signed(located)
     if tested is not None:
-        judgement = certified.judge_curve(curve, families, observed, tested, rule)
+        judgement = certified.judge_curve(curve, families, observed, tested, rule, levels.look)
     else:
+        assert resampled is not None, "an anchor has replicates"
         judgement = paper.judge_curve(curve, families, observed, resampled, rule)
     corrected = None if tested is None else claim.corrected(curve, families, observed, tested, rule, levels)
     judged = None if tested is None else claim.Judged(curve, partition, families, tested, corrected)
@@ -342,6 +356,8 @@ def _sign(subject: _CurveToSign, rule: Rule, levels: certified.Levels, mark: Pre
     key = {field.name: getattr(verdict, field.name) for field in fields(ResultKey)}
     chains, overlaps = [], []
     for tolerance in rule.tolerances:
+        if resampled is None:
+            break
         of_tolerance = (observed.excess, resampled, families, curve, tolerance, rule.alpha, key)
         chains.append(chain.chain(*of_tolerance))
         overlap = chain.overlap(*of_tolerance)
@@ -351,8 +367,8 @@ def _sign(subject: _CurveToSign, rule: Rule, levels: certified.Levels, mark: Pre
         [verdict],
         chains,
         overlaps,
-        robustness.label_noise(curve, families, observed, noise, key),
-        robustness.coarsening(curve, families, observed, key),
+        () if curve.is_part else robustness.label_noise(curve, families, observed, noise, key),
+        () if curve.is_part else robustness.coarsening(curve, families, observed, key),
         judged,
         claim.JudgedAlone(curve, partition, judgement) if tested is None else None,
     )

@@ -72,11 +72,25 @@ class Observed:
 
 
 def observe(curve: Curve, families: Families) -> Observed:
-    """Count and average the paired differences per family."""
-    sums, plus, minus = means.tally(curve.difference, families.code, len(families.names))
+    """Count and average the paired differences per family; rows that were not asked count as the mean of the others."""
+    n_families = len(families.names)
+    if curve.is_part:
+        _, plus, minus = means.tally(curve.difference, families.code, n_families)
+        sums, _, _ = means.tally(_with_means(curve.difference, families), families.code, n_families)
+    else:
+        sums, plus, minus = means.tally(curve.difference, families.code, n_families)
     n_families, n_budgets = sums.shape
     table = np.concatenate([sums, families.size[:, None].astype(np.float64)], axis=1).reshape(-1, 1)
     return Observed(Excess(_sums_in(table, range(n_families), range(n_budgets), n_budgets + 1)), plus, minus)
+
+
+def _with_means(difference: FloatArray, families: Families) -> FloatArray:
+    """The differences (n, B), where rows were not asked the mean of those of their family that were; 0 without any."""
+    known = ~np.isnan(difference)
+    sums, _, _ = means.tally(np.where(known, difference, 0.0), families.code, len(families.names))
+    counts, _, _ = means.tally(known.astype(np.float64), families.code, len(families.names))
+    mean = sums / np.maximum(counts, 1.0)
+    return np.where(known, difference, mean[families.code])
 
 
 def worst_family(excess: FloatArray, families: Families) -> str:

@@ -16,7 +16,8 @@ _AGAIN = "correct what they name, and run again in another folder"
 
 def failed_rows(cell: store.Cell, rule: Rule) -> list[CellErrors]:
     """The rows of a cell without an answer, if any; refuses a cell whose rate of failures is above the declared one."""
-    mask = pa.array(~cell.ok)
+    needed = cell.asked
+    mask = pa.array(~cell.ok & needed)
     ids, status = cell.sample_id.filter(mask).to_pylist(), cell.status.filter(mask).to_pylist()
     if not ids:
         return []
@@ -30,7 +31,7 @@ def failed_rows(cell: store.Cell, rule: Rule) -> list[CellErrors]:
     complaints = Counter(words for words in status if words.startswith(COMPRESSOR))
     harm = (NOT_ASKED, TOO_SHORT, COMPRESSOR)
     failed = [f"{i}: {s}" for i, s in zip(ids, status, strict=True) if not s.startswith(harm)]
-    n_asked = len(cell) - n_not_asked
+    n_asked = int(needed.sum()) - n_not_asked
     if len(failed) > rule.max_error_rate * n_asked + 1e-9:
         share = math.ceil(1e4 * len(failed) / n_asked) / 1e4  # rounded up, so that declaring it is enough
         raise UncertifiableError(

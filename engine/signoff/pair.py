@@ -61,7 +61,7 @@ class Curve:
     reference: str  # "uncompressed" or "self_full"
     budgets: FloatArray  # (B,) the last one is 1.0
     implied: bool  # budget 1.0 was not run: keeping everything is the raw audio
-    difference: FloatArray  # (n, B) compressed loss minus raw loss, on a grid on which every sum is exact
+    difference: FloatArray  # (n, B) compressed loss minus raw loss, on a grid where sums are exact; NaN: not asked
     raw_loss: float
     loss: FloatArray  # (B,) mean compressed loss
     tokens: FloatArray  # (B,) mean audio tokens, NaN where unknown
@@ -76,6 +76,11 @@ class Curve:
     used: tuple[Used, ...] = ()  # (B,) what a question really used
     planned: PlannedMethod | None = None  # None: nothing was declared of the method
     axis: Axis | None = None  # what budgets are shares of; None: nobody said
+
+    @property
+    def is_part(self) -> bool:
+        """Whether rows were left out, because it was decided without them."""
+        return bool(np.isnan(self.difference).any())
 
     def is_raw(self, b: int) -> bool:
         """Whether the budget is the reference itself: nothing was compared there, the difference is 0 by definition."""
@@ -120,6 +125,7 @@ class Control:
     """What raw audio and silence show of an answerer, whatever the method: does it listen at all?"""
 
     raw_loss: FloatArray  # (n,) NaN where raw failed
+    asked: BoolArray  # (n,) what was not left out by walks that were decided without
     options: FloatArray  # (n,) answers to choose from, NaN where unknown
     answers: pa.Array  # (n,) raw answers
     right_answers: pa.Array  # (n,)
@@ -171,6 +177,9 @@ def pair(
         n_read += 1
         progress("reading cells", n_read, len(cells))
         inputs.extend(cell.files)
+        if (plan is None or plan.decided is None) and not cell.asked.all():
+            what = f"{int((~cell.asked).sum()):,} rows were left out, and no plan says that walks stop when decided"
+            raise InputError(cell.files[0].path, what, "restore the plan.json that the sweep wrote, or run it again")
         errors[key] = failed_rows(cell, rule)
         plans[key] = cell.plan
         return cell
@@ -328,12 +337,13 @@ def _control(raw: store.Cell, silence: store.Cell | None) -> Control:
     """What raw audio and the silence cell show of an answerer."""
     loss = np.where(raw.ok, raw.loss, np.nan)
     if silence is None:
-        return Control(loss, raw.n_options, raw.predicted_label, raw.correct_label)
+        return Control(loss, raw.asked, raw.n_options, raw.predicted_label, raw.correct_label)
     _check_same_samples(silence, raw, naive=False)
     both = raw.ok & silence.ok
     unknown = raw.predicted_label.null_count == len(raw) or silence.predicted_label.null_count == len(raw)
     return Control(
         loss,
+        raw.asked,
         raw.n_options,
         raw.predicted_label,
         raw.correct_label,
@@ -349,7 +359,7 @@ def _raw(name: str, cell: store.Cell, rule: Rule) -> _Raw:
 def _loss(cell: store.Cell, rule: Rule, failed: float) -> FloatArray:
     """The declared loss per row; a failed row gets the value that counts against the compressor."""
     if rule.loss == "zero-one":
-        return np.where(cell.ok, cell.loss, failed)
+        return np.where(cell.asked, np.where(cell.ok, cell.loss, failed), np.nan)
     unknown = np.isnan(cell.nll)
     if unknown.any():
         ids = cell.sample_id.filter(pa.array(unknown)).to_pylist()
@@ -391,9 +401,13 @@ class _Joined(NamedTuple):
 def _join(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule) -> _Joined:
     """Pair one cell; a row without an answer on either side is harm: raw taken as right, compressed as wrong."""
     _check_same_samples(cell, raw.cell, naive=is_naive(cell.key.stream))
+    there = cell.asked & raw.cell.asked
+    if not there.all() and there.any():
+        return _join_part(cell, raw, silence, rule, there)
     both = cell.ok & raw.cell.ok
     loss = raw.loss if cell is raw.cell else np.where(both, _loss(cell, rule, failed=1.0), 1.0)
     difference = np.zeros_like(loss) if cell is raw.cell else np.where(both, loss - raw.loss, 1.0)
+    difference[~there] = 0.0 if cell is raw.cell else np.nan
     nll_known = not (np.isnan(cell.nll[both]).any() or np.isnan(raw.cell.nll[both]).any())
     return _Joined(
         difference,
@@ -407,6 +421,22 @@ def _join(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule) -
         kept_chunks(cell),
         used(cell, raw.cell),
     )
+
+
+def _join_part(cell: store.Cell, raw: _Raw, silence: store.Cell | None, rule: Rule, there: BoolArray) -> _Joined:
+    """Pair the rows of a cell that were asked; the others have no difference, and count for nothing."""
+    raw_part = _Raw(raw.name, raw.cell.only(there), raw.loss[there])
+    part = raw_part.cell if cell is raw.cell else cell.only(there)
+    joined = _join(part, raw_part, None if silence is None else silence.only(there), rule)
+    difference = np.full(len(cell), np.nan)
+    difference[there] = joined.difference
+    if cell is raw.cell:
+        difference[~there] = 0.0  # raw audio beside itself
+    probability = None
+    if joined.probability is not None:
+        probability = np.full(len(cell), np.nan, dtype=np.float32)
+        probability[there] = joined.probability
+    return joined._replace(difference=difference, probability=probability, kept=None, kept_chunks=kept_chunks(cell))
 
 
 def _curve(
@@ -428,7 +458,7 @@ def _curve(
         budgets=np.array([*joined_of_budget]),
         implied=implied,
         difference=_on_grid(np.stack([cell.difference for cell in joined], axis=1)),
-        raw_loss=float(raw.loss.mean()),
+        raw_loss=float(np.nanmean(raw.loss)),
         loss=np.array([cell.loss for cell in joined]),
         tokens=np.array([cell.tokens for cell in joined]),
         consistency=np.array([cell.consistency for cell in joined]),
@@ -447,7 +477,7 @@ def _curve(
 
 def _on_grid(difference: FloatArray) -> FloatArray:
     """Rounded to a power-of-two grid so fine that resampled sums stay exact in float64, in any order of addition."""
-    largest = max(1.0, float(difference.max()), -float(difference.min()))
+    largest = max(1.0, float(np.nanmax(difference)), -float(np.nanmin(difference)))
     spare_bits = 8  # whole sources may be drawn, which makes a resample longer than the sample
     bits = 52 - spare_bits - int(np.ceil(np.log2(len(difference) * largest)))
     difference *= 2.0**bits  # in its place: it is as large as anything here

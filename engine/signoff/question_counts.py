@@ -9,8 +9,8 @@ from earmark.engine.design.fields import Whole
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.signoff import power
-from earmark.engine.signoff.rules.claim import levels
 from earmark.engine.signoff.rules.group_tests import fewest_units
+from earmark.engine.signoff.rules.spending import levels
 from earmark.engine.signoff.sizes import Guess
 
 _FLIPS = (0.01, 0.03, 0.05, 0.1)  # shares of answers that change, and numbers of candidates, where none are given

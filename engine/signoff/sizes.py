@@ -19,9 +19,9 @@ from earmark.engine.outcomes.store import PARTITIONS, SOURCE_ID
 from earmark.engine.signoff import power, sources
 from earmark.engine.signoff.judged_partitions import QUERY_FAMILY
 from earmark.engine.signoff.rules import routing
-from earmark.engine.signoff.rules.claim import levels
 from earmark.engine.signoff.rules.group_tests import fewest_units
 from earmark.engine.signoff.rules.judgement import Test
+from earmark.engine.signoff.rules.spending import levels
 from earmark.engine.signoff.rules.units import choose_test
 from earmark.kernels.statistics import betting
 

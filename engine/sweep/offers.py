@@ -90,9 +90,9 @@ def offers(
     """
     scores: Mapping[ScoreKey, Scores] = {}
     if any(arm.method not in _WITHOUT_COMPRESSOR for arm in step.arms):
-        arms = dict.fromkeys(arm for other in steps if other.kind == step.kind for arm in other.arms)
+        arms = dict.fromkeys(arm for other in steps if other.ranked_with == step.ranked_with for arm in other.arms)
         ranked = [arm for arm in arms if arm.method not in _WITHOUT_COMPRESSOR]
-        scores = _scores(folder, step.kind, ranked, clips, compressors, streams)
+        scores = _scores(folder, step, ranked, clips, compressors, streams)
     by_arm: dict[tuple[Arm, int], Offer] = {}
     for arm, budget in step.places:
         excerpts: Iterator[Excerpt | Refused] = iter(())
@@ -131,17 +131,19 @@ def without_failed(
 
 
 def _scores(
-    folder: SweepFolder, kind: str, arms: Sequence[Arm], clips: Clips, compressors: Compressors, streams: Streams
+    folder: SweepFolder, step: Step, arms: Sequence[Arm], clips: Clips, compressors: Compressors, streams: Streams
 ) -> Mapping[ScoreKey, Scores]:
     """The scores of a block for all steps of a kind; compressors are asked at the first of them only."""
     shown = {arm: clips.with_questions(arm, compressors[arm.method, arm.seed], streams) for arm in arms}
-    subjects = [(arm, subject.sample_id) for arm in arms for subject in shown[arm]]
     identities = {f"{arm.method}/{arm.seed}": compressors[arm.method, arm.seed].identity for arm in arms}
-    scores = folder.windows.scores(kind, clips.block.number, subjects, identities)
-    if scores is None:
-        ranked = [of_one for arm in arms for of_one in compressors[arm.method, arm.seed].rank(shown[arm])]
-        scores = {
-            subject: np.asarray(of_one, dtype=np.float64) for subject, of_one in zip(subjects, ranked, strict=True)
-        }
+    subjects = [(arm, clip.sample_id) for arm in arms for clip in shown[arm]]
+    kind, wanted = step.ranked_with, None if step.kind == "walk" else subjects  # a walk asks about parts of blocks
+    scores = folder.windows.scores(kind, clips.block.number, wanted, identities)
+    lacking = {arm: [clip for clip in shown[arm] if (arm, clip.sample_id) not in scores] for arm in arms}
+    if any(lacking.values()):
+        for arm in arms:
+            ranked = compressors[arm.method, arm.seed].rank(lacking[arm]) if lacking[arm] else ()
+            for subject, of_one in zip(lacking[arm], ranked, strict=True):
+                scores[arm, subject.sample_id] = np.asarray(of_one, dtype=np.float64)
         folder.windows.write_scores(kind, clips.block.number, scores, identities)
     return scores

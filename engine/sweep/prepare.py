@@ -20,13 +20,23 @@ from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step, steps_of
 from earmark.engine.errors import InputError, choose
 from earmark.engine.outcomes import partition_file
-from earmark.engine.outcomes.plan_file import SCHEMA, PlanFile, PlannedMethod, labels_hash, rule_content, step_content
+from earmark.engine.outcomes.plan_file import (
+    SCHEMA,
+    PlanFile,
+    PlannedMethod,
+    PlannedWalk,
+    labels_hash,
+    rule_content,
+    step_content,
+)
 from earmark.engine.outcomes.store import PARTITIONS
+from earmark.engine.signoff.rules.declared_walk import DeclaredWalk
 from earmark.engine.sweep import selector_cards
 from earmark.engine.sweep.blocks import Survey, in_order, survey
 from earmark.engine.sweep.offers import Compressors
 from earmark.engine.sweep.streams import Streams
 from earmark.engine.sweep.sweep_folder import SweepFolder
+from earmark.engine.sweep.walk_order import in_declared_order, walk_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +45,13 @@ class Prepared:
 
     spec: Spec
     corpus: Corpus
+    as_read: Corpus  # the same, in the order in which its partitions are
     survey: Survey
     steps: tuple[Step, ...]
     compressors: Compressors
     streams: Streams
     family_of: Mapping[str, str]  # by sample: the first partition
+    walk: DeclaredWalk | None  # of every method, where each stops when it is decided
     plan: Mapping[str, Any]  # what plan.json will hold, where the folder is not bound to one
     fresh: tuple[Partition, ...]  # partitions that the folder has not yet
     replaced: tuple[str, ...]  # those of a plan without an answer, which may get other labels
@@ -47,15 +59,21 @@ class Prepared:
     def begin(self, folder: SweepFolder) -> None:
         """Write down what is to be done, unless the folder is bound to it already."""
         if self.fresh:
-            partition_file.prepend(folder.run, self.corpus, self.fresh, self.replaced)
+            partition_file.prepend(folder.run, self.as_read, self.fresh, self.replaced)
         folder.begin(self.plan, self.spec)
         selector_cards.write(self.compressors, folder.run)
 
 
 def _content(
-    spec: Spec, corpus: Corpus, counted: Survey, steps: Sequence[Step], compressors: Compressors
+    spec: Spec,
+    corpus: Corpus,
+    counted: Survey,
+    steps: Sequence[Step],
+    compressors: Compressors,
+    walk: DeclaredWalk | None,
 ) -> dict[str, Any]:
     """What a plan.json says is to be done, without the rule."""
+    decided = None if walk is None else PlannedWalk(walk.design.by_family, counted.sizes)
     return {
         "schema": SCHEMA,
         "spec": spec.sha256(),
@@ -78,6 +96,7 @@ def _content(
             if compressor.identity is not None  # a spec names a place: others may lie there at another time
         },
         "levels": [step_content(step) for step in steps],
+        **({} if decided is None else {"decided": {"by_family": decided.by_family, "blocks": list(decided.blocks)}}),
     }
 
 
@@ -100,23 +119,51 @@ def prepare(spec: Spec, run: Path, load: LoadCompressor, shares: int = 1) -> Pre
     if spec.streams.any and not asking:
         raise InputError("[streams]", "permutes questions, but no selector reads them", "set all of it to 0")
     _check_candidates(spec, corpus.name)
-    counted = survey(corpus, spec.window)
-    _check_shares(counted, spec.window, shares)
-    planned = steps_of(spec, asking)
-    content = _content(spec, corpus, counted, planned, compressors)
     folder = SweepFolder(run)
-    before, answered = folder.plan(), folder.answered()
-    if before is not None and answered:
-        _check_compressors(before, spec, compressors)
-    bound = folder.check(content, spec)
-    replaced = before.partitions if before is not None and bound is None else ()
-    fresh = _fresh(spec, corpus, run, bound)
-    families = _families(spec, corpus, run, bound, [*fresh, *partition_file.beside(run, corpus, fresh, replaced)])
+    before = folder.plan()
+    begun = before if folder.answered() else None
+    decided = _is_decided(spec, run, begun)
+    planned = steps_of(spec, asking, decided=decided)
+
+    def check(corpus: Corpus, counted: Survey, walk: DeclaredWalk | None) -> dict[str, Any]:
+        """What the plan says is to be done; InputError where the folder is bound to something else."""
+        _check_shares(counted, spec.window, shares)
+        content = _content(spec, corpus, counted, planned, compressors, walk)
+        if begun is not None:
+            _check_compressors(begun, spec, compressors)
+        folder.check(content, spec)
+        return content
+
+    counted, walk, as_read = survey(corpus, spec.window), None, corpus
+    if not decided:
+        content = check(corpus, counted, walk)
+    replaced = before.partitions if before is not None and begun is None else ()
+    fresh = _fresh(spec, corpus, run, begun)
+    families = _families(spec, corpus, run, begun, [*fresh, *partition_file.beside(run, corpus, fresh, replaced)])
+    if decided:
+        corpus, declared_rows = in_declared_order(corpus, families, spec.rule)
+        counted = survey(corpus, spec.window)
+        walk = walk_of(spec, corpus.name, declared_rows, counted.sizes)
+        content = check(corpus, counted, walk)
     labels = {name: labels_hash(family_of) for name, family_of in families.items()}
     plan = {**content, "labels": labels, "rule": rule_content(spec.rule, list(families))}
     first = _FamilyOrAll(next(iter(families.values()), {}))
     streams = _streams(spec, corpus, families)
-    return Prepared(spec, corpus, counted, planned, compressors, streams, first, plan, tuple(fresh), replaced)
+    return Prepared(
+        spec, corpus, as_read, counted, planned, compressors, streams, first, walk, plan, tuple(fresh), replaced
+    )
+
+
+def _is_decided(spec: Spec, run: Path, begun: PlanFile | None) -> bool:
+    """Whether walks stop when they are decided: as the folder was begun. What is decided can be completed, not the
+    other way round.
+    """
+    if begun is None:
+        return spec.until == "decided"
+    if spec.until == "decided" and begun.decided is None:
+        do = "leave until out: it goes on to all answers, or name another folder with --out"
+        raise InputError(run, 'was begun until = "complete", and its verdict takes all answers', do)
+    return begun.decided is not None
 
 
 def _check_compressors(plan: PlanFile, spec: Spec, compressors: Compressors) -> None:

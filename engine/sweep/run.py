@@ -3,7 +3,7 @@
 Whatever stops it, the next run goes on where it was and ends with the same bytes. Signs nothing off.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from earmark.engine.progress import Report, Stop, StoppedError, never, silent
 from earmark.engine.sweep import audits, who_answers
 from earmark.engine.sweep import limit as previews
 from earmark.engine.sweep.blocks import WHOLE, Shard
+from earmark.engine.sweep.deciding import Completing, Deciding
 from earmark.engine.sweep.prepare import Prepared, prepare
 from earmark.engine.sweep.stopping import Never, Stopping
 from earmark.engine.sweep.sweep_folder import SweepFolder
@@ -85,12 +86,20 @@ def run(
 
 
 def _is_complete(folder: SweepFolder, prepared: Prepared) -> bool:
-    """Whether every cell of the spec is there."""
+    """Whether every cell that the spec asks for is there, and has all rows where it asks for all."""
+    corpus = prepared.corpus.name
     return all(
-        folder.has(step.keys(answerer.name, prepared.corpus.name))
+        folder.has(step.keys(answerer.name, corpus))
+        and (prepared.walk is None or prepared.spec.until == "decided" or folder.is_whole(answerer.name, corpus, step))
         for answerer in prepared.spec.answerers
-        for step in prepared.steps
+        for step in _steps_asked_for(prepared)
     )
+
+
+def _steps_asked_for(prepared: Prepared) -> list[Step]:
+    """The steps of the spec: permuted questions wait until what was decided is completed."""
+    decided = prepared.walk is not None and prepared.spec.until == "decided"
+    return [step for step in prepared.steps if not (decided and step.permuted)]
 
 
 def _look_for_unheard(
@@ -165,22 +174,29 @@ def _fill(
     ours = prepared if looked is None else looked
     filled = folder if looked is None else previews.folder_of(folder, prepared, looked)
     numbers = [number for number in range(ours.survey.blocks) if shard.has(number)]
+    phases = _phases(prepared, looked, shard, numbers)
     audited = looked is None and shard.index == 0
     meter = _SweepMeter(filled, ours, numbers, report)
     worker = Worker(filled, ours, load_and_begin, meter.batch)
-    stopping: Stopping = Never(numbers)
+    answerer = ""
     try:
-        for answerer, steps in _passes(prepared):
-            if audited and audits.flips_missing(out, prepared, answerer):
-                model = worker.answerer(answerer)
-                report(f"{answerer}: answering raw questions twice", 0, 0)
-                audits.flips(out, prepared, answerer, model, stop)
-            for tasks in stopping.turns(filled, answerer, prepared.corpus.name, steps):
-                meter.turn(tasks[0])
-                for task, rows in executor.map(tasks, worker.work, stop):
-                    filled.windows.write_rows(answerer, task.step, task.block, rows)
-                    meter.block(task)
-                    folder.complete(answerer, prepared.corpus.name, task.step, prepared.survey.blocks)
+        for stopping, passes in phases:
+            for answerer, steps in passes:
+                if audited and audits.flips_missing(out, prepared, answerer):
+                    model = worker.answerer(answerer)
+                    report(f"{answerer}: answering raw questions twice", 0, 0)
+                    audits.flips(out, prepared, answerer, model, stop)
+                for tasks in stopping.turns(filled, answerer, prepared.corpus.name, steps):
+                    meter.turn(tasks[0])
+                    for task, rows in executor.map(tasks, worker.work, stop):
+                        filled.write(task, rows)
+                        meter.block(len(rows))
+                        if task.rows is None:
+                            folder.complete(answerer, prepared.corpus.name, task.step, prepared.survey.blocks)
+            if prepared.walk is not None and looked is None:
+                report("writing cells", 0, 0)
+                if not finish_walks(folder, prepared):
+                    break
     except StoppedError:
         return Swept(stopped=True, complete=False)
     except LostError as error:
@@ -194,23 +210,50 @@ def _fill(
     return Swept(False, complete, preview)
 
 
-def _passes(prepared: Prepared) -> Iterator[tuple[str, list[Step]]]:
-    """What verdicts need for all answerers, then permuted questions, from the answerer on that is loaded already."""
+Passes = list[tuple[str, list[Step]]]  # an answerer, and what it is asked before the next one is
+
+
+def _phases(
+    prepared: Prepared, looked: Prepared | None, shard: Shard, ours: Sequence[int]
+) -> list[tuple[Stopping, Passes]]:
+    """What is asked, one after the other, and what decides how much of it."""
     names = [answerer.name for answerer in prepared.spec.answerers]
-    for name in names:
-        yield name, [step for step in prepared.steps if not step.permuted]
-    for name in reversed(names):
-        yield name, [step for step in prepared.steps if step.permuted]
+    verdicts = [(name, [step for step in prepared.steps if not step.permuted]) for name in names]
+    # from the answerer on that is loaded already
+    permuted = [(name, [step for step in prepared.steps if step.permuted]) for name in reversed(names)]
+    if prepared.walk is None or looked is not None:
+        return [(Never(ours), verdicts + permuted)]
+    phases: list[tuple[Stopping, Passes]] = [(Deciding(prepared, shard), verdicts)]
+    if prepared.spec.until == "complete":
+        phases += [(Completing(prepared, shard), verdicts), (Never(ours), permuted)]
+    return phases
+
+
+def finish_walks(folder: SweepFolder, prepared: Prepared) -> bool:
+    """Make cells of what the walks asked; whether they have come to their end."""
+    corpus, whole = prepared.corpus.name, Deciding(prepared)
+    steps = [step for step in prepared.steps if not step.permuted]
+    for answerer in prepared.spec.answerers:
+        if all(folder.has(step.keys(answerer.name, corpus)) for step in steps):
+            continue
+        if any(True for _ in whole.turns(folder, answerer.name, corpus, steps)):
+            return False  # a shard does not see what the others have been answered
+        whole.write_cells(folder, answerer.name, corpus, steps)
+        folder.windows.forget(answerer.name)
+    return True
 
 
 def finish(folder: SweepFolder, prepared: Prepared) -> bool:
     """Turn what is done into cells; whether every cell of the spec is complete."""
     complete = True
     for answerer in prepared.spec.answerers:
-        cells = [
-            folder.complete(answerer.name, prepared.corpus.name, step, prepared.survey.blocks)
-            for step in prepared.steps
-        ]
+        if prepared.walk is None:
+            cells = [
+                folder.complete(answerer.name, prepared.corpus.name, step, prepared.survey.blocks)
+                for step in prepared.steps
+            ]
+        else:
+            cells = [_is_complete(folder, prepared)]
         complete &= all(cells)
         if all(cells):
             folder.windows.forget(answerer.name)
@@ -251,7 +294,7 @@ class _SweepMeter:
         """Some answers of the block that is running."""
         self._report(self._label, self._done + progress.answered, self._total)
 
-    def block(self, task: Task) -> None:
-        """A block is done."""
-        self._done += len(task.step.arms) * self._sizes[task.block]
+    def block(self, n_rows: int) -> None:
+        """A block, or a part of it, is done, and has so many rows."""
+        self._done += n_rows
         self.show()

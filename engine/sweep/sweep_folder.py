@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from earmark.engine import files
 from earmark.engine.answerers.server.ledger import SERVED
 from earmark.engine.design import spec as specs
-from earmark.engine.design.keys import PREVIEW, WAVES, CellKey
+from earmark.engine.design.keys import NOT_NEEDED, PREVIEW, WAVES, CellKey
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.locks import alone
@@ -26,6 +27,7 @@ from earmark.engine.outcomes.plan_file import PLAN, PlanFile, differing, read_pl
 from earmark.engine.reading import check_place, check_utf8
 from earmark.engine.signoff.answerer_files import FOLDER as ANSWERERS
 from earmark.engine.sweep.blocks import WHOLE, Shard
+from earmark.engine.sweep.tasks import Task
 from earmark.engine.sweep.windows import ANSWERS, PENDING, SCORES, Windows, failed
 
 SPEC = "spec.toml"
@@ -175,6 +177,18 @@ class SweepFolder:
         """Whether all these cells are complete."""
         return all(store.has_cell(self.run, key) for key in keys.values())
 
+    def write(self, task: Task, rows: pa.Table) -> None:
+        """Keep the rows of a task until they are part of a cell."""
+        if task.rows is None:
+            self.windows.write_rows(task.answerer, task.step, task.block, rows)
+        else:
+            self.windows.write_part(task.answerer, task.step, task.block, task.part, rows)
+
+    def is_whole(self, answerer: str, corpus: str, step: Step) -> bool:
+        """Whether its cells, which are there, have no row that was left out."""
+        tables = (store.read_rows(self.run, key) for key in step.keys(answerer, corpus).values())
+        return not any(pc.any(pc.equal(table["status"], NOT_NEEDED)).as_py() for table in tables)
+
     def complete(self, answerer: str, corpus: str, step: Step, blocks: int) -> bool:
         """Turn the blocks of a step into cells, if all of them are done; whether its cells are complete now.
 
@@ -207,6 +221,11 @@ class SweepFolder:
         """Write a cell of this sweep, here or into another `run`, unless another process has just done it."""
         with suppress(store.CellThereError):
             store.write_cell(run or self.run, key, rows, self.planned().sha256)
+
+    def fill_cell(self, key: CellKey, rows: pa.Table) -> None:
+        """Give a cell the rows that it was decided without."""
+        store.replace_rows(self.run, key, rows, self.planned().sha256)
+        self._failed.pop(key, None)
 
     def failed(self, answerer: str, corpus: str, step: Step, arm: Arm, number: int) -> Mapping[str, str]:
         """Status by sample of the rows of a raw reference that failed: those of a block that is done, or of all

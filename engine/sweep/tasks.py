@@ -18,6 +18,8 @@ class Task(NamedTuple):
     answerer: str
     step: Step
     block: int
+    rows: tuple[int, ...] | None = None  # which of the block's examples, by their number in it; None: all
+    part: int = 0  # how many other parts of the block were answered at this step before
 
 
 Work = Callable[[Sequence[Task], Stop], Iterator[tuple[Task, pa.Table]]]  # the rows of each task, in order

@@ -4,6 +4,8 @@
     pending/answerer=A/anchor-0.4/window-00012.parquet    rows of a block, a row group for each cell of a step
     scores/anchor/window-00012.parquet                    selectors' scores, for all budgets and answerers
 
+    */window-00012.1.parquet                              what was asked of a block later, by a walk that stops
+
     */part-of-window-00012-20.*                           the same of the first recordings of a block, for a preview
 
 Each appears whole and is checked wherever it is read; no link leads to it. Knows neither plans nor cells.
@@ -25,7 +27,7 @@ import pyarrow.compute as pc
 from earmark.engine import files
 from earmark.engine.answerers.journal import MOST_BYTES
 from earmark.engine.arrays import Scores
-from earmark.engine.design.keys import OK
+from earmark.engine.design.keys import NOT_NEEDED, OK
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.parquet_file import count_rows, read_parquet, write_parquet
@@ -72,6 +74,10 @@ class Windows:
             with suppress(OSError):  # another answerer's are there, or nothing is
                 (self._run / kind).rmdir()
 
+    def forget_step(self, answerer: str, step: Step) -> None:
+        """Its cells are complete: nobody will ask for its rows again."""
+        files.remove_folder(self.pending(answerer, step), self._run)
+
     # Rows --------------------------------------------------------------------------------------------------
 
     def blocks(self, answerer: str, step: Step) -> list[int]:
@@ -94,6 +100,24 @@ class Windows:
     def write_rows(self, answerer: str, step: Step, number: int, rows: pa.Table) -> None:
         """The rows of a block for every cell of a step, a row group each."""
         self._write(self._block(answerer, step, number), rows, len(rows) // len(step.arms))
+
+    def write_part(self, answerer: str, step: Step, number: int, part: int, rows: pa.Table) -> None:
+        """Some rows of a block, of a step of one arm, in place of what was this part of it."""
+        self._write(self._part(answerer, step, number, part), rows, max(1, len(rows)))
+
+    def part(self, answerer: str, step: Step, number: int, part: int) -> pa.Table | None:
+        """Some rows of a block, which were asked together; None where there is no such part."""
+        path = self._part(answerer, step, number, part)
+        check_place(path, self._run)
+        if not os.path.lexists(path):
+            return None
+        table = read_parquet(path, path, _AGAIN, schema=PENDING_ROW)
+        _check_arm(path, table, step.arms[0])
+        return table.select(ROW.names)
+
+    def _part(self, answerer: str, step: Step, number: int, part: int) -> Path:
+        stem = self._stem(number) + (f".{part}" if part else "")
+        return self.pending(answerer, step) / f"{stem}.parquet"
 
     def check_rows(self, answerer: str, step: Step, blocks: Sequence[int]) -> int:
         """How many rows each cell of a step has in these blocks. InputError unless a block has the same samples for
@@ -130,7 +154,12 @@ class Windows:
     def failed(self, answerer: str, step: Step, arm: Arm, number: int) -> Mapping[str, str]:
         """The status of the rows of a block that are not ok, by sample."""
         self.check_rows(answerer, step, [number])
-        return failed(self.rows(answerer, step, arm, [number]))
+        statuses = failed(self.rows(answerer, step, arm, [number]))
+        part = 1
+        while (rows := self.part(answerer, step, number, part)) is not None:
+            statuses |= failed(rows)
+            part += 1
+        return statuses
 
     def _block(self, answerer: str, step: Step, number: int) -> Path:
         return self.pending(answerer, step) / f"{self._stem(number)}.parquet"
@@ -159,25 +188,26 @@ class Windows:
     # Scores ------------------------------------------------------------------------------------------------
 
     def scores(
-        self, kind: str, number: int, subjects: Sequence[ScoreKey], identities: Identities
-    ) -> dict[ScoreKey, Scores] | None:
+        self, kind: str, number: int, subjects: Sequence[ScoreKey] | None, identities: Identities
+    ) -> dict[ScoreKey, Scores]:
         """What selectors said about each subject of a block, if they were asked already. InputError unless it is
-        finite, about these subjects in their order, and of selectors with these identities.
+        finite, of selectors with these identities, and about these subjects in their order (None: any, each once).
         """
         path = self._scores(kind, number)
         check_place(path, self._run)
         if not os.path.lexists(path):
-            return None
+            return {}
         table = read_parquet(path, path, _AGAIN, schema=SCORES_ROW)
         if (table.schema.metadata or {}).get(SELECTORS_KEY) != _as_metadata(identities):
             raise InputError(path, f"is not of the selectors {', '.join(identities)} of this run", _AGAIN)
         arms = map(Arm, *(table[name].to_pylist() for name in ("method", "seed", "stream")))
-        if list(zip(arms, table["sample_id"].to_pylist(), strict=True)) != list(subjects):
+        there = list(zip(arms, table["sample_id"].to_pylist(), strict=True))
+        if len(set(there)) < len(there) or (subjects is not None and there != list(subjects)):
             raise InputError(path, "has not one row for each method, stream and sample, in their order", _AGAIN)
         values = pc.list_flatten(table["scores"])
         if table["scores"].null_count or values.null_count or not np.isfinite(values.to_numpy()).all():
             raise InputError(path, "has scores that are no finite numbers", _AGAIN)
-        return {subject: table["scores"][row].values.to_numpy() for row, subject in enumerate(subjects)}
+        return {subject: table["scores"][row].values.to_numpy() for row, subject in enumerate(there)}
 
     def write_scores(self, kind: str, number: int, scores: Mapping[ScoreKey, Scores], identities: Identities) -> None:
         """Keep what selectors with these identities said."""
@@ -227,7 +257,7 @@ class WindowsOfPreview(Windows):
 
 def failed(rows: pa.Table) -> dict[str, str]:
     """The status of the rows that are not ok, by sample."""
-    not_ok = rows.filter(pc.not_equal(rows["status"], OK))
+    not_ok = rows.filter(pc.invert(pc.is_in(rows["status"], pa.array([OK, NOT_NEEDED]))))
     return dict(zip(not_ok["sample_id"].to_pylist(), not_ok["status"].to_pylist(), strict=True))
 
 

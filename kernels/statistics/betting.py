@@ -38,6 +38,18 @@ def _p_value(y: FloatArray, w: FloatArray, eps: float, among: int = 0) -> float:
     return float(kernels.p_value(y, w, eps))
 
 
+def p_of_first(values: npt.ArrayLike, weights: npt.ArrayLike, n: int, eps: float) -> float:
+    """`p_value` where only the first of n recordings are known: it holds whenever one stops."""
+    y, w = _recordings(values, weights)
+    return float(plain.p_values(y, w, np.array([_open("eps", eps, -1.0, 1.0)]), n)[0])
+
+
+def upper_bound_of_first(values: npt.ArrayLike, weights: npt.ArrayLike, n: int, alpha: float) -> float:
+    """`upper_bound` where only the first of n recordings are known."""
+    y, w = _recordings(values, weights)
+    return plain.upper_bound(y, w, _open("alpha", alpha, 0.0, 1.0), n)
+
+
 def upper_bound(values: npt.ArrayLike, weights: npt.ArrayLike, alpha: float, among: int = 0) -> float:
     """The smallest e with p(e) <= alpha, at most 1e-7 above it; 1.0 where no e below 1 passes.
 

@@ -15,7 +15,7 @@ from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes.store import write_partitions
 from earmark.engine.report.verify import verify
-from earmark.engine.signoff.rules import claim
+from earmark.engine.signoff.rules import spending
 from earmark.engine.signoff.rules.claim import Candidate, CandidateCurve, candidates
 from earmark.kernels.statistics import exact
 
@@ -57,7 +57,7 @@ def test_a_candidate_is_named_in_several_ways_and_counted_once() -> None:
 
 @given(st.integers(1, 12), st.integers(1, 3), st.sampled_from(["budget", "routing", "both"]))
 def test_alternatives_multiply(k: int, looks: int, kind: str) -> None:
-    found = claim.levels(Rule(looks=looks, claim=kind), k)  # type: ignore[arg-type]
+    found = spending.levels(Rule(looks=looks, claim=kind), k)  # type: ignore[arg-type]
     assert found.look == pytest.approx(0.025 / looks)
     spent = k * ((found.budget or 0.0) + (found.routing if kind != "budget" else 0.0))
     assert spent == pytest.approx(found.look)

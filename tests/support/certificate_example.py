@@ -148,6 +148,7 @@ def certificate(
         if comparisons and len(families) > 1
         else [],
         "flips": list(flips),
+        "walks": [],
         "audits": _audits(results, gains, answerers, corpora) if comparisons else _NO_AUDITS,
     }
 

@@ -35,7 +35,7 @@ def test_scores_carry_checksums_and_are_refused_where_a_byte_changed(tmp_path: P
     assert scores is not None
     assert list(scores) == SUBJECTS
     assert all(np.array_equal(scores[subject], SCORES[subject]) for subject in SUBJECTS)
-    assert windows.scores("anchor", 0, SUBJECTS, WHO) is None
+    assert windows.scores("anchor", 0, SUBJECTS, WHO) == {}
     path = tmp_path / "scores/anchor/window-100000.parquet"
     data = bytearray(path.read_bytes())
     column = pq.ParquetFile(path).metadata.row_group(0).column(4)

@@ -19,7 +19,7 @@ from earmark.engine.signoff import pair
 from earmark.engine.signoff.excess import observe
 from earmark.engine.signoff.families import Families, families_of
 from earmark.engine.signoff.pair import Curve, CurveKey, Rows
-from earmark.engine.signoff.rules import certified, claim
+from earmark.engine.signoff.rules import certified, claim, spending
 from earmark.engine.signoff.rules.certified import Subject, Tested
 from earmark.engine.signoff.rules.group_tests import GroupTest, family_minimum
 
@@ -123,7 +123,7 @@ def _claims(sets: Sequence[Set], of: Population, rule: Rule) -> Iterator[tuple[b
     """Every set's claim, from tests that are evaluated for all sets at once."""
     arms = {claim.CandidateCurve(*curve.key[:4]) for curve in sets[0].curves.values()}
     candidates = claim.candidates(rule.candidates, arms)
-    levels = claim.levels(rule, len(candidates))
+    levels = spending.levels(rule, len(candidates))
     subjects = {(i, *subject): groups for i, one in enumerate(sets) for subject, groups in one.groups.items()}
     first, tolerance = next(iter(sets[0].families)), rule.tolerances[0]
     by_budget = certified.p_values(subjects, tolerance, levels.budget, rule) if levels.budget is not None else {}

@@ -19,7 +19,7 @@ from populations import Population
 
 from earmark.engine.design.rule import Rule
 from earmark.engine.signoff import order, pair
-from earmark.engine.signoff.rules import claim, group_tests
+from earmark.engine.signoff.rules import group_tests, spending
 from earmark.engine.signoff.rules.group_tests import GroupTest, group_test
 from earmark.engine.signoff.rules.units import Units
 
@@ -97,8 +97,8 @@ def failures_dropped(patch: pytest.MonkeyPatch) -> None:
 
 def k_ignored(patch: pytest.MonkeyPatch) -> None:
     """Every candidate has all of alpha."""
-    levels = claim.levels
-    patch.setattr(claim, "levels", lambda rule, _k: levels(rule, 1))
+    levels = spending.levels
+    patch.setattr(spending, "levels", lambda rule, _k: levels(rule, 1))
 
 
 DATA_SETS = UNSAFE["data sets in the names, harm in the second: 300 x 4"]

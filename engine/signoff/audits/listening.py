@@ -27,16 +27,18 @@ def listen(
     control: Control, rows: Rows, families_of: Mapping[str, Families], rule: Rule
 ) -> dict[str, list[FamilyHearing]]:
     """What is known of every family of every partition, in its order; silence is judged at the first tolerance."""
-    members = [group for families in families_of.values() for group in families.members]
+    members = [group[control.asked[group]] for families in families_of.values() for group in families.members]
     tested: list[tuple[float | None, float | None]] = [(None, None)] * len(members)
     if control.silence is not None and rule.name == "certified":
+        heard = [number for number, group in enumerate(members) if len(group)]
         groups = [
-            group_tests.group_test(units_of(group, rows.source, rows.place, rule), control.silence[:, None])
-            for group in members
+            group_tests.group_test(units_of(members[g], rows.source, rows.place, rule), control.silence[:, None])
+            for g in heard
         ]
         p = group_tests.p_values(groups, rule.tolerances[0], rule.look_alpha)
         _, lower = group_tests.bounds_of([], [(group, rule.look_alpha) for group in groups])
-        tested = [(float(p_silence[0]), float(bound[0])) for p_silence, bound in zip(p, lower, strict=True)]
+        for g, p_silence, bound in zip(heard, p, lower, strict=True):
+            tested[g] = float(p_silence[0]), float(bound[0])
     every = iter(zip(members, tested, strict=True))
     return {
         partition: [_family(control, rows, name, *next(every), rule) for name in families.names]
@@ -61,7 +63,7 @@ def _family(
     guessable = loss[has_options & ~np.isnan(loss)]
     p_guessing = None if chance is None or not len(guessable) else _p_guessing(guessable, chance)
     silence = None if control.silence is None else control.silence[group]
-    same = None if control.same is None else float(control.same[group].mean())
+    same = None if control.same is None or not len(group) else float(control.same[group].mean())
     p, lower = silence_test
     return FamilyHearing(
         family=name,

@@ -21,18 +21,11 @@ from earmark.engine.signoff.rules import group_tests, routing
 from earmark.engine.signoff.rules.group_tests import GroupTest
 from earmark.engine.signoff.rules.judgement import RAW_ITSELF, Failure, Interval, Judgement, Policy, Verdict
 from earmark.engine.signoff.rules.routing import AlphaShares
+from earmark.engine.signoff.rules.spending import Levels
 from earmark.engine.signoff.rules.units import units_of
 
 Subject = tuple[CurveKey, str]  # a curve under a partition
 Key = TypeVar("Key", bound=Hashable)
-
-
-class Levels(NamedTuple):
-    """What a test may spend: for an arm's own verdict, and for its part in the one guarantee."""
-
-    look: float
-    budget: float | None  # None: no budget is claimed
-    routing: float  # or would be, if it were claimed
 
 
 class Routed(NamedTuple):
@@ -213,8 +206,13 @@ def walk_down(p: FloatArray, groups: Sequence[GroupTest], curve: Curve, toleranc
     return Walk(groups, budgets, p, tolerance, level, passes, stopped, None)
 
 
-def judge_curve(curve: Curve, families: Families, observed: Observed, tested: Tested, rule: Rule) -> Judgement:
-    """What the rule says of a curve: bounds of every family, and verdicts from a walk for every tolerance."""
+def judge_curve(
+    curve: Curve, families: Families, observed: Observed, tested: Tested, rule: Rule, level: float
+) -> Judgement:
+    """What the rule says of a curve: bounds of every family, and verdicts from a walk for every tolerance.
+
+    `level` is that of its own verdict.
+    """
     raw = is_raw(curve)  # the difference is 0 there by definition
     upper, lower = np.where(raw, 0.0, tested.upper), np.where(raw, 0.0, tested.lower)
     point = np.vstack([observed.family, observed.average])
@@ -230,13 +228,13 @@ def judge_curve(curve: Curve, families: Families, observed: Observed, tested: Te
     failures: dict[float, Failure | None] = {}
     kept = mean_kept(curve, families)
     for tolerance in rule.tolerances:
-        walk = walk_down(tested.p[tolerance], tested.groups, curve, tolerance, rule.look_alpha)
+        walk = walk_down(tested.p[tolerance], tested.groups, curve, tolerance, level)
         verdicts[tolerance] = [
             RAW_ITSELF if raw[b] else _verdict(b, walk, by_group, families, rule) for b in range(len(curve.budgets))
         ]
         p_of[tolerance] = walk.p[:-1].tolist()
         failures[tolerance] = failure(walk, families, observed, rule)
-        if len(families.names) > 1:
+        if len(families.names) > 1 and tolerance in tested.routed:
             policies.append(policy(curve, families, tested.routed[tolerance], kept, tolerance))
     return Judgement(by_group[-1], worst, by_group[:-1], verdicts, p_of, failures, policies, tested.groups)
 
@@ -278,6 +276,8 @@ def failure(walk: Walk, families: Families, observed: Observed, rule: Rule) -> F
     group, p = walk.groups[g], float(walk.p[g, b])
     is_family = g < len(families.names)
     plus, minus = (counts[g, b] if is_family else counts[:, b].sum() for counts in (observed.plus, observed.minus))
+    if group.asked is not None and group.test != "bets":
+        plus, minus = group.plus[b], group.minus[b]
     return Failure(
         budget=walk.stop,
         family=families.names[g] if is_family else None,
@@ -285,9 +285,9 @@ def failure(walk: Walk, families: Families, observed: Observed, rule: Rule) -> F
         plus=int(plus),
         minus=int(minus),
         p=p,
-        units=group.n,
+        units=group.n if group.asked is None else int(group.asked[b]),
         unit=group.unit,
-        needed=power.needed(group, b, _limit(g, walk, families, rule), walk.level),
+        needed=_needed(group, b, _limit(g, walk, families, rule), walk.level),
         reason=_doubt(g, b, walk, families, rule),
     )
 
@@ -307,9 +307,24 @@ def _rates_of_stops(
                 yield power.rates_of(walk.groups[g], walk.stopped, limit, walk.level)
 
 
+def _needed(group: GroupTest, b: int, limit: float, level: float) -> int | None:
+    """How many units like those that were seen would have been enough; None where no number would, or bets stopped."""
+    if group.asked is None:
+        return power.needed(group, b, limit, level)
+    if group.test == "bets" or not group.asked[b]:
+        return None
+    return power.needed(group._replace(n=int(group.asked[b]), asked=None, states=()), b, limit, level)
+
+
 def _binding(walk: Walk, b: int) -> int:
-    """The group that is furthest from passing at a budget; among equal p the one with the largest observed excess."""
-    return max(range(len(walk.groups)), key=lambda g: (walk.p[g, b], float(walk.groups[g].observed[b])))
+    """The group that is furthest from passing at a budget; among equal p the one with the largest observed excess.
+
+    Where a walk stopped because one did not pass, it is that one, not one that was not looked at any more.
+    """
+    stopped_it = [
+        g for g, group in enumerate(walk.groups) if group.states and group.states[b] in ("failed", "given up")
+    ]
+    return max(stopped_it or range(len(walk.groups)), key=lambda g: (walk.p[g, b], float(walk.groups[g].observed[b])))
 
 
 def _limit(g: int, walk: Walk, families: Families, rule: Rule) -> float:
@@ -363,6 +378,12 @@ def _doubt(g: int, b: int, walk: Walk, families: Families, rule: Rule) -> str:
     fewest = group.fewest(limit, walk.level)
     if group.n < fewest:
         return f"{name} has {group.n} {group.unit}; {fewest} are needed even if no answer changes"
+    if group.states and group.asked is not None:
+        seen = f"{int(group.asked[b]):,} of {group.n:,} {group.unit}"
+        if group.states[b] == "given up":
+            return f"{name} was given up after {seen}: it would hardly have passed with all of them"
+        if group.states[b] != "failed":
+            return f"{name} was not decided after {seen}: another family had ended the walk"
     excess = max(float(group.by_row[b]), float(group.by_recording[b]))
     if excess > limit:
         return f"the excess of {name} that was seen is {excess:.4f}, above {limit:g}"

@@ -28,9 +28,10 @@ from earmark.engine.signoff.pair import Curve, CurveKey
 from earmark.engine.signoff.result_entry import DEAF, FamilyHearing
 from earmark.engine.signoff.rules import certified, routing
 from earmark.engine.signoff.rules.advice import NAMED
-from earmark.engine.signoff.rules.certified import Levels, Tested
+from earmark.engine.signoff.rules.certified import Tested
 from earmark.engine.signoff.rules.judgement import Corrected, Judgement, Policy
 from earmark.engine.signoff.rules.routing import AlphaShares
+from earmark.engine.signoff.rules.spending import Levels
 
 BASELINES = ("uniform", "random")  # no candidates, unless they are declared or alone
 
@@ -120,12 +121,6 @@ def _names(key: tuple[str, str, str], seeds: Sequence[int]) -> list[tuple[str, t
         *((name, tuple(seeds)) for name in names),
         *((f"{name}@{seed}", (seed,)) for name in names for seed in seeds),
     ]
-
-
-def levels(rule: Rule, k: int) -> Levels:
-    """What each test may spend: k candidates divide alpha, and so do the two kinds of claim where both are made."""
-    share = rule.look_alpha / k / (2 if rule.claim == "both" else 1)
-    return Levels(rule.look_alpha, share if rule.claim in ("budget", "both") else None, share)
 
 
 # Deciding ----------------------------------------------------------------------------------------------------

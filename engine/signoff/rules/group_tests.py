@@ -13,12 +13,13 @@ import numpy as np
 
 from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.rule import PAPER_MIN_FAMILY, Rule, gamma_of
-from earmark.engine.signoff.rules.judgement import Estimand, SampleUnit, Test
+from earmark.engine.signoff.rules.judgement import Estimand, SampleUnit, State, Test
 from earmark.engine.signoff.rules.units import Units
 from earmark.kernels.statistics import betting, bounds, exact
 
 AtLevel = tuple["GroupTest", float]  # what a group is asked at this level
-_SLACK = 1e-9  # of an observed excess that is compared with a tolerance
+EARLY = 0.05  # where a walk may stop early: the share of a level that is spent on passing before all rows are in
+SLACK = 1e-9  # of an observed excess that is compared with a tolerance
 
 
 class GroupTest(NamedTuple):
@@ -34,6 +35,8 @@ class GroupTest(NamedTuple):
     minus: IntArray  # (B,)
     values: FloatArray  # (n, B) in the constant order; bets only, else empty
     weights: FloatArray  # (n,)
+    asked: IntArray | None = None  # (B,) units that a walk looked at before it was decided; None: all
+    states: tuple[State | None, ...] = ()  # (B,) how the test ended there; None: it was not begun. Empty without a walk
 
     @property
     def observed(self) -> FloatArray:
@@ -42,7 +45,7 @@ class GroupTest(NamedTuple):
 
     def fewest(self, tolerance: float, level: float) -> int:
         """The fewest units of a group that can pass: those that do if no answer changes."""
-        return fewest_units(self.test, tolerance, level)
+        return (fewest_of_walk if self.states else fewest_units)(self.test, tolerance, level)
 
 
 @cache
@@ -50,6 +53,14 @@ def fewest_units(test: Test, tolerance: float, level: float) -> int:
     """The fewest units with which a test passes at a level if no answer changes."""
     fewest = exact.testable_size(tolerance, level, gamma_of(level))
     return max(fewest, _fewest_recordings(tolerance, level)) if test == "bets" else fewest
+
+
+@cache
+def fewest_of_walk(test: Test, tolerance: float, level: float) -> int:
+    """`fewest_units` where a share of the level may be spent before all of them are in."""
+    if test == "bets":
+        return fewest_units(test, tolerance, level)
+    return exact.testable_size(tolerance, (1 - EARLY) * level, gamma_of(level))
 
 
 def fewest_rows(rule: Rule, tolerance: float) -> int:
@@ -108,7 +119,7 @@ def p_values(groups: Sequence[GroupTest], tolerance: float, level: float) -> lis
     return [
         np.ones_like(p)
         if group.n < group.fewest(tolerance, level)
-        else np.where(np.maximum(group.by_row, group.by_recording) > tolerance + _SLACK, 1.0, p)
+        else np.where(np.maximum(group.by_row, group.by_recording) > tolerance + SLACK, 1.0, p)
         for group, p in zip(groups, p_of_groups, strict=True)
     ]
 

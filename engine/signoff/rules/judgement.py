@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Test = Literal["exact", "one-row", "bets"]
 SampleUnit = Literal["rows", "recordings"]  # what is drawn independently
 Estimand = Literal["rows", "recordings"]  # which excess is tested: a mean over rows, or over recordings of their means
+State = Literal["passed early", "passed", "failed", "given up", "open"]  # how a test ended, or that it did not
 DecisionWord = Literal["approve", "reject", "inconclusive"]
 
 

@@ -75,7 +75,7 @@ def result(
         merged_families=families.merged,
         rare_families=families.rare,
         budgets=budgets,
-        frontiers=tuple(_frontier(tolerance, frontiers[tolerance], curve, rule) for tolerance in rule.tolerances),
+        frontiers=tuple(_frontier(tolerance, located, curve, rule) for tolerance, located in frontiers.items()),
         certified=tuple(
             _certified(tolerance, budgets, families, hearing, judgement, rule, corrected if t == 0 else None, preview)
             for t, tolerance in enumerate(rule.tolerances)
@@ -175,6 +175,7 @@ def _budgets(
             ),
         )
         for b, budget in enumerate(curve.budgets)
+        if not curve.is_part or curve.is_raw(b) or all(g.asked is None or g.asked[b] for g in groups[:-1])
     )
 
 

@@ -16,9 +16,12 @@ _WAYS = 32  # parts into which a bracket is cut: 32^5 of them in [-1, 1] are as 
 _RUINED, _RICH = 1e-280, 1e100  # a capital that never comes back, and one that is above any target
 
 
-def p_values(y: FloatArray, w: FloatArray, eps: FloatArray) -> FloatArray:
-    """p (E,) at each eps: one over the highest capital on the way, which starts at 1; compiled/betting.py says more."""
-    uncapped = _stakes(y, w)[:, None]
+def p_values(y: FloatArray, w: FloatArray, eps: FloatArray, n: int | None = None) -> FloatArray:
+    """p (E,) at each eps: one over the highest capital on the way, which starts at 1; compiled/betting.py says more.
+
+    `n` is how many recordings there will be, where these are only the first.
+    """
+    uncapped = _stakes(y, w, len(y) if n is None else n)[:, None]
     factors = 1.0 - np.minimum(uncapped, CAP / (1.0 - eps)) * (y[:, None] - eps * w[:, None])
     n_blocks = -(-len(y) // _BLOCK)
     capital = np.ones((n_blocks, _BLOCK, len(eps)))
@@ -39,21 +42,21 @@ def _log_highest(highest: list[float], last: list[float]) -> float:
     return best
 
 
-def _stakes(y: FloatArray, w: FloatArray) -> FloatArray:
-    """Each recording's stake before the cap, from those before it."""
+def _stakes(y: FloatArray, w: FloatArray, n: int) -> FloatArray:
+    """Each recording's stake before the cap, from those before it, where there will be n."""
     total = np.add.accumulate(np.append(0.0, y[:-1]))
     weight = np.add.accumulate(np.append(PRIOR_RECORDINGS, w[:-1]))
     off = y - w * total / weight
     squares = np.add.accumulate(np.append(PRIOR_RECORDINGS * PRIOR_VARIANCE, (off * off)[:-1]))
-    return np.asarray(np.sqrt(2.0 * TARGET * (PRIOR_RECORDINGS + np.arange(len(y))) / (len(y) * squares)))
+    return np.asarray(np.sqrt(2.0 * TARGET * (PRIOR_RECORDINGS + np.arange(len(y))) / (n * squares)))
 
 
-def upper_bound(y: FloatArray, w: FloatArray, alpha: float) -> float:
-    """The passing end of a bracket no wider than RESOLUTION: p does not increase with eps."""
+def upper_bound(y: FloatArray, w: FloatArray, alpha: float, n: int | None = None) -> float:
+    """The passing end of a bracket no wider than RESOLUTION: p does not increase with eps. `n` as in `p_values`."""
     fails, passes = -1.0, 1.0
     while passes - fails > RESOLUTION:
         eps: FloatArray = fails + (passes - fails) / _WAYS * np.arange(1.0, _WAYS)
-        first = int(np.append(p_values(y, w, eps) <= alpha, True).argmax())
+        first = int(np.append(p_values(y, w, eps, n) <= alpha, True).argmax())
         ends = [fails, *eps.tolist(), passes]
         fails, passes = ends[first], ends[first + 1]
     return passes

@@ -1,0 +1,229 @@
+"""The walks of a sweep that stopped when it was decided, gone again over its cells: what they asked, and what it shows.
+
+What was asked beyond a walk, for another's sake or to complete the run, decides nothing; a row that a walk needs and
+that was not asked ends it there, and is named. Knows curves and their plan; no files.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from earmark.engine.arrays import FloatArray, IntArray
+from earmark.engine.design.rule import Rule, gamma_of
+from earmark.engine.design.steps import Arm
+from earmark.engine.errors import InputError
+from earmark.engine.outcomes.plan_file import PlanFile
+from earmark.engine.signoff.families import Families
+from earmark.engine.signoff.pair import Curve, CurveKey, Rows
+from earmark.engine.signoff.rules.certified import Routed, Subject, Tested
+from earmark.engine.signoff.rules.declared_walk import DeclaredRows, DeclaredWalk, declared_walk
+from earmark.engine.signoff.rules.group_tests import EARLY, GroupTest
+from earmark.engine.signoff.rules.sequential import TestRecord, Walker
+from earmark.engine.signoff.rules.spending import Levels
+from earmark.engine.signoff.rules.units import Units
+from earmark.kernels.statistics import betting, bounds, evidence
+
+
+class Replayed(NamedTuple):
+    """What the walks of some curves show."""
+
+    tested: dict[Subject, Tested]
+    records: dict[CurveKey, list[TestRecord]]
+    walk: DeclaredWalk
+    gaps: list[str]  # rows that were skipped, in sentences
+
+
+def replay(
+    curves: Sequence[Curve],
+    rows: Rows,
+    families_of: Mapping[str, Families],
+    rule: Rule,
+    levels: Levels,
+    plan: PlanFile,
+) -> Replayed:
+    """Walk down every curve as the plan has it; InputError where there are other rows than the plan has."""
+    assert plan.decided is not None, "the plan is one of walks"
+    if len(rows.source) != plan.corpus.examples:
+        what = f"holds {len(rows.source):,} rows of {rows.corpus}, and the plan has {plan.corpus.examples:,}"
+        raise InputError(plan.path, what, "restore the cells that the sweep wrote")
+    walk = declared_walk(DeclaredRows(rows.source, rows.place, families_of), plan.decided.blocks, rule, levels)
+    tested: dict[Subject, Tested] = {}
+    records: dict[CurveKey, list[TestRecord]] = {}
+    gaps: list[str] = []
+    for curve in curves:
+        budgets = plan.budgets(Arm(curve.key.method, curve.key.seed, curve.key.stream))
+        if curve.key.answerer not in plan.answerers:
+            budgets = ()
+        of_curve, gap = _go(walk, curve, budgets, rows)
+        records[curve.key] = of_curve
+        gaps += gap
+        for name, families in families_of.items():
+            tested[curve.key, name] = _tested(walk, curve, name, families, of_curve, budgets, rule, levels)
+    return Replayed(tested, records, walk, gaps)
+
+
+def _go(walk: DeclaredWalk, curve: Curve, budgets: Sequence[float], rows: Rows) -> tuple[list[TestRecord], list[str]]:
+    """What a walk down these budgets finds in a curve, and where it meets a row that it needs and that is not there."""
+    walker = Walker(walk.design, len(budgets))
+    column = {float(budget): b for b, budget in enumerate(curve.budgets)}
+    visits = walker.walk()
+    visit = next(visits, None)
+    while visit is not None:
+        budget = budgets[visit.budget]
+        if budget not in column:
+            visits.close()
+            break
+        differences = curve.difference[visit.rows, column[budget]]
+        skipped = np.flatnonzero(np.isnan(differences))
+        if len(skipped):
+            sample = rows.sample_id[int(visit.rows[skipped[0]])].as_py()
+            visits.close()
+            return walker.records, [
+                f"{curve.key.answerer}/{curve.key.corpus}: the walk of {curve.key.method} at {budget:g} needs sample "
+                f"'{sample}', which was skipped: what was answered after it decides nothing."
+            ]
+        try:
+            visit = visits.send(differences)
+        except StopIteration:
+            break
+    return walker.records, []
+
+
+def _tested(
+    walk: DeclaredWalk,
+    curve: Curve,
+    partition: str,
+    families: Families,
+    records: Sequence[TestRecord],
+    budgets: Sequence[float],
+    rule: Rule,
+    levels: Levels,
+) -> Tested:
+    """The tests of a curve's families under a partition, and then of all rows."""
+    n_groups, n_budgets = len(families.names) + 1, len(curve.budgets)
+    column = {float(budget): b for b, budget in enumerate(curve.budgets)}
+    at = {
+        (record.goal, record.group, column[budgets[record.budget]]): record
+        for record in records
+        if budgets[record.budget] in column
+    }
+    groups = [_group(walk, walk.group_of.get((partition, g)), curve, families, at) for g in range(n_groups)]
+    p: dict[float, FloatArray] = {}
+    for tolerance in rule.tolerances:
+        p[tolerance] = np.ones((n_groups, n_budgets))
+        if not rule.tests_average(tolerance):
+            p[tolerance][-1] = 0.0  # it follows from its families
+        goal = walk.budget_goal.get(tolerance)
+        for g in range(n_groups):
+            for b in range(n_budgets):
+                record = None if goal is None else at.get((goal, walk.group_of.get((partition, g), -1), b))
+                if record is not None:
+                    p[tolerance][g, b] = record.p
+    routed = None
+    if walk.shares is not None and walk.group_of.get((partition, 0)) == 0:
+        routed_p = np.ones((n_groups - 1, n_budgets))
+        for f, goal in walk.routing_goal.items():
+            for b in range(n_budgets):
+                if (goal, f, b) in at:
+                    routed_p[f, b] = at[goal, f, b].p
+        routed = Routed(walk.shares, routed_p)
+    lower, upper = _bounds(walk, curve, partition, at, n_groups, levels, rule)
+    return Tested(
+        groups,
+        p,
+        lower,
+        upper,
+        {} if routed is None else {rule.tolerances[0]: routed},
+        None if levels.budget is None else p[rule.tolerances[0]],
+        routed,
+    )
+
+
+At = Mapping[tuple[int, int, int], TestRecord]  # by goal, group and the curve's budget
+
+
+def _record_of(at: At, group: int | None, b: int) -> TestRecord | None:
+    """What the walk saw of a group at a budget, for whichever goal it saw the most."""
+    records = [record for (_, g, column), record in at.items() if g == group and column == b]
+    return max(records, key=lambda record: (record.asked, -record.goal), default=None)
+
+
+def _group(walk: DeclaredWalk, group: int | None, curve: Curve, families: Families, at: At) -> GroupTest:
+    """A group of rows, as far as its walk looked at it at each budget."""
+    n_budgets = len(curve.budgets)
+    if group is None:  # the average that follows from its families
+        units = None
+        rows = np.arange(len(families.code))
+    else:
+        units = walk.design.groups[group]
+        rows = units.rows
+    seen = [_record_of(at, group, b) for b in range(n_budgets)]
+    n_asked = np.array([0 if record is None else record.asked for record in seen], dtype=np.int64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        differences = curve.difference[rows]
+        known = ~np.isnan(differences)
+        by_row = np.where(known, differences, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return GroupTest(
+        "exact" if units is None else units.test,
+        "rows" if units is None else units.estimand,
+        len(rows) if units is None else units.n,
+        "rows" if units is None or units.n == len(units.rows) else "recordings",
+        by_row,
+        by_row if units is None else _by_recording(units, differences),
+        np.array([0 if record is None else record.plus for record in seen], dtype=np.int64),
+        np.array([0 if record is None else record.minus for record in seen], dtype=np.int64),
+        np.empty((0, n_budgets)),
+        np.empty(0),
+        n_asked,
+        tuple(None if record is None else record.state for record in seen),
+    )
+
+
+def _by_recording(units: Units, differences: FloatArray) -> FloatArray:
+    """(B,) mean over recordings of the means of their rows that were asked."""
+    known = ~np.isnan(differences)
+    means = []
+    for column, there in zip(np.where(known, differences, 0.0).T, known.T, strict=True):
+        counts = np.bincount(units.recording, weights=there, minlength=units.n)
+        sums = np.bincount(units.recording, weights=column, minlength=units.n)
+        there = counts > 0
+        means.append(float((sums[there] / counts[there]).mean()) if there.any() else 0.0)
+    return np.array(means)
+
+
+def _bounds(
+    walk: DeclaredWalk, curve: Curve, partition: str, at: At, n_groups: int, levels: Levels, rule: Rule
+) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper bounds (G, B) of what was asked until it was decided; they hold whenever one stops."""
+    lower, upper = np.full((n_groups, len(curve.budgets)), -1.0), np.full((n_groups, len(curve.budgets)), 1.0)
+    n_rejecting = n_groups - 1 + any(map(rule.tests_average, rule.tolerances))
+    for g in range(n_groups):
+        group = walk.group_of.get((partition, g))
+        for b in range(len(curve.budgets)):
+            record = None if group is None else _record_of(at, group, b)
+            if group is None or record is None or not record.asked:
+                continue
+            units = walk.design.groups[group]
+            upper[g, b] = _upper(units, curve.difference[:, b], record.asked, levels.look, 1.0)
+            lower[g, b] = -_upper(units, curve.difference[:, b], record.asked, levels.look / n_rejecting, -1.0)
+    return lower, upper
+
+
+def _upper(units: Units, difference: FloatArray, n_asked: int, level: float, sign: float) -> float:
+    """An upper bound of the excess from the first units, or with the other sign minus a lower one."""
+    firsts: IntArray = np.flatnonzero(np.diff(units.recording, prepend=-1))
+    if units.test == "bets":
+        end = len(units.rows) if n_asked == units.n else int(firsts[n_asked])
+        rows = difference[units.rows[:end]]
+        sums, sizes = np.add.reduceat(rows, firsts[:n_asked]), np.bincount(units.recording[:end]).astype(np.float64)
+        most = units.most_rows
+        values, weights = (sums / sizes, np.ones(n_asked)) if most is None else (sums / most, sizes / most)
+        return max(betting.upper_bound_of_first(sign * values, weights, units.n, level), float(sign * values.mean()))
+    values = sign * difference[units.rows[firsts[:n_asked]]]
+    bound = evidence.upper_bound(values, EARLY * level)
+    if n_asked == units.n:
+        n, plus, minus = (np.array([count]) for count in (n_asked, (values > 0).sum(), (values < 0).sum()))
+        at_end = bounds.upper_bounds(n, plus, minus, np.array([(1 - EARLY) * level]), np.array([gamma_of(level)]))
+        bound = min(bound, float(at_end[0]))
+    return max(bound, float(values.mean()))

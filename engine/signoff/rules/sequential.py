@@ -1,0 +1,306 @@
+"""The certified rule where answers come bit by bit: what is asked next, until every family of a budget is decided.
+
+A walk of one method goes down its budgets. At each it looks at rows in an order that was fixed beforehand, block by
+block, and of a block only at those of families that are still open. A family passes early where its evidence is strong
+enough at any moment (a share EARLY of its level), else on all of its rows by the exact test (the rest of its level):
+looking costs nothing more (method 9.9). Whoever has the answers sends them in, the sweep as they come, the sign-off
+from cells, and both see the same walk. Knows no files.
+"""
+
+import math
+from collections.abc import Collection, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from earmark.engine.arrays import FloatArray, IntArray
+from earmark.engine.design.rule import gamma_of
+from earmark.engine.signoff.rules.group_tests import EARLY, SLACK, fewest_of_walk
+from earmark.engine.signoff.rules.judgement import State
+from earmark.engine.signoff.rules.units import Units
+from earmark.kernels.statistics import betting, exact
+from earmark.kernels.statistics.evidence import Evidence
+
+FUTILE = 0.002  # a family is given up when the chance that it still passes falls below this
+_POINTS = 40  # of a path that are kept, about
+_LEAST = 40  # units before anything is given up
+_INFLATED = 1.03  # how much wider than normal the exact test is
+_NORMAL = NormalDist()
+
+
+class Goal(NamedTuple):
+    """What a walk wants to show at every budget on its way: that all these groups are safe."""
+
+    kind: Literal["budget", "routing"]
+    tolerances: Mapping[int, float]  # by group
+    level: float  # of each test
+
+
+class Visit(NamedTuple):
+    """Rows of a block whose answers at a budget are wanted next."""
+
+    budget: int
+    block: int
+    rows: IntArray
+
+
+class TestRecord(NamedTuple):
+    """How the test of a group at a budget ended."""
+
+    goal: int
+    group: int
+    budget: int
+    state: State
+    asked: int  # units
+    of: int
+    plus: int  # units that got worse, of those asked; exact tests only
+    minus: int
+    peak: float  # the highest logarithm of the capital
+    peak_at: int  # after how many units
+    p: float  # passes where it is at most the level
+    path: tuple[tuple[int, float], ...]  # the logarithm of the capital after so many units, at each visit
+
+
+@dataclass(frozen=True)
+class Design:
+    """What was declared of a walk before its first answer, the same for every method."""
+
+    groups: Sequence[Units]
+    goals: Sequence[Goal]
+    place: IntArray  # (n,) of every row in the constant order
+    block: IntArray  # (n,) of every row
+    by_family: bool  # one group after the other; else all of them block by block
+
+    def rows_by_block(self, group: int) -> dict[int, IntArray]:
+        """The rows of a group, in the constant order, by block."""
+        rows = self.groups[group].rows
+        return {int(block): rows[self.block[rows] == block] for block in np.unique(self.block[rows])}
+
+
+class _Looked:
+    """A group at one budget, as far as it was looked at."""
+
+    def __init__(self, units: Units, tolerances: Collection[float]) -> None:
+        self.units = units
+        self._rows_seen = 0
+        self._values: list[float] = []  # of whole units
+        self._weights: list[float] = []
+        self._rows: list[FloatArray] = []
+        self._paths: dict[float, list[tuple[int, float]]] = {tolerance: [] for tolerance in tolerances}
+        self.evidence = {tolerance: Evidence(tolerance) for tolerance in tolerances} if self.exact else {}
+
+    @property
+    def exact(self) -> bool:
+        return self.units.test != "bets"
+
+    @property
+    def n(self) -> int:
+        """Units that were looked at."""
+        return len(self._values)
+
+    @property
+    def whole(self) -> bool:
+        return self.n == self.units.n
+
+    def feed(self, differences: FloatArray) -> None:
+        """Look at the next rows of the group, whole recordings of them."""
+        first = self._rows_seen
+        self._rows_seen += len(differences)
+        self._rows.append(differences)
+        recording = self.units.recording[first : self._rows_seen]
+        starts = np.flatnonzero(np.diff(recording, prepend=-1))
+        if self.exact:
+            values = differences[starts]
+            self._values += values.tolist()
+            for tolerance, evidence in self.evidence.items():
+                evidence.feed(values)
+                self._paths[tolerance].append((self.n, evidence.log_capital))
+            return
+        sums, sizes = np.add.reduceat(differences, starts), np.diff(starts, append=len(differences))
+        most = self.units.most_rows
+        self._values += (sums / (sizes if most is None else most)).tolist()
+        self._weights += (np.ones(len(sizes)) if most is None else sizes / most).tolist()
+        for tolerance, path in self._paths.items():
+            path.append((self.n, -math.log(self.p(tolerance, 1.0))))
+
+    def path(self, tolerance: float) -> tuple[tuple[int, float], ...]:
+        """The logarithm of the capital, of bets its highest so far, at some of the visits."""
+        path = self._paths[tolerance]
+        every = -(-len(path) // _POINTS)
+        return tuple(path[:: max(1, every)] + (path[-1:] if every > 1 else []))
+
+    @property
+    def values(self) -> FloatArray:
+        """Of the units that were looked at."""
+        return np.array(self._values)
+
+    @property
+    def weights(self) -> FloatArray:
+        return np.array(self._weights)
+
+    def counts(self) -> tuple[int, int]:
+        """Units that got worse, and better; bets count none."""
+        if not self.exact:
+            return 0, 0
+        values = self.values
+        return int((values > 0).sum()), int((values < 0).sum())
+
+    def p(self, tolerance: float, level: float) -> float:
+        """p of "the excess is the tolerance or more", for a test at this level."""
+        if not self.n or self.units.n < fewest_of_walk(self.units.test, tolerance, level):
+            return 1.0
+        rows = np.concatenate(self._rows)
+        if max(float(rows.mean()), float(self.values.mean())) > tolerance + SLACK:
+            return 1.0
+        if not self.exact:
+            return min(1.0, betting.p_of_first(self.values, self.weights, self.units.n, tolerance))
+        p = math.exp(-self.evidence[tolerance].peak) / EARLY
+        if p > level and self.whole:
+            at_end = exact.p_values(self.n, *self.counts(), tolerance, gamma_of(level))
+            p = min(p, float(at_end) / (1 - EARLY))
+        return min(1.0, p)
+
+    def futile(self, tolerance: float, level: float) -> bool:
+        """Whether it will hardly pass with all units: by a normal approximation, which binds nobody."""
+        if self.n < _LEAST or self.whole:
+            return False
+        n, n_in_all, values = self.n, self.units.n, self.values
+        mean = float(values.mean())
+        variance = (float((values * values).sum()) + 3.0) / (n + 20.0) - mean**2
+        z = _NORMAL.inv_cdf(1 - (1 - EARLY) * level)
+        ahead = tolerance - _INFLATED * z * math.sqrt(variance / n_in_all) - mean
+        return _NORMAL.cdf(ahead / math.sqrt(variance * (1 / n - 1 / n_in_all))) < FUTILE
+
+    @property
+    def risk(self) -> float:
+        """How harmful it may be: the mean and a standard deviation of it."""
+        values = self.values
+        return float(values.mean() + values.std() / math.sqrt(len(values))) if len(values) else -math.inf
+
+
+@dataclass
+class Walker:
+    """A method's way down its budgets, which ends where nothing is left to be shown."""
+
+    design: Design
+    n_budgets: int  # from the largest down
+    records: list[TestRecord] = field(default_factory=list)
+    _alive: set[int] = field(init=False)  # goals
+    _pursued: list[int] = field(default_factory=list)  # goals that were alive when the present budget began
+    _open: set[tuple[int, int]] = field(default_factory=set)  # goal and group
+    _ended: dict[tuple[int, int], State] = field(default_factory=dict)
+    _looked: dict[int, _Looked] = field(default_factory=dict)  # by group, at the present budget
+
+    def __post_init__(self) -> None:
+        self._alive = set(range(len(self.design.goals)))
+
+    def walk(self) -> Generator[Visit, FloatArray | None, None]:
+        """Every visit; its differences are sent back, in the order of its rows. None: another process has them."""
+        risk: dict[int, float] = {}
+        for budget in range(self.n_budgets):
+            self._begin()
+            try:
+                if self.design.by_family:
+                    yield from self._family_by_family(budget, risk)
+                else:
+                    yield from self._block_by_block(budget)
+            finally:
+                self._record(budget)
+            risk = {group: looked.risk for group, looked in self._looked.items()}
+            if not self._alive:
+                return
+
+    def _begin(self) -> None:
+        """At a new budget everything that is wanted is open, but for what is too small to pass."""
+        goals = self.design.goals
+        self._pursued = sorted(self._alive)
+        self._open = {(goal, group) for goal in self._alive for group in goals[goal].tolerances}
+        self._ended = {}
+        tolerances: dict[int, list[float]] = {}
+        for goal, group in sorted(self._open):
+            tolerances.setdefault(group, []).append(goals[goal].tolerances[group])
+        self._looked = {
+            group: _Looked(self.design.groups[group], dict.fromkeys(wanted)) for group, wanted in tolerances.items()
+        }
+        for goal, group in sorted(self._open):
+            units = self.design.groups[group]
+            if units.n < fewest_of_walk(units.test, goals[goal].tolerances[group], goals[goal].level):
+                self._end(goal, group, "failed")
+
+    def _block_by_block(self, budget: int) -> Generator[Visit, FloatArray | None, None]:
+        by_block = {group: self.design.rows_by_block(group) for group in self._looked}
+        answers = np.full(len(self.design.place), np.nan)
+        for block in range(int(self.design.block.max()) + 1):
+            open_groups = sorted({group for _, group in self._open if block in by_block[group]})
+            if not self._open:
+                return
+            if not open_groups:
+                continue
+            rows = np.unique(np.concatenate([by_block[group][block] for group in open_groups]))
+            rows = rows[np.argsort(self.design.place[rows])]
+            differences = yield Visit(budget, block, rows)
+            if differences is not None:
+                answers[rows] = differences
+                for group in open_groups:
+                    self._looked[group].feed(answers[by_block[group][block]])
+            self._settle(open_groups)
+
+    def _family_by_family(self, budget: int, risk: Mapping[int, float]) -> Generator[Visit, FloatArray | None, None]:
+        """The smallest first, and later the one that was the most harmful at the budget above."""
+        order = sorted(self._looked, key=lambda group: (-risk.get(group, 0.0), self.design.groups[group].n, group))
+        for group in order:
+            for block, rows in self.design.rows_by_block(group).items():
+                if not any(wanted == group for _, wanted in self._open):
+                    break
+                differences = yield Visit(budget, block, rows)
+                if differences is not None:
+                    self._looked[group].feed(differences)
+                self._settle([group])
+
+    def _settle(self, groups: Collection[int]) -> None:
+        """Close what is decided."""
+        for goal, group in sorted(self._open):
+            if group not in groups or (goal, group) not in self._open:
+                continue
+            wanted, looked = self.design.goals[goal], self._looked[group]
+            tolerance = wanted.tolerances[group]
+            if looked.p(tolerance, wanted.level) <= wanted.level:
+                self._end(goal, group, "passed" if looked.whole else "passed early")
+            elif looked.whole:
+                self._end(goal, group, "failed")
+            elif looked.futile(tolerance, wanted.level):
+                self._end(goal, group, "given up")
+
+    def _end(self, goal: int, group: int, state: State) -> None:
+        """A test is over; where it does not pass, nothing is left to be shown of its goal, here and below."""
+        self._ended[goal, group] = state
+        self._open.discard((goal, group))
+        if state in ("failed", "given up"):
+            self._alive.discard(goal)
+            self._open -= {(other, member) for other, member in self._open if other == goal}
+
+    def _record(self, budget: int) -> None:
+        for goal in self._pursued:
+            wanted = self.design.goals[goal]
+            for group, tolerance in wanted.tolerances.items():
+                looked = self._looked.get(group)
+                if looked is None or not (looked.n or (goal, group) in self._ended):
+                    continue
+                evidence = looked.evidence.get(tolerance)
+                self.records.append(
+                    TestRecord(
+                        goal,
+                        group,
+                        budget,
+                        self._ended.get((goal, group), "open"),
+                        looked.n,
+                        looked.units.n,
+                        *looked.counts(),
+                        evidence.peak if evidence is not None else -math.log(looked.p(tolerance, wanted.level)),
+                        evidence.peak_row if evidence is not None else looked.n,
+                        looked.p(tolerance, wanted.level),
+                        looked.path(tolerance),
+                    )
+                )

@@ -1,0 +1,59 @@
+"""The types of `walks`: what a sweep that stopped when it was decided asked, and what each test saw of it.
+
+Types only; `walks` fills them. docs/certificate.md says more of each field.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple
+
+from earmark.engine.design.fields import BUDGET, COUNT, PROPORTION
+from earmark.engine.signoff.rules.judgement import SampleUnit, State
+
+
+class AskedRows(NamedTuple):
+    """How much of a cell was asked."""
+
+    budget: Annotated[float, "share that is kept", BUDGET]
+    rows: Annotated[int, "that were asked", COUNT]
+    of_rows: Annotated[int, "that there are", COUNT]
+
+
+class EvidencePoint(NamedTuple):
+    """How strong the evidence was at one moment."""
+
+    units: Annotated[int, "that were looked at", COUNT]
+    log_capital: Annotated[float, "the logarithm of what betting on them made of 1; of bets on recordings, its highest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkTest:
+    """One family at one budget, as far as the walk looked at it."""
+
+    partition: Annotated[str, "of the family"]
+    family: Annotated[str | None, "its name; null: the average of all rows"]
+    budget: Annotated[float, "share that is kept", BUDGET]
+    tolerance: Annotated[float, "that it was tested against"]
+    claim: Annotated[Literal["budget", "routing"], "for the sake of which claim"]
+    level: Annotated[float, "of the test", PROPORTION]
+    state: Annotated[State, "how it ended; open: its walk ended before it was decided"]
+    asked: Annotated[int, "units that were looked at until then", COUNT]
+    of: Annotated[int, "that there are", COUNT]
+    unit: Annotated[SampleUnit, "rows or recordings"]
+    plus: Annotated[int, "units that got worse, of those; 0 where recordings are bet on", COUNT]
+    minus: Annotated[int, "units that got better", COUNT]
+    p: Annotated[float, "passes where it is at most the level", PROPORTION]
+    peak: Annotated[float, "the highest logarithm of the capital; it passes early at the logarithm of 20 / level"]
+    peak_at: Annotated[int, "after how many units", COUNT]
+    path: Annotated[tuple[EvidencePoint, ...], "how it came there"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkEntry:
+    """One method's way down its budgets."""
+
+    answerer: Annotated[str, "who answered"]
+    corpus: Annotated[str, "of the questions"]
+    method: Annotated[str, "what was kept"]
+    seed: Annotated[int, "training seed", COUNT]
+    asked: Annotated[tuple[AskedRows, ...], "at each budget, from the largest down"]
+    tests: Annotated[tuple[WalkTest, ...], "in the order of the walk"]

@@ -1,0 +1,73 @@
+"""What the walks of a decided sweep asked and saw, in the certificate's words. Knows records of walks; no files."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from earmark.engine.design.steps import Arm
+from earmark.engine.outcomes.plan_file import PlanFile
+from earmark.engine.signoff.families import Families
+from earmark.engine.signoff.pair import Curve
+from earmark.engine.signoff.rules.replay import Replayed
+from earmark.engine.signoff.rules.sequential import TestRecord
+from earmark.engine.signoff.walk_entry import AskedRows, EvidencePoint, WalkEntry, WalkTest
+
+
+def walks(
+    curves: Sequence[Curve], families_of: Mapping[str, Families], replayed: Replayed, plan: PlanFile
+) -> list[WalkEntry]:
+    """An entry for each curve that was walked down."""
+    named: dict[int, tuple[str, str | None]] = {}
+    for (partition, f), group in replayed.walk.group_of.items():
+        names = families_of[partition].names
+        named.setdefault(group, (partition, names[f] if f < len(names) else None))
+    entries = []
+    for curve in curves:
+        budgets = plan.budgets(Arm(curve.key.method, curve.key.seed, curve.key.stream))
+        known = np.count_nonzero(~np.isnan(curve.difference), axis=0)
+        column = {float(budget): b for b, budget in enumerate(curve.budgets)}
+        entries.append(
+            WalkEntry(
+                answerer=curve.key.answerer,
+                corpus=curve.key.corpus,
+                method=curve.key.method,
+                seed=curve.key.seed,
+                asked=tuple(
+                    AskedRows(budget, int(known[column[budget]]) if budget in column else 0, len(curve.difference))
+                    for budget in budgets
+                ),
+                tests=tuple(
+                    _test(replayed, record, named[record.group], budgets) for record in replayed.records[curve.key]
+                ),
+            )
+        )
+    return entries
+
+
+def _test(replayed: Replayed, record: TestRecord, named: tuple[str, str | None], budgets: Sequence[float]) -> WalkTest:
+    design = replayed.walk.design
+    goal, units = design.goals[record.goal], design.groups[record.group]
+    return WalkTest(
+        partition=named[0],
+        family=named[1],
+        budget=budgets[record.budget],
+        tolerance=goal.tolerances[record.group],
+        claim=goal.kind,
+        level=goal.level,
+        state=record.state,
+        asked=record.asked,
+        of=record.of,
+        unit="rows" if units.n == len(units.rows) else "recordings",
+        plus=record.plus,
+        minus=record.minus,
+        p=record.p,
+        peak=_rounded(record.peak),
+        peak_at=record.peak_at,
+        path=tuple(EvidencePoint(n, _rounded(log)) for n, log in record.path),
+    )
+
+
+def _rounded(log: float) -> float:
+    """To what can be seen."""
+    return math.floor(log * 1e4 + 0.5) / 1e4
