@@ -60,12 +60,13 @@ class Deciding:
             while visit is not None:
                 differences = None
                 if self._shard.has(visit.block):
-                    of_visit = [parts_of[step] for step in (raw, silence, way[visit.budget])]
-                    tasks = [task for part in of_visit if (task := part.lacking(visit.block, visit.rows))]
-                    if tasks:
-                        yield tasks
-                    for task in tasks:
-                        parts_of[task.step].take(task.block, visit.rows)
+                    for turn in ((raw, silence), (way[visit.budget],)):  # raw first: what failed is not asked again
+                        lacking = (parts_of[step].lacking(visit.block, visit.rows) for step in turn)
+                        tasks = [task for task in lacking if task is not None]
+                        if tasks:
+                            yield tasks
+                        for task in tasks:
+                            parts_of[task.step].take(task.block, visit.rows)
                     differences = parts_of[way[visit.budget]].rise(parts_of[raw], visit.rows)
                 try:
                     visit = walk.send(differences)
