@@ -125,7 +125,7 @@ class _Looked:
         self._values += (sums / (sizes if most is None else most)).tolist()
         self._weights += (np.ones(len(sizes)) if most is None else sizes / most).tolist()
         for tolerance, path in self._paths.items():
-            path.append((self.n, -math.log(self.p(tolerance, 1.0))))
+            path.append((self.n, -math.log(self._p_of_bets(tolerance))))
 
     def path(self, tolerance: float) -> tuple[tuple[int, float], ...]:
         """The logarithm of the capital, of bets its highest so far, at some of the visits."""
@@ -157,12 +157,15 @@ class _Looked:
         if max(float(rows.mean()), float(self.values.mean())) > tolerance + SLACK:
             return 1.0
         if not self.exact:
-            return min(1.0, betting.p_of_first(self.values, self.weights, self.units.n, tolerance))
+            return self._p_of_bets(tolerance)
         p = math.exp(-self.evidence[tolerance].peak) / EARLY
         if p > level and self.whole:
             at_end = exact.p_values(self.n, *self.counts(), tolerance, gamma_of(level))
             p = min(p, float(at_end) / (1 - EARLY))
         return min(1.0, p)
+
+    def _p_of_bets(self, tolerance: float) -> float:
+        return min(1.0, betting.p_of_first(self.values, self.weights, self.units.n, tolerance))
 
     def futile(self, tolerance: float, level: float) -> bool:
         """Whether it will hardly pass with all units: by a normal approximation, which binds nobody."""
