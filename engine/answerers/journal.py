@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ _ANOTHER = "name another file"
 MOST_BYTES = 1 << 36  # an oracle asks millions of questions
 _MOST_COUNT = (1 << 63) - 1
 SYNC_EVERY_S = 1.0  # a crash of the machine, not of the process, may cost that much
+_LINES = 1 << 14  # whose results are remembered: a walk opens the journal of a block again at every budget
 
 
 class Journal:
@@ -117,6 +119,7 @@ def _check(body: dict[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=4).hexdigest()
 
 
+@lru_cache(maxsize=_LINES)
 def _result(line: bytes) -> Result | None:
     """The result of a line, or None where the line is damaged."""
     parsed = _parsed(line)
