@@ -82,6 +82,10 @@ class OpenedClip:
             self._cut[key] = Excerpt.of(self, self.audio, key)
         return self._cut[key]
 
+    def whole(self) -> Excerpt:
+        """All of it."""
+        return self.seconds(range(chunk_count(self.audio)))
+
     def changed(self, samples: Waveform, bits: int | None) -> Excerpt:
         """Samples that a compressor made of the clip, at the same rate, and the bits that were sent for them (None:
         nobody knows); equal ones are one piece of work.
