@@ -21,7 +21,7 @@ HEURISTICS = ("uniform", "random", "energy")
 SEED = "{seed}"  # in a selector's place
 PLAIN = "plain:"  # before a folder or a name on the hub: any audio model of transformers
 # How a served answerer is reached: no answer depends on it, and another run of the same folder may have it otherwise
-REACHING = ("connections", "timeout_s", "tries", "wait_s", "most_requests", "key_env")
+REACHING = ("connections", "timeout_s", "tries", "wait_s", "most_requests", "key_env", "price")
 # Of a dataset of the hub. A spec without them depends on what it did before they were keys: its sweep goes on
 PARTS = ("split", "columns")
 # Of audits: no answer depends on them
@@ -103,6 +103,13 @@ class AnswererSpec:
         None,
         default="none",
         metavar="NAME",
+    )
+    price: float | None = field(
+        Number(0, most=1e9),
+        "... what 1,000 requests cost, in whatever currency; `earmark plan SPEC` reckons with it",
+        None,
+        default="unknown",
+        metavar="COST",
     )
 
 
