@@ -68,6 +68,12 @@ def test_a_walk_that_bets_on_recordings_comes_to_its_end(rows_per_recording: int
     assert rows_asked.mean() < 0.5, "and early"
 
 
+def test_where_every_answer_gets_worse_it_is_given_up_after_a_block() -> None:
+    walk = walk_about(["a"] * 3000, rule=Rule(tolerances=(0.5,)))
+    rows_asked = asked(walk.design, np.ones((3, 3000), dtype=np.int8))
+    assert rows_asked.sum(axis=1).tolist() == [64, 0, 0]
+
+
 def test_nothing_is_asked_where_a_family_is_too_small_and_it_says_which() -> None:
     walk = walk_about(["rare"] * 10 + ["large"] * 500)
     assert share(simulate(Simulation(walk, GUESS, harms=False), [4])) == 0

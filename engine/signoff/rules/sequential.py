@@ -21,7 +21,7 @@ from earmark.engine.signoff.rules.group_tests import EARLY, SLACK, fewest_of_wal
 from earmark.engine.signoff.rules.judgement import State
 from earmark.engine.signoff.rules.units import Units
 from earmark.kernels.statistics import betting, exact
-from earmark.kernels.statistics.evidence import Evidence
+from earmark.kernels.statistics.evidence import PRIOR_ROWS, PRIOR_VARIANCE, Evidence
 
 FUTILE = 0.002  # a family is given up when the chance that it still passes falls below this
 _POINTS = 40  # of a path that are kept, about
@@ -173,7 +173,9 @@ class _Looked:
             return False
         n, n_in_all, values = self.n, self.units.n, self.values
         mean = float(values.mean())
-        variance = (float((values * values).sum()) + 3.0) / (n + 20.0) - mean**2
+        # with what bets assume before the first row: above 0 even where all rows are alike
+        mean_square = (float((values * values).sum()) + PRIOR_ROWS * PRIOR_VARIANCE) / (n + PRIOR_ROWS)
+        variance = mean_square - (float(values.sum()) / (n + PRIOR_ROWS)) ** 2
         z = _NORMAL.inv_cdf(1 - (1 - EARLY) * level)
         ahead = tolerance - _INFLATED * z * math.sqrt(variance / n_in_all) - mean
         return _NORMAL.cdf(ahead / math.sqrt(variance * (1 / n - 1 / n_in_all))) < FUTILE
