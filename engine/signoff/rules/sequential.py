@@ -86,10 +86,10 @@ class _Looked:
 
     def __init__(self, units: Units, tolerances: Collection[float]) -> None:
         self.units = units
-        self._rows_seen = 0
-        self._values: list[float] = []  # of whole units
-        self._weights: list[float] = []
-        self._rows: list[FloatArray] = []
+        self.n = 0  # units that were looked at
+        self._n_rows = 0
+        self._differences = np.empty(len(units.rows))
+        self._values, self._weights = np.empty(units.n), np.empty(units.n)  # of whole units
         self._paths: dict[float, list[tuple[int, float]]] = {tolerance: [] for tolerance in tolerances}
         self.evidence = {tolerance: Evidence(tolerance) for tolerance in tolerances} if self.exact else {}
 
@@ -98,32 +98,26 @@ class _Looked:
         return self.units.test != "bets"
 
     @property
-    def n(self) -> int:
-        """Units that were looked at."""
-        return len(self._values)
-
-    @property
     def whole(self) -> bool:
         return self.n == self.units.n
 
     def feed(self, differences: FloatArray) -> None:
         """Look at the next rows of the group, whole recordings of them."""
-        first = self._rows_seen
-        self._rows_seen += len(differences)
-        self._rows.append(differences)
-        recording = self.units.recording[first : self._rows_seen]
+        recording = self.units.recording[self._n_rows : self._n_rows + len(differences)]
+        self._differences[self._n_rows : self._n_rows + len(differences)] = differences
+        self._n_rows += len(differences)
         starts = np.flatnonzero(np.diff(recording, prepend=-1))
+        first, self.n = self.n, self.n + len(starts)
         if self.exact:
-            values = differences[starts]
-            self._values += values.tolist()
+            values = self._values[first : self.n] = differences[starts]
             for tolerance, evidence in self.evidence.items():
                 evidence.feed(values)
                 self._paths[tolerance].append((self.n, evidence.log_capital))
             return
         sums, sizes = np.add.reduceat(differences, starts), np.diff(starts, append=len(differences))
         most = self.units.most_rows
-        self._values += (sums / (sizes if most is None else most)).tolist()
-        self._weights += (np.ones(len(sizes)) if most is None else sizes / most).tolist()
+        self._values[first : self.n] = sums / (sizes if most is None else most)
+        self._weights[first : self.n] = 1.0 if most is None else sizes / most
         for tolerance, path in self._paths.items():
             path.append((self.n, -math.log(self._p_of_bets(tolerance))))
 
@@ -136,25 +130,19 @@ class _Looked:
     @property
     def values(self) -> FloatArray:
         """Of the units that were looked at."""
-        return np.array(self._values)
-
-    @property
-    def weights(self) -> FloatArray:
-        return np.array(self._weights)
+        return self._values[: self.n]
 
     def counts(self) -> tuple[int, int]:
-        """Units that got worse, and better; bets count none."""
+        """Units that got worse, and wholly better; bets count none. What is between counts as the next worse."""
         if not self.exact:
             return 0, 0
-        values = self.values
-        return int((values > 0).sum()), int((values < 0).sum())
+        return int(np.count_nonzero(self.values > 0)), int(np.count_nonzero(self.values <= -1))
 
     def p(self, tolerance: float, level: float) -> float:
         """p of "the excess is the tolerance or more", for a test at this level."""
         if not self.n or self.units.n < fewest_of_walk(self.units.test, tolerance, level):
             return 1.0
-        rows = np.concatenate(self._rows)
-        if max(float(rows.mean()), float(self.values.mean())) > tolerance + SLACK:
+        if max(float(self._differences[: self._n_rows].mean()), float(self.values.mean())) > tolerance + SLACK:
             return 1.0
         if not self.exact:
             return self._p_of_bets(tolerance)
@@ -165,7 +153,7 @@ class _Looked:
         return min(1.0, p)
 
     def _p_of_bets(self, tolerance: float) -> float:
-        return min(1.0, betting.p_of_first(self.values, self.weights, self.units.n, tolerance))
+        return min(1.0, betting.p_of_first(self.values, self._weights[: self.n], self.units.n, tolerance))
 
     def futile(self, tolerance: float, level: float) -> bool:
         """Whether it will hardly pass with all units: by a normal approximation, which binds nobody."""
