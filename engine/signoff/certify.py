@@ -6,7 +6,7 @@ docs/certificate.md describes the result field by field. Knows no report and no 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -164,9 +164,8 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
         observed = {
             (curve.key, name): observe(curve, families) for curve in curves for name, families in families_of.items()
         }
-        hearing |= {
-            at: listening.listen(paired.controls[at], rows, families_of, rule)
-            for at in dict.fromkeys((curve.key.answerer, curve.key.corpus) for curve in curves)
+        controls = {
+            at: paired.controls[at] for at in dict.fromkeys((curve.key.answerer, curve.key.corpus) for curve in curves)
         }
         anchors = [curve for curve in curves if curve.key.stream == ANCHOR]
         tested: Mapping[certified.Subject, certified.Tested] = {}
@@ -177,8 +176,13 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
                 tested = replayed.tested
                 sections.walks += walks(anchors, families_of, replayed, plan)
                 gaps += replayed.gaps
+                controls = {
+                    at: replace(control, asked=control.asked & replayed.needed.get(at, control.asked))
+                    for at, control in controls.items()
+                }
             else:
                 tested = certified.run_tests(anchors, rows, families_of, rule, levels, claimed, next(iter(families_of)))
+        hearing |= {at: listening.listen(control, rows, families_of, rule) for at, control in controls.items()}
         located: dict[tuple[CurveKey, str, float], Frontiers] = {}
         done, before = 0, len(sections.results)
         for chunk in _resampled(rows, curves, families_of, rule):

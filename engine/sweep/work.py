@@ -4,6 +4,7 @@ A block is answered whole or not at all, and knows only what it was itself answe
 them the last bits of every likelihood, are the same however often the sweep is killed and wherever its blocks run.
 """
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -72,8 +73,9 @@ class Worker:
             offered = offers(folder, task.step, prepared.steps, clips, prepared.compressors, prepared.streams)
             offered = without_failed(offered, clips, self._failed(task))
             to_ask = list(requests(task.step, clips, offered, prepared.streams))
-            with folder.windows.results(task.answerer, task.block) as results:
-                answers = answer(answerer, to_ask, results, self._report, stop)
+            before = [folder.windows.results_of(task.answerer, task.block, part) for part in task.before]
+            with folder.windows.results(task.answerer, task.block, task.part) as results:
+                answers = answer(answerer, to_ask, results, self._report, stop, before)
             if prepared.spec.rule.loss == "nll":
                 _check_nll(task.answerer, answers.values())
             yield task, rows(task.step, clips, offered, prepared.streams, answers, prepared.family_of)
@@ -116,7 +118,7 @@ class Worker:
         """The samples of a block whose raw answer failed, with its status, for every arm of a step."""
         raw = references(self._prepared.steps, task.step)
         statuses = {
-            reference: self._folder.failed(task.answerer, self._prepared.corpus.name, *reference, task.block)
+            reference: self._folder.failed(task, self._prepared.corpus.name, *reference)
             for reference in dict.fromkeys(raw.values())
         }
         return {arm: statuses[reference] for arm, reference in raw.items()}
@@ -148,10 +150,19 @@ def requests(step: Step, clips: Clips, offered: Offers, streams: Streams) -> Ite
 
 
 def answer(
-    answerer: Answerer, to_ask: Sequence[Request], results: Path, report: Callable[[Progress], None], stop: Stop
+    answerer: Answerer,
+    to_ask: Sequence[Request],
+    results: Path,
+    report: Callable[[Progress], None],
+    stop: Stop,
+    before: Sequence[Path] = (),
 ) -> dict[str, Answer]:
-    """The answers of a block by request, or StoppedError. `results` holds those of earlier steps."""
+    """The answers of a block by request, or StoppedError. `results` holds those of earlier steps, and so do the
+    journals `before` it that are there.
+    """
     with journal.opened(results, answerer.identity) as known:
+        for path in filter(os.path.lexists, before):
+            known.results.update((result.key, result) for result in journal.read_results(path, answerer.identity))
         answers = {answer.id: answer for answer in answer_all(answerer, to_ask, known, report, stop)}
     if len(answers) < len(to_ask):
         raise StoppedError

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.rule import Rule, gamma_of
@@ -32,6 +33,7 @@ class Replayed(NamedTuple):
     records: dict[CurveKey, list[TestRecord]]
     walk: DeclaredWalk
     gaps: list[str]  # rows that were skipped, in sentences
+    needed: dict[tuple[str, str], npt.NDArray[np.bool_]]  # (n,) rows that some walk looked at, by answerer and corpus
 
 
 def replay(
@@ -48,23 +50,33 @@ def replay(
         what = f"holds {len(rows.source):,} rows of {rows.corpus}, and the plan has {plan.corpus.examples:,}"
         raise InputError(plan.path, what, "restore the cells that the sweep wrote")
     walk = declared_walk(DeclaredRows(rows.source, rows.place, families_of), plan.decided.blocks, rule, levels)
+    if len(np.unique(rows.source * len(plan.decided.blocks) + walk.design.block)) > rows.n_sources:
+        raise InputError(
+            plan.path, "cuts a recording in two in decided.blocks", "restore the plan that the sweep wrote"
+        )
     tested: dict[Subject, Tested] = {}
     records: dict[CurveKey, list[TestRecord]] = {}
     gaps: list[str] = []
+    needed = {(c.key.answerer, c.key.corpus): np.zeros(len(rows.source), dtype=np.bool_) for c in curves}
     for curve in curves:
         budgets = plan.budgets(Arm(curve.key.method, curve.key.seed, curve.key.stream))
         if curve.key.answerer not in plan.answerers:
             budgets = ()
-        of_curve, gap = _go(walk, curve, budgets, rows)
+        of_curve, gap = _go(walk, curve, budgets, rows, needed[curve.key.answerer, curve.key.corpus])
         records[curve.key] = of_curve
         gaps += gap
         for name, families in families_of.items():
             tested[curve.key, name] = _tested(walk, curve, name, families, of_curve, budgets, rule, levels)
-    return Replayed(tested, records, walk, gaps)
+    return Replayed(tested, records, walk, gaps, needed)
 
 
-def _go(walk: DeclaredWalk, curve: Curve, budgets: Sequence[float], rows: Rows) -> tuple[list[TestRecord], list[str]]:
-    """What a walk down these budgets finds in a curve, and where it meets a row that it needs and that is not there."""
+def _go(
+    walk: DeclaredWalk, curve: Curve, budgets: Sequence[float], rows: Rows, needed: npt.NDArray[np.bool_]
+) -> tuple[list[TestRecord], list[str]]:
+    """What a walk down these budgets finds in a curve, and where it meets a row that it needs and that is not there.
+
+    The rows that it looks at become `needed`.
+    """
     walker = Walker(walk.design, len(budgets))
     column = {float(budget): b for b, budget in enumerate(curve.budgets)}
     visits = walker.walk()
@@ -83,6 +95,7 @@ def _go(walk: DeclaredWalk, curve: Curve, budgets: Sequence[float], rows: Rows) 
                 f"{curve.key.answerer}/{curve.key.corpus}: the walk of {curve.key.method} at {budget:g} needs sample "
                 f"'{sample}', which was skipped: what was answered after it decides nothing."
             ]
+        needed[visit.rows] = True
         try:
             visit = visits.send(differences)
         except StopIteration:
@@ -223,7 +236,7 @@ def _upper(units: Units, difference: FloatArray, n_asked: int, level: float, sig
     values = sign * difference[units.rows[firsts[:n_asked]]]
     bound = evidence.upper_bound(values, EARLY * level)
     if n_asked == units.n:
-        n, plus, minus = (np.array([count]) for count in (n_asked, (values > 0).sum(), (values < 0).sum()))
+        n, plus, minus = (np.array([count]) for count in (n_asked, (values > 0).sum(), (values <= -1).sum()))
         at_end = bounds.upper_bounds(n, plus, minus, np.array([(1 - EARLY) * level]), np.array([gamma_of(level)]))
         bound = min(bound, float(at_end[0]))
     return max(bound, float(values.mean()))

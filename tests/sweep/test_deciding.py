@@ -1,0 +1,188 @@
+"""A sweep that stops when it is decided asks what its walks need, whatever becomes of it on the way."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import decided
+import numpy as np
+import pytest
+import sweeps
+
+from earmark.engine.design.keys import ANCHOR, SILENCE, UNCOMPRESSED, CellKey
+from earmark.engine.errors import InputError
+from earmark.engine.outcomes import store
+from earmark.engine.signoff import order
+from earmark.engine.signoff.certify import certify
+from earmark.engine.signoff.json_form import to_json
+from earmark.engine.sweep.blocks import Shard
+from earmark.engine.sweep.merge import merge
+from earmark.kernels.statistics import exact
+
+ALPHA, TOLERANCE = 0.025, 0.3
+CANDIDATES = 2
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that one process decided undisturbed."""
+    out = tmp_path_factory.mktemp("decided") / "whole"
+    decided.sweep(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all answers to the same questions."""
+    out = tmp_path_factory.mktemp("complete") / "all"
+    decided.sweep(out, decided.COMPLETE)
+    return out
+
+
+def signed(run: Path) -> bytes:
+    """The certificate's bytes."""
+    return json.dumps(to_json(certify(run, decided.spec().rule))).encode()
+
+
+def cells(run: Path) -> dict[str, bytes]:
+    """The files of all cells."""
+    return {name: data for name, data in sweeps.contents(run).items() if name.startswith("cells/")}
+
+
+def naive_asked(complete: Path) -> dict[tuple[str, float], set[str]]:
+    """What has to be asked, from all answers, with plain loops: every family of a budget is open until it passes."""
+    raw = store.read_rows(complete, CellKey("steady", "synthetic", UNCOMPRESSED, 0, ANCHOR, 1.0)).to_pylist()
+    samples = [row["sample_id"] for row in raw]
+    place = dict(zip(samples, order.places([row["source_id"] for row in raw], samples).tolist(), strict=True))
+    rows = sorted(raw, key=lambda row: place[row["sample_id"]])
+    recordings = list(dict.fromkeys(row["source_id"] for row in rows))
+    blocks = [set(recordings[first : first + 7]) for first in range(0, len(recordings), 7)]
+    level = ALPHA / CANDIDATES
+    asked: dict[tuple[str, float], set[str]] = {(UNCOMPRESSED, 1.0): set(), (SILENCE, 1.0): set()}
+    for method in ("uniform", "energy"):
+        alive = True
+        for budget in (0.8, 0.6, 0.3):
+            asked[method, budget] = set()
+            if not alive:
+                continue
+            cell = store.read_rows(complete, CellKey("steady", "synthetic", method, 0, ANCHOR, budget)).to_pylist()
+            loss = {row["sample_id"]: row["loss"] for row in cell}
+            differences: dict[str, list[float]] = {row["query_family"]: [] for row in rows}
+            of = {f: sum(row["query_family"] == f for row in rows) for f in differences}
+            open_families = set(differences)
+            for block in blocks:
+                if not open_families or not alive:
+                    break
+                wanted = [r for r in rows if r["source_id"] in block and r["query_family"] in open_families]
+                asked[method, budget] |= {row["sample_id"] for row in wanted}
+                for row in wanted:
+                    differences[row["query_family"]].append(loss[row["sample_id"]] - row["loss"])
+                for family in sorted(open_families):
+                    state = naive_state(differences[family], of[family], level)
+                    if state != "open":
+                        open_families.discard(family)
+                    alive = alive and state != "failed"
+            for control in ((UNCOMPRESSED, 1.0), (SILENCE, 1.0)):
+                asked[control] |= asked[method, budget]
+    return asked
+
+
+def naive_state(differences: list[float], of: int, level: float) -> str:
+    """Whether a family has passed, failed, or is open."""
+    total = squares = log_capital = peak = 0.0
+    for n, d in enumerate(differences):
+        mean = total / (n + 20)
+        variance = (squares + 20 * 0.15) / (n + 20) - mean**2
+        gap = max(TOLERANCE - mean, 0.0)
+        log_capital += np.log(1 - min(gap / (variance + gap**2), 0.85) * (d - TOLERANCE))
+        peak = max(peak, log_capital)
+        total, squares = total + d, squares + d * d
+    n, mean = len(differences), total / len(differences)
+    if peak >= np.log(1 / (0.05 * level)) and mean <= TOLERANCE:
+        return "passed"
+    if n == of:
+        worse, better = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
+        p = float(exact.p_values(n, worse, better, TOLERANCE, level / 50))
+        return "passed" if p <= 0.95 * level and mean <= TOLERANCE else "failed"
+    return "open"
+
+
+def test_what_is_asked_is_what_the_walk_of_a_slow_twin_needs_of_all_answers(whole: Path, complete: Path) -> None:
+    expected = naive_asked(complete)
+    assert decided.answered(whole) == expected
+    assert {len(asked) for asked in expected.values()} != {len(expected[UNCOMPRESSED, 1.0])}
+
+
+def test_answers_that_were_not_needed_are_those_of_no_row(whole: Path, complete: Path) -> None:
+    for key in store.find_cells(whole):
+        there, all_rows = store.read_rows(whole, key), store.read_rows(complete, key)
+        assert sorted(there["sample_id"].to_pylist()) == sorted(all_rows["sample_id"].to_pylist())
+        losses = dict(zip(all_rows["sample_id"].to_pylist(), all_rows["loss"].to_pylist(), strict=True))
+        asked = decided.answered(whole)[key.method, key.budget]
+        for sample, loss in zip(there["sample_id"].to_pylist(), there["loss"].to_pylist(), strict=True):
+            assert loss == (losses[sample] if sample in asked else None)
+
+
+def test_two_shards_in_one_folder_end_with_the_same_bytes(whole: Path, tmp_path: Path) -> None:
+    for index in (1, 0):
+        assert not decided.sweep(tmp_path, shard=Shard(index, 2)).complete
+    assert decided.sweep(tmp_path).complete
+    assert cells(tmp_path) == cells(whole)
+    assert signed(tmp_path) == signed(whole)
+
+
+def test_two_shards_that_are_merged_end_with_the_same_bytes(whole: Path, tmp_path: Path) -> None:
+    shards = [tmp_path / f"shard-{index}" for index in range(2)]
+    for index, shard in enumerate(shards):
+        assert not decided.sweep(shard, shard=Shard(index, 2)).complete
+    both = tmp_path / "both"
+    assert not merge(both, shards).complete
+    assert decided.sweep(both).complete
+    assert cells(both) == cells(whole)
+    assert signed(both) == signed(whole)
+    assert {path.name for path in both.iterdir()} == {path.name for path in whole.iterdir()}
+
+
+def test_stopped_again_and_again_it_ends_with_the_same_bytes(whole: Path, tmp_path: Path) -> None:
+    batches = 1
+    while decided.sweep(tmp_path, stop=sweeps.after(batches)).stopped:
+        batches += 7
+    assert sweeps.contents(tmp_path) == sweeps.contents(whole)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_run_that_is_completed_keeps_its_claim_and_gains_frontiers(
+    whole: Path, tmp_path: Path, allowed: bool
+) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    rule = decided.spec().rule if allowed else replace(decided.spec().rule, allow_vacuous=())
+    before = certify(whole, rule)
+    assert decided.sweep(tmp_path / "run", decided.COMPLETE).complete
+    after = certify(tmp_path / "run", rule)
+    assert {len(asked) for asked in decided.answered(tmp_path / "run").values()} == {6 * decided.CLIPS}
+    assert to_json(after.claim) == to_json(before.claim)
+    assert [walk.tests for walk in after.walks] == [walk.tests for walk in before.walks]
+    assert len(after.claim.approved) == (2 if allowed else 0)
+    assert not before.results[0].frontiers
+    assert after.results[0].frontiers
+
+
+def test_a_completion_that_is_stopped_or_shared_out_ends_with_the_same_bytes(whole: Path, tmp_path: Path) -> None:
+    once, stopped, shared = (tmp_path / name for name in ("once", "stopped", "shared"))
+    for folder in (once, stopped, shared):
+        shutil.copytree(whole, folder)
+    decided.sweep(once, decided.COMPLETE)
+    batches = 1
+    while decided.sweep(stopped, decided.COMPLETE, stop=sweeps.after(batches)).stopped:
+        batches += 7
+    for index in (1, 0):
+        decided.sweep(shared, decided.COMPLETE, shard=Shard(index, 2))
+    assert decided.sweep(shared, decided.COMPLETE).complete
+    assert cells(stopped) == cells(once)
+    assert cells(shared) == cells(once)
+
+
+def test_a_folder_begun_complete_is_not_decided(complete: Path) -> None:
+    with pytest.raises(InputError, match='was begun until = "complete"'):
+        decided.sweep(complete)
