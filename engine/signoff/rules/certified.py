@@ -236,7 +236,7 @@ def judge_curve(
         failures[tolerance] = failure(walk, families, observed, rule)
         if len(families.names) > 1 and tolerance in tested.routed:
             policies.append(policy(curve, families, tested.routed[tolerance], kept, tolerance))
-    return Judgement(by_group[-1], worst, by_group[:-1], verdicts, p_of, failures, policies, tested.groups)
+    return Judgement(by_group[-1], worst, by_group[:-1], verdicts, p_of, failures, policies, tested.groups, level)
 
 
 def is_raw(curve: Curve) -> BoolArray:
@@ -349,6 +349,10 @@ def _verdict(b: int, walk: Walk, intervals: list[list[Interval]], families: Fami
     at_budget, adjusted = float(walk.p[:, b].max()), float(walk.p[:, b:].max())
     if walk.missing is not None and walk.budgets[b] < walk.missing:
         adjusted = 1.0  # a budget on the way has no outcomes
+    if not _was_walked(walk, b):
+        stop = f"at {walk.stop:g}" if walk.stopped is not None or walk.missing is not None else "above it"
+        reason = f"was not looked at: the walk from the largest budget stopped {stop}"
+        return Verdict("inconclusive", reason, at_budget, adjusted)
     if walk.passes[b]:
         reach = max(intervals[f][b].upper for f in range(len(families.names)))
         reason = (
@@ -372,6 +376,11 @@ def _verdict(b: int, walk: Walk, intervals: list[list[Interval]], families: Fami
     return Verdict("inconclusive", reason, at_budget, adjusted)
 
 
+def _was_walked(walk: Walk, b: int) -> bool:
+    """Whether anything was looked at where a walk stops when it is decided; elsewhere everything is."""
+    return any(group.asked is None or group.states[b] is not None for group in walk.groups[:-1])
+
+
 def _doubt(g: int, b: int, walk: Walk, families: Families, rule: Rule) -> str:
     """Why a group of rows does not pass at budget b."""
     name, group, limit = _name(g, families), walk.groups[g], _limit(g, walk, families, rule)
@@ -382,6 +391,8 @@ def _doubt(g: int, b: int, walk: Walk, families: Families, rule: Rule) -> str:
         seen = f"{int(group.asked[b]):,} of {group.n:,} {group.unit}"
         if group.states[b] == "given up":
             return f"{name} was given up after {seen}: it would hardly have passed with all of them"
+        if group.states[b] in ("passed", "passed early"):
+            return f"{name} was looked at for its own routing: one budget for all families was not claimed"
         if group.states[b] != "failed":
             return f"{name} was not decided after {seen}: another family had ended the walk"
     excess = max(float(group.by_row[b]), float(group.by_recording[b]))
