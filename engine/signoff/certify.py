@@ -279,7 +279,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
             *withheld,
             *follow.warnings(follows, rule),
             *leakage.warnings(guarded),
-            *warnings(sections.results, paired, hearing, imported, rule, stated),
+            *warnings(sections.results, paired, hearing, imported, rule, stated, sections.walks),
         ),
         inputs=tuple(sorted(inputs)),
         answerers=tuple(answerers),
