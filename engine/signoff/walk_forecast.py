@@ -80,9 +80,9 @@ class Asked(NamedTuple):
 def simulate(simulation: Simulation, n_budgets: Sequence[int]) -> Asked:
     """How much arms with so many budgets ask; where they are many, some stand for others with as many budgets."""
     design, n = simulation.walk.design, len(simulation.walk.rows.source)
-    chosen = _some(n_budgets)
-    fits = min(_MOST_WALKS // len(chosen), _MOST_ROWS // (n * sum(n_budgets[arm] for arm in chosen)))
-    n_sets = max(1, min(_SETS, fits))
+    n_walks = max(1, min(_MOST_WALKS, _MOST_ROWS // (n * max(n_budgets))))
+    chosen = _some(n_budgets, n_walks)
+    n_sets = max(1, min(_SETS, n_walks // len(chosen)))
     references = 0.0
     of_length = {length: np.zeros(length) for length in n_budgets}
     times = dict.fromkeys(of_length, 0)
@@ -97,11 +97,11 @@ def simulate(simulation: Simulation, n_budgets: Sequence[int]) -> Asked:
     return Asked(n, tuple(of_length[length] / times[length] for length in n_budgets), references)
 
 
-def _some(n_budgets: Sequence[int]) -> list[int]:
-    """Arms that are simulated: one of each length, and then others, while they are few enough."""
+def _some(n_budgets: Sequence[int], most: int) -> list[int]:
+    """Arms that are simulated: one of each length, and then others, up to `most`."""
     first = {length: arm for arm, length in reversed(list(enumerate(n_budgets)))}
     others = [arm for arm in range(len(n_budgets)) if arm not in first.values()]
-    return sorted([*first.values(), *others[: max(0, _MOST_WALKS - len(first))]])
+    return sorted([*first.values(), *others[: max(0, most - len(first))]])
 
 
 def asked(design: Design, changes: Changes) -> BoolArray:
