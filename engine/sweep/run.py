@@ -19,7 +19,7 @@ from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step
 from earmark.engine.errors import InputError
 from earmark.engine.files import remove_folder
-from earmark.engine.progress import Report, Stop, StoppedError, never, silent
+from earmark.engine.progress import AtMost, Report, Stop, StoppedError, never, silent
 from earmark.engine.sweep import audits, who_answers
 from earmark.engine.sweep import limit as previews
 from earmark.engine.sweep.blocks import WHOLE, Shard
@@ -176,7 +176,7 @@ def _fill(
     numbers = [number for number in range(ours.survey.blocks) if shard.has(number)]
     phases = _phases(prepared, looked, shard, numbers)
     audited = looked is None and shard.index == 0
-    meter = _SweepMeter(filled, ours, numbers, report)
+    meter = _SweepMeter(filled, ours, numbers, report, of_walks=prepared.walk is not None and looked is None)
     worker = Worker(filled, ours, load_and_begin, meter.batch)
     answerer = ""
     try:
@@ -269,13 +269,21 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
 class _SweepMeter:
     """What is said while waiting: who answers what, how many answers there are, and how many in all."""
 
-    def __init__(self, folder: SweepFolder, prepared: Prepared, ours: Sequence[int], report: Report) -> None:
-        self._sizes = sizes = prepared.survey.sizes
+    def __init__(
+        self, folder: SweepFolder, prepared: Prepared, ours: Sequence[int], report: Report, *, of_walks: bool
+    ) -> None:
+        sizes = prepared.survey.sizes
         self._report = report
         self._total = self._done = 0
+        self._at_most = of_walks and prepared.spec.until == "decided"
         self._label = f"{prepared.spec.answerers[0].name}, audits:"
         for answerer in prepared.spec.answerers:
-            for step in prepared.steps:
+            for step in _steps_asked_for(prepared):
+                if of_walks and not step.permuted:
+                    self._total += sum(sizes[number] for number in ours)
+                    asked_by_block = folder.asked_by_block(answerer.name, prepared.corpus.name, step, sizes)
+                    self._done += sum(asked_by_block[number] for number in ours)
+                    continue
                 whole = folder.has(step.keys(answerer.name, prepared.corpus.name))
                 done = set(ours if whole else folder.windows.blocks(answerer.name, step))
                 self._total += len(step.arms) * sum(sizes[number] for number in ours)
@@ -289,11 +297,15 @@ class _SweepMeter:
 
     def show(self) -> None:
         """What there is now."""
-        self._report(self._label, self._done, self._total)
+        self._report(self._label, self._done, self._in_all)
+
+    @property
+    def _in_all(self) -> int:
+        return AtMost(self._total) if self._at_most else self._total
 
     def batch(self, progress: Progress) -> None:
         """Some answers of the block that is running."""
-        self._report(self._label, self._done + progress.answered, self._total)
+        self._report(self._label, self._done + progress.answered, self._in_all)
 
     def block(self, n_rows: int) -> None:
         """A block, or a part of it, is done, and has so many rows."""

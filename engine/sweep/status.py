@@ -165,8 +165,8 @@ class _Walked(NamedTuple):
 def _of_walk(folder: SweepFolder, answerer: str, step: Step, plan: PlanFile) -> _Walked:
     """A step of walks that stop when they are decided: what its cell left out may be asked later, to complete it."""
     complete = folder.has(step.keys(answerer, plan.corpus.name))
-    samples, written = folder.windows.parts_written(answerer, step)
-    n_asked, later, blocks = len(samples), 0, plan.corpus.windows
+    block_of, written = folder.windows.parts_written(answerer, step)
+    n_asked, later, blocks = len(block_of), 0, plan.corpus.windows
     if complete:
         n_left_out = folder.left_out(answerer, plan.corpus.name, step)
         later = min(n_left_out, n_asked)

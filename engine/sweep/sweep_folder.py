@@ -7,11 +7,13 @@ Every file appears whole. Knows rows and names; asks nobody anything.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -202,6 +204,16 @@ class SweepFolder:
         """How many rows of its cells, which are there, were not asked, as walks were decided without them."""
         tables = (store.read_rows(self.run, key) for key in step.keys(answerer, corpus).values())
         return sum(pc.sum(pc.equal(table["status"], NOT_NEEDED)).as_py() or 0 for table in tables)
+
+    def asked_by_block(self, answerer: str, corpus: str, step: Step, sizes: Sequence[int]) -> list[int]:
+        """How many rows of each block walks have asked at a step; `sizes` are rows of blocks."""
+        counts = Counter(self.windows.parts_written(answerer, step)[0].values())
+        if self.has(step.keys(answerer, corpus)):
+            ((_, key),) = step.keys(answerer, corpus).items()
+            known = np.asarray(pc.not_equal(store.read_rows(self.run, key)["status"], NOT_NEEDED))
+            in_cell = [int(rows.sum()) for rows in np.split(known, np.cumsum(sizes)[:-1])]
+            return [min(size, n + counts[block]) for block, (size, n) in enumerate(zip(sizes, in_cell, strict=True))]
+        return [counts[block] for block in range(len(sizes))]
 
     def complete(self, answerer: str, corpus: str, step: Step, blocks: int) -> bool:
         """Turn the blocks of a step into cells, if all of them are done; whether its cells are complete now.

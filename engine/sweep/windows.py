@@ -37,6 +37,7 @@ from earmark.engine.reading import check_place, read_bytes
 PENDING, ANSWERS, SCORES = "pending", "answers", "scores"  # the folders
 _PART = "part-of-"  # before the name of a block's files
 _WINDOW = re.compile(r"window-([0-9]{5,9})\.parquet")
+_PART_OF_BLOCK = re.compile(r"window-([0-9]{5,9})\.[0-9a-z]+\.parquet")
 _AGAIN = "remove it: the same command makes it again"
 _ARM = [("method", pa.string()), ("seed", pa.int64()), ("stream", pa.string())]
 SCORES_ROW = pa.schema([*_ARM, ("sample_id", pa.string()), ("scores", pa.list_(pa.float64()))])
@@ -118,17 +119,22 @@ class Windows:
     def _part(self, answerer: str, step: Step, number: int, part: str) -> Path:
         return self.pending(answerer, step) / f"{self._stem(number)}.{part}.parquet"
 
-    def parts_written(self, answerer: str, step: Step) -> tuple[set[str], list["Written"]]:
-        """The samples of a step of one arm that are in some part of a block, and how much each part has."""
-        samples: set[str] = set()
+    def parts_written(self, answerer: str, step: Step) -> tuple[dict[str, int], list["Written"]]:
+        """The samples of a step of one arm that are in some part of a block, with its number, and how much each part
+        has.
+        """
+        block_of: dict[str, int] = {}
         written = []
         for path in self.pending(answerer, step).glob("window-*.*.parquet"):
+            name = _PART_OF_BLOCK.fullmatch(path.name)
+            if name is None:
+                continue
             with suppress(FileNotFoundError):  # it has just become part of a cell
                 check_place(path, self._run)
                 table = read_parquet(path, path, _AGAIN, columns=_WHOSE.names, schema=_WHOSE)
                 written.append(Written(len(table), path.stat().st_mtime))
-                samples.update(table["sample_id"].to_pylist())
-        return samples, written
+                block_of |= dict.fromkeys(table["sample_id"].to_pylist(), int(name[1]))
+        return block_of, written
 
     def check_rows(self, answerer: str, step: Step, blocks: Sequence[int]) -> int:
         """How many rows each cell of a step has in these blocks. InputError unless a block has the same samples for

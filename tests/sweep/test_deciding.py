@@ -9,10 +9,16 @@ import decided
 import numpy as np
 import pytest
 import sweeps
+from click.testing import CliRunner
 
+from earmark.cli.main import earmark
 from earmark.engine.design.keys import ANCHOR, SILENCE, UNCOMPRESSED, CellKey
+from earmark.engine.design.sections import Until
+from earmark.engine.design.spec import parse, with_until
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
+from earmark.engine.progress import AtMost
+from earmark.engine.report.verify import verify
 from earmark.engine.signoff import order
 from earmark.engine.signoff.certify import certify
 from earmark.engine.signoff.json_form import to_json
@@ -181,6 +187,54 @@ def test_a_completion_that_is_stopped_or_shared_out_ends_with_the_same_bytes(who
     assert decided.sweep(shared, decided.COMPLETE).complete
     assert cells(stopped) == cells(once)
     assert cells(shared) == cells(once)
+
+
+def test_what_is_asked_later_is_counted_and_ends_at_the_whole(whole: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def report(_: str, n_done: int, n_total: int) -> None:
+        seen.extend([(n_done, n_total)] if n_total else [])
+
+    decided.sweep(tmp_path, report=report, stop=sweeps.after(60))
+    assert all(isinstance(n_total, AtMost) and n_done <= n_total == 2_880 for n_done, n_total in seen)
+    decided.sweep(tmp_path, report=report)
+    n_asked = sum(map(len, decided.answered(whole).values()))
+    assert seen[-1] == (n_asked, 2_880)
+    seen.clear()
+    decided.sweep(tmp_path, decided.COMPLETE, report=report)
+    assert seen[0] == (n_asked, 2_880)
+    assert seen[-1] == (2_880, 2_880)
+    assert not any(isinstance(n_total, AtMost) for _, n_total in seen)
+
+
+def test_a_decided_run_ends_with_what_it_left_out_and_how_to_ask_it(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    n_asked = sum(map(len, decided.answered(whole).values()))
+    ended = CliRunner().invoke(earmark, ["run", str(tmp_path / "run")])
+    assert ended.exit_code == 0, ended.output
+    *_, left_out, following = ended.stdout.splitlines()
+    completing = f"earmark run {tmp_path / 'run'} --until complete"
+    assert left_out == f"decided after {n_asked:,} of 2,880 evaluations; `{completing}` asks the rest"
+    assert following == f"next: earmark verify {tmp_path / 'run' / 'certificate.json'}"
+    assert verify(tmp_path / "run" / "certificate.json") is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (decided.SPEC, decided.SPEC.replace('"decided"', '"complete"')),
+        (decided.SPEC.replace('until = "decided"\n', ""), None),
+        (decided.SPEC.replace('window = 7\nuntil = "decided"\nbudgets = [0.3, 0.6, 0.8]\n', ""), None),
+    ],
+)
+def test_an_option_says_until_when_and_the_text_of_the_spec_says_it_too(before: str, after: str | None) -> None:
+    spec = parse(before)
+    until: Until = "complete" if spec.until == "decided" else "decided"
+    changed = with_until(spec, until)
+    assert (changed.until, parse(changed.text)) == (until, changed)
+    assert with_until(changed, until) is changed
+    if after is not None:
+        assert changed.text == after
 
 
 def test_a_folder_begun_complete_is_not_decided(complete: Path) -> None:
