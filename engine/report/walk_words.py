@@ -1,0 +1,38 @@
+"""What a sweep that stopped when it was decided asked, in words for page, terminal and card alike.
+
+Every number is the certificate's own. Knows typography only.
+"""
+
+from collections.abc import Sequence
+
+from earmark.engine.report.numbers import count, percent, significant
+from earmark.engine.signoff.claim_entry import Claim
+from earmark.engine.signoff.walk_entry import WalkEntry, WalkTest, asked_share
+
+
+def share_words(walks: Sequence[WalkEntry]) -> str:
+    """How many answers on compressed audio were asked for, and of how many."""
+    rows, of_rows = asked = asked_share(walks)
+    if rows == of_rows:
+        return f"all {count(rows)} answers on compressed audio; those that came after it was decided change no verdict"
+    share = percent(float(significant(asked.share, 2)))
+    return f"{count(rows)} of {count(of_rows)} answers on compressed audio ({share}), until it was decided"
+
+
+def state_words(test: WalkTest) -> str:
+    """How a test ended, and after how many units: `given up after 48 of 400 rows`."""
+    if test.state == "open":
+        return f"not decided after {_seen(test)}, when its walk ended"
+    return f"{test.state} after {_seen(test)}"
+
+
+def _seen(test: WalkTest) -> str:
+    if test.asked == test.of:
+        return f"all {count(test.of)} {test.unit}"
+    return f"{count(test.asked)} of {count(test.of)} {test.unit}"
+
+
+def level_of(claim: Claim) -> float:
+    """The level of every test of a method's own walk."""
+    level = claim.routing_level if claim.level is None else claim.level
+    return claim.alpha if level is None else level
