@@ -30,8 +30,8 @@ from earmark.engine.sweep.blocks import WHOLE, Shard, blocks
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.sweep_folder import SweepFolder
 from earmark.engine.sweep.tasks import Task
+from earmark.engine.sweep.windows import REST
 
-_REST = "rest"  # what the part of a block is called that no walk asked
 _DIGITS = 12  # of the hash that other parts are called by
 
 
@@ -108,12 +108,12 @@ class Completing:
             left_out = self._rows.by_block(cell.filter(pc.equal(cell["status"], NOT_NEEDED))["sample_id"].to_pylist())
             tasks = []
             for block, numbers in left_out.items():
-                there = folder.windows.part(answerer, step, block, _REST)
+                there = folder.windows.part(answerer, step, block, REST)
                 if there is None and self._shard.has(block):
-                    tasks.append(Task(answerer, step, block, numbers, _REST))
+                    tasks.append(Task(answerer, step, block, numbers, REST))
             if tasks:
                 yield tasks
-            parts = [folder.windows.part(answerer, step, block, _REST) for block in left_out]
+            parts = [folder.windows.part(answerer, step, block, REST) for block in left_out]
             whole = [part for part in parts if part is not None]
             if left_out and len(whole) == len(parts):
                 folder.fill_cell(key, self._rows.whole([cell.filter(pc.not_equal(cell["status"], NOT_NEEDED)), *whole]))

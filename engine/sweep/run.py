@@ -256,7 +256,8 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
         else:
             cells = [_is_complete(folder, prepared)]
         complete &= all(cells)
-        if all(cells):
+        is_begun = prepared.spec.until == "decided" and folder.windows.has_rest(answerer.name)  # to be completed
+        if all(cells) and not is_begun:
             folder.windows.forget(answerer.name)
             ledger.forget(folder.run, answerer.name)
     if complete:

@@ -37,7 +37,8 @@ from earmark.engine.reading import check_place, read_bytes
 PENDING, ANSWERS, SCORES = "pending", "answers", "scores"  # the folders
 _PART = "part-of-"  # before the name of a block's files
 _WINDOW = re.compile(r"window-([0-9]{5,9})\.parquet")
-_PART_OF_BLOCK = re.compile(r"window-([0-9]{5,9})\.[0-9a-z]+\.parquet")
+_PART_OF_BLOCK = re.compile(r"window-([0-9]{5,9})\.([0-9a-z]+)\.parquet")
+REST = "rest"  # what the part of a block is called that no walk asked, once it is asked
 _AGAIN = "remove it: the same command makes it again"
 _ARM = [("method", pa.string()), ("seed", pa.int64()), ("stream", pa.string())]
 SCORES_ROW = pa.schema([*_ARM, ("sample_id", pa.string()), ("scores", pa.list_(pa.float64()))])
@@ -74,6 +75,10 @@ class Windows:
             files.remove_folder(self._run / kind / _folder(answerer), self._run)
             with suppress(OSError):  # another answerer's are there, or nothing is
                 (self._run / kind).rmdir()
+
+    def has_rest(self, answerer: str) -> bool:
+        """Whether something was asked that no walk needed, and is not part of a cell yet."""
+        return any((self._run / PENDING / _folder(answerer)).glob(f"*/window-*.{REST}.parquet"))
 
     def forget_step(self, answerer: str, step: Step) -> None:
         """Its cells are complete: nobody will ask for its rows again."""
@@ -135,6 +140,14 @@ class Windows:
                 written.append(Written(len(table), path.stat().st_mtime))
                 block_of |= dict.fromkeys(table["sample_id"].to_pylist(), int(name[1]))
         return block_of, written
+
+    def parts(self, answerer: str, step: Step) -> Iterator[pa.Table]:
+        """Every part of a block of a step of one arm that is there, in any order; a sample may be in several."""
+        for path in self.pending(answerer, step).glob("window-*.*.parquet"):
+            if (name := _PART_OF_BLOCK.fullmatch(path.name)) is not None:
+                part = self.part(answerer, step, int(name[1]), name[2])
+                if part is not None:
+                    yield part
 
     def check_rows(self, answerer: str, step: Step, blocks: Sequence[int]) -> int:
         """How many rows each cell of a step has in these blocks. InputError unless a block has the same samples for

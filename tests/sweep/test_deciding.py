@@ -24,6 +24,7 @@ from earmark.engine.signoff.certify import certify
 from earmark.engine.signoff.json_form import to_json
 from earmark.engine.sweep.blocks import Shard
 from earmark.engine.sweep.merge import merge
+from earmark.engine.sweep.status import status
 from earmark.kernels.statistics import exact
 
 ALPHA, TOLERANCE = 0.025, 0.3
@@ -181,6 +182,9 @@ def test_a_completion_that_is_stopped_or_shared_out_ends_with_the_same_bytes(who
     decided.sweep(once, decided.COMPLETE)
     batches = 1
     while decided.sweep(stopped, decided.COMPLETE, stop=sweeps.after(batches)).stopped:
+        n_answers = status(stopped).answers
+        decided.sweep(stopped)  # what was begun to be completed is kept
+        assert status(stopped).answers == n_answers
         batches += 7
     for index in (1, 0):
         decided.sweep(shared, decided.COMPLETE, shard=Shard(index, 2))
