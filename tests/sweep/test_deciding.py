@@ -2,24 +2,29 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import decided
 import numpy as np
+import pyarrow as pa
 import pytest
 import sweeps
 from click.testing import CliRunner
 
 from earmark.cli.main import earmark
-from earmark.engine.design.keys import ANCHOR, SILENCE, UNCOMPRESSED, CellKey
+from earmark.engine.design.keys import ANCHOR, NOT_NEEDED, SILENCE, UNCOMPRESSED, CellKey
 from earmark.engine.design.sections import Until
 from earmark.engine.design.spec import parse, with_until
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
+from earmark.engine.outcomes.plan_file import read_plan
+from earmark.engine.outcomes.schema import ROW
 from earmark.engine.progress import AtMost
+from earmark.engine.report.signed_files import write
 from earmark.engine.report.verify import verify
 from earmark.engine.signoff import order
+from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.certify import certify
 from earmark.engine.signoff.json_form import to_json
 from earmark.engine.sweep.blocks import Shard
@@ -244,3 +249,93 @@ def test_an_option_says_until_when_and_the_text_of_the_spec_says_it_too(before: 
 def test_a_folder_begun_complete_is_not_decided(complete: Path) -> None:
     with pytest.raises(InputError, match='was begun until = "complete"'):
         decided.sweep(complete)
+
+
+@dataclass(frozen=True)
+class Forged:
+    """A copy of a decided folder with its certificate, whose cells can be written again under the same plan."""
+
+    run: Path
+    complete: Path
+
+    def certificate(self) -> Certificate:
+        return certify(self.run, decided.spec().rule)
+
+    def rewrite(self, key: CellKey, asked: set[str]) -> None:
+        """Make a cell one of which these samples were asked."""
+        rows = store.read_rows(self.run, key)
+        answers = {row["sample_id"]: row for row in store.read_rows(self.complete, key).to_pylist()}
+        before = {row["sample_id"]: row for row in rows.to_pylist()}
+        skipped = {name: None for name in ROW.names if name not in _KNOWN}
+        content = [
+            (before[sample] if before[sample]["status"] != NOT_NEEDED else answers[sample])
+            if sample in asked
+            else {**before[sample], **skipped, "status": NOT_NEEDED}
+            for sample in before
+        ]
+        plan = read_plan(self.run)
+        assert plan is not None
+        store.replace_rows(self.run, key, pa.Table.from_pylist(content, schema=ROW), plan.sha256)
+
+
+_KNOWN = ("sample_id", "source_id", "query_family", "correct_label", "n_options")  # of rows that were not asked
+_CELL = CellKey("steady", "synthetic", "energy", 0, ANCHOR, 0.8)
+
+
+@pytest.fixture
+def forged(whole: Path, complete: Path, tmp_path: Path) -> Forged:
+    shutil.copytree(whole, tmp_path / "run")
+    forged = Forged(tmp_path / "run", complete)
+    write(forged.certificate(), forged.run, forged.run)
+    assert verify(forged.run / "certificate.json") is None
+    return forged
+
+
+def approved(certificate: Certificate) -> set[str]:
+    return {shipped.method for shipped in certificate.claim.approved}
+
+
+def test_rows_that_were_asked_in_another_order_decide_nothing(forged: Forged) -> None:
+    for key in store.find_cells(forged.run):
+        n_asked = len(decided.answered(forged.run)[key.method, key.budget])
+        samples = sorted(store.read_rows(forged.run, key)["sample_id"].to_pylist())
+        forged.rewrite(key, set(samples[:n_asked]))
+    assert verify(forged.run / "certificate.json") is not None
+    certificate = forged.certificate()
+    assert approved(certificate) == set()
+    assert "was skipped" in certificate.claim.withheld[0]
+
+
+@pytest.mark.parametrize("key", [_CELL, replace(_CELL, method=UNCOMPRESSED, budget=1.0)])
+def test_a_row_that_was_skipped_is_named_and_nothing_is_approved(forged: Forged, key: CellKey) -> None:
+    asked = decided.answered(forged.run)[key.method, key.budget]
+    skipped = min(asked)
+    forged.rewrite(key, asked - {skipped})
+    assert verify(forged.run / "certificate.json") is not None
+    certificate = forged.certificate()
+    assert approved(certificate) == set()
+    assert any(f"needs sample '{skipped}', which was skipped" in why for why in certificate.claim.withheld)
+
+
+def test_a_row_beyond_a_prefix_decides_nothing(forged: Forged) -> None:
+    before = forged.certificate()
+    asked = decided.answered(forged.run)[_CELL.method, _CELL.budget]
+    raw = decided.answered(forged.run)[UNCOMPRESSED, 1.0]
+    beyond = raw - asked
+    assert beyond
+    forged.rewrite(_CELL, asked | beyond)
+    assert verify(forged.run / "certificate.json") is not None
+    after = forged.certificate()
+    assert [walk.tests for walk in after.walks] == [walk.tests for walk in before.walks]
+    assert to_json(after.claim) == to_json(before.claim)
+
+
+def test_blocks_of_a_plan_that_were_changed_fit_no_cell(forged: Forged) -> None:
+    plan = json.loads((forged.run / "plan.json").read_text())
+    first, second, *others = plan["decided"]["blocks"]
+    plan["decided"]["blocks"] = [first + second, *others]
+    (forged.run / "plan.json").write_text(json.dumps(plan))
+    assert verify(forged.run / "certificate.json") is not None
+    certificate = forged.certificate()
+    assert approved(certificate) == set()
+    assert certificate.claim.withheld
