@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from earmark.engine.design.rule import Rule
     from earmark.engine.signoff.question_counts import QuestionCount
     from earmark.engine.signoff.sizes import Guess
+    from earmark.engine.sweep.remaining import Remaining
 
 _SPEC = ".toml"
 # what a spec says itself, by what the options are called here
@@ -115,20 +116,35 @@ def plan(
         raise click.UsageError("--questions is what a family has where there is no SOURCE: use one of the two")
     spare_pandas()
     keep_memory()
-    entries = []
+    guess, entries = planning.Guess(excess, flips, icc), []
     with ProgressLine() as progress:
         of_partition = planning.family_sizes(source, partitions, column)
         for n_done, ((corpus, name), sizes) in enumerate(of_partition.items(), 1):
-            planned = planning.plan(sizes, rule, candidates, planning.Guess(excess, flips, icc))
+            planned = planning.plan(sizes, rule, candidates, guess)
             entries.append(
                 {"corpus": corpus, "partition": name, "evaluations": sweep.evaluations(planned["n"]), **planned}
             )
             progress("planning partitions", n_done, len(of_partition))
+        left = _remaining(source, guess)
     if as_json:
-        say_json(entries, indent=1)
+        beside = {} if left is None else {"until_decided": left._asdict()}
+        say_json([{**entry, **beside} for entry in entries], indent=1)
         return
     for number, entry in enumerate(entries):
-        say(*([""] if number else []), *_table(entry, _guess_words(planning.Guess(excess, flips, icc))))
+        say(*([""] if number else []), *_table(entry, _guess_words(guess)))
+    if left is not None:
+        say("", f'until = "decided": {left.answers:,} answers are there, about {left.more:,} more if all is safe')
+
+
+def _remaining(source: Path, guess: "Guess") -> "Remaining | None":
+    """How far a sweep that stops when it is decided is; None where SOURCE is none."""
+    from earmark.engine.outcomes.plan_file import PLAN
+
+    if not (source / PLAN).is_file():
+        return None
+    from earmark.engine.sweep.remaining import remaining
+
+    return remaining(source, guess)
 
 
 @needs_extra("earmark plan SPEC", "run")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from earmark.engine.arrays import BoolArray, FloatArray
 from earmark.engine.errors import first_few
 from earmark.engine.signoff.rules.declared_walk import DeclaredWalk
-from earmark.engine.signoff.rules.group_tests import fewest_of_walk
+from earmark.engine.signoff.rules.group_tests import fewest_units
 from earmark.engine.signoff.rules.sequential import Design, Walker
 from earmark.engine.signoff.sizes import Guess
 
@@ -104,7 +104,7 @@ def _some(n_budgets: Sequence[int], most: int) -> list[int]:
     return sorted([*first.values(), *others[: max(0, most - len(first))]])
 
 
-def asked(design: Design, changes: Changes) -> BoolArray:
+def asked(design: Design, changes: Changes | FloatArray) -> BoolArray:
     """(B, n) which rows a walk asks at each budget, if answers change so."""
     rows_asked = np.zeros(changes.shape, dtype=np.bool_)
     visits = Walker(design, len(changes)).walk()
@@ -131,7 +131,7 @@ def too_small(walk: DeclaredWalk) -> str:
             group: fewest
             for group, tolerance in goal.tolerances.items()
             if walk.design.groups[group].n
-            < (fewest := fewest_of_walk(walk.design.groups[group].test, tolerance, goal.level))
+            < (fewest := fewest_units(walk.design.groups[group].test, tolerance, goal.level))
         }
         if not small:
             return ""

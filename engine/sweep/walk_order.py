@@ -40,16 +40,17 @@ def in_declared_order(
     partition.
     """
     examples = tuple(corpus.examples)
-    rows = _declared_rows([e.sample_id for e in examples], [e.source_id for e in examples], labels, rule)
+    rows = declared_rows([e.sample_id for e in examples], [e.source_id for e in examples], labels, rule)
     asked_in = declared_walk.order(rows, rule)
     families = {name: f._replace(code=f.code[asked_in]) for name, f in rows.families_of.items()}
     reordered = DeclaredRows(rows.source[asked_in], rows.place[asked_in], families)
     return replace(corpus, examples=tuple(examples[row] for row in asked_in.tolist())), reordered
 
 
-def _declared_rows(
+def declared_rows(
     samples: Sequence[str], sources: Sequence[str], labels: Mapping[str, Mapping[str, str]], rule: Rule
 ) -> DeclaredRows:
+    """The rows of a walk, in the order of `samples`; `labels` are families by sample, by partition."""
     code = {source: number for number, source in enumerate(dict.fromkeys(sources))}
     source = np.array([code[name] for name in sources], dtype=np.int64)
     recordings = None if rule.clustering == "ignore" else source

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import decided
 import pytest
+import sweeps
 from commands import command
 
 from earmark.engine.design.spec import parse
 from earmark.engine.design.steps import steps_of
+from earmark.engine.outcomes import store
 from earmark.engine.signoff.sizes import Guess
 from earmark.engine.sweep.estimate import Estimate
 from earmark.engine.sweep.forecast import Forecast, forecast
@@ -103,6 +105,49 @@ def test_no_answer_depends_on_a_price() -> None:
     assert dearer.sha256() == spec.sha256()
     (answerer,) = spec.answerers
     assert replace(answerer, price=None) == replace(dearer.answerers[0], price=None)
+
+
+def test_of_a_folder_under_way_it_says_what_is_there_and_what_is_left(tmp_path: Path) -> None:
+    """Stopped between two batches again and again, and at last decided: what is there and what is left go together."""
+    run, answers, left = tmp_path / "run", [], []
+    for batches in (20, 20, 20, 10_000):
+        swept = decided.sweep(run, stop=sweeps.after(batches))
+        (entry,) = json.loads(command("plan", run, "--flips", 0.05, "--json").out)
+        answers.append(entry["until_decided"]["answers"])
+        left.append(entry["until_decided"]["more"])
+    assert swept.complete
+    in_all = sum(map(len, decided.answered(run).values()))
+    assert (answers[-1], left[-1]) == (in_all, 0)
+    assert 0 < answers[0] < answers[1] < answers[2] < in_all
+    assert left[0] > left[1] > left[2] > 0
+    assert all(0.8 * in_all < there + more < 1.2 * in_all for there, more in zip(answers, left, strict=True))
+    line = command("plan", run).out.splitlines()[-1]
+    assert line == f'until = "decided": {in_all:,} answers are there, about 0 more if all is safe'
+
+
+def test_of_a_folder_that_asks_until_it_is_complete_it_says_nothing_of_that(tmp_path: Path) -> None:
+    assert decided.sweep(tmp_path / "run", decided.COMPLETE, {":60": ":8"}).complete
+    (entry,) = json.loads(command("plan", tmp_path / "run", "--json").out)
+    assert "until_decided" not in entry
+
+
+def test_a_folder_that_lost_its_partitions_is_refused_in_a_line(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert decided.sweep(run, {":60": ":40"}).complete
+    stored = store.read_partitions(run)
+    assert stored is not None
+    ids = stored[0]["sample_id"].to_pylist()
+    for labels, sources, words in (
+        ({"native": stored[0]["native"].to_pylist()}, None, "lacks 'source_id' of the sweep"),
+        ({"other": ["x"] * len(ids)}, ids, "lacks 'native' of the sweep"),
+    ):
+        (run / store.PARTITIONS).unlink()
+        store.write_partitions(run, "synthetic", ids, labels, sources)
+        done = command("plan", run)
+        assert (done.code, words in done.err) == (2, True), done.err
+    (run / store.PARTITIONS).unlink()
+    store.write_partitions(run, "synthetic", ids[1:], {"native": ["x"] * (len(ids) - 1)}, ids[1:])
+    assert "has not a label for each of the 240 questions" in command("plan", run).err
 
 
 @pytest.mark.parametrize(
