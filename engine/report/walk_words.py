@@ -21,6 +21,8 @@ def share_words(walks: Sequence[WalkEntry]) -> str:
 
 def state_words(test: WalkTest) -> str:
     """How a test ended, and after how many units: `given up after 48 of 400 rows`."""
+    if not test.asked:
+        return f"too small to pass, with {count(test.of)} {test.unit}"
     if test.state == "open":
         return f"not decided after {_seen(test)}, when its walk ended"
     return f"{test.state} after {_seen(test)}"
@@ -30,6 +32,17 @@ def _seen(test: WalkTest) -> str:
     if test.asked == test.of:
         return f"all {count(test.of)} {test.unit}"
     return f"{count(test.asked)} of {count(test.of)} {test.unit}"
+
+
+def not_asked(walk: WalkEntry) -> str:
+    """Why a budget has no answers: `not asked: decided after 412 of 6,000`."""
+    rows, of_rows = asked_share([walk])
+    return f"not asked: decided after {count(rows)} of {count(of_rows)}"
+
+
+def all_rows_or(test: WalkTest) -> str:
+    """The family that a test is about, or that it is about all rows."""
+    return "all rows" if test.family is None else test.family
 
 
 def level_of(claim: Claim) -> float:

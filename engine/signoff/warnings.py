@@ -141,7 +141,7 @@ def _of_walks(walks: Sequence[WalkEntry], claim: Claim) -> list[str]:
     beside = {walk.method for walk in walks if (walk.answerer, walk.corpus, walk.method, walk.seed) not in claimed}
     if beside:
         sentences.append(
-            f"Beside the guarantee, each at its own level, are the verdicts on {_some(beside)}: no candidates."
+            f"No guarantee covers the verdicts on {_some(beside)}, which are no candidates: each holds by itself."
         )
     return sentences
 
