@@ -134,7 +134,7 @@ def _alone_cards(sections: list[Section], certificate: Certificate, unit: Unit) 
 
 def _section(group: Group, certificate: Certificate, unit: Unit, wording: Wording) -> Section:
     optional_tables = [
-        walk_tables.asked(group),
+        walk_tables.budgets_asked(group),
         result_tables.frontiers(group, unit),
         comparison_tables.gains(group, unit),
         comparison_tables.overlaps(group, unit),

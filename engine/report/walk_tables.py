@@ -15,7 +15,7 @@ from earmark.engine.signoff.result_entry import ResultEntry
 from earmark.engine.signoff.walk_entry import WalkEntry, WalkTest
 
 
-def asked(group: Group) -> HtmlTable | None:
+def budgets_asked(group: Group) -> HtmlTable | None:
     """How many rows each method was asked about at every declared budget; None where everything was."""
     rows = [
         (

@@ -12,10 +12,11 @@ from earmark.engine.signoff.walk_entry import WalkEntry, WalkTest, asked_share
 
 def share_words(walks: Sequence[WalkEntry]) -> str:
     """How many answers on compressed audio were asked for, and of how many."""
-    rows, of_rows = asked = asked_share(walks)
+    share_asked = asked_share(walks)
+    rows, of_rows = share_asked
     if rows == of_rows:
         return f"all {count(rows)} answers on compressed audio; those that came after it was decided change no verdict"
-    share = percent(float(significant(asked.share, 2)))
+    share = percent(float(significant(share_asked.share, 2)))
     return f"{count(rows)} of {count(of_rows)} answers on compressed audio ({share}), until it was decided"
 
 

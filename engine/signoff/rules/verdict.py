@@ -135,13 +135,13 @@ def _budgets(
     paradox = excess.consistency_paradox(curve)
     groups = judgement.groups
     testable = families.testable.tolist()
-    asked = _asked(curve, families)
+    n_asked = _asked(curve, families)
     ratios = [excess.probability_ratio(curve, families, b) for b in range(len(curve.budgets))]
     return tuple(
         BudgetEntry(
             budget=float(budget),
             implied=curve.implied and b == len(curve.budgets) - 1,
-            n=int(asked[:, b].sum()),
+            n=int(n_asked[:, b].sum()),
             plus=int(observed.plus[:, b].sum()),
             minus=int(observed.minus[:, b].sum()),
             mean_audio_tokens=float(curve.tokens[b]),
@@ -161,7 +161,7 @@ def _budgets(
             families=tuple(
                 FamilyAtBudget(
                     family=name,
-                    n=int(asked[f, b]),
+                    n=int(n_asked[f, b]),
                     plus=int(observed.plus[f, b]),
                     minus=int(observed.minus[f, b]),
                     excess=ends.estimate,
