@@ -7,7 +7,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from earmark.engine.report.numbers import count, percent
-from earmark.engine.report.walk_words import share_words
+from earmark.engine.report.walk_words import asked_words
 from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.result_entry import ResultEntry, ResultFamily
 
@@ -28,7 +28,7 @@ def evidence(certificate: Certificate) -> list[EvidenceLine]:
         first_of.setdefault((result.answerer, result.corpus), result)
     several = len(first_of) > 1
     lines = [_questions(result, place, several) for place, result in first_of.items()]
-    lines += [EvidenceLine("Asked", share_words(certificate.walks))] if certificate.walks else []
+    lines += [EvidenceLine("Asked", asked_words(certificate.walks))] if certificate.walks else []
     return [*lines, *([_silence(certificate), _asked_twice(certificate), _declared(certificate)] if lines else [])]
 
 

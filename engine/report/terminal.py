@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from earmark.engine.printable import WIDTH, columns_of, printable, shortened_apart
 from earmark.engine.report.axes import candidate_axes, has_unit, short_words, with_unit
 from earmark.engine.report.policy_places import untold
-from earmark.engine.report.walk_words import level_of, share_words
+from earmark.engine.report.walk_words import asked_words, level_of
 
 if TYPE_CHECKING:
     from earmark.engine.design.compressors import Axis
@@ -82,7 +82,7 @@ def _claim(certificate: "Certificate") -> list[str]:
         chain = f"; with the certificates before, {spent:g}" if spent is not None else ""
         lines.append(f"the chance of any false approval{among} is at most {claim.alpha:g}{chain}")
         lines += [] if certificate.declared.plan or certificate.preview else [_ON_TRUST]
-    lines += [f"asked: {share_words(certificate.walks)}"] if certificate.walks else []
+    lines += [f"asked: {asked_words(certificate.walks)}"] if certificate.walks else []
     return lines
 
 

@@ -10,7 +10,7 @@ from earmark.engine.signoff.claim_entry import Claim
 from earmark.engine.signoff.walk_entry import WalkEntry, WalkTest, asked_share
 
 
-def share_words(walks: Sequence[WalkEntry]) -> str:
+def asked_words(walks: Sequence[WalkEntry]) -> str:
     """How many answers on compressed audio were asked for, and of how many."""
     share_asked = asked_share(walks)
     rows, of_rows = share_asked
