@@ -18,8 +18,8 @@ from earmark.engine.answerers.prompt import letters
 from earmark.engine.answerers.request import Answer, Progress, Request
 from earmark.engine.compressors.compressor import ChangedAudio
 from earmark.engine.corpus.clip import chunk_count
-from earmark.engine.corpus.example import SAMPLE_RATE, Audio
-from earmark.engine.corpus.stream import Clip, stream
+from earmark.engine.corpus.example import SAMPLE_RATE
+from earmark.engine.corpus.stream import stream
 from earmark.engine.design.keys import COMPRESSOR, NOT_FINITE, OK, TOO_LONG
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.steps import Arm, Step, references
@@ -27,6 +27,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.progress import Stop, StoppedError
 from earmark.engine.sweep.blocks import Block, blocks
 from earmark.engine.sweep.offers import Clips, Offer, offers, without_failed
+from earmark.engine.sweep.open_clips import OpenClips
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.streams import Streams
 from earmark.engine.sweep.sweep_folder import SweepFolder
@@ -47,8 +48,7 @@ class Worker:
         self._name = ""
         self._answerer: Answerer | None = None
         self._in_memory: list[Block] | None = None  # the blocks of a corpus that is walked through
-        self._open_block: int | None = None
-        self._open_clips: dict[Audio, Clip] = {}  # of that block
+        self._open_clips = OpenClips(decoders(prepared.spec.machine))
 
     def answerer(self, name: str) -> Answerer:
         """The answerer of this name, in place of the one before: there may not be memory for two."""
@@ -99,20 +99,13 @@ class Worker:
             yield task, Clips(block, list(islice(clips, len(block.examples))))
 
     def _parts(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Clips]]:
-        """The parts of blocks that a walk asks about; their clips are decoded once for all tasks of a block."""
+        """The parts of blocks that a walk asks about."""
         if self._in_memory is None:
             self._in_memory = list(blocks(self._prepared.corpus, self._prepared.spec.window))
         for task in tasks:
             block = self._in_memory[task.block]
-            if self._open_block != task.block:
-                self._open_block, self._open_clips = task.block, {}
-            rows = range(len(block.examples)) if task.rows is None else task.rows
-            closed = [block.examples[row] for row in rows if block.examples[row].audio not in self._open_clips]
-            recordings = list({example.audio: example for example in closed}.values())
-            heard = stream(recordings, workers=decoders(self._prepared.spec.machine))
-            self._open_clips |= {clip.example.audio: clip for clip in heard}
-            part = Block(block.number, block.first, tuple(block.examples[row] for row in rows))
-            yield task, Clips(part, [self._open_clips[e.audio]._replace(example=e) for e in part.examples])
+            asked_about = block.examples if task.rows is None else tuple(block.examples[row] for row in task.rows)
+            yield task, self._open_clips.of(Block(block.number, block.first, asked_about))
 
     def _failed(self, task: Task) -> dict[Arm, Mapping[str, str]]:
         """The samples of a block whose raw answer failed, with its status, for every arm of a step."""
