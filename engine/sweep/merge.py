@@ -18,7 +18,7 @@ from earmark.engine.sweep.sweep_folder import SPEC, SweepFolder
 from earmark.engine.sweep.who_answers import check_shards
 from earmark.engine.sweep.windows import ANSWERS as RESULTS
 
-# the plan after what it vouches for; results before the rows of them
+# the plan after what it vouches for; results, of which only walks need those of others, before the rows of them
 _COPIED = (SPEC, store.PARTITIONS, PLAN, "selectors", ANSWERERS, "scores", "audits", RESULTS, "pending")
 
 
@@ -46,6 +46,8 @@ def merge(run: Path, shards: Sequence[Path], report: Report = silent) -> Status:
     ]
     for shard in shards:
         for name in _COPIED:
+            if name == RESULTS and plan.decided is None:
+                continue
             report(f"copying {name} of {shard}", 0, 0)
             copy_files(shard, run, name)
         for n_done, key in enumerate(keys):
