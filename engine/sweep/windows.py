@@ -244,7 +244,8 @@ class Windows:
         values = pc.list_flatten(table["scores"])
         if table["scores"].null_count or values.null_count or not np.isfinite(values.to_numpy()).all():
             raise InputError(path, "has scores that are no finite numbers", _AGAIN)
-        return {subject: table["scores"][row].values.to_numpy() for row, subject in enumerate(there)}
+        ends = np.cumsum(pc.list_value_length(table["scores"]).to_numpy())
+        return dict(zip(there, np.split(values.to_numpy(), ends)[:-1], strict=True))
 
     def write_scores(self, kind: str, number: int, scores: Mapping[ScoreKey, Scores], identities: Identities) -> None:
         """Keep what selectors with these identities said."""
