@@ -63,5 +63,24 @@ def test_a_completed_run_says_of_budgets_below_a_walk_that_it_did_not_look_at_th
                 assert "was not looked at" in entry["decisions"][0]["reason"]
 
 
+def test_a_reason_at_a_tolerance_is_that_of_its_own_tests(tmp_path: Path) -> None:
+    tighter = {"tolerances = [0.3]": "tolerances = [0.3, 0.11]"}
+    decided.sweep(tmp_path / "run", tighter)
+    two = certify(tmp_path / "run", decided.spec(tighter).rule)
+    for result in two["results"]:
+        failure = result["certified"][1]["first_failure"]
+        if failure is not None:
+            (test,) = [
+                test
+                for walk in two["walks"]
+                if _is_of(walk, result)
+                for test in walk["tests"]
+                if (test["tolerance"], test["budget"], test["family"]) == (0.11, failure["budget"], failure["family"])
+            ]
+            assert test["state"] in ("failed", "given up")
+            assert test["state"] == "failed" or "given up" in failure["reason"]
+    assert any(result["certified"][1]["first_failure"] for result in two["results"])
+
+
 def _is_of(walk: Json, result: Json) -> bool:
     return (walk["method"], walk["seed"]) == (result["method"], result["seed"])

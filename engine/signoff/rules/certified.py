@@ -45,6 +45,11 @@ class Tested(NamedTuple):
     routed: Mapping[float, Routed]  # by tolerance, of the arm's own policy
     claimed: FloatArray | None  # (G, B) at the first tolerance and the claim's level; None: no part of the claim
     claimed_routing: Routed | None
+    looked: Mapping[float, Sequence[GroupTest]] | None = None  # by tolerance, what a walk saw; None: it saw all
+
+    def groups_at(self, tolerance: float) -> Sequence[GroupTest]:
+        """The groups as far as the tests of a budget at a tolerance looked at them."""
+        return self.groups if self.looked is None else self.looked.get(tolerance, self.groups)
 
 
 class Walk(NamedTuple):
@@ -228,7 +233,7 @@ def judge_curve(
     failures: dict[float, Failure | None] = {}
     kept = mean_kept(curve, families)
     for tolerance in rule.tolerances:
-        walk = walk_down(tested.p[tolerance], tested.groups, curve, tolerance, level)
+        walk = walk_down(tested.p[tolerance], tested.groups_at(tolerance), curve, tolerance, level)
         verdicts[tolerance] = [
             RAW_ITSELF if raw[b] else _verdict(b, walk, by_group, families, rule) for b in range(len(curve.budgets))
         ]
@@ -389,6 +394,8 @@ def _doubt(g: int, b: int, walk: Walk, families: Families, rule: Rule) -> str:
         return f"{name} has {group.n} {group.unit}; {fewest} are needed even if no answer changes"
     if group.states and group.asked is not None:
         seen = f"{int(group.asked[b]):,} of {group.n:,} {group.unit}"
+        if group.states[b] == "given up" and group.asked[b] == group.n:  # the rest was looked at for another claim
+            return f"{name} was given up: it would hardly have passed with all of its {group.n:,} {group.unit}"
         if group.states[b] == "given up":
             return f"{name} was given up after {seen}: it would hardly have passed with all of them"
         if group.states[b] in ("passed", "passed early"):

@@ -121,7 +121,12 @@ def _tested(
         for record in records
         if budgets[record.budget] in column
     }
-    groups = [_group(walk, walk.group_of.get((partition, g)), curve, families, at) for g in range(n_groups)]
+    group_of = [walk.group_of.get((partition, g)) for g in range(n_groups)]
+    groups = [_group(walk, group, curve, families, at) for group in group_of]
+    looked: dict[float, Sequence[GroupTest]] = {}
+    for tolerance, shown in walk.budget_goal.items():
+        seen = [[at.get((shown, -1 if group is None else group, b)) for b in range(n_budgets)] for group in group_of]
+        looked[tolerance] = [_as_seen(*of_group) for of_group in zip(groups, seen, strict=True)]
     p: dict[float, FloatArray] = {}
     for tolerance in rule.tolerances:
         p[tolerance] = np.ones((n_groups, n_budgets))
@@ -150,6 +155,7 @@ def _tested(
         {} if routed is None else {rule.tolerances[0]: routed},
         None if levels.budget is None else p[rule.tolerances[0]],
         routed,
+        looked,
     )
 
 
@@ -172,25 +178,34 @@ def _group(walk: DeclaredWalk, group: int | None, curve: Curve, families: Famili
         units = walk.design.groups[group]
         rows = units.rows
     seen = [_record_of(at, group, b) for b in range(n_budgets)]
-    n_asked = np.array([0 if record is None else record.asked for record in seen], dtype=np.int64)
     with np.errstate(invalid="ignore", divide="ignore"):
         differences = curve.difference[rows]
         known = ~np.isnan(differences)
         by_row = np.where(known, differences, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return GroupTest(
+    none = np.zeros(n_budgets, dtype=np.int64)
+    group_test = GroupTest(
         "exact" if units is None else units.test,
         "rows" if units is None else units.estimand,
         len(rows) if units is None else units.n,
         "rows" if units is None or units.n == len(units.rows) else "recordings",
         by_row,
         by_row if units is None else _by_recording(units, differences),
-        np.array([0 if record is None else record.plus for record in seen], dtype=np.int64),
-        np.array([0 if record is None else record.minus for record in seen], dtype=np.int64),
+        none,
+        none,
         np.empty((0, n_budgets)),
         np.empty(0),
-        n_asked,
-        tuple(None if record is None else record.state for record in seen),
     )
+    return _as_seen(group_test, seen)
+
+
+def _as_seen(group_test: GroupTest, seen: Sequence[TestRecord | None]) -> GroupTest:
+    """A group as a walk saw it at each budget; None where it did not look."""
+    plus, minus, n_asked = (
+        np.array([0 if record is None else getattr(record, name) for record in seen], dtype=np.int64)
+        for name in ("plus", "minus", "asked")
+    )
+    states = tuple(None if record is None else record.state for record in seen)
+    return group_test._replace(plus=plus, minus=minus, asked=n_asked, states=states)
 
 
 def _by_recording(units: Units, differences: FloatArray) -> FloatArray:
