@@ -138,8 +138,8 @@ def _what_was_left_out(spec: "Spec", swept: "Swept", folder: Path, completing: l
     now = status(folder)
     if now.complete:
         return []
-    asked = f"decided after {now.answers:,} of {now.answers_in_all:,} evaluations"
-    return [f"{asked}; `{shlex.join(completing)}` asks the rest"]
+    after = f"decided after {now.answers:,} of {now.answers_in_all:,} evaluations"
+    return [f"{after}; `{shlex.join(completing)}` asks the rest"]
 
 
 def _keep(spec: "Spec", run: Path) -> "Keep":

@@ -45,7 +45,7 @@ class Deciding:
         assert prepared.walk is not None, "the plan is one of walks"
         self._design = prepared.walk.design
         self._shard = shard
-        self._rows = _RowsOfBlocks(prepared)
+        self._rows = RowsOfBlocks(prepared)
         self.asked: dict[tuple[str, Step], list[pa.Table]] = {}
         self.records: dict[tuple[str, Arm], list[TestRecord]] = {}
 
@@ -97,7 +97,7 @@ class Completing:
     """Asks what a decided sweep left out: it describes, and changes no verdict."""
 
     def __init__(self, prepared: Prepared, shard: Shard = WHOLE) -> None:
-        self._rows = _RowsOfBlocks(prepared)
+        self._rows = RowsOfBlocks(prepared)
         self._shard = shard
 
     def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[list[Task]]:
@@ -125,7 +125,7 @@ class _PlaceInBlock(NamedTuple):
     number: int  # in the block
 
 
-class _RowsOfBlocks:
+class RowsOfBlocks:
     """Where the rows of a corpus are."""
 
     def __init__(self, prepared: Prepared) -> None:
@@ -183,7 +183,7 @@ class _RowsOfBlocks:
 class _AskedOfStep:
     """What a walk has asked at one step, as far as it has come, and what is there of it."""
 
-    def __init__(self, folder: SweepFolder, answerer: str, step: Step, rows: _RowsOfBlocks) -> None:
+    def __init__(self, folder: SweepFolder, answerer: str, step: Step, rows: RowsOfBlocks) -> None:
         self._folder, self._answerer, self._step, self._rows = folder, answerer, step, rows
         self._loss = np.full(len(rows), np.nan)  # NaN where it failed, too
         self._known = np.zeros(len(rows), dtype=np.bool_)

@@ -207,7 +207,7 @@ def _fill(
     if audited:
         report("scoring a grid of recordings and questions", 0, 0)
         audits.grids(out, prepared)
-    preview = None if looked is None else previews.make(filled, looked, prepared.survey.examples)
+    preview = None if looked is None else previews.make(filled, looked, prepared)
     return Swept(False, complete, preview)
 
 

@@ -339,3 +339,27 @@ def test_blocks_of_a_plan_that_were_changed_fit_no_cell(forged: Forged) -> None:
     certificate = forged.certificate()
     assert approved(certificate) == set()
     assert certificate.claim.withheld
+
+
+def test_an_early_pass_of_a_preview_is_final_and_the_preview_approves_nothing(whole: Path, tmp_path: Path) -> None:
+    swept = decided.sweep(tmp_path, limit=40)
+    assert swept.preview is not None
+    looked, rule = certify(swept.preview, decided.spec().rule), decided.spec().rule
+    assert approved(looked) == set()
+    seen = [test for walk in looked.walks for test in walk.tests]
+    passed = [test for test in seen if test.state == "passed early"]
+    assert passed
+    assert {test.of for test in seen} == {decided.CLIPS}
+    assert any("has passed for good in '" in warning for warning in looked.warnings)
+    final = {(w.method, t.family, t.budget): t for w in certify(whole, rule).walks for t in w.tests}
+    for walk in looked.walks:
+        for test in walk.tests:
+            if test.state == "passed early":
+                assert final[walk.method, test.family, test.budget] == test
+    path = write(looked, swept.preview, swept.preview)
+    assert verify(path) is None
+    assert decided.sweep(tmp_path).complete
+    assert cells(tmp_path) == {**cells(tmp_path), **cells(whole)}
+    assert signed(tmp_path) == signed(whole)
+    with pytest.raises(InputError, match="needs no preview"):
+        decided.sweep(tmp_path, limit=20)

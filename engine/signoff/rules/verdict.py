@@ -81,7 +81,9 @@ def result(
         budgets=budgets,
         frontiers=tuple(_frontier(tolerance, located, curve, rule) for tolerance, located in frontiers.items()),
         certified=tuple(
-            _certified(tolerance, budgets, families, hearing, judgement, rule, corrected if t == 0 else None, preview)
+            _withheld(tolerance, judgement, preview)
+            if preview is not None and _passes_below_1(judgement.verdicts[tolerance], curve)
+            else _certified(tolerance, budgets, families, hearing, judgement, rule, corrected if t == 0 else None)
             for t, tolerance in enumerate(rule.tolerances)
         ),
         corrected=corrected,
@@ -241,15 +243,9 @@ def _certified(
     judgement: Judgement,
     rule: Rule,
     corrected: Corrected | None,
-    preview: Preview | None,
 ) -> CertifiedEntry:
     """A curve's own verdict; what to do next follows from its part in the claim, where it has one."""
     failure = judgement.failures.get(tolerance)
-    if preview is not None and _passes_below_1(judgement.verdicts[tolerance], budgets):
-        advised = Next("finish", [], "finish the sweep: a verdict takes all examples")
-        return CertifiedEntry(
-            tolerance=tolerance, budget=None, reason=preview.reason, first_failure=failure, next=advised
-        )
     decisions = {entry.budget: entry.decision_at(tolerance) for entry in budgets}
     approved = [budget for budget, decision in decisions.items() if decision.decision == "approve"]
     smallest = min(approved, default=None)
@@ -284,8 +280,14 @@ def _certified(
     )
 
 
-def _passes_below_1(verdicts: Sequence[Verdict], budgets: Sequence[BudgetEntry]) -> bool:
-    """Whether the tests show that some budget below 1 is safe; the verdicts are those of the budgets."""
-    return any(
-        verdict.decision == "approve" and entry.budget < 1 for verdict, entry in zip(verdicts, budgets, strict=True)
-    )
+def _withheld(tolerance: float, judgement: Judgement, preview: Preview) -> CertifiedEntry:
+    """What a curve would have been approved for, were it no preview."""
+    advised = Next("finish", [], "finish the sweep: a verdict takes all examples")
+    failure = judgement.failures.get(tolerance)
+    return CertifiedEntry(tolerance=tolerance, budget=None, reason=preview.reason, first_failure=failure, next=advised)
+
+
+def _passes_below_1(verdicts: Sequence[Verdict], curve: Curve) -> bool:
+    """Whether the tests show that some budget below 1 is safe."""
+    decisions = zip(verdicts, curve.budgets, strict=True)
+    return any(verdict.decision == "approve" and budget < 1 for verdict, budget in decisions)
