@@ -138,7 +138,7 @@ def _facts(
         yield "Questions", f"{about} of {candidate.corpus}, in {families}"
     walks = [walk for walk in certificate.walks if _is_of(walk, candidate)]
     if walks:
-        yield "Asked", asked_words(walks)
+        yield "Asked", asked_words(walks, certificate.preview)
     yield "Answerer", _answerer(certificate, candidate.answerer)
 
 

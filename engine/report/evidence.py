@@ -28,7 +28,7 @@ def evidence(certificate: Certificate) -> list[EvidenceLine]:
         first_of.setdefault((result.answerer, result.corpus), result)
     several = len(first_of) > 1
     lines = [_questions(result, place, several) for place, result in first_of.items()]
-    lines += [EvidenceLine("Asked", asked_words(certificate.walks))] if certificate.walks else []
+    lines += [EvidenceLine("Asked", asked_words(certificate.walks, certificate.preview))] if certificate.walks else []
     return [*lines, *([_silence(certificate), _asked_twice(certificate), _declared(certificate)] if lines else [])]
 
 

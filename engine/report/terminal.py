@@ -82,7 +82,7 @@ def _claim(certificate: "Certificate") -> list[str]:
         chain = f"; with the certificates before, {spent:g}" if spent is not None else ""
         lines.append(f"the chance of any false approval{among} is at most {claim.alpha:g}{chain}")
         lines += [] if certificate.declared.plan or certificate.preview else [_ON_TRUST]
-    lines += [f"asked: {asked_words(certificate.walks)}"] if certificate.walks else []
+    lines += [f"asked: {asked_words(certificate.walks, certificate.preview)}"] if certificate.walks else []
     return lines
 
 

@@ -7,17 +7,19 @@ from collections.abc import Sequence
 
 from earmark.engine.report.numbers import count, percent, significant
 from earmark.engine.signoff.claim_entry import Claim
+from earmark.engine.signoff.preview import Preview
 from earmark.engine.signoff.walk_entry import WalkEntry, WalkTest, asked_share
 
 
-def asked_words(walks: Sequence[WalkEntry]) -> str:
-    """How many answers on compressed audio were asked for, and of how many."""
+def asked_words(walks: Sequence[WalkEntry], preview: Preview | None) -> str:
+    """How many answers on compressed audio were asked for, and of how many; of a `preview` so far."""
     share_asked = asked_share(walks)
     rows, of_rows = share_asked
     if rows == of_rows:
         return f"all {count(rows)} answers on compressed audio; those that came after it was decided change no verdict"
+    until = "until it was decided" if preview is None else "so far"
     share = percent(float(significant(share_asked.share, 2)))
-    return f"{count(rows)} of {count(of_rows)} answers on compressed audio ({share}), until it was decided"
+    return f"{count(rows)} of {count(of_rows)} answers on compressed audio ({share}), {until}"
 
 
 def state_words(test: WalkTest) -> str:

@@ -134,8 +134,8 @@ def _of_walks(walks: Sequence[WalkEntry], claim: Claim) -> list[str]:
     sentences = []
     if not all(walk.whole for walk in walks):
         sentences.append(
-            "The sweep stopped when it was decided: estimates of what was seen until then are biased towards what "
-            "stopped it, and describe. Verdicts and bounds hold whenever one stops."
+            "Walks ask until it is decided: estimates of what they saw are biased towards what stopped them, and only "
+            "describe. Verdicts and bounds hold whenever one stops."
         )
     claimed = {(c.answerer, c.corpus, c.method, seed) for c in claim.candidates for seed in c.seeds}
     beside = {walk.method for walk in walks if (walk.answerer, walk.corpus, walk.method, walk.seed) not in claimed}

@@ -44,7 +44,7 @@ def test_an_average_that_nobody_tested_has_no_bounds_and_raw_audio_has(made: Jso
 
 
 def test_the_warnings_say_once_that_estimates_are_biased_and_nothing_of_verdicts_beside(made: Json) -> None:
-    biased = [warning for warning in made["warnings"] if "biased towards what stopped it" in warning]
+    biased = [warning for warning in made["warnings"] if "biased towards what stopped them" in warning]
     assert len(biased) == (1 if any(c["rows"] < c["of_rows"] for w in made["walks"] for c in w["asked"]) else 0)
     assert not any("uncorrected" in warning for warning in made["warnings"])
 
@@ -54,7 +54,7 @@ def test_a_completed_run_says_of_budgets_below_a_walk_that_it_did_not_look_at_th
     completed = certify(run, decided.spec().rule)
     assert completed["claim"] == made["claim"]
     assert all(result["frontiers"] for result in completed["results"])
-    assert not any("biased towards what stopped it" in warning for warning in completed["warnings"])
+    assert not any("biased towards what stopped them" in warning for warning in completed["warnings"])
     for result in completed["results"]:
         looked = {test["budget"] for walk in completed["walks"] for test in walk["tests"] if _is_of(walk, result)}
         for entry in result["budgets"]:
