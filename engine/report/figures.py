@@ -83,9 +83,7 @@ def _curves_on(axis: Axis | None, several: bool, walked: bool, panels: list[Mark
     """The set of one axis; `several`: there are others."""
     passes = "A budget passes alone, uncorrected, where the whole interval of the worst family lies below"
     if walked:
-        passes = (
-            "Only budgets are here at which every family was looked at; a family is safe where its interval ends below"
-        )
+        passes = "Bars stand where its walk looked at every family; a budget is safe where that of the worst ends below"
     return FigureSet(
         f"Excess against budget: {axis_words(axis)}" if several else "Excess against budget",
         f"Look for the gap between the two curves: it is the damage that the average hides. {passes} the dashed "
@@ -179,11 +177,12 @@ def of_costs(groups: Sequence[Group], rule: StatedRule, unit: Unit) -> list[tupl
     results_of: dict[tuple[str, str], list[ResultEntry]] = {}
     for group in groups:
         results_of.setdefault((group.answerer, group.corpus), []).extend(group.results)
-    sets = [(where(*names), _costs(results, rule, unit)) for names, results in results_of.items()]
+    held = "" if any(group.walks for group in groups) else ", uncorrected"
+    sets = [(where(*names), _costs(results, rule, held, unit)) for names, results in results_of.items()]
     return [(names, figure_set) for names, figure_set in sets if figure_set.shown]
 
 
-def _costs(results: Sequence[ResultEntry], rule: StatedRule, unit: Unit) -> FigureSet:
+def _costs(results: Sequence[ResultEntry], rule: StatedRule, held: str, unit: Unit) -> FigureSet:
     panels = [
         pareto.ParetoPanel(
             "Bits that are sent", "bits a question, log scale", _priced(results, lambda used: used.bits)
@@ -197,7 +196,7 @@ def _costs(results: Sequence[ResultEntry], rule: StatedRule, unit: Unit) -> Figu
         "Harm against cost",
         "Budgets of different axes meet here, in what they really send and compute. Look below the dashed tolerance "
         "for what is furthest to the left. ◆ is what no other method and budget beats in cost or harm without losing "
-        "in the other (◇ raw audio), ○ is beaten; a point is its worst seed and partition, uncorrected.",
+        f"in the other (◇ raw audio), ○ is beaten; a point is its worst seed and partition{held}.",
         [pareto.draw(panel, tolerances, shared, unit, _cost_words(panel, unit)) for panel in drawn],
         [],
     )

@@ -29,11 +29,20 @@ _STRANDS = 12
 _PANELS = 6
 
 
+class _Sought(NamedTuple):
+    """What a walk wanted to show at a budget."""
+
+    place: int  # of the tolerance in the rule
+    claim: str
+    below: float  # the budget, negative: walks go down
+
+
 class _Look(NamedTuple):
     """All tests of a method at one budget, for one claim at one tolerance."""
 
     walk: WalkEntry
     result: ResultEntry
+    sought: _Sought
     tests: Sequence[WalkTest]
 
     @property
@@ -55,28 +64,28 @@ def _looks(result: ResultEntry, walks: Sequence[WalkEntry]) -> Iterator[_Look]:
     """What the walk of a result looked at under its partition, from the largest budget down."""
     for walk in walks:
         if (walk.answerer, walk.corpus, walk.method, walk.seed) == _walk_of(result):
-            by_look: dict[tuple[float, str, float], list[WalkTest]] = {}
+            by_look: dict[_Sought, list[WalkTest]] = {}
             for test in walk.tests:
                 if test.partition == result.partition:
-                    by_look.setdefault((-test.budget, test.claim, _of_families(test, result)), []).append(test)
-            yield from (_Look(walk, result, by_look[key]) for key in sorted(by_look))
+                    by_look.setdefault(_sought(test, result), []).append(test)
+            yield from (_Look(walk, result, sought, by_look[sought]) for sought in sorted(by_look))
 
 
 def _walk_of(result: ResultEntry) -> tuple[str, str, str, int]:
     return result.answerer, result.corpus, result.method, result.seed
 
 
-def _of_families(test: WalkTest, result: ResultEntry) -> float:
-    """The tolerance of the families that a test belongs to: an average has one of its own."""
-    if test.family is not None:
-        return test.tolerance
-    return min((c.tolerance for c in result.certified if c.tolerance >= test.tolerance), default=test.tolerance)
+def _sought(test: WalkTest, result: ResultEntry) -> _Sought:
+    """What a test is a part of; an average has a tolerance of its own, which is no looser than that of its families."""
+    tolerances = [entry.tolerance for entry in result.certified]
+    of_families = min((t for t in tolerances if t >= test.tolerance), default=tolerances[0])
+    return _Sought(tolerances.index(of_families), test.claim, -test.budget)
 
 
 def _tells(look: _Look, looks: Sequence[_Look]) -> bool:
     """Whether a look is where its walk ended, or the last at which every family passed."""
-    same = [other for other in looks if other.walk is look.walk and other.tests[0].claim == look.tests[0].claim]
-    passed = [other for other in same if not other.ended]
+    passed = [other for other in looks if other.result is look.result and not other.ended]
+    passed = [other for other in passed if other.sought[:2] == look.sought[:2]]
     return look.ended or look is passed[-1]
 
 
@@ -87,15 +96,12 @@ def _panel(look: _Look, unit: Unit) -> Markup:
     slowest = max((test for test in shown if _end(test) == "passes"), key=lambda test: test.asked, default=None)
     telling = [test for test in shown if _end(test) == "stops"] or [test for test in shown if test is slowest]
     goals = sorted({_goal(test, look.result) for test in shown})
-    several = len(look.result.certified) > 1
-    within = f", within {unit.tolerance(_of_families(first, look.result))}" if several else ""
-    routed = ", routed" if first.claim == "routing" else ""
     in_unit = unit_words(first.budget, look.result.axis)
     budget = percent(first.budget) if in_unit == NONE else in_unit
     heading = f"{look.walk.method}, seed {look.walk.seed}, at {budget}"
     panel = capital.CapitalPanel(
-        f"{heading}{within}{routed}",
-        _note(look, len(shown)),
+        heading,
+        _note(look, len(shown), unit),
         shown[0].unit,
         [
             capital.Strand(
@@ -107,7 +113,7 @@ def _panel(look: _Look, unit: Unit) -> Markup:
             )
             for test in reversed(shown)
         ],
-        [Tolerance(goal, amount(math.exp(goal))) for goal in goals],
+        [Tolerance(goal, f"{math.exp(goal):,.0f}") for goal in goals],
     )
     desc = "; ".join(_words(test, look.result) for test in shown)
     return capital.draw(panel, f"{desc}.")
@@ -131,15 +137,19 @@ def _end(test: WalkTest) -> capital.End:
     return "passes" if test.state in ("passed", "passed early") else "stops"
 
 
-def _note(look: _Look, n_shown: int) -> str:
-    """What became of the families here, in a few words."""
+def _note(look: _Look, n_shown: int, unit: Unit) -> str:
+    """For which claim and tolerance, where there are several, and what became of the families, in a few words."""
+    claims = {entry.claim for entry in look.walk.tests}
+    several = len(look.result.certified) > 1
+    within = f"within {unit.tolerance(look.result.certified[look.sought.place].tolerance)}: " if several else ""
+    sought = ("routed " if look.sought.claim == "routing" and len(claims) > 1 else "") + within
     n_passed = sum(_end(test) == "passes" for test in look.tests)
     stops = [test for test in look.tests if _end(test) == "stops"]
     more = f" ({n_shown} drawn)" if n_shown < len(look.tests) else ""
     if not stops:
-        return f"{n_passed} of {len(look.tests)} pass{more}"
-    others = f" and {len(stops) - 1} more" if len(stops) > 1 else ""
-    return f"{all_rows_or(stops[0])}{others} {stops[0].state}, {n_passed} of {len(look.tests)} pass{more}"
+        return f"{sought}{n_passed} of {len(look.tests)} pass{more}"
+    ended = f"{all_rows_or(stops[0])} {stops[0].state}" if len(stops) == 1 else f"{len(stops)} fail or are given up"
+    return f"{sought}{ended}, {n_passed} of {len(look.tests)} pass{more}"
 
 
 def _goal(test: WalkTest, result: ResultEntry) -> float:
