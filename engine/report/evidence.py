@@ -34,7 +34,7 @@ def evidence(certificate: Certificate) -> list[EvidenceLine]:
 
 def _questions(result: ResultEntry, place: tuple[str, str], several: bool) -> EvidenceLine:
     recordings = f" about {count(result.sources)} recordings" if result.sources < result.n else ""
-    listed = [(family.n, family.raw_accuracy, family.chance) for family in result.families]
+    listed = [(family.n, family.raw_accuracy, family.chance) for family in result.families if family.n]
     n = sum(size for size, _, _ in listed)
     right = None if n == 0 or any(r is None for _, r, _ in listed) else sum(s * (r or 0) for s, r, _ in listed) / n
     guessed = None if n == 0 or any(c is None for _, _, c in listed) else sum(s * (c or 0) for s, _, c in listed) / n
@@ -45,10 +45,18 @@ def _questions(result: ResultEntry, place: tuple[str, str], several: bool) -> Ev
 
 def _silence(certificate: Certificate) -> EvidenceLine:
     """How many families need the audio."""
-    heard = Counter(family.hearing for family in _families(certificate))
+    heard = Counter(family.hearing for family in _families(certificate) if family.n)
     n = sum(heard.values())
+    if not n:
+        return EvidenceLine("Silence", "nothing was asked about it yet", doubted=True)
     if heard["listens"] == n:
         need = "the one family needs" if n == 1 else f"all {n} families need"
+        if any(family.n == 0 for family in _families(certificate)):
+            need = (
+                "the one family that was asked about needs"
+                if n == 1
+                else f"all {n} families that were asked about need"
+            )
         return EvidenceLine("Silence", f"{need} the audio: silence would be rejected")
     if heard["no control"] + heard["unknown"] == n:
         return EvidenceLine(

@@ -102,7 +102,7 @@ def _listening(families: Sequence[ResultFamily], methods_words: Markup, unit: Un
     rows = [
         (
             alone(family.family),
-            WORDS[family.hearing],
+            WORDS[family.hearing] if family.n else "not asked: it was decided without",
             percent(family.raw_accuracy),
             percent(family.chance),
             p_value(family.p_guessing),

@@ -124,3 +124,15 @@ def test_a_walk_that_ended_before_every_family_was_looked_at_is_told_from_where_
     page = Page(render(made))
     assert not any(words(figure.find("title")).startswith("Excess against") for figure in page.figures)
     assert evidence_figures(page)
+
+
+def test_families_that_were_not_asked_about_cast_no_doubt_on_the_claim() -> None:
+    made = decided_certificate(methods=("uniform",))
+    unasked = {"n": 0, "recordings": 0, "raw_accuracy": None, "chance": None, "hearing": "unknown"}
+    for family in made["results"][0]["families"][1:]:
+        family |= unasked
+    page = Page(render(made))
+    claim = words(page.by_id("claim"))
+    assert "the one family that was asked about needs the audio" in claim
+    assert "n/a right on raw audio" not in claim
+    assert page.column("Families: does each listen?", "Does it listen?").count("not asked: it was decided without") == 4
