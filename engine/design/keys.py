@@ -33,6 +33,7 @@ MOST_FOLDER_NAME = 240  # ... of an answerer, a corpus or a method as its folder
 PREVIEW = "preview"  # the folder in a run that holds ...
 PREVIEW_MARK = "preview.json"  # in a run folder that holds part of the examples, and approves nothing
 WAVES = "waves"  # the folder in a run that holds what compressors made of clips, until the run is complete
+SPOOLED = "spooled"  # the folder in a run folder of recordings that can only be read forward elsewhere
 
 _AGNOSTIC, _CONDITIONED = "_agnostic", "_conditioned"  # how two methods are called that differ in nothing else
 _STREAM = re.compile(r"(permuted|naive)-(global|family)-([0-9]{1,6})")

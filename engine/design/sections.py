@@ -284,6 +284,11 @@ class MachineSpec:
     wave_mib: int = field(
         Whole(0, 1 << 24, "MiB"), "compressed waves that are kept in the run folder until it is complete; 0: none", 1024
     )
+    spool_mib: int = field(
+        Whole(0, 1 << 24, "MiB"),
+        "recordings in Parquet tables and compressed archives that are copied into the run folder, until it is decided",
+        8192,
+    )
     compressors: int | None = field(
         Whole(1, 256, "processes"), "processes that compress waves", None, default="one per core, at most 4"
     )

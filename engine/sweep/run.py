@@ -3,7 +3,7 @@
 Whatever stops it, the next run goes on where it was and ends with the same bytes. Signs nothing off.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +12,10 @@ from earmark.engine.answerers.loading import loader as answerer_loader
 from earmark.engine.answerers.request import Progress
 from earmark.engine.answerers.server import ledger
 from earmark.engine.compressors.loading import LoadCompressor, loader
+from earmark.engine.corpus.example import Audio
+from earmark.engine.corpus.spool import spool
 from earmark.engine.corpus.unheard import unheard
-from earmark.engine.design.keys import WAVES
+from earmark.engine.design.keys import SPOOLED, WAVES
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step
@@ -70,6 +72,8 @@ def run(
         prepared = prepare(spec, out, load_compressor or load_any, shard.count)
         complete = _is_complete(folder, prepared)
         looked = None
+        if len(_steps_asked_for(prepared)) < len(prepared.steps):
+            note("permuted questions ([streams]) wait until what was decided is completed (--until complete)")
         if limit is not None:
             previews.check_is_part(limit, prepared, out, complete=complete)
             looked = previews.first(prepared, limit)
@@ -124,7 +128,9 @@ def _look_for_unheard(
         report(step, n_done, n_total)
 
     workers = decoders(prepared.spec.machine)
-    silence = unheard((looked or prepared).corpus, workers=workers, report=report_unless_stopped)
+    silence = unheard(
+        prepared.as_read if looked is None else looked.corpus, workers=workers, report=report_unless_stopped
+    )
     if silence is None:
         return
     declared_rate = prepared.spec.rule.max_error_rate
@@ -177,15 +183,26 @@ def _fill(
     phases = _phases(prepared, looked, shard, numbers)
     audited = looked is None and shard.index == 0
     meter = _SweepMeter(filled, ours, numbers, report, of_walks=prepared.walk is not None and looked is None)
-    worker = Worker(filled, ours, load_and_begin, meter.batch)
+
+    def spooled() -> Mapping[Audio, Audio]:
+        audios = (example.audio for example in ours.corpus.examples)
+        return spool(audios, out / SPOOLED, prepared.spec.machine.spool_mib << 20, report, stop)
+
+    worker = Worker(filled, ours, load_and_begin, meter.batch, spooled)
     answerer = ""
+
+    def ask_twice(name: str) -> None:
+        """What the flip rate is counted from, unless it is there."""
+        if audited and audits.flips_missing(out, prepared, name):
+            model = worker.answerer(name)
+            report(f"{name}: answering raw questions twice", 0, 0)
+            audits.flips(out, prepared, name, model, stop)
+
     try:
         for stopping, passes in phases:
             for answerer, steps in passes:
-                if audited and audits.flips_missing(out, prepared, answerer):
-                    model = worker.answerer(answerer)
-                    report(f"{answerer}: answering raw questions twice", 0, 0)
-                    audits.flips(out, prepared, answerer, model, stop)
+                if prepared.walk is None:
+                    ask_twice(answerer)
                 for tasks in stopping.turns(filled, answerer, prepared.corpus.name, steps):
                     meter.turn(tasks[0])
                     for task, rows in executor.map(tasks, worker.work, stop):
@@ -198,6 +215,8 @@ def _fill(
                 report("writing cells", 0, 0)
                 if not finish_walks(folder, prepared):
                     break
+                for answerer, _ in reversed(passes):  # from the one on that is loaded
+                    ask_twice(answerer)
     except StoppedError:
         return Swept(stopped=True, complete=False)
     except LostError as error:
@@ -264,6 +283,7 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
         folder.windows.forget_parts()
         folder.forget_shards()
         remove_folder(folder.run / WAVES, folder.run)
+        remove_folder(folder.run / SPOOLED, folder.run)
     return complete
 
 

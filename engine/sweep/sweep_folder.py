@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from earmark.engine import files
 from earmark.engine.answerers.server.ledger import SERVED
 from earmark.engine.design import spec as specs
-from earmark.engine.design.keys import NOT_NEEDED, PREVIEW, WAVES, CellKey
+from earmark.engine.design.keys import NOT_NEEDED, PREVIEW, SPOOLED, WAVES, CellKey
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.locks import alone
@@ -47,6 +47,7 @@ _FOLDERS = (
     ANSWERERS,
     "selectors",
     WAVES,
+    SPOOLED,
     SHARDS,
 )  # never links
 _OVER = ".over"  # behind the name of a shard of which nothing more is asked

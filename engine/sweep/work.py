@@ -6,6 +6,7 @@ them the last bits of every likelihood, are the same however often the sweep is 
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from earmark.engine.answerers.prompt import letters
 from earmark.engine.answerers.request import Answer, Progress, Request
 from earmark.engine.compressors.compressor import ChangedAudio
 from earmark.engine.corpus.clip import chunk_count
-from earmark.engine.corpus.example import SAMPLE_RATE
+from earmark.engine.corpus.example import SAMPLE_RATE, Audio
 from earmark.engine.corpus.stream import stream
 from earmark.engine.design.keys import COMPRESSOR, NOT_FINITE, OK, TOO_LONG
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
@@ -42,9 +43,17 @@ _DECODERS_BESIDE_A_GPU = 4
 class Worker:
     """Carries out the tasks of a sweep with one answerer at a time, loaded when it is first needed."""
 
-    def __init__(self, folder: SweepFolder, prepared: Prepared, load: Load, report: Callable[[Progress], None]) -> None:
+    def __init__(
+        self,
+        folder: SweepFolder,
+        prepared: Prepared,
+        load: Load,
+        report: Callable[[Progress], None],
+        spooled: Callable[[], Mapping[Audio, Audio]] = dict,
+    ) -> None:
         self._folder, self._prepared = folder, prepared
         self._load, self._report = load, report
+        self._spooled = spooled
         self._name = ""
         self._answerer: Answerer | None = None
         self._in_memory: list[Block] | None = None  # the blocks of a corpus that is walked through
@@ -101,7 +110,13 @@ class Worker:
     def _parts(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Clips]]:
         """The parts of blocks that a walk asks about."""
         if self._in_memory is None:
-            self._in_memory = list(blocks(self._prepared.corpus, self._prepared.spec.window))
+            in_place_of = self._spooled()  # before any is opened
+            self._in_memory = [
+                block._replace(
+                    examples=tuple(replace(e, audio=in_place_of.get(e.audio, e.audio)) for e in block.examples)
+                )
+                for block in blocks(self._prepared.corpus, self._prepared.spec.window)
+            ]
         for task in tasks:
             block = self._in_memory[task.block]
             asked_about = block.examples if task.rows is None else tuple(block.examples[row] for row in task.rows)

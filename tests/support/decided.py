@@ -18,6 +18,7 @@ from earmark.engine.outcomes import store
 from earmark.engine.sweep.run import Swept, run
 
 CLIPS = 60
+ALLOWED = 'allow_vacuous = ["count", "event", "order", "pitch", "scene", "sweep"]'
 SPEC = f"""\
 [corpus]
 path = "synthetic:certification:{CLIPS}"
@@ -37,7 +38,7 @@ names = ["native"]
 replicates = 100
 tolerances = [0.3]
 candidates = ["uniform", "energy"]
-allow_vacuous = ["count", "event", "order", "pitch", "scene", "sweep"]
+{ALLOWED}
 [audits]
 flip_rate = 0
 grid = 2

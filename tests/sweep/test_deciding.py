@@ -1,18 +1,23 @@
 """A sweep that stops when it is decided asks what its walks need, whatever becomes of it on the way."""
 
+import io
 import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import decided
+import fakes
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import soundfile
 import sweeps
 from click.testing import CliRunner
 
 from earmark.cli.main import earmark
+from earmark.engine.corpus.audio import TableAudio
 from earmark.engine.design.keys import ANCHOR, NOT_NEEDED, SILENCE, UNCOMPRESSED, CellKey
 from earmark.engine.design.sections import Until
 from earmark.engine.design.spec import parse, with_until
@@ -363,3 +368,49 @@ def test_an_early_pass_of_a_preview_is_final_and_the_preview_approves_nothing(wh
     assert signed(tmp_path) == signed(whole)
     with pytest.raises(InputError, match="needs no preview"):
         decided.sweep(tmp_path, limit=20)
+
+
+def test_audio_in_a_table_is_copied_once_and_the_copy_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = []
+    for number in range(60):
+        file = io.BytesIO()
+        soundfile.write(file, fakes.sound(number, 3.0), 16_000, format="WAV")
+        audio = {"bytes": file.getvalue(), "path": f"{number}.wav"}
+        question = {"question": f"Which of them, {number % 7}?", "choices": ["one", "two", "three"], "answer": "two"}
+        rows.append({"sample_id": f"s{number:03d}", "audio": audio, **question, "family": "ab"[number % 2]})
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "manifest.parquet", row_group_size=20)
+    path = {f"synthetic:certification:{decided.CLIPS}": str(tmp_path / "manifest.parquet")}
+    others = {'names = ["native"]': 'names = ["family"]', decided.ALLOWED: 'allow_vacuous = ["a", "b"]'}
+    opened: list[TableAudio] = []
+    fetched = TableAudio.fetched
+    monkeypatch.setattr(TableAudio, "fetched", lambda audio: opened.append(audio) or fetched(audio))
+    run = tmp_path / "run"
+    assert decided.sweep(run, path, others, stop=sweeps.after(140)).stopped
+    assert (run / "spooled").is_dir()
+    n_headers = 60  # whether all of them can be heard, in the order of the table
+    assert [audio.row_group * 20 + audio.row for audio in opened[:n_headers]] == list(range(60))
+    assert opened[n_headers:] == opened[:n_headers]
+    assert decided.sweep(run, path, others).complete
+    assert not (run / "spooled").exists()
+    with pytest.raises(InputError, match=r"manifest.parquet.* has more than 0 MiB of recordings"):
+        decided.sweep(tmp_path / "other", path, others, {"grid = 2": "grid = 2\n[machine]\nspool_mib = 0"})
+
+
+def test_flips_are_counted_after_the_decision_and_permuted_questions_wait_for_the_rest(tmp_path: Path) -> None:
+    conditioned = (
+        '[[methods]]\nname = "fake_conditioned"\nselector = "conditioned {seed}"\n[streams]\npermuted_global = 1\n'
+    )
+    small = {f"certification:{decided.CLIPS}": "certification:20", "[partitions]": f"{conditioned}[partitions]"}
+    flips = {"flip_rate = 0": "flip_rate = 6"}
+    notes: list[str] = []
+    assert decided.sweep(tmp_path, small, flips, stop=sweeps.after(20)).stopped
+    assert not (tmp_path / "audits" / "flips").exists()
+    assert decided.sweep(tmp_path, small, flips, note=notes.append).complete
+    assert (tmp_path / "audits" / "flips").is_dir()
+    assert any(note.startswith("permuted questions ([streams]) wait") for note in notes)
+    assert not any(key.stream != ANCHOR for key in store.find_cells(tmp_path))
+    assert decided.sweep(tmp_path, small, flips, decided.COMPLETE).complete
+    assert any(key.stream != ANCHOR for key in store.find_cells(tmp_path))
+    assert status(tmp_path).complete
