@@ -38,6 +38,8 @@ def _ended(walk: WalkEntry, budget: float) -> str:
     if not tests:
         return "asked after it was decided"
     stops = [test for test in tests if test.state in ("failed", "given up")]
+    if not stops and any(test.state == "open" for test in tests):
+        return "not decided yet"
     if not stops:
         return "every family that was tested passed"
     more = f", and {len(stops) - 1} more" if len(stops) > 1 else ""

@@ -40,7 +40,9 @@ def _seen(test: WalkTest) -> str:
 
 
 def not_asked(walk: WalkEntry) -> str:
-    """Why a budget has no answers: `not asked: decided after 412 of 6,000`."""
+    """Why a budget has no answers: `not asked: decided after 412 of 6,000`; or that it has none yet."""
+    if not any(test.state in ("failed", "given up") for test in walk.tests):
+        return "not asked yet"
     rows, of_rows = asked_share([walk])
     return f"not asked: decided after {count(rows)} of {count(of_rows)}"
 

@@ -136,3 +136,11 @@ def test_families_that_were_not_asked_about_cast_no_doubt_on_the_claim() -> None
     assert "the one family that was asked about needs the audio" in claim
     assert "n/a right on raw audio" not in claim
     assert page.column("Families: does each listen?", "Does it listen?").count("not asked: it was decided without") == 4
+
+
+def test_a_walk_under_way_is_not_said_to_be_decided() -> None:
+    made = decided_certificate(methods=("uniform",))
+    for test in made["walks"][0]["tests"]:
+        test["state"] = "open" if test["state"] == "given up" else test["state"]
+    rows = Page(render(made)).tables[ASKED][1:]
+    assert [row[-1] for row in rows[2:]] == ["not decided yet", "not asked yet", "not asked yet"]

@@ -401,7 +401,9 @@ def _doubt(g: int, b: int, walk: Walk, families: Families, rule: Rule) -> str:
         if group.states[b] in ("passed", "passed early"):
             return f"{name} was looked at for its own routing: one budget for all families was not claimed"
         if group.states[b] != "failed":
-            return f"{name} was not decided after {seen}: another family had ended the walk"
+            ended = any(other.states and other.states[b] in ("failed", "given up") for other in walk.groups)
+            why = "another family had ended the walk" if ended else "the answers end there"
+            return f"{name} was not decided after {seen}: {why}"
     excess = max(float(group.by_row[b]), float(group.by_recording[b]))
     if excess > limit:
         return f"the excess of {name} that was seen is {excess:.4f}, above {limit:g}"
