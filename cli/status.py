@@ -113,6 +113,8 @@ def _row(entry: "StepStatus", plan: "PlanFile") -> tuple[str, ...]:
         name = f"{entry.answerer}, {name}"
     if entry.whole:
         state = "complete"
+    elif entry.complete and not entry.answers:
+        state = "not asked: decided without"
     elif entry.complete and not entry.later:
         state = f"decided after {entry.answers:,} of {entry.answers_in_all:,}"
     elif plan.decided is not None and entry.answers and not entry.complete:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import decided
+import pytest
 import sweeps
 from click.testing import CliRunner
 from sweeps import after
@@ -117,3 +118,12 @@ def test_shards_of_walks_say_when_nothing_more_is_asked_of_them(tmp_path: Path) 
     assert printed(tmp_path)[-1] == f"next: earmark merge RUN {tmp_path} OTHER-SHARDS..."
     decided.sweep(tmp_path, shard=Shard(1, 2))
     assert printed(tmp_path)[-1] == f"next: earmark run {tmp_path / 'spec.toml'} --out {tmp_path}"
+
+
+def test_a_budget_that_no_walk_came_to_was_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decided.Steady, "changed", 1.0)
+    decided.sweep(tmp_path, {"tolerances = [0.3]": "tolerances = [0.15]"})
+    lines = printed(tmp_path)
+    states = {words[1]: words[3] for words in (line.split("  ") for line in lines) if len(words) == 4}
+    assert states["energy, budget 0.3"] == "not asked: decided without"
+    assert states["energy, budget 0.8"] == f"decided after {len(decided.answered(tmp_path)['energy', 0.8])} of 360"
