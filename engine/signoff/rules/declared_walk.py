@@ -12,7 +12,7 @@ from earmark.engine.arrays import IntArray
 from earmark.engine.design.rule import Rule
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.rules import routing
-from earmark.engine.signoff.rules.group_tests import fewest_of_walk
+from earmark.engine.signoff.rules.group_tests import fewest_units
 from earmark.engine.signoff.rules.routing import AlphaShares
 from earmark.engine.signoff.rules.sequential import Design, Goal
 from earmark.engine.signoff.rules.spending import Levels
@@ -96,4 +96,4 @@ def declared_walk(rows: DeclaredRows, block_sizes: Sequence[int], rule: Rule, le
 
 def _fewest_of(groups: Sequence[Units], tolerance: float) -> Callable[[int, float], int]:
     """How many units a family needs at a share of the level, as `routing.shares` asks for it."""
-    return lambda f, share: fewest_of_walk(groups[f].test, tolerance, share)
+    return lambda f, share: fewest_units(groups[f].test, tolerance, share)

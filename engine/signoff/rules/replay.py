@@ -233,13 +233,18 @@ def _bounds(
             if group is None or record is None or not record.asked:
                 continue
             units = walk.design.groups[group]
-            upper[g, b] = _upper(units, curve.difference[:, b], record.asked, levels.look, 1.0)
-            lower[g, b] = -_upper(units, curve.difference[:, b], record.asked, levels.look / n_rejecting, -1.0)
+            early = walk.design.early_share(group, levels.look)  # as its test has it: they agree
+            upper[g, b] = _upper(units, curve.difference[:, b], record.asked, levels.look, early)
+            level = levels.look / n_rejecting
+            lower[g, b] = -_upper(units, -curve.difference[:, b], record.asked, level, EARLY)
     return lower, upper
 
 
-def _upper(units: Units, difference: FloatArray, n_asked: int, level: float, sign: float) -> float:
-    """An upper bound of the excess from the first units, or with the other sign minus a lower one."""
+def _upper(units: Units, difference: FloatArray, n_asked: int, level: float, early: float) -> float:
+    """An upper bound of the excess from the first units: at a share of the level early, at the rest from all of them.
+
+    Of differences with the other sign it is minus a lower one; 1 where nothing is lower.
+    """
     firsts: IntArray = np.flatnonzero(np.diff(units.recording, prepend=-1))
     if units.test == "bets":
         end = len(units.rows) if n_asked == units.n else int(firsts[n_asked])
@@ -247,11 +252,11 @@ def _upper(units: Units, difference: FloatArray, n_asked: int, level: float, sig
         sums, sizes = np.add.reduceat(rows, firsts[:n_asked]), np.bincount(units.recording[:end]).astype(np.float64)
         most = units.most_rows
         values, weights = (sums / sizes, np.ones(n_asked)) if most is None else (sums / most, sizes / most)
-        return max(betting.upper_bound_of_first(sign * values, weights, units.n, level), float(sign * values.mean()))
-    values = sign * difference[units.rows[firsts[:n_asked]]]
-    bound = evidence.upper_bound(values, EARLY * level)
+        return max(betting.upper_bound_of_first(values, weights, units.n, level), float(values.mean()))
+    values = difference[units.rows[firsts[:n_asked]]]
+    bound = evidence.upper_bound(values, early * level) if early else 1.0
     if n_asked == units.n:
         n, plus, minus = (np.array([count]) for count in (n_asked, (values > 0).sum(), (values <= -1).sum()))
-        at_end = bounds.upper_bounds(n, plus, minus, np.array([(1 - EARLY) * level]), np.array([gamma_of(level)]))
+        at_end = bounds.upper_bounds(n, plus, minus, np.array([(1 - early) * level]), np.array([gamma_of(level)]))
         bound = min(bound, float(at_end[0]))
     return max(bound, float(values.mean()))

@@ -2,7 +2,7 @@
 
 A walk of one method goes down its budgets. At each it looks at rows in an order that was fixed beforehand, block by
 block, and of a block only at those of families that are still open. A family passes early where its evidence is strong
-enough at any moment (a share EARLY of its level), else on all of its rows by the exact test (the rest of its level):
+enough at any moment (a small share of its level), else on all of its rows by the exact test (the rest of its level):
 looking costs nothing more (method 9.9). Whoever has the answers sends them in, the sweep as they come, the sign-off
 from cells, and both see the same walk. Knows no files.
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.rule import gamma_of
-from earmark.engine.signoff.rules.group_tests import EARLY, SLACK, fewest_of_walk
+from earmark.engine.signoff.rules.group_tests import SLACK, early_share, fewest_units
 from earmark.engine.signoff.rules.judgement import State
 from earmark.engine.signoff.rules.units import Units
 from earmark.kernels.statistics import betting, exact
@@ -72,6 +72,11 @@ class Design:
     place: IntArray  # (n,) of every row in the constant order
     block: IntArray  # (n,) of every row
     by_family: bool  # one group after the other; else all of them block by block
+
+    def early_share(self, group: int, level: float) -> float:
+        """The share of a level that may be spent before all units of a group are in, whichever tolerance it is for."""
+        smallest = min(goal.tolerances[group] for goal in self.goals if group in goal.tolerances)
+        return early_share(self.groups[group].n, smallest, level)
 
     def rows_by_block(self, group: int) -> dict[int, IntArray]:
         """The rows of a group, in the constant order, by block."""
@@ -138,24 +143,24 @@ class _Looked:
             return 0, 0
         return int(np.count_nonzero(self.values > 0)), int(np.count_nonzero(self.values <= -1))
 
-    def p(self, tolerance: float, level: float) -> float:
-        """p of "the excess is the tolerance or more", for a test at this level."""
-        if not self.n or self.units.n < fewest_of_walk(self.units.test, tolerance, level):
+    def p(self, tolerance: float, level: float, early: float) -> float:
+        """p of "the excess is the tolerance or more", for a test at this level, a share of which may go early."""
+        if not self.n or self.units.n < fewest_units(self.units.test, tolerance, level):
             return 1.0
         if max(float(self._differences[: self._n_rows].mean()), float(self.values.mean())) > tolerance + SLACK:
             return 1.0
         if not self.exact:
             return self._p_of_bets(tolerance)
-        p = math.exp(-self.evidence[tolerance].peak) / EARLY
+        p = math.exp(-self.evidence[tolerance].peak) / early if early else 1.0
         if p > level and self.whole:
             at_end = exact.p_values(self.n, *self.counts(), tolerance, gamma_of(level))
-            p = min(p, float(at_end) / (1 - EARLY))
+            p = min(p, float(at_end) / (1 - early))
         return min(1.0, p)
 
     def _p_of_bets(self, tolerance: float) -> float:
         return min(1.0, betting.p_of_first(self.values, self._weights[: self.n], self.units.n, tolerance))
 
-    def futile(self, tolerance: float, level: float) -> bool:
+    def futile(self, tolerance: float, level: float, early: float) -> bool:
         """Whether it will hardly pass with all units: by a normal approximation, which binds nobody."""
         if self.n < _LEAST or self.whole:
             return False
@@ -164,7 +169,7 @@ class _Looked:
         # with what bets assume before the first row: above 0 even where all rows are alike
         mean_square = (float((values * values).sum()) + PRIOR_ROWS * PRIOR_VARIANCE) / (n + PRIOR_ROWS)
         variance = mean_square - (float(values.sum()) / (n + PRIOR_ROWS)) ** 2
-        z = _NORMAL.inv_cdf(1 - (1 - EARLY) * level)
+        z = _NORMAL.inv_cdf(1 - (1 - early) * level)
         ahead = tolerance - _INFLATED * z * math.sqrt(variance / n_in_all) - mean
         return _NORMAL.cdf(ahead / math.sqrt(variance * (1 / n - 1 / n_in_all))) < FUTILE
 
@@ -221,7 +226,8 @@ class Walker:
         }
         for goal, group in sorted(self._open):
             units = self.design.groups[group]
-            if units.n < fewest_of_walk(units.test, goals[goal].tolerances[group], goals[goal].level):
+            is_open = (goal, group) in self._open  # not where another family has just ended its goal
+            if is_open and units.n < fewest_units(units.test, goals[goal].tolerances[group], goals[goal].level):
                 self._end(goal, group, "failed")
 
     def _block_by_block(self, budget: int) -> Generator[Visit, FloatArray | None, None]:
@@ -260,12 +266,12 @@ class Walker:
             if group not in groups or (goal, group) not in self._open:
                 continue
             wanted, looked = self.design.goals[goal], self._looked[group]
-            tolerance = wanted.tolerances[group]
-            if looked.p(tolerance, wanted.level) <= wanted.level:
+            test = wanted.tolerances[group], wanted.level, self.design.early_share(group, wanted.level)
+            if looked.p(*test) <= wanted.level:
                 self._end(goal, group, "passed" if looked.whole else "passed early")
             elif looked.whole:
                 self._end(goal, group, "failed")
-            elif looked.futile(tolerance, wanted.level):
+            elif looked.futile(*test):
                 self._end(goal, group, "given up")
 
     def _end(self, goal: int, group: int, state: State) -> None:
@@ -284,6 +290,7 @@ class Walker:
                 if looked is None or not (looked.n or (goal, group) in self._ended):
                     continue
                 evidence = looked.evidence.get(tolerance)
+                p = looked.p(tolerance, wanted.level, self.design.early_share(group, wanted.level))
                 self.records.append(
                     TestRecord(
                         goal,
@@ -293,9 +300,9 @@ class Walker:
                         looked.n,
                         looked.units.n,
                         *looked.counts(),
-                        evidence.peak if evidence is not None else -math.log(looked.p(tolerance, wanted.level)),
+                        evidence.peak if evidence is not None else -math.log(p),
                         evidence.peak_row if evidence is not None else looked.n,
-                        looked.p(tolerance, wanted.level),
+                        p,
                         looked.path(tolerance),
                     )
                 )
