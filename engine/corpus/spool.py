@@ -72,7 +72,9 @@ def spool(audios: Iterable[Audio], folder: Path, most_bytes: int, report: Report
             if not os.path.lexists(place):  # another process may have been faster
                 copied.rename(place)
     entries = read_json(place / _INDEX, _AGAIN, _MOST_INDEX_BYTES)
-    if not isinstance(entries, list) or len(entries) != len(forward):
+    n_bytes = os.path.getsize(place / _BYTES) if os.path.isfile(place / _BYTES) else 0
+    is_list = isinstance(entries, list) and len(entries) == len(forward)
+    if not is_list or not all(_is_entry(entry, n_bytes) for entry in entries):
         raise InputError(place, "is not what was copied there", _AGAIN)
     return {audio: _opened(audio, place / _BYTES, entry) for audio, entry in zip(forward, entries, strict=True)}
 
@@ -123,6 +125,15 @@ def _copy(
             index.append([n_bytes, len(data)])
             n_bytes += len(data)
     return index
+
+
+def _is_entry(entry: object, n_bytes: int) -> bool:
+    """Whether it is the offset and the size of a recording among so many bytes, or why it cannot be read."""
+    if isinstance(entry, str):
+        return True
+    if not isinstance(entry, list) or len(entry) != 2 or not all(type(n) is int and n >= 0 for n in entry):
+        return False
+    return bool(sum(entry) <= n_bytes)
 
 
 def _opened(audio: TableAudio | TarAudio, path: Path, entry: list[int] | str) -> Audio:

@@ -200,6 +200,8 @@ def _seeds(seeds: list[str]) -> str:
 
 def _raw(result: "ResultEntry", certificate: "Certificate") -> str:
     nll = certificate.rule.loss == "nll"
+    if result.raw_loss is None:
+        return "none of them asked"
     return f"mean nll {result.raw_loss:.3f}" if nll else f"{result.raw_loss:.1%} wrong"
 
 

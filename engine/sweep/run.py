@@ -211,6 +211,7 @@ def _fill(
                         if task.rows is None:
                             folder.complete(answerer, prepared.corpus.name, task.step, prepared.survey.blocks)
             if prepared.walk is not None and looked is None:
+                prepared.begin(folder)  # nothing may have been asked, where families are too small
                 folder.note_shard_is_over(shard)
                 report("writing cells", 0, 0)
                 if not finish_walks(folder, prepared):

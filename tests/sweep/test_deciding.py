@@ -414,3 +414,16 @@ def test_flips_are_counted_after_the_decision_and_permuted_questions_wait_for_th
     assert decided.sweep(tmp_path, small, flips, decided.COMPLETE).complete
     assert any(key.stream != ANCHOR for key in store.find_cells(tmp_path))
     assert status(tmp_path).complete
+
+
+def test_where_families_are_too_small_nothing_is_asked_and_that_is_signed(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.toml"
+    spec.write_text(
+        '[corpus]\npath = "synthetic:certification:4"\n[[answerers]]\nmodel = "tiny"\n[sweep]\nbudgets = [0.5]\n'
+        'until = "decided"\n[[methods]]\nname = "uniform"\n[audits]\nflip_rate = 0\n'
+    )
+    done = CliRunner().invoke(earmark, ["run", str(spec), "--out", str(tmp_path / "run")])
+    assert done.exit_code == 3, done.output
+    assert "none of them asked" in done.output
+    assert "decided after 0 of 72 evaluations" in done.output
+    assert CliRunner().invoke(earmark, ["verify", str(tmp_path / "run" / "certificate.json")]).exit_code == 0
