@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from earmark.cli import exits
+from earmark.cli.certificate_place import certificate_in
 from earmark.cli.options import given, rule_options
+from earmark.cli.progress import ProgressLine
 from earmark.cli.sign import sign
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ def certify(
 ) -> None:
     """Decide from the outcomes in RUN which budget is safe, or refuse.
 
-    RUN is a run folder: cells/answerer=A/corpus=C/method=M/budget=B/part-*.parquet, with the raw reference in
+    RUN is a run folder, or the URL of one (s3://, gs://, hf://), which needs --out. It holds
+    cells/answerer=A/corpus=C/method=M/budget=B/part-*.parquet, with the raw reference in
     method=uncompressed/budget=1.0. Writes certificate.json and report.html. Where RUN has the spec.toml of a sweep,
     what is not given here is as its [rule] declares; what then differs from its plan.json was not declared, is named
     first, and approves nothing.
@@ -56,12 +59,19 @@ def certify(
     """
     from earmark.engine.design.rule import BY_RULE
     from earmark.engine.design.spec import rule_of_run
-    from earmark.engine.files import make_folder
+    from earmark.engine.files import check_is_local, make_folder
+    from earmark.engine.outcomes.store import is_signed_off
+    from earmark.engine.remote import local
 
     typed = given(declared)
     if "name" in typed:
         typed.setdefault("replicates", BY_RULE)
-    rule = replace(rule_of_run(run), **typed)
-    if out is not None:
+    if out is None:
+        check_is_local(run)  # where the certificate goes
+    else:
         make_folder(out)  # before the work, not after it
-    sys.exit(0 if sign(run, rule, out or run, as_json, follows) else exits.REFUSED)
+    with ProgressLine() as progress:
+        run = local(run, is_signed_off, progress)
+    rule = replace(rule_of_run(run), **typed)
+    before = None if follows is None else certificate_in(follows)
+    sys.exit(0 if sign(run, rule, out or run, as_json, before) else exits.REFUSED)

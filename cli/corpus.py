@@ -77,7 +77,8 @@ def corpus(
     PATH is the folder of a benchmark as it was downloaded (MMSU, MMAR, Big Bench Audio, AudioMCQ, DCASE 2025 and
     2026, MMAU, MMAU-Pro, AudioMarathon, ClothoAQA), any dataset of the hub with its recordings (data/*.parquet, or
     as save_to_disk left it), or a manifest of your own (.jsonl, .parquet, .csv) or the folder with it. Nothing is
-    unpacked and nothing in PATH is changed.
+    unpacked and nothing in PATH is changed. PATH may be a URL (s3://, gs://, hf://): recordings are read when they are
+    heard, all else is copied for as long as the command runs.
 
     A family is too small if it could not pass at --tolerance even without a single changed answer. Questions about
     one recording are not independent: recordings are counted, not questions.
@@ -94,21 +95,24 @@ def corpus(
     from earmark.engine.corpus import describe
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.design.rule import Rule
+    from earmark.engine.files import check_is_local
     from earmark.engine.outcomes import partition_file
     from earmark.engine.outcomes.plan_file import PLAN
     from earmark.engine.reading import check_utf8
+    from earmark.engine.remote import local
 
     rule = Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
     if workers is not None and workers < 0:
         raise click.BadParameter("is at least 0", param_hint="--workers")
     if out is not None:
+        check_is_local(out)
         check_utf8(out, "name another run folder with --out")
     if encoder is not None and clusters is None:
         raise click.UsageError("--encoder needs --semantic K")
     with ProgressLine() as progress:
         progress(f"reading {path}", 0, 0)
         opened = open_corpus(path, kind, name=name, allow_outside=allow_outside, split=split, columns=column)
-        all_partitions = _partitions(opened, names, Path(side) if side else None)
+        all_partitions = _partitions(opened, names, local(Path(side)) if side else None)
         middle: dict[str, str] = {}
         if clusters is not None:
             from earmark.engine.corpus.semantic import ENCODER, semantic

@@ -87,14 +87,16 @@ def init(
     from earmark.engine.design import spec as specs
     from earmark.engine.design.rule import Rule
     from earmark.engine.errors import InputError
-    from earmark.engine.files import write_file
+    from earmark.engine.files import check_is_local, write_file
     from earmark.engine.signoff.sizes import Guess
     from earmark.engine.sweep.draft import candidates_of, draft
     from earmark.engine.sweep.drafted_compressors import compressors_named
     from earmark.engine.sweep.forecast import forecast
     from earmark.engine.sweep.prospects import prospects
+    from earmark.engine.urls import with_urls
 
     rule = Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
+    check_is_local(out)
     if out.exists() and not force:
         raise InputError(out, "is there already", "name another file with --out, or use --force")
     names = compressors_named(compressors)
@@ -112,7 +114,7 @@ def init(
         text = draft(
             description,
             file=str(out),
-            named={"path": str(corpus), "kind": kind, "split": split, "columns": column},
+            named={"path": with_urls(corpus), "kind": kind, "split": split, "columns": column},
             model=answerer,
             dtype=dtype,
             device=device,

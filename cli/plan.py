@@ -81,7 +81,8 @@ def plan(
 
     Without SOURCE: how many questions a family needs for 90% power, each about a recording of its own.
 
-    SOURCE is a spec (.toml), a partitions.parquet, or a run folder with partitions or with a raw reference. A family is
+    SOURCE is a spec (.toml), a partitions.parquet, or a run folder with partitions or with a raw reference, or the
+    URL of one of these. A family is
     testable if it could pass without a single changed answer. Power is the probability that it passes if --flips of its
     answers change and --excess of them for the worse on balance. Where questions share recordings, recordings are
     what counts; with many questions each, they are bet on, which takes more of them the more alike (--icc) they are.
@@ -98,8 +99,12 @@ def plan(
     from earmark.cli.arrow import spare_pandas
     from earmark.cli.memory import keep_memory
     from earmark.engine.design.rule import Rule
+    from earmark.engine.remote import local
     from earmark.engine.signoff import sizes as planning
 
+    if source is not None:
+        with ProgressLine() as progress:
+            source = local(source, report=progress)
     if source is not None and source.suffix == _SPEC:
         _say_spec(source, partitions, declared, planning.Guess(excess, flips, icc), measure, as_json)
         return

@@ -81,7 +81,9 @@ def run(
       earmark run spec.toml --shard 2/4      # on the second of four machines; then earmark merge
     """
     from earmark.engine.design import spec as specs
+    from earmark.engine.files import check_is_local
     from earmark.engine.progress import stopping_on_signals
+    from earmark.engine.remote import local
     from earmark.engine.signoff.certificate import read
     from earmark.engine.signoff.follow import check_kept
     from earmark.engine.sweep import run as sweep
@@ -91,8 +93,11 @@ def run(
         raise click.UsageError("--limit is a look at the beginning and --shard a share of the whole: use one")
     shard = WHOLE if shard_text is None else _shard(shard_text)
     again = ["earmark", "run", str(spec)] + ([] if out is None else ["--out", str(out)])
-    if spec.is_dir():
-        out, spec = out or spec, _spec_of(spec)
+    place = local(spec)
+    if place.is_dir():
+        check_is_local(spec)  # what is there goes on there
+        out, place = out or spec, _spec_of(spec)
+    spec = place
     declared_spec = specs.read(spec)
     if until is not None:
         declared_spec = specs.with_until(declared_spec, until)

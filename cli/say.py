@@ -11,6 +11,7 @@ import click
 from earmark.cli import exits
 from earmark.engine.faults import fault
 from earmark.engine.printable import WIDTH, printable, printable_json, wrapped
+from earmark.engine.urls import with_urls
 
 _STDOUT = "standard output"
 
@@ -35,7 +36,7 @@ def say_json(content: Any, indent: int | None = None) -> None:
 
 def _write(text: str, err: bool) -> None:
     try:
-        click.echo(text, err=err)
+        click.echo(with_urls(text), err=err)
     except OSError as error:
         _abandon(sys.stderr if err else sys.stdout)
         if isinstance(error, BrokenPipeError):  # nobody reads any more, as in `earmark ... | head -1`

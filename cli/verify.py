@@ -13,10 +13,12 @@ from earmark.cli.say import say, say_json
 
 @click.command()
 @click.argument("certificate", metavar="CERT", type=click.Path(path_type=Path))
-@click.option("--run", type=click.Path(path_type=Path), help="The run folder.  [default: where the certificate says]")
+@click.option(
+    "--run", type=click.Path(path_type=Path), help="The run folder, or its URL.  [default: where the certificate says]"
+)
 @click.option("--json", "as_json", is_flag=True, help='Print {"holds": ..., "difference": ..., "not_compared": ...}.')
 def verify(certificate: Path, run: Path | None, as_json: bool) -> None:
-    """Recompute CERT, a certificate.json or the folder with it, from its run folder.
+    """Recompute CERT, a certificate.json or the folder with it, from its run folder. Each may be a URL.
 
     Says the first difference, or that it holds. policy.json and report.html belong to certificate.json: a copy of
     another name is verified without them, and says so.

@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Iterable
 
 from earmark.engine.printable import printable
+from earmark.engine.urls import with_urls
 
 _MOST_CHOICES = 20  # that are listed
 
@@ -20,7 +21,7 @@ class EarmarkError(Exception):
     exit_code = 2
 
     def __init__(self, where: object, what: str, do: str, key: str | None = None) -> None:
-        super().__init__(printable(" ".join(f"{where}: {what}; {do}".split())))
+        super().__init__(with_urls(printable(" ".join(f"{where}: {what}; {do}".split()))))
         self.what, self.do, self.key = what, do, key
 
 

@@ -21,6 +21,9 @@ EXTRAS_OF = {
     "onnx": ("export",),
     "httpx": ("serve",),
     "ray": ("ray",),
+    "fsspec": ("remote",),
+    "aiohttp": ("remote",),
+    "huggingface_hub": ("remote",),
 }
 
 

@@ -17,6 +17,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.faults import writing
 from earmark.engine.locks import NoLocksError, open_locked, release
 from earmark.engine.reading import check_place
+from earmark.engine.urls import url_in
 
 _STAGING = ".staging"
 _TOKEN = re.compile(r"[0-9a-f]{32}")  # of one writer; it holds the lock beside its folder as long as it lives
@@ -119,8 +120,18 @@ def check_replaceable(path: Path) -> None:
         raise InputError(path, "is read-only and is not replaced", "make it writable, or choose another place")
 
 
+def check_is_local(place: Path) -> None:
+    """Refuse to write to a URL."""
+    url = url_in(place)
+    if url is not None:
+        raise InputError(
+            url, "is a URL, and Earmark writes to disks only", "name a local folder with --out, and copy it there"
+        )
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder that can be written into, or refuse."""
+    check_is_local(folder)
     with writing(folder, "cannot be a folder"):
         folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):

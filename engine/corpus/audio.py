@@ -15,6 +15,8 @@ from typing import IO, Any
 from earmark.engine.arrays import Waveform
 from earmark.engine.corpus.arrow_files import ARROW, ArrowColumn
 from earmark.engine.corpus.example import AudioError
+from earmark.engine.errors import InputError
+from earmark.engine.remote import read_object
 from earmark.engine.zip_files import DAMAGE_ERRORS, unpacked
 
 _MOST_BYTES = 1 << 29  # the largest recording that is read from an archive: a larger one is a bomb, not a clip
@@ -33,6 +35,26 @@ class FileAudio:
 
     def seconds(self) -> float:
         return _seconds(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAudio:
+    """A recording at a URL, which is read each time that it is heard; nothing of it stays."""
+
+    url: str
+    name: str
+
+    def waveform(self) -> Waveform:
+        return self._fetched().waveform()
+
+    def seconds(self) -> float:
+        return self._fetched().seconds()
+
+    def _fetched(self) -> "BytesAudio":
+        try:
+            return BytesAudio(read_object(self.url, _MOST_BYTES), self.name)
+        except InputError as error:
+            raise AudioError(error.what) from None
 
 
 @dataclass(frozen=True, slots=True)

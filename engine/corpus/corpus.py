@@ -27,7 +27,7 @@ from earmark.engine.corpus.benchmarks.mmau import MMAU
 from earmark.engine.corpus.benchmarks.mmau_pro import MMAU_PRO
 from earmark.engine.corpus.benchmarks.mmsu import MMSU
 from earmark.engine.corpus.example import Example
-from earmark.engine.corpus.folder import Folder
+from earmark.engine.corpus.folder import ARCHIVES, Folder
 from earmark.engine.corpus.hub.hub import HUB, open_hub
 from earmark.engine.corpus.synthetic import synthetic_corpus as synthetic
 from earmark.engine.corpus.synthetic.questions import FAMILIES, TWO_FACTOR
@@ -36,6 +36,8 @@ from earmark.engine.corpus.table_files import parquet_columns
 from earmark.engine.design.keys import MOST_NAME
 from earmark.engine.errors import InputError, choose, instead
 from earmark.engine.reading import check_utf8
+from earmark.engine.remote import beside, local
+from earmark.engine.urls import url_in
 
 BENCHMARKS = {
     benchmark.kind: benchmark
@@ -57,6 +59,21 @@ BENCHMARKS = {
 
 _SYNTHETIC = "synthetic:SPLIT:CLIPS or synthetic:SPLIT:CLIPS:SEED"
 _SYNTHETIC_KINDS = ("synthetic", "synthetic-two-factor")
+_RECORDINGS = (
+    ".wav",
+    ".flac",
+    ".mp3",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".m4a",
+    ".aac",
+    ".aif",
+    ".aiff",
+    ".wma",
+    ".mp4",
+    ".webm",
+)
 _MOST_NEIGHBOURS = 1_000  # files and folders among which one that is not there is looked for
 
 
@@ -95,6 +112,8 @@ def open_corpus(
     `synthetic-two-factor:...` asks about the two parts of each clip only. `name` is what a run calls the corpus.
     `split` and `columns` (column by role) say which part of a dataset of the hub is meant, and which column is what.
 
+    A URL may be given instead of a path.
+
     Raises InputError where the kind cannot be told, a table cannot be read, a row leads outside the folder, or no
     question is left.
     """
@@ -102,6 +121,7 @@ def open_corpus(
     if str(path).startswith(("synthetic:", "synthetic-two-factor:")) or kind == "synthetic":
         _refuse_parts(path, "synthetic", split, columns)
         return _synthetic(str(path), name)
+    path = _here(path)
     if columns and path.is_file():  # a manifest has columns of its own
         kind = kind or HUB.kind
     benchmark, folder = _benchmark(path, kind, allow_outside)
@@ -123,6 +143,25 @@ def open_corpus(
         benchmark.category,
         benchmark.columns,
     )
+
+
+def _here(path: Path) -> Path:
+    """The path itself, or the copy of what a URL names: all but recordings, which are read when they are heard."""
+    url = url_in(path)
+    if url is None:
+        return path
+    place = local(path, _is_no_recording)
+    if place.is_file() and not url.startswith("http"):  # which lists nothing
+        beside(place.parent, ".", _is_an_archive)  # says which recordings are beside a table
+    return place
+
+
+def _is_no_recording(name: str) -> bool:
+    return not name.lower().endswith(_RECORDINGS)
+
+
+def _is_an_archive(name: str) -> bool:
+    return name.lower().endswith(ARCHIVES)
 
 
 def _no_question(path: Path, benchmark: Benchmark, left_out: Sequence[LeftOut]) -> InputError:

@@ -13,17 +13,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from earmark.engine.corpus.audio import FileAudio, MissingAudio, TarAudio, ZipAudio, is_gzip
+from earmark.engine.corpus.audio import FileAudio, MissingAudio, RemoteAudio, TarAudio, ZipAudio, is_gzip
 from earmark.engine.corpus.example import LFS, Audio
 from earmark.engine.corpus.table_files import Unusable
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.reading import check_utf8, open_regular
+from earmark.engine.remote import url_left
 from earmark.engine.zip_files import DAMAGE_ERRORS
 
 _ALLOW = "move it into the folder, or allow it with --allow-outside if you trust who wrote it"
 _DRIVE = re.compile(r"[A-Za-z]:/")  # an absolute path of another system
 _DEEPEST = 6  # folders below the root that are looked into for tables
-_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 _MOST_MEMBERS = 200_000  # of a tar archive, which is read through to know them
 _MOST_HEADER_BYTES = 1 << 20  # of a member of a tar archive
 _OTHER_ARCHIVES = (".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.zst", ".7z", ".rar")
@@ -96,10 +97,11 @@ class Folder:
         if not places and not by_name:
             raise InputError(where, f"its audio '{path}' leads outside the folder", _ALLOW)
         for candidates in (places, by_name):
-            existing = [place for place in candidates if os.path.exists(place)]
+            existing = [place for place in candidates if os.path.exists(place) or url_left(place)]
             if existing and (len(existing) == 1 or candidates is places):
                 self._confine(existing[0], where)
-                return FileAudio(str(existing[0]), self.name(existing[0]))
+                name, url = self.name(existing[0]), url_left(existing[0])
+                return FileAudio(str(existing[0]), name) if url is None else RemoteAudio(url, name)
             if existing:
                 raise Unusable(f"its audio '{PurePosixPath(path).name}' is in {len(existing)} folders")
         members = [self._within_archive(place, where) for place in places] + [self._member_of(path, archives)]
@@ -152,7 +154,7 @@ class Folder:
     def _within_archive(self, place: Path, where: str) -> Audio | None:
         """The member that a path through an archive (`clips.zip/a.wav`) leads to."""
         for archive in place.parents:
-            if archive.name.endswith(_ARCHIVES) and os.path.isfile(archive):
+            if archive.name.endswith(ARCHIVES) and os.path.isfile(archive):
                 self._confine(archive, where)
                 return self._members(archive).get(place.relative_to(archive).as_posix())
             if archive == self.root:
@@ -185,7 +187,7 @@ def _listing(root: Path) -> Iterator[str]:
 
 def _within(file: Path) -> str:
     """Why no recording can lie below a file."""
-    if file.name.endswith(_ARCHIVES):
+    if file.name.endswith(ARCHIVES):
         return "its archive has no such member"
     if file.name.endswith(_OTHER_ARCHIVES):
         return f"{file.name} is no zip, tar or tar.gz archive, which alone are read: unpack it"

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from earmark.engine import files
 from earmark.engine.arrays import BoolArray, FloatArray
-from earmark.engine.design.keys import MOST_NAME, NOT_NEEDED, OK, CellKey, refuse_close_budgets
+from earmark.engine.design.keys import MOST_NAME, NOT_NEEDED, OK, PREVIEW, SPOOLED, WAVES, CellKey, refuse_close_budgets
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes.imports import KINDS
 from earmark.engine.outcomes.input_file import InputFile
@@ -37,6 +37,7 @@ PARTITIONS = "partitions.parquet"
 SOURCE_ID = "source_id"  # in partitions.parquet: the recording, where its writer knew it
 IDS = ("corpus", "sample_id", SOURCE_ID)
 MOST_PARQUET_BYTES = 1 << 32
+_OF_A_SWEEP = (".staging", "pending", "answers", "scores", "shards", PREVIEW, SPOOLED, WAVES)  # that is under way
 _NEVER_PASSED_OVER = "a cell is never passed over: make it readable, copy it into the run folder, or remove it"
 
 
@@ -197,6 +198,11 @@ def has_cell(run: Path, key: CellKey) -> bool:
     for path in parts:
         check_regular(path, _NEVER_PASSED_OVER)
     return bool(parts)
+
+
+def is_signed_off(name: str) -> bool:
+    """Whether a file of a run folder, by its name from there, is read once its cells are whole."""
+    return name.partition("/")[0] not in _OF_A_SWEEP
 
 
 def check_is_folder(run: Path) -> None:

@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from earmark.engine import files
+from earmark.engine.remote import beside, local
 from earmark.engine.report.html import render
 from earmark.engine.report.played import played_from
 from earmark.engine.signoff import policy
 from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate, to_bytes
 from earmark.engine.signoff.follow import check_kept
+from earmark.engine.urls import url_in, url_of_copy
 
 REPORT = "report.html"
 BESIDE = (policy.POLICY_FILE, REPORT)  # a certificate.json
@@ -40,6 +42,24 @@ def write(certificate: Certificate, run: Path, out: Path) -> Path:
     return out / CERTIFICATE_FILE
 
 
+def certificate_here(place: Path) -> Path:
+    """The certificate that a path or a URL names by its file or by its folder, with what lies beside it.
+
+    A folder that holds none is returned as it is.
+    """
+    here = local(place, _is_of_a_signing)
+    if os.path.lexists(here / CERTIFICATE_FILE):
+        return here / CERTIFICATE_FILE
+    if here.name == CERTIFICATE_FILE and url_of_copy(here) is not None:
+        for name in BESIDE:
+            beside(here.parent, name)
+    return here
+
+
+def _is_of_a_signing(name: str) -> bool:
+    return name in (*BESIDE, CERTIFICATE_FILE)
+
+
 def folder_of(path: Path) -> Path | None:
     """Where the files beside a certificate are; a link to certificate.json is one. None for a copy of another name."""
     for certificate in (path, Path(os.path.realpath(path))):
@@ -63,5 +83,8 @@ def _placed(certificate: Certificate, run: Path, out: Path) -> Certificate:
 
 
 def _way(to: Path, start: Path) -> str:
-    """The relative path from one folder to another path, with forward slashes."""
+    """The relative path from one folder to another path, with forward slashes; a URL, for what was read from one."""
+    url = url_of_copy(to) or url_in(to)
+    if url is not None:
+        return url
     return Path(os.path.relpath(os.path.realpath(to), os.path.realpath(start))).as_posix()

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from earmark.engine.errors import InputError
+from earmark.engine.outcomes.store import is_signed_off
 from earmark.engine.progress import Report, silent
 from earmark.engine.reading import read_bytes
+from earmark.engine.remote import beside, local
 from earmark.engine.report.html import MARK, render
 from earmark.engine.report.played import played_from
 from earmark.engine.report.signed_files import REPORT, folder_of
@@ -45,9 +47,9 @@ def verify(path: Path, run: Path | None = None, progress: Report = silent) -> st
     """
     data = read_data(path)
     stated = parse(data, path)
-    beside = folder_of(path)
-    folder = path.parent if beside is None else beside
-    run = run or folder / stated.run
+    home = folder_of(path)
+    folder = path.parent if home is None else home
+    run = beside(folder, stated.run, is_signed_off, progress) if run is None else local(run, is_signed_off, progress)
     if not os.path.isdir(run):
         raise InputError(run, "there is no such run folder", "name it with --run")
     change = changed_input(stated, run)
@@ -59,8 +61,8 @@ def verify(path: Path, run: Path | None = None, progress: Report = silent) -> st
     recomputed = certify(run, rule_of(stated), progress, follows)
     difference = next(_differences(_compared(stated), _compared(recomputed), ""), None)
     difference = difference or _other_bytes(path.name, data, to_bytes(stated))
-    if beside is not None:
-        difference = difference or policy.difference(stated, beside) or _other_page(stated, data, beside, run)
+    if home is not None:
+        difference = difference or policy.difference(stated, home) or _other_page(stated, data, home, run)
     return difference
 
 
@@ -69,7 +71,7 @@ def _followed(stated: Certificate, folder: Path, run: Path) -> tuple[Follows | N
     before = stated.follows
     if before is None:
         return None, None
-    followed_path = folder / before.certificate
+    followed_path = beside(folder, before.certificate)
     if not os.path.isfile(followed_path):
         return None, f"follows: {before.certificate} is gone"
     follows = follow(followed_path, read(followed_path), run, rule_of(stated))

@@ -12,6 +12,7 @@ from pathlib import Path
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import store
+from earmark.engine.remote import beside
 from earmark.engine.signoff import sources
 from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate, Follows, StatedRule, read, read_data
 
@@ -33,7 +34,7 @@ def follow(path: Path, certificate: Certificate, run: Path, rule: Rule) -> Follo
     recordings = _recordings(run, rule.source)
     checked = True
     for earlier_path, earlier_certificate in chain:
-        earlier_run = earlier_path.parent / earlier_certificate.run
+        earlier_run = beside(earlier_path.parent, earlier_certificate.run, store.is_signed_off)
         if not os.path.isdir(earlier_run / store.CELLS):
             checked = False
             continue
@@ -66,7 +67,7 @@ def _chain(path: Path, certificate: Certificate) -> Iterator[tuple[Path, Certifi
         yield path, certificate
         if certificate.follows is None:
             return
-        path = path.parent / certificate.follows.certificate
+        path = beside(path.parent, certificate.follows.certificate)
         certificate = read(path)
 
 

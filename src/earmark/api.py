@@ -1,7 +1,7 @@
 """The front door for Python: what the commands do, as functions. docs/python.md shows each of them.
 
-Every path may be a str or a Path, every number one of NumPy's. What cannot be used is refused as `earmark.InputError`,
-in one line.
+Every path may be a str or a Path, and what is read also a URL (docs/remote.md); numbers may be NumPy's. What
+cannot be used is refused as `earmark.InputError`, in one line.
 """
 
 import os
@@ -25,6 +25,8 @@ from earmark.engine.design.spec import Spec, read, rule_of_run
 from earmark.engine.errors import EarmarkError, InputError, UncertifiableError, first_few
 from earmark.engine.outcomes import long_table
 from earmark.engine.outcomes.columns import as_column, as_names, as_numbers
+from earmark.engine.outcomes.store import is_signed_off
+from earmark.engine.remote import local
 from earmark.engine.report.verify import verify as recompute
 from earmark.engine.signoff import certificate as certificates
 from earmark.engine.signoff import sizes, sources
@@ -62,7 +64,7 @@ def certify(outcomes: Any, *, follows: Place | None = None, **rule: Any) -> Cert
     from.
     """
     if isinstance(outcomes, str | os.PathLike):
-        run = path("outcomes", outcomes)
+        run = local(path("outcomes", outcomes), is_signed_off)
         signed = _signed(run, arguments.rule(rule_of_run(run), rule, ("follows",)), _before(follows))
         return held(signed, Path(os.path.realpath(run)))
     return _certify_table(outcomes, arguments.rule(Rule(), rule, ("follows",)), follows)
@@ -149,7 +151,7 @@ def run(
         declared, folder = spec, path("out", out)
     else:
         file = path("spec", spec)
-        declared, folder = read(file), Path("runs") / file.stem if out is None else path("out", out)
+        declared, folder = read(local(file)), Path("runs") / file.stem if out is None else path("out", out)
     before = _before(follows)
     if before is not None:
         check_kept(before[0], folder)
@@ -183,7 +185,7 @@ def plan(
     count = max(1, len(declared.candidates)) if n_candidates is None else n_candidates
     guess = sizes.Guess(excess, flips, icc)
     guess.check()
-    sizes_of = sizes.family_sizes(path("where", where), declared.partitions, declared.source)
+    sizes_of = sizes.family_sizes(local(path("where", where)), declared.partitions, declared.source)
     return [
         {"corpus": corpus, "partition": name, **sizes.plan(of_family, declared, count, guess)}
         for (corpus, name), of_family in sizes_of.items()

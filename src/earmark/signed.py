@@ -10,9 +10,11 @@ from earmark.arguments import Place, path, speaking_of_keywords
 from earmark.engine.errors import InputError
 from earmark.engine.files import make_folder
 from earmark.engine.outcomes import long_table
+from earmark.engine.outcomes.store import is_signed_off
 from earmark.engine.printable import printable
+from earmark.engine.remote import beside
 from earmark.engine.report.html import render
-from earmark.engine.report.signed_files import write
+from earmark.engine.report.signed_files import certificate_here, write
 from earmark.engine.report.terminal import decision_table
 from earmark.engine.signoff import certificate as certificates
 from earmark.engine.signoff.claim_entry import Claim
@@ -38,8 +40,10 @@ class Certificate(certificates.Certificate):
         stated = certificates.read(file)
         follows = stated.follows
         if follows is not None:
-            follows = follows._replace(certificate=os.path.realpath(file.parent / follows.certificate))
-        return held(replace(stated, run=".", follows=follows), Path(os.path.realpath(file.parent / stated.run)))
+            before = beside(file.parent, follows.certificate)
+            follows = follows._replace(certificate=os.path.realpath(before))
+        run = beside(file.parent, stated.run, is_signed_off)
+        return held(replace(stated, run=".", follows=follows), Path(os.path.realpath(run)))
 
     @property
     def approved(self) -> bool:
@@ -131,7 +135,8 @@ def held(typed: certificates.Certificate, run_folder: Path | None = None, outcom
 def certificate_file(keyword: str, value: Any) -> Path:
     """The file that somebody names by itself or by its folder."""
     place = path(keyword, value, _A_PATH if isinstance(value, certificates.Certificate) else "give a path")
-    return place / certificates.CERTIFICATE_FILE if place.is_dir() else place
+    file = certificate_here(place)
+    return file / certificates.CERTIFICATE_FILE if file.is_dir() else file
 
 
 def _approves(claim: Claim, result: ResultEntry, budget: float, family: str) -> bool:

@@ -213,7 +213,7 @@ def _whole(extra: str, extras: Mapping[str, list[str]]) -> set[str]:
 
 def test_the_extras_are_those_of_the_project() -> None:
     extras: dict[str, list[str]] = base.PROJECT["optional-dependencies"]
-    roles = ["audio", "edge", "run", "export", "serve", "codecs", "ray"]
+    roles = ["audio", "edge", "run", "export", "serve", "codecs", "ray", "remote"]
     brought = {extra: _whole(extra, extras) for extra in extras}
     for package, names in EXTRAS_OF.items():
         assert set(names) == {extra for extra in roles if package in brought[extra]}, package

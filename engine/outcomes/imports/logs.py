@@ -6,7 +6,7 @@ are about. A cell that is already there with the same rows is left alone.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
@@ -25,6 +25,8 @@ from earmark.engine.outcomes.imports.rows import BY_TASK, EACH_ITS_OWN, Fields, 
 from earmark.engine.outcomes.schema import ROW
 from earmark.engine.progress import Report, silent
 from earmark.engine.reading import check_utf8, sha256
+from earmark.engine.remote import local
+from earmark.engine.urls import url_in
 
 _NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
 _BUDGET = re.compile(rf"{_NUMBER}(?:[eE][+-]?[0-9]+)?|{_NUMBER}%")
@@ -77,6 +79,8 @@ def import_logs(
 ) -> Imported:
     """Read paired logs of one kind, check the pairing, and write one cell per log into the run folder `out`."""
     _check_options(kind, compressed, fields, out)
+    raw = local(raw, report=report)
+    compressed = [replace(arm, path=local(arm.path, report=report)) for arm in compressed]
     pairs.refuse_same_file(raw, [arm.path for arm in compressed])
     runs = task_logs.Runs((), compressed) if compressed else _runs(kind, raw, declared, report)
     every_log, read = _read(kind, raw, runs, fields, declared, report)
@@ -114,11 +118,12 @@ def import_logs(
 def parse_arm(text: str) -> CompressedLog:
     """The log that `METHOD@BUDGET=LOG` or `METHOD@BUDGET@SEED=LOG` names, or `METHOD=LOG`, or LOG alone.
 
-    What is there is a log, whatever its name looks like; of the last two the log itself must say the rest. silence=LOG
+    What is there, or begins like a URL, is a log, whatever its name looks like; of the last two the log itself must
+    say the rest. silence=LOG
     is the control: the same questions about silence, as long as raw audio.
     """
     name, equals, path = text.partition("=")
-    if not equals or Path(text).exists():
+    if not equals or url_in(name) or Path(text).exists():
         return CompressedLog(None, None, 0, Path(text))
     method, *numbers = name.split("@")
     if not (method and path and len(numbers) <= 2):
@@ -219,6 +224,7 @@ def _check_options(kind: str, compressed: Sequence[CompressedLog], fields: Field
     for option, value, belongs in (("--filter", fields.filter, "lm-eval"), ("--scorer", fields.scorer, "inspect")):
         if value is not None and kind != belongs:
             raise InputError(option, f"belongs to {belongs} logs, not to {kind}", "drop it")
+    files.check_is_local(out)
     check_utf8(out, "name another run folder with --out")
     if out.exists() and not out.is_dir():
         raise InputError(out, "is not a folder", "name a run folder, new or existing, with --out")

@@ -15,8 +15,9 @@ from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.keys import ANCHOR
 from earmark.engine.design.rule import Rule
 from earmark.engine.errors import EarmarkError
-from earmark.engine.outcomes.store import CELLS
+from earmark.engine.outcomes.store import CELLS, is_signed_off
 from earmark.engine.progress import Report, silent
+from earmark.engine.remote import beside
 from earmark.engine.signoff.certificate import Certificate, rule_of
 from earmark.engine.signoff.changed_input import changed_input
 from earmark.engine.signoff.diff.sign_test import sign_p
@@ -46,8 +47,8 @@ class AnswerSheet(NamedTuple):
 
 def answer_sheet(stated: Certificate, folder: Path, progress: Report = silent) -> AnswerSheet | str:
     """The outcomes in the run folder that a certificate in `folder` names, or why there are none to be had."""
-    run = folder / stated.run
     try:
+        run = beside(folder, stated.run, is_signed_off, progress)
         if not (run / CELLS).is_dir():
             return f"its run folder ({stated.run}) is not where it says"
         change = changed_input(stated, run)
