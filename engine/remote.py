@@ -33,8 +33,9 @@ _CHECK = "check its name"
 _COPY_IT = "copy it here with a tool of its own, and name the copy"
 _WHY = (  # what libraries say in many words, what it means, and what helps
     (("NO_SUCH_BUCKET", "bucket does not exist"), "there is no such bucket", _CHECK),
-    (("NETWORK_CONNECTION", "Could not connect", "Cannot connect", "Connection refused", "resolve host", "not resolve"),
-     "its host does not answer", "check the network, and AWS_ENDPOINT_URL if you set it"),
+    (("NETWORK_CONNECTION", "Could not connect", "Cannot connect", "Connection refused", "ConnectError",
+      "resolve host", "not resolve"),
+     "its host does not answer", "check the network, and the endpoint if you set one (AWS_ENDPOINT_URL)"),
     (("timed out", "Timeout", "TIMEOUT", "Deadline", "DEADLINE"), "its host takes too long", "try again later"),
     (("OAuth2", "credentials", "Credentials"), "there are no credentials for it", "log in with its own tool"),
     (("ACCESS_DENIED", "HTTP status 403", "HTTP status 401", "status=40", "401 Client", "403 Client", "Gated",
@@ -162,7 +163,7 @@ def _system(scheme: str) -> Any:
             retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_TRIES),
         )
     if scheme in ("gs", "gcs"):
-        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=_ANSWER_S))
+        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=_CONNECT_S))
     with needs_extra(f"reading {scheme}://", "remote"):
         fsspec = import_module("fsspec")
         if scheme in _PACKAGES:

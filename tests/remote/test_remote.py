@@ -275,7 +275,8 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_TRIES", 1)
     remote._system.cache_clear()
     assert refused("plan", "s3://bucket/run") == (
-        "error: s3://bucket/run: its host does not answer; check the network, and AWS_ENDPOINT_URL if you set it"
+        "error: s3://bucket/run: its host does not answer; check the network, "
+        "and the endpoint if you set one (AWS_ENDPOINT_URL)"
     )
     remote._system.cache_clear()
 
@@ -285,6 +286,7 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("AWS Error ACCESS_DENIED during HeadObject operation", "these credentials, or none, may not read it"),
         ("Could not create a OAuth2 access token to authenticate the request", "there are no credentials for it"),
+        ("ConnectError: Name or service not known", "its host does not answer"),
         ("curlCode: 28, Timeout was reached", "its host takes too long"),
         ("something else\nof two lines", "cannot be read (OSError: something else of two lines)"),
     ],
