@@ -1,0 +1,38 @@
+"""Reductions that keep some states as they are and drop the others: far apart from one another, or unlike pivots.
+
+The published methods they follow give no code that could be found: these are reconstructions. Knows arrays only.
+"""
+
+import numpy as np
+
+from earmark.engine.arrays import FloatArray
+from earmark.engine.compressors.tokens.reduction import Reduction
+from earmark.engine.compressors.tokens.runs import directions
+
+
+def divprune(states: FloatArray, k: int) -> Reduction:
+    """Farthest points by cosine: the one that is the farthest from its nearest, then always the farthest from all that
+    are kept; among equals the earlier one.
+    """
+    unit = directions(states.astype(np.float64))
+    distance = 1.0 - unit @ unit.T
+    np.fill_diagonal(distance, np.inf)
+    kept = [int(np.argmax(distance.min(axis=1)))] if len(states) > 1 else [0]
+    nearest = distance[kept[0]].copy()
+    nearest[kept[0]] = -np.inf
+    while len(kept) < k:
+        kept.append(int(np.argmax(nearest)))
+        nearest = np.minimum(nearest, distance[kept[-1]])
+        nearest[kept[-1]] = -np.inf
+    return Reduction.of_kept(kept, len(states))
+
+
+def dart(states: FloatArray, k: int, n_pivots: int) -> Reduction:
+    """The states with the largest L1 norm as pivots, and those that are least like any of them; the earlier among
+    equals.
+    """
+    pivots = np.argsort(-np.abs(states.astype(np.float64)).sum(axis=1), kind="stable")[: min(n_pivots, k)]
+    unit = directions(states.astype(np.float64))
+    likeness = (unit @ unit[pivots].T).max(axis=1)
+    likeness[pivots] = -np.inf
+    return Reduction.of_kept(np.argsort(likeness, kind="stable")[:k], len(states))
