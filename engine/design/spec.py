@@ -13,7 +13,20 @@ from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from earmark.engine.design.compressors import AV, AXIS_WORDS, BUILT_IN, CHUNKS, UNITS, WAVE_NAMES, is_brought
+from earmark.engine.design.compressors import (
+    AV,
+    AXIS_WORDS,
+    BUILT_IN,
+    CHUNKS,
+    DART,
+    LTBM,
+    RANDOM_TOKENS,
+    TOKEN_NAMES,
+    UNITS,
+    WAVE_NAMES,
+    is_brought,
+    share_of,
+)
 from earmark.engine.design.endpoint import FORM, endpoint_of
 from earmark.engine.design.fields import NEEDED, Field, Word, default_of, fields_of
 from earmark.engine.design.keys import (
@@ -314,7 +327,7 @@ def _check_compressor(method: MethodSpec, table: TomlTable) -> None:
         if "compressor" in table:
             do = f"add selector = ..., or name it {', '.join(HEURISTICS[:-1])} or {HEURISTICS[-1]}"
             raise table.refusal("compressor", "keeps chunks, but no selector says which", do)
-        names = (*HEURISTICS, *WAVE_NAMES)
+        names = (*HEURISTICS, *WAVE_NAMES, *TOKEN_NAMES)
         do = instead(method.name, names, "add compressor = ... or selector = ...")
         what = f"must be one of {', '.join(names)}, or have a compressor, a selector or a command"
         raise table.refusal("name", what, do)
@@ -325,8 +338,38 @@ def _check_compressor(method: MethodSpec, table: TomlTable) -> None:
         raise table.refusal("compressor", "names no encoder", 'write "av:libopus"')
     if "axis" in table and not is_brought(method.compressor):
         raise table.refusal("axis", f"says nothing: {method.label} has its own", "leave it out")
+    _check_tokens(method, table)
     if "timeout_s" in table and keeps_chunks:
         raise table.refusal("timeout_s", "says nothing: chunks are cut at once", "leave it out")
+
+
+def _check_tokens(method: MethodSpec, table: TomlTable) -> None:
+    """What may be said of a compressor of tokens, and of no other."""
+    of_tokens = method.compressor in TOKEN_NAMES
+    for key, fits in (
+        ("sized", of_tokens),
+        ("after", of_tokens),
+        ("window_s", method.compressor == LTBM),
+        ("pivots", method.compressor == DART),
+    ):
+        if key in table and not fits:
+            raise table.refusal(key, f"says nothing of {method.label}", "leave it out")
+    if "timeout_s" in table and of_tokens:
+        raise table.refusal("timeout_s", "says nothing: the answerer reduces tokens", "leave it out")
+    if method.after:
+        try:
+            first_of(method.after)
+        except InputError as error:
+            raise table.refusal("after", error.what, error.do) from None
+
+
+def first_of(after: str) -> tuple[str, float]:
+    """The compressor and the share of `COMPRESSOR@BUDGET`; InputError where it is none that needs nothing else."""
+    name, mark, budget = after.rpartition("@")
+    if not mark or name not in (*HEURISTICS, *WAVE_NAMES):
+        names = ", ".join((*HEURISTICS, *WAVE_NAMES))
+        raise InputError(after, "is no COMPRESSOR@BUDGET", f"name one of {names}, such as opus@12kbps")
+    return name, share_of(budget, BUILT_IN[CHUNKS if name in HEURISTICS else name])
 
 
 def _with_budgets(method: MethodSpec, table: TomlTable, budgets: Sequence[float]) -> MethodSpec:
@@ -357,7 +400,8 @@ def _check_seeds(method: MethodSpec, table: TomlTable) -> None:
     """What may be said of seeds, and of what trained a method."""
     is_trained = method.compressor == CHUNKS and method.selector not in HEURISTICS
     label = method.selector or method.label
-    if len(method.seeds) > 1 and not (is_trained or method.selector == "random"):
+    draws = method.selector == "random" or method.compressor == RANDOM_TOKENS
+    if len(method.seeds) > 1 and not (is_trained or draws):
         raise table.refusal("seeds", f"must be one seed: {label} draws nothing", "leave it out")
     if method.in_domain and not is_trained:
         raise table.refusal("in_domain", f"says nothing: {label} is not trained here", "leave it out")

@@ -13,7 +13,7 @@ from earmark.engine.answerers.request import Progress
 from earmark.engine.answerers.server import ledger
 from earmark.engine.compressors.loading import LoadCompressor, loader
 from earmark.engine.corpus.unheard import unheard
-from earmark.engine.design.keys import WAVES
+from earmark.engine.design.keys import ENCODINGS, WAVES
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step
@@ -65,7 +65,7 @@ def run(
     with (
         withheld(spec.key_variables),
         loader(out, spec.machine) as load_any,
-        answerer_loader(out, stop) as load_answerer,
+        answerer_loader(out, stop, reduces=any(m.stage == "tokens" for m in spec.methods)) as load_answerer,
     ):
         prepared = prepare(spec, out, load_compressor or load_any, shard.count)
         complete = _is_complete(folder, prepared)
@@ -262,6 +262,7 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
         folder.windows.forget_parts()
         folder.forget_shards()
         remove_folder(folder.run / WAVES, folder.run)
+        remove_folder(folder.run / ENCODINGS, folder.run)
     return complete
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from earmark.engine import files
 from earmark.engine.answerers.server.ledger import SERVED
 from earmark.engine.design import spec as specs
-from earmark.engine.design.keys import NOT_NEEDED, PREVIEW, WAVES, CellKey
+from earmark.engine.design.keys import ENCODINGS, NOT_NEEDED, PREVIEW, WAVES, CellKey
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.locks import alone
@@ -45,6 +45,7 @@ _FOLDERS = (
     ANSWERERS,
     "selectors",
     WAVES,
+    ENCODINGS,
     SHARDS,
 )  # never links
 _TOGETHER = "wait until it has ended, or let each process fill its own --shard I/N"

@@ -59,6 +59,12 @@ class Worker:
             answerer = self._load(described, self._prepared.spec.machine)
             if self._prepared.spec.rule.loss == "nll" and not answerer.likelihoods:
                 raise InputError(f"answerer {name}", "has no likelihoods", 'set loss = "zero-one" in [rule]')
+            tokens = [method.name for method in self._prepared.spec.methods if method.stage == "tokens"]
+            if tokens and not getattr(answerer, "reduces", False):
+                what = f"cannot reduce its encoder's output, as {', '.join(tokens)} would"
+                raise InputError(
+                    f"answerer {name}", what, "leave these methods out, or name a Qwen2-Audio or Qwen2.5-Omni"
+                )
             self._answerer, self._name = answerer, name
         return self._answerer
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from earmark.engine.answerers.qwen.decoder_layers import fused
 from earmark.engine.answerers.qwen.plain_decoder import PlainDecoder
 from earmark.engine.answerers.qwen.qwen_family import Encoded
+from earmark.engine.answerers.shared.audio_lm import EncodedPart
 from earmark.engine.compressors.tokens.reduction import Reduction
 from earmark.engine.compressors.tokens.runs import pool, sample
 
@@ -61,7 +62,7 @@ def test_the_engine_on_a_reduced_encoding_is_hugging_faces_on_its_embeddings(
     encoded = Encoded(states.to(answerer.decoder.dtype), lengths)
     reductions = [pool(12, 4), sample(7, 3), Reduction.of_labels(np.array([0, 1, 0, 2, 2, 1, 3, 0, 3]))]
     texts = [(7, 8, 9, 10), (7, 8, 30), (7, 8, 5, 6, 4)]
-    reduced = answerer.reduce(encoded, [0, 1, 2], reductions, sized)
+    reduced = answerer.gathered([EncodedPart(encoded, row, reductions[row], sized) for row in range(3)])
     context = answerer.prefill(reduced, [text[:2] for text in texts])
     rows = [2, 0, 1, 2]
     replies = answerer.score(context, rows, [texts[row][2:] for row in rows], [4] * 4)
@@ -83,7 +84,7 @@ def test_a_heavy_key_is_its_group_of_equal_keys(sizes: list[int], seed: int) -> 
         1, sum(sizes), ANSWERER.decoder.embedding.shape[1], generator=torch.Generator().manual_seed(seed)
     )
     reduction = Reduction.of_labels(np.repeat(np.arange(len(sizes)), sizes))
-    reduced = ANSWERER.reduce(Encoded(states, [sum(sizes)]), [0], [reduction], sized=True)
+    reduced = ANSWERER.gathered([EncodedPart(Encoded(states, [sum(sizes)]), 0, reduction, True)])
     kv = ANSWERER.prefill(reduced, [()])
     n_prefix = kv.keys[0].shape[-1] - len(sizes)
     times = torch.tensor([1] * n_prefix + sizes)
@@ -113,9 +114,12 @@ def test_everything_kept_is_raw_to_the_last_bit_and_the_compiled_path_is_the_pla
     def read(what: Encoded) -> Any:
         return [reply.option_nll for reply in answerer.score(what, [0, 1], texts, [4, 4])]
 
-    np.testing.assert_array_equal(read(answerer.reduce(encoded, [0, 1], whole, sized=False)), read(encoded))
-    np.testing.assert_allclose(read(answerer.reduce(encoded, [0, 1], whole, sized=True)), read(encoded), atol=1e-6)
-    merged = answerer.reduce(encoded, [0, 1], [pool(10, 3), pool(6, 2)], sized=True)
+    def reduced(reductions: list[Reduction], sized: bool) -> Encoded:
+        return answerer.gathered([EncodedPart(encoded, row, r, sized) for row, r in enumerate(reductions)])
+
+    np.testing.assert_array_equal(read(reduced(whole, sized=False)), read(encoded))
+    np.testing.assert_allclose(read(reduced(whole, sized=True)), read(encoded), atol=1e-6)
+    merged = reduced([pool(10, 3), pool(6, 2)], sized=True)
     compiled = read(merged)
     layers = [fused(layer) for layer in answerer.model.model.language_model.layers]
     monkeypatch.setattr(answerer.decoder, "_layers", PlainDecoder(layers, answerer.decoder.heads))

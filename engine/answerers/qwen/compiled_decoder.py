@@ -51,7 +51,6 @@ class CompiledDecoder:
     ) -> tuple[Tensor | None, KV | None]:
         """As `DecoderLayers.run`."""
         rows, new, width = x.shape
-        before = 0 if past is None else past.length
         final = torch.empty(rows, width) if read else None
         kv = self._kept(past, lengths, rows, new, placed) if keep else None
         ends = torch.zeros(rows, dtype=torch.int64) if past is None else past.ends.expand(rows)

@@ -20,10 +20,10 @@ from earmark.engine.answerers.identity import add_weights, add_words
 from earmark.engine.answerers.qwen.decoder import Decoder
 from earmark.engine.answerers.qwen.kv import KV, Past, Placed
 from earmark.engine.answerers.qwen.mel import ClipFrames, Mel
-from earmark.engine.answerers.shared.audio_lm import Reply, Tokens
+from earmark.engine.answerers.shared.audio_lm import EncodedPart, Reply, Tokens
 from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
+from earmark.engine.answerers.shared.encodings import RawStates
 from earmark.engine.arrays import FloatArray, Waveform
-from earmark.engine.compressors.tokens.reduction import Reduction
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, MOST_CHUNKS
 from earmark.engine.corpus.example import SAMPLE_RATE
 
@@ -143,22 +143,36 @@ class Qwen:
         return self._joined(states, lengths, [len(kept) for kept in cut])
 
     @guarded
-    def reduce(self, encoded: Encoded, rows: Sequence[int], reductions: Sequence[Reduction], sized: bool) -> Encoded:
-        """The means of groups of audio tokens; `sized`, each at the centre of its group, and as heavy as the group is
-        large. A group of one is as it was.
+    def gathered(self, parts: Sequence[EncodedPart]) -> Encoded:
+        """The means of groups of audio tokens, a row for each part; sized ones each at the centre of its group, and as
+        heavy as the group is large. A group of one is as it was.
         """
-        means = []
-        for row, reduction in zip(rows, reductions, strict=True):
-            kept = np.flatnonzero(reduction.group >= 0)
-            group = torch.from_numpy(reduction.group[kept]).to(self.device)
-            states = encoded.states[row, torch.from_numpy(kept).to(self.device)]
-            sums = states.new_zeros(reduction.k, states.shape[1], dtype=torch.float32)
-            sums.index_add_(0, group, states.float())
-            counts = torch.from_numpy(reduction.counts).to(self.device)
-            means.append((sums / counts[:, None]).to(states.dtype))
-        placed = [RowPlaces(r.centres, r.sizes, len(r.group)) for r in reductions] if sized else None
-        padded = torch.nn.utils.rnn.pad_sequence(means, batch_first=True)
-        return Encoded(padded, [reduction.k for reduction in reductions], placed)
+        rows = [self._means(part) for part in parts]
+        placed = None
+        if any(part.sized for part in parts):
+            placed = [_row_places(part, len(row)) for part, row in zip(parts, rows, strict=True)]
+        return Encoded(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), [len(row) for row in rows], placed)
+
+    def _means(self, part: EncodedPart) -> torch.Tensor:
+        """(k, width) what is heard of a row."""
+        encoded: Encoded = part.encoded
+        states = encoded.states[part.row, : encoded.lengths[part.row]]
+        if part.reduction is None:
+            return states
+        kept = np.flatnonzero(part.reduction.group >= 0)
+        group = torch.from_numpy(part.reduction.group[kept]).to(self.device)
+        sums = states.new_zeros(part.reduction.k, states.shape[1], dtype=torch.float32)
+        sums.index_add_(0, group, states[torch.from_numpy(kept).to(self.device)].float())
+        counts = torch.from_numpy(part.reduction.counts).to(self.device)
+        return (sums / counts[:, None]).to(states.dtype)
+
+    def raw_states(self, encoded: Encoded, row: int) -> RawStates:
+        """(n, bytes) the audio tokens of a row as they lie in memory."""
+        return encoded.states[row, : encoded.lengths[row]].contiguous().cpu().view(torch.uint8).numpy().copy()
+
+    def encoded_of(self, raw: RawStates) -> Encoded:
+        """One row, of what was kept."""
+        return Encoded(torch.from_numpy(raw).view(self.decoder.dtype)[None].to(self.device), [len(raw)])
 
     def states(self, encoded: Encoded, row: int) -> FloatArray:
         """(n, width) the audio tokens of a row, as reductions look at them."""
@@ -372,6 +386,13 @@ class Qwen:
         before = 0 if past is None else past.length
         flops = rows * self.shape.decoder.flops(length, before, int(read))
         self.counted += Cost(decoder_tokens=rows * length, flops=flops)
+
+
+def _row_places(part: EncodedPart, n: int) -> RowPlaces:
+    """Where the tokens of a row are: of one that is not sized, one after the other."""
+    if part.sized and part.reduction is not None:
+        return RowPlaces(part.reduction.centres, part.reduction.sizes, len(part.reduction.group))
+    return RowPlaces(np.arange(n, dtype=np.float64), np.ones(n), n)
 
 
 def _placed(encoded: Encoded, rows: Sequence[int], texts: Sequence[Tokens], length: int) -> Placed | None:

@@ -4,7 +4,7 @@ Every piece of work ends in one result: an answer, or a status that says why the
 halved until the one request that cannot be answered is alone. Knows answerers by their protocol; no torch, no files.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -12,22 +12,25 @@ from typing import Any
 from earmark.engine.answerers.answerer import LostError
 from earmark.engine.answerers.request import Result
 from earmark.engine.answerers.shared.attempts import Attempts, one_line
-from earmark.engine.answerers.shared.audio_lm import AudioLM, Held, Reply
+from earmark.engine.answerers.shared.audio_lm import AudioLM, EncodedPart, Held, Reply
 from earmark.engine.answerers.shared.batches import (
     AudioBatch,
     Limits,
     PieceOnRow,
+    grouped,
     make_batches,
     needed_bytes,
     piece_batches,
 )
-from earmark.engine.answerers.shared.forest import Forest, Piece, Tree
+from earmark.engine.answerers.shared.encodings import Encodings
+from earmark.engine.answerers.shared.forest import Forest, Piece, Tree, work_key
 from earmark.engine.answerers.shared.memory import Store
 from earmark.engine.answerers.shared.spoken import spoken_letter
 from earmark.engine.arrays import Waveform
 from earmark.engine.compressors.compressor import samples_at
+from earmark.engine.compressors.tokens.reducing import reduction_of
 from earmark.engine.corpus.clip import clip
-from earmark.engine.corpus.example import Audio, AudioError
+from earmark.engine.corpus.example import SAMPLE_RATE, Audio, AudioError
 
 MIB = 1 << 20
 
@@ -50,13 +53,16 @@ class AnswerOptions:
 class Scheduler:
     """One forest, being answered."""
 
-    def __init__(self, answerer: AudioLM, forest: Forest, options: AnswerOptions) -> None:
+    def __init__(
+        self, answerer: AudioLM, forest: Forest, options: AnswerOptions, encodings: Encodings | None = None
+    ) -> None:
         self.forest = forest
         self.options = options
         self.limits = Limits(options.batch_tokens, options.kv_bytes, options.window_clips, options.generate > 0)
         self.clips: Store[Any] = Store(options.clip_bytes)
         self.kv_bytes = 0  # keys and values held for questions to come
         self._answerer = answerer
+        self._encodings = encodings  # None: an encoding serves its batch alone
         self._attempts = Attempts()
 
     def steps(self) -> Iterator[list[Result]]:
@@ -149,10 +155,53 @@ class Scheduler:
         self.kv_bytes = 0
 
     def _context(self, opened: Sequence[tuple[Tree, Any]]) -> Any:
-        encoded = self._answerer.encode([held for _, held in opened], [tree.excerpt.wave.places for tree, _ in opened])
+        encoded = self._encoded(opened)
         if not opened[0][0].is_shared:
             return encoded
         return self._answerer.prefill(encoded, [h.pieces[0].tokens[: h.stem] for h, _ in opened])
+
+    def _encoded(self, opened: Sequence[tuple[Tree, Any]]) -> Any:
+        """What is heard of these, a row each."""
+        if self._encodings is None and all(tree.excerpt.reduction is None for tree, _ in opened):
+            return self._answerer.encode([held for _, held in opened], [tree.excerpt.wave.places for tree, _ in opened])
+        whole = self._whole(opened)
+        return self._answerer.gathered(
+            [part_of(self._answerer, tree, *whole[tree.excerpt.encoded_as]) for tree, _ in opened]
+        )
+
+    def _whole(self, opened: Sequence[tuple[Tree, Any]]) -> dict[str, tuple[Any, int]]:
+        """All that the encoder makes of these, and in which row: what was kept is not made again."""
+        rows: dict[str, tuple[Any, int]] = {}
+        missing: dict[str, tuple[Tree, Any]] = {}
+        width = self.forest.shape.decoder.width * self.forest.shape.decoder.element_bytes
+        for tree, held in opened:
+            name = tree.excerpt.encoded_as
+            if name in rows or name in missing:
+                continue
+            raw = None if self._encodings is None else self._encodings.get(self._key(name), width)
+            if raw is None:
+                missing[name] = tree, held
+            else:
+                rows[name] = self._answerer.encoded_of(raw), 0
+        for names in self._portions(missing):
+            these = [missing[name] for name in names]
+            encoded = self._answerer.encode(
+                [held for _, held in these], [tree.excerpt.wave.places for tree, _ in these]
+            )
+            rows |= {name: (encoded, row) for row, name in enumerate(names)}
+            if self._encodings is not None:
+                for row, name in enumerate(names):
+                    self._encodings.put(self._key(name), self._answerer.raw_states(encoded, row))
+        return rows
+
+    def _portions(self, missing: Mapping[str, tuple[Tree, Any]]) -> Iterator[tuple[str, ...]]:
+        """What is encoded at once: whole encodings are larger than what is heard of them."""
+        sizes = {name: self.forest.shape.positions(tree.excerpt.wave.n_samples) for name, (tree, _) in missing.items()}
+        in_order = sorted(missing, key=lambda name: -sizes[name])
+        yield from grouped(in_order, sizes.__getitem__, lambda n, longest: n * longest <= self.limits.tokens)
+
+    def _key(self, name: str) -> str:
+        return work_key(self._answerer.identity, name)
 
     def _ask(self, context: Any, trees: Sequence[Tree], rows: Sequence[PieceOnRow]) -> Iterator[list[Result]]:
         """Questions on a context; halve on failure."""
@@ -178,6 +227,16 @@ class Scheduler:
         return self._answerer.score(context, places, rests, options)
 
 
+def part_of(answerer: AudioLM, tree: Tree, encoded: Any, row: int) -> EncodedPart:
+    """What is heard of a row of an encoding."""
+    spec, wave = tree.excerpt.reduction, tree.excerpt.wave
+    if spec is None:
+        return EncodedPart(encoded, row, None, False)
+    seconds = wave.n_samples / SAMPLE_RATE
+    reduction = reduction_of(spec, answerer.states(encoded, row), seconds, tree.excerpt.encoded_as)
+    return EncodedPart(encoded, row, reduction, spec.sized)
+
+
 def result_of(forest: Forest, tree: Tree, piece: Piece, reply: Reply) -> Result:
     """What a reply says, as a result of a piece."""
     spoken = spoken_letter(reply, forest.requests[piece.requests[0]].question.choices)
@@ -192,8 +251,20 @@ def answer_alone(answerer: AudioLM, forest: Forest, options: AnswerOptions) -> I
         whole = clip(tree.excerpt.wave.audio.waveform())
         kept = samples_at(whole, tree.excerpt.wave.places)
         for piece in tree.pieces:
-            reply = answerer.alone(kept, answerer.template.prefix, piece.text, piece.options, options.generate)
+            if tree.excerpt.reduction is None:
+                reply = answerer.alone(kept, answerer.template.prefix, piece.text, piece.options, options.generate)
+            else:
+                reply = _reduced_alone(answerer, tree, piece, whole, options)
             yield [result_of(forest, tree, piece, reply)]
+
+
+def _reduced_alone(answerer: AudioLM, tree: Tree, piece: Piece, whole: Waveform, options: AnswerOptions) -> Reply:
+    """One request by itself: the plain model reads no reduced encoding, so nothing but the sharing is left out."""
+    encoded = answerer.encode([answerer.open(whole)], [tree.excerpt.wave.places])
+    context = answerer.gathered([part_of(answerer, tree, encoded, 0)])
+    if options.generate:
+        return answerer.generate(context, [0], [piece.tokens], [piece.options], options.generate)[0]
+    return answerer.score(context, [0], [piece.tokens], [piece.options])[0]
 
 
 class _Loader:

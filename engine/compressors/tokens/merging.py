@@ -40,11 +40,9 @@ def _merged(states: FloatArray, k: int, window: float) -> Reduction:
         into: IntArray = np.arange(len(total))
         into[sources[order[:n_merged]]] = targets[best[order[:n_merged]]]
         groups = Reduction.of_labels(into).group
-        total, size, place = (
-            _sums(total, groups),
-            np.bincount(groups, weights=size),
-            np.bincount(groups, weights=place * size) / np.bincount(groups, weights=size),
-        )
+        total, place = _sums(total, groups), np.bincount(groups, weights=place * size)
+        size = np.bincount(groups, weights=size).astype(np.float64)
+        place = place / size
         label = groups[label]
     return Reduction.of_labels(label)
 
