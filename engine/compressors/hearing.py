@@ -84,6 +84,9 @@ def hear(
 
     InputError where the compressor cannot be loaded, has no such budget, or reads a question and is given none.
     """
+    if method.stage == "tokens":
+        what = "reduces what an encoder makes of a clip: there is nothing to listen to"
+        raise InputError(f"method {method.name}", what, "compare its answers with `earmark run`")
     share = share_of(budget, method.kind)
     with tempfile.TemporaryDirectory() as place, loader(Path(place), MachineSpec(wave_mib=0)) as load:
         compressor = load(method, method.seeds[0] if seed is None else seed)

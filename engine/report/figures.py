@@ -94,6 +94,8 @@ def _kept_axis(axis: Axis | None, group: Group) -> curves.KeptAxis:
             return curves.KeptAxis("speed that is asked for", [(1 / x, f"{x:g}x") for x in (4, 2, 1.5, 1)])
         case "bandwidth":
             return curves.KeptAxis("kHz that are asked for", [(khz / RAW_KHZ, str(khz)) for khz in (0, 2, 4, 6, 8)])
+        case "positions":
+            return curves.AUDIO_KEPT._replace(words="share of audio tokens that are kept")
         case "own":
             return curves.AUDIO_KEPT._replace(words="share of what it counts")
     return curves.AUDIO_KEPT

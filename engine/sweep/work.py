@@ -219,8 +219,10 @@ def _status(offer: Offer, reply: Answer | None) -> str:
 
 
 def _seconds_kept(offer: Offer) -> tuple[int, ...] | None:
-    """The chunks of its clip that an offer has: none of silence; None of what is no part of the clip."""
-    if offer.excerpt is None or _is_changed(offer):
+    """The chunks of its clip that an offer has: none of silence; None of what is no part of the clip, or less of what
+    an encoder makes of it.
+    """
+    if offer.excerpt is None or offer.excerpt.reduction is not None or _is_changed(offer):
         return None
     return offer.excerpt.wave.places if offer.excerpt.wave.audio is offer.clip else ()
 

@@ -40,9 +40,9 @@ def _merged(states: FloatArray, k: int, window: float) -> Reduction:
         into: IntArray = np.arange(len(total))
         into[sources[order[:n_merged]]] = targets[best[order[:n_merged]]]
         groups = Reduction.of_labels(into).group
-        total, place = _sums(total, groups), np.bincount(groups, weights=place * size)
+        total, weighted = _sums(total, groups), np.bincount(groups, weights=place * size)
         size = np.bincount(groups, weights=size).astype(np.float64)
-        place = place / size
+        place = np.asarray(weighted / size)
         label = groups[label]
     return Reduction.of_labels(label)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def mean(states: list[list[float]], members: list[int]) -> list[float]:
 def naive_adjacent(states: list[list[float]], k: int) -> list[int]:
     runs = [[i] for i in range(len(states))]
     while len(runs) > k:
-        likeness = [round(cosine(mean(states, a), mean(states, b)), 9) for a, b in zip(runs, runs[1:], strict=False)]
+        likeness = [round(cosine(mean(states, a), mean(states, b)), 9) for a, b in pairwise(runs)]
         at = likeness.index(max(likeness))
         runs[at : at + 2] = [runs[at] + runs[at + 1]]
     return numbered(runs, len(states))
@@ -146,7 +147,7 @@ def naive_segment(states: list[list[float]], k: int) -> list[int]:
     like = [round(cosine(states[i], states[i + 1]), 9) for i in range(n - 1)]
     borders = sorted(sorted(range(n - 1), key=lambda i: (like[i], i))[: k - 1])
     starts = [0, *(i + 1 for i in borders), n]
-    return numbered([list(range(a, b)) for a, b in zip(starts, starts[1:], strict=False)], n)
+    return numbered([list(range(a, b)) for a, b in pairwise(starts)], n)
 
 
 TWINS: dict[str, Callable[[list[list[float]], int], list[int]]] = {
