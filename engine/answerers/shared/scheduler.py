@@ -7,7 +7,7 @@ halved until the one request that cannot be answered is alone. Knows answerers b
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from earmark.engine.answerers.answerer import LostError
 from earmark.engine.answerers.request import Result
@@ -82,17 +82,18 @@ class Scheduler:
     def _batch(
         self, index: int, batch: AudioBatch, uses: dict[Audio, list[int]], loader: "_Loader"
     ) -> Iterator[list[Result]]:
+        kept = self._kept([tree.excerpt.encoded_as for tree in batch.trees])
         opened: dict[Audio, Held | str] = {}
         for tree in batch.trees:
             audio = tree.excerpt.wave.audio
-            if audio not in opened:
+            if audio not in opened and tree.excerpt.encoded_as not in kept:
                 later = [use for use in uses[audio] if use > index]
                 uses[audio] = later
                 opened[audio] = self._open(audio, later[0] if later else None, loader)
         able: list[tuple[Tree, Any]] = []
         failed: list[Result] = []
         for tree in batch.trees:
-            held = opened[tree.excerpt.wave.audio]
+            held = kept.get(tree.excerpt.encoded_as) or opened[tree.excerpt.wave.audio]
             why = held if isinstance(held, str) else self._over_budget(tree)
             if why is None:
                 able.append((tree, held))
@@ -100,7 +101,7 @@ class Scheduler:
                 failed += [self.forest.result(tree, piece, status=why) for piece in tree.pieces]
         if failed:
             yield failed
-        del opened
+        del opened, kept
         if able:
             yield from self._hear(able, batch.pieces if len(able) == len(batch.trees) else None)
 
@@ -173,16 +174,11 @@ class Scheduler:
         """All that the encoder makes of these, and in which row: what was kept is not made again."""
         rows: dict[str, tuple[Any, int]] = {}
         missing: dict[str, tuple[Tree, Any]] = {}
-        width = self.forest.shape.decoder.width * self.forest.shape.decoder.element_bytes
         for tree, held in opened:
-            name = tree.excerpt.encoded_as
-            if name in rows or name in missing:
-                continue
-            raw = None if self._encodings is None else self._encodings.get(self._key(name), width)
-            if raw is None:
-                missing[name] = tree, held
+            if isinstance(held, _Kept):
+                rows[tree.excerpt.encoded_as] = held.encoded, 0
             else:
-                rows[name] = self._answerer.encoded_of(raw), 0
+                missing[tree.excerpt.encoded_as] = tree, held
         for names in self._portions(missing):
             these = [missing[name] for name in names]
             encoded = self._answerer.encode(
@@ -193,6 +189,18 @@ class Scheduler:
                 for row, name in enumerate(names):
                     self._encodings.put(self._key(name), self._answerer.raw_states(encoded, row))
         return rows
+
+    def _kept(self, names: Sequence[str]) -> dict[str, "_Kept"]:
+        """Encodings that were made before, by what they are of: their clips need not be opened."""
+        if self._encodings is None:
+            return {}
+        decoder = self.forest.shape.decoder
+        kept: dict[str, _Kept] = {}
+        for name in dict.fromkeys(names):
+            raw = self._encodings.get(self._key(name), decoder.width * decoder.element_bytes)
+            if raw is not None:
+                kept[name] = _Kept(self._answerer.encoded_of(raw))
+        return kept
 
     def _portions(self, missing: Mapping[str, tuple[Tree, Any]]) -> Iterator[tuple[str, ...]]:
         """What is encoded at once: whole encodings are larger than what is heard of them."""
@@ -225,6 +233,12 @@ class Scheduler:
         if self.options.generate:
             return self._answerer.generate(context, places, rests, options, self.options.generate)
         return self._answerer.score(context, places, rests, options)
+
+
+class _Kept(NamedTuple):
+    """An encoding that was made before, in the place of a clip that would be opened to make it."""
+
+    encoded: Any
 
 
 def part_of(answerer: AudioLM, tree: Tree, encoded: Any, row: int) -> EncodedPart:
