@@ -3,7 +3,7 @@
 Every command is typed in a process of its own, in small cases: cold, with an empty folder of kernels, and warm, with
 the one that was filled so (the median of three). `earmark certify examples/sounds` has the targets, which must hold
 without AVX-512 too: NUMBA_CPU_NAME=haswell, and NumPy's features beyond AVX2 disabled. Its certificates must be the
-same bytes, cold and warm, on either instruction set.
+same bytes, cold and warm, on either instruction set. Python's bytecode is kept, as an installed package has it.
 
 Wall time counts, on two cores that have nothing else to do; where they have, CPU time is the one to read. The ceiling
 is importing NumPy, pyarrow and click alone. Not typed are `selector ...`, which is minutes of work, and `merge`, which
@@ -119,11 +119,16 @@ def timed(command: Command, folder: Path, cache: Path, environment: dict[str, st
     return Took(command.name, *(round(s, 2) for s in (cold[0], medians[0], cold[1], medians[1])))
 
 
+def with_bytecode() -> dict[str, str]:
+    """The environment in which Python keeps what it compiled of our sources."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def without_avx512() -> dict[str, str]:
     """The environment in which neither kernels nor NumPy go beyond AVX2."""
     simd = np.show_config(mode="dicts")["SIMD Extensions"]  # type: ignore[call-overload,index]
     beyond = [name for name in simd.get("found", []) if name.startswith(BEYOND_AVX2)]
-    return {**os.environ, "NUMBA_CPU_NAME": "haswell", "NPY_DISABLE_CPU_FEATURES": " ".join(beyond)}
+    return {**with_bytecode(), "NUMBA_CPU_NAME": "haswell", "NPY_DISABLE_CPU_FEATURES": " ".join(beyond)}
 
 
 def importing_s() -> float:
@@ -145,12 +150,14 @@ def main() -> None:
     only = parser.parse_args().only
     ceiling = importing_s()
     cpu = os.environ.get("NUMBA_CPU_NAME") or llvmlite.binding.get_host_cpu_name()
-    sets = {cpu: dict(os.environ), "haswell (no AVX-512)": without_avx512()}
+    sets = {cpu: with_bytecode(), "haswell (no AVX-512)": without_avx512()}
     cases: dict[str, list[Took]] = {}
     certificates = set()
     print(
         f"importing NumPy, pyarrow and click takes {ceiling:.2f} s\n{'':<24}{'command':<20}{'cold, s':>9}{'warm, s':>9}"
     )
+    compiled = [sys.executable, "-m", "compileall", "-q", *(str(ROOT / room) for room in ("engine", "cli", "kernels"))]
+    subprocess.run(compiled, env=with_bytecode(), check=True)
     with tempfile.TemporaryDirectory() as temporary:
         for name, environment in sets.items():
             folder = Path(temporary) / name.split()[0]

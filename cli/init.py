@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earmark.cli import savings
 from earmark.cli.options import key_option, rule_option
 from earmark.cli.progress import ProgressLine
 from earmark.cli.say import say
@@ -87,8 +88,10 @@ def init(
     from earmark.engine.design.rule import Rule
     from earmark.engine.errors import InputError
     from earmark.engine.files import write_file
+    from earmark.engine.signoff.sizes import Guess
     from earmark.engine.sweep.draft import candidates_of, draft
     from earmark.engine.sweep.drafted_compressors import compressors_named
+    from earmark.engine.sweep.forecast import forecast
     from earmark.engine.sweep.prospects import prospects
 
     rule = Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
@@ -120,6 +123,8 @@ def init(
         spec = specs.parse(text, out.name)
         silence = None if measure is False else unheard(opened, workers=0, report=progress)
         tried, foreseen = _look_ahead(spec, is_here if measure is None else measure, progress)
+        progress("simulating walks", 0, 0)
+        saved = savings.lines(forecast(spec, Guess(excess=0.0, flips=0.1), foreseen), spec.until)
     measured = foreseen.seconds is not None
     words = foreseen.words if measured else f"{foreseen.words}; no estimate of the time: {_how(answerer, is_here)}"
     write_file(out, f"# When this was written: {printable(words)}\n{text}".encode())
@@ -127,7 +132,7 @@ def init(
     for partition in description["partitions"]:
         able = sum(family["testable"] for family in partition["families"])
         say(f"  {partition['name']}: {able} of {len(partition['families'])} families can be tested")
-    say(*([] if silence is None else [silence.words(spec.rule.max_error_rate)]), *tried, words, f"wrote {out}")
+    say(*([] if silence is None else [silence.words(spec.rule.max_error_rate)]), *tried, words, *saved, f"wrote {out}")
     parts = [] if split is None else ["--split", split]
     parts += [f"--column={role}={name}" for role, name in column.items()]
     listing = shlex.join(["earmark", "corpus", str(corpus), *parts])

@@ -1,23 +1,32 @@
-"""`earmark plan SOURCE`: which families can be certified, before anything is run; without SOURCE, how many questions a
-family needs.
+"""`earmark plan SOURCE`: which families can be certified, before anything is run, and of a spec how much will be asked;
+without SOURCE, how many questions a family needs.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from earmark.cli import savings
 from earmark.cli.options import given, rule_options
 from earmark.cli.progress import ProgressLine
 from earmark.cli.say import columns, say, say_json
+from earmark.engine.extras import needs_extra
 from earmark.engine.report.terminal import aligned
 
 if TYPE_CHECKING:
     from earmark.engine.design.rule import Rule
     from earmark.engine.signoff.question_counts import QuestionCount
+    from earmark.engine.signoff.sizes import Guess
+    from earmark.engine.sweep.remaining import Remaining
+
+_SPEC = ".toml"
+# what a spec says itself, by what the options are called here
+_IN_A_SPEC = {name: name for name in ("candidates", "questions", "methods", "seeds", "budgets")} | {"column": "source"}
 
 
 @click.command()
@@ -50,6 +59,7 @@ if TYPE_CHECKING:
 @click.option("--methods", type=int, default=1, show_default=True, help="Methods to evaluate.")
 @click.option("--seeds", type=int, default=1, show_default=True, help="Training seeds of each.")
 @click.option("--budgets", type=int, default=4, show_default=True, help="Budgets below 1.")
+@click.option("--measure", is_flag=True, help="Of a spec: answer a few recordings to foresee the time.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(
     source: Path | None,
@@ -63,6 +73,7 @@ def plan(
     methods: int,
     seeds: int,
     budgets: int,
+    measure: bool,
     as_json: bool,
     **declared: Any,
 ) -> None:
@@ -70,15 +81,18 @@ def plan(
 
     Without SOURCE: how many questions a family needs for 90% power, each about a recording of its own.
 
-    SOURCE is a partitions.parquet, or a run folder with partitions or with a raw reference. A family is testable
-    if it could pass without a single changed answer. Power is the probability that it passes if --flips of its
+    SOURCE is a spec (.toml), a partitions.parquet, or a run folder with partitions or with a raw reference. A family is
+    testable if it could pass without a single changed answer. Power is the probability that it passes if --flips of its
     answers change and --excess of them for the worse on balance. Where questions share recordings, recordings are
     what counts; with many questions each, they are bet on, which takes more of them the more alike (--icc) they are.
+    Of a spec it also simulates how much until = "decided" in [sweep] will ask, if 0.3 of --flips change at the largest
+    budget, rising to all of them at the smallest.
 
     \b
     Example:
       earmark plan --tolerance 0.05 --tolerance 0.02
       earmark plan --questions 300 --flips 0.05 --candidates 3
+      earmark plan spec.toml --measure
       earmark plan runs/mmar --tolerance 0.05 --flips 0.08 --excess 0.01 --candidates 2 --methods 3 --budgets 5
     """
     from earmark.cli.arrow import spare_pandas
@@ -86,6 +100,11 @@ def plan(
     from earmark.engine.design.rule import Rule
     from earmark.engine.signoff import sizes as planning
 
+    if source is not None and source.suffix == _SPEC:
+        _say_spec(source, partitions, declared, planning.Guess(excess, flips, icc), measure, as_json)
+        return
+    if measure:
+        raise click.UsageError("--measure needs a spec as SOURCE, which says who answers")
     rule = Rule(**given(declared))
     sweep = planning.PlannedSweep(methods, seeds, budgets)
     if min(*sweep, candidates) < 1:
@@ -97,20 +116,76 @@ def plan(
         raise click.UsageError("--questions is what a family has where there is no SOURCE: use one of the two")
     spare_pandas()
     keep_memory()
-    entries = []
+    guess, entries = planning.Guess(excess, flips, icc), []
     with ProgressLine() as progress:
         of_partition = planning.family_sizes(source, partitions, column)
         for n_done, ((corpus, name), sizes) in enumerate(of_partition.items(), 1):
-            planned = planning.plan(sizes, rule, candidates, planning.Guess(excess, flips, icc))
+            planned = planning.plan(sizes, rule, candidates, guess)
             entries.append(
                 {"corpus": corpus, "partition": name, "evaluations": sweep.evaluations(planned["n"]), **planned}
             )
             progress("planning partitions", n_done, len(of_partition))
+        left = _remaining(source, guess)
     if as_json:
-        say_json(entries, indent=1)
+        beside = {} if left is None else {"until_decided": left._asdict()}
+        say_json([{**entry, **beside} for entry in entries], indent=1)
         return
     for number, entry in enumerate(entries):
-        say(*([""] if number else []), *_table(entry, f"{100 * flips:.3g}% of answers change, {_balance(excess)}"))
+        say(*([""] if number else []), *_table(entry, _guess_words(guess)))
+    if left is not None:
+        say("", f'until = "decided": {left.answers:,} answers are there, about {left.more:,} more if all is safe')
+
+
+def _remaining(source: Path, guess: "Guess") -> "Remaining | None":
+    """How far a sweep that stops when it is decided is; None where SOURCE is none."""
+    from earmark.engine.outcomes.plan_file import PLAN
+
+    if not (source / PLAN).is_file():
+        return None
+    from earmark.engine.sweep.remaining import remaining
+
+    return remaining(source, guess)
+
+
+@needs_extra("earmark plan SPEC", "run")
+def _say_spec(
+    path: Path, partitions: Sequence[str], declared: dict[str, Any], guess: "Guess", measure: bool, as_json: bool
+) -> None:
+    """Print the families of a spec's corpus, and how much will be asked of it."""
+    from earmark.engine.design import spec as specs
+    from earmark.engine.errors import InputError, choose
+    from earmark.engine.signoff import sizes as planning
+    from earmark.engine.sweep import estimate
+    from earmark.engine.sweep.forecast import forecast
+
+    if typed := given(dict.fromkeys(_IN_A_SPEC)):
+        names = ", ".join(f"--{_IN_A_SPEC[name]}" for name in typed)
+        raise click.UsageError(f"{names}: the spec says it; leave it out")
+    spec = specs.read(path)
+    spec = replace(spec, rule=replace(spec.rule, **given(declared)))
+    with ProgressLine() as progress:
+        measured = estimate.measure(spec, report=progress) if measure else None
+        progress("simulating walks", 0, 0)
+        foreseen = forecast(spec, guess, measured)
+        for name in partitions:
+            if name not in foreseen.sizes:
+                raise InputError(f"partition {name}", "there is no such partition", choose(name, foreseen.sizes))
+        entries = [
+            {
+                "corpus": foreseen.corpus,
+                "partition": name,
+                "evaluations": foreseen.everything.answers,
+                **planning.plan(sizes, spec.rule, foreseen.candidates, guess),
+            }
+            for name, sizes in foreseen.sizes.items()
+            if not partitions or name in partitions
+        ]
+    if as_json:
+        say_json({"partitions": entries, "until": spec.until, "forecast": savings.content(foreseen)}, indent=1)
+        return
+    for entry in entries:
+        say(*_table(entry, _guess_words(guess)), "")
+    say(*savings.lines(foreseen, spec.until))
 
 
 def _say_counts(
@@ -131,6 +206,10 @@ def _say_counts(
     say(f"{what},", f"if so many of its answers change, {_balance(excess)}", f"(exact test, alpha {rule.alpha:g})")
     for tolerance, of_tolerance in groupby(counts, lambda count: count.tolerance):
         say("", *_counts_table(tolerance, list(of_tolerance)))
+
+
+def _guess_words(guess: "Guess") -> str:
+    return f"{100 * guess.flips:.3g}% of answers change, {_balance(guess.excess)}"
 
 
 def _balance(excess: float) -> str:

@@ -15,6 +15,7 @@ from typing import NamedTuple, Self, TextIO
 
 from earmark.cli.say import columns, fitted
 from earmark.engine.printable import printable, shortened
+from earmark.engine.progress import AtMost
 
 _REDRAWN_S = 0.1
 _TICK_S = 0.1
@@ -133,10 +134,14 @@ class ProgressLine:
             took = now - self._step_began
             elapsed = f" {duration(took)}" if took >= _ELAPSED_FROM_S else ""
             return f"{shortened(printable(self._step), width - len(elapsed) - 4)} ...{elapsed}"
-        figures = [f" {self._done:,}/{self._total:,}"]
+        at_most = isinstance(self._total, AtMost)
+        left = self._total - self._done
+        figures = [f" asked {self._done:,}, at most {left:,} left" if at_most else f" {self._done:,}/{self._total:,}"]
         rate = self._pace.rate
-        if rate and self._done < self._total:
-            figures += [f", {duration((self._total - self._done) / rate)} left", f", {speed(rate)}"]
+        if rate and at_most:
+            figures.append(f", {speed(rate)}")
+        elif rate and self._done < self._total:
+            figures += [f", {duration(left / rate)} left", f", {speed(rate)}"]
         step = printable(self._step)
         while len(figures) > 1 and len("".join(figures)) + min(len(step), _FEWEST_OF_NAME) > width:
             figures.pop()

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 import click
 
 from earmark.cli import exits
-from earmark.cli.options import rule_option
+from earmark.cli.options import key_option, rule_option
 from earmark.cli.progress import ProgressLine
 from earmark.cli.say import say
 from earmark.cli.sign import sign
+from earmark.engine.design.sections import SweepKeys
 from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
     from earmark.cli.sign import Keep
+    from earmark.engine.design.sections import Until
     from earmark.engine.design.spec import Spec
     from earmark.engine.sweep.blocks import Shard
+    from earmark.engine.sweep.run import Swept
 
 _STOPPING = (
     "stopping after what is under way, a batch or the loading of a model: every window that is done is kept, this one "
@@ -40,6 +43,7 @@ _STOPPING = (
     "Fewer than there are.",
 )
 @click.option("--shard", "shard_text", metavar="I/N", help="Only the I-th of N shares of the recordings, from 1.")
+@key_option(SweepKeys, "until", default=None, words="as [sweep] has it")
 @rule_option("max_error_rate", default=None, words="as [rule] declares")
 @click.option(
     "--follows",
@@ -54,6 +58,7 @@ def run(
     out: Path | None,
     limit: int | None,
     shard_text: str | None,
+    until: "Until | None",
     max_error_rate: float | None,
     follows: Path | None,
     as_json: bool,
@@ -72,6 +77,7 @@ def run(
     Example:
       earmark run spec.toml --limit 64       # a first look
       earmark run spec.toml                  # all of it
+      earmark run spec.toml --until decided  # only what the verdicts need
       earmark run spec.toml --shard 2/4      # on the second of four machines; then earmark merge
     """
     from earmark.engine.design import spec as specs
@@ -88,12 +94,16 @@ def run(
     if spec.is_dir():
         out, spec = out or spec, _spec_of(spec)
     declared_spec = specs.read(spec)
+    if until is not None:
+        declared_spec = specs.with_until(declared_spec, until)
     if max_error_rate is not None:
         declared_spec = replace(declared_spec, rule=replace(declared_spec.rule, max_error_rate=max_error_rate))
     folder = out or Path("runs") / spec.stem
     if follows is not None:  # before hours of answers, not after them
         read(follows)
         check_kept(follows, folder)
+    completing = [*again, "--until", "complete"]
+    again += [] if until is None else ["--until", until]
     again += [] if max_error_rate is None else ["--max-error-rate", str(max_error_rate)]
     with ProgressLine() as progress, stopping_on_signals(lambda: progress.note(_STOPPING)) as stop:
         swept = sweep.run(
@@ -115,8 +125,21 @@ def run(
     approved = sign(signed, declared_spec.rule, signed, as_json, follows, _keep(declared_spec, signed))
     if not as_json:
         following = shlex.join(again) if swept.preview else f"earmark verify {folder / 'certificate.json'}"
-        say(f"next: {following}")
+        say(*_what_was_left_out(declared_spec, swept, folder, completing), f"next: {following}")
     sys.exit(0 if approved else exits.REFUSED)
+
+
+def _what_was_left_out(spec: "Spec", swept: "Swept", folder: Path, completing: list[str]) -> list[str]:
+    """After how many answers a run was decided, and what asks the rest."""
+    from earmark.engine.sweep.status import status
+
+    if spec.until == "complete" or swept.preview is not None:
+        return []
+    now = status(folder)
+    if now.complete:
+        return []
+    after = f"decided after {now.answers:,} of {now.answers_in_all:,} evaluations"
+    return [f"{after}; `{shlex.join(completing)}` asks the rest"]
 
 
 def _keep(spec: "Spec", run: Path) -> "Keep":

@@ -66,7 +66,7 @@ def _content(sweep_status: "Status") -> dict[str, Any]:
             "cells": len(entry.step.arms),
             "windows": entry.blocks,
             "done": len(entry.done),
-            "complete": entry.complete,
+            "complete": entry.whole,
             "answers": entry.answers,
             "of": entry.answers_in_all,
         }
@@ -74,6 +74,7 @@ def _content(sweep_status: "Status") -> dict[str, Any]:
     ]
     return {
         "complete": sweep_status.complete,
+        **({"decided": sweep_status.decided} if sweep_status.plan.decided else {}),
         "answers": sweep_status.answers,
         "of": sweep_status.answers_in_all,
         "answers_per_s": sweep_status.pace and sweep_status.pace.answers_per_s,
@@ -85,7 +86,7 @@ def _content(sweep_status: "Status") -> dict[str, Any]:
 
 def table(sweep_status: "Status") -> list[str]:
     """How far a sweep is: a line per step, how fast it goes, and the next command to type."""
-    lines = [f"{sweep_status.run}: {sweep_status.answers:,} of {sweep_status.answers_in_all:,} answers"]
+    lines = [f"{sweep_status.run}: {_so_far(sweep_status)}"]
     mark = sweep_status.preview
     if mark is not None:
         examples = f"{mark.n_examples:,} of {mark.n_in_corpus:,} examples"
@@ -94,14 +95,31 @@ def table(sweep_status: "Status") -> list[str]:
     return [*lines, *aligned(rows, columns(sys.stdout)), *_pace(sweep_status), *_next(sweep_status)]
 
 
+def _so_far(sweep_status: "Status") -> str:
+    """How many answers there are, and of how many."""
+    answers, in_all = f"{sweep_status.answers:,}", f"{sweep_status.answers_in_all:,}"
+    if sweep_status.plan.decided is None or sweep_status.complete:
+        return f"{answers} of {in_all} answers"
+    if not sweep_status.decided:
+        return f"{answers} of at most {in_all} answers"
+    later = any(entry.later for entry in sweep_status.steps)
+    return f"decided; {answers} of {in_all} answers" if later else f"decided after {answers} of {in_all} answers"
+
+
 def _row(entry: "StepStatus", plan: "PlanFile") -> tuple[str, ...]:
     cells = len(entry.step.arms)
     name = entry.step.words(_budgets(entry.step, plan))
     if len(plan.answerers) > 1:
         name = f"{entry.answerer}, {name}"
-    if entry.complete:
+    if entry.whole:
         state = "complete"
-    elif entry.done:
+    elif entry.complete and not entry.answers:
+        state = "not asked: decided without"
+    elif entry.complete and not entry.later:
+        state = f"decided after {entry.answers:,} of {entry.answers_in_all:,}"
+    elif plan.decided is not None and entry.answers and not entry.complete:
+        state = f"{entry.answers:,} of at most {entry.answers_in_all:,} asked"
+    elif entry.answers:
         state = f"{entry.answers:,} of {entry.answers_in_all:,} answers"
     else:
         state = "to do"
@@ -113,28 +131,32 @@ def _pace(sweep_status: "Status") -> list[str]:
     pace = sweep_status.pace
     if pace is None or sweep_status.complete:
         return []
+    most = "at most " if sweep_status.plan.decided else ""
     left = (sweep_status.answers_in_all - sweep_status.answers) / pace.answers_per_s
     ago = duration(max(0.0, time.time() - pace.last_at))
     whose = " on one machine" if sweep_status.shards else ""
-    return [f"the last window was done {ago} ago, at {speed(pace.answers_per_s)}: {duration(left)} for the rest{whose}"]
+    rest = f"{most}{duration(left)} for the rest{whose}"
+    return [f"the last window was done {ago} ago, at {speed(pace.answers_per_s)}: {rest}"]
 
 
 def _next(sweep_status: "Status") -> list[str]:
     """What to type now."""
     run, lines = sweep_status.run, []
-    if sweep_status.complete and sweep_status.certified:
-        return [f"next: earmark verify {run}"]
-    if sweep_status.complete or sweep_status.can_be_certified:
-        note = "" if sweep_status.complete else "   (the budgets that are complete)"
-        lines.append(f"next: earmark certify {run}{note}")
+    done = sweep_status.complete or sweep_status.decided
+    rest = f"earmark run {run} --until complete asks what was not needed"
+    if done:
+        lines.append(f"next: earmark {'verify' if sweep_status.certified else 'certify'} {run}")
+        return lines if sweep_status.complete else [*lines, rest]
+    if sweep_status.can_be_certified:
+        lines.append(f"next: earmark certify {run}   (the budgets that are complete)")
     elif sweep_status.references_alone:
         lines.append(f"earmark certify has to wait for a budget of {', '.join(sweep_status.references_alone)}")
-    if sweep_status.complete:
-        return lines
     again = f"next: earmark run {run / 'spec.toml'} --out {run}"
     if not sweep_status.shards:
         return [*lines, again]
     lines += [f"{again} --shard {shard}" for shard in sweep_status.unfinished_shards]
+    if not sweep_status.unfinished_shards and len(sweep_status.shards) == sweep_status.shards[0].count:
+        return [*lines, again]
     if not sweep_status.unfinished_shards:
         several = "s" * (len(sweep_status.shards) > 1)
         lines.append(f"shard{several} {', '.join(map(str, sweep_status.shards))} done: nothing is left to do here")

@@ -1,7 +1,7 @@
 """How long work says where it stands and is asked to stop: one signature for all of it.
 
-`report` gets what is being done, how much of it is done, and of how much (0: nobody knows); how fast that goes, who
-prints it works out. `stop` says whether somebody asked to stop.
+`report` gets what is being done, how much of it is done, and of how much (0: nobody knows; `AtMost`: or of less); how
+fast that goes, who prints it works out. `stop` says whether somebody asked to stop.
 """
 
 import signal
@@ -11,6 +11,10 @@ from types import FrameType
 
 Report = Callable[[str, int, int], None]
 Stop = Callable[[], bool]
+
+
+class AtMost(int):
+    """How much there is to do at most: less may turn out to be enough."""
 
 
 class StoppedError(Exception):

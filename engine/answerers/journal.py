@@ -15,7 +15,8 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ _ANOTHER = "name another file"
 MOST_BYTES = 1 << 36  # an oracle asks millions of questions
 _MOST_COUNT = (1 << 63) - 1
 SYNC_EVERY_S = 1.0  # a crash of the machine, not of the process, may cost that much
+_FIELDS = tuple(field.name for field in fields(Result))
+_LINES = 1 << 14  # whose results are remembered: a walk opens the journal of a block again at every budget
 
 
 class Journal:
@@ -109,19 +112,23 @@ def _check_header(path: Path, line: bytes, identity: str) -> None:
 
 
 def _line(result: Result) -> str:
-    body = asdict(result)
-    return json.dumps({"check": _check(body), "result": body}) + "\n"
+    content = json.dumps({name: getattr(result, name) for name in _FIELDS}, sort_keys=True)
+    return f'{{"check": "{_check(content)}", "result": {content}}}\n'
 
 
-def _check(body: dict[str, Any]) -> str:
-    return hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=4).hexdigest()
+def _check(content: str) -> str:
+    """The checksum of a result, as JSON with sorted keys."""
+    return hashlib.blake2b(content.encode(), digest_size=4).hexdigest()
 
 
+@lru_cache(maxsize=_LINES)
 def _result(line: bytes) -> Result | None:
     """The result of a line, or None where the line is damaged."""
     parsed = _parsed(line)
     body = parsed.get("result") if isinstance(parsed, dict) else None
-    if not isinstance(body, dict) or parsed.get("check") != _check(body) or not _is_result(body):
+    if not isinstance(body, dict) or not _is_result(body):
+        return None
+    if parsed.get("check") != _check(json.dumps(body, sort_keys=True)):
         return None
     return Result(**{**body, "option_nll": tuple(body["option_nll"])})
 
@@ -136,10 +143,9 @@ def _parsed(line: bytes) -> Any:
 
 def _is_result(body: dict[str, Any]) -> bool:
     """Whether the fields of a result have their types, and are what an answerer may say."""
-    names = [field.name for field in fields(Result)]
-    if body.keys() != {*names}:
+    if body.keys() != {*_FIELDS}:
         return False
-    key, label, option_nll, audio_tokens, text, status, lm_positions, flops = (body[name] for name in names)
+    key, label, option_nll, audio_tokens, text, status, lm_positions, flops = (body[name] for name in _FIELDS)
     return (
         isinstance(key, str)
         and isinstance(label, str | None)

@@ -95,6 +95,10 @@ class OpenedClip:
             self._cut[key] = Excerpt.of(self, self.audio, key)
         return self._cut[key]
 
+    def whole(self) -> Excerpt:
+        """All of it."""
+        return self.seconds(range(chunk_count(self.audio)))
+
     def changed(self, samples: Waveform, bits: int | None) -> Excerpt:
         """Samples that a compressor made of the clip, at the same rate, and the bits that were sent for them (None:
         nobody knows); equal ones are one piece of work.
@@ -143,4 +147,4 @@ def samples_at(clip: Waveform, places: Sequence[int]) -> Waveform:
 
 def audio_hash(audio: Waveform) -> str:
     """128 bits of BLAKE2b of the samples, as hexadecimal."""
-    return hashlib.blake2b(np.ascontiguousarray(audio, dtype="<f4").tobytes(), digest_size=16).hexdigest()
+    return hashlib.blake2b(np.ascontiguousarray(audio, dtype="<f4").data, digest_size=16).hexdigest()

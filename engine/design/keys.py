@@ -34,6 +34,7 @@ PREVIEW = "preview"  # the folder in a run that holds ...
 PREVIEW_MARK = "preview.json"  # in a run folder that holds part of the examples, and approves nothing
 ENCODINGS = "encodings"  # the folder in a run that holds what encoders made of clips, likewise
 WAVES = "waves"  # the folder in a run that holds what compressors made of clips, until the run is complete
+SPOOLED = "spooled"  # the folder in a run folder of recordings that can only be read forward elsewhere
 
 _AGNOSTIC, _CONDITIONED = "_agnostic", "_conditioned"  # how two methods are called that differ in nothing else
 _STREAM = re.compile(r"(permuted|naive)-(global|family)-([0-9]{1,6})")

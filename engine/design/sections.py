@@ -31,7 +31,7 @@ HEURISTICS = ("uniform", "random", "energy")
 SEED = "{seed}"  # in a selector's place
 PLAIN = "plain:"  # before a folder or a name on the hub: any audio model of transformers
 # How a served answerer is reached: no answer depends on it, and another run of the same folder may have it otherwise
-REACHING = ("connections", "timeout_s", "tries", "wait_s", "most_requests", "key_env")
+REACHING = ("connections", "timeout_s", "tries", "wait_s", "most_requests", "key_env", "price")
 # Of a dataset of the hub. A spec without them depends on what it did before they were keys: its sweep goes on
 PARTS = ("split", "columns")
 # Of audits: no answer depends on them
@@ -113,6 +113,13 @@ class AnswererSpec:
         None,
         default="none",
         metavar="NAME",
+    )
+    price: float | None = field(
+        Number(0, most=1e9),
+        "... what 1,000 requests cost, in whatever currency; `earmark plan SPEC` reckons with it",
+        None,
+        default="unknown",
+        metavar="COST",
     )
 
 
@@ -308,6 +315,11 @@ class MachineSpec:
         "encoder outputs that are kept in the run folder until it is complete, and as many in memory, where tokens are "
         "compressed; 0: none",
         1024,
+    )
+    spool_mib: int = field(
+        Whole(0, 1 << 24, "MiB"),
+        "recordings in Parquet tables and compressed archives that are copied into the run folder, until it is decided",
+        8192,
     )
     compressors: int | None = field(
         Whole(1, 256, "processes"), "processes that compress waves", None, default="one per core, at most 4"

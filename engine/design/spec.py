@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
@@ -459,6 +460,25 @@ def _rule(table: TomlTable) -> Rule:
     except InputError as error:
         key = error.key if error.key and error.key in table else None
         raise table.refusal(key, error.what, error.do) from None
+
+
+def with_until(spec: Spec, until: Until) -> Spec:
+    """The spec that asks until then, in its text too; InputError where that cannot say so."""
+    if spec.until == until:
+        return spec
+    text, line = spec.text, f'until = "{until}"'
+    if spec.until == SweepKeys().until and not re.search(r"(?m)^\s*until\s*=", text):
+        text, there = re.subn(r"(?m)^(\s*\[\s*sweep\s*\].*)$", rf"\1\n{line}", text, count=1)
+        text += "" if there else f"\n[sweep]\n{line}\n"
+    else:
+        text = re.sub(r"""(?m)^(\s*)until\s*=\s*(["'])\w*\2""", rf"\1{line}", text, count=1)
+    try:
+        changed = parse(text)
+    except InputError:
+        changed = spec
+    if changed != replace(spec, until=until, text=text):
+        raise InputError("--until", "cannot be written into [sweep] of this spec", f"write {line} there")
+    return changed
 
 
 def _check_together(spec: Spec, document: TomlDocument) -> None:

@@ -181,7 +181,19 @@ def harm_facts(candidate: ClaimCandidate, budget: float, certificate: Certificat
     """How the family that binds a candidate at a budget fares there; empty where there is none."""
     family = binding(candidate, results_of(candidate, certificate), budget)
     several = len(certificate.rule.partitions) > 1
-    return [] if family is None else family_facts(family, several, certificate.claim.tolerance, unit)
+    if family is None:
+        return _stop_facts(candidate)
+    return family_facts(family, several, certificate.claim.tolerance, unit)
+
+
+def _stop_facts(candidate: ClaimCandidate) -> list[Fact]:
+    """What was seen of the family that ended a walk before every other was looked at; empty where nothing was."""
+    stop = candidate.stopped
+    if stop is None or stop.family is None or not stop.plus + stop.minus:
+        return []
+    seen = f"{count(stop.plus)} of {count(stop.units)} {stop.unit} worse, {count(stop.minus)} better"
+    name = Markup("<strong>{}</strong>").format(isolated(stop.family))
+    return [Fact("Stopped by", name), Fact("Its harm", Markup("{}").format(seen))]
 
 
 def routed_facts(candidate: ClaimCandidate, certificate: Certificate, unit: Unit) -> list[Fact]:

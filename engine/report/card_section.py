@@ -14,11 +14,13 @@ from earmark.engine.report.binding import BindingFamily, binding, binding_routed
 from earmark.engine.report.markdown import markdown, markdown_table
 from earmark.engine.report.numbers import Unit, count, percent
 from earmark.engine.report.policy_places import stops, untold
+from earmark.engine.report.walk_words import asked_words
 from earmark.engine.report.wording import Wording, wording_of
 from earmark.engine.report.words import sentence, tolerance_words
 from earmark.engine.signoff.certificate import CERTIFICATE_FILE, Certificate
 from earmark.engine.signoff.claim_entry import CandidatePolicy, ClaimCandidate, Shipped
 from earmark.engine.signoff.result_entry import ResultEntry
+from earmark.engine.signoff.walk_entry import WalkEntry
 
 BEGIN, END = "<!-- earmark: begin -->", "<!-- earmark: end -->"
 _TITLE = "## Audio compression"
@@ -134,7 +136,15 @@ def _facts(
         n_families = len(first.families)
         families = "one family" if n_families == 1 else f"{n_families} families"
         yield "Questions", f"{about} of {candidate.corpus}, in {families}"
+    walks = [walk for walk in certificate.walks if _is_of(walk, candidate)]
+    if walks:
+        yield "Asked", asked_words(walks, certificate.preview)
     yield "Answerer", _answerer(certificate, candidate.answerer)
+
+
+def _is_of(walk: WalkEntry, candidate: ClaimCandidate) -> bool:
+    place = (candidate.answerer, candidate.corpus, candidate.method)
+    return (walk.answerer, walk.corpus, walk.method) == place and walk.seed in candidate.seeds
 
 
 def _policy(certificate: Certificate, candidate: ClaimCandidate, policy: CandidatePolicy) -> Iterator[tuple[str, str]]:

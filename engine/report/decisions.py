@@ -15,8 +15,10 @@ from earmark.engine.signoff.audit_entry import Chain, FamilyOverlap, Gain
 from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.claim_entry import Claim
 from earmark.engine.signoff.result_entry import BudgetEntry, CertifiedEntry, ResultEntry, ResultKey
+from earmark.engine.signoff.walk_entry import WalkEntry
 
 ALONE = "alone, uncorrected"
+ON_ITS_WALK = "on its own walk"  # until it was decided: there is nothing beside what shares alpha
 
 MethodSeed = tuple[str, int]  # method and seed
 GroupKey = tuple[str, str, str]  # answerer, corpus, partition
@@ -33,11 +35,17 @@ class Group(NamedTuple):
     chains: list[Chain]
     overlaps: list[FamilyOverlap]
     approved: dict[MethodSeed, float]  # the budget that the claim approves for a method and seed
+    walks: list[WalkEntry]  # empty where everything was asked
 
     @property
     def where(self) -> Markup:
         """The names of the group, side by side."""
         return where(self.answerer, self.corpus, self.partition)
+
+    @property
+    def held(self) -> str:
+        """How the verdicts of its methods hold."""
+        return ON_ITS_WALK if self.walks else ALONE
 
 
 class DecisionCard(NamedTuple):
@@ -97,6 +105,7 @@ def _group(key: GroupKey, results: list[ResultEntry], certificate: Certificate) 
         [entry for entry in certificate.chains if _key(entry) == key],
         [entry for entry in certificate.overlaps if _key(entry) == key],
         approved,
+        [walk for walk in certificate.walks if (walk.answerer, walk.corpus) == key[:2]],
     )
 
 

@@ -22,7 +22,7 @@ def _why(diff: Diff) -> str:
     if diff.verdict == "same":
         if any(change.before_by_own != change.now_by_own for change in diff.decisions):
             return "no answer changed, and by the stricter rule no approval"
-        return "no answer and no approval changed"
+        return "no answer and no approval changed" if diff.families else "no approval changed"
     if diff.verdict == "undecided":
         return "nothing is shown to be worse, or better"
     if diff.verdict == "not comparable":
@@ -99,7 +99,8 @@ def family_cells(change: FamilyChange) -> tuple[str, ...]:
 def bound(diff: Diff) -> str:
     """What the verdicts of families rest on, and how often they err."""
     if not diff.families:
-        return "Nothing was compared."
+        compared = any(change.verdict != "not comparable" for change in diff.decisions)
+        return "No answers were compared." if compared else "Nothing was compared."
     way = (
         "The same questions were paired, one by one."
         if diff.way == "questions"

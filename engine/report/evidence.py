@@ -7,6 +7,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from earmark.engine.report.numbers import count, percent
+from earmark.engine.report.walk_words import asked_words
 from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.result_entry import ResultEntry, ResultFamily
 
@@ -27,12 +28,13 @@ def evidence(certificate: Certificate) -> list[EvidenceLine]:
         first_of.setdefault((result.answerer, result.corpus), result)
     several = len(first_of) > 1
     lines = [_questions(result, place, several) for place, result in first_of.items()]
+    lines += [EvidenceLine("Asked", asked_words(certificate.walks, certificate.preview))] if certificate.walks else []
     return [*lines, *([_silence(certificate), _asked_twice(certificate), _declared(certificate)] if lines else [])]
 
 
 def _questions(result: ResultEntry, place: tuple[str, str], several: bool) -> EvidenceLine:
     recordings = f" about {count(result.sources)} recordings" if result.sources < result.n else ""
-    listed = [(family.n, family.raw_accuracy, family.chance) for family in result.families]
+    listed = [(family.n, family.raw_accuracy, family.chance) for family in result.families if family.n]
     n = sum(size for size, _, _ in listed)
     right = None if n == 0 or any(r is None for _, r, _ in listed) else sum(s * (r or 0) for s, r, _ in listed) / n
     guessed = None if n == 0 or any(c is None for _, _, c in listed) else sum(s * (c or 0) for s, _, c in listed) / n
@@ -43,10 +45,18 @@ def _questions(result: ResultEntry, place: tuple[str, str], several: bool) -> Ev
 
 def _silence(certificate: Certificate) -> EvidenceLine:
     """How many families need the audio."""
-    heard = Counter(family.hearing for family in _families(certificate))
+    heard = Counter(family.hearing for family in _families(certificate) if family.n)
     n = sum(heard.values())
+    if not n:
+        return EvidenceLine("Silence", "nothing was asked about it yet", doubted=True)
     if heard["listens"] == n:
         need = "the one family needs" if n == 1 else f"all {n} families need"
+        if any(family.n == 0 for family in _families(certificate)):
+            need = (
+                "the one family that was asked about needs"
+                if n == 1
+                else f"all {n} families that were asked about need"
+            )
         return EvidenceLine("Silence", f"{need} the audio: silence would be rejected")
     if heard["no control"] + heard["unknown"] == n:
         return EvidenceLine(

@@ -102,7 +102,7 @@ def _listening(families: Sequence[ResultFamily], methods_words: Markup, unit: Un
     rows = [
         (
             alone(family.family),
-            WORDS[family.hearing],
+            WORDS[family.hearing] if family.n else "not asked: it was decided without",
             percent(family.raw_accuracy),
             percent(family.chance),
             p_value(family.p_guessing),
@@ -171,14 +171,14 @@ def unit_word(family: ResultFamily) -> str:
 # Families by budget ----------------------------------------------------------------------------------------
 
 
-def by_budget(result: ResultEntry, unit: Unit) -> HtmlTable:
-    """Families by budgets: excess, its bounds, and the rows that got worse and better."""
+def by_budget(result: ResultEntry, held: str, unit: Unit) -> HtmlTable:
+    """Families by budgets: excess, its bounds, and the rows that got worse and better; `held` is how p holds."""
     family_of = {family.family: family for family in result.families}
     listed, more = weightiest(_entries(result), lambda entry: max(e.excess for e in entry[1] if e is not None))
     rows = [
         (
             under(alone(name), _notes(family_of.get(name), entries)),
-            count(next(e.n for e in entries if e is not None)),
+            count(max(e.n for e in entries if e is not None)),
             *(_cell(entry, family_of.get(name), unit) for entry in entries),
         )
         for name, entries in listed
@@ -186,7 +186,7 @@ def by_budget(result: ResultEntry, unit: Unit) -> HtmlTable:
     recordings = any(family.estimand == "recordings" for family in result.families)
     tested_on = "; over recordings where that is what is tested" if recordings else ""
     columns = [*text("Family"), *numbers("Rows", *(percent(b.budget) for b in result.budgets))]
-    caption = Markup("{}: excess of each family{} (p is alone, uncorrected)").format(who(result), tested_on)
+    caption = Markup("{}: excess of each family{} (p is {})").format(who(result), tested_on, held)
     return HtmlTable(caption, columns, rows, folded=True, more=more)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from earmark.engine.design.compressors import RAW_KBPS, RAW_KHZ, Axis
-from earmark.engine.report import curves, heatmap, intervals, pareto
+from earmark.engine.report import curves, heatmap, intervals, pareto, walk_figures
 from earmark.engine.report.axes import axis_words, share_words, unit_words, whole_words
 from earmark.engine.report.decisions import Group, saves
 from earmark.engine.report.html_tables import SHOWN, more_words, weightiest
@@ -31,11 +31,20 @@ class FigureSet(NamedTuple):
     look_for: str  # empty where the set before it says so
     shown: list[Markup]
     folded: list[Markup]
+    others: str = "other methods and seeds"  # what is folded
 
 
 def of_group(group: Group, rule: StatedRule, unit: Unit) -> list[FigureSet]:
     """Every figure of the group that has data."""
-    sets = [*_curves(group, rule, unit), _heat_maps(group, rule, unit), _gains(group, unit), _chains(group, unit)]
+    walked = FigureSet(walk_figures.HEADING, walk_figures.LOOK_FOR, *walk_figures.panels(group, unit), "other budgets")
+    compressed = group._replace(results=[r for r in group.results if any(b.budget < 1 for b in r.budgets)])
+    sets = [
+        walked,
+        *_curves(compressed, rule, unit),
+        _heat_maps(compressed, rule, unit),
+        _gains(group, unit),
+        _chains(group, unit),
+    ]
     return [figure_set for figure_set in sets if figure_set.shown]
 
 
@@ -58,7 +67,7 @@ def _curves(group: Group, rule: StatedRule, unit: Unit) -> list[FigureSet]:
             for c, result in zip(panel_curves, group.results, strict=True)
             if result.axis == axis
         ]
-        sets.append(_curves_on(axis, len(axes) > 1, panels))
+        sets.append(_curves_on(axis, len(axes) > 1, bool(group.walks), panels))
     return [*sets[:1], *(figure_set._replace(look_for="") for figure_set in sets[1:])]
 
 
@@ -70,12 +79,15 @@ def _tolerances(rule: StatedRule, unit: Unit) -> list[curves.Tolerance]:
     return tolerances
 
 
-def _curves_on(axis: Axis | None, several: bool, panels: list[Markup]) -> FigureSet:
+def _curves_on(axis: Axis | None, several: bool, walked: bool, panels: list[Markup]) -> FigureSet:
     """The set of one axis; `several`: there are others."""
+    passes = "A budget passes alone, uncorrected, where the whole interval of the worst family lies below"
+    if walked:
+        passes = "Bars stand where its walk looked at every family; a budget is safe where that of the worst ends below"
     return FigureSet(
         f"Excess against budget: {axis_words(axis)}" if several else "Excess against budget",
-        "Look for the gap between the two curves: it is the damage that the average hides. A budget passes alone, "
-        "uncorrected, where the whole interval of the worst family lies below the dashed tolerance.",
+        f"Look for the gap between the two curves: it is the damage that the average hides. {passes} the dashed "
+        "tolerance.",
         panels[:_PANELS_SHOWN],
         panels[_PANELS_SHOWN:],
     )
@@ -107,7 +119,9 @@ def _panel_of(result: ResultEntry, group: Group, unit: Unit, kept: curves.KeptAx
         f"{_briefly(c.budget, result.axis)} ({unit.tolerance(c.tolerance)})" for c in passing if c.budget is not None
     ]
     approved = group.approved.get((result.method, result.seed))
-    note = "uncorrected: " + (", ".join(passing_words) if passing_words else "none below 100%")
+    note = ("passes: " if group.walks else "uncorrected: ") + (
+        ", ".join(passing_words) if passing_words else "none below 100%"
+    )
     return curves.Curves(
         _name(result),
         note if approved is None else f"approved: {_briefly(approved, result.axis)} · {note}",
@@ -154,7 +168,7 @@ def _panel_words(result: ResultEntry, group: Group, unit: Unit) -> str:
     )
     approved = group.approved.get((result.method, result.seed))
     claimed = "" if approved is None else f"The claim approves {percent(approved)}. "
-    return f"{ends} {claimed}Uncorrected: {verdicts}"
+    return f"{ends} {claimed}{'' if group.walks else 'Uncorrected: '}{verdicts}"
 
 
 # Harm against cost -----------------------------------------------------------------------------------------
@@ -165,11 +179,12 @@ def of_costs(groups: Sequence[Group], rule: StatedRule, unit: Unit) -> list[tupl
     results_of: dict[tuple[str, str], list[ResultEntry]] = {}
     for group in groups:
         results_of.setdefault((group.answerer, group.corpus), []).extend(group.results)
-    sets = [(where(*names), _costs(results, rule, unit)) for names, results in results_of.items()]
+    held = "" if any(group.walks for group in groups) else ", uncorrected"
+    sets = [(where(*names), _costs(results, rule, held, unit)) for names, results in results_of.items()]
     return [(names, figure_set) for names, figure_set in sets if figure_set.shown]
 
 
-def _costs(results: Sequence[ResultEntry], rule: StatedRule, unit: Unit) -> FigureSet:
+def _costs(results: Sequence[ResultEntry], rule: StatedRule, held: str, unit: Unit) -> FigureSet:
     panels = [
         pareto.ParetoPanel(
             "Bits that are sent", "bits a question, log scale", _priced(results, lambda used: used.bits)
@@ -183,7 +198,7 @@ def _costs(results: Sequence[ResultEntry], rule: StatedRule, unit: Unit) -> Figu
         "Harm against cost",
         "Budgets of different axes meet here, in what they really send and compute. Look below the dashed tolerance "
         "for what is furthest to the left. ◆ is what no other method and budget beats in cost or harm without losing "
-        "in the other (◇ raw audio), ○ is beaten; a point is its worst seed and partition, uncorrected.",
+        f"in the other (◇ raw audio), ○ is beaten; a point is its worst seed and partition{held}.",
         [pareto.draw(panel, tolerances, shared, unit, _cost_words(panel, unit)) for panel in drawn],
         [],
     )
@@ -248,7 +263,10 @@ def _heat_map_of(result: ResultEntry, tolerance: float, unit: Unit) -> Markup:
         known = [e for e in entries if e is not None]
         rows.append(
             heatmap.HeatMapRow(
-                family, known[0].n, any(e.rare for e in known), [None if e is None else e.excess for e in entries]
+                family,
+                max(e.n for e in known),
+                any(e.rare for e in known),
+                [None if e is None else e.excess for e in entries],
             )
         )
     rows.sort(key=lambda row: (-max((e for e in row.excess if e is not None), default=0), row.family))

@@ -33,6 +33,8 @@ from earmark.engine.report import (
     numbers,
     result_tables,
     run_tables,
+    walk_tables,
+    walk_words,
     words,
 )
 from earmark.engine.report.alone_cards import AloneCard
@@ -74,6 +76,7 @@ def render(certificate: Certificate, data: bytes, played: Mapping[str, str] | No
     groups = decisions.groups(certificate)
     became_wrong = heard.became_wrong(certificate, played or {})
     sections = [_section(group, certificate, unit, wording) for group in groups]
+    level = walk_words.level_of(certificate.claim) if certificate.walks else certificate.claim.alpha
     page = _environment().get_template("report.html.j2")
     style, script = _inlined("report.css"), _inlined("report.js")
     source = page.render(
@@ -85,7 +88,9 @@ def render(certificate: Certificate, data: bytes, played: Mapping[str, str] | No
         script=script,
         script_hash=_hash(script),
         unit=unit,
-        confidence=numbers.percent(1 - 2 * certificate.claim.alpha),
+        held=decisions.ON_ITS_WALK if certificate.walks else decisions.ALONE,
+        level=numbers.percent(level),
+        confidence=numbers.percent(1 - 2 * level),
         confidence_bootstrap=numbers.percent(1 - 2 * certificate.rule.alpha),
         in_unit=wording.words,
         card=claim_card.card_of(certificate, unit, wording),
@@ -129,6 +134,7 @@ def _alone_cards(sections: list[Section], certificate: Certificate, unit: Unit) 
 
 def _section(group: Group, certificate: Certificate, unit: Unit, wording: Wording) -> Section:
     optional_tables = [
+        walk_tables.budgets_asked(group),
         result_tables.frontiers(group, unit),
         comparison_tables.gains(group, unit),
         comparison_tables.overlaps(group, unit),
@@ -147,7 +153,7 @@ def _section(group: Group, certificate: Certificate, unit: Unit, wording: Wordin
         methods=result_tables.every_method(group, certificate.claim, unit, wording),
         figures=figures.of_group(group, certificate.rule, unit),
         families=family_tables.of_partition(group.results, certificate.rule.tolerances, unit),
-        results=[(words.who(result), _of_result(result, unit, wording)) for result in group.results],
+        results=[(words.who(result), _of_result(result, group, unit, wording)) for result in group.results],
         tables=[table for table in optional_tables if table is not None],
         folds=[(label, tables) for label, tables in folds if tables],
     )
@@ -165,14 +171,15 @@ def _meaning(decision: DecisionCard, group: Group, certificate: Certificate, uni
     ]
 
 
-def _of_result(result: ResultEntry, unit: Unit, wording: Wording) -> list[HtmlTable]:
+def _of_result(result: ResultEntry, group: Group, unit: Unit, wording: Wording) -> list[HtmlTable]:
     """The tables of one method, seed and partition."""
     optional_tables = [
-        result_tables.budgets(result, unit),
-        family_tables.by_budget(result, unit),
-        result_tables.reasons(result, unit, wording),
+        walk_tables.tests(result, group.walks, unit),
+        result_tables.budgets(result, group.held, unit),
+        family_tables.by_budget(result, group.held, unit),
+        result_tables.reasons(result, group.held, unit, wording),
         result_tables.merged(result),
-        result_tables.routing(result, unit),
+        result_tables.routing(result, group.held, unit),
     ]
     return [table for table in optional_tables if table is not None]
 
@@ -197,6 +204,5 @@ def _environment() -> Environment:
         listed=words.listed,
         families_shown=html_tables.SHOWN,
         candidate_words=claim_card.candidate_words,
-        alone=decisions.ALONE,
     )
     return environment

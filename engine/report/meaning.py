@@ -16,6 +16,7 @@ from earmark.engine.signoff.audit_entry import Gain, GainOverSeeds, KeptChunks, 
 from earmark.engine.signoff.certificate import Certificate, Follows, StatedRule
 from earmark.engine.signoff.claim_entry import Claim
 from earmark.engine.signoff.result_entry import FamilyAtBudget
+from earmark.engine.signoff.walk_entry import WalkEntry
 
 _NAMED = 5  # families
 
@@ -213,7 +214,7 @@ def assumed(certificate: Certificate) -> list[str]:
         *_of_recordings(certificate),
         f"The partitions ({', '.join(rule.partitions)}), budgets, tolerances and candidates were declared before "
         f"any answer was seen{', in plan.json' if planned else '; no plan.json shows it'}.",
-        *_of_error(claim, certificate.follows),
+        *_of_error(claim, certificate.follows, certificate.walks),
     ]
     if any(g.conditioned for g in certificate.gains):
         sentences.append("Conditioned selectors know the question when audio is compressed, and never its answer.")
@@ -239,14 +240,19 @@ def _of_recordings(certificate: Certificate) -> list[str]:
     return [] if most is None else [f"No recording that will be asked about has more than {most} questions."]
 
 
-def _of_error(claim: Claim, follows: Follows | None) -> list[str]:
+def _of_error(claim: Claim, follows: Follows | None, walks: Sequence[WalkEntry]) -> list[str]:
     """A sentence on the probability of a false approval."""
     if not claim.guaranteed:
         return ["Percentile bootstrap intervals are taken at their word, and nothing pays for the search over budgets."]
     over = f", over {claim.k} candidates together" if claim.k > 1 else ""
     chain = f" With the certificates before, at most {percent(follows.alpha_spent)}." if follows else ""
-    return [
-        f"What the claim approves is wrong with probability {percent(claim.alpha)} at most{over}.{chain} Every "
-        "verdict of one method, seed and partition may be wrong with that probability by itself; the best of several "
-        "promises nothing."
-    ]
+    alone = (
+        "Every verdict of one method, seed and partition may be wrong with that probability by itself; the best of "
+        "several promises nothing."
+    )
+    if walks:
+        alone = (
+            "That takes no account of when one stops, looks or goes on: it counts every row in the order that was "
+            "declared, asked or not. No verdict is made beside the walks that share it."
+        )
+    return [f"What the claim approves is wrong with probability {percent(claim.alpha)} at most{over}.{chain} {alone}"]

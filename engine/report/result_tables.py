@@ -7,7 +7,7 @@ one says that it is uncorrected; what holds at the level of the claim stands bes
 from markupsafe import Markup
 
 from earmark.engine.report.axes import axis_words, unit_words
-from earmark.engine.report.decisions import ALONE, Group, corrected_words, share_of
+from earmark.engine.report.decisions import Group, corrected_words, share_of
 from earmark.engine.report.html_tables import CellText, HtmlTable, folded_if_long, numbers, text, under, weightiest
 from earmark.engine.report.numbers import NONE, TOKENS, Unit, amount, count, p_value, percent, percents, significant
 from earmark.engine.report.wording import Wording
@@ -34,11 +34,15 @@ def every_method(group: Group, claim: Claim, unit: Unit, wording: Wording) -> Ht
         for c in result.certified
     ]
     columns = [*text("Method"), *numbers("Tolerance", "Passes alone at", "Corrected"), *text("Reason", "Next")]
-    return HtmlTable(f"Every method and seed, {ALONE}", columns, rows, folded=True) if len(group.results) > 1 else None
+    return (
+        HtmlTable(f"Every method and seed, {group.held}", columns, rows, folded=True)
+        if len(group.results) > 1
+        else None
+    )
 
 
-def frontiers(group: Group, unit: Unit) -> HtmlTable:
-    """The smallest budget within each tolerance, of every method and seed."""
+def frontiers(group: Group, unit: Unit) -> HtmlTable | None:
+    """The smallest budget within each tolerance, of every method and seed; None where parts of the rows were asked."""
     rows = [
         (
             _method(result),
@@ -62,7 +66,7 @@ def frontiers(group: Group, unit: Unit) -> HtmlTable:
         *numbers("Grid", "Interpolated", "Audio tokens", "At smallest", "At full"),
     ]
     caption = "Frontiers: the smallest budget whose excess is within the tolerance (they describe, and approve nothing)"
-    return folded_if_long(caption, columns, rows)
+    return folded_if_long(caption, columns, rows) if rows else None
 
 
 def _method(result: ResultEntry) -> CellText:
@@ -73,7 +77,7 @@ def _method(result: ResultEntry) -> CellText:
 # One result -----------------------------------------------------------------------------------------------
 
 
-def routing(result: ResultEntry, unit: Unit) -> HtmlTable | None:
+def routing(result: ResultEntry, held: str, unit: Unit) -> HtmlTable | None:
     """Every family at a budget of its own, by tolerance; None where that is not a choice."""
     policies = result.routing
     if not policies:
@@ -84,7 +88,7 @@ def routing(result: ResultEntry, unit: Unit) -> HtmlTable | None:
     by_family = [*zip(*(policy.families for policy in policies), strict=True)]
     listed, more = weightiest(by_family, lambda routes: -min(route.budget for route in routes))  # who saves most
     rows += [(alone(routes[0].family), count(routes[0].n), *(_routed(route) for route in routes)) for routes in listed]
-    caption = Markup("{}: each family at its own smallest budget that passes ({})").format(who(result), ALONE)
+    caption = Markup("{}: each family at its own smallest budget that passes ({})").format(who(result), held)
     return HtmlTable(caption, [*text("Family"), *numbers("Rows", *heads)], rows, folded=True, more=more)
 
 
@@ -94,8 +98,8 @@ def _routed(route: Route) -> CellText:
     return "raw audio" if route.tested else under("raw audio", "too small to be tested")
 
 
-def budgets(result: ResultEntry, unit: Unit) -> HtmlTable:
-    """One row per evaluated budget."""
+def budgets(result: ResultEntry, held: str, unit: Unit) -> HtmlTable:
+    """One row per evaluated budget; `held` is how verdicts hold."""
     tolerances = [c.tolerance for c in result.certified]
     corrected = result.corrected
     used = _used(result)
@@ -129,7 +133,7 @@ def budgets(result: ResultEntry, unit: Unit) -> HtmlTable:
         *numbers("Hidden damage", "Share of two worst", "Same answers", "Copies of raw audio", "Answers of silence"),
         *numbers("Rows", "Worse", "Better", "Loss", *used),
     ]
-    return HtmlTable(Markup("{}: budgets (verdicts {})").format(who(result), ALONE), columns, rows)
+    return HtmlTable(Markup("{}: budgets (verdicts {})").format(who(result), held), columns, rows)
 
 
 def _used(result: ResultEntry) -> dict[str, dict[float, CellText]]:
@@ -165,7 +169,7 @@ def _of_raw(head: str, value: float | None, raw: float | None) -> CellText:
     return under(written, NONE if share is None or share == 1 else f"{significant(100 * share, 3)}% of raw")
 
 
-def reasons(result: ResultEntry, unit: Unit, wording: Wording) -> HtmlTable:
+def reasons(result: ResultEntry, held: str, unit: Unit, wording: Wording) -> HtmlTable:
     """Why each budget was decided as it was."""
     rows = [
         (
@@ -185,7 +189,7 @@ def reasons(result: ResultEntry, unit: Unit, wording: Wording) -> HtmlTable:
         *numbers("Largest p", "On the walk"),
         *text("Reason"),
     ]
-    return HtmlTable(Markup("{}: reasons ({})").format(who(result), ALONE), columns, rows, folded=True)
+    return HtmlTable(Markup("{}: reasons ({})").format(who(result), held), columns, rows, folded=True)
 
 
 def merged(result: ResultEntry) -> HtmlTable | None:

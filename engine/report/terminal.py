@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from earmark.engine.printable import WIDTH, columns_of, printable, shortened_apart
 from earmark.engine.report.axes import candidate_axes, has_unit, short_words, with_unit
 from earmark.engine.report.policy_places import untold
+from earmark.engine.report.walk_words import asked_words, level_of
 
 if TYPE_CHECKING:
     from earmark.engine.design.compressors import Axis
@@ -24,7 +25,7 @@ _KEEPING_ALPHA = (
     "  Rows that were judged are not judged again with others added: new rows are certified alone (--follows CERT), or "
     'the next plan declares beforehand what it will do: looks = 2 to add rows once, claim = "routing" to route.'
 )
-_HEADER = ("method", "partition", "alone", "at", "worst family", "excess", "hidden")
+_NAME_HEADS, _FIGURE_HEADS = ("method", "partition"), ("at", "worst family", "excess", "hidden")
 
 
 def decision_table(certificate: "Certificate", width: int = WIDTH) -> list[str]:
@@ -43,13 +44,21 @@ def decision_table(certificate: "Certificate", width: int = WIDTH) -> list[str]:
             f"{answerer} on {corpus}: {first.n} questions{sources}, {_raw(first, certificate)} on raw audio"
             f"{_chance(first)}"
         )
-        if certificate.rule.name == "certified":
-            lines.append(f"  each verdict alone, at {certificate.claim.alpha:g}, uncorrected for there being several:")
-        lines += _verdicts(results, certificate.rule, width)
+        lines += _level(certificate)
+        lines += _verdicts(results, certificate.rule, width, "walk" if certificate.walks else "alone")
         steps = _next_steps(results, certificate.rule)
         lines += ["", "What to do next", *([*steps, _KEEPING_ALPHA] if steps else [_NOTHING]), ""]
     lines += [f"warning: {warning}" for warning in certificate.warnings if warning not in certificate.claim.withheld]
     return lines if lines[-1] else lines[:-1]
+
+
+def _level(certificate: "Certificate") -> list[str]:
+    """The line that says at which level the verdicts below it hold; none under the paper's rule."""
+    if certificate.walks:
+        return [f"  each method on its own walk, every test at {level_of(certificate.claim):.2g}:"]
+    if certificate.rule.name == "certified":
+        return [f"  each verdict alone, at {certificate.claim.alpha:g}, uncorrected for there being several:"]
+    return []
 
 
 def _claim(certificate: "Certificate") -> list[str]:
@@ -73,6 +82,7 @@ def _claim(certificate: "Certificate") -> list[str]:
         chain = f"; with the certificates before, {spent:g}" if spent is not None else ""
         lines.append(f"the chance of any false approval{among} is at most {claim.alpha:g}{chain}")
         lines += [] if certificate.declared.plan or certificate.preview else [_ON_TRUST]
+    lines += [f"asked: {asked_words(certificate.walks, certificate.preview)}"] if certificate.walks else []
     return lines
 
 
@@ -113,11 +123,15 @@ def _chance(result: "ResultEntry") -> str:
     return f" (guessing: {1 - share:.1%} wrong)"
 
 
-def _verdicts(results: list["ResultEntry"], rule: "StatedRule", width: int) -> list[str]:
-    """A row for each verdict: the budget that passes alone, or the largest one, at which all fail; and its figures."""
+def _verdicts(results: list["ResultEntry"], rule: "StatedRule", width: int, verdict: str) -> list[str]:
+    """A row for each verdict: the budget that passes alone, or the largest one, at which all fail; and its figures.
+
+    `verdict` is the head of their column.
+    """
     several = any(len(result.certified) > 1 for result in results)
     rows = [row if several else (*row[:2], *row[3:]) for result in results for row in _rows(result, rule)]
-    return aligned([(*_HEADER[:2], "tolerance", *_HEADER[2:]) if several else _HEADER, *rows], width)
+    heads = (*_NAME_HEADS, *(("tolerance",) if several else ()), verdict, *_FIGURE_HEADS)
+    return aligned([heads, *rows], width)
 
 
 def _rows(result: "ResultEntry", rule: "StatedRule") -> list[tuple[str, ...]]:
@@ -125,20 +139,24 @@ def _rows(result: "ResultEntry", rule: "StatedRule") -> list[tuple[str, ...]]:
     for certified in result.certified:
         budget, tolerance = certified.budget, certified.tolerance
         ships = budget is not None and budget < 1
-        entry = _entry(result, budget if ships else None)
-        rows.append(
-            (
-                _name(result),
-                result.partition,
-                f"{tolerance:g}",
-                "fails" if not ships else "vacuous" if _deaf(result, rule) else "passes",
-                short_words(entry.budget, result.axis),
-                entry.worst_family,
-                f"{entry.excess_family.estimate:+.4f}",
-                f"{entry.hidden_damage:.4f}",
-            )
-        )
+        verdict = "fails" if not ships else "vacuous" if _deaf(result, rule) else "passes"
+        figures = _figures(result, certified, budget if ships else None)
+        rows.append((_name(result), result.partition, f"{tolerance:g}", verdict, *figures))
     return rows
+
+
+def _figures(result: "ResultEntry", certified: "CertifiedEntry", budget: float | None) -> tuple[str, ...]:
+    """A budget, its worst family, and what it suffers; of a walk that ended before all families that which ended it."""
+    entry, stop = _entry(result, budget), certified.first_failure
+    if entry.budget == 1 and stop is not None and stop.family is not None and stop.units:
+        excess = (stop.plus - stop.minus) / stop.units
+        return short_words(stop.budget, result.axis), stop.family, f"{excess:+.4f}", "n/a"
+    return (
+        short_words(entry.budget, result.axis),
+        entry.worst_family,
+        f"{entry.excess_family.estimate:+.4f}",
+        f"{entry.hidden_damage:.4f}",
+    )
 
 
 def _deaf(result: "ResultEntry", rule: "StatedRule") -> bool:
@@ -182,6 +200,8 @@ def _seeds(seeds: list[str]) -> str:
 
 def _raw(result: "ResultEntry", certificate: "Certificate") -> str:
     nll = certificate.rule.loss == "nll"
+    if result.raw_loss is None:
+        return "none of them asked"
     return f"mean nll {result.raw_loss:.3f}" if nll else f"{result.raw_loss:.1%} wrong"
 
 

@@ -6,7 +6,7 @@ docs/certificate.md describes the result field by field. Knows no report and no 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -68,7 +68,7 @@ from earmark.engine.signoff.rules.group_tests import family_minimum
 from earmark.engine.signoff.rules.spending import Levels
 from earmark.engine.signoff.rules.verdict import resamples_sources, result
 from earmark.engine.signoff.walk_entry import WalkEntry
-from earmark.engine.signoff.walks import walks
+from earmark.engine.signoff.walks import early_passes, walks
 from earmark.engine.signoff.warnings import warnings
 from earmark.kernels.statistics.noise import Labels
 
@@ -134,7 +134,9 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
     failed.
     """
     mark = preview.read(run)
-    plan = read_plan(run) if mark is None else None
+    plan = read_plan(run)
+    if mark is not None and (plan is None or plan.decided is None or rule.name != "certified"):
+        plan = None  # of walks that stop when they are decided the preview is the beginning
     guarded = leakage.guard(run, rule.in_domain)
     partitions = Partitions(run, rule.partitions)
     imported = doubts.read(run)
@@ -164,9 +166,8 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
         observed = {
             (curve.key, name): observe(curve, families) for curve in curves for name, families in families_of.items()
         }
-        hearing |= {
-            at: listening.listen(paired.controls[at], rows, families_of, rule)
-            for at in dict.fromkeys((curve.key.answerer, curve.key.corpus) for curve in curves)
+        controls = {
+            at: paired.controls[at] for at in dict.fromkeys((curve.key.answerer, curve.key.corpus) for curve in curves)
         }
         anchors = [curve for curve in curves if curve.key.stream == ANCHOR]
         tested: Mapping[certified.Subject, certified.Tested] = {}
@@ -176,9 +177,14 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
                 replayed = replay.replay(anchors, rows, families_of, rule, levels, plan)
                 tested = replayed.tested
                 sections.walks += walks(anchors, families_of, replayed, plan)
-                gaps += replayed.gaps
+                gaps += replayed.gaps if mark is None else []  # a preview ends somewhere
+                controls = {
+                    at: replace(control, asked=control.asked & replayed.needed.get(at, control.asked))
+                    for at, control in controls.items()
+                }
             else:
                 tested = certified.run_tests(anchors, rows, families_of, rule, levels, claimed, next(iter(families_of)))
+        hearing |= {at: listening.listen(control, rows, families_of, rule) for at, control in controls.items()}
         located: dict[tuple[CurveKey, str, float], Frontiers] = {}
         done, before = 0, len(sections.results)
         for chunk in _resampled(rows, curves, families_of, rule):
@@ -229,7 +235,9 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
     inputs += [] if plan is None else [InputFile(PLAN, plan.file_sha256, len(plan.steps))]
     inputs += [] if imported is None else [imported.file]
     n_rows = {rows.corpus: len(rows.source) for rows, _ in paired.groups}
-    declared = declaration.compare(plan, rule, partitions, paired.plans if mark is None else {}, n_rows)
+    declared = declaration.compare(
+        plan if mark is None else None, rule, partitions, paired.plans if mark is None else {}, n_rows
+    )
     withheld = [*preview.warnings(mark), *declared.differences, *gaps, *paired.unlike, *follow.doubts(follows)]
     if rule.name == "certified":
         all_decided = [
@@ -273,9 +281,10 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
         follows=follows,
         warnings=(
             *withheld,
+            *(early_passes(sections.walks) if mark is not None else ()),
             *follow.warnings(follows, rule),
             *leakage.warnings(guarded),
-            *warnings(sections.results, paired, hearing, imported, rule, stated),
+            *warnings(sections.results, paired, hearing, imported, rule, stated, sections.walks),
         ),
         inputs=tuple(sorted(inputs)),
         answerers=tuple(answerers),

@@ -77,8 +77,8 @@ class _Outcomes(NamedTuple):
 
     @property
     def to_wrong(self) -> BoolArray:
-        """(n,) right on raw audio, and wrong or without an answer on compressed."""
-        return _is_right(self.raw) & ~_is_right(self.compressed)
+        """(n,) right on raw audio, and wrong or without an answer on compressed; of those that were asked."""
+        return _is_right(self.raw) & ~_is_right(self.compressed) & self.compressed.asked
 
     @property
     def to_right(self) -> BoolArray:
@@ -125,6 +125,8 @@ def _raw_key(result: ResultEntry, key: CellKey, keys: Iterable[CellKey]) -> Cell
 def _of_result(result: ResultEntry, stop: _Stopped, outcomes: _Outcomes, rows: Rows, families: Families) -> CurveFlips:
     tolerance = result.certified[0].tolerance
     binding = [family for family in stop.entry.families if _binds(family, stop, tolerance)]
+    if not outcomes.compressed.asked.all():  # others are only undecided, since the walk ended
+        binding = [family for family in binding if family.family == stop.family or family.excess > tolerance]
     binding.sort(key=lambda family: (-family.excess, family.family))
     members = dict(zip(families.names, families.members, strict=True))
     to_wrong, to_right = outcomes.to_wrong, outcomes.to_right

@@ -458,7 +458,7 @@ def _curve(
         budgets=np.array([*joined_of_budget]),
         implied=implied,
         difference=_on_grid(np.stack([cell.difference for cell in joined], axis=1)),
-        raw_loss=float(np.nanmean(raw.loss)),
+        raw_loss=float(np.nanmean(raw.loss)) if raw.cell.asked.any() else float("nan"),
         loss=np.array([cell.loss for cell in joined]),
         tokens=np.array([cell.tokens for cell in joined]),
         consistency=np.array([cell.consistency for cell in joined]),

@@ -123,7 +123,7 @@ class FamilyAtBudget:
     """One family at one budget."""
 
     family: Annotated[str, "its name"]
-    n: Annotated[int, "rows", COUNT]
+    n: Annotated[int, "rows that were asked", COUNT]
     plus: Annotated[int, "rows where the loss rose", COUNT]
     minus: Annotated[int, "rows where it fell", COUNT]
     excess: Annotated[float, "mean paired difference over rows"]
@@ -165,7 +165,7 @@ class BudgetEntry:
 
     budget: Annotated[float, "share of its axis that is kept: of the audio's seconds, of its bits, ...", BUDGET]
     implied: Annotated[bool, "budget 1.0 was not run: keeping everything is the raw audio"]
-    n: Annotated[int, "rows", COUNT]
+    n: Annotated[int, "rows that were asked", COUNT]
     plus: Annotated[int, "rows where the loss rose", COUNT]
     minus: Annotated[int, "rows where it fell", COUNT]
     mean_audio_tokens: Annotated[float | None, "of the audio in the language model, as `used` has them"]

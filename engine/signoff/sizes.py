@@ -19,6 +19,7 @@ from earmark.engine.outcomes.store import PARTITIONS, SOURCE_ID
 from earmark.engine.signoff import power, sources
 from earmark.engine.signoff.judged_partitions import QUERY_FAMILY
 from earmark.engine.signoff.rules import routing
+from earmark.engine.signoff.rules.declared_walk import DeclaredRows
 from earmark.engine.signoff.rules.group_tests import fewest_units
 from earmark.engine.signoff.rules.judgement import Test
 from earmark.engine.signoff.rules.spending import levels
@@ -150,6 +151,15 @@ def _families(labels: Sequence[str], sources: Sequence[str] | None) -> Sizes:
     return {
         family: Family(n, list(per_recording[family].values()) if sources else [1] * n, sources is not None)
         for family, n in sorted(rows.items(), key=lambda item: (-item[1], item[0]))
+    }
+
+
+def declared_sizes(rows: DeclaredRows) -> dict[str, Sizes]:
+    """The size of every family of a corpus that was read, by partition, from the largest down."""
+    sources = list(map(str, rows.source.tolist()))
+    return {
+        name: _families([families.names[code] for code in families.code.tolist()], sources)
+        for name, families in rows.families_of.items()
     }
 
 

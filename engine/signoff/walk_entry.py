@@ -3,6 +3,7 @@
 Types only; `walks` fills them. docs/certificate.md says more of each field.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
@@ -16,6 +17,18 @@ class AskedRows(NamedTuple):
     budget: Annotated[float, "share that is kept", BUDGET]
     rows: Annotated[int, "that were asked", COUNT]
     of_rows: Annotated[int, "that there are", COUNT]
+
+
+class AskedShare(NamedTuple):
+    """How many answers on compressed audio were asked for, of all that the budgets have."""
+
+    rows: int
+    of_rows: int
+
+    @property
+    def share(self) -> float:
+        """Of all of them; 1 where there are none."""
+        return self.rows / self.of_rows if self.of_rows else 1.0
 
 
 class EvidencePoint(NamedTuple):
@@ -57,3 +70,14 @@ class WalkEntry:
     seed: Annotated[int, "training seed", COUNT]
     asked: Annotated[tuple[AskedRows, ...], "at each budget, from the largest down"]
     tests: Annotated[tuple[WalkTest, ...], "in the order of the walk"]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every row was asked at every budget, before it was decided or after."""
+        return all(cell.rows == cell.of_rows for cell in self.asked)
+
+
+def asked_share(walks: Iterable[WalkEntry]) -> AskedShare:
+    """What some walks asked together, with what was asked beyond them."""
+    cells = [cell for walk in walks for cell in walk.asked]
+    return AskedShare(sum(cell.rows for cell in cells), sum(cell.of_rows for cell in cells))

@@ -68,6 +68,22 @@ def _test(replayed: Replayed, record: TestRecord, named: tuple[str, str | None],
     )
 
 
+def early_passes(entries: Sequence[WalkEntry]) -> list[str]:
+    """What part of the answers has shown already for good, in a sentence for each method and budget."""
+    sentences = []
+    for entry in entries:
+        for budget in dict.fromkeys(test.budget for test in entry.tests):
+            tests = [test for test in entry.tests if test.budget == budget]
+            early = [test.family or "all rows" for test in tests if test.state in ("passed", "passed early")]
+            if early:
+                names = ", ".join(f"'{name}'" for name in dict.fromkeys(early))
+                sentences.append(
+                    f"{entry.answerer}/{entry.corpus}: {entry.method} at {budget:g} has passed for good in {names}: "
+                    "no later answer changes that."
+                )
+    return sentences
+
+
 def _rounded(log: float) -> float:
     """To what can be seen."""
     return math.floor(log * 1e4 + 0.5) / 1e4

@@ -21,6 +21,7 @@ from earmark.engine.signoff.measured import FIGURES, exceeded
 from earmark.engine.signoff.pair import SELF_FULL, Curve, CurveKey, Paired
 from earmark.engine.signoff.result_entry import DEAF, BudgetEntry, FamilyHearing, ResultEntry
 from earmark.engine.signoff.rules.group_tests import family_minimum
+from earmark.engine.signoff.walk_entry import WalkEntry
 
 _LIKE_SILENCE = 0.95  # share of answers that are those of silence
 _LIKE_RAW = 0.95  # share of rows that keep all of raw audio
@@ -33,7 +34,13 @@ FamilyHearings = Mapping[tuple[str, str], Mapping[str, Sequence[FamilyHearing]]]
 
 
 def warnings(
-    results: Results, paired: Paired, hearing: FamilyHearings, imported: ImportRecord | None, rule: Rule, claim: Claim
+    results: Results,
+    paired: Paired,
+    hearing: FamilyHearings,
+    imported: ImportRecord | None,
+    rule: Rule,
+    claim: Claim,
+    walks: Sequence[WalkEntry] = (),
 ) -> list[str]:
     """All sentences: those on the rule first, then those that these outcomes call for."""
     shared = any(rows.n_sources < len(rows.source) for rows, _ in paired.groups)
@@ -51,7 +58,9 @@ def warnings(
     if imported is None and rule.loss == "zero-one":  # an import has doubted it
         sentences += _of_the_wrong_way([curve for _, curves in paired.groups for curve in curves], paired.plans)
     n_arms = len({(entry.answerer, entry.corpus, entry.method, entry.seed) for entry in results})
-    if n_arms > 1 and rule.name == "certified":
+    if walks:
+        sentences += _of_walks(walks, claim)
+    elif n_arms > 1 and rule.name == "certified":
         sentences.append(
             f"Verdicts of single methods and partitions hold at {rule.look_alpha:g} each, uncorrected for there being "
             f"several. The claim is the one guarantee over {_count(claim.k, 'candidate')}: its tests have "
@@ -78,7 +87,7 @@ def warnings(
         sentences.append("Rows share recordings and this was ignored (clustering = ignore): p and bounds are too good.")
     if any(len(entry.budgets[0].families) == 1 for entry in results):
         sentences.append("A partition has one family: its check repeats that of the average and can hide no damage.")
-    if any(len(entry.budgets[0].families) >= _MANY_FAMILIES for entry in results):
+    if any(len(entry.budgets[0].families) >= _MANY_FAMILIES for entry in results if entry.frontiers):
         sentences.append(
             "With many families the interval of the interpolated worst-family frontier is biased upwards and covers "
             "the truth rarely: read it as a description, and the frontier of the average first."
@@ -117,6 +126,23 @@ def _of_listening(hearing: FamilyHearings, paired: Paired, rule: Rule, *, is_imp
                     more = f"; the same holds of {more_families(n_more)}" if n_more else ""
                     declared = " This was declared (allow_vacuous)." if allowed else ""
                     sentences.append(f"{where} ({partition}): {named[0].words}{more}.{declared}")
+    return sentences
+
+
+def _of_walks(walks: Sequence[WalkEntry], claim: Claim) -> list[str]:
+    """Sentences on a sweep that stopped when it was decided: what it left out, and what no guarantee covers."""
+    sentences = []
+    if not all(walk.whole for walk in walks):
+        sentences.append(
+            "Walks ask until it is decided: estimates of what they saw are biased towards what stopped them, and only "
+            "describe. Verdicts and bounds hold whenever one stops."
+        )
+    claimed = {(c.answerer, c.corpus, c.method, seed) for c in claim.candidates for seed in c.seeds}
+    beside = {walk.method for walk in walks if (walk.answerer, walk.corpus, walk.method, walk.seed) not in claimed}
+    if beside:
+        sentences.append(
+            f"No guarantee covers the verdicts on {_some(beside)}, which are no candidates: each holds by itself."
+        )
     return sentences
 
 

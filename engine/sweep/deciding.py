@@ -1,12 +1,16 @@
 """A sweep that stops when it is decided: every method's walk asks what it needs next, and cells say what it left out.
 
-    pending/answerer=A/walk-0.4-METHOD-SEED/window-00012.parquet    what a walk asked of a block at a budget
-    pending/answerer=A/raw/window-00012.1.parquet                   what was asked of it later
+    pending/answerer=A/walk-0.4-METHOD-SEED/window-00012.4be1c0.parquet    what a walk asked of a block at a budget
+    answers/answerer=A/window-00012.4be1c0.jsonl                           and the results that were new
 
-What is asked follows from the plan and the answers alone, so that whatever is killed, sharded or merged ends with the
-same rows: a part that the walk would not have asked just so is asked again. Knows cells and walks; asks nobody.
+What is asked follows from the plan and the answers alone. A part of a block is called by a hash of all that its
+answerer was asked about the block until then, as last bits depend on it. So whatever is killed, sharded or merged ends
+with the same bytes: what a shard asks that the whole would not, or not just so, is never read again. Knows cells and
+walks; asks nobody.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -26,6 +30,9 @@ from earmark.engine.sweep.blocks import WHOLE, Shard, blocks
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.sweep_folder import SweepFolder
 from earmark.engine.sweep.tasks import Task
+from earmark.engine.sweep.windows import REST
+
+_DIGITS = 12  # of the hash that other parts are called by
 
 
 class Deciding:
@@ -38,7 +45,7 @@ class Deciding:
         assert prepared.walk is not None, "the plan is one of walks"
         self._design = prepared.walk.design
         self._shard = shard
-        self._rows = _RowsOfBlocks(prepared)
+        self._rows = RowsOfBlocks(prepared)
         self.asked: dict[tuple[str, Step], list[pa.Table]] = {}
         self.records: dict[tuple[str, Arm], list[TestRecord]] = {}
 
@@ -46,9 +53,10 @@ class Deciding:
         """What the walks ask about a block at a time; a turn is over when it has been answered."""
         if all(folder.has(step.keys(answerer, corpus)) for step in steps):
             return
-        parts_of = {step: _Asked(folder, answerer, step, self._rows) for step in steps}
+        parts_of = {step: _AskedOfStep(folder, answerer, step, self._rows) for step in steps}
         raw, silence = (next(step for step in steps if step.kind == kind) for kind in ("raw", "silence"))
         walks: dict[Arm, list[Step]] = {}
+        parts: dict[int, tuple[str, ...]] = {}  # of each block, as they were asked
         for step in steps:
             if step.compressed:
                 walks.setdefault(step.arms[0], []).append(step)
@@ -61,12 +69,15 @@ class Deciding:
                 differences = None
                 if self._shard.has(visit.block):
                     for turn in ((raw, silence), (way[visit.budget],)):  # raw first: what failed is not asked again
-                        lacking = (parts_of[step].lacking(visit.block, visit.rows) for step in turn)
-                        tasks = [task for task in lacking if task is not None]
-                        if tasks:
-                            yield tasks
-                        for task in tasks:
-                            parts_of[task.step].take(task.block, visit.rows)
+                        before = parts.get(visit.block, ())
+                        wanted = (parts_of[step].task(visit.block, visit.rows, before) for step in turn)
+                        tasks = [task for task in wanted if task is not None]
+                        lacking = [task for task in tasks if not parts_of[task.step].take(task)]
+                        if lacking:
+                            yield lacking
+                        answered = [parts_of[task.step].take(task) for task in lacking]
+                        assert all(answered), "a turn is over when it has been answered"
+                        parts[visit.block] = (*before, *(task.part for task in tasks))
                     differences = parts_of[way[visit.budget]].rise(parts_of[raw], visit.rows)
                 try:
                     visit = walk.send(differences)
@@ -86,7 +97,7 @@ class Completing:
     """Asks what a decided sweep left out: it describes, and changes no verdict."""
 
     def __init__(self, prepared: Prepared, shard: Shard = WHOLE) -> None:
-        self._rows = _RowsOfBlocks(prepared)
+        self._rows = RowsOfBlocks(prepared)
         self._shard = shard
 
     def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[list[Task]]:
@@ -97,12 +108,12 @@ class Completing:
             left_out = self._rows.by_block(cell.filter(pc.equal(cell["status"], NOT_NEEDED))["sample_id"].to_pylist())
             tasks = []
             for block, numbers in left_out.items():
-                there = folder.windows.part(answerer, step, block, 0)
+                there = folder.windows.part(answerer, step, block, REST)
                 if there is None and self._shard.has(block):
-                    tasks.append(Task(answerer, step, block, numbers))
+                    tasks.append(Task(answerer, step, block, numbers, REST))
             if tasks:
                 yield tasks
-            parts = [folder.windows.part(answerer, step, block, 0) for block in left_out]
+            parts = [folder.windows.part(answerer, step, block, REST) for block in left_out]
             whole = [part for part in parts if part is not None]
             if left_out and len(whole) == len(parts):
                 folder.fill_cell(key, self._rows.whole([cell.filter(pc.not_equal(cell["status"], NOT_NEEDED)), *whole]))
@@ -114,16 +125,18 @@ class _PlaceInBlock(NamedTuple):
     number: int  # in the block
 
 
-class _RowsOfBlocks:
+class RowsOfBlocks:
     """Where the rows of a corpus are."""
 
     def __init__(self, prepared: Prepared) -> None:
         self._family_of = prepared.family_of
         self._examples: list[Example] = list(prepared.corpus.examples)
+        cut = blocks(prepared.corpus, prepared.spec.window)
+        self._blocks = [[example.sample_id for example in block.examples] for block in cut]
         self._place = {
-            example.sample_id: _PlaceInBlock(block.number, number)
-            for block in blocks(prepared.corpus, prepared.spec.window)
-            for number, example in enumerate(block.examples)
+            sample: _PlaceInBlock(block, number)
+            for block, samples in enumerate(self._blocks)
+            for number, sample in enumerate(samples)
         }
         self.row = {example.sample_id: row for row, example in enumerate(self._examples)}
 
@@ -134,10 +147,9 @@ class _RowsOfBlocks:
         """Of rows of one block, their numbers in it."""
         return tuple(sorted(self._place[self._examples[row].sample_id].number for row in rows.tolist()))
 
-    def samples(self, rows: IntArray) -> list[str]:
-        """Of rows of one block, in the order of the block."""
-        ids = [self._examples[row].sample_id for row in rows.tolist()]
-        return sorted(ids, key=lambda sample: self._place[sample].number)
+    def samples(self, block: int, numbers: Sequence[int]) -> list[str]:
+        """The samples with these numbers in a block."""
+        return [self._blocks[block][number] for number in numbers]
 
     def by_block(self, samples: Sequence[str]) -> dict[int, tuple[int, ...]]:
         """The numbers of samples in their blocks."""
@@ -168,43 +180,40 @@ class _RowsOfBlocks:
         return table.take(pa.array(order))
 
 
-class _Asked:
+class _AskedOfStep:
     """What a walk has asked at one step, as far as it has come, and what is there of it."""
 
-    def __init__(self, folder: SweepFolder, answerer: str, step: Step, rows: _RowsOfBlocks) -> None:
+    def __init__(self, folder: SweepFolder, answerer: str, step: Step, rows: RowsOfBlocks) -> None:
         self._folder, self._answerer, self._step, self._rows = folder, answerer, step, rows
         self._loss = np.full(len(rows), np.nan)  # NaN where it failed, too
         self._known = np.zeros(len(rows), dtype=np.bool_)
-        self._parts: dict[int, int] = {}  # how many of each block were asked
         self.tables: list[pa.Table] = []
 
-    def lacking(self, block: int, rows: IntArray) -> Task | None:
-        """What has to be asked so that these rows of a block are there; None where they are."""
+    def task(self, block: int, rows: IntArray, before: tuple[str, ...]) -> Task | None:
+        """What is asked so that these rows of a block are known, after other parts of it; None where they are."""
         wanted = rows[~self._known[rows]]
         if not len(wanted):
             return None
-        part = self._parts.get(block, 0)
-        table = self._folder.windows.part(self._answerer, self._step, block, part)
-        if table is None or table["sample_id"].to_pylist() != self._rows.samples(wanted):
-            return Task(self._answerer, self._step, block, self._rows.numbers(wanted), part)
-        self._take(block, table)
-        return None
+        numbers = self._rows.numbers(wanted)
+        content = json.dumps([before, self._step.name, numbers])
+        part = hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]
+        return Task(self._answerer, self._step, block, numbers, part, before)
 
-    def take(self, block: int, rows: IntArray) -> None:
-        """What was lacking has been answered."""
-        task = self.lacking(block, rows)
-        assert task is None, "it was just answered"
-
-    def _take(self, block: int, table: pa.Table) -> None:
-        self._parts[block] = self._parts.get(block, 0) + 1
+    def take(self, task: Task) -> bool:
+        """Read what came of a task; whether it is there."""
+        assert task.rows is not None, "a walk names the rows that it asks"
+        table = self._folder.windows.part(self._answerer, self._step, task.block, task.part)
+        if table is None or table["sample_id"].to_pylist() != self._rows.samples(task.block, task.rows):
+            return False
         self.tables.append(table)
         places = [self._rows.row[sample] for sample in table["sample_id"].to_pylist()]
         ok = np.asarray(pc.equal(table["status"], OK))
         loss = table["loss"].to_numpy(zero_copy_only=False)
         self._loss[places] = np.where(ok, loss, np.nan)
         self._known[places] = True
+        return True
 
-    def rise(self, raw: "_Asked", rows: IntArray) -> FloatArray:
+    def rise(self, raw: "_AskedOfStep", rows: IntArray) -> FloatArray:
         """By how much the loss of rows is larger than raw's; a failed row is harm."""
         rise = self._loss[rows] - raw._loss[rows]
         return np.where(np.isnan(rise), 1.0, rise)

@@ -68,7 +68,7 @@ def draft(
     suiting = "bfloat16" if large else default_of(AnswererSpec, "dtype")
     dtype = dtype or (None if is_served(model) else suiting)  # a server decides it
     answerer = {"model": model, **({"dtype": dtype} if dtype else {})}
-    sweep = {"budgets": "main", **_defaults(SweepKeys, "window")}
+    sweep = {"budgets": "main", **_defaults(SweepKeys, "window", "until")}
     streams = _defaults(StreamsSpec, "permuted_global", "permuted_family", "naive_global", "naive_family")
     rule = {
         "candidates": candidates_of(compressors),

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from earmark.engine import files
 from earmark.engine.design.fields import Whole, shown
-from earmark.engine.design.keys import PREVIEW, PREVIEW_MARK
+from earmark.engine.design.keys import NOT_NEEDED, PREVIEW, PREVIEW_MARK
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.plan_file import PLAN
@@ -22,6 +22,7 @@ from earmark.engine.reading import check_place
 from earmark.engine.signoff.answerer_files import FOLDER as ANSWERERS
 from earmark.engine.sweep.blocks import first_recordings, in_order, survey
 from earmark.engine.sweep.copies import copy_files
+from earmark.engine.sweep.deciding import RowsOfBlocks
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.sweep_folder import SweepFolder
 from earmark.engine.sweep.windows import WindowsOfPreview
@@ -73,19 +74,21 @@ def folder_of(folder: SweepFolder, prepared: Prepared, looked: Prepared) -> Swee
     return folder.with_windows(WindowsOfPreview(folder.run, last, looked.survey.recordings))
 
 
-def make(folder: SweepFolder, looked: Prepared, n_examples: int) -> Path:
+def make(folder: SweepFolder, looked: Prepared, prepared: Prepared) -> Path:
     """What `looked` asks of every cell as RUN/preview, in place of the preview before; all of it must be done.
 
-    `n_examples` are those of the whole sweep. InputError where anything else than a preview is there.
+    `prepared` is the whole sweep: where walks stop when they are decided, the preview has its other rows as not asked,
+    since a walk needs to know how many there are. InputError where anything else than a preview is there.
     """
     out = folder.run / PREVIEW
     _remove(out, folder.run)
     ids = [example.sample_id for example in in_order(looked.corpus)]
-    content = {"examples": len(ids), "of": n_examples}
+    content = {"examples": len(ids), "of": prepared.survey.examples}
     files.write_file(out / PREVIEW_MARK, (json.dumps(content) + "\n").encode())
     for name in (store.PARTITIONS, PLAN, "selectors", ANSWERERS):
         copy_files(folder.run, out, name)
     wanted, blocks = pa.array(ids), range(looked.survey.blocks)
+    rows_of_blocks = None if prepared.walk is None else RowsOfBlocks(prepared)
     for answerer in looked.spec.answerers:
         for step in looked.steps:
             keys = step.keys(answerer.name, looked.corpus.name)
@@ -96,7 +99,10 @@ def make(folder: SweepFolder, looked: Prepared, n_examples: int) -> Path:
                 rows = (
                     store.read_rows(folder.run, key) if there else folder.windows.rows(answerer.name, step, arm, blocks)
                 )
-                folder.write_cell(key, rows.filter(pc.is_in(rows["sample_id"], wanted)), out)
+                rows = rows.filter(pc.is_in(rows["sample_id"], wanted))
+                if rows_of_blocks is not None and not step.permuted:
+                    rows = rows_of_blocks.whole([rows.filter(pc.not_equal(rows["status"], NOT_NEEDED))])
+                folder.write_cell(key, rows, out)
     return out
 
 

@@ -16,9 +16,10 @@ from earmark.engine.sweep.copies import copy_cell, copy_files
 from earmark.engine.sweep.status import Status, status
 from earmark.engine.sweep.sweep_folder import SPEC, SweepFolder
 from earmark.engine.sweep.who_answers import check_shards
+from earmark.engine.sweep.windows import ANSWERS as RESULTS
 
-# the plan after what it vouches for
-_COPIED = (SPEC, store.PARTITIONS, PLAN, "selectors", ANSWERERS, "scores", "audits", "pending")
+# the plan after what it vouches for; results, of which only walks need those of others, before the rows of them
+_COPIED = (SPEC, store.PARTITIONS, PLAN, "selectors", ANSWERERS, "scores", "audits", RESULTS, "pending")
 
 
 def merge(run: Path, shards: Sequence[Path], report: Report = silent) -> Status:
@@ -45,6 +46,8 @@ def merge(run: Path, shards: Sequence[Path], report: Report = silent) -> Status:
     ]
     for shard in shards:
         for name in _COPIED:
+            if name == RESULTS and plan.decided is None:
+                continue
             report(f"copying {name} of {shard}", 0, 0)
             copy_files(shard, run, name)
         for n_done, key in enumerate(keys):
@@ -53,6 +56,8 @@ def merge(run: Path, shards: Sequence[Path], report: Report = silent) -> Status:
                 copy_cell(shard, run, key)
     for answerer in plan.answerers:
         for step in plan.steps:
+            if plan.decided is not None and not step.permuted:
+                continue  # only who has the corpus can go the walks: the next run without a shard
             report(f"completing cells of {answerer}, {step.name}", 0, 0)
             folder.complete(answerer, plan.corpus.name, step, plan.corpus.windows)
     return status(run)

@@ -5,6 +5,7 @@ Knows compressors by their protocol; asks no answerer.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -47,17 +48,19 @@ class Offer(NamedTuple):
 
 
 class Clips:
-    """The clips of a block, each once."""
+    """The clips of a block, each once; `held` are those that were opened before."""
 
-    def __init__(self, block: Block, clips: Sequence[stream.Clip]) -> None:
+    def __init__(
+        self, block: Block, clips: Sequence[stream.Clip], held: Mapping[Audio, OpenedClip] = MappingProxyType({})
+    ) -> None:
         self.block = block
         self.clips = clips
-        opened: dict[Audio, OpenedClip] = {}
+        opened = dict(held)
         for clip in clips:
             if clip.audio is not None and clip.example.audio not in opened:
                 opened[clip.example.audio] = OpenedClip(clip.example.audio.name, clip.audio)
         self._opened = opened
-        self._whole: dict[Audio, Excerpt] = {}
+        self._whole: dict[Silence, Excerpt] = {}
 
     def opened(self, number: int) -> OpenedClip | None:
         """The clip of an example; None where its recording cannot be heard."""
@@ -65,6 +68,8 @@ class Clips:
 
     def whole(self, audio: OpenedClip | Silence) -> Excerpt:
         """All of a clip or of as much silence, hashed once."""
+        if isinstance(audio, OpenedClip):
+            return audio.whole()
         if audio not in self._whole:
             self._whole[audio] = Excerpt.of(audio, audio.waveform())
         return self._whole[audio]

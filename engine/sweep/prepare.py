@@ -36,7 +36,7 @@ from earmark.engine.sweep.blocks import Survey, in_order, survey
 from earmark.engine.sweep.offers import Compressors
 from earmark.engine.sweep.streams import Streams
 from earmark.engine.sweep.sweep_folder import SweepFolder
-from earmark.engine.sweep.walk_order import in_declared_order, walk_of
+from earmark.engine.sweep.walk_order import held, in_declared_order, walk_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +134,13 @@ def prepare(spec: Spec, run: Path, load: LoadCompressor, shares: int = 1) -> Pre
         folder.check(content, spec)
         return content
 
-    counted, walk, as_read = survey(corpus, spec.window), None, corpus
-    if not decided:
+    walk = None
+    if decided:
+        corpus = held(corpus)
+    else:
+        counted = survey(corpus, spec.window)
         content = check(corpus, counted, walk)
+    as_read = corpus
     replaced = before.partitions if before is not None and begun is None else ()
     fresh = _fresh(spec, corpus, run, begun)
     families = _families(spec, corpus, run, begun, [*fresh, *partition_file.beside(run, corpus, fresh, replaced)])

@@ -3,7 +3,7 @@
 Whatever stops it, the next run goes on where it was and ends with the same bytes. Signs nothing off.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,14 +12,16 @@ from earmark.engine.answerers.loading import loader as answerer_loader
 from earmark.engine.answerers.request import Progress
 from earmark.engine.answerers.server import ledger
 from earmark.engine.compressors.loading import LoadCompressor, loader
+from earmark.engine.corpus.example import Audio
+from earmark.engine.corpus.spool import spool
 from earmark.engine.corpus.unheard import unheard
-from earmark.engine.design.keys import ENCODINGS, WAVES
+from earmark.engine.design.keys import ENCODINGS, SPOOLED, WAVES
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step
 from earmark.engine.errors import InputError
 from earmark.engine.files import remove_folder
-from earmark.engine.progress import Report, Stop, StoppedError, never, silent
+from earmark.engine.progress import AtMost, Report, Stop, StoppedError, never, silent
 from earmark.engine.sweep import audits, who_answers
 from earmark.engine.sweep import limit as previews
 from earmark.engine.sweep.blocks import WHOLE, Shard
@@ -70,6 +72,8 @@ def run(
         prepared = prepare(spec, out, load_compressor or load_any, shard.count)
         complete = _is_complete(folder, prepared)
         looked = None
+        if len(_steps_asked_for(prepared)) < len(prepared.steps):
+            note("permuted questions ([streams]) wait until what was decided is completed (--until complete)")
         if limit is not None:
             previews.check_is_part(limit, prepared, out, complete=complete)
             looked = previews.first(prepared, limit)
@@ -124,7 +128,9 @@ def _look_for_unheard(
         report(step, n_done, n_total)
 
     workers = decoders(prepared.spec.machine)
-    silence = unheard((looked or prepared).corpus, workers=workers, report=report_unless_stopped)
+    silence = unheard(
+        prepared.as_read if looked is None else looked.corpus, workers=workers, report=report_unless_stopped
+    )
     if silence is None:
         return
     declared_rate = prepared.spec.rule.max_error_rate
@@ -176,16 +182,27 @@ def _fill(
     numbers = [number for number in range(ours.survey.blocks) if shard.has(number)]
     phases = _phases(prepared, looked, shard, numbers)
     audited = looked is None and shard.index == 0
-    meter = _SweepMeter(filled, ours, numbers, report)
-    worker = Worker(filled, ours, load_and_begin, meter.batch)
+    meter = _SweepMeter(filled, ours, numbers, report, of_walks=prepared.walk is not None and looked is None)
+
+    def spooled() -> Mapping[Audio, Audio]:
+        audios = (example.audio for example in ours.corpus.examples)
+        return spool(audios, out / SPOOLED, prepared.spec.machine.spool_mib << 20, report, stop)
+
+    worker = Worker(filled, ours, load_and_begin, meter.batch, spooled)
     answerer = ""
+
+    def ask_twice(name: str) -> None:
+        """What the flip rate is counted from, unless it is there."""
+        if audited and audits.flips_missing(out, prepared, name):
+            model = worker.answerer(name)
+            report(f"{name}: answering raw questions twice", 0, 0)
+            audits.flips(out, prepared, name, model, stop)
+
     try:
         for stopping, passes in phases:
             for answerer, steps in passes:
-                if audited and audits.flips_missing(out, prepared, answerer):
-                    model = worker.answerer(answerer)
-                    report(f"{answerer}: answering raw questions twice", 0, 0)
-                    audits.flips(out, prepared, answerer, model, stop)
+                if prepared.walk is None:
+                    ask_twice(answerer)
                 for tasks in stopping.turns(filled, answerer, prepared.corpus.name, steps):
                     meter.turn(tasks[0])
                     for task, rows in executor.map(tasks, worker.work, stop):
@@ -194,9 +211,13 @@ def _fill(
                         if task.rows is None:
                             folder.complete(answerer, prepared.corpus.name, task.step, prepared.survey.blocks)
             if prepared.walk is not None and looked is None:
+                prepared.begin(folder)  # nothing may have been asked, where families are too small
+                folder.note_shard_is_over(shard)
                 report("writing cells", 0, 0)
                 if not finish_walks(folder, prepared):
                     break
+                for answerer, _ in reversed(passes):  # from the one on that is loaded
+                    ask_twice(answerer)
     except StoppedError:
         return Swept(stopped=True, complete=False)
     except LostError as error:
@@ -206,7 +227,7 @@ def _fill(
     if audited:
         report("scoring a grid of recordings and questions", 0, 0)
         audits.grids(out, prepared)
-    preview = None if looked is None else previews.make(filled, looked, prepared.survey.examples)
+    preview = None if looked is None else previews.make(filled, looked, prepared)
     return Swept(False, complete, preview)
 
 
@@ -255,7 +276,8 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
         else:
             cells = [_is_complete(folder, prepared)]
         complete &= all(cells)
-        if all(cells):
+        is_begun = prepared.spec.until == "decided" and folder.windows.has_rest(answerer.name)  # to be completed
+        if all(cells) and not is_begun:
             folder.windows.forget(answerer.name)
             ledger.forget(folder.run, answerer.name)
     if complete:
@@ -263,19 +285,28 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
         folder.forget_shards()
         remove_folder(folder.run / WAVES, folder.run)
         remove_folder(folder.run / ENCODINGS, folder.run)
+        remove_folder(folder.run / SPOOLED, folder.run)
     return complete
 
 
 class _SweepMeter:
     """What is said while waiting: who answers what, how many answers there are, and how many in all."""
 
-    def __init__(self, folder: SweepFolder, prepared: Prepared, ours: Sequence[int], report: Report) -> None:
-        self._sizes = sizes = prepared.survey.sizes
+    def __init__(
+        self, folder: SweepFolder, prepared: Prepared, ours: Sequence[int], report: Report, *, of_walks: bool
+    ) -> None:
+        sizes = prepared.survey.sizes
         self._report = report
         self._total = self._done = 0
+        self._at_most = of_walks and prepared.spec.until == "decided"
         self._label = f"{prepared.spec.answerers[0].name}, audits:"
         for answerer in prepared.spec.answerers:
-            for step in prepared.steps:
+            for step in _steps_asked_for(prepared):
+                if of_walks and not step.permuted:
+                    self._total += sum(sizes[number] for number in ours)
+                    asked_by_block = folder.asked_by_block(answerer.name, prepared.corpus.name, step, sizes)
+                    self._done += sum(asked_by_block[number] for number in ours)
+                    continue
                 whole = folder.has(step.keys(answerer.name, prepared.corpus.name))
                 done = set(ours if whole else folder.windows.blocks(answerer.name, step))
                 self._total += len(step.arms) * sum(sizes[number] for number in ours)
@@ -289,11 +320,15 @@ class _SweepMeter:
 
     def show(self) -> None:
         """What there is now."""
-        self._report(self._label, self._done, self._total)
+        self._report(self._label, self._done, self._in_all)
+
+    @property
+    def _in_all(self) -> int:
+        return AtMost(self._total) if self._at_most else self._total
 
     def batch(self, progress: Progress) -> None:
         """Some answers of the block that is running."""
-        self._report(self._label, self._done + progress.answered, self._total)
+        self._report(self._label, self._done + progress.answered, self._in_all)
 
     def block(self, n_rows: int) -> None:
         """A block, or a part of it, is done, and has so many rows."""

@@ -30,7 +30,13 @@ class StepStatus(NamedTuple):
     blocks: int
     complete: bool  # its cells are there
     answers: int
-    answers_in_all: int
+    answers_in_all: int  # of a walk that stops when it is decided at most so many
+    later: int = 0  # of the answers, those that were asked once it was decided
+
+    @property
+    def whole(self) -> bool:
+        """Whether every answer is there."""
+        return self.complete and self.answers == self.answers_in_all
 
 
 class Pace(NamedTuple):
@@ -47,13 +53,21 @@ class Status(NamedTuple):
     plan: PlanFile
     steps: tuple[StepStatus, ...]
     shards: tuple[Shard, ...]  # that were begun here; none: the whole sweep was
+    over: frozenset[Shard]  # those of which walks that stop when they are decided ask nothing more
     pace: Pace | None  # None where too little is under way to tell
     preview: preview.Preview | None  # of it that was made last; None where there is none
     certified: bool  # a certificate is there
 
     @property
     def complete(self) -> bool:
-        return all(step.complete for step in self.steps)
+        """Whether every answer is there."""
+        return all(entry.whole for entry in self.steps)
+
+    @property
+    def decided(self) -> bool:
+        """Whether walks that stop when they are decided have come to their end."""
+        verdicts = [entry for entry in self.steps if not entry.step.permuted]
+        return self.plan.decided is not None and all(entry.complete for entry in verdicts)
 
     @property
     def answers(self) -> int:
@@ -66,7 +80,9 @@ class Status(NamedTuple):
 
     @property
     def unfinished_shards(self) -> list[Shard]:
-        """The shards that were begun here of which some window is missing."""
+        """The shards that were begun here of which some window is missing, or that are not decided."""
+        if self.plan.decided is not None:
+            return [shard for shard in self.shards if shard not in self.over]
         return [shard for shard in self.shards if any(_missing(entry, shard) for entry in self.steps)]
 
     @property
@@ -123,6 +139,11 @@ def status(run: Path) -> Status:
     for answerer in plan.answerers:
         for step in plan.steps:
             in_all = len(step.arms) * plan.corpus.examples
+            if plan.decided is not None and not step.permuted:
+                walked = _of_walk(folder, answerer, step, plan)
+                steps.append(walked.status)
+                pace = walked.pace or pace
+                continue
             if folder.has(step.keys(answerer, plan.corpus.name)):
                 everything = frozenset(range(plan.corpus.windows))
                 steps.append(StepStatus(answerer, step, everything, plan.corpus.windows, True, in_all, in_all))
@@ -132,7 +153,26 @@ def status(run: Path) -> Status:
             answers = sum(block.n_rows for block in written)
             steps.append(StepStatus(answerer, step, frozenset(numbers), plan.corpus.windows, False, answers, in_all))
             pace = _pace(written) or pace
-    return Status(run, plan, tuple(steps), folder.shards, pace, preview.read(run / PREVIEW), _is_certified(run))
+    over = frozenset(filter(folder.is_over, folder.shards))
+    return Status(run, plan, tuple(steps), folder.shards, over, pace, preview.read(run / PREVIEW), _is_certified(run))
+
+
+class _Walked(NamedTuple):
+    status: StepStatus
+    pace: Pace | None
+
+
+def _of_walk(folder: SweepFolder, answerer: str, step: Step, plan: PlanFile) -> _Walked:
+    """A step of walks that stop when they are decided: what its cell left out may be asked later, to complete it."""
+    complete = folder.has(step.keys(answerer, plan.corpus.name))
+    block_of, written = folder.windows.parts_written(answerer, step)
+    n_asked, later, blocks = len(block_of), 0, plan.corpus.windows
+    if complete:
+        n_left_out = folder.left_out(answerer, plan.corpus.name, step)
+        later = min(n_left_out, n_asked)
+        n_asked = plan.corpus.examples - n_left_out + later
+    entry = StepStatus(answerer, step, frozenset(), blocks, complete, n_asked, plan.corpus.examples, later)
+    return _Walked(entry, None if entry.whole else _pace(written))
 
 
 def _pace(blocks: Sequence[Written]) -> Pace | None:

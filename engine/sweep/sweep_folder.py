@@ -7,18 +7,20 @@ Every file appears whole. Knows rows and names; asks nobody anything.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from earmark.engine import files
 from earmark.engine.answerers.server.ledger import SERVED
 from earmark.engine.design import spec as specs
-from earmark.engine.design.keys import ENCODINGS, NOT_NEEDED, PREVIEW, WAVES, CellKey
+from earmark.engine.design.keys import ENCODINGS, NOT_NEEDED, PREVIEW, SPOOLED, WAVES, CellKey
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.locks import alone
@@ -46,8 +48,10 @@ _FOLDERS = (
     "selectors",
     WAVES,
     ENCODINGS,
+    SPOOLED,
     SHARDS,
 )  # never links
+_OVER = ".over"  # behind the name of a shard of which nothing more is asked
 _TOGETHER = "wait until it has ended, or let each process fill its own --shard I/N"
 _DECLARED = ("rule", "labels")  # keys of a plan that decide no outcome
 
@@ -164,6 +168,15 @@ class SweepFolder:
         else:
             files.write_new(self.run / SHARDS / f"{shard.index + 1}-of-{shard.count}", b"")
 
+    def note_shard_is_over(self, shard: Shard) -> None:
+        """Remember that the walks ask nothing more of a shard, for `status`."""
+        if shard != WHOLE:
+            files.write_new(self.run / SHARDS / f"{shard.index + 1}-of-{shard.count}{_OVER}", b"")
+
+    def is_over(self, shard: Shard) -> bool:
+        """Whether the walks ask nothing more of a shard."""
+        return (self.run / SHARDS / f"{shard.index + 1}-of-{shard.count}{_OVER}").is_file()
+
     def forget_shards(self) -> None:
         files.remove_folder(self.run / SHARDS, self.run)
 
@@ -187,8 +200,22 @@ class SweepFolder:
 
     def is_whole(self, answerer: str, corpus: str, step: Step) -> bool:
         """Whether its cells, which are there, have no row that was left out."""
+        return not self.left_out(answerer, corpus, step)
+
+    def left_out(self, answerer: str, corpus: str, step: Step) -> int:
+        """How many rows of its cells, which are there, were not asked, as walks were decided without them."""
         tables = (store.read_rows(self.run, key) for key in step.keys(answerer, corpus).values())
-        return not any(pc.any(pc.equal(table["status"], NOT_NEEDED)).as_py() for table in tables)
+        return sum(pc.sum(pc.equal(table["status"], NOT_NEEDED)).as_py() or 0 for table in tables)
+
+    def asked_by_block(self, answerer: str, corpus: str, step: Step, sizes: Sequence[int]) -> list[int]:
+        """How many rows of each block walks have asked at a step; `sizes` are rows of blocks."""
+        counts = Counter(self.windows.parts_written(answerer, step)[0].values())
+        if self.has(step.keys(answerer, corpus)):
+            ((_, key),) = step.keys(answerer, corpus).items()
+            known = np.asarray(pc.not_equal(store.read_rows(self.run, key)["status"], NOT_NEEDED))
+            in_cell = [int(rows.sum()) for rows in np.split(known, np.cumsum(sizes)[:-1])]
+            return [min(size, n + counts[block]) for block, (size, n) in enumerate(zip(sizes, in_cell, strict=True))]
+        return [counts[block] for block in range(len(sizes))]
 
     def complete(self, answerer: str, corpus: str, step: Step, blocks: int) -> bool:
         """Turn the blocks of a step into cells, if all of them are done; whether its cells are complete now.
@@ -228,11 +255,14 @@ class SweepFolder:
         store.replace_rows(self.run, key, rows, self.planned().sha256)
         self._failed.pop(key, None)
 
-    def failed(self, answerer: str, corpus: str, step: Step, arm: Arm, number: int) -> Mapping[str, str]:
-        """Status by sample of the rows of a raw reference that failed: those of a block that is done, or of all
-        blocks once they have become its cell.
+    def failed(self, task: Task, corpus: str, step: Step, arm: Arm) -> Mapping[str, str]:
+        """Status by sample of the rows of a raw reference that failed: those of a task's block, or of all blocks once
+        they have become its cell.
         """
-        key = step.keys(answerer, corpus)[arm]
+        answerer, number, key = task.answerer, task.block, step.keys(task.answerer, corpus)[arm]
+        if task.rows is not None:  # the cell last: parts may become rows of it meanwhile
+            statuses = self.windows.failed_in(answerer, step, number, (*task.before, task.part))
+            return {**statuses, **(failed(store.read_rows(self.run, key)) if store.has_cell(self.run, key) else {})}
         if key in self._failed:
             return self._failed[key]
         try:

@@ -19,7 +19,8 @@ class Task(NamedTuple):
     step: Step
     block: int
     rows: tuple[int, ...] | None = None  # which of the block's examples, by their number in it; None: all
-    part: int = 0  # how many other parts of the block were answered at this step before
+    part: str = ""  # what this part of the block is called
+    before: tuple[str, ...] = ()  # the parts of the block whose results may be taken over; "": all that are there
 
 
 Work = Callable[[Sequence[Task], Stop], Iterator[tuple[Task, pa.Table]]]  # the rows of each task, in order

@@ -4,7 +4,7 @@
     pending/answerer=A/anchor-0.4/window-00012.parquet    rows of a block, a row group for each cell of a step
     scores/anchor/window-00012.parquet                    selectors' scores, for all budgets and answerers
 
-    */window-00012.1.parquet                              what was asked of a block later, by a walk that stops
+    */window-00012.4be1c0.*                               the same of a part of a block, which a walk asked together
 
     */part-of-window-00012-20.*                           the same of the first recordings of a block, for a preview
 
@@ -37,6 +37,8 @@ from earmark.engine.reading import check_place, read_bytes
 PENDING, ANSWERS, SCORES = "pending", "answers", "scores"  # the folders
 _PART = "part-of-"  # before the name of a block's files
 _WINDOW = re.compile(r"window-([0-9]{5,9})\.parquet")
+_PART_OF_BLOCK = re.compile(r"window-([0-9]{5,9})\.([0-9a-z]+)\.parquet")
+REST = "rest"  # what the part of a block is called that no walk asked, once it is asked
 _AGAIN = "remove it: the same command makes it again"
 _ARM = [("method", pa.string()), ("seed", pa.int64()), ("stream", pa.string())]
 SCORES_ROW = pa.schema([*_ARM, ("sample_id", pa.string()), ("scores", pa.list_(pa.float64()))])
@@ -49,7 +51,7 @@ Identities = Mapping[str, str | None]  # of compressors, by METHOD/SEED
 
 
 class Written(NamedTuple):
-    """A block whose rows are there."""
+    """A block, or a part of one, whose rows are there."""
 
     n_rows: int  # of all cells of its step
     at: float  # seconds since the epoch
@@ -73,6 +75,10 @@ class Windows:
             files.remove_folder(self._run / kind / _folder(answerer), self._run)
             with suppress(OSError):  # another answerer's are there, or nothing is
                 (self._run / kind).rmdir()
+
+    def has_rest(self, answerer: str) -> bool:
+        """Whether something was asked that no walk needed, and is not part of a cell yet."""
+        return any((self._run / PENDING / _folder(answerer)).glob(f"*/window-*.{REST}.parquet"))
 
     def forget_step(self, answerer: str, step: Step) -> None:
         """Its cells are complete: nobody will ask for its rows again."""
@@ -101,11 +107,11 @@ class Windows:
         """The rows of a block for every cell of a step, a row group each."""
         self._write(self._block(answerer, step, number), rows, len(rows) // len(step.arms))
 
-    def write_part(self, answerer: str, step: Step, number: int, part: int, rows: pa.Table) -> None:
+    def write_part(self, answerer: str, step: Step, number: int, part: str, rows: pa.Table) -> None:
         """Some rows of a block, of a step of one arm, in place of what was this part of it."""
         self._write(self._part(answerer, step, number, part), rows, max(1, len(rows)))
 
-    def part(self, answerer: str, step: Step, number: int, part: int) -> pa.Table | None:
+    def part(self, answerer: str, step: Step, number: int, part: str) -> pa.Table | None:
         """Some rows of a block, which were asked together; None where there is no such part."""
         path = self._part(answerer, step, number, part)
         check_place(path, self._run)
@@ -115,9 +121,33 @@ class Windows:
         _check_arm(path, table, step.arms[0])
         return table.select(ROW.names)
 
-    def _part(self, answerer: str, step: Step, number: int, part: int) -> Path:
-        stem = self._stem(number) + (f".{part}" if part else "")
-        return self.pending(answerer, step) / f"{stem}.parquet"
+    def _part(self, answerer: str, step: Step, number: int, part: str) -> Path:
+        return self.pending(answerer, step) / f"{self._stem(number)}.{part}.parquet"
+
+    def parts_written(self, answerer: str, step: Step) -> tuple[dict[str, int], list["Written"]]:
+        """The samples of a step of one arm that are in some part of a block, with its number, and how much each part
+        has.
+        """
+        block_of: dict[str, int] = {}
+        written = []
+        for path in self.pending(answerer, step).glob("window-*.*.parquet"):
+            name = _PART_OF_BLOCK.fullmatch(path.name)
+            if name is None:
+                continue
+            with suppress(FileNotFoundError):  # it has just become part of a cell
+                check_place(path, self._run)
+                table = read_parquet(path, path, _AGAIN, columns=_WHOSE.names, schema=_WHOSE)
+                written.append(Written(len(table), path.stat().st_mtime))
+                block_of |= dict.fromkeys(table["sample_id"].to_pylist(), int(name[1]))
+        return block_of, written
+
+    def parts(self, answerer: str, step: Step) -> Iterator[pa.Table]:
+        """Every part of a block of a step of one arm that is there, in any order; a sample may be in several."""
+        for path in self.pending(answerer, step).glob("window-*.*.parquet"):
+            if (name := _PART_OF_BLOCK.fullmatch(path.name)) is not None:
+                part = self.part(answerer, step, int(name[1]), name[2])
+                if part is not None:
+                    yield part
 
     def check_rows(self, answerer: str, step: Step, blocks: Sequence[int]) -> int:
         """How many rows each cell of a step has in these blocks. InputError unless a block has the same samples for
@@ -154,12 +184,12 @@ class Windows:
     def failed(self, answerer: str, step: Step, arm: Arm, number: int) -> Mapping[str, str]:
         """The status of the rows of a block that are not ok, by sample."""
         self.check_rows(answerer, step, [number])
-        statuses = failed(self.rows(answerer, step, arm, [number]))
-        part = 1
-        while (rows := self.part(answerer, step, number, part)) is not None:
-            statuses |= failed(rows)
-            part += 1
-        return statuses
+        return failed(self.rows(answerer, step, arm, [number]))
+
+    def failed_in(self, answerer: str, step: Step, number: int, parts: Sequence[str]) -> Mapping[str, str]:
+        """The status of the rows that are not ok in these parts of a block, where they are there, by sample."""
+        tables = (self.part(answerer, step, number, part) for part in parts)
+        return {sample: status for rows in tables if rows is not None for sample, status in failed(rows).items()}
 
     def _block(self, answerer: str, step: Step, number: int) -> Path:
         return self.pending(answerer, step) / f"{self._stem(number)}.parquet"
@@ -171,9 +201,11 @@ class Windows:
     # Results -----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def results(self, answerer: str, number: int) -> Iterator[Path]:
-        """A copy of the results of a block, to be added to; it takes their place if nothing is raised meanwhile."""
-        final = self._run / ANSWERS / _folder(answerer) / f"{self._stem(number)}.jsonl"
+    def results(self, answerer: str, number: int, part: str = "") -> Iterator[Path]:
+        """A copy of the results of a block or of a part of it, to be added to; it takes their place if nothing is
+        raised meanwhile.
+        """
+        final = self.results_of(answerer, number, part)
         with files.staged(self._run, final) as staging:
             copy = staging / final.name
             try:
@@ -184,6 +216,11 @@ class Windows:
             yield copy
             files.make_folder(final.parent)
             copy.replace(final)
+
+    def results_of(self, answerer: str, number: int, part: str) -> Path:
+        """Where the results of a block are, or of a part of it."""
+        name = self._stem(number) + (f".{part}" if part else "")
+        return self._run / ANSWERS / _folder(answerer) / f"{name}.jsonl"
 
     # Scores ------------------------------------------------------------------------------------------------
 
@@ -207,7 +244,8 @@ class Windows:
         values = pc.list_flatten(table["scores"])
         if table["scores"].null_count or values.null_count or not np.isfinite(values.to_numpy()).all():
             raise InputError(path, "has scores that are no finite numbers", _AGAIN)
-        return {subject: table["scores"][row].values.to_numpy() for row, subject in enumerate(there)}
+        ends = np.cumsum(pc.list_value_length(table["scores"]).to_numpy())
+        return dict(zip(there, np.split(values.to_numpy(), ends)[:-1], strict=True))
 
     def write_scores(self, kind: str, number: int, scores: Mapping[ScoreKey, Scores], identities: Identities) -> None:
         """Keep what selectors with these identities said."""

@@ -4,7 +4,9 @@ A block is answered whole or not at all, and knows only what it was itself answe
 them the last bits of every likelihood, are the same however often the sweep is killed and wherever its blocks run.
 """
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from earmark.engine.answerers.request import Answer, Progress, Request
 from earmark.engine.compressors.compressor import ChangedAudio
 from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.example import SAMPLE_RATE, Audio
-from earmark.engine.corpus.stream import Clip, stream
+from earmark.engine.corpus.stream import stream
 from earmark.engine.design.keys import COMPRESSOR, NOT_FINITE, OK, TOO_LONG
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.steps import Arm, Step, references
@@ -26,6 +28,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.progress import Stop, StoppedError
 from earmark.engine.sweep.blocks import Block, blocks
 from earmark.engine.sweep.offers import Clips, Offer, offers, without_failed
+from earmark.engine.sweep.open_clips import OpenClips
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.streams import Streams
 from earmark.engine.sweep.sweep_folder import SweepFolder
@@ -40,14 +43,21 @@ _DECODERS_BESIDE_A_GPU = 4
 class Worker:
     """Carries out the tasks of a sweep with one answerer at a time, loaded when it is first needed."""
 
-    def __init__(self, folder: SweepFolder, prepared: Prepared, load: Load, report: Callable[[Progress], None]) -> None:
+    def __init__(
+        self,
+        folder: SweepFolder,
+        prepared: Prepared,
+        load: Load,
+        report: Callable[[Progress], None],
+        spooled: Callable[[], Mapping[Audio, Audio]] = dict,
+    ) -> None:
         self._folder, self._prepared = folder, prepared
         self._load, self._report = load, report
+        self._spooled = spooled
         self._name = ""
         self._answerer: Answerer | None = None
         self._in_memory: list[Block] | None = None  # the blocks of a corpus that is walked through
-        self._open_block: int | None = None
-        self._open_clips: dict[Audio, Clip] = {}  # of that block
+        self._open_clips = OpenClips(decoders(prepared.spec.machine))
 
     def answerer(self, name: str) -> Answerer:
         """The answerer of this name, in place of the one before: there may not be memory for two."""
@@ -78,8 +88,9 @@ class Worker:
             offered = offers(folder, task.step, prepared.steps, clips, prepared.compressors, prepared.streams)
             offered = without_failed(offered, clips, self._failed(task))
             to_ask = list(requests(task.step, clips, offered, prepared.streams))
-            with folder.windows.results(task.answerer, task.block) as results:
-                answers = answer(answerer, to_ask, results, self._report, stop)
+            before = [folder.windows.results_of(task.answerer, task.block, part) for part in task.before]
+            with folder.windows.results(task.answerer, task.block, task.part) as results:
+                answers = answer(answerer, to_ask, results, self._report, stop, before)
             if prepared.spec.rule.loss == "nll":
                 _check_nll(task.answerer, answers.values())
             yield task, rows(task.step, clips, offered, prepared.streams, answers, prepared.family_of)
@@ -103,26 +114,25 @@ class Worker:
             yield task, Clips(block, list(islice(clips, len(block.examples))))
 
     def _parts(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Clips]]:
-        """The parts of blocks that a walk asks about; their clips are decoded once for all tasks of a block."""
+        """The parts of blocks that a walk asks about."""
         if self._in_memory is None:
-            self._in_memory = list(blocks(self._prepared.corpus, self._prepared.spec.window))
+            in_place_of = self._spooled()  # before any is opened
+            self._in_memory = [
+                block._replace(
+                    examples=tuple(replace(e, audio=in_place_of.get(e.audio, e.audio)) for e in block.examples)
+                )
+                for block in blocks(self._prepared.corpus, self._prepared.spec.window)
+            ]
         for task in tasks:
             block = self._in_memory[task.block]
-            if self._open_block != task.block:
-                self._open_block, self._open_clips = task.block, {}
-            rows = range(len(block.examples)) if task.rows is None else task.rows
-            closed = [block.examples[row] for row in rows if block.examples[row].audio not in self._open_clips]
-            recordings = list({example.audio: example for example in closed}.values())
-            heard = stream(recordings, workers=decoders(self._prepared.spec.machine))
-            self._open_clips |= {clip.example.audio: clip for clip in heard}
-            part = Block(block.number, block.first, tuple(block.examples[row] for row in rows))
-            yield task, Clips(part, [self._open_clips[e.audio]._replace(example=e) for e in part.examples])
+            asked_about = block.examples if task.rows is None else tuple(block.examples[row] for row in task.rows)
+            yield task, self._open_clips.of(Block(block.number, block.first, asked_about))
 
     def _failed(self, task: Task) -> dict[Arm, Mapping[str, str]]:
         """The samples of a block whose raw answer failed, with its status, for every arm of a step."""
         raw = references(self._prepared.steps, task.step)
         statuses = {
-            reference: self._folder.failed(task.answerer, self._prepared.corpus.name, *reference, task.block)
+            reference: self._folder.failed(task, self._prepared.corpus.name, *reference)
             for reference in dict.fromkeys(raw.values())
         }
         return {arm: statuses[reference] for arm, reference in raw.items()}
@@ -154,10 +164,19 @@ def requests(step: Step, clips: Clips, offered: Offers, streams: Streams) -> Ite
 
 
 def answer(
-    answerer: Answerer, to_ask: Sequence[Request], results: Path, report: Callable[[Progress], None], stop: Stop
+    answerer: Answerer,
+    to_ask: Sequence[Request],
+    results: Path,
+    report: Callable[[Progress], None],
+    stop: Stop,
+    before: Sequence[Path] = (),
 ) -> dict[str, Answer]:
-    """The answers of a block by request, or StoppedError. `results` holds those of earlier steps."""
+    """The answers of a block by request, or StoppedError. `results` holds those of earlier steps, and so do the
+    journals `before` it that are there.
+    """
     with journal.opened(results, answerer.identity) as known:
+        for path in filter(os.path.lexists, before):
+            known.results.update((result.key, result) for result in journal.read_results(path, answerer.identity))
         answers = {answer.id: answer for answer in answer_all(answerer, to_ask, known, report, stop)}
     if len(answers) < len(to_ask):
         raise StoppedError

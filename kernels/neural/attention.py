@@ -45,7 +45,7 @@ class Rotation(NamedTuple):
     positions: int
 
 
-class Weights(NamedTuple):
+class KeyWeights(NamedTuple):
     """What is added to the scores of keys, for all queries alike; both empty where nothing is."""
 
     old: Float32Array  # (any, past), flat
@@ -75,7 +75,7 @@ class AttentionShape(NamedTuple):
 
 _NOTHING = np.zeros(0, np.float32)
 NO_ROTATION = Rotation(_NOTHING, _NOTHING, _NOTHING, _NOTHING, 0)
-NO_WEIGHTS = Weights(_NOTHING, _NOTHING)
+NO_WEIGHTS = KeyWeights(_NOTHING, _NOTHING)
 
 
 def rotation(frequencies: Float32Array, positions: int) -> Rotation:
@@ -101,7 +101,7 @@ def attend(
     old: Old,
     lengths: IntArray,
     turns: IntArray,
-    weights: Weights,
+    weights: KeyWeights,
     shape: AttentionShape,
     out: Float32Array,
     keys: Float32Array,

@@ -57,6 +57,16 @@ def _factors(d: FloatArray, eps: FloatArray, n: int, total: float, squares: floa
     return np.asarray(1.0 - stake * (d[:, None] - eps))
 
 
+def fewest_rows(eps: float, alpha: float) -> int:
+    """The fewest rows after which the capital can be 1/alpha: if no answer changes; eps in (0, 1)."""
+    n, target = 64, -math.log(alpha)
+    while True:
+        capital = np.cumsum(np.log(_factors(np.zeros(n), np.array([eps]), 0, 0.0, 0.0)))
+        if capital[-1] >= target:
+            return int(np.searchsorted(capital, target)) + 1
+        n *= 2
+
+
 def upper_bound(differences: FloatArray, alpha: float) -> float:
     """An excess that is too low with probability at most alpha, at whatever row one looks; 1.0 where none is lower."""
     if not len(differences):

@@ -117,6 +117,15 @@ def test_a_first_look_is_at_a_quarter_of_the_recordings_at_most_64_and_of_few_th
         assert last_lines("--tolerance", "0.5", clips=clips, out=out) == [f"next: earmark run {out}{look}"]
 
 
+def test_it_says_in_a_line_what_stopping_when_it_is_decided_would_save(tmp_path: Path) -> None:
+    out = tmp_path / "s.toml"
+    done = command("init", "synthetic:certification:300", "--no-measure", "--out", out, "--tolerance", "0.1")
+    line = done.out.splitlines()[done.out.splitlines().index(f"wrote {out}") - 1]
+    assert re.fullmatch(r'until = "decided" in \[sweep\] would ask about \d+% of them, if all is safe', line)
+    assert read(out).until == "complete"
+    assert 'until = "complete"\n' in out.read_text(), "it stands there to be changed"
+
+
 def test_fewer_candidates_help_where_they_share_alpha(tmp_path: Path) -> None:
     lines = last_lines("--compressors", "opus,speed", clips=80, out=tmp_path / "s.toml")
     assert "  one candidate instead of 2: they share alpha (candidates in [rule])" in lines
@@ -174,4 +183,8 @@ def test_while_it_looks_it_says_at_what(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(ProgressLine, "__call__", lambda _, step, *__: steps.append(step))
     assert init(tmp_path / "spec.toml", "--measure").exit_code == 0
     expected = ["reading synthetic:certification:4", "loading tiny", "asking tiny about synthetic clips"]
-    assert list(dict.fromkeys(steps)) == [*expected, "answering a few recordings, step"]
+    assert list(dict.fromkeys(steps)) == [
+        *expected,
+        "answering a few recordings, step",
+        "simulating walks",
+    ]

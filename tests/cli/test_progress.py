@@ -17,7 +17,7 @@ from earmark.cli.say import columns, fitted
 from earmark.cli.sign import sign
 from earmark.engine.design.rule import Rule
 from earmark.engine.printable import wrapped
-from earmark.engine.progress import stopping_on_signals
+from earmark.engine.progress import AtMost, stopping_on_signals
 from earmark.engine.report.terminal import decision_table
 from earmark.engine.signoff.certificate import read
 
@@ -245,3 +245,13 @@ def test_only_a_word_that_is_longer_makes_a_line_longer_than_it_may_be(text: str
     lines = wrapped(text, width)
     assert " ".join(" ".join(lines).split()) == " ".join(text.split())
     assert all(len(line) <= width or " " not in line.strip() for line in lines)
+
+
+def test_what_may_end_earlier_says_how_much_is_left_at_most(terminal: Terminal) -> None:
+    clock = Clock()
+    with ProgressLine(terminal, clock) as progress:
+        for done in (0, 1_200):
+            progress("tiny, energy, budget 0.6:", done, AtMost(19_200))
+            clock.now += 10
+    assert " asked 1,200, at most 18,000 left" in terminal.shown()[-1]
+    assert ("120/s" in terminal.shown()[-1]) == (int(os.environ["COLUMNS"]) > 40)

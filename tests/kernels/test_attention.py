@@ -77,7 +77,7 @@ def make(
     turns = np.arange(rows) * new
     weights = attention.NO_WEIGHTS
     if weighed:
-        weights = attention.Weights(draw(2, past).ravel(), draw(rows, new).ravel())
+        weights = attention.KeyWeights(draw(2, past).ravel(), draw(rows, new).ravel())
     old = attention.Old(old_keys.ravel(), old_values.ravel(), valid, at)
     out = np.full(rows * asking * heads * size, np.nan, np.float32)
     kept = [np.full(rows * kv_heads * size * (past + new), np.nan, np.float32) for _ in range(2)]

@@ -66,3 +66,14 @@ def test_a_run_is_resumed_on_another_number_of_threads(single: tuple[Path, dict[
     done = earmark("run", "spec.toml", "--out", "resumed", cwd=folder, env=threads(1, 2))
     assert done.returncode == NOTHING_APPROVED, done.stderr
     assert hashes(folder / "resumed") == expected
+
+
+def test_a_run_that_stops_when_it_is_decided_is_the_same_bytes_on_any_number_of_threads(tmp_path: Path) -> None:
+    of_many = SPEC.replace("certification:3", "certification:16").replace("window = 1", 'window = 5\nuntil = "decided"')
+    without_streams, _, _ = of_many.partition("[streams]")
+    (tmp_path / "spec.toml").write_text(f"{without_streams}[rule]\ntolerances = [0.5]\n")
+    for n_threads in (1, 2):
+        done = earmark("run", "spec.toml", "--out", str(n_threads), cwd=tmp_path, env=threads(n_threads, n_threads))
+        assert done.returncode == 0, done.stderr
+        assert b"decided after" in done.stdout
+    assert hashes(tmp_path / "1") == hashes(tmp_path / "2")

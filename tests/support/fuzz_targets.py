@@ -24,14 +24,17 @@ from fuzzing import Target
 from earmark.engine.answerers import journal
 from earmark.engine.answerers.request import Result
 from earmark.engine.corpus import decode
+from earmark.engine.corpus.audio import TableAudio
 from earmark.engine.corpus.corpus import open_corpus
 from earmark.engine.corpus.example import AudioError
 from earmark.engine.corpus.partition import CorpusRecipes
 from earmark.engine.corpus.side_files import side_file
+from earmark.engine.corpus.spool import spool
 from earmark.engine.corpus.stream import stream
 from earmark.engine.design import spec as specs
 from earmark.engine.design.steps import Step
 from earmark.engine.outcomes import plan_file, recipes, run_cards, store
+from earmark.engine.progress import never, silent
 from earmark.engine.report import card_section, signed_files
 from earmark.engine.report.verify import verify
 from earmark.engine.signoff import certificate as certificates
@@ -47,6 +50,7 @@ from earmark.engine.sweep.prepare import prepare
 from earmark.engine.sweep.run import run
 from earmark.engine.sweep.status import status
 from earmark.engine.sweep.sweep_folder import SweepFolder
+from earmark.engine.sweep.tasks import Task
 from earmark.engine.sweep.windows import Windows
 
 IDENTITY = "an answerer"
@@ -59,6 +63,8 @@ def targets(folder: Path) -> list[Target]:
         _of_a_run,
         _of_clips,
         _of_windows,
+        _of_walks,
+        _of_spools,
         _of_a_sign_off,
         fuzz_logs.of_logs,
         _of_corpora,
@@ -159,13 +165,45 @@ def _of_windows(folder: Path) -> Iterator[Target]:
     yield from _as_bytes_and_rows(
         "window of raw audio",
         windows.pending(answerer, raw) / f"{name}.parquet",
-        lambda: sweep.failed(answerer, prepared.corpus.name, raw, raw.arms[0], number),
+        lambda: sweep.failed(Task(answerer, raw, number), prepared.corpus.name, raw, raw.arms[0]),
     )
     yield from _as_bytes_and_rows(
         "window of scores",
         out / "scores" / anchor.kind / f"{name}.parquet",
         lambda: offers(sweep, anchor, prepared.steps, clips, prepared.compressors, prepared.streams),
     )
+
+
+def _of_walks(folder: Path) -> Iterator[Target]:
+    """What a shard of a walk has of a block: the rows that were asked together."""
+    decided = {"window = 2": 'window = 2\nuntil = "decided"', "tolerances = [0.3]": "tolerances = [0.95]"}
+    spec = sweeps.spec(sweeps.SMALLER, decided)
+    out = folder / "walk"
+    run(spec, out, shard=Shard(0, 2), load=sweeps.answerers(), load_compressor=sweeps.compressor)
+    windows, (raw, *_) = SweepFolder(out).windows, prepare(spec, out, sweeps.compressor).steps
+    part = next(windows.pending(spec.answerers[0].name, raw).glob("window-*.*.parquet"))
+
+    def read() -> None:
+        windows.parts_written(spec.answerers[0].name, raw)
+        list(windows.parts(spec.answerers[0].name, raw))
+
+    yield from _as_bytes_and_rows("part of a window", part, read)
+
+
+def _of_spools(folder: Path) -> Iterator[Target]:
+    """Where recordings are that were copied out of a table."""
+    path = folder / "embedded.parquet"
+    pq.write_table(pa.table({"audio": pa.array([layouts.encoded(400)] * 3, pa.binary())}), path)
+    audios = [TableAudio(str(path), 0, row, "audio", str(row)) for row in range(3)]
+
+    def read() -> None:
+        for audio in spool(audios, folder / "spooled", 1 << 24, silent, never).values():
+            with suppress(AudioError):
+                audio.waveform()
+
+    read()
+    index = next((folder / "spooled").rglob("index.json"))
+    yield replacing("index of a spool", index, read, structured=True, share=0.5)
 
 
 def _results(windows: Windows, answerer: str, identity: str, number: int) -> None:

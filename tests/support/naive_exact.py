@@ -145,14 +145,17 @@ def p_table(n: int, eps: float, gamma: float, points: int = 300) -> dict[Outcome
 # Betting -----------------------------------------------------------------------------------------------------
 
 
-def betting_p_value(y: Sequence[float], w: Sequence[float], eps: float) -> float:
-    """One over the largest capital on the way; each stake from the recordings before, all of them looked at again."""
+def betting_p_value(y: Sequence[float], w: Sequence[float], eps: float, n_in_all: int | None = None) -> float:
+    """One over the largest capital on the way; each stake from the recordings before, all of them looked at again.
+
+    There will be `n_in_all` recordings, where these are the first of them.
+    """
     n = len(y)
     squares = [(y[i] - w[i] * fsum(y[:i]) / (20 + fsum(w[:i]))) ** 2 for i in range(n)]
     log_capital, highest = 0.0, 0.0
     for i in range(n):
         variance = (20 * 0.15 + fsum(squares[:i])) / (20 + i)
-        stake = min(sqrt(2 * log(40) / (n * variance)), 0.95 / (1 - eps))
+        stake = min(sqrt(2 * log(40) / ((n_in_all or n) * variance)), 0.95 / (1 - eps))
         log_capital += log1p(-stake * (y[i] - eps * w[i]))
         highest = max(highest, log_capital)
     return exp(-highest)

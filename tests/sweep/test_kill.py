@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import decided
 import pytest
 import sweeps
 
@@ -34,16 +35,30 @@ def sweep(out: Path) -> None:
     run(spec(), out, load=sweeps.answerers(), load_compressor=sweeps.compressor)
 
 
+def sweep_decided(out: Path) -> None:
+    decided.sweep(out, SMALL)
+
+
+def sweep_completed(out: Path) -> None:
+    """Until it is decided, and then to the end."""
+    sweep_decided(out)
+    decided.sweep(out, SMALL, decided.COMPLETE)
+
+
+SMALL = {f"certification:{decided.CLIPS}": "certification:36"}
+SWEEPS = {"all": sweep, "decided": sweep_decided, "completed": sweep_completed}
+
+
 def main() -> None:
-    """Per line `RUN<tab>SECONDS`: fork a sweep, kill it then (never where SECONDS is empty), and tell."""
+    """Per line `KIND<tab>RUN<tab>SECONDS`: fork a sweep, kill it then (never where SECONDS is empty), and tell."""
     bank(Split.CERTIFICATION)
     for line in sys.stdin:
-        out, seconds = line.rstrip("\n").split("\t")
+        kind, out, seconds = line.rstrip("\n").split("\t")
         start = time.perf_counter()
         pid = os.fork()
         if pid == 0:
             try:
-                sweep(Path(out))
+                SWEEPS[kind](Path(out))
             except BaseException as error:
                 print(repr(error), file=sys.stderr)
                 os._exit(1)
@@ -69,11 +84,11 @@ class Sweeps:
             env={**os.environ, "PYTHONPATH": paths},
         )
 
-    def start(self, out: Path, seconds: float | None = None) -> tuple[bool, float]:
+    def start(self, kind: str, out: Path, seconds: float | None = None) -> tuple[bool, float]:
         """Whether it was killed, and how long it took."""
         assert self._parent.stdin is not None
         assert self._parent.stdout is not None
-        print(out, "" if seconds is None else f"{seconds:.6f}", sep="\t", file=self._parent.stdin, flush=True)
+        print(kind, out, "" if seconds is None else f"{seconds:.6f}", sep="\t", file=self._parent.stdin, flush=True)
         ended, _, took = self._parent.stdout.readline().strip().rpartition(" ")
         assert ended in ("finished", "killed"), ended
         return ended == "killed", float(took)
@@ -89,20 +104,21 @@ def parent() -> Iterator[Sweeps]:
     made.close()
 
 
-def test_killed_twenty_times_the_certificate_has_the_same_bytes(parent: Sweeps, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", SWEEPS)
+def test_killed_twenty_times_the_certificate_has_the_same_bytes(parent: Sweeps, tmp_path: Path, kind: str) -> None:
     rng = random.Random(20)
-    parent.start(tmp_path / "warm")
-    _, duration = parent.start(tmp_path / "whole")
+    parent.start(kind, tmp_path / "warm")
+    _, duration = parent.start(kind, tmp_path / "whole")
     kills = runs = 0
     while kills < KILLS:
         out = tmp_path / str(runs)
         runs, killed, patience = runs + 1, True, 0.6 * duration
         while killed:
-            killed, _ = parent.start(out, rng.uniform(0, patience))
+            killed, _ = parent.start(kind, out, rng.uniform(0, patience))
             kills += killed
             patience *= 1.1  # on a machine that got slower it must end too
         assert sweeps.contents(out) == sweeps.contents(tmp_path / "whole")
-    rule = spec().rule
+    rule = (spec() if kind == "all" else decided.spec(SMALL)).rule
     signed = []
     for name in ("whole", str(runs - 1)):
         path = write(certify(tmp_path / name, rule), tmp_path / name, tmp_path / name)

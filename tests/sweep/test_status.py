@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import decided
+import pytest
 import sweeps
 from click.testing import CliRunner
 from sweeps import after
@@ -90,3 +92,38 @@ def test_lines_fit_a_narrow_terminal(tmp_path: Path) -> None:
     lines = CliRunner().invoke(earmark, ["status", str(tmp_path)], env={"COLUMNS": "60"}).output.splitlines()
     assert all(len(line) <= 60 for line in lines[1:-1])
     assert lines[1].endswith("12 of 30 answers")
+
+
+def test_what_walks_left_out_is_no_answer(tmp_path: Path) -> None:
+    decided.sweep(tmp_path, stop=after(60))
+    under_way = status(tmp_path)
+    assert printed(tmp_path)[0] == f"{tmp_path}: {under_way.answers:,} of at most 2,880 answers"
+    assert any(line.endswith("of at most 360 asked") for line in printed(tmp_path))
+    decided.sweep(tmp_path)
+    asked = sum(map(len, decided.answered(tmp_path).values()))
+    assert (status(tmp_path).answers, status(tmp_path).decided, status(tmp_path).complete) == (asked, True, False)
+    assert printed(tmp_path)[0] == f"{tmp_path}: decided after {asked:,} of 2,880 answers"
+    assert printed(tmp_path)[-1] == f"earmark run {tmp_path} --until complete asks what was not needed"
+    decided.sweep(tmp_path, decided.COMPLETE, stop=after(40))
+    assert printed(tmp_path)[0] == f"{tmp_path}: decided; {status(tmp_path).answers:,} of 2,880 answers"
+    assert asked < status(tmp_path).answers < 2_880
+    decided.sweep(tmp_path, decided.COMPLETE)
+    assert printed(tmp_path)[0] == f"{tmp_path}: 2,880 of 2,880 answers"
+
+
+def test_shards_of_walks_say_when_nothing_more_is_asked_of_them(tmp_path: Path) -> None:
+    decided.sweep(tmp_path, shard=Shard(0, 2), stop=after(60))
+    assert printed(tmp_path)[-1].endswith("--shard 1/2")
+    decided.sweep(tmp_path, shard=Shard(0, 2))
+    assert printed(tmp_path)[-1] == f"next: earmark merge RUN {tmp_path} OTHER-SHARDS..."
+    decided.sweep(tmp_path, shard=Shard(1, 2))
+    assert printed(tmp_path)[-1] == f"next: earmark run {tmp_path / 'spec.toml'} --out {tmp_path}"
+
+
+def test_a_budget_that_no_walk_came_to_was_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decided.Steady, "changed", 1.0)
+    decided.sweep(tmp_path, {"tolerances = [0.3]": "tolerances = [0.15]"})
+    lines = printed(tmp_path)
+    states = {words[1]: words[3] for words in (line.split("  ") for line in lines) if len(words) == 4}
+    assert states["energy, budget 0.3"] == "not asked: decided without"
+    assert states["energy, budget 0.8"] == f"decided after {len(decided.answered(tmp_path)['energy', 0.8])} of 360"

@@ -139,7 +139,10 @@ def test_who_cannot_reduce_says_so_by_name(tmp_path: Path) -> None:
 def test_an_encoder_runs_once_for_all_methods_and_budgets(reuse: bool) -> None:
     """And one request at a time, with nothing shared, says the same."""
     model = load_model("tiny")
-    raw = [Request(e.sample_id, Excerpt.of(e.audio, e.audio.waveform()), e.question) for e in examples(Split.CERTIFICATION, 3)]
+    raw = [
+        Request(e.sample_id, Excerpt.of(e.audio, e.audio.waveform()), e.question)
+        for e in examples(Split.CERTIFICATION, 3)
+    ]
     before = model.counted.encoder_frames
     list(SharedAnswerer(model).answer(raw, {}))
     once = model.counted.encoder_frames - before

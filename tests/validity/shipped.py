@@ -3,13 +3,14 @@
 Everything that decides is called, nothing is written again here; only files and words are left out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 from populations import Draw, Population
+from walked import plan_of, walked
 
 from earmark.engine.design.keys import ANCHOR, CellKey
 from earmark.engine.design.rule import Rule
@@ -35,6 +36,19 @@ class Verdicts(NamedTuple):
     approved: np.ndarray  # (repeats,) any budget or policy
     budget: np.ndarray  # (repeats,) the smallest approved budget, 1 where none is
     retained: np.ndarray  # (repeats,) what the best policy keeps, 1 where none is
+    each: np.ndarray  # (repeats, K) what is kept of every candidate by what is approved of it
+    share: np.ndarray  # (repeats,) of all evaluations that were asked
+
+
+class Outcome(NamedTuple):
+    """`Verdicts` of one evaluation set."""
+
+    false: bool
+    approved: bool
+    budget: float
+    retained: float
+    each: list[float]
+    share: float
 
 
 class Set(NamedTuple):
@@ -43,13 +57,20 @@ class Set(NamedTuple):
     rows: Rows
     curves: dict[str, Curve]
     families: dict[str, Families]
-    groups: dict[Subject, list[GroupTest]]
+    groups: dict[Subject, list[GroupTest]]  # empty where walks are gone
 
 
-def verdicts(of: Population, repeats: int, seed: int) -> Verdicts:
-    """The claims about so many evaluation sets."""
+class Tests(NamedTuple):
+    """What the tests of an evaluation set show."""
+
+    tested: Mapping[Subject, Tested]
+    share: float  # of all evaluations that were asked
+
+
+def verdicts(of: Population, repeats: int, seed: int, *, decided: bool = False) -> Verdicts:
+    """The claims about so many evaluation sets; those of walks that stop when they are `decided`, or of all rows."""
     rng, rule = np.random.default_rng(seed), Rule(**of.rule)  # type: ignore[arg-type]
-    found: list[tuple[bool, bool, float, float]] = []
+    found: list[Outcome] = []
     names: tuple[Rows, dict[str, Families]] | None = None
     with mock.patch.object(certified.power, "needed", return_value=None):  # words of advice, which decide nothing
         while len(found) < repeats:
@@ -58,10 +79,9 @@ def verdicts(of: Population, repeats: int, seed: int) -> Verdicts:
                 drawn = of.draw(rng)
                 if names is None or not of.same_names:
                     names = _named(drawn, rule)
-                sets.append(_set(drawn, *names, of, rule))
-            found += _claims(sets, of, rule)
-    false, approved, budget, retained = (np.array(column) for column in zip(*found, strict=True))
-    return Verdicts(false, approved, budget, retained)
+                sets.append(_set(drawn, *names, of, rule, decided=decided))
+            found += _claims(sets, of, rule, decided=decided)
+    return Verdicts(*(np.array(column) for column in zip(*found, strict=True)))
 
 
 def _named(drawn: Draw, rule: Rule) -> tuple[Rows, dict[str, Families]]:
@@ -73,7 +93,7 @@ def _named(drawn: Draw, rule: Rule) -> tuple[Rows, dict[str, Families]]:
     return rows, {name: families_of(of, rule.parents, family_minimum(rule), rows.source) for name, of in labels.items()}
 
 
-def _set(drawn: Draw, rows: Rows, families: dict[str, Families], of: Population, rule: Rule) -> Set:
+def _set(drawn: Draw, rows: Rows, families: dict[str, Families], of: Population, rule: Rule, *, decided: bool) -> Set:
     order = np.argsort(np.array(drawn.samples), kind="stable")
     curves = {}
     for arm, difference in drawn.differences.items():
@@ -81,7 +101,8 @@ def _set(drawn: Draw, rows: Rows, families: dict[str, Families], of: Population,
         key = CurveKey(ANSWERER, CORPUS, method, int(seed or 0), ANCHOR)
         failed = None if drawn.failed is None else drawn.failed[arm][order]
         curves[arm] = _curve(key, of, difference[order], failed, rule)
-    return Set(rows, curves, families, certified.groups_of(list(curves.values()), rows, families, rule))
+    groups = {} if decided else certified.groups_of(list(curves.values()), rows, families, rule)
+    return Set(rows, curves, families, groups)
 
 
 def _curve(key: CurveKey, of: Population, difference: np.ndarray, failed: np.ndarray | None, rule: Rule) -> Curve:
@@ -119,11 +140,35 @@ def _cell(key: CurveKey, loss: np.ndarray, failed: np.ndarray) -> Cell:
     )  # fmt: skip
 
 
-def _claims(sets: Sequence[Set], of: Population, rule: Rule) -> Iterator[tuple[bool, bool, float, float]]:
-    """Every set's claim, from tests that are evaluated for all sets at once."""
+def _claims(sets: Sequence[Set], of: Population, rule: Rule, *, decided: bool) -> Iterator[Outcome]:
+    """Every set's claim."""
     arms = {claim.CandidateCurve(*curve.key[:4]) for curve in sets[0].curves.values()}
     candidates = claim.candidates(rule.candidates, arms)
-    levels = spending.levels(rule, len(candidates))
+    levels = spending.levels(rule, len(candidates), decided=decided)
+    tests_of = _tests_of_walks(sets, of, rule, levels) if decided else _tests_of_all_rows(sets, rule, levels)
+    for one, tests in zip(sets, tests_of, strict=True):
+        judged: dict[CurveKey, list[claim.Judged]] = {}
+        for (key, name), tested in tests.tested.items():
+            curve = next(curve for curve in one.curves.values() if curve.key == key)
+            families = one.families[name]
+            corrected = claim.corrected(curve, families, observe(curve, families), tested, rule, levels)
+            judged.setdefault(key, []).append(claim.Judged(curve, name, families, tested, corrected))
+        hearing = {name: [] for name in one.families}
+        false, budgets, retained = False, [], []
+        for candidate in candidates:
+            keys = sorted(claim.curve_keys([candidate], ANCHOR))
+            ours = [j for key in keys for j in judged[key]]
+            verdict = claim.decide(candidate, ours, hearing, rule, levels)
+            shipped = claim.shipped(verdict, rule)
+            budgets.append(min((each.budget or 1.0 for each in shipped if each.kind == "budget"), default=1.0))
+            retained.append(min((each.retained for each in shipped if each.kind != "budget"), default=1.0))
+            false |= _is_false(of, verdict, ours, rule)
+        each = np.minimum(budgets, retained).tolist()
+        yield Outcome(false, min(each) < 1.0, min(budgets), min(retained), each, tests.share)
+
+
+def _tests_of_all_rows(sets: Sequence[Set], rule: Rule, levels: spending.Levels) -> Iterator[Tests]:
+    """Of every set, evaluated for all sets at once."""
     subjects = {(i, *subject): groups for i, one in enumerate(sets) for subject, groups in one.groups.items()}
     first, tolerance = next(iter(sets[0].families)), rule.tolerances[0]
     by_budget = certified.p_values(subjects, tolerance, levels.budget, rule) if levels.budget is not None else {}
@@ -132,29 +177,24 @@ def _claims(sets: Sequence[Set], of: Population, rule: Rule) -> Iterator[tuple[b
         to_route = {subject: groups for subject, groups in subjects.items() if subject[2] == first}
         routed = certified.routed(to_route, tolerance, levels.routing)
     for i, one in enumerate(sets):
-        judged: dict[CurveKey, list[claim.Judged]] = {}
-        for (key, name), groups in one.groups.items():
-            curve = next(curve for curve in one.curves.values() if curve.key == key)
-            tests = Tested(
-                groups, {}, np.empty(0), np.empty(0), {}, by_budget.get((i, key, name)), routed.get((i, key, name))
+        tested = {
+            subject: Tested(
+                groups, {}, np.empty(0), np.empty(0), {}, by_budget.get((i, *subject)), routed.get((i, *subject))
             )
-            families = one.families[name]
-            corrected = claim.corrected(curve, families, observe(curve, families), tests, rule, levels)
-            judged.setdefault(key, []).append(claim.Judged(curve, name, families, tests, corrected))
-        hearing = {name: [] for name in one.families}
-        false, budget, retained = False, 1.0, 1.0
-        shipped = []
-        for candidate in candidates:
-            keys = sorted(claim.curve_keys([candidate], ANCHOR))
-            decided = claim.decide(candidate, [j for key in keys for j in judged[key]], hearing, rule, levels)
-            shipped += claim.shipped(decided, rule)
-            false |= _is_false(of, decided, [j for key in keys for j in judged[key]], rule)
-        for each in shipped:
-            if each.kind == "budget":
-                budget = min(budget, each.budget or 1.0)
-            else:
-                retained = min(retained, each.retained)
-        yield false, bool(shipped), budget, retained
+            for subject, groups in one.groups.items()
+        }
+        yield Tests(tested, 1.0)
+
+
+def _tests_of_walks(sets: Sequence[Set], of: Population, rule: Rule, levels: spending.Levels) -> Iterator[Tests]:
+    """Of every set, as far as its walks went."""
+    rows = plan = None
+    for one in sets:
+        curves = list(one.curves.values())
+        if plan is None or one.rows is not rows:
+            rows, arms = one.rows, [(curve.key.method, curve.key.seed) for curve in curves]
+            plan = plan_of(ANSWERER, rows, one.families, arms, of.budgets, rule)
+        yield Tests(*walked(curves, rows, one.families, rule, levels, plan))
 
 
 def _is_false(of: Population, decided: claim.Decided, judged: Sequence[claim.Judged], rule: Rule) -> bool:

@@ -19,6 +19,7 @@ import first_version
 import looks
 import needed
 import papers_rule
+import savings
 import shipped
 from populations import Population
 
@@ -31,6 +32,8 @@ GROUPS = (("The first worlds", catalogue.FIRST), ("What an audit broke", catalog
 POPULATIONS = {of.name: of for of in (*catalogue.FIRST, *catalogue.AUDITED, *catalogue.OWN, *catalogue.POWER)}
 WORLDS = {world.name: world for world in papers_rule.WORLDS}
 TWICE = {of.name: of for of in catalogue.LOOKED_AT_TWICE}
+SAVED = {world.of.name: world for world in savings.WORLDS}
+SAVED_SETS = 400
 SETTINGS = {str(setting): setting for setting in needed.SETTINGS}
 
 
@@ -49,6 +52,10 @@ def figures(kind: str, name: str, sets: int) -> dict[str, Any]:
     if kind == "paper":
         smallest, walked = papers_rule.paper(WORLDS[name], sets, seed=11)
         return {"smallest": int(smallest.sum()), "walked": int(walked.sum())}
+    if kind == "walks":
+        return {"false": int(shipped.verdicts(POPULATIONS[name], sets, seed=11, decided=True).false.sum())}
+    if kind == "saving":
+        return savings.compare(SAVED[name].of, sets, seed=11)._asdict()
     if kind == "looks":
         alone, grown = (look(TWICE[name], sets, seed=11) for look in (looks.new_rows_alone, looks.declared_growth))
         again = alone.second[~alone.first]
@@ -76,6 +83,7 @@ def kept(task: tuple[str, str, int]) -> dict[str, Any]:
 
 DECIDING = (  # files of engine/ by their names
     "order", "units", "group_tests", "certified", "claim", "routing", "families", "pair", "rule", "judgement", "power",
+    "sequential", "declared_walk", "spending", "replay",
 )  # fmt: skip
 
 
@@ -106,6 +114,8 @@ def main(sets: int) -> None:
     tasks = [
         *(("now", of.name, sets) for of in (*unsafe, *catalogue.POWER)),
         *(("before", of.name, min(sets, BEFORE_SETS)) for of in (*unsafe, *catalogue.POWER)),
+        *(("walks", of.name, sets) for of in unsafe),
+        *(("saving", name, SAVED_SETS) for name in SAVED),
         *(("looks", name, sets) for name in TWICE),
         *(("needed", name, sets) for name in SETTINGS),
         *(("paper", name, min(sets, PAPER_SETS)) for name in WORLDS),
@@ -140,6 +150,18 @@ def main(sets: int) -> None:
         found = done["needed", name, sets]
         unit = "recordings" if max(setting.sizes) > 1 else "rows"
         print(f"| {name} | {found['n']:,} {unit} | {found['power']:.3f} |")
+    print(WALKS, end="")
+    _lines(unsafe, lambda of: [_rate(done["walks", of.name, sets]["false"], sets)])
+    print(SAVINGS.format(sets=SAVED_SETS), end="")
+    print("\n".join(saving_line(name, done["saving", name, SAVED_SETS]) for name in SAVED))
+
+
+def saving_line(name: str, found: dict[str, Any]) -> str:
+    """What is asked in a world, beside what is aimed at, and how often the verdict is that of all rows."""
+    world = SAVED[name]
+    aim = "" if world.most is None else f" (at most {world.most:g})"
+    agree = f"{found['agree']:.3f} (at least {world.least:g})"
+    return f"| {name} | {found['share']:.3f}{aim} | {agree} | {found['more']:.3f} |"
 
 
 def _lines(group: Iterable[Population], cells: Callable[[Population], list[str]]) -> None:
@@ -211,6 +233,27 @@ The number that is printed, and the power at it in independent simulations.
 
 | what is true | printed | power |
 |---|---|---|
+"""
+
+WALKS = """
+## Stopping when it is decided
+
+False approvals of walks that stop (method 9.9), in the same populations.
+
+| population | walks |
+|---|---|
+"""
+
+SAVINGS = """
+### What it saves
+
+Families of the sizes of public benchmarks, ten budgets, windows of 64, alpha = .025, tolerance .05, {sets} evaluation
+sets: the share of all evaluations that are asked (raw audio and silence counted: 12 columns), and of how many methods
+the approved budget (or policy) is that of all rows. One candidate and a budget for all unless said; families come one
+after the other, but by recording where recordings have several rows. "Harm falls": safe from budget .4 on.
+
+| world | share asked | same verdict | approves more |
+|---|---|---|---|
 """
 
 

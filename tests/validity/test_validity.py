@@ -98,7 +98,7 @@ def failures_dropped(patch: pytest.MonkeyPatch) -> None:
 def k_ignored(patch: pytest.MonkeyPatch) -> None:
     """Every candidate has all of alpha."""
     levels = spending.levels
-    patch.setattr(spending, "levels", lambda rule, _k: levels(rule, 1))
+    patch.setattr(spending, "levels", lambda rule, _k, **decided: levels(rule, 1, **decided))
 
 
 DATA_SETS = UNSAFE["data sets in the names, harm in the second: 300 x 4"]

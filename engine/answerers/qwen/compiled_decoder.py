@@ -175,14 +175,14 @@ class _Context:
         else:
             self._valid = past.kv.valid.numpy()
 
-    def weights(self, part: slice) -> attention.Weights:
+    def weights(self, part: slice) -> attention.KeyWeights:
         """What is added to the scores of the keys of some rows."""
         if self._new is None and self._old is None:
             return attention.NO_WEIGHTS
         old = np.zeros(self._valid.size, np.float32) if self._old is None else _flat(self._old)
         n_rows = part.stop - part.start
         new = np.zeros(n_rows * self._n_new, np.float32) if self._new is None else _flat(self._new[part])
-        return attention.Weights(old, np.ascontiguousarray(new))
+        return attention.KeyWeights(old, np.ascontiguousarray(new))
 
     def old(self, layer: int, part: slice) -> attention.Old:
         """The past of some rows in a layer."""

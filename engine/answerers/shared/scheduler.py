@@ -175,7 +175,7 @@ class Scheduler:
         rows: dict[str, tuple[Any, int]] = {}
         missing: dict[str, tuple[Tree, Any]] = {}
         for tree, held in opened:
-            if isinstance(held, _Kept):
+            if isinstance(held, _EncodedBefore):
                 rows[tree.excerpt.encoded_as] = held.encoded, 0
             else:
                 missing[tree.excerpt.encoded_as] = tree, held
@@ -190,16 +190,16 @@ class Scheduler:
                     self._encodings.put(self._key(name), self._answerer.raw_states(encoded, row))
         return rows
 
-    def _kept(self, names: Sequence[str]) -> dict[str, "_Kept"]:
+    def _kept(self, names: Sequence[str]) -> dict[str, "_EncodedBefore"]:
         """Encodings that were made before, by what they are of: their clips need not be opened."""
         if self._encodings is None:
             return {}
         decoder = self.forest.shape.decoder
-        kept: dict[str, _Kept] = {}
+        kept: dict[str, _EncodedBefore] = {}
         for name in dict.fromkeys(names):
             raw = self._encodings.get(self._key(name), decoder.width * decoder.element_bytes)
             if raw is not None:
-                kept[name] = _Kept(self._answerer.encoded_of(raw))
+                kept[name] = _EncodedBefore(self._answerer.encoded_of(raw))
         return kept
 
     def _portions(self, missing: Mapping[str, tuple[Tree, Any]]) -> Iterator[tuple[str, ...]]:
@@ -235,7 +235,7 @@ class Scheduler:
         return self._answerer.score(context, places, rests, options)
 
 
-class _Kept(NamedTuple):
+class _EncodedBefore(NamedTuple):
     """An encoding that was made before, in the place of a clip that would be opened to make it."""
 
     encoded: Any

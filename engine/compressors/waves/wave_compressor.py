@@ -11,7 +11,6 @@ from earmark.engine.compressors.compressor import ClipAndQuestion, Excerpt, Open
 from earmark.engine.compressors.waves.wave_method import Sent, WaveRecipe
 from earmark.engine.compressors.waves.wave_pool import WaveJob, WavePool
 from earmark.engine.compressors.waves.wave_store import WaveKey, WaveStore
-from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.design.compressors import Axis
 from earmark.engine.design.keys import COMPRESSOR
 
@@ -38,7 +37,7 @@ class WaveCompressor:
         self, clips: Sequence[ClipAndQuestion], _scores: Sequence[Scores], budget: float
     ) -> Iterator[Excerpt | Refused]:
         """What is heard of each clip, or why nothing is; several questions about one share it."""
-        wholes = [_whole(subject.clip) for subject in clips]
+        wholes = [subject.clip.whole() for subject in clips]
         if budget == 1:
             yield from wholes
             return
@@ -67,7 +66,3 @@ class WaveCompressor:
     def _key(self, clip: str, budget: float) -> WaveKey:
         """On another axis the same function's wave may have another length."""
         return WaveKey(f"{self.identity} on {self.axis}", budget, clip)
-
-
-def _whole(clip: OpenedClip) -> Excerpt:
-    return clip.seconds(range(chunk_count(clip.audio)))

@@ -72,10 +72,13 @@ class WaveStore:
         with staged(self._folder) as folder, writing(self._folder):
             n_bytes = 0
             for key, sent in fitting.items():
-                data = _packed(key, sent)
-                if n_bytes + len(data) <= self._most_bytes:
-                    (folder / key.file).write_bytes(data)  # not forced to disk: what a crash leaves of it is not there
-                    n_bytes += len(data)
+                line, payload = _packed(key, sent)
+                size = len(line) + len(payload)
+                if n_bytes + size <= self._most_bytes:
+                    with open(folder / key.file, "wb") as file:  # not forced to disk: what a crash leaves is not there
+                        file.write(line)
+                        file.write(payload)
+                    n_bytes += size
             self._make_room(n_bytes)
             for path in sorted(folder.iterdir()):
                 os.replace(path, self._folder / path.name)
@@ -100,10 +103,11 @@ class WaveStore:
                         yield about.st_mtime_ns, Path(entry.path), about.st_size
 
 
-def _packed(key: WaveKey, sent: Sent) -> bytes:
+def _packed(key: WaveKey, sent: Sent) -> tuple[bytes, bytes]:
+    """The line and the samples of a file."""
     payload = np.ascontiguousarray(sent.samples, _FLOAT).tobytes()
     line = {"schema": SCHEMA, "bits": sent.bits, "hash": _content_hash(key, sent.bits, payload)}
-    return json.dumps(line).encode() + b"\n" + payload
+    return json.dumps(line).encode() + b"\n", payload
 
 
 def _unpacked(data: bytes, key: WaveKey, path: Path) -> Sent:
@@ -126,8 +130,12 @@ def _unpacked(data: bytes, key: WaveKey, path: Path) -> Sent:
 
 
 def _content_hash(key: WaveKey, bits: int | None, payload: bytes) -> str:
-    return _hash(json.dumps([SCHEMA, key, bits]).encode() + b"\n" + payload)
+    return _hash(json.dumps([SCHEMA, key, bits]).encode() + b"\n", payload)
 
 
-def _hash(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+def _hash(*parts: bytes) -> str:
+    """128 bits of BLAKE2b of what lies one behind the other."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

@@ -135,14 +135,33 @@ def _many(names: Sequence[str], single: str, plural: str) -> str:
     return single if len(names) == 1 else plural
 
 
-def family_obstacle(before: ResultFamily, now: ResultFamily, by_counts: bool) -> str | None:
+def partly_asked(old: Certificate, new: Certificate) -> str:
+    """Why no answers are compared where walks were decided without some of them; empty where all were asked."""
+    parts = [
+        which
+        for which, certificate in (("old", old), ("new", new))
+        if not all(walk.whole for walk in certificate.walks)
+    ]
+    if not parts:
+        return ""
+    whose = f"the {parts[0]} certificate has" if len(parts) == 1 else "both certificates have"
+    complete = 'complete that sweep (until = "complete")' if len(parts) == 1 else "complete both sweeps"
+    return (
+        f"What is approved was compared, and no answers: {whose} only what was asked until it was decided. To compare "
+        f"answers too, {complete}."
+    )
+
+
+def family_obstacle(before: ResultFamily, now: ResultFamily, by_counts: bool, walked: bool) -> str | None:
     """In what a family is another one than before; None where it is the same.
 
     Where only counts are known, raw audio's answers must be the same too: nothing else says that these are the same
-    questions.
+    questions. Of a family that was `walked` in either certificate, they are stated only as far as a walk went.
     """
     if (before.test, before.estimand, before.unit) != (now.test, now.estimand, now.unit):
         return f"is tested otherwise ({_tested(now)}, before {_tested(before)})"
+    if walked:
+        return None if before.units == now.units else f"has {now.units} {now.unit}, before {before.units}"
     if (before.n, before.recordings) != (now.n, now.recordings):
         return f"has {_size(now)}, before {_size(before)}"
     if before.chance != now.chance:

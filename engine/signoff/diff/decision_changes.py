@@ -73,9 +73,20 @@ def _budget_change(
         why = "the average has another tolerance"
     if not why and "unknown" in (before, at):
         why = _not_stated(old, new, held_to)
-    if not why and now is not None and _is_gone(held, _results(new, now)):
+    if not why and now is not None and not _declared(new, now, held.before) and _is_gone(held, _results(new, now)):
         why = f"the new certificate has no outcomes at {held.before:g}, which was approved"
     return _change(candidate, None, held_to, held, own, why)
+
+
+def _declared(certificate: Certificate, candidate: ClaimCandidate, budget: float | None) -> bool:
+    """Whether a candidate's walk was to go down to a budget, if it did not end above it."""
+    place = (candidate.answerer, candidate.corpus, candidate.method)
+    return any(
+        cell.budget == budget
+        for walk in certificate.walks
+        if (walk.answerer, walk.corpus, walk.method) == place
+        for cell in walk.asked
+    )
 
 
 def _is_gone(budgets: _Budgets, results: Sequence[ResultEntry]) -> bool:
@@ -168,6 +179,8 @@ def _budget_at(certificate: Certificate, candidate: ClaimCandidate, held_to: Sta
         entries = [entry for result in results for entry in result.budgets if entry.budget == budget]
         passing = [_passes(entry, held_to, claim) for entry in entries]
         if False in passing:
+            if certificate.walks:
+                return "unknown"  # a walk at the standard would have asked on
             break
         if None in passing:
             return "unknown"

@@ -88,6 +88,9 @@ def _pairing(old: Certificate, new: Certificate, old_folder: Path, new_folder: P
     """Two certificates with their outcomes, or with a note that says why these are not at hand."""
     if comparable.obstacles(old, new):
         return _Pairing(old, new, None, frozenset(), [])
+    partly = comparable.partly_asked(old, new)
+    if partly:
+        return _Pairing(old, new, None, frozenset(), [partly])
     before = answer_sheet(old, old_folder, progress)
     now = before if isinstance(before, str) else answer_sheet(new, new_folder, progress)
     if isinstance(before, str) or isinstance(now, str):
@@ -117,7 +120,7 @@ def _scope(pairing: _Pairing) -> _Scope:
         gone = comparable.lacking_families(result, now[name_of(result)]) if name_of(result) in now else []
         if whole or gone:
             _bar(scope, result, [*whole, *gone])
-        if not whole:
+        if not whole and not comparable.partly_asked(old, new):
             _add_families(pairing, scope, result, now[name_of(result)])
     return scope
 
@@ -143,7 +146,8 @@ def _add_families(pairing: _Pairing, scope: _Scope, result: ResultEntry, now: Re
     for family in result.families:
         if family.family not in here:
             continue
-        why = comparable.family_obstacle(family, here[family.family], pairing.sheets is None)
+        walked = bool(pairing.old.walks or pairing.new.walks)
+        why = comparable.family_obstacle(family, here[family.family], pairing.sheets is None, walked)
         if why is None and pairing.sheets is not None:
             where = (result.answerer, result.corpus)
             same = pairing.sheets.same_members(where, result.partition, family.family)

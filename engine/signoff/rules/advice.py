@@ -76,13 +76,15 @@ def _of_tests(
     if approved is not None and approved < 1:
         return Next("ship", [], f"alone it passes at budget {approved:g}: see the claim for what may be shipped")
     compressed = [entry for entry in budgets if entry.budget < 1]
-    if not compressed:
+    if not compressed and failure is None:
         return Next("collect", [], "evaluate budgets below 1")
     lacking = _untestable(tolerance, families, groups, rule, level)
     unheard = {family.family for family in deaf}
     small = _collect({name: words for name, words in lacking.items() if name not in unheard})
     if failure is not None and failure.missing:
         return small or Next("finish", [], f"{failure.reason}: finish the sweep, or restore the cell")
+    if failure is not None and (not compressed or failure.budget > compressed[-1].budget):
+        return small or _of_one(failure)
     harm = _of_harm(tolerance, compressed[-1], families, {*lacking, *unheard}, rule)
     if harm is not None:
         return harm if small is None else harm._replace(text=f"{harm.text}; besides, {small.text}")
@@ -116,6 +118,14 @@ def _of_harm(
     wide = len(failing) > _LOCAL_FAMILIES or len(failing) == len(families.names) > 1
     spread = f"spread over {len(failing)} of {len(families.names)} families" if wide else "too large on average too"
     return Next("raise", failing, f"harm at {budget} is {spread}: {again}")
+
+
+def _of_one(failure: Failure) -> Next:
+    """Advice where one family ended a walk before every other was looked at."""
+    named = [] if failure.family is None else [failure.family]
+    whose = first_few(named) if named else "the average"
+    text = f"{whose} ended the walk at {failure.budget:g}: change the method, or certify budgets above that on new "
+    return Next("raise", named, text + "rows, alone")
 
 
 def _untestable(

@@ -45,6 +45,11 @@ class Tested(NamedTuple):
     routed: Mapping[float, Routed]  # by tolerance, of the arm's own policy
     claimed: FloatArray | None  # (G, B) at the first tolerance and the claim's level; None: no part of the claim
     claimed_routing: Routed | None
+    looked: Mapping[float, Sequence[GroupTest]] | None = None  # by tolerance, what a walk saw; None: it saw all
+
+    def groups_at(self, tolerance: float) -> Sequence[GroupTest]:
+        """The groups as far as the tests of a budget at a tolerance looked at them."""
+        return self.groups if self.looked is None else self.looked.get(tolerance, self.groups)
 
 
 class Walk(NamedTuple):
@@ -228,7 +233,7 @@ def judge_curve(
     failures: dict[float, Failure | None] = {}
     kept = mean_kept(curve, families)
     for tolerance in rule.tolerances:
-        walk = walk_down(tested.p[tolerance], tested.groups, curve, tolerance, level)
+        walk = walk_down(tested.p[tolerance], tested.groups_at(tolerance), curve, tolerance, level)
         verdicts[tolerance] = [
             RAW_ITSELF if raw[b] else _verdict(b, walk, by_group, families, rule) for b in range(len(curve.budgets))
         ]
@@ -236,7 +241,7 @@ def judge_curve(
         failures[tolerance] = failure(walk, families, observed, rule)
         if len(families.names) > 1 and tolerance in tested.routed:
             policies.append(policy(curve, families, tested.routed[tolerance], kept, tolerance))
-    return Judgement(by_group[-1], worst, by_group[:-1], verdicts, p_of, failures, policies, tested.groups)
+    return Judgement(by_group[-1], worst, by_group[:-1], verdicts, p_of, failures, policies, tested.groups, level)
 
 
 def is_raw(curve: Curve) -> BoolArray:
@@ -349,6 +354,10 @@ def _verdict(b: int, walk: Walk, intervals: list[list[Interval]], families: Fami
     at_budget, adjusted = float(walk.p[:, b].max()), float(walk.p[:, b:].max())
     if walk.missing is not None and walk.budgets[b] < walk.missing:
         adjusted = 1.0  # a budget on the way has no outcomes
+    if not _was_walked(walk, b):
+        stop = f"at {walk.stop:g}" if walk.stopped is not None or walk.missing is not None else "above it"
+        reason = f"was not looked at: the walk from the largest budget stopped {stop}"
+        return Verdict("inconclusive", reason, at_budget, adjusted)
     if walk.passes[b]:
         reach = max(intervals[f][b].upper for f in range(len(families.names)))
         reason = (
@@ -372,6 +381,11 @@ def _verdict(b: int, walk: Walk, intervals: list[list[Interval]], families: Fami
     return Verdict("inconclusive", reason, at_budget, adjusted)
 
 
+def _was_walked(walk: Walk, b: int) -> bool:
+    """Whether anything was looked at where a walk stops when it is decided; elsewhere everything is."""
+    return any(group.asked is None or group.states[b] is not None for group in walk.groups[:-1])
+
+
 def _doubt(g: int, b: int, walk: Walk, families: Families, rule: Rule) -> str:
     """Why a group of rows does not pass at budget b."""
     name, group, limit = _name(g, families), walk.groups[g], _limit(g, walk, families, rule)
@@ -380,10 +394,16 @@ def _doubt(g: int, b: int, walk: Walk, families: Families, rule: Rule) -> str:
         return f"{name} has {group.n} {group.unit}; {fewest} are needed even if no answer changes"
     if group.states and group.asked is not None:
         seen = f"{int(group.asked[b]):,} of {group.n:,} {group.unit}"
+        if group.states[b] == "given up" and group.asked[b] == group.n:  # the rest was looked at for another claim
+            return f"{name} was given up: it would hardly have passed with all of its {group.n:,} {group.unit}"
         if group.states[b] == "given up":
             return f"{name} was given up after {seen}: it would hardly have passed with all of them"
+        if group.states[b] in ("passed", "passed early"):
+            return f"{name} was looked at for its own routing: one budget for all families was not claimed"
         if group.states[b] != "failed":
-            return f"{name} was not decided after {seen}: another family had ended the walk"
+            ended = any(other.states and other.states[b] in ("failed", "given up") for other in walk.groups)
+            why = "another family had ended the walk" if ended else "the answers end there"
+            return f"{name} was not decided after {seen}: {why}"
     excess = max(float(group.by_row[b]), float(group.by_recording[b]))
     if excess > limit:
         return f"the excess of {name} that was seen is {excess:.4f}, above {limit:g}"

@@ -280,7 +280,8 @@ def corrected(
     """A curve's own walk at the claim's level and first tolerance; None where it is no part of a claim of a budget."""
     if levels.budget is None or tested.claimed is None:
         return None
-    walk = certified.walk_down(tested.claimed, tested.groups, curve, rule.tolerances[0], levels.budget)
+    groups = tested.groups_at(rule.tolerances[0])
+    walk = certified.walk_down(tested.claimed, groups, curve, rule.tolerances[0], levels.budget)
     first_failure = certified.failure(walk, families, observed, rule)
     return Corrected(walk.tolerance, walk.level, walk.smallest, first_failure)
 

@@ -12,7 +12,7 @@ from earmark.engine.arrays import IntArray
 from earmark.engine.design.rule import Rule
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.rules import routing
-from earmark.engine.signoff.rules.group_tests import fewest_of_walk
+from earmark.engine.signoff.rules.group_tests import fewest_units
 from earmark.engine.signoff.rules.routing import AlphaShares
 from earmark.engine.signoff.rules.sequential import Design, Goal
 from earmark.engine.signoff.rules.spending import Levels
@@ -30,6 +30,7 @@ class DeclaredRows(NamedTuple):
 class DeclaredWalk(NamedTuple):
     """A design, and what its goals and groups are."""
 
+    rows: DeclaredRows
     design: Design
     group_of: Mapping[tuple[str, int], int]  # by partition and family; the average of all rows is the last family
     budget_goal: Mapping[float, int]  # by tolerance; empty where no budget is claimed
@@ -90,9 +91,9 @@ def declared_walk(rows: DeclaredRows, block_sizes: Sequence[int], rule: Rule, le
     block = np.empty(len(rows.source), dtype=np.int64)
     block[order(rows, rule)] = np.repeat(np.arange(len(block_sizes)), block_sizes)
     design = Design(groups, goals, rows.place, block, goes_family_by_family(rows, rule))
-    return DeclaredWalk(design, group_of, budget_goal, routing_goal, shares)
+    return DeclaredWalk(rows, design, group_of, budget_goal, routing_goal, shares)
 
 
 def _fewest_of(groups: Sequence[Units], tolerance: float) -> Callable[[int, float], int]:
     """How many units a family needs at a share of the level, as `routing.shares` asks for it."""
-    return lambda f, share: fewest_of_walk(groups[f].test, tolerance, share)
+    return lambda f, share: fewest_units(groups[f].test, tolerance, share)

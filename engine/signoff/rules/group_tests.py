@@ -15,7 +15,7 @@ from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.rule import PAPER_MIN_FAMILY, Rule, gamma_of
 from earmark.engine.signoff.rules.judgement import Estimand, SampleUnit, State, Test
 from earmark.engine.signoff.rules.units import Units
-from earmark.kernels.statistics import betting, bounds, exact
+from earmark.kernels.statistics import betting, bounds, evidence, exact
 
 AtLevel = tuple["GroupTest", float]  # what a group is asked at this level
 EARLY = 0.05  # where a walk may stop early: the share of a level that is spent on passing before all rows are in
@@ -45,7 +45,7 @@ class GroupTest(NamedTuple):
 
     def fewest(self, tolerance: float, level: float) -> int:
         """The fewest units of a group that can pass: those that do if no answer changes."""
-        return (fewest_of_walk if self.states else fewest_units)(self.test, tolerance, level)
+        return fewest_units(self.test, tolerance, level)
 
 
 @cache
@@ -56,11 +56,9 @@ def fewest_units(test: Test, tolerance: float, level: float) -> int:
 
 
 @cache
-def fewest_of_walk(test: Test, tolerance: float, level: float) -> int:
-    """`fewest_units` where a share of the level may be spent before all of them are in."""
-    if test == "bets":
-        return fewest_units(test, tolerance, level)
-    return exact.testable_size(tolerance, (1 - EARLY) * level, gamma_of(level))
+def early_share(n: int, tolerance: float, level: float) -> float:
+    """The share of a level that a walk spends on passing before all n rows are in; none where no n rows could."""
+    return EARLY if n >= evidence.fewest_rows(tolerance, EARLY * level) else 0.0
 
 
 def fewest_rows(rule: Rule, tolerance: float) -> int:

@@ -94,3 +94,4 @@ class Judgement(NamedTuple):
     failures: Mapping[float, Failure | None]  # by tolerance; empty under the paper's rule
     policies: Sequence[Policy] = ()  # one per tolerance; empty under the paper's rule, and where there is one family
     groups: Sequence["GroupTest"] = ()  # what was tested, families first; empty under the paper's rule
+    level: float = math.nan  # of its own verdicts; not a number under the paper's rule

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.rule import Rule, gamma_of
@@ -32,6 +33,7 @@ class Replayed(NamedTuple):
     records: dict[CurveKey, list[TestRecord]]
     walk: DeclaredWalk
     gaps: list[str]  # rows that were skipped, in sentences
+    needed: dict[tuple[str, str], npt.NDArray[np.bool_]]  # (n,) rows that some walk looked at, by answerer and corpus
 
 
 def replay(
@@ -48,23 +50,33 @@ def replay(
         what = f"holds {len(rows.source):,} rows of {rows.corpus}, and the plan has {plan.corpus.examples:,}"
         raise InputError(plan.path, what, "restore the cells that the sweep wrote")
     walk = declared_walk(DeclaredRows(rows.source, rows.place, families_of), plan.decided.blocks, rule, levels)
+    if len(np.unique(rows.source * len(plan.decided.blocks) + walk.design.block)) > rows.n_sources:
+        raise InputError(
+            plan.path, "cuts a recording in two in decided.blocks", "restore the plan that the sweep wrote"
+        )
     tested: dict[Subject, Tested] = {}
     records: dict[CurveKey, list[TestRecord]] = {}
     gaps: list[str] = []
+    needed = {(c.key.answerer, c.key.corpus): np.zeros(len(rows.source), dtype=np.bool_) for c in curves}
     for curve in curves:
         budgets = plan.budgets(Arm(curve.key.method, curve.key.seed, curve.key.stream))
         if curve.key.answerer not in plan.answerers:
             budgets = ()
-        of_curve, gap = _go(walk, curve, budgets, rows)
+        of_curve, gap = _go(walk, curve, budgets, rows, needed[curve.key.answerer, curve.key.corpus])
         records[curve.key] = of_curve
         gaps += gap
         for name, families in families_of.items():
             tested[curve.key, name] = _tested(walk, curve, name, families, of_curve, budgets, rule, levels)
-    return Replayed(tested, records, walk, gaps)
+    return Replayed(tested, records, walk, gaps, needed)
 
 
-def _go(walk: DeclaredWalk, curve: Curve, budgets: Sequence[float], rows: Rows) -> tuple[list[TestRecord], list[str]]:
-    """What a walk down these budgets finds in a curve, and where it meets a row that it needs and that is not there."""
+def _go(
+    walk: DeclaredWalk, curve: Curve, budgets: Sequence[float], rows: Rows, needed: npt.NDArray[np.bool_]
+) -> tuple[list[TestRecord], list[str]]:
+    """What a walk down these budgets finds in a curve, and where it meets a row that it needs and that is not there.
+
+    The rows that it looks at become `needed`.
+    """
     walker = Walker(walk.design, len(budgets))
     column = {float(budget): b for b, budget in enumerate(curve.budgets)}
     visits = walker.walk()
@@ -83,6 +95,7 @@ def _go(walk: DeclaredWalk, curve: Curve, budgets: Sequence[float], rows: Rows) 
                 f"{curve.key.answerer}/{curve.key.corpus}: the walk of {curve.key.method} at {budget:g} needs sample "
                 f"'{sample}', which was skipped: what was answered after it decides nothing."
             ]
+        needed[visit.rows] = True
         try:
             visit = visits.send(differences)
         except StopIteration:
@@ -108,7 +121,12 @@ def _tested(
         for record in records
         if budgets[record.budget] in column
     }
-    groups = [_group(walk, walk.group_of.get((partition, g)), curve, families, at) for g in range(n_groups)]
+    group_of = [walk.group_of.get((partition, g)) for g in range(n_groups)]
+    groups = [_group(walk, group, curve, families, at) for group in group_of]
+    looked: dict[float, Sequence[GroupTest]] = {}
+    for tolerance, shown in walk.budget_goal.items():
+        seen = [[at.get((shown, -1 if group is None else group, b)) for b in range(n_budgets)] for group in group_of]
+        looked[tolerance] = [_as_seen(*of_group) for of_group in zip(groups, seen, strict=True)]
     p: dict[float, FloatArray] = {}
     for tolerance in rule.tolerances:
         p[tolerance] = np.ones((n_groups, n_budgets))
@@ -137,6 +155,7 @@ def _tested(
         {} if routed is None else {rule.tolerances[0]: routed},
         None if levels.budget is None else p[rule.tolerances[0]],
         routed,
+        looked,
     )
 
 
@@ -159,25 +178,34 @@ def _group(walk: DeclaredWalk, group: int | None, curve: Curve, families: Famili
         units = walk.design.groups[group]
         rows = units.rows
     seen = [_record_of(at, group, b) for b in range(n_budgets)]
-    n_asked = np.array([0 if record is None else record.asked for record in seen], dtype=np.int64)
     with np.errstate(invalid="ignore", divide="ignore"):
         differences = curve.difference[rows]
         known = ~np.isnan(differences)
         by_row = np.where(known, differences, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return GroupTest(
+    none = np.zeros(n_budgets, dtype=np.int64)
+    group_test = GroupTest(
         "exact" if units is None else units.test,
         "rows" if units is None else units.estimand,
         len(rows) if units is None else units.n,
         "rows" if units is None or units.n == len(units.rows) else "recordings",
         by_row,
         by_row if units is None else _by_recording(units, differences),
-        np.array([0 if record is None else record.plus for record in seen], dtype=np.int64),
-        np.array([0 if record is None else record.minus for record in seen], dtype=np.int64),
+        none,
+        none,
         np.empty((0, n_budgets)),
         np.empty(0),
-        n_asked,
-        tuple(None if record is None else record.state for record in seen),
     )
+    return _as_seen(group_test, seen)
+
+
+def _as_seen(group_test: GroupTest, seen: Sequence[TestRecord | None]) -> GroupTest:
+    """A group as a walk saw it at each budget; None where it did not look."""
+    plus, minus, n_asked = (
+        np.array([0 if record is None else getattr(record, name) for record in seen], dtype=np.int64)
+        for name in ("plus", "minus", "asked")
+    )
+    states = tuple(None if record is None else record.state for record in seen)
+    return group_test._replace(plus=plus, minus=minus, asked=n_asked, states=states)
 
 
 def _by_recording(units: Units, differences: FloatArray) -> FloatArray:
@@ -205,13 +233,18 @@ def _bounds(
             if group is None or record is None or not record.asked:
                 continue
             units = walk.design.groups[group]
-            upper[g, b] = _upper(units, curve.difference[:, b], record.asked, levels.look, 1.0)
-            lower[g, b] = -_upper(units, curve.difference[:, b], record.asked, levels.look / n_rejecting, -1.0)
+            early = walk.design.early_share(group, levels.look)  # as its test has it: they agree
+            upper[g, b] = _upper(units, curve.difference[:, b], record.asked, levels.look, early)
+            level = levels.look / n_rejecting
+            lower[g, b] = -_upper(units, -curve.difference[:, b], record.asked, level, EARLY)
     return lower, upper
 
 
-def _upper(units: Units, difference: FloatArray, n_asked: int, level: float, sign: float) -> float:
-    """An upper bound of the excess from the first units, or with the other sign minus a lower one."""
+def _upper(units: Units, difference: FloatArray, n_asked: int, level: float, early: float) -> float:
+    """An upper bound of the excess from the first units: at a share of the level early, at the rest from all of them.
+
+    Of differences with the other sign it is minus a lower one; 1 where nothing is lower.
+    """
     firsts: IntArray = np.flatnonzero(np.diff(units.recording, prepend=-1))
     if units.test == "bets":
         end = len(units.rows) if n_asked == units.n else int(firsts[n_asked])
@@ -219,11 +252,11 @@ def _upper(units: Units, difference: FloatArray, n_asked: int, level: float, sig
         sums, sizes = np.add.reduceat(rows, firsts[:n_asked]), np.bincount(units.recording[:end]).astype(np.float64)
         most = units.most_rows
         values, weights = (sums / sizes, np.ones(n_asked)) if most is None else (sums / most, sizes / most)
-        return max(betting.upper_bound_of_first(sign * values, weights, units.n, level), float(sign * values.mean()))
-    values = sign * difference[units.rows[firsts[:n_asked]]]
-    bound = evidence.upper_bound(values, EARLY * level)
+        return max(betting.upper_bound_of_first(values, weights, units.n, level), float(values.mean()))
+    values = difference[units.rows[firsts[:n_asked]]]
+    bound = evidence.upper_bound(values, early * level) if early else 1.0
     if n_asked == units.n:
-        n, plus, minus = (np.array([count]) for count in (n_asked, (values > 0).sum(), (values < 0).sum()))
-        at_end = bounds.upper_bounds(n, plus, minus, np.array([(1 - EARLY) * level]), np.array([gamma_of(level)]))
+        n, plus, minus = (np.array([count]) for count in (n_asked, (values > 0).sum(), (values <= -1).sum()))
+        at_end = bounds.upper_bounds(n, plus, minus, np.array([(1 - early) * level]), np.array([gamma_of(level)]))
         bound = min(bound, float(at_end[0]))
     return max(bound, float(values.mean()))

@@ -2,7 +2,7 @@
 
 A walk of one method goes down its budgets. At each it looks at rows in an order that was fixed beforehand, block by
 block, and of a block only at those of families that are still open. A family passes early where its evidence is strong
-enough at any moment (a share EARLY of its level), else on all of its rows by the exact test (the rest of its level):
+enough at any moment (a small share of its level), else on all of its rows by the exact test (the rest of its level):
 looking costs nothing more (method 9.9). Whoever has the answers sends them in, the sweep as they come, the sign-off
 from cells, and both see the same walk. Knows no files.
 """
@@ -17,11 +17,11 @@ import numpy as np
 
 from earmark.engine.arrays import FloatArray, IntArray
 from earmark.engine.design.rule import gamma_of
-from earmark.engine.signoff.rules.group_tests import EARLY, SLACK, fewest_of_walk
+from earmark.engine.signoff.rules.group_tests import SLACK, early_share, fewest_units
 from earmark.engine.signoff.rules.judgement import State
 from earmark.engine.signoff.rules.units import Units
 from earmark.kernels.statistics import betting, exact
-from earmark.kernels.statistics.evidence import Evidence
+from earmark.kernels.statistics.evidence import PRIOR_ROWS, PRIOR_VARIANCE, Evidence
 
 FUTILE = 0.002  # a family is given up when the chance that it still passes falls below this
 _POINTS = 40  # of a path that are kept, about
@@ -73,6 +73,11 @@ class Design:
     block: IntArray  # (n,) of every row
     by_family: bool  # one group after the other; else all of them block by block
 
+    def early_share(self, group: int, level: float) -> float:
+        """The share of a level that may be spent before all units of a group are in, whichever tolerance it is for."""
+        smallest = min(goal.tolerances[group] for goal in self.goals if group in goal.tolerances)
+        return early_share(self.groups[group].n, smallest, level)
+
     def rows_by_block(self, group: int) -> dict[int, IntArray]:
         """The rows of a group, in the constant order, by block."""
         rows = self.groups[group].rows
@@ -86,10 +91,10 @@ class _Looked:
 
     def __init__(self, units: Units, tolerances: Collection[float]) -> None:
         self.units = units
-        self._rows_seen = 0
-        self._values: list[float] = []  # of whole units
-        self._weights: list[float] = []
-        self._rows: list[FloatArray] = []
+        self.n = 0  # units that were looked at
+        self._n_rows = 0
+        self._differences = np.empty(len(units.rows))
+        self._values, self._weights = np.empty(units.n), np.empty(units.n)  # of whole units
         self._paths: dict[float, list[tuple[int, float]]] = {tolerance: [] for tolerance in tolerances}
         self.evidence = {tolerance: Evidence(tolerance) for tolerance in tolerances} if self.exact else {}
 
@@ -98,34 +103,28 @@ class _Looked:
         return self.units.test != "bets"
 
     @property
-    def n(self) -> int:
-        """Units that were looked at."""
-        return len(self._values)
-
-    @property
     def whole(self) -> bool:
         return self.n == self.units.n
 
     def feed(self, differences: FloatArray) -> None:
         """Look at the next rows of the group, whole recordings of them."""
-        first = self._rows_seen
-        self._rows_seen += len(differences)
-        self._rows.append(differences)
-        recording = self.units.recording[first : self._rows_seen]
+        recording = self.units.recording[self._n_rows : self._n_rows + len(differences)]
+        self._differences[self._n_rows : self._n_rows + len(differences)] = differences
+        self._n_rows += len(differences)
         starts = np.flatnonzero(np.diff(recording, prepend=-1))
+        first, self.n = self.n, self.n + len(starts)
         if self.exact:
-            values = differences[starts]
-            self._values += values.tolist()
+            values = self._values[first : self.n] = differences[starts]
             for tolerance, evidence in self.evidence.items():
                 evidence.feed(values)
                 self._paths[tolerance].append((self.n, evidence.log_capital))
             return
         sums, sizes = np.add.reduceat(differences, starts), np.diff(starts, append=len(differences))
         most = self.units.most_rows
-        self._values += (sums / (sizes if most is None else most)).tolist()
-        self._weights += (np.ones(len(sizes)) if most is None else sizes / most).tolist()
+        self._values[first : self.n] = sums / (sizes if most is None else most)
+        self._weights[first : self.n] = 1.0 if most is None else sizes / most
         for tolerance, path in self._paths.items():
-            path.append((self.n, -math.log(self.p(tolerance, 1.0))))
+            path.append((self.n, -math.log(self._p_of_bets(tolerance))))
 
     def path(self, tolerance: float) -> tuple[tuple[int, float], ...]:
         """The logarithm of the capital, of bets its highest so far, at some of the visits."""
@@ -136,42 +135,41 @@ class _Looked:
     @property
     def values(self) -> FloatArray:
         """Of the units that were looked at."""
-        return np.array(self._values)
-
-    @property
-    def weights(self) -> FloatArray:
-        return np.array(self._weights)
+        return self._values[: self.n]
 
     def counts(self) -> tuple[int, int]:
-        """Units that got worse, and better; bets count none."""
+        """Units that got worse, and wholly better; bets count none. What is between counts as the next worse."""
         if not self.exact:
             return 0, 0
-        values = self.values
-        return int((values > 0).sum()), int((values < 0).sum())
+        return int(np.count_nonzero(self.values > 0)), int(np.count_nonzero(self.values <= -1))
 
-    def p(self, tolerance: float, level: float) -> float:
-        """p of "the excess is the tolerance or more", for a test at this level."""
-        if not self.n or self.units.n < fewest_of_walk(self.units.test, tolerance, level):
+    def p(self, tolerance: float, level: float, early: float) -> float:
+        """p of "the excess is the tolerance or more", for a test at this level, a share of which may go early."""
+        if not self.n or self.units.n < fewest_units(self.units.test, tolerance, level):
             return 1.0
-        rows = np.concatenate(self._rows)
-        if max(float(rows.mean()), float(self.values.mean())) > tolerance + SLACK:
+        if max(float(self._differences[: self._n_rows].mean()), float(self.values.mean())) > tolerance + SLACK:
             return 1.0
         if not self.exact:
-            return min(1.0, betting.p_of_first(self.values, self.weights, self.units.n, tolerance))
-        p = math.exp(-self.evidence[tolerance].peak) / EARLY
+            return self._p_of_bets(tolerance)
+        p = math.exp(-self.evidence[tolerance].peak) / early if early else 1.0
         if p > level and self.whole:
             at_end = exact.p_values(self.n, *self.counts(), tolerance, gamma_of(level))
-            p = min(p, float(at_end) / (1 - EARLY))
+            p = min(p, float(at_end) / (1 - early))
         return min(1.0, p)
 
-    def futile(self, tolerance: float, level: float) -> bool:
+    def _p_of_bets(self, tolerance: float) -> float:
+        return min(1.0, betting.p_of_first(self.values, self._weights[: self.n], self.units.n, tolerance))
+
+    def futile(self, tolerance: float, level: float, early: float) -> bool:
         """Whether it will hardly pass with all units: by a normal approximation, which binds nobody."""
         if self.n < _LEAST or self.whole:
             return False
         n, n_in_all, values = self.n, self.units.n, self.values
         mean = float(values.mean())
-        variance = (float((values * values).sum()) + 3.0) / (n + 20.0) - mean**2
-        z = _NORMAL.inv_cdf(1 - (1 - EARLY) * level)
+        # with what bets assume before the first row: above 0 even where all rows are alike
+        mean_square = (float((values * values).sum()) + PRIOR_ROWS * PRIOR_VARIANCE) / (n + PRIOR_ROWS)
+        variance = mean_square - (float(values.sum()) / (n + PRIOR_ROWS)) ** 2
+        z = _NORMAL.inv_cdf(1 - (1 - early) * level)
         ahead = tolerance - _INFLATED * z * math.sqrt(variance / n_in_all) - mean
         return _NORMAL.cdf(ahead / math.sqrt(variance * (1 / n - 1 / n_in_all))) < FUTILE
 
@@ -228,7 +226,8 @@ class Walker:
         }
         for goal, group in sorted(self._open):
             units = self.design.groups[group]
-            if units.n < fewest_of_walk(units.test, goals[goal].tolerances[group], goals[goal].level):
+            is_open = (goal, group) in self._open  # not where another family has just ended its goal
+            if is_open and units.n < fewest_units(units.test, goals[goal].tolerances[group], goals[goal].level):
                 self._end(goal, group, "failed")
 
     def _block_by_block(self, budget: int) -> Generator[Visit, FloatArray | None, None]:
@@ -267,12 +266,12 @@ class Walker:
             if group not in groups or (goal, group) not in self._open:
                 continue
             wanted, looked = self.design.goals[goal], self._looked[group]
-            tolerance = wanted.tolerances[group]
-            if looked.p(tolerance, wanted.level) <= wanted.level:
+            test = wanted.tolerances[group], wanted.level, self.design.early_share(group, wanted.level)
+            if looked.p(*test) <= wanted.level:
                 self._end(goal, group, "passed" if looked.whole else "passed early")
             elif looked.whole:
                 self._end(goal, group, "failed")
-            elif looked.futile(tolerance, wanted.level):
+            elif looked.futile(*test):
                 self._end(goal, group, "given up")
 
     def _end(self, goal: int, group: int, state: State) -> None:
@@ -291,6 +290,7 @@ class Walker:
                 if looked is None or not (looked.n or (goal, group) in self._ended):
                     continue
                 evidence = looked.evidence.get(tolerance)
+                p = looked.p(tolerance, wanted.level, self.design.early_share(group, wanted.level))
                 self.records.append(
                     TestRecord(
                         goal,
@@ -300,9 +300,9 @@ class Walker:
                         looked.n,
                         looked.units.n,
                         *looked.counts(),
-                        evidence.peak if evidence is not None else -math.log(looked.p(tolerance, wanted.level)),
+                        evidence.peak if evidence is not None else -math.log(p),
                         evidence.peak_row if evidence is not None else looked.n,
-                        looked.p(tolerance, wanted.level),
+                        p,
                         looked.path(tolerance),
                     )
                 )

@@ -7,6 +7,9 @@ decisions are made: it approves nothing. Knows no files.
 from collections.abc import Sequence
 from dataclasses import fields
 
+import numpy as np
+
+from earmark.engine.arrays import IntArray
 from earmark.engine.design.rule import Rule
 from earmark.engine.signoff import excess
 from earmark.engine.signoff.excess import Observed
@@ -34,7 +37,8 @@ from earmark.engine.signoff.result_entry import (
     Variant,
 )
 from earmark.engine.signoff.rules import advice
-from earmark.engine.signoff.rules.judgement import Corrected, Judgement, Verdict
+from earmark.engine.signoff.rules.group_tests import GroupTest
+from earmark.engine.signoff.rules.judgement import Corrected, Interval, Judgement, Verdict
 from earmark.kernels.statistics.order_statistics import percentile_ends
 
 
@@ -77,7 +81,9 @@ def result(
         budgets=budgets,
         frontiers=tuple(_frontier(tolerance, located, curve, rule) for tolerance, located in frontiers.items()),
         certified=tuple(
-            _certified(tolerance, budgets, families, hearing, judgement, rule, corrected if t == 0 else None, preview)
+            _withheld(tolerance, judgement, preview)
+            if preview is not None and _passes_below_1(judgement.verdicts[tolerance], curve)
+            else _certified(tolerance, budgets, families, hearing, judgement, rule, corrected if t == 0 else None)
             for t, tolerance in enumerate(rule.tolerances)
         ),
         corrected=corrected,
@@ -108,7 +114,7 @@ def _families(
                 estimand=group.estimand,
                 units=group.n,
                 unit=group.unit,
-                fewest=tuple(group.fewest(tolerance, rule.look_alpha) for tolerance in rule.tolerances),
+                fewest=tuple(group.fewest(tolerance, judgement.level) for tolerance in rule.tolerances),
                 fewest_corrected=None if level is None else group.fewest(rule.tolerances[0], level),
             )
         )
@@ -131,20 +137,21 @@ def _budgets(
     paradox = excess.consistency_paradox(curve)
     groups = judgement.groups
     testable = families.testable.tolist()
+    n_asked = _asked(curve, families)
     ratios = [excess.probability_ratio(curve, families, b) for b in range(len(curve.budgets))]
     return tuple(
         BudgetEntry(
             budget=float(budget),
             implied=curve.implied and b == len(curve.budgets) - 1,
-            n=len(families.code),
+            n=int(n_asked[:, b].sum()),
             plus=int(observed.plus[:, b].sum()),
             minus=int(observed.minus[:, b].sum()),
             mean_audio_tokens=float(curve.tokens[b]),
             used=curve.used[b] if curve.used else Used(),
             loss=float(curve.loss[b]),
-            excess_average=Bounds(*judgement.average[b]),
+            excess_average=_bounds(judgement.average[b], groups[-1:], curve, b),
             excess_average_recordings=float(groups[-1].by_recording[b]) if groups else None,
-            excess_family=Bounds(*judgement.worst[b]),
+            excess_family=_bounds(judgement.worst[b], groups[:-1], curve, b),
             excess_family_tested=max(float(group.observed[b]) for group in groups[:-1]) if groups else None,
             worst_family=excess.worst_family(observed.family[:, b], families),
             hidden_damage=judgement.worst[b].estimate - judgement.average[b].estimate,
@@ -156,18 +163,19 @@ def _budgets(
             families=tuple(
                 FamilyAtBudget(
                     family=name,
-                    n=int(families.size[f]),
+                    n=int(n_asked[f, b]),
                     plus=int(observed.plus[f, b]),
                     minus=int(observed.minus[f, b]),
-                    excess=judgement.families[f][b].estimate,
+                    excess=ends.estimate,
                     excess_recordings=float(groups[f].by_recording[b]) if groups else None,
-                    lower=judgement.families[f][b].lower,
-                    upper=judgement.families[f][b].upper,
+                    lower=ends.lower,
+                    upper=ends.upper,
                     p=tuple(judgement.p[tolerance][f][b] for tolerance in rule.tolerances) if judgement.p else None,
                     rare=not testable[f],
                     probability_loss_ratio=ratios[b][f],
                 )
                 for f, name in enumerate(families.names)
+                for ends in [_bounds(judgement.families[f][b], groups[f : f + 1], curve, b)]
             ),
             decisions=tuple(
                 _decision(tolerance, float(budget), judgement.verdicts[tolerance][b], preview)
@@ -177,6 +185,21 @@ def _budgets(
         for b, budget in enumerate(curve.budgets)
         if not curve.is_part or curve.is_raw(b) or all(g.asked is None or g.asked[b] for g in groups[:-1])
     )
+
+
+def _asked(curve: Curve, families: Families) -> IntArray:
+    """(F, B) rows of every family that were asked."""
+    if not curve.is_part:
+        return np.repeat(families.size[:, None], len(curve.budgets), axis=1)
+    known = ~np.isnan(curve.difference)
+    columns = [np.bincount(families.code[rows], minlength=len(families.names)) for rows in known.T]
+    return np.stack(columns, axis=1)
+
+
+def _bounds(interval: Interval, groups: Sequence[GroupTest], curve: Curve, b: int) -> Bounds:
+    """An estimate with its ends; without them where a walk that stopped when it was decided did not look at a group."""
+    looked = curve.is_raw(b) or all(group.asked is None or group.asked[b] for group in groups)
+    return Bounds(*interval) if looked else Bounds(interval.estimate, None, None)
 
 
 def _decision(tolerance: float, budget: float, verdict: Verdict, preview: Preview | None) -> BudgetDecision:
@@ -220,15 +243,9 @@ def _certified(
     judgement: Judgement,
     rule: Rule,
     corrected: Corrected | None,
-    preview: Preview | None,
 ) -> CertifiedEntry:
     """A curve's own verdict; what to do next follows from its part in the claim, where it has one."""
     failure = judgement.failures.get(tolerance)
-    if preview is not None and _passes_below_1(judgement.verdicts[tolerance], budgets):
-        advised = Next("finish", [], "finish the sweep: a verdict takes all examples")
-        return CertifiedEntry(
-            tolerance=tolerance, budget=None, reason=preview.reason, first_failure=failure, next=advised
-        )
     decisions = {entry.budget: entry.decision_at(tolerance) for entry in budgets}
     approved = [budget for budget, decision in decisions.items() if decision.decision == "approve"]
     smallest = min(approved, default=None)
@@ -240,6 +257,8 @@ def _certified(
         reason = f"no budget below 1 passes; at {nearest:g}, {decisions[nearest].reason}"
         if failure is not None and failure.missing:
             reason = f"no budget below 1 passes; {failure.reason}"
+    elif failure is not None:
+        reason = f"no budget below 1 passes; at {failure.budget:g}, {failure.reason}"
     else:
         reason = "no budget below 1 was evaluated"
     return CertifiedEntry(
@@ -256,13 +275,19 @@ def _certified(
             judgement.groups[:-1],
             failure if corrected is None else corrected.first_failure,
             rule,
-            rule.look_alpha if corrected is None else corrected.level,
+            judgement.level if corrected is None else corrected.level,
         ),
     )
 
 
-def _passes_below_1(verdicts: Sequence[Verdict], budgets: Sequence[BudgetEntry]) -> bool:
-    """Whether the tests show that some budget below 1 is safe; the verdicts are those of the budgets."""
-    return any(
-        verdict.decision == "approve" and entry.budget < 1 for verdict, entry in zip(verdicts, budgets, strict=True)
-    )
+def _withheld(tolerance: float, judgement: Judgement, preview: Preview) -> CertifiedEntry:
+    """What a curve would have been approved for, were it no preview."""
+    advised = Next("finish", [], "finish the sweep: a verdict takes all examples")
+    failure = judgement.failures.get(tolerance)
+    return CertifiedEntry(tolerance=tolerance, budget=None, reason=preview.reason, first_failure=failure, next=advised)
+
+
+def _passes_below_1(verdicts: Sequence[Verdict], curve: Curve) -> bool:
+    """Whether the tests show that some budget below 1 is safe."""
+    decisions = zip(verdicts, curve.budgets, strict=True)
+    return any(verdict.decision == "approve" and budget < 1 for verdict, budget in decisions)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from as_json import render
 from certificate_example import certificate, error_entry
+from walk_example import decided_certificate
 
 pytestmark = pytest.mark.browser
 
@@ -31,6 +32,10 @@ PAGES: dict[str, dict[str, Any]] = {
     "refused": {"harm": 0.9, "tolerances": (0.02,), "errors": (error_entry(),), "hearing": {"music": "vacuous"}},
     "routed": {"claim": "routing", "deployable": False, "rare": True},
     "long names": {"families": (LONG, "music", "录音里有几个人在说话"), "methods": ("m" * 60, "uniform")},
+}
+DECIDED: dict[str, dict[str, Any]] = {
+    "decided": {"methods": ("m" * 60, "uniform"), "families": (LONG, "music", "speech"), "tolerances": (0.05, 0.02)},
+    "completed": {"methods": ("uniform",), "completed": True},
 }
 OPEN_ALL = "document.querySelectorAll('details').forEach((details) => { details.open = true; })"
 
@@ -65,11 +70,12 @@ class Tab:
         self.page.goto(path.as_uri())
 
 
-@pytest.fixture(params=PAGES)
+@pytest.fixture(params=[*PAGES, *DECIDED])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """One of PAGES."""
-    page = tmp_path / "report.html"
-    page.write_text(render(certificate(**PAGES[request.param])))
+    """One of PAGES, or of those of runs that stopped when it was decided."""
+    page, name = tmp_path / "report.html", request.param
+    content = certificate(**PAGES[name]) if name in PAGES else decided_certificate(**DECIDED[name])
+    page.write_text(render(content))
     return page
 
 

@@ -1,0 +1,60 @@
+"""What a forecast of a sweep that stops when it is decided says, in lines of a terminal and as JSON."""
+
+from typing import TYPE_CHECKING, Any
+
+from earmark.cli.progress import duration
+from earmark.engine.design.sections import Until
+
+if TYPE_CHECKING:
+    from earmark.engine.sweep.forecast import Effort, Forecast
+
+
+def lines(forecast: "Forecast", until: Until) -> list[str]:
+    """What people are told; of a spec that asks until it is complete, in a line what it could save."""
+    if forecast.nothing:
+        return [f'until = "decided": nothing will be asked, {forecast.nothing}'] if until == "decided" else []
+    everything, safe = forecast.everything, forecast.safe
+    instead = _instead(safe, everything)
+    share = _percent(safe.answers / everything.answers)
+    if until == "complete":
+        hint = f'until = "decided" in [sweep] would ask about {share} of them'
+        return [f"{hint}: {instead}" if instead else f"{hint}, if all is safe"]
+    harmed = _percent(forecast.harmed.answers / everything.answers)
+    return [
+        f'until = "decided": about {share} of {everything.answers:,} evaluations if all is safe,',
+        f"  {harmed} if a family is harmed (a guess: {_changes(forecast)} of answers change)",
+        *([f"  {instead}"] if instead else []),
+    ]
+
+
+def content(forecast: "Forecast") -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "evaluations": forecast.everything.answers,
+        "flips": list(forecast.flips),
+        "nothing": forecast.nothing or None,
+        **{case: getattr(forecast, case)._asdict() for case in ("everything", "safe", "harmed")},
+    }
+
+
+def _instead(effort: "Effort", other: "Effort") -> str:
+    """The time and the money of one instead of the other, where they are known."""
+    parts = []
+    if effort.seconds is not None and other.seconds is not None:
+        parts.append(f"{duration(effort.seconds)} instead of {duration(other.seconds)}")
+    if effort.cost is not None and other.cost is not None:
+        parts.append(f"a cost of {_cost(effort.cost)} instead of {_cost(other.cost)}")
+    return "; ".join(parts)
+
+
+def _changes(forecast: "Forecast") -> str:
+    shares = [f"{100 * share:.3g}" for share in forecast.flips]
+    return f"{' to '.join(dict.fromkeys(shares))}%"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if 0 < share < 0.01 else f"{share:.0%}"
+
+
+def _cost(cost: float) -> str:
+    return f"{cost:,.0f}" if cost >= 100 else f"{cost:,.2f}"
