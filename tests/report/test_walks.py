@@ -100,6 +100,17 @@ def test_no_verdict_of_a_decided_run_is_called_uncorrected() -> None:
     assert "uncorrected" in Page(render(certificate(methods=("uniform",)))).text
 
 
+def test_a_method_passes_on_its_own_walk_and_elsewhere_alone_and_the_page_says_what_that_is() -> None:
+    page = Page(render(decided_certificate(methods=("learned_conditioned", "uniform"))))
+    assert "on their own walks below 100%" in page.text
+    assert "Passes at" in page.text
+    assert "asses alone" not in page.text
+    assert "pass alone" not in page.text
+    assert "A budget passes where every family passed there" in page.text
+    plain = Page(render(certificate(methods=("learned_conditioned", "uniform")))).text
+    assert "A budget passes alone where every family passes there and at every larger one, judged as if" in plain
+
+
 def test_a_completed_run_keeps_its_walks_and_has_frontiers_again() -> None:
     page = Page(render(decided_certificate(methods=("uniform",), completed=True)))
     assert any(caption.startswith("Frontiers") for caption in page.tables)
