@@ -163,7 +163,7 @@ def _panel_words(result: ResultEntry, group: Group, unit: Unit) -> str:
     ends = at(first) if first is last else f"{at(first)} {at(last)}"
     verdicts = " ".join(
         f"Within {unit.tolerance(c.tolerance)}: "
-        + (f"{percent(c.budget)} passes alone." if saves(c.budget) else "no budget below 100% passes alone.")
+        + (f"{percent(c.budget) if saves(c.budget) else 'no budget below 100%'} passes {group.by_itself}.")
         for c in result.certified
     )
     approved = group.approved.get((result.method, result.seed))

@@ -214,7 +214,10 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
                     alone.setdefault(subject.curve.key, []).append(signed.alone)
             done += len(chunk)
             progress("certifying curves", done, len(curves))
-        sections.flips += flips_of(run, sections.results[before:], rows, families_of, rule, paired.inputs)
+        signed_results = sections.results[before:]
+        sections.flips += flips_of(
+            run, signed_results, rows, families_of, rule, paired.inputs, decided=bool(sections.walks)
+        )
         sections.gains += gain.gains(located, reference_answerer, rule)
         unfinished = query_use.incomplete(curves)
         comparable = {key: by_axis for key, by_axis in located.items() if key[0] not in unfinished}
