@@ -144,6 +144,9 @@ def oracle(
 )
 @click.option("--epochs", type=int, metavar="N", help="At most so many.  [default: 40]")
 @click.option("--answerer", metavar="NAME", help="Whose tokenizer reads questions.  [default: the oracle's]")
+@click.option("--tokens", is_flag=True, help="Score audio tokens, by what the answerer's encoder makes of them.")
+@key_option(MachineSpec, "device")
+@key_option(AnswererSpec, "dtype")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="Where selectors go.")
 @needs_extra("earmark selector train", "run")
 def train(
@@ -158,31 +161,37 @@ def train(
     alphas: tuple[float, ...],
     epochs: int | None,
     answerer: str | None,
+    tokens: bool,
+    device: str,
+    dtype: str,
     out: Path,
 ) -> None:
     """Train selectors on the relevance in ORACLE, into FOLDER/METHOD/seed=S.
 
     Each folder holds the weights and card.json: data, recipe, curves, and which sources it was trained on. A killed run
-    goes on from its last epoch and ends with the same bits.
+    goes on from its last epoch and ends with the same bits. With --tokens they choose among an answerer's audio tokens.
 
     \b
     Example:
       earmark selector train oracle.parquet --out selectors
+      earmark selector train oracle.parquet --out selectors --tokens
       earmark selector train oracle.parquet --out sweep --alpha 0 --alpha 0.25 --alpha 0.5 --alpha 0.75 --alpha 1
     """
     from dataclasses import replace
 
-    from earmark.engine.compressors.chunks.learned import CONDITIONED
+    from earmark.engine.answerers.loading import load_model
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.making import oracle as oracle_tables
     from earmark.engine.making.training import jobs as training
     from earmark.engine.making.training.lessons import make_lessons
+    from earmark.engine.making.training.token_lessons import make_token_lessons
     from earmark.engine.making.training.train import Recipe
     from earmark.engine.progress import stopping_on_signals
 
     recipe = Recipe() if epochs is None else replace(Recipe(), epochs=epochs)
     alphas = alphas or (recipe.alpha,)
-    names = [training.METHODS[method] for method in methods or tuple(training.METHODS)]
+    names_of = training.METHODS_OF_TOKENS if tokens else training.METHODS
+    names = [names_of[method] for method in methods or tuple(names_of)]
     jobs = training.jobs(out, names, alphas, seeds or training.SEEDS)
     for alpha in alphas:
         replace(recipe, alpha=alpha)  # refuses what is no share
@@ -194,14 +203,18 @@ def train(
         split=split,
         columns=column,
     )
-    reads_questions = CONDITIONED in names
-    tokenizer = training.query_tokenizer(answerer or relevance.origin["answerer"]) if reads_questions else None
+    heard_by = answerer or relevance.origin["answerer"]
+    tokenizer = training.query_tokenizer(heard_by) if names_of["conditioned"] in names else None
     with (
         training.alone_in(out),
         ProgressLine() as progress,
         stopping_on_signals(lambda: progress.note(_STOPPING)) as stop,
     ):
-        lessons = make_lessons(relevance, opened, out, progress)
+        if tokens:
+            progress(f"loading {heard_by}", 0, 0)
+            lessons = make_token_lessons(relevance, opened, load_model(heard_by, device, dtype), out, progress)
+        else:
+            lessons = make_lessons(relevance, opened, out, progress)
 
         def report(job: "Job", epoch: "Epoch") -> None:
             progress(
@@ -214,8 +227,10 @@ def train(
     if trained is None:
         say("interrupted: the same command goes on from here", err=True)
         sys.exit(exits.INTERRUPTED)
-    following = ["earmark", "selector", "export", str(jobs[-1].folder), "--out", "edge"]
-    say(*_summary(trained), "", f"selectors  {out}", f"next: {shlex.join(following)}")
+    following = shlex.join(["earmark", "selector", "export", str(jobs[-1].folder), "--out", "edge"])
+    if tokens:
+        following = f'a method of a spec with compressor = "learned_tokens" and selector = "{jobs[-1].folder}"'
+    say(*_summary(trained), "", f"selectors  {out}", f"next: {following}")
 
 
 @selector.command()

@@ -17,7 +17,7 @@ from earmark.engine.compressors.scoring import AT_ONCE
 from earmark.engine.corpus import decode
 from earmark.engine.corpus.clip import clip
 from earmark.engine.corpus.example import SAMPLE_RATE, AudioError
-from earmark.engine.design.compressors import AV, BUILT_IN, CHUNKS, WAVE_NAMES, share_of
+from earmark.engine.design.compressors import AV, BUILT_IN, CHOOSING, CHUNKS, WAVE_NAMES, share_of
 from earmark.engine.design.fields import fields_of
 from earmark.engine.design.sections import HEURISTICS, MachineSpec, MethodSpec
 from earmark.engine.errors import InputError, choose
@@ -56,7 +56,7 @@ class HeardRecording:
 def method_of(name: str) -> MethodSpec:
     """The method that a name stands for by itself: a compressor's, a heuristic's, a selector's, module:function."""
     known = f"name one: {', '.join((*HEURISTICS, *EMBEDDED, *WAVE_NAMES))}"
-    if name == CHUNKS:
+    if name in CHOOSING:
         raise InputError(f"method {name}", "needs a selector that says which", known)
     try:
         fields_of(MethodSpec)["compressor"].check(name)

@@ -75,7 +75,7 @@ def _tokens(about: str) -> CompressorKind:
 
 
 CHUNKS = "chunks"
-LTBM, DART, RANDOM_TOKENS = "ltbm", "dart", "random_tokens"
+LTBM, DART, RANDOM_TOKENS, LEARNED_TOKENS = "ltbm", "dart", "random_tokens", "learned_tokens"
 _FILE = "the encoded file"
 AV = "av:"  # before the name of an encoder
 BUILT_IN: Mapping[str, CompressorKind] = {
@@ -100,9 +100,11 @@ BUILT_IN: Mapping[str, CompressorKind] = {
     "divprune": _tokens("tokens that are far apart from one another (a reconstruction)"),
     DART: _tokens("tokens that are least like `pivots` of them (a reconstruction)"),
     RANDOM_TOKENS: _tokens("tokens drawn by chance"),
+    LEARNED_TOKENS: _tokens("the audio tokens that a trained [selector](selectors.md#audio-tokens) scores best"),
 }
-WAVE_NAMES = tuple(name for name, kind in BUILT_IN.items() if kind.stage == "waves" and name != CHUNKS)  # no selector
-TOKEN_NAMES = tuple(name for name, kind in BUILT_IN.items() if kind.stage == "tokens")
+CHOOSING = (CHUNKS, LEARNED_TOKENS)  # those that a selector tells what to keep
+WAVE_NAMES = tuple(name for name, kind in BUILT_IN.items() if kind.stage == "waves" and name not in CHOOSING)
+TOKEN_NAMES = tuple(name for name, kind in BUILT_IN.items() if kind.stage == "tokens" and name not in CHOOSING)
 _OF_PYAV = CompressorKind("bits", (BITRATES,))
 _BROUGHT: Mapping[Axis, CompressorKind] = {
     "seconds": CompressorKind("seconds"),

@@ -140,7 +140,8 @@ class MethodSpec:
     )
     selector: str = field(
         Text("a heuristic, a selector's folder, or an .onnx file"),
-        "of `chunks`: a heuristic, a trained selector's folder, an `.onnx` file; `{seed}` in it is the seed",
+        "of `chunks`: a heuristic, a trained selector's folder, an `.onnx` file; of `learned_tokens`: the folder of "
+        "one trained for tokens; `{seed}` in it is the seed",
         "",
         default="the name",
     )

@@ -18,8 +18,10 @@ from earmark.engine.design.compressors import (
     AV,
     AXIS_WORDS,
     BUILT_IN,
+    CHOOSING,
     CHUNKS,
     DART,
+    LEARNED_TOKENS,
     LTBM,
     RANDOM_TOKENS,
     TOKEN_NAMES,
@@ -311,7 +313,8 @@ def _with_compressor(method: MethodSpec, table: TomlTable) -> MethodSpec:
         if method.command.lstrip().startswith("{"):
             raise table.refusal("command", "begins with no program", 'write "PROGRAM {in} {out}"')
     elif not compressor:
-        compressor = method.name if method.name in BUILT_IN and not method.selector else CHUNKS
+        chooses = method.name in CHOOSING
+        compressor = method.name if method.name in BUILT_IN and (chooses or not method.selector) else CHUNKS
     selector = method.selector or (method.name if compressor == CHUNKS and method.name in HEURISTICS else "")
     method = replace(method, compressor=compressor, selector=selector)
     _check_compressor(method, table)
@@ -332,7 +335,7 @@ def _check_compressor(method: MethodSpec, table: TomlTable) -> None:
         do = instead(method.name, names, "add compressor = ... or selector = ...")
         what = f"must be one of {', '.join(names)}, or have a compressor, a selector or a command"
         raise table.refusal("name", what, do)
-    if method.selector and not keeps_chunks:
+    if method.selector and method.compressor not in CHOOSING:
         what = f"says nothing: {method.label} has no selector"
         raise table.refusal("selector", what, 'leave it out, or set compressor = "chunks"')
     if method.compressor == AV:
@@ -346,7 +349,11 @@ def _check_compressor(method: MethodSpec, table: TomlTable) -> None:
 
 def _check_tokens(method: MethodSpec, table: TomlTable) -> None:
     """What may be said of a compressor of tokens, and of no other."""
-    of_tokens = method.compressor in TOKEN_NAMES
+    of_tokens = method.stage == "tokens"
+    if method.compressor == LEARNED_TOKENS and method.selector in ("", *HEURISTICS):
+        key = next(key for key in ("selector", "compressor", "name") if key in table)
+        do = "set selector = the folder of one from `earmark selector train --tokens`"
+        raise table.refusal(key, "keeps audio tokens, but no trained selector says which", do)
     for key, fits in (
         ("sized", of_tokens),
         ("after", of_tokens),
@@ -399,7 +406,7 @@ def _with_budgets(method: MethodSpec, table: TomlTable, budgets: Sequence[float]
 
 def _check_seeds(method: MethodSpec, table: TomlTable) -> None:
     """What may be said of seeds, and of what trained a method."""
-    is_trained = method.compressor == CHUNKS and method.selector not in HEURISTICS
+    is_trained = method.compressor in CHOOSING and method.selector not in HEURISTICS
     label = method.selector or method.label
     draws = method.selector == "random" or method.compressor == RANDOM_TOKENS
     if len(method.seeds) > 1 and not (is_trained or draws):

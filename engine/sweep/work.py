@@ -69,12 +69,7 @@ class Worker:
             answerer = self._load(described, self._prepared.spec.machine)
             if self._prepared.spec.rule.loss == "nll" and not answerer.likelihoods:
                 raise InputError(f"answerer {name}", "has no likelihoods", 'set loss = "zero-one" in [rule]')
-            tokens = [method.name for method in self._prepared.spec.methods if method.stage == "tokens"]
-            if tokens and not getattr(answerer, "reduces", False):
-                what = f"cannot reduce its encoder's output, as {', '.join(tokens)} would"
-                raise InputError(
-                    f"answerer {name}", what, "leave these methods out, or name a Qwen2-Audio or Qwen2.5-Omni"
-                )
+            _check_reduces(name, answerer, self._prepared)
             self._answerer, self._name = answerer, name
         return self._answerer
 
@@ -136,6 +131,21 @@ class Worker:
             for reference in dict.fromkeys(raw.values())
         }
         return {arm: statuses[reference] for arm, reference in raw.items()}
+
+
+def _check_reduces(name: str, answerer: Answerer, prepared: Prepared) -> None:
+    """InputError where an answerer cannot reduce tokens as the methods would, or is not the one that a method's scorer
+    of tokens was trained on.
+    """
+    tokens = [method.name for method in prepared.spec.methods if method.stage == "tokens"]
+    if tokens and not getattr(answerer, "reduces", False):
+        what = f"cannot reduce its encoder's output, as {', '.join(tokens)} would"
+        raise InputError(f"answerer {name}", what, "leave these methods out, or name a Qwen2-Audio or Qwen2.5-Omni")
+    for (method, _), compressor in prepared.compressors.items():
+        encoder = getattr(compressor, "encoder", None)
+        if encoder is not None and encoder != getattr(answerer, "encoder", None):
+            what = f"is not the one whose encoder the selector of {method} was trained on"
+            raise InputError(f"answerer {name}", what, "train one with `earmark selector train --tokens --answerer`")
 
 
 def _check_nll(name: str, answers: Collection[Answer]) -> None:

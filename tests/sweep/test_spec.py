@@ -268,6 +268,8 @@ budgets = [0.5, 0.25]
         ('name = "x"\ncompressor = "theirs"\naxis = "duration"\nfactors = [4]', "theirs", "", "duration", (0.25,)),
         ('name = "mine"\ncommand = "x {in} {out}"\naxis = "bits"\nbitrates = [64]', "", "", "bits", (0.25,)),
         ('name = "gsm"\nbudgets = [0.1015625, 1]', "gsm", "", "bits", (26 / 256,)),
+        ('name = "learned_tokens"\nselector = "a"', "learned_tokens", "a", "positions", (0.5, 0.25)),
+        ('name = "x"\ncompressor = "learned_tokens"\nselector = "a"', "learned_tokens", "a", "positions", (0.5, 0.25)),
     ],
 )
 def test_a_method_has_a_compressor_and_budgets_of_its_own(
@@ -303,6 +305,18 @@ BROUGHT = 'name = "x"\ncompressor = "mine:f"\n'
         ('name = "gsm"\nbudgets = [1]', "must be 26 kb/s: gsm has no other"),
         ('name = "opus"\ncompressor = "mp3"', "is the name of a compressor, and this is another one; give it another"),
         ('name = "opus"\ncommand = "x {in} {out}"', "is the name of a compressor, and this is another one"),
+        (
+            'name = "learned_tokens"',
+            'line 8 [methods] name = "learned_tokens": keeps audio tokens, but no trained selector says which; set sel',
+        ),
+        (
+            'name = "x"\ncompressor = "learned_tokens"\nselector = "energy"',
+            'line 10 [methods] selector = "energy": keeps audio tokens, but no trained selector says which; set',
+        ),
+        (
+            'name = "learned_tokens"\nselector = "a"\nseeds = [1, 2]',
+            'line 9 [methods] selector = "a": must hold {seed}, as there are several seeds',
+        ),
         ('name = "speed"\nselector = "energy"', "is the name of a compressor, and this is another one"),
         ('name = "uniform"\ncompressor = "opus"', "is the name of a selector, and this is another one"),
         (

@@ -42,6 +42,11 @@ class SharedAnswerer:
         return f"{self.model.identity} generate={self.options.generate} split={self.options.split}"
 
     @property
+    def encoder(self) -> str:
+        """The model whose states a trained reduction reads: others' mean something else."""
+        return self.model.identity
+
+    @property
     def abilities(self) -> Abilities:
         """What it can do: letters are tokens, or the model is not loaded."""
         beyond = "several audios in one prompt" if self.options.split else "a status (too long)"

@@ -1,11 +1,13 @@
-"""Reductions that keep some states as they are and drop the others: far apart from one another, or unlike pivots.
+"""Reductions that keep some states as they are and drop the others: far apart, unlike pivots, or with the best scores.
 
-The published methods they follow give no code that could be found: these are reconstructions. Knows arrays only.
+The published methods that the first two follow give no code that could be found: these are reconstructions. Knows
+arrays only.
 """
 
 import numpy as np
 
-from earmark.engine.arrays import FloatArray
+from earmark.engine.arrays import FloatArray, Scores
+from earmark.engine.compressors.chunks.cutting import top_chunks
 from earmark.engine.compressors.tokens.reduction import Reduction
 from earmark.engine.compressors.tokens.runs import directions
 
@@ -36,3 +38,8 @@ def dart(states: FloatArray, k: int, n_pivots: int) -> Reduction:
     likeness = (unit @ unit[pivots].T).max(axis=1)
     likeness[pivots] = -np.inf
     return Reduction.of_kept(np.argsort(likeness, kind="stable")[:k], len(states))
+
+
+def best(scores: Scores, k: int, tie: float) -> Reduction:
+    """The k states with the highest scores (n,), which are equal within `tie`; among equals the earlier one."""
+    return Reduction.of_kept(top_chunks(scores, k, tie), len(scores))

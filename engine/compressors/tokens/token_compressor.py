@@ -18,11 +18,19 @@ class TokenCompressor:
     """Excerpts that carry a reduction, which an answerer carries out on its encoder's output."""
 
     axis: Axis = "positions"
-    reads_question = False
-    card: Card | None = None
 
-    def __init__(self, name: str, spec: ReductionSpec, first: Compressor | None, first_budget: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        spec: ReductionSpec,
+        first: Compressor | None = None,
+        first_budget: float = 1.0,
+        card: Card | None = None,
+    ) -> None:
         self.name = name
+        self.card = card
+        self.reads_question = spec.scorer is not None and spec.scorer.asks
+        self.encoder = None if spec.scorer is None else spec.scorer.encoder  # whose states it needs; None: anybody's
         self._spec = spec
         self._first, self._first_budget = first, first_budget
         before = "" if first is None else f" after {first.name} ({first.identity}) at {first_budget!r}"
@@ -36,9 +44,12 @@ class TokenCompressor:
         self, clips: Sequence[ClipAndQuestion], scores: Sequence[Scores], budget: float
     ) -> Iterator[Excerpt | Refused]:
         """What is heard of each clip, with the reduction of this budget."""
-        spec = self._spec._replace(budget=budget)
-        for excerpt in self._heard(clips, scores):
-            yield excerpt if isinstance(excerpt, Refused) or budget == 1 else excerpt.reduced(spec)
+        for subject, excerpt in zip(clips, self._heard(clips, scores), strict=True):
+            if isinstance(excerpt, Refused) or budget == 1:
+                yield excerpt
+            else:
+                question = (subject.question or "") if self.reads_question else ""
+                yield excerpt.reduced(self._spec._replace(budget=budget, question=question))
 
     def _heard(self, clips: Sequence[ClipAndQuestion], scores: Sequence[Scores]) -> Iterator[Excerpt | Refused]:
         if self._first is not None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from earmark.engine.arrays import FloatArray
 from earmark.engine.compressors.tokens.merging import global_merge, ltbm
-from earmark.engine.compressors.tokens.picking import dart, divprune
+from earmark.engine.compressors.tokens.picking import best, dart, divprune
 from earmark.engine.compressors.tokens.reduction import Reduction, kept_positions
 from earmark.engine.compressors.tokens.runs import adjacent, pool, random, sample, segment
 
@@ -25,6 +25,7 @@ ALL: dict[str, Callable[[FloatArray, int], Reduction]] = {
     "ltbm": lambda states, k: ltbm(states, k, 3),
     "divprune": divprune,
     "dart": lambda states, k: dart(states, k, 4),
+    "best": lambda states, k: best(states[:, 0], k, 0.0),
 }
 
 
@@ -150,6 +151,11 @@ def naive_segment(states: list[list[float]], k: int) -> list[int]:
     return numbered([list(range(a, b)) for a, b in pairwise(starts)], n)
 
 
+def naive_best(states: list[list[float]], k: int) -> list[int]:
+    kept = sorted(range(len(states)), key=lambda i: (-states[i][0], i))[:k]
+    return numbered([[i] for i in kept], len(states))
+
+
 TWINS: dict[str, Callable[[list[list[float]], int], list[int]]] = {
     "segment": naive_segment,
     "adjacent": naive_adjacent,
@@ -157,6 +163,7 @@ TWINS: dict[str, Callable[[list[list[float]], int], list[int]]] = {
     "ltbm": lambda states, k: naive_merge(states, k, 3),
     "divprune": naive_divprune,
     "dart": lambda states, k: naive_dart(states, k, 4),
+    "best": naive_best,
 }
 
 
