@@ -106,7 +106,7 @@ CHOOSING = (CHUNKS, LEARNED_TOKENS)  # those that a selector tells what to keep
 WAVE_NAMES = tuple(name for name, kind in BUILT_IN.items() if kind.stage == "waves" and name not in CHOOSING)
 TOKEN_NAMES = tuple(name for name, kind in BUILT_IN.items() if kind.stage == "tokens" and name not in CHOOSING)
 _OF_PYAV = CompressorKind("bits", (BITRATES,))
-_BROUGHT: Mapping[Axis, CompressorKind] = {
+BROUGHT: Mapping[Axis, CompressorKind] = {
     "seconds": CompressorKind("seconds"),
     "duration": CompressorKind("duration", (FACTORS,)),
     "bits": CompressorKind("bits", (BITRATES,)),
@@ -118,7 +118,7 @@ _TYPED = re.compile(r"([0-9]*\.?[0-9]+)\s*([a-z/]*)")  # 0.1, 12kbps
 
 def kind_of(compressor: str, axis: Axis) -> CompressorKind:
     """What is known of a compressor by its name; no name is a command. `axis` is what a user says of a brought one."""
-    return _OF_PYAV if compressor.startswith(AV) else BUILT_IN.get(compressor, _BROUGHT[axis])
+    return _OF_PYAV if compressor.startswith(AV) else BUILT_IN.get(compressor, BROUGHT[axis])
 
 
 def share_of(budget: str, kind: CompressorKind) -> float:

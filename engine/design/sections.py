@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from earmark.engine.design.compressors import (
     AV,
-    AXIS_WORDS,
+    BROUGHT,
     BUILT_IN,
     RAW_KBPS,
     RAW_KHZ,
@@ -155,7 +155,7 @@ class MethodSpec:
         Number(0.1, most=86_400), "how long a function or a command may take for one clip, in seconds", 60.0
     )
     axis: Axis = field(
-        Word(*AXIS_WORDS),
+        Word(*BROUGHT),
         "what a budget of your own compressor is a share of: `bits` and `bandwidth` keep a clip's length",
         "own",
         default="its own",

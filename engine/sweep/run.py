@@ -15,12 +15,11 @@ from earmark.engine.compressors.loading import LoadCompressor, loader
 from earmark.engine.corpus.example import Audio
 from earmark.engine.corpus.spool import spool
 from earmark.engine.corpus.unheard import unheard
-from earmark.engine.design.keys import ENCODINGS, SPOOLED, WAVES
+from earmark.engine.design.keys import SPOOLED
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step
 from earmark.engine.errors import InputError
-from earmark.engine.files import remove_folder
 from earmark.engine.progress import AtMost, Report, Stop, StoppedError, never, silent
 from earmark.engine.sweep import audits, who_answers
 from earmark.engine.sweep import limit as previews
@@ -283,9 +282,7 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
     if complete:
         folder.windows.forget_parts()
         folder.forget_shards()
-        remove_folder(folder.run / WAVES, folder.run)
-        remove_folder(folder.run / ENCODINGS, folder.run)
-        remove_folder(folder.run / SPOOLED, folder.run)
+        folder.forget_what_was_kept()
     return complete
 
 

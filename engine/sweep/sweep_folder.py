@@ -180,6 +180,11 @@ class SweepFolder:
     def forget_shards(self) -> None:
         files.remove_folder(self.run / SHARDS, self.run)
 
+    def forget_what_was_kept(self) -> None:
+        """Remove what only spares making it again: waves, encodings and copies of recordings."""
+        for name in (WAVES, ENCODINGS, SPOOLED):
+            files.remove_folder(self.run / name, self.run)
+
     @property
     def shards(self) -> tuple[Shard, ...]:
         """Those that were begun here; none where the whole sweep was."""

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import decided
 import numpy as np
 import pytest
 from command_line import earmark
 
-from earmark.engine.answerers.loading import load_model
+from earmark.engine.answerers.loading import load_model, options_of
 from earmark.engine.answerers.request import Request
-from earmark.engine.answerers.shared.encodings import Encodings
+from earmark.engine.answerers.shared.encodings import Encodings, RawStates
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
 from earmark.engine.compressors.compressor import Excerpt
@@ -18,13 +19,16 @@ from earmark.engine.compressors.tokens.reducing import ReductionSpec
 from earmark.engine.corpus.synthetic.splits import Split
 from earmark.engine.corpus.synthetic.synthetic_corpus import examples
 from earmark.engine.design.compressors import TOKEN_NAMES
-from earmark.engine.design.keys import ENCODINGS, OK, CellKey
+from earmark.engine.design.keys import ANCHOR, ENCODINGS, OK, CellKey
+from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import parse
 from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
+from earmark.engine.signoff.certificate import read as read_certificate
 from earmark.engine.sweep.blocks import Shard
 from earmark.engine.sweep.merge import merge
 from earmark.engine.sweep.run import run
+from earmark.engine.sweep.work import Load
 
 SPEC = """
 [corpus]
@@ -119,15 +123,138 @@ def test_what_is_kept_changes_no_byte_nor_do_shards(swept: Path, tmp_path: Path)
     assert dict(bytes_of(tmp_path / "unkept")) == dict(bytes_of(swept))
     for index in range(2):
         run(parse(SPEC), tmp_path / f"shard-{index}", shard=Shard(index, 2))
+    assert (tmp_path / "shard-0" / ENCODINGS).exists()
     merge(tmp_path / "shard-0", [tmp_path / "shard-1"])
+    assert not (tmp_path / "shard-0" / ENCODINGS).exists(), "it is complete"
     assert dict(bytes_of(tmp_path / "shard-0")) == dict(bytes_of(swept))
 
 
-def test_a_walk_asks_about_tokens_too(tmp_path: Path) -> None:
-    spec = SPEC.replace("window = 2", 'window = 2\nuntil = "decided"')
-    (tmp_path / "spec.toml").write_text(spec)
-    assert earmark("run", tmp_path / "spec.toml", "--out", tmp_path / "run").returncode == 3
-    assert earmark("verify", tmp_path / "run" / "certificate.json").returncode == 0
+WALK = """
+[corpus]
+path = "synthetic:certification:6"
+[[answerers]]
+model = "tiny"
+[sweep]
+budgets = [0.5, 0.1, 0.05]
+window = 2
+until = "decided"
+[[methods]]
+name = "opus"
+bitrates = [16]
+[[methods]]
+name = "pool"
+sized = true
+[[methods]]
+name = "ltbm"
+[[methods]]
+name = "random_tokens"
+seeds = [1, 2]
+[rule]
+alpha = 0.2
+tolerances = [0.5]
+candidates = ["opus", "pool"]
+[audits]
+flip_rate = 0
+"""
+
+
+class CountedEncodings(Encodings):
+    """Keeps the names of what it was given: an encoder made them."""
+
+    def __init__(self, most_bytes: int, folder: Path, disk_bytes: int, made: list[str]) -> None:
+        super().__init__(most_bytes, folder, disk_bytes)
+        self._made = made
+
+    def put(self, key: str, states: RawStates) -> None:
+        self._made.append(key)
+        super().put(key, states)
+
+
+def counting(run_folder: Path, made: list[str], memory_bytes: int, disk_bytes: int) -> Load:
+    """What loads the embedded answerer, whose encodings are kept within these bytes."""
+
+    def load(answerer: AnswererSpec, machine: MachineSpec) -> SharedAnswerer:
+        encodings = CountedEncodings(memory_bytes, run_folder / ENCODINGS / "tiny", disk_bytes, made)
+        return SharedAnswerer(load_model("tiny"), options_of(answerer, machine), encodings)
+
+    return load
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("walked")
+    (out / "spec.toml").write_text(WALK)
+    done = earmark("run", out / "spec.toml", "--out", out / "run")
+    assert done.returncode == 0, done.stderr
+    return out / "run"
+
+
+def test_a_walk_asks_about_tokens_too(walked: Path) -> None:
+    assert earmark("verify", walked / "certificate.json").returncode == 0
+    assert not (walked / ENCODINGS).exists(), "it is decided"
+    asked = decided.answered(walked)
+    assert len(asked["pool", 0.1]) > 0
+    assert len(asked["ltbm", 0.05]) == 0, "its walk failed before"
+    certificate = read_certificate(walked / "certificate.json")
+    assert [candidate.name for candidate in certificate.claim.candidates] == ["opus", "pool"]
+
+
+@pytest.mark.parametrize(("memory_bytes", "disk_bytes"), [(1 << 28, 0), (0, 1 << 28)])
+def test_walks_encode_a_clip_once_within_declared_bytes(
+    walked: Path, tmp_path: Path, memory_bytes: int, disk_bytes: int
+) -> None:
+    """Arm by arm they come back to the same clips; what is heard of them, and so every byte, is the same."""
+    made: list[str] = []
+    assert run(parse(WALK), tmp_path, load=counting(tmp_path, made, memory_bytes, disk_bytes)).complete
+    assert len(made) == len(set(made)) == 6 + 6 + 1, "raw clips, coded ones and silence"
+    assert dict(bytes_of(tmp_path)) == dict(bytes_of(walked))
+
+
+def test_walks_of_two_shards_encode_a_clip_once_and_end_with_the_same_bytes(walked: Path, tmp_path: Path) -> None:
+    made: list[str] = []
+    shards = [tmp_path / f"shard-{index}" for index in range(2)]
+    for index, shard in enumerate(shards):
+        assert not run(parse(WALK), shard, shard=Shard(index, 2), load=counting(shard, made, 0, 1 << 28)).complete
+    assert len(made) - len(set(made)) == 1, "silence, which is of both"
+    assert not merge(tmp_path / "both", shards).complete
+    assert run(parse(WALK), tmp_path / "both", load=counting(tmp_path / "both", made, 0, 1 << 28)).complete
+    assert len(set(made)) == 6 + 6 + 1
+    assert dict(bytes_of(tmp_path / "both")) == dict(bytes_of(walked))
+    assert not (tmp_path / "both" / ENCODINGS).exists()
+
+
+PERMUTED = """
+[[methods]]
+name = "tiny_conditioned"
+selector = "tiny-conditioned"
+[[methods]]
+name = "tiny_agnostic"
+selector = "tiny-agnostic"
+[streams]
+permuted_global = 1
+naive_global = 1
+"""
+
+
+def test_permuted_questions_are_those_of_selectors_and_leave_tokens_alone(swept: Path, tmp_path: Path) -> None:
+    """No reduction reads a question, so none has an arm among the permuted ones."""
+    spec = SPEC.replace("[rule]", PERMUTED + "[rule]")
+    made: list[str] = []
+    assert run(parse(spec), tmp_path, load=counting(tmp_path, made, 1 << 28, 0)).complete
+    assert len(made) == len(set(made))
+    permuted = {key.method for key in store.find_cells(tmp_path) if key.stream != ANCHOR}
+    assert permuted == {"uncompressed", "tiny_conditioned", "tiny_agnostic"}
+    for method in ("pool", "pool_sized", "dart"):
+        for budget in (0.5, 0.2):
+            alone, beside = cell(swept, method, budget), cell(tmp_path, method, budget)
+            for column in ("kept_hash", "num_audio_tokens", "predicted_label"):
+                assert beside[column].equals(alone[column])
+
+
+def test_alpha_is_shared_by_the_candidates_of_both_stages(swept: Path) -> None:
+    certificate = read_certificate(swept / "certificate.json")
+    assert [candidate.name for candidate in certificate.claim.candidates] == ["opus", "pool_sized"]
+    assert certificate.claim.level == certificate.rule.alpha / 2
 
 
 def test_who_cannot_reduce_says_so_by_name(tmp_path: Path) -> None:
