@@ -77,11 +77,16 @@ def position_relevance(relevance: Float32Array, positions: int, samples: int) ->
     return relevance[np.minimum(middles // CHUNK_SAMPLES, len(relevance) - 1)]
 
 
+def hears(model: AudioLM, audio: Waveform) -> bool:
+    """Whether a model's encoder hears all of a clip at once, and makes anything of it."""
+    return len(audio) <= model.shape.encoder.longest_samples and model.shape.audio_tokens(len(audio)) > 0
+
+
 def states_of(model: AudioLM, audio: Waveform, name: str) -> Float32Array:
     """(positions, width) what a model's encoder makes of a clip; InputError where it is too long for it."""
-    longest = model.shape.encoder.longest_samples
-    if len(audio) > longest:
-        what = f"has {len(audio) / SAMPLE_RATE:.1f} s, the encoder hears {longest / SAMPLE_RATE:g} s at once"
+    if not hears(model, audio):
+        longest_s = model.shape.encoder.longest_samples / SAMPLE_RATE
+        what = f"has {len(audio) / SAMPLE_RATE:.1f} s, the encoder hears up to {longest_s:g} s"
         raise InputError(f"sample {name}", what, "leave it out")
     encoded = model.encode([model.open(audio)], [range(chunk_count(audio))])
     return model.states(encoded, 0).astype(np.float32)
