@@ -34,6 +34,8 @@ from earmark.engine.making.training.train import Recipe
 from earmark.engine.outcomes import store
 from earmark.engine.signoff.audits.leakage import LeakageError
 from earmark.engine.signoff.certify import certify
+from earmark.engine.sweep.blocks import Shard
+from earmark.engine.sweep.merge import merge
 from earmark.engine.sweep.run import run
 
 PLACE = "synthetic-two-factor:selector:12"
@@ -271,6 +273,25 @@ def test_what_is_heard_depends_on_the_question_only_where_it_is_read(swept: Path
     permuted = cell(swept, "x_conditioned", 0.2, stream="permuted-global-1")["kept_hash"].to_pylist()
     assert own != permuted
     assert cell(swept, "learned_tokens", 0.2, 1)["kept_hash"] != cell(swept, "learned_tokens", 0.2, 2)["kept_hash"]
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    paths = sorted((folder / "cells").rglob("*.parquet"))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_shards_have_the_same_bytes(trained: Trained, swept: Path, tmp_path: Path) -> None:
+    for index in range(2):
+        run(parse(spec_text(trained)), tmp_path / f"shard-{index}", shard=Shard(index, 2))
+    merge(tmp_path / "shard-0", [tmp_path / "shard-1"])
+    assert bytes_of(tmp_path / "shard-0") == bytes_of(swept)
+
+
+def test_a_walk_asks_about_what_they_keep(trained: Trained, tmp_path: Path) -> None:
+    spec = spec_text(trained).replace("window = 2", 'window = 2\nuntil = "decided"')
+    (tmp_path / "spec.toml").write_text(spec)
+    assert earmark("run", tmp_path / "spec.toml", "--out", tmp_path / "run").returncode == 3
+    assert earmark("verify", tmp_path / "run" / "certificate.json").returncode == 0
 
 
 def test_shared_and_alone_are_equal(trained: Trained) -> None:

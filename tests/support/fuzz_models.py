@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import small_selectors
@@ -27,7 +29,7 @@ from earmark.engine.compressors.chunks.tokenizer_file import open_tokenizer
 from earmark.engine.compressors.waves.messages import MessageError, read_message, write_message
 from earmark.engine.compressors.waves.wave_method import Sent
 from earmark.engine.compressors.waves.wave_store import WaveKey, WaveStore
-from earmark.engine.corpus.corpus import open_corpus
+from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.making import oracle
 from earmark.engine.making.edge import edge_folder
 from earmark.engine.making.edge.device_check import DEVICE, DEVICE_SCHEMA, DeviceReport
@@ -36,6 +38,7 @@ from earmark.engine.making.export import export
 from earmark.engine.making.release import device_report
 from earmark.engine.making.training import checkpoint
 from earmark.engine.making.training.lessons import make_lessons
+from earmark.engine.making.training.token_lessons import make_token_lessons
 from earmark.engine.progress import silent
 
 _SLOW_S = 60  # a graph is tried in a process of its own, a model loaded whole
@@ -138,6 +141,7 @@ def of_training(folder: Path) -> Iterator[Target]:
     features = home / f"features-{hashlib.sha256(f'{learned.FEATURES} {row.recording}'.encode()).hexdigest()[:16]}.npy"
     np.save(features, np.zeros((2, WIDTH), np.float32))
     yield replacing("features", features, lambda: make_lessons(known, corpus, home, silent))
+    yield from _of_token_training(home, known, corpus, str(row.recording))
     begun = home / "checkpoint"
     scorer = learned.ChunkScorer()
     descent = torch.optim.AdamW(scorer.parameters())
@@ -152,6 +156,21 @@ def of_training(folder: Path) -> Iterator[Target]:
     checkpoint.save_checkpoint(begun, scorer, descent, best, curve, _BELONGS)
     yield header("header of a checkpoint", begun, restored, share=0.1)
     yield _state("state of a checkpoint", begun, restored)
+
+
+def _of_token_training(home: Path, known: oracle.Oracle, corpus: Corpus, recording: str) -> Iterator[Target]:
+    """States of recordings, and the index beside them."""
+    model: Any = SimpleNamespace(identity="m", shape=SimpleNamespace(decoder=SimpleNamespace(width=4)))
+    name = hashlib.sha256(f"{model.identity} {recording}".encode()).hexdigest()[:16]
+    states, index = home / f"states-{name}.f32", home / f"states-{name}.json"
+    states.write_bytes(np.zeros((6, 4), np.float32).tobytes())
+    index.write_text(json.dumps({recording: [6, 32_000]}))
+
+    def read() -> object:
+        return make_token_lessons(known, corpus, model, home, silent)
+
+    yield replacing("states", states, read)
+    yield replacing("index of states", index, read, structured=True)
 
 
 def _state(name: str, path: Path, read: Callable[[], object]) -> Target:

@@ -19,7 +19,7 @@ from earmark.engine.compressors.compressor import audio_hash
 from earmark.engine.compressors.tokens.token_scorer import states_features
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count
 from earmark.engine.corpus.corpus import Corpus
-from earmark.engine.corpus.example import SAMPLE_RATE
+from earmark.engine.corpus.example import MOST_SECONDS, SAMPLE_RATE
 from earmark.engine.corpus.stream import stream
 from earmark.engine.errors import InputError
 from earmark.engine.faults import writing
@@ -31,6 +31,7 @@ from earmark.engine.reading import open_regular, parse_json, read_bytes
 
 _AGAIN = "delete it: the same command makes it again"
 _MOST_INDEX_BYTES = 1 << 28
+_MOST = MOST_SECONDS * SAMPLE_RATE  # samples of a clip, or positions
 
 
 class _Extent(NamedTuple):
@@ -127,7 +128,7 @@ def _read_index(index: Path, recordings: Iterable[str]) -> dict[str, _Extent]:
     content = parse_json(read_bytes(index, _AGAIN, _MOST_INDEX_BYTES), index, _AGAIN)
     is_whole = isinstance(content, dict) and content.keys() == {*recordings}
     if not is_whole or not all(
-        isinstance(extent, list) and len(extent) == 2 and all(type(n) is int and 0 < n < 1 << 40 for n in extent)
+        isinstance(extent, list) and len(extent) == 2 and all(type(n) is int and 0 < n <= _MOST for n in extent)
         for extent in content.values()
     ):
         raise InputError(index, "is no index of these recordings", _AGAIN)
