@@ -189,6 +189,8 @@ def train(
     from earmark.engine.making.training.train import Recipe
     from earmark.engine.progress import stopping_on_signals
 
+    if not tokens and (device, dtype) != (MachineSpec().device, AnswererSpec("").dtype):
+        raise click.UsageError("--device and --dtype are where an encoder runs, which --tokens needs alone")
     recipe = Recipe() if epochs is None else replace(Recipe(), epochs=epochs)
     alphas = alphas or (recipe.alpha,)
     names_of = training.METHODS_OF_TOKENS if tokens else training.METHODS

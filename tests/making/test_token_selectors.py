@@ -1,8 +1,10 @@
 """Selectors of audio tokens: what they learn from, what they keep in a run, and who is refused."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import fakes
 import numpy as np
 import pytest
 import torch
@@ -139,6 +141,30 @@ def test_the_corpus_must_have_the_recordings_and_none_of_the_certification_split
         make_token_lessons(
             trained.table, open_corpus(Path("synthetic:certification:3")), model, tmp_path, lambda *_: None
         )
+
+
+@pytest.mark.parametrize("make", [lambda: fakes.qwen2_audio(tiny_mel=True), fakes.qwen25_omni])
+def test_there_is_a_state_for_every_audio_token(make: Callable[[], Any]) -> None:
+    model = make()
+    for seconds in (1.0, 3.3, 7.02):
+        audio = fakes.sound(1, seconds)
+        states = token_lessons.states_of(model, audio, "a clip")
+        assert states.shape == (model.shape.audio_tokens(len(audio)), model.shape.decoder.width)
+
+
+def test_a_clip_beyond_the_window_is_refused() -> None:
+    with pytest.raises(InputError, match=r"sample a clip: has 11.0 s, the encoder hears up to 10 s"):
+        token_lessons.states_of(fakes.qwen2_audio(tiny_mel=True), fakes.sound(1, 11.0), "a clip")
+
+
+def test_the_command_trains_them_and_says_how_a_spec_names_them(trained: Trained, tmp_path: Path) -> None:
+    words = ("selector", "train", trained.folder / "oracle.parquet", "--out", tmp_path, "--method", "agnostic")
+    done = earmark(*words, "--seed", 1, "--epochs", 1, "--tokens")
+    assert done.returncode == 0, done.stderr
+    assert b'compressor = "learned_tokens"' in done.stdout
+    assert TokenScorer.load(tmp_path / TOKENS_AGNOSTIC / "seed=1").card["data"] == trained.lessons.hash
+    done = earmark(*words, "--dtype", "bfloat16")
+    assert (done.returncode, b"--tokens" in done.stderr) == (2, True)
 
 
 # The trained scorer ----------------------------------------------------------------------------------------
