@@ -22,7 +22,7 @@ from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.example import SAMPLE_RATE, Audio
 from earmark.engine.corpus.stream import stream
 from earmark.engine.design.keys import COMPRESSOR, NOT_FINITE, OK, TOO_LONG
-from earmark.engine.design.sections import AnswererSpec, MachineSpec
+from earmark.engine.design.sections import AnswererSpec, MachineSpec, MethodSpec
 from earmark.engine.design.steps import Arm, Step, references
 from earmark.engine.errors import InputError
 from earmark.engine.progress import Stop, StoppedError
@@ -38,6 +38,7 @@ from earmark.engine.sweep.windows import PENDING_ROW
 Load = Callable[[AnswererSpec, MachineSpec], Answerer]
 Offers = Mapping[tuple[Arm, int], Offer]
 _DECODERS_BESIDE_A_GPU = 4
+_OUT_OF_REACH = "nobody reaches in between its encoder and its decoder"
 
 
 class Worker:
@@ -69,12 +70,7 @@ class Worker:
             answerer = self._load(described, self._prepared.spec.machine)
             if self._prepared.spec.rule.loss == "nll" and not answerer.likelihoods:
                 raise InputError(f"answerer {name}", "has no likelihoods", 'set loss = "zero-one" in [rule]')
-            tokens = [method.name for method in self._prepared.spec.methods if method.stage == "tokens"]
-            if tokens and not getattr(answerer, "reduces", False):
-                what = f"cannot reduce its encoder's output, as {', '.join(tokens)} would"
-                raise InputError(
-                    f"answerer {name}", what, "leave these methods out, or name a Qwen2-Audio or Qwen2.5-Omni"
-                )
+            _check_tokens(name, answerer, self._prepared.spec.methods)
             self._answerer, self._name = answerer, name
         return self._answerer
 
@@ -136,6 +132,17 @@ class Worker:
             for reference in dict.fromkeys(raw.values())
         }
         return {arm: statuses[reference] for arm, reference in raw.items()}
+
+
+def _check_tokens(name: str, answerer: Answerer, methods: Sequence[MethodSpec]) -> None:
+    """InputError where an answerer cannot do what some methods want of its encoder's output."""
+    cannot_reduce: str = getattr(answerer, "cannot_reduce", _OUT_OF_REACH)
+    for sized, why in ((False, cannot_reduce), (True, getattr(answerer, "cannot_weigh", _OUT_OF_REACH))):
+        refused = [method.name for method in methods if method.stage == "tokens" and method.sized == sized]
+        if refused and why:
+            what = f"cannot reduce its encoder's output, as {', '.join(refused)} would: {why}"
+            do = "leave these methods out" if cannot_reduce else "leave out sized"
+            raise InputError(f"answerer {name}", what, f"{do}, or name a Qwen2-Audio or Qwen2.5-Omni")
 
 
 def _check_nll(name: str, answers: Collection[Answer]) -> None:
