@@ -59,7 +59,7 @@ def load(
             from earmark.engine.answerers.server.loading import load_served
         return load_served(answerer, endpoint, run, stop)
     if answerer.model.startswith(PLAIN):
-        return _load_plain(answerer, machine)
+        return _load_plain(answerer, machine, encodings)
     model = load_model(answerer.model, machine.device, answerer.dtype)
     return SharedAnswerer(model, options_of(answerer, machine), encodings)
 
@@ -73,7 +73,7 @@ def _endpoint_of(model: str) -> Endpoint | None:
 
 
 @needs_extra("an answerer", "run")
-def _load_plain(answerer: AnswererSpec, machine: MachineSpec) -> PlainAnswerer:
+def _load_plain(answerer: AnswererSpec, machine: MachineSpec, encodings: Encodings | None) -> PlainAnswerer:
     """Any audio model of transformers, behind its own processor."""
     from earmark.engine.answerers import model_types
 
@@ -81,7 +81,7 @@ def _load_plain(answerer: AnswererSpec, machine: MachineSpec) -> PlainAnswerer:
     if not name.strip():  # which a path takes for the working directory
         raise InputError(f"answerer {answerer.model}", "names no model", WHAT_IT_TAKES)
     model = model_types.load_plain(name, machine.device, answerer.dtype)
-    return PlainAnswerer(model, options_of(answerer, machine))
+    return PlainAnswerer(model, options_of(answerer, machine), encodings)
 
 
 def options_of(answerer: AnswererSpec, machine: MachineSpec) -> AnswerOptions:

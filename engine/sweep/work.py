@@ -22,12 +22,12 @@ from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.example import SAMPLE_RATE, Audio
 from earmark.engine.corpus.stream import stream
 from earmark.engine.design.keys import COMPRESSOR, NOT_FINITE, OK, TOO_LONG
-from earmark.engine.design.sections import AnswererSpec, MachineSpec
+from earmark.engine.design.sections import AnswererSpec, MachineSpec, MethodSpec
 from earmark.engine.design.steps import Arm, Step, references
 from earmark.engine.errors import InputError
 from earmark.engine.progress import Stop, StoppedError
 from earmark.engine.sweep.blocks import Block, blocks
-from earmark.engine.sweep.offers import Clips, Offer, offers, without_failed
+from earmark.engine.sweep.offers import Clips, Compressors, Offer, offers, without_failed
 from earmark.engine.sweep.open_clips import OpenClips
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.streams import Streams
@@ -38,6 +38,7 @@ from earmark.engine.sweep.windows import PENDING_ROW
 Load = Callable[[AnswererSpec, MachineSpec], Answerer]
 Offers = Mapping[tuple[Arm, int], Offer]
 _DECODERS_BESIDE_A_GPU = 4
+_OUT_OF_REACH = "nobody reaches in between its encoder and its decoder"
 
 
 class Worker:
@@ -69,7 +70,8 @@ class Worker:
             answerer = self._load(described, self._prepared.spec.machine)
             if self._prepared.spec.rule.loss == "nll" and not answerer.likelihoods:
                 raise InputError(f"answerer {name}", "has no likelihoods", 'set loss = "zero-one" in [rule]')
-            _check_reduces(name, answerer, self._prepared)
+            _check_tokens(name, answerer, self._prepared.spec.methods)
+            _check_encoder(name, answerer, self._prepared.compressors)
             self._answerer, self._name = answerer, name
         return self._answerer
 
@@ -133,15 +135,20 @@ class Worker:
         return {arm: statuses[reference] for arm, reference in raw.items()}
 
 
-def _check_reduces(name: str, answerer: Answerer, prepared: Prepared) -> None:
-    """InputError where an answerer cannot reduce tokens as the methods would, or is not the one that a method's scorer
-    of tokens was trained on.
-    """
-    tokens = [method.name for method in prepared.spec.methods if method.stage == "tokens"]
-    if tokens and not getattr(answerer, "reduces", False):
-        what = f"cannot reduce its encoder's output, as {', '.join(tokens)} would"
-        raise InputError(f"answerer {name}", what, "leave these methods out, or name a Qwen2-Audio or Qwen2.5-Omni")
-    for (method, _), compressor in prepared.compressors.items():
+def _check_tokens(name: str, answerer: Answerer, methods: Sequence[MethodSpec]) -> None:
+    """InputError where an answerer cannot do what some methods want of its encoder's output."""
+    cannot_reduce: str = getattr(answerer, "cannot_reduce", _OUT_OF_REACH)
+    for sized, why in ((False, cannot_reduce), (True, getattr(answerer, "cannot_weigh", _OUT_OF_REACH))):
+        refused = [method.name for method in methods if method.stage == "tokens" and method.sized == sized]
+        if refused and why:
+            what = f"cannot reduce its encoder's output, as {', '.join(refused)} would: {why}"
+            do = "leave these methods out" if cannot_reduce else "leave out sized"
+            raise InputError(f"answerer {name}", what, f"{do}, or name a Qwen2-Audio or Qwen2.5-Omni")
+
+
+def _check_encoder(name: str, answerer: Answerer, compressors: Compressors) -> None:
+    """InputError where a method's scorer of tokens was trained on what another encoder makes."""
+    for (method, _), compressor in compressors.items():
         encoder = getattr(compressor, "encoder", None)
         if encoder is not None and encoder != getattr(answerer, "encoder", None):
             what = f"is not the one whose encoder the selector of {method} was trained on"

@@ -123,5 +123,5 @@ def test_everything_kept_is_raw_to_the_last_bit_and_the_compiled_path_is_the_pla
     compiled = read(merged)
     layers = [fused(layer) for layer in answerer.model.model.language_model.layers]
     monkeypatch.setattr(answerer.decoder, "_layers", PlainDecoder(layers, answerer.decoder.heads))
-    answerer._prefix = None
+    monkeypatch.setattr(answerer, "_prefix", None)  # and back: others share it
     np.testing.assert_allclose(read(merged), compiled, atol=2e-5)

@@ -18,6 +18,7 @@ from fuzzing import Target
 
 from earmark.engine.answerers import model_types
 from earmark.engine.answerers.model_folder import INDEX, WEIGHTS, check_configuration, count_weights
+from earmark.engine.answerers.shared.encodings import DIGEST_BYTES, Encodings, digest_of
 from earmark.engine.answerers.tiny import EMBEDDED
 from earmark.engine.compressors.card import CARD, read_card
 from earmark.engine.compressors.chunks import learned
@@ -241,6 +242,27 @@ def of_waves(folder: Path) -> Iterator[Target]:
     pipe = io.BytesIO()
     write_message(pipe, {"bits": 800, "seconds": 0.5}, np.ones(100, np.float32))
     yield Target("message of a compressor", (pipe.getvalue(),), _message, share=0.5)
+
+
+def of_encodings(folder: Path) -> Iterator[Target]:
+    """What is kept of an encoder's output: as it lies there, and with a digest that holds."""
+    place, key = folder / "encodings", "0" * 32
+    Encodings(0, place, 1 << 20).put(key, np.arange(96, dtype=np.uint8).reshape(12, 8))
+    (path,) = place.iterdir()
+
+    def read() -> None:
+        kept = Encodings(1 << 20, place, 1 << 20).get(key, 8)
+        assert kept is None or kept.shape[1] == 8
+
+    yield replacing("encoding", path, read, share=0.2)
+    yield replacing(
+        "states of an encoding",
+        path,
+        read,
+        seeds=(path.read_bytes()[DIGEST_BYTES:],),
+        share=0.2,
+        written=lambda data: digest_of(key, data) + data,
+    )
 
 
 def _message(data: bytes) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import audio_families
 import decided
 import numpy as np
 import pytest
@@ -158,6 +159,25 @@ flip_rate = 0
 """
 
 
+PLAIN = """
+[corpus]
+path = "synthetic:certification:2"
+[[answerers]]
+model = "{model}"
+name = "tiny"
+[sweep]
+budgets = [0.3]
+[[methods]]
+name = "pool"
+[[methods]]
+name = "sized"
+compressor = "pool"
+sized = true
+[audits]
+flip_rate = 0
+"""
+
+
 class CountedEncodings(Encodings):
     """Keeps the names of what it was given: an encoder made them."""
 
@@ -258,8 +278,54 @@ def test_alpha_is_shared_by_the_candidates_of_both_stages(swept: Path) -> None:
 
 
 def test_who_cannot_reduce_says_so_by_name(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"answerer tiny: cannot reduce its encoder's output, as pool, .* would"):
-        run(parse(SPEC.replace('"tiny"', '"plain:tiny"')), tmp_path / "run")
+    gemma = audio_families.gemma_4().save(tmp_path / "gemma")
+    with pytest.raises(InputError) as refused:
+        run(parse(SPEC.replace('"tiny"', f'"plain:{gemma}"')), tmp_path / "run")
+    assert "cannot reduce its encoder's output, as pool, ltbm, dart," in refused.value.what
+    assert "Gemma4ForConditionalGeneration takes no embeddings in the place of audio" in refused.value.what
+    assert refused.value.do.startswith("leave these methods out")
+
+
+class OutOfReach(SharedAnswerer):
+    """An answerer that somebody brings, who knows of no tokens; or of none with weights."""
+
+    def __init__(self, cannot_reduce: str | None) -> None:
+        super().__init__(load_model("tiny"))
+        self._cannot_reduce = cannot_reduce
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("cannot_reduce", "cannot_weigh") and self._cannot_reduce is None:
+            raise AttributeError(name)
+        return "it minds no masks" if name == "cannot_weigh" else super().__getattribute__(name)
+
+
+@pytest.mark.parametrize(
+    ("cannot_reduce", "what", "do"),
+    [
+        (None, "as pool, ltbm, .* would: nobody reaches in between its encoder and its decoder", "leave these methods"),
+        ("", "as pool_sized would: it minds no masks", "leave out sized"),
+    ],
+)
+def test_what_an_answerer_cannot_do_is_refused_before_it_is_asked(
+    cannot_reduce: str | None, what: str, do: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=rf"answerer tiny: cannot reduce its encoder's output, {what}; {do}"):
+        run(parse(SPEC), tmp_path / "run", load=lambda *_: OutOfReach(cannot_reduce))
+    assert not (tmp_path / "run" / store.CELLS).exists()
+
+
+def test_a_plain_model_says_the_same_of_the_same_tokens(tmp_path: Path) -> None:
+    """Behind its own processor, with nothing shared but its encoder's output."""
+    for model in ("tiny", "plain:tiny"):
+        spec = PLAIN.replace("{model}", model)
+        assert run(parse(spec), tmp_path / model).complete
+        assert not (tmp_path / model / ENCODINGS).exists(), "it is complete"
+    for method in ("uncompressed", "pool", "sized"):
+        budget = 1.0 if method == "uncompressed" else 0.3
+        ours, theirs = cell(tmp_path / "tiny", method, budget), cell(tmp_path / "plain:tiny", method, budget)
+        for column in ("predicted_label", "num_audio_tokens", "lm_positions", "kept_hash", "status"):
+            assert ours[column].equals(theirs[column])
+        np.testing.assert_allclose(ours["nll"].to_numpy(), theirs["nll"].to_numpy(), atol=2e-4)
 
 
 @pytest.mark.parametrize("reuse", [True, False])

@@ -17,6 +17,7 @@ import torch
 from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.guard import computing
 from earmark.engine.answerers.identity import add_weights, add_words
+from earmark.engine.answerers.means import means_of
 from earmark.engine.answerers.qwen.decoder import Decoder
 from earmark.engine.answerers.qwen.kv import KV, Past, Placed
 from earmark.engine.answerers.qwen.mel import ClipFrames, Mel
@@ -159,12 +160,7 @@ class Qwen:
         states = encoded.states[part.row, : encoded.lengths[part.row]]
         if part.reduction is None:
             return states
-        kept = np.flatnonzero(part.reduction.group >= 0)
-        group = torch.from_numpy(part.reduction.group[kept]).to(self.device)
-        sums = states.new_zeros(part.reduction.k, states.shape[1], dtype=torch.float32)
-        sums.index_add_(0, group, states[torch.from_numpy(kept).to(self.device)].float())
-        counts = torch.from_numpy(part.reduction.counts).to(self.device)
-        return (sums / counts[:, None]).to(states.dtype)
+        return means_of(states, part.reduction)
 
     def raw_states(self, encoded: Encoded, row: int) -> RawStates:
         """(n, bytes) the audio tokens of a row as they lie in memory."""

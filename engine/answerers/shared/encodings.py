@@ -19,7 +19,7 @@ from earmark.engine.files import make_folder, staged
 from earmark.engine.reading import read_bytes
 
 RawStates = npt.NDArray[np.uint8]  # (n, bytes of a position)
-_DIGEST = 32
+DIGEST_BYTES = 32
 _AGAIN = "it is made again"
 _ENDING = ".states"
 
@@ -50,13 +50,13 @@ class Encodings:
             self._held[key] = states
             self._held_bytes += states.nbytes
             self._forget()
-        if self._folder is not None and states.nbytes + _DIGEST <= self._disk_bytes:
+        if self._folder is not None and states.nbytes + DIGEST_BYTES <= self._disk_bytes:
             data = states.tobytes()
             make_folder(self._folder)
             with staged(self._folder) as staging, writing(self._folder):
                 path = staging / (key + _ENDING)
-                path.write_bytes(_digest(key, data) + data)  # what a crash leaves of it is not there
-                self._make_room(len(data) + _DIGEST)
+                path.write_bytes(digest_of(key, data) + data)  # what a crash leaves of it is not there
+                self._make_room(len(data) + DIGEST_BYTES)
                 os.replace(path, self._folder / path.name)
 
     def _forget(self) -> None:
@@ -72,8 +72,8 @@ class Encodings:
             data = read_bytes(path, _AGAIN, self._disk_bytes)
         except InputError:
             return None
-        digest, payload = data[:_DIGEST], data[_DIGEST:]
-        if digest != _digest(key, payload) or not payload or len(payload) % width:
+        digest, payload = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
+        if digest != digest_of(key, payload) or not payload or len(payload) % width:
             return None
         with suppress(OSError):  # a folder that may only be read
             os.utime(path)
@@ -100,5 +100,6 @@ class Encodings:
                         yield about.st_mtime_ns, Path(entry.path), about.st_size
 
 
-def _digest(key: str, payload: bytes) -> bytes:
-    return hashlib.blake2b(key.encode() + b"\n" + payload, digest_size=_DIGEST).digest()
+def digest_of(key: str, payload: bytes) -> bytes:
+    """What stands in front of the states that are kept under a key."""
+    return hashlib.blake2b(key.encode() + b"\n" + payload, digest_size=DIGEST_BYTES).digest()

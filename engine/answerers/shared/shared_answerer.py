@@ -23,7 +23,7 @@ class SharedAnswerer:
     """A model and how it is asked."""
 
     likelihoods = True
-    reduces = True
+    cannot_reduce = cannot_weigh = ""  # it reduces what its encoder makes, with places and weights or without
 
     def __init__(
         self,
