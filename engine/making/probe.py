@@ -6,7 +6,8 @@ answerer by what is shared of it; trains nothing that is kept.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from earmark.engine.compressors.compressor import audio_hash
 from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.corpus.partition import Partition
 from earmark.engine.corpus.stream import stream
+from earmark.engine.errors import InputError
 from earmark.engine.making.training.token_lessons import hears, states_of
 from earmark.engine.progress import Report
 from earmark.engine.threads import one_thread
@@ -93,6 +95,8 @@ def probe(corpus: Corpus, partition: Partition, model: AudioLM, report: Report) 
         options = tuple(" ".join(choice.casefold().split()) for choice in question.choices)
         item = ProbeItem(pooled[recording], clip.example.source_id, question.text, options, question.answer)
         by_family[family].append(item)
+    if not pooled:
+        raise InputError(f"corpus {corpus.name}", "has no clip that the encoder hears at once", "name another one")
     return [probe_family(family, items) for family, items in by_family.items() if items], n_unheard
 
 
@@ -138,22 +142,22 @@ def accuracy_of(share: float, trials: int) -> ProbeAccuracy:
 
 def no_audio_credits(training: Sequence[ProbeItem], testing: Sequence[ProbeItem]) -> list[float]:
     """Of each held-out item the credit for the option that was right most often."""
-    return [_credit(item, _votes(_comparable(training, item))) for item in testing]
+    comparable = _comparable(training)
+    return [_credit(item, _votes(training[i] for i in comparable(item))) for item in testing]
 
 
 def knn_credits(training: Sequence[ProbeItem], testing: Sequence[ProbeItem]) -> list[float]:
     """Of each held-out item the credit for the option that most of its neighbours had; near is what is alike in every
     number, measured in its deviation.
     """
-    mean, deviation = _moments(training)
-    known = {id(item): (item.pooled - mean) / deviation for item in training}
+    comparable, (mean, deviation) = _comparable(training), _moments(training)
+    known = np.stack([(item.pooled - mean) / deviation for item in training])
     credits = []
     for item in testing:
-        others = _comparable(training, item)
-        here = (item.pooled - mean) / deviation
-        distance = np.array([np.square(known[id(other)] - here).sum() for other in others])
-        near = np.argsort(distance, kind="stable")[:NEIGHBOURS]
-        credits.append(_credit(item, _votes([others[i] for i in near])))
+        others = comparable(item)
+        distance = np.square(known[others] - (item.pooled - mean) / deviation).sum(axis=1)
+        near = others[np.argsort(distance, kind="stable")[:NEIGHBOURS]]
+        credits.append(_credit(item, _votes(training[i] for i in near)))
     return credits
 
 
@@ -189,17 +193,18 @@ def mlp_credits(training: Sequence[ProbeItem], testing: Sequence[ProbeItem]) -> 
     ]
 
 
-def _comparable(training: Sequence[ProbeItem], item: ProbeItem) -> Sequence[ProbeItem]:
-    """Those that were asked the same, where there are enough of them; all of them otherwise."""
-    alike = [other for other in training if other.question == item.question]
-    return alike if len(alike) >= NEIGHBOURS else training
+def _comparable(training: Sequence[ProbeItem]) -> Callable[[ProbeItem], IntArray]:
+    """What gives the places of those that were asked the same as an item, where there are enough; of all otherwise."""
+    by_question: dict[str, list[int]] = {}
+    for i, item in enumerate(training):
+        by_question.setdefault(item.question, []).append(i)
+    places = {question: np.array(alike) for question, alike in by_question.items() if len(alike) >= NEIGHBOURS}
+    everybody = np.arange(len(training))
+    return lambda item: places.get(item.question, everybody)
 
 
-def _votes(items: Sequence[ProbeItem]) -> dict[str, float]:
-    votes: dict[str, float] = {}
-    for item in items:
-        votes[item.right] = votes.get(item.right, 0.0) + 1.0
-    return votes
+def _votes(items: Iterable[ProbeItem]) -> dict[str, float]:
+    return dict(Counter(item.right for item in items))
 
 
 def _credit(item: ProbeItem, score: Mapping[str, float]) -> float:

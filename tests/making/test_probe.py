@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from pathlib import Path
 
+import layouts
 import numpy as np
 import pytest
 from command_line import earmark
@@ -131,6 +132,15 @@ def test_the_embedded_answerers_encoder_knows_the_background() -> None:
     assert (scene.questions, scene.recordings, scene.chance) == (40, 40, 0.25)
     assert scene.mlp is not None
     assert scene.mlp.low > 0.25
+
+
+def test_a_corpus_that_the_encoder_cannot_hear_is_refused(tmp_path: Path) -> None:
+    layouts.write(tmp_path / "long.wav", layouts.encoded(220, "WAV", 12.0))
+    row = {"sample_id": "a", "audio": "long.wav", "question": "Which?", "choices": ["x", "y"], "answer": "x"}
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(row) + "\n")
+    done = earmark("selector", "probe", tmp_path / "manifest.jsonl")
+    assert done.returncode == 2
+    assert b"has no clip that the encoder hears at once" in done.stderr
 
 
 def test_the_command_prints_a_table_or_json() -> None:
