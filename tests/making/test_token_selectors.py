@@ -1,5 +1,6 @@
 """Selectors of audio tokens: what they learn from, what they keep in a run, and who is refused."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -194,6 +195,39 @@ def test_it_keeps_the_positions_with_the_best_scores(trained: Trained, budget: f
         kept = {i for i, group in enumerate(reduction.group) if group >= 0}
         assert len(kept) == k
         assert min(scores[i] for i in kept) >= max(scores[i] for i in range(len(scores)) if i not in kept) - scorer.tie
+
+
+def naive_scores(weights: dict[str, Any], states: list[list[float]]) -> list[float]:
+    """Scores of an agnostic scorer, position by position."""
+
+    def linear(name: str, x: list[float]) -> list[float]:
+        rows, shift = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        return [sum(w * v for w, v in zip(row, x, strict=True)) + b for row, b in zip(rows, shift, strict=True)]
+
+    def normed(name: str, x: list[float]) -> list[float]:
+        mean = sum(x) / len(x)
+        spread = math.sqrt(sum((v - mean) ** 2 for v in x) / len(x) + 1e-5)
+        scale, shift = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        return [(v - mean) / spread * s + b for v, s, b in zip(x, scale, shift, strict=True)]
+
+    def positive(x: list[float]) -> list[float]:
+        return [max(v, 0.0) for v in x]
+
+    scores = []
+    for i, state in enumerate(states):
+        x = [(v - m) / d for v, m, d in zip(state, weights["mean"], weights["deviation"], strict=True)]
+        x = positive(normed("chunk.1", linear("chunk.0", x)))
+        x = positive(normed("chunk.4", linear("chunk.3", x)))
+        (score,) = linear("head.2", positive(linear("head.0", x)))
+        scores.append(score + weights["pos_scale"] * i / max(1, len(states) - 1))
+    return scores
+
+
+def test_scores_are_those_of_a_slow_twin(trained: Trained) -> None:
+    scorer = scorer_of(trained, TOKENS_AGNOSTIC)
+    weights = {name: tensor.tolist() for name, tensor in scorer.scorer.state_dict().items()}
+    states = np.asarray(trained.lessons.features[0][:6], np.float64)
+    np.testing.assert_allclose(scorer.position_scores(states, ""), naive_scores(weights, states.tolist()), atol=1e-4)
 
 
 def test_only_a_conditioned_one_reads_the_question(trained: Trained) -> None:
