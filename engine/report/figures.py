@@ -189,9 +189,9 @@ def _costs(results: Sequence[ResultEntry], rule: StatedRule, held: str, unit: Un
         pareto.ParetoPanel(
             "Bits that are sent", "bits a question, log scale", _priced(results, lambda used: used.bits)
         ),
-        pareto.ParetoPanel("Operations", "FLOPs a question, log scale", _priced(results, lambda used: used.flops)),
+        _computed(results),
     ]
-    drawn = [panel for panel in panels if any(not point.is_raw for point in panel.points)]
+    drawn = [panel for panel in panels if panel.has_compressed]
     shared = [point.bound for panel in drawn for point in panel.points]
     tolerances = [curves.Tolerance(t, unit.tick(t)) for t in sorted(rule.tolerances)]
     return FigureSet(
@@ -202,6 +202,16 @@ def _costs(results: Sequence[ResultEntry], rule: StatedRule, held: str, unit: Un
         [pareto.draw(panel, tolerances, shared, unit, _cost_words(panel, unit)) for panel in drawn],
         [],
     )
+
+
+def _computed(results: Sequence[ResultEntry]) -> pareto.ParetoPanel:
+    """Operations, or, where nobody counts them, positions of the language model."""
+    operations = _priced(results, lambda used: used.flops)
+    panel = pareto.ParetoPanel("Operations", "FLOPs a question, log scale", operations)
+    if panel.has_compressed:
+        return panel
+    positions = _priced(results, lambda used: used.lm_positions)
+    return pareto.ParetoPanel("Positions of the language model", "positions a question, log scale", positions)
 
 
 def _priced(results: Sequence[ResultEntry], cost_of: Callable[[Used], float | None]) -> list[pareto.ParetoPoint]:

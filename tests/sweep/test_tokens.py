@@ -9,6 +9,7 @@ import decided
 import numpy as np
 import pytest
 from command_line import earmark
+from page import Page, words
 
 from earmark.engine.answerers.loading import load_model, options_of
 from earmark.engine.answerers.request import Request
@@ -93,6 +94,28 @@ def test_it_certifies_verifies_and_shows_both_stages(swept: Path) -> None:
     assert "of the audio tokens" in page
     assert "of the bits" in page
     assert not (swept / ENCODINGS).exists(), "it is complete"
+
+
+def test_one_figure_holds_chunks_waves_and_tokens_of_what_is_certified_and_verified(
+    swept: Path, tmp_path: Path
+) -> None:
+    """Bits are saved by waves and chunks, operations by chunks and tokens; raw audio is beside them."""
+    assert earmark("certify", swept, "--out", tmp_path / "signed").returncode == 3
+    assert earmark("verify", tmp_path / "signed" / "certificate.json", "--run", swept).returncode == 0
+    page = Page((tmp_path / "signed" / "report.html").read_text())
+    figures = {words(figure.find("title")).split(",")[0]: figure for figure in page.figures}
+    every = {"raw audio", "opus 12 kb/s"} | {
+        f"{method.name} {share:.0%}" for method in parse(SPEC).methods if method.name != "opus" for share in (0.5, 0.2)
+    }
+    costs = {}
+    for kind in ("Bits that are sent", "Operations"):
+        tips = [words(tip) for tip in figures[f"Harm against cost: {kind}"].iter("title")][1:]
+        costs[kind] = {name: tip.split(",")[0] for name, _, tip in (tip.partition(": ") for tip in tips)}
+        assert set(costs[kind]) == every
+    bits, operations = costs.values()
+    assert bits["pool 20%"] == bits["raw audio"] != bits["opus 12 kb/s"] == bits["opus_then_pool 20%"]
+    assert operations["opus 12 kb/s"] == operations["raw audio"] != operations["pool 20%"]
+    assert operations["uniform 20%"] != operations["raw audio"]
 
 
 def test_so_many_audio_tokens_enter_the_decoder_as_a_budget_pays_for(swept: Path) -> None:
