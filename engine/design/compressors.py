@@ -98,7 +98,7 @@ BUILT_IN: Mapping[str, CompressorKind] = {
     LTBM: _tokens("the most alike tokens within `window_s` merged (a reconstruction)"),
     "global_merge": _tokens("the most alike tokens merged, wherever they are (ToMe's matching)"),
     "divprune": _tokens("tokens that are far apart from one another (a reconstruction)"),
-    DART: _tokens("tokens that are least like `pivots` of them (a reconstruction)"),
+    DART: _tokens("tokens that are least like each of `pivots` of them (a reconstruction)"),
     RANDOM_TOKENS: _tokens("tokens drawn by chance"),
     LEARNED_TOKENS: _tokens("the audio tokens that a trained [selector](selectors.md#audio-tokens) scores best"),
 }

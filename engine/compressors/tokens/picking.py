@@ -30,14 +30,18 @@ def divprune(states: FloatArray, k: int) -> Reduction:
 
 
 def dart(states: FloatArray, k: int, n_pivots: int) -> Reduction:
-    """The states with the largest L1 norm as pivots, and those that are least like any of them; the earlier among
-    equals.
+    """The states with the largest L1 norm as pivots, and for each in turn its share of those that are least like it; the
+    earlier among equals. (DART ranks by norms of a decoder layer's keys: at an encoder's output there are none.)
     """
     pivots = np.argsort(-np.abs(states.astype(np.float64)).sum(axis=1), kind="stable")[: min(n_pivots, k)]
     unit = directions(states.astype(np.float64))
-    likeness = (unit @ unit[pivots].T).max(axis=1)
-    likeness[pivots] = -np.inf
-    return Reduction.of_kept(np.argsort(likeness, kind="stable")[:k], len(states))
+    kept = pivots.tolist()
+    ends = len(pivots) + (k - len(pivots)) * np.arange(1, len(pivots) + 1) // len(pivots)
+    for pivot, end in zip(pivots.tolist(), ends.tolist(), strict=True):
+        likeness = unit @ unit[pivot]
+        likeness[kept] = np.inf
+        kept += np.argsort(likeness, kind="stable")[: end - len(kept)].tolist()
+    return Reduction.of_kept(kept, len(states))
 
 
 def best(scores: Scores, k: int, tie: float) -> Reduction:

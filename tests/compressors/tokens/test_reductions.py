@@ -138,9 +138,12 @@ def naive_divprune(states: list[list[float]], k: int) -> list[int]:
 def naive_dart(states: list[list[float]], k: int, n_pivots: int) -> list[int]:
     n = len(states)
     pivots = sorted(range(n), key=lambda i: (-sum(map(abs, states[i])), i))[: min(k, n_pivots)]
-    rest = [i for i in range(n) if i not in pivots]
-    like = {i: max(round(cosine(states[i], states[p]), 9) for p in pivots) for i in rest}
-    return numbered([[i] for i in [*pivots, *sorted(rest, key=lambda i: (like[i], i))[: k - len(pivots)]]], n)
+    kept = list(pivots)
+    for turn, pivot in enumerate(pivots, start=1):
+        share = len(pivots) + (k - len(pivots)) * turn // len(pivots) - len(kept)
+        rest = sorted((round(cosine(states[i], states[pivot]), 9), i) for i in range(n) if i not in kept)
+        kept += [i for _, i in rest[:share]]
+    return numbered([[i] for i in kept], n)
 
 
 def naive_segment(states: list[list[float]], k: int) -> list[int]:
