@@ -311,7 +311,7 @@ def test_rows_that_were_asked_in_another_order_decide_nothing(forged: Forged) ->
     assert "was skipped" in certificate.claim.withheld[0]
 
 
-@pytest.mark.parametrize("key", [_CELL, replace(_CELL, method=UNCOMPRESSED, budget=1.0)])
+@pytest.mark.parametrize("key", [_CELL, *(replace(_CELL, method=m, budget=1.0) for m in (UNCOMPRESSED, SILENCE))])
 def test_a_row_that_was_skipped_is_named_and_nothing_is_approved(forged: Forged, key: CellKey) -> None:
     asked = decided.answered(forged.run)[key.method, key.budget]
     skipped = min(asked)
