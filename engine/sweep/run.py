@@ -226,6 +226,8 @@ def _fill(
         return Swept(stopped=True, complete=False)
     except LostError as error:
         raise InputError(f"answerer {answerer}", f"is lost: {error}", "the same command goes on") from error
+    finally:
+        worker.close()
     report("writing cells", 0, 0)
     complete = finish(folder, prepared)
     if audited:

@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 from dataclasses import dataclass, replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import decided
@@ -17,6 +18,7 @@ import sweeps
 from click.testing import CliRunner
 
 from earmark.cli.main import earmark
+from earmark.engine.corpus import stream
 from earmark.engine.corpus.audio import BytesAudio, TableAudio
 from earmark.engine.design.keys import ANCHOR, NOT_NEEDED, SILENCE, UNCOMPRESSED, CellKey
 from earmark.engine.design.sections import Until
@@ -429,6 +431,19 @@ def test_a_preview_copies_its_own_audio_reads_it_forward_and_leaves_no_copy(tmp_
     assert decided.sweep(run, *changes, limit=30, stop=sweeps.after(40)).stopped
     assert decided.sweep(run, *changes, stop=sweeps.after(140)).stopped
     assert copies() == ["spooled"]
+
+
+def test_processes_that_decode_are_started_once_for_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    begin = stream._Pool._open
+    monkeypatch.setattr(stream._Pool, "_open", lambda pool, workers: opened.append(workers) or begin(pool, workers))
+    small = {f"certification:{decided.CLIPS}": "certification:20"}
+    decoding = {"grid = 2": "grid = 2\n[machine]\ndecoders = 1"}
+    assert decided.sweep(tmp_path / "a", small, decoding).complete
+    assert opened == [1, 1]  # for lengths, of which there are none here, and for clips
+    assert active_children() == []
+    assert decided.sweep(tmp_path / "b", small).complete
+    assert cells(tmp_path / "a") == cells(tmp_path / "b")
 
 
 def test_flips_are_counted_after_the_decision_and_permuted_questions_wait_for_the_rest(tmp_path: Path) -> None:
