@@ -30,7 +30,7 @@ from earmark.engine.design.compressors import (
     is_brought,
     share_of,
 )
-from earmark.engine.design.endpoint import FORM, endpoint_of
+from earmark.engine.design.endpoint import FORM, endpoint_of, is_served
 from earmark.engine.design.fields import NEEDED, Field, Word, default_of, fields_of
 from earmark.engine.design.keys import (
     SILENCE,
@@ -506,6 +506,7 @@ def _check_together(spec: Spec, document: TomlDocument) -> None:
     known_later = not spec.partitions.names or spec.partitions.side is not None  # what a corpus or a table brings
     if spec.streams.family is not None and not known_later and spec.streams.family not in declared:
         raise streams.refusal("family", "is no partition of this spec", choose(spec.streams.family, declared))
+    _check_reducing(spec, document)
     methods = {method.name for method in spec.methods}
     naive = [key for key in ("naive_global", "naive_family") if getattr(spec.streams, key)]
     for method in sorted(methods) if naive else ():
@@ -521,6 +522,15 @@ def _check_together(spec: Spec, document: TomlDocument) -> None:
         if not _may_be_candidate(spec, candidate):
             do = choose(candidate, [method.name for method in spec.methods])
             raise document.table("rule").refusal(f"candidates[{place}]", "is no method of this spec", do, candidate)
+
+
+def _check_reducing(spec: Spec, document: TomlDocument) -> None:
+    """Refuse tokens of a server before it is asked: none is reached behind its encoder."""
+    reducing = [method.name for method in spec.methods if method.stage == "tokens"]
+    for table, answerer in zip(document.tables("answerers"), spec.answerers, strict=True):
+        if reducing and is_served(answerer.model):  # the model is not repeated: it may hold a password
+            what = f"is a server, which hears waves: {', '.join(reducing)} would reduce its encoder's output"
+            raise InputError(f"{table.where('model')} model", what, "leave these methods out, or the answerer")
 
 
 def _may_be_candidate(spec: Spec, candidate: str) -> bool:

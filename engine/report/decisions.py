@@ -204,7 +204,7 @@ def _headline(group: Group, result: ResultEntry, budget: float | None, n_passed:
             return Markup("{} passes {} at {}").format(code(result.method), group.by_itself, at)
         return Markup("{} does not pass {} below 100%").format(code(result.method), group.by_itself)
     verb = "passes" if n_passed <= 1 else "pass"
-    by_itself = "on their own walks" if group.walks else group.by_itself
+    by_itself = "on their own walks" if group.walks and n_passed > 1 else group.by_itself
     words = Markup("{} of {} methods and seeds {} {} below 100%")
     return words.format(n_passed or "None", n_tried, verb, by_itself)
 

@@ -182,6 +182,12 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
                     at: replace(control, asked=control.asked & replayed.needed.get(at, control.asked))
                     for at, control in controls.items()
                 }
+                if mark is None:
+                    gaps += [
+                        gap
+                        for (answerer, _), control in controls.items()
+                        for gap in listening.skipped(answerer, control, rows)
+                    ]
             else:
                 tested = certified.run_tests(anchors, rows, families_of, rule, levels, claimed, next(iter(families_of)))
         hearing |= {at: listening.listen(control, rows, families_of, rule) for at, control in controls.items()}

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earmark.engine import files
+from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.design.fields import Whole, shown
 from earmark.engine.design.keys import NOT_NEEDED, PREVIEW, PREVIEW_MARK
 from earmark.engine.errors import InputError
@@ -64,6 +65,15 @@ def first(prepared: Prepared, n_recordings: int) -> Prepared:
     """
     corpus = first_recordings(prepared.corpus, n_recordings)
     return replace(prepared, corpus=corpus, survey=survey(corpus, prepared.spec.window))
+
+
+def as_read(looked: Prepared, prepared: Prepared) -> Corpus:
+    """The first recordings in the order in which they lie there: a walk's own order would go back and forth."""
+    if prepared.walk is None:
+        return looked.corpus
+    samples = {example.sample_id for example in looked.corpus.examples}
+    examples = tuple(example for example in prepared.as_read.examples if example.sample_id in samples)
+    return replace(prepared.as_read, examples=examples)
 
 
 def folder_of(folder: SweepFolder, prepared: Prepared, looked: Prepared) -> SweepFolder:

@@ -15,11 +15,12 @@ from earmark.engine.compressors.loading import LoadCompressor, loader
 from earmark.engine.corpus.example import Audio
 from earmark.engine.corpus.spool import spool
 from earmark.engine.corpus.unheard import unheard
-from earmark.engine.design.keys import SPOOLED
+from earmark.engine.design.keys import PREVIEW, SPOOLED
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step
 from earmark.engine.errors import InputError
+from earmark.engine.files import remove_folder
 from earmark.engine.progress import AtMost, Report, Stop, StoppedError, never, silent
 from earmark.engine.sweep import audits, who_answers
 from earmark.engine.sweep import limit as previews
@@ -127,9 +128,8 @@ def _look_for_unheard(
         report(step, n_done, n_total)
 
     workers = decoders(prepared.spec.machine)
-    silence = unheard(
-        prepared.as_read if looked is None else looked.corpus, workers=workers, report=report_unless_stopped
-    )
+    corpus = prepared.as_read if looked is None else previews.as_read(looked, prepared)
+    silence = unheard(corpus, workers=workers, report=report_unless_stopped)
     if silence is None:
         return
     declared_rate = prepared.spec.rule.max_error_rate
@@ -183,9 +183,14 @@ def _fill(
     audited = looked is None and shard.index == 0
     meter = _SweepMeter(filled, ours, numbers, report, of_walks=prepared.walk is not None and looked is None)
 
+    copies_of_preview = out / SPOOLED / PREVIEW
+
     def spooled() -> Mapping[Audio, Audio]:
         audios = (example.audio for example in ours.corpus.examples)
-        return spool(audios, out / SPOOLED, prepared.spec.machine.spool_mib << 20, report, stop)
+        if looked is None:
+            remove_folder(copies_of_preview, out)  # of one that was stopped: the declared bytes are for this copy
+        place = out / SPOOLED if looked is None else copies_of_preview
+        return spool(audios, place, prepared.spec.machine.spool_mib << 20, report, stop)
 
     worker = Worker(filled, ours, load_and_begin, meter.batch, spooled)
     answerer = ""
@@ -221,12 +226,17 @@ def _fill(
         return Swept(stopped=True, complete=False)
     except LostError as error:
         raise InputError(f"answerer {answerer}", f"is lost: {error}", "the same command goes on") from error
+    finally:
+        worker.close()
     report("writing cells", 0, 0)
     complete = finish(folder, prepared)
     if audited:
         report("scoring a grid of recordings and questions", 0, 0)
         audits.grids(out, prepared)
-    preview = None if looked is None else previews.make(filled, looked, prepared)
+    preview = None
+    if looked is not None:
+        preview = previews.make(filled, looked, prepared)
+        remove_folder(copies_of_preview, out)
     return Swept(False, complete, preview)
 
 

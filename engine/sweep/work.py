@@ -20,7 +20,7 @@ from earmark.engine.answerers.request import Answer, Progress, Request
 from earmark.engine.compressors.compressor import ChangedAudio
 from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.example import SAMPLE_RATE, Audio
-from earmark.engine.corpus.stream import stream
+from earmark.engine.corpus.stream import Decoders
 from earmark.engine.design.keys import COMPRESSOR, NOT_FINITE, OK, TOO_LONG
 from earmark.engine.design.sections import AnswererSpec, MachineSpec, MethodSpec
 from earmark.engine.design.steps import Arm, Step, references
@@ -58,7 +58,12 @@ class Worker:
         self._name = ""
         self._answerer: Answerer | None = None
         self._in_memory: list[Block] | None = None  # the blocks of a corpus that is walked through
-        self._open_clips = OpenClips(decoders(prepared.spec.machine))
+        self._decoders = Decoders(decoders(prepared.spec.machine))
+        self._open_clips = OpenClips(self._decoders)
+
+    def close(self) -> None:
+        """Stop the processes that decode; the answerer is closed by who loaded it."""
+        self._decoders.close()
 
     def answerer(self, name: str) -> Answerer:
         """The answerer of this name, in place of the one before: there may not be memory for two."""
@@ -106,7 +111,7 @@ class Worker:
                 yield from ((wanted[block.number], block) for block in of_step if block.number in wanted)
 
         examples = (example for _, block in each() for example in block.examples)
-        clips = stream(examples, workers=decoders(spec.machine))
+        clips = self._decoders.stream(examples)
         for task, block in each():
             yield task, Clips(block, list(islice(clips, len(block.examples))))
 
