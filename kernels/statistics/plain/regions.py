@@ -69,7 +69,11 @@ def regions_of(cases: Cases, eps: FloatArray, until: FloatArray) -> Regions:
     """
     low, high = nuisances(cases, eps, until)
     n = cases.n
-    spread = reaches_of(cases.limit) * np.sqrt(n * np.maximum(low * (1.0 - low), high * (1.0 - high))) + 20.0
+    reach = reaches_of(cases.limit)
+    skew = np.where(
+        until > eps, reach * reach / 6.0 + 2.0, 20.0
+    )  # Cornish and Fisher's; ample where p itself is wanted
+    spread = reach * np.sqrt(n * np.maximum(low * (1.0 - low), high * (1.0 - high))) + skew
     first = np.maximum(0, (n * low - spread).astype(np.int64))
     last = np.minimum(n, (n * high + spread).astype(np.int64) + 1)
     centre = np.maximum((first + last) // 2, np.minimum(cases.plus + cases.minus, last))  # there, k is at least `plus`
