@@ -22,7 +22,7 @@ def run(combine: np.ufunc, steps: FloatArray, in_blocks: bool) -> FloatArray:
     """
     if not in_blocks and steps[0].size < _WIDE:
         return np.asarray(combine.accumulate(steps, axis=0, out=steps))
-    blocks = steps.reshape(-1, BLOCK, steps[0].size) if in_blocks else steps[None]
+    blocks = steps.reshape(len(steps) // BLOCK, BLOCK, steps[0].size) if in_blocks else steps[None]
     for i in range(1, blocks.shape[1]):
         combine(blocks[:, i], blocks[:, i - 1], out=blocks[:, i])
     for b in range(1, len(blocks)):
@@ -34,7 +34,7 @@ def total(steps: FloatArray, in_blocks: bool) -> FloatArray:
     """The sums along the first axis, added in the order of `run`."""
     if not in_blocks and steps[0].size < _WIDE:
         return np.asarray(np.add.accumulate(steps, axis=0)[-1])
-    blocks = steps.reshape(-1, BLOCK, *steps.shape[1:]) if in_blocks else steps[None]
+    blocks = steps.reshape(len(steps) // BLOCK, BLOCK, *steps.shape[1:]) if in_blocks else steps[None]
     sums = blocks[:, 0].copy()
     for i in range(1, blocks.shape[1]):
         sums += blocks[:, i]
