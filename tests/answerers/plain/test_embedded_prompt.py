@@ -164,6 +164,11 @@ def test_the_embedded_folder_reduces_as_the_fast_one() -> None:
     check_alike(answers(load(AnswererSpec("plain:tiny")), asked), answers(load(AnswererSpec("tiny")), asked))
 
 
+def test_a_class_is_tried_in_16_bits_too() -> None:
+    model = load_plain("tiny", "cpu", "bfloat16")
+    assert (model.cannot_reduce, model.cannot_weigh) == ("", "")
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_an_encoder_runs_once_a_clip(kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = saved(audio_families.glm_asr, tmp_path / "model")
