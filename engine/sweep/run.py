@@ -248,9 +248,10 @@ def _phases(
 ) -> list[tuple[Stopping, Passes]]:
     """What is asked, one after the other, and what decides how much of it."""
     names = [answerer.name for answerer in prepared.spec.answerers]
-    verdicts = [(name, [step for step in prepared.steps if not step.permuted]) for name in names]
+    steps = (prepared if looked is None else looked).steps
+    verdicts = [(name, [step for step in steps if not step.permuted]) for name in names]
     # from the answerer on that is loaded already
-    permuted = [(name, [step for step in prepared.steps if step.permuted]) for name in reversed(names)]
+    permuted = [(name, [step for step in steps if step.permuted]) for name in reversed(names)]
     if prepared.walk is None or looked is not None:
         return [(Never(ours), verdicts + permuted)]
     phases: list[tuple[Stopping, Passes]] = [(Deciding(prepared, shard), verdicts)]

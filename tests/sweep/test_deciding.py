@@ -447,10 +447,7 @@ def test_processes_that_decode_are_started_once_for_a_run(tmp_path: Path, monkey
 
 
 def test_flips_are_counted_after_the_decision_and_permuted_questions_wait_for_the_rest(tmp_path: Path) -> None:
-    conditioned = (
-        '[[methods]]\nname = "fake_conditioned"\nselector = "conditioned {seed}"\n[streams]\npermuted_global = 1\n'
-    )
-    small = {f"certification:{decided.CLIPS}": "certification:20", "[partitions]": f"{conditioned}[partitions]"}
+    small = {f"certification:{decided.CLIPS}": "certification:20", **conditioned()}
     flips = {"flip_rate = 0": "flip_rate = 6"}
     notes: list[str] = []
     assert decided.sweep(tmp_path, small, flips, stop=sweeps.after(20)).stopped
@@ -462,6 +459,21 @@ def test_flips_are_counted_after_the_decision_and_permuted_questions_wait_for_th
     assert decided.sweep(tmp_path, small, flips, decided.COMPLETE).complete
     assert any(key.stream != ANCHOR for key in store.find_cells(tmp_path))
     assert status(tmp_path).complete
+
+
+def test_a_preview_asks_no_permuted_question_before_all_is_completed(tmp_path: Path) -> None:
+    small = {f"certification:{decided.CLIPS}": "certification:20"}
+    swept = decided.sweep(tmp_path, small, conditioned(), limit=8)
+    assert swept.preview is not None
+    assert {key.stream for key in store.find_cells(swept.preview)} == {ANCHOR}
+    assert certify(swept.preview, decided.spec(small, conditioned()).rule).walks
+    assert not any("permuted" in path.parent.name for path in (tmp_path / "pending").rglob("*.parquet"))
+
+
+def conditioned() -> dict[str, str]:
+    """A method that reads questions, which are permuted for it."""
+    method = '[[methods]]\nname = "fake_conditioned"\nselector = "conditioned {seed}"\n[streams]\npermuted_global = 1\n'
+    return {"[partitions]": f"{method}[partitions]"}
 
 
 def test_where_families_are_too_small_nothing_is_asked_and_that_is_signed(tmp_path: Path) -> None:
