@@ -174,10 +174,11 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
         if rule.name == "certified":
             progress("testing families", 0, 0)
             if plan is not None and plan.decided is not None:
-                replayed = replay.replay(anchors, rows, families_of, rule, levels, plan)
+                is_preview = mark is not None
+                replayed = replay.replay(anchors, rows, families_of, rule, levels, plan, is_preview=is_preview)
                 tested = replayed.tested
                 sections.walks += walks(anchors, families_of, replayed, plan)
-                gaps += replayed.gaps if mark is None else []  # a preview ends somewhere
+                gaps += replayed.gaps
                 controls = {
                     at: replace(control, asked=control.asked & replayed.needed.get(at, control.asked))
                     for at, control in controls.items()

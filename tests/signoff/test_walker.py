@@ -128,3 +128,61 @@ def test_a_group_that_cannot_pass_early_spends_nothing_on_it(tolerance: float) -
     unchanged.feed(np.zeros(1))
     assert np.exp(-unchanged.peak) / 0.05 <= 0.025
     assert fewest_units("exact", tolerance, 0.025) < n
+
+
+def of_shared_recordings(n_recordings: int, *, across: bool) -> tuple[DeclaredWalk, np.ndarray]:
+    """A walk over two families of recordings of one to eight rows each, in blocks of five; and differences."""
+    rng = np.random.default_rng(7)
+    sizes = rng.integers(1, 9, n_recordings)
+    source = np.repeat(np.arange(n_recordings), sizes)
+    n = len(source)
+    family = np.arange(n) % 2 if across else source % 2
+    rule = Rule(tolerances=(0.3,))
+    families = families_of([f"f{k}" for k in family], {}, 0, source)
+    rows = DeclaredRows(source, places([f"r{i}" for i in source], [f"s{i}" for i in range(n)]), {"family": families})
+    asked_in = source[order(rows, rule)]
+    of_recording = sizes[asked_in[np.flatnonzero(np.diff(asked_in, prepend=-1))]]
+    block_sizes = [int(portion.sum()) for portion in np.split(of_recording, np.arange(5, n_recordings, 5))]
+    return declared_walk(rows, block_sizes, rule, spending.levels(rule, 1, decided=True)), rng.random(n) < 0.1
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("parity", [0, 1])
+def test_a_shard_bets_on_the_recordings_that_it_has(across: bool, parity: int) -> None:
+    walk, difference = of_shared_recordings(80, across=across)
+    walker = Walker(walk.design, 1)
+    visits, ours = walker.walk(), set()
+    visit = next(visits, None)
+    while visit is not None:
+        is_ours = visit.block % 2 == parity
+        ours |= set(visit.rows.tolist()) if is_ours else set()
+        try:
+            visit = visits.send(difference[visit.rows].astype(np.float64) if is_ours else None)
+        except StopIteration:
+            break
+    for record in walker.records:
+        units = walk.design.groups[record.group]
+        assert units.test == "bets"
+        rows_of = [units.rows[units.recording == r] for r in range(units.n)]
+        values = [float(difference[rows].mean()) for rows in rows_of if set(rows.tolist()) <= ours]
+        assert 0 < record.asked <= len(values)
+        p = naive_exact.betting_p_value(values[: record.asked], [1.0] * record.asked, 0.3, units.n)
+        assert record.p == pytest.approx(p)
+
+
+def test_answers_that_end_in_one_family_leave_it_open_and_go_on_in_the_next() -> None:
+    walk, difference = of_shared_recordings(80, across=False)
+    walker = Walker(walk.design, 2)
+    visits, asked = walker.walk(), {}
+    visit = next(visits, None)
+    while visit is not None:
+        assert visit.budget == 0  # nothing is known at the one below
+        group = next(g for g, units in enumerate(walk.design.groups) if visit.rows[0] in units.rows)
+        asked[group] = asked.get(group, 0) + 1
+        try:
+            visit = visits.send(difference[visit.rows].astype(np.float64) if asked[group] < 3 else np.empty(0))
+        except StopIteration:
+            break
+    assert asked == {0: 3, 1: 3}
+    assert [record.state for record in walker.records] == ["open", "open"]
+    assert all(0 < record.asked < record.of for record in walker.records)

@@ -94,13 +94,14 @@ class Design:
         return {int(self.block[portion[0]]): portion for portion in portions}
 
 
-class _Looked:
+class _GroupSoFar:
     """A group at one budget, as far as it was looked at."""
 
     def __init__(self, units: Units, tolerances: Collection[float]) -> None:
         self.units = units
         self.n = 0  # units that were looked at
-        self._n_rows = 0
+        self._n_rows = 0  # that were looked at
+        self._next_row = 0  # of the group: past those that were looked at and those that another process has
         self._differences = np.empty(len(units.rows))
         self._values, self._weights = np.empty(units.n), np.empty(units.n)  # of whole units
         self._paths: dict[float, list[tuple[int, float]]] = {tolerance: [] for tolerance in tolerances}
@@ -111,14 +112,19 @@ class _Looked:
         return self.units.test != "bets"
 
     @property
-    def whole(self) -> bool:
+    def all_seen(self) -> bool:
         return self.n == self.units.n
+
+    def skip(self, n_rows: int) -> None:
+        """Leave the next rows of the group, whole recordings of them, to another process."""
+        self._next_row += n_rows
 
     def feed(self, differences: FloatArray) -> None:
         """Look at the next rows of the group, whole recordings of them."""
-        recording = self.units.recording[self._n_rows : self._n_rows + len(differences)]
+        recording = self.units.recording[self._next_row : self._next_row + len(differences)]
         self._differences[self._n_rows : self._n_rows + len(differences)] = differences
         self._n_rows += len(differences)
+        self._next_row += len(differences)
         starts = np.flatnonzero(np.diff(recording, prepend=-1))
         first, self.n = self.n, self.n + len(starts)
         if self.exact:
@@ -160,7 +166,7 @@ class _Looked:
         if not self.exact:
             return self._p_of_bets(tolerance)
         p = math.exp(-self.evidence[tolerance].peak) / early if early else 1.0
-        if p > level and self.whole:
+        if p > level and self.all_seen:
             at_end = exact.p_values(self.n, *self.counts(), tolerance, gamma_of(level))
             p = min(p, float(at_end) / (1 - early))
         return min(1.0, p)
@@ -170,7 +176,7 @@ class _Looked:
 
     def futile(self, tolerance: float, level: float, early: float) -> bool:
         """Whether it will hardly pass with all units: by a normal approximation, which binds nobody."""
-        if self.n < _LEAST or self.whole:
+        if self.n < _LEAST or self.all_seen:
             return False
         n, n_in_all, values = self.n, self.units.n, self.values
         mean = float(values.mean())
@@ -198,13 +204,18 @@ class Walker:
     _alive: set[int] = field(init=False)  # goals
     _open: set[tuple[int, int]] = field(default_factory=set)  # goal and group
     _closed: dict[tuple[int, int], TestRecord] = field(default_factory=dict)  # at the present budget
-    _looked: dict[int, _Looked] = field(default_factory=dict)  # by group, at the present budget
+    _looked: dict[int, _GroupSoFar] = field(default_factory=dict)  # by group, at the present budget
+    _answers_end: bool = False  # at the present budget
 
     def __post_init__(self) -> None:
         self._alive = set(range(len(self.design.goals)))
 
     def walk(self) -> Generator[Visit, FloatArray | None, None]:
-        """Every visit; its differences are sent back, in the order of its rows. None: another process has them."""
+        """Every visit; its differences are sent back, in the order of its rows.
+
+        None: another process has them. An empty array: the answers about these groups end here, as those of a preview
+        do; those about others at this budget may go on.
+        """
         risk: dict[int, float] = {}
         for budget in range(self.n_budgets):
             self._begin(budget)
@@ -217,7 +228,7 @@ class Walker:
                 self._close(sorted(self._open), "open", budget)
                 self.records += [record for _, record in sorted(self._closed.items())]
             risk = {group: looked.risk for group, looked in self._looked.items()}
-            if not self._alive:
+            if not self._alive or self._answers_end:
                 return
 
     def _begin(self, budget: int) -> None:
@@ -229,7 +240,7 @@ class Walker:
         for goal, group in sorted(self._open):
             tolerances.setdefault(group, []).append(goals[goal].tolerances[group])
         self._looked = {
-            group: _Looked(self.design.groups[group], dict.fromkeys(wanted)) for group, wanted in tolerances.items()
+            group: _GroupSoFar(self.design.groups[group], dict.fromkeys(wanted)) for group, wanted in tolerances.items()
         }
         for goal, group in sorted(self._open):
             units = self.design.groups[group]
@@ -249,10 +260,14 @@ class Walker:
             rows = np.unique(np.concatenate([by_block[group][block] for group in open_groups]))
             rows = rows[np.argsort(self.design.place[rows])]
             differences = yield Visit(budget, block, rows)
+            if differences is not None and not len(differences):
+                self._answers_end = True
+                return
             if differences is not None:
                 answers[rows] = differences
-                for group in open_groups:
-                    self._looked[group].feed(answers[by_block[group][block]])
+            for group in open_groups:
+                of_group = by_block[group][block]
+                self._look(group, len(of_group), None if differences is None else answers[of_group])
             self._settle(open_groups, budget)
 
     def _family_by_family(self, budget: int, risk: Mapping[int, float]) -> Generator[Visit, FloatArray | None, None]:
@@ -263,9 +278,18 @@ class Walker:
                 if not any(wanted == group for _, wanted in self._open):
                     break
                 differences = yield Visit(budget, block, rows)
-                if differences is not None:
-                    self._looked[group].feed(differences)
+                if differences is not None and not len(differences):
+                    self._answers_end = True
+                    break
+                self._look(group, len(rows), differences)
                 self._settle([group], budget)
+
+    def _look(self, group: int, n_rows: int, differences: FloatArray | None) -> None:
+        """Look at the next rows of a group, unless another process has them."""
+        if differences is None:
+            self._looked[group].skip(n_rows)
+        else:
+            self._looked[group].feed(differences)
 
     def _settle(self, groups: Collection[int], budget: int) -> None:
         """Close what is decided."""
@@ -275,8 +299,8 @@ class Walker:
             wanted, looked = self.design.goals[goal], self._looked[group]
             test = wanted.tolerances[group], wanted.level, self.design.early_share(group, wanted.level)
             if looked.p(*test) <= wanted.level:
-                self._end(goal, group, "passed" if looked.whole else "passed early", budget)
-            elif looked.whole:
+                self._end(goal, group, "passed" if looked.all_seen else "passed early", budget)
+            elif looked.all_seen:
                 self._end(goal, group, "failed", budget)
             elif looked.futile(*test):
                 self._end(goal, group, "given up", budget)
