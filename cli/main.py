@@ -4,6 +4,7 @@ Results go to stdout, progress and errors to stderr. Commands import what they n
 `earmark --help` stays quick.
 """
 
+import gc
 import os
 import sys
 import traceback
@@ -61,6 +62,7 @@ _SHORT_HELP = {
     "theory": "Check the paper's theory on small exact instances.",
     "schema": "Print the JSON Schema of a certificate or of a spec.",
 }
+_RARELY = 100_000  # objects before the collector of cycles looks for some: modules and certificates hold few, and stay
 _INTERRUPTED = "interrupted: files that were written are whole, and the same command goes on or begins anew"
 
 
@@ -104,6 +106,7 @@ def earmark(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line; one line per failure, a traceback only with --debug."""
+    gc.set_threshold(_RARELY)
     debug = "--debug" in sys.argv[1:] or bool(os.environ.get("EARMARK_DEBUG"))
     try:
         if not _PRINTS_ONLY & set(sys.argv):

@@ -21,8 +21,9 @@ def lines(forecast: "Forecast", until: Until) -> list[str]:
         return [f"{hint}: {instead}" if instead else f"{hint}, if all is safe"]
     harmed = _percent(forecast.harmed.answers / everything.answers)
     return [
-        f'until = "decided": about {share} of {everything.answers:,} evaluations if all is safe,',
-        f"  {harmed} if a family is harmed (a guess: {_changes(forecast)} of answers change)",
+        f'until = "decided": about {_about(safe.answers)} of {everything.answers:,} answers ({share}) if all is safe,',
+        f"  about {_about(forecast.harmed.answers)} ({harmed}) if a family is harmed "
+        f"(a guess: {_changes(forecast)} of them change)",
         *([f"  {instead}"] if instead else []),
     ]
 
@@ -50,6 +51,11 @@ def _instead(effort: "Effort", other: "Effort") -> str:
 def _changes(forecast: "Forecast") -> str:
     shares = [f"{100 * share:.3g}" for share in forecast.flips]
     return f"{' to '.join(dict.fromkeys(shares))}%"
+
+
+def _about(answers: int) -> str:
+    """A number of answers, to three digits: it is a guess."""
+    return f"{float(f'{answers:.3g}'):,.0f}"
 
 
 def _percent(share: float) -> str:

@@ -16,6 +16,7 @@ from earmark.engine.design.sections import AnswererSpec, CorpusSpec, MachineSpec
 from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
+    from earmark.engine.making.probe import FamilyProbe, ProbeAccuracy
     from earmark.engine.making.training.checkpoint import Epoch
     from earmark.engine.making.training.jobs import Job, Trained
 
@@ -144,6 +145,9 @@ def oracle(
 )
 @click.option("--epochs", type=int, metavar="N", help="At most so many.  [default: 40]")
 @click.option("--answerer", metavar="NAME", help="Whose tokenizer reads questions.  [default: the oracle's]")
+@click.option("--tokens", is_flag=True, help="Score audio tokens, by what the answerer's encoder makes of them.")
+@key_option(MachineSpec, "device")
+@key_option(AnswererSpec, "dtype")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="Where selectors go.")
 @needs_extra("earmark selector train", "run")
 def train(
@@ -158,31 +162,39 @@ def train(
     alphas: tuple[float, ...],
     epochs: int | None,
     answerer: str | None,
+    tokens: bool,
+    device: str,
+    dtype: str,
     out: Path,
 ) -> None:
     """Train selectors on the relevance in ORACLE, into FOLDER/METHOD/seed=S.
 
     Each folder holds the weights and card.json: data, recipe, curves, and which sources it was trained on. A killed run
-    goes on from its last epoch and ends with the same bits.
+    goes on from its last epoch and ends with the same bits. With --tokens they choose among an answerer's audio tokens.
 
     \b
     Example:
       earmark selector train oracle.parquet --out selectors
+      earmark selector train oracle.parquet --out selectors --tokens
       earmark selector train oracle.parquet --out sweep --alpha 0 --alpha 0.25 --alpha 0.5 --alpha 0.75 --alpha 1
     """
     from dataclasses import replace
 
-    from earmark.engine.compressors.chunks.learned import CONDITIONED
+    from earmark.engine.answerers.loading import load_model
     from earmark.engine.corpus.corpus import open_corpus
     from earmark.engine.making import oracle as oracle_tables
     from earmark.engine.making.training import jobs as training
     from earmark.engine.making.training.lessons import make_lessons
+    from earmark.engine.making.training.token_lessons import make_token_lessons
     from earmark.engine.making.training.train import Recipe
     from earmark.engine.progress import stopping_on_signals
 
+    if not tokens and (device, dtype) != (MachineSpec().device, AnswererSpec("").dtype):
+        raise click.UsageError("--device and --dtype are where an encoder runs, which --tokens needs alone")
     recipe = Recipe() if epochs is None else replace(Recipe(), epochs=epochs)
     alphas = alphas or (recipe.alpha,)
-    names = [training.METHODS[method] for method in methods or tuple(training.METHODS)]
+    names_of = training.METHODS_OF_TOKENS if tokens else training.METHODS
+    names = [names_of[method] for method in methods or tuple(names_of)]
     jobs = training.jobs(out, names, alphas, seeds or training.SEEDS)
     for alpha in alphas:
         replace(recipe, alpha=alpha)  # refuses what is no share
@@ -194,14 +206,18 @@ def train(
         split=split,
         columns=column,
     )
-    reads_questions = CONDITIONED in names
-    tokenizer = training.query_tokenizer(answerer or relevance.origin["answerer"]) if reads_questions else None
+    heard_by = answerer or relevance.origin["answerer"]
+    tokenizer = training.query_tokenizer(heard_by) if names_of["conditioned"] in names else None
     with (
         training.alone_in(out),
         ProgressLine() as progress,
         stopping_on_signals(lambda: progress.note(_STOPPING)) as stop,
     ):
-        lessons = make_lessons(relevance, opened, out, progress)
+        if tokens:
+            progress(f"loading {heard_by}", 0, 0)
+            lessons = make_token_lessons(relevance, opened, load_model(heard_by, device, dtype), out, progress)
+        else:
+            lessons = make_lessons(relevance, opened, out, progress)
 
         def report(job: "Job", epoch: "Epoch") -> None:
             progress(
@@ -214,8 +230,65 @@ def train(
     if trained is None:
         say("interrupted: the same command goes on from here", err=True)
         sys.exit(exits.INTERRUPTED)
-    following = ["earmark", "selector", "export", str(jobs[-1].folder), "--out", "edge"]
-    say(*_summary(trained), "", f"selectors  {out}", f"next: {shlex.join(following)}")
+    following = shlex.join(["earmark", "selector", "export", str(jobs[-1].folder), "--out", "edge"])
+    if tokens:
+        following = f'a method of a spec with compressor = "learned_tokens" and selector = "{jobs[-1].folder}"'
+    say(*_summary(trained), "", f"selectors  {out}", f"next: {following}")
+
+
+@selector.command()
+@click.argument("corpus", type=click.Path(path_type=Path))
+@key_option(AnswererSpec, "model", "--answerer", default="tiny")
+@key_option(CorpusSpec, "kind")
+@key_option(CorpusSpec, "split")
+@key_option(CorpusSpec, "columns", "--column")
+@click.option("--partition", metavar="NAME", help="Whose families.  [default: native]")
+@key_option(MachineSpec, "device")
+@key_option(AnswererSpec, "dtype")
+@key_option(CorpusSpec, "allow_outside")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@needs_extra("earmark selector probe", "run")
+def probe(
+    corpus: Path,
+    answerer: str,
+    kind: str | None,
+    split: str | None,
+    column: dict[str, str],
+    partition: str | None,
+    device: str,
+    dtype: str,
+    allow_outside: bool,
+    as_json: bool,
+) -> None:
+    """What an answerer's encoder knows of each family in CORPUS.
+
+    Nearest neighbours and a small network predict the right option from the encoder's states of a whole clip, pooled
+    over time; beside them stand chance and what the options alone tell. Recordings are held out in turns.
+
+    \b
+    Example:
+      earmark selector probe data/MMSU --answerer Qwen/Qwen2-Audio-7B-Instruct --device cuda --dtype bfloat16
+    """
+    import json
+
+    from earmark.engine.answerers.loading import load_model
+    from earmark.engine.corpus import partitions
+    from earmark.engine.corpus.corpus import open_corpus
+    from earmark.engine.making import probe as engine
+
+    with ProgressLine() as progress:
+        progress(f"reading {corpus}", 0, 0)
+        opened = open_corpus(corpus, kind, allow_outside=allow_outside, split=split, columns=column)
+        families = partitions.named(opened, partition or "native")
+        progress(f"loading {answerer}", 0, 0)
+        probed, n_unheard = engine.probe(opened, families, load_model(answerer, device, dtype), progress)
+    if as_json:
+        content = {"schema": engine.SCHEMA, "answerer": answerer, "corpus": opened.name, "unheard": n_unheard}
+        say(json.dumps(content | {"families": [entry.content() for entry in probed]}))
+        return
+    say(*_probe_table(probed))
+    if n_unheard:
+        say(f"{n_unheard} questions are left out: the encoder cannot hear their clips at once", err=True)
 
 
 @selector.command()
@@ -259,6 +332,26 @@ def export(name: str, out: Path | None) -> None:
     say(f"next: {shlex.join(['python', str(root / 'keep.py'), '--check'])}")
 
 
+def _probe_table(probed: "list[FamilyProbe]") -> list[str]:
+    """One line per family: accuracies in percent with their 95% intervals."""
+
+    def shown(accuracy: "ProbeAccuracy | None") -> str:
+        if accuracy is None:
+            return "too few recordings"
+        return f"{100 * accuracy.share:.0f} [{100 * accuracy.low:.0f}, {100 * accuracy.high:.0f}]"
+
+    wide = max(len("family"), *(len(entry.family) for entry in probed))
+    heads = ("no audio", "neighbours", "network")
+    lines = [
+        f"{'family':{wide}} {'questions':>9} {'recordings':>10} {'chance':>6} " + " ".join(f"{h:>18}" for h in heads)
+    ]
+    for entry in probed:
+        cells = " ".join(f"{shown(accuracy):>18}" for accuracy in (entry.no_audio, entry.knn, entry.mlp))
+        numbers = f"{entry.questions:9,} {entry.recordings:10,} {100 * entry.chance:6.0f}"
+        lines.append(f"{entry.family:{wide}} {numbers} {cells}")
+    return [*lines, "", "% right, with 95% intervals that count recordings"]
+
+
 def _summary(trained: "list[Trained]") -> list[str]:
     """One line per method and alpha: the best validation, mean and spread over the seeds."""
     import numpy as np
@@ -274,4 +367,4 @@ def _summary(trained: "list[Trained]") -> list[str]:
         cells = [over_seeds([epoch["loss"] for epoch in best])]
         cells += [over_seeds([epoch["captured"][budget] for epoch in best]) for budget in ("0.2", "0.4")]
         lines.append(f"{method:20} {alpha:5g} {len(best):5} " + " ".join(f"{cell:>15}" for cell in cells))
-    return [*lines, "", "kept: of the relevance in held-out sources, the share in the chunks that a budget keeps"]
+    return [*lines, "", "kept: of the relevance in held-out sources, the share in what a budget keeps"]

@@ -63,6 +63,8 @@ def wrapped(text: str, width: int) -> list[str]:
 
 def columns_of(words: str) -> int:
     """Width in columns of a terminal: wide characters are two, combining ones none."""
+    if words.isascii():
+        return len(words)
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in words)
 
 

@@ -72,7 +72,18 @@ def _attention() -> None:
     old = attention.Old(numbers(0)[:0], numbers(0)[:0], np.zeros((1, 0), np.bool_), np.zeros(1, np.int64))
     projected = attention.Projected(numbers(4), numbers(4), numbers(4), numbers(2), numbers(6))
     rotation = attention.rotation(np.ones(1, np.float32), 2 + LANES)
-    attention.attend(projected, rotation, old, np.array([2]), shape, numbers(4), numbers(4)[:4], numbers(4)[:4])
+    attention.attend(
+        projected,
+        rotation,
+        old,
+        np.array([2]),
+        np.array([1]),
+        attention.NO_WEIGHTS,
+        shape,
+        numbers(4),
+        numbers(4)[:4],
+        numbers(4)[:4],
+    )
 
 
 def _gates() -> None:

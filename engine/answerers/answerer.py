@@ -21,6 +21,9 @@ class Answerer(Protocol):
     To bring one: give it a name and an identity, and write `answer`. A fake of thirty lines in `tests/support/seams.py`
     runs a sweep. Work that was done before comes in `known`, by the key that the answerer itself gave its results;
     equal requests may share a result, and a request that cannot be answered has one with a status.
+
+    One that carries out what an excerpt says of tokens (its `reduction`) has two more words, `cannot_reduce` and
+    `cannot_weigh`: why it cannot, plain or sized, or nothing. Without them methods of tokens are refused by its name.
     """
 
     name: str

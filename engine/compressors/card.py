@@ -97,6 +97,7 @@ def is_epoch(value: Any) -> bool:
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "method": (_is_text, "text"),
     "features": (_is_text, "text"),
+    "encoder": (_is_text, "text"),
     "conditioned": (_is_truth, "true or false"),
     "seed": (_is_seed, "whole number"),
     "parameters": (_is_count, "count"),

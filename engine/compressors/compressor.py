@@ -5,13 +5,14 @@ Knows clips, hashes and the places of whole seconds; no way of compressing.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from earmark.engine.arrays import Scores, Waveform
 from earmark.engine.compressors.card import Card
+from earmark.engine.compressors.tokens.reducing import ReductionSpec
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, chunk_count
 from earmark.engine.corpus.clip import clip as as_clip
 from earmark.engine.corpus.example import Audio
@@ -37,6 +38,18 @@ class Excerpt:
     wave: Wave
     hash: str
     bits: int | None = field(default=None, compare=False)  # that are sent for it; None: its compressor does not say
+    reduction: ReductionSpec | None = None  # of what the encoder makes of it; None: all of that is heard
+    encoding: str = ""  # hash of what is encoded; empty: `hash` is
+
+    @property
+    def encoded_as(self) -> str:
+        """The hash of the samples that are encoded, whatever is then heard of them."""
+        return self.encoding or self.hash
+
+    def reduced(self, spec: ReductionSpec) -> "Excerpt":
+        """The same samples, of whose encoding less is heard."""
+        name = hashlib.blake2b(f"{self.hash}\n{spec.words}".encode(), digest_size=16).hexdigest()
+        return replace(self, hash=name, reduction=spec, encoding=self.hash)
 
     @classmethod
     def of(cls, audio: Audio, clip: Waveform, places: Iterable[int] | None = None) -> "Excerpt":

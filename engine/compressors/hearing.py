@@ -17,7 +17,7 @@ from earmark.engine.compressors.scoring import AT_ONCE
 from earmark.engine.corpus import decode
 from earmark.engine.corpus.clip import clip
 from earmark.engine.corpus.example import SAMPLE_RATE, AudioError
-from earmark.engine.design.compressors import AV, BUILT_IN, CHUNKS, WAVE_NAMES, share_of
+from earmark.engine.design.compressors import AV, BUILT_IN, CHOOSING, CHUNKS, WAVE_NAMES, share_of
 from earmark.engine.design.fields import fields_of
 from earmark.engine.design.sections import HEURISTICS, MachineSpec, MethodSpec
 from earmark.engine.errors import InputError, choose
@@ -56,7 +56,7 @@ class HeardRecording:
 def method_of(name: str) -> MethodSpec:
     """The method that a name stands for by itself: a compressor's, a heuristic's, a selector's, module:function."""
     known = f"name one: {', '.join((*HEURISTICS, *EMBEDDED, *WAVE_NAMES))}"
-    if name == CHUNKS:
+    if name in CHOOSING:
         raise InputError(f"method {name}", "needs a selector that says which", known)
     try:
         fields_of(MethodSpec)["compressor"].check(name)
@@ -84,6 +84,9 @@ def hear(
 
     InputError where the compressor cannot be loaded, has no such budget, or reads a question and is given none.
     """
+    if method.stage == "tokens":
+        what = "reduces what an encoder makes of a clip: there is nothing to listen to"
+        raise InputError(f"method {method.name}", what, "compare its answers with `earmark run`")
     share = share_of(budget, method.kind)
     with tempfile.TemporaryDirectory() as place, loader(Path(place), MachineSpec(wave_mib=0)) as load:
         compressor = load(method, method.seeds[0] if seed is None else seed)

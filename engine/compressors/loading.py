@@ -8,21 +8,28 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from earmark.engine.compressors.card import CARD, Card, read_card
 from earmark.engine.compressors.chunks.chunk_compressor import ChunkCompressor
 from earmark.engine.compressors.chunks.heuristics import Energy, Random, Uniform
 from earmark.engine.compressors.chunks.selector import Selector
 from earmark.engine.compressors.compressor import Compressor
+from earmark.engine.compressors.tokens.reducing import ReductionSpec
+from earmark.engine.compressors.tokens.token_compressor import TokenCompressor
 from earmark.engine.compressors.waves.wave_compressor import WaveCompressor
 from earmark.engine.compressors.waves.wave_method import WaveRecipe
 from earmark.engine.compressors.waves.wave_pool import WavePool
 from earmark.engine.compressors.waves.wave_store import WaveStore
-from earmark.engine.design.compressors import CHUNKS
+from earmark.engine.design.compressors import CHUNKS, DART, LEARNED_TOKENS, LTBM, RANDOM_TOKENS
 from earmark.engine.design.keys import WAVES
-from earmark.engine.design.sections import MachineSpec, MethodSpec
+from earmark.engine.design.sections import HEURISTICS, MachineSpec, MethodSpec
+from earmark.engine.design.spec import first_of
 from earmark.engine.errors import InputError, instead
 from earmark.engine.extras import needs_extra
+
+if TYPE_CHECKING:
+    from earmark.engine.compressors.tokens.token_scorer import TokenScorer
 
 _TINY = Path(__file__).parent / "chunks" / "tiny"  # trained for the embedded answerer
 LoadCompressor = Callable[[MethodSpec, int], Compressor]  # of a method, in one of its seeds
@@ -38,10 +45,46 @@ def loader(run: Path, machine: MachineSpec) -> Iterator[LoadCompressor]:
         def load(method: MethodSpec, seed: int) -> Compressor:
             if method.compressor == CHUNKS:
                 return load_chunks(method, seed)
+            if method.stage == "tokens":
+                return _tokens(method, seed, load)
             recipe = WaveRecipe(method.compressor, method.command, method.timeout_s, method.counted_on)
             return WaveCompressor(method.name, recipe, pool, store)
 
         yield load
+
+
+def _tokens(method: MethodSpec, seed: int, load: LoadCompressor) -> TokenCompressor:
+    """A compressor of tokens, and the one that comes before it, if any."""
+    kind = method.compressor
+    spec = ReductionSpec(
+        kind,
+        1.0,
+        method.sized,
+        method.window_s if kind == LTBM else 0.0,
+        method.pivots if kind == DART else 0,
+        seed if kind == RANDOM_TOKENS else 0,
+    )
+    card: Card | None = None
+    if kind == LEARNED_TOKENS:
+        scorer = _token_scorer(method.place(seed))
+        spec, card = spec._replace(scorer=scorer), scorer.card | {"in_domain": method.in_domain}
+    if not method.after:
+        return TokenCompressor(method.name, spec, card=card)
+    name, budget = first_of(method.after)
+    is_heuristic = name in HEURISTICS
+    first = MethodSpec(name=name, compressor=CHUNKS if is_heuristic else name, selector=name if is_heuristic else "")
+    return TokenCompressor(method.name, spec, load(first, seed), budget, card)
+
+
+@needs_extra("a trained selector", "run")
+def _token_scorer(name: str) -> "TokenScorer":
+    """The trained scorer of audio tokens in a folder."""
+    from earmark.engine.compressors.tokens.token_scorer import TokenScorer
+
+    path = place(name)
+    if not path.is_dir():
+        raise InputError(f"selector {name}", "there is no such folder", "name one of `earmark selector train --tokens`")
+    return TokenScorer.load(path)
 
 
 def load_chunks(method: MethodSpec, seed: int) -> Compressor:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from multiprocessing import get_context, parent_process
@@ -24,6 +25,7 @@ from earmark.engine.design.keys import OK
 from earmark.engine.errors import InputError
 from earmark.engine.extras import needs_extra
 
+_HEARING = ("hearing recordings", "audio")  # what needs an extra, and which
 _JOBS_PER_WORKER = 4
 _MOST_RAW_BYTES = 128 << 20  # undecoded recordings that may be on their way to workers
 
@@ -43,23 +45,59 @@ def stream(examples: Iterable[Example], *, workers: int | None = None) -> Iterat
 
     `workers` processes decode ahead (default: one per core, at most 4; 0 decodes here).
     """
-    waiting: deque[list[Example]] = deque()
+    with closing(Decoders(_worker_count(workers))) as decoders:
+        yield from decoders.stream(examples)
 
-    def audios() -> Iterator[Audio]:
-        for audio, group in groupby(examples, key=lambda example: example.audio):
-            waiting.append(list(group))
-            yield audio
 
-    for audio, status in _outcomes(audios(), hear, _worker_count(workers)):
-        for example in waiting.popleft():
-            yield Clip(example, audio, status)
+class Decoders:
+    """Processes that decode recordings, started for the first one and kept from stream to stream until they are closed.
+
+    Without `workers` it is done here. One stream at a time.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._pool: _Pool | None = None
+
+    def stream(self, examples: Iterable[Example]) -> Iterator[Clip]:
+        """Every example with its clip, in order; questions in a row about one recording have it decoded once."""
+        waiting: deque[list[Example]] = deque()
+
+        def audios() -> Iterator[Audio]:
+            for audio, group in groupby(examples, key=lambda example: example.audio):
+                waiting.append(list(group))
+                yield audio
+
+        with needs_extra(*_HEARING):
+            for audio, status in self._outcomes(audios()):
+                for example in waiting.popleft():
+                    yield Clip(example, audio, status)
+
+    def close(self) -> None:
+        """Stop the processes, if there are any."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def _outcomes(self, audios: Iterator[Audio]) -> Iterator[Outcome]:
+        if self._workers == 0:
+            return map(hear, audios)
+        if self._pool is None:
+            self._pool = _Pool(self._workers, hear)
+        return _ahead(audios, self._pool)
 
 
 def durations(
     audios: Iterable[Audio], *, decode: bool = False, workers: int | None = None
 ) -> Iterator[tuple[float | None, str]]:
     """How many seconds each recording lasts (None where its status is not OK), by its header or by decoding it."""
-    return _outcomes(iter(audios), heard_seconds if decode else header_seconds, _worker_count(workers))
+    work, n_workers = heard_seconds if decode else header_seconds, _worker_count(workers)
+    with needs_extra(*_HEARING):
+        if n_workers == 0:
+            yield from map(work, audios)
+            return
+        with closing(_Pool(n_workers, work)) as pool:
+            yield from _ahead(iter(audios), pool)
 
 
 def hear(audio: Audio) -> Outcome:
@@ -120,23 +158,13 @@ class _Decoding:
     outcome: Outcome | None = None
 
 
-def _outcomes(audios: Iterator[Audio], work: Callable[[Audio], Outcome], workers: int) -> Iterator[Outcome]:
-    """What `_in_order` yields, or one line where no decoder is installed."""
-    with needs_extra("hearing recordings", "audio"):
-        yield from _in_order(audios, work, workers)
-
-
-def _in_order(audios: Iterator[Audio], work: Callable[[Audio], Outcome], workers: int) -> Iterator[Outcome]:
+def _ahead(audios: Iterator[Audio], pool: "_Pool") -> Iterator[Outcome]:
     """The outcome of every recording, in order; while the caller uses one, the next ones are worked on."""
-    if workers == 0:
-        yield from map(work, audios)
-        return
-    pool = _Pool(workers, work)
     decodings: deque[_Decoding] = deque()  # oldest first: taken on the left, submitted on the right
     try:
         more = True
         while more or decodings:
-            while more and len(decodings) < _JOBS_PER_WORKER * workers and _raw_bytes(decodings) < _MOST_RAW_BYTES:
+            while more and len(decodings) < _JOBS_PER_WORKER * pool.workers and _raw_bytes(decodings) < _MOST_RAW_BYTES:
                 audio = next(audios, None)
                 more = audio is not None
                 if audio is not None:
@@ -146,7 +174,9 @@ def _in_order(audios: Iterator[Audio], work: Callable[[Audio], Outcome], workers
                 decodings.popleft()
                 yield outcome
     finally:
-        pool.close()
+        for decoding in decodings:  # left early
+            if decoding.future is not None:
+                decoding.future.cancel()
 
 
 def _raw_bytes(decodings: Iterable[_Decoding]) -> int:
@@ -157,7 +187,7 @@ class _Pool:
     """Worker processes; when one dies, those that may have killed it are tried again one at a time."""
 
     def __init__(self, workers: int, work: Callable[[Audio], Outcome]) -> None:
-        self._workers = workers
+        self.workers = workers
         self._work = work
         self._open(workers)
 
@@ -201,7 +231,7 @@ class _Pool:
                 except BrokenProcessPool:
                     decoding.outcome = None, "killed the process that decoded it"
                     self._reopen(1)
-        self._reopen(self._workers)
+        self._reopen(self.workers)
 
     def _open(self, workers: int) -> None:
         self._executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start)

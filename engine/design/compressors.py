@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 
 from earmark.engine.errors import InputError
 
-Axis = Literal["seconds", "duration", "bits", "bandwidth", "own"]  # what a budget is a share of
-Stage = Literal["waves"]  # where a compressor acts
+Axis = Literal["seconds", "duration", "bits", "bandwidth", "positions", "own"]  # what a budget is a share of
+Stage = Literal["waves", "tokens"]  # where a compressor acts: on audio, or on what an encoder makes of it
 
 SAMPLE_BITS = 16  # of a sample that is sent as it is
 RAW_KBPS = 256  # 16,000 samples a second
@@ -23,6 +23,7 @@ AXIS_WORDS: Mapping[Axis, str] = {
     "duration": "the time that it lasts",
     "bits": f"bits, of {RAW_KBPS} kb/s",
     "bandwidth": f"bandwidth, of {RAW_KHZ} kHz",
+    "positions": "audio positions that enter the language model",
     "own": "what the compressor itself counts",
 }
 
@@ -60,6 +61,7 @@ class CompressorKind(NamedTuple):
     about: str = ""  # what it does, in a line of Markdown
     sent: str = f"{SAMPLE_BITS} bits a sample"
     drafted: tuple[float, ...] = ()  # budgets of a first spec from the gentle to the harsh, in its first unit
+    stage: Stage = "waves"
 
     @property
     def budget_keys(self) -> list[str]:
@@ -67,7 +69,13 @@ class CompressorKind(NamedTuple):
         return [*(unit.key for unit in self.units), "budgets"]
 
 
+def _tokens(about: str) -> CompressorKind:
+    """A compressor of tokens."""
+    return CompressorKind("positions", about=about, sent="as raw audio", stage="tokens")
+
+
 CHUNKS = "chunks"
+LTBM, DART, RANDOM_TOKENS, LEARNED_TOKENS = "ltbm", "dart", "random_tokens", "learned_tokens"
 _FILE = "the encoded file"
 AV = "av:"  # before the name of an encoder
 BUILT_IN: Mapping[str, CompressorKind] = {
@@ -83,10 +91,22 @@ BUILT_IN: Mapping[str, CompressorKind] = {
     "lowpass": CompressorKind(
         "bandwidth", (CUTOFFS,), None, "less bandwidth", "the samples at the lower rate", (6, 4, 3, 2)
     ),
+    "pool": _tokens("means of equal runs of audio tokens"),
+    "sample": _tokens("every so many-th audio token"),
+    "segment": _tokens("means of runs that begin where neighbours differ the most"),
+    "adjacent": _tokens("the most alike neighbours merged, pair by pair"),
+    LTBM: _tokens("the most alike tokens within `window_s` merged (a reconstruction)"),
+    "global_merge": _tokens("the most alike tokens merged, wherever they are (ToMe's matching)"),
+    "divprune": _tokens("tokens that are far apart from one another (a reconstruction)"),
+    DART: _tokens("tokens that are least like each of `pivots` of them (a reconstruction)"),
+    RANDOM_TOKENS: _tokens("tokens drawn by chance"),
+    LEARNED_TOKENS: _tokens("the audio tokens that a trained [selector](selectors.md#audio-tokens) scores best"),
 }
-WAVE_NAMES = tuple(name for name in BUILT_IN if name != CHUNKS)  # of those that need no selector
+CHOOSING = (CHUNKS, LEARNED_TOKENS)  # those that a selector tells what to keep
+WAVE_NAMES = tuple(name for name, kind in BUILT_IN.items() if kind.stage == "waves" and name not in CHOOSING)
+TOKEN_NAMES = tuple(name for name, kind in BUILT_IN.items() if kind.stage == "tokens" and name not in CHOOSING)
 _OF_PYAV = CompressorKind("bits", (BITRATES,))
-_BROUGHT: Mapping[Axis, CompressorKind] = {
+BROUGHT: Mapping[Axis, CompressorKind] = {
     "seconds": CompressorKind("seconds"),
     "duration": CompressorKind("duration", (FACTORS,)),
     "bits": CompressorKind("bits", (BITRATES,)),
@@ -98,7 +118,7 @@ _TYPED = re.compile(r"([0-9]*\.?[0-9]+)\s*([a-z/]*)")  # 0.1, 12kbps
 
 def kind_of(compressor: str, axis: Axis) -> CompressorKind:
     """What is known of a compressor by its name; no name is a command. `axis` is what a user says of a brought one."""
-    return _OF_PYAV if compressor.startswith(AV) else BUILT_IN.get(compressor, _BROUGHT[axis])
+    return _OF_PYAV if compressor.startswith(AV) else BUILT_IN.get(compressor, BROUGHT[axis])
 
 
 def share_of(budget: str, kind: CompressorKind) -> float:

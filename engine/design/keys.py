@@ -32,6 +32,7 @@ MOST_NAME = 1000  # characters of a sample, a recording or a family
 MOST_FOLDER_NAME = 240  # ... of an answerer, a corpus or a method as its folder is called, %XX for a byte
 PREVIEW = "preview"  # the folder in a run that holds ...
 PREVIEW_MARK = "preview.json"  # in a run folder that holds part of the examples, and approves nothing
+ENCODINGS = "encodings"  # the folder in a run that holds what encoders made of clips, likewise
 WAVES = "waves"  # the folder in a run that holds what compressors made of clips, until the run is complete
 SPOOLED = "spooled"  # the folder in a run folder of recordings that can only be read forward elsewhere
 

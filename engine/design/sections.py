@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from earmark.engine.design.compressors import AV, AXIS_WORDS, BUILT_IN, RAW_KBPS, RAW_KHZ, Axis, CompressorKind, kind_of
+from earmark.engine.design.compressors import (
+    AV,
+    BROUGHT,
+    BUILT_IN,
+    RAW_KBPS,
+    RAW_KHZ,
+    Axis,
+    CompressorKind,
+    Stage,
+    kind_of,
+)
 from earmark.engine.design.fields import Either, Flag, Form, Number, Share, Text, Texts, Whole, Word, field
 from earmark.engine.design.keys import DTYPES
 
@@ -130,7 +140,8 @@ class MethodSpec:
     )
     selector: str = field(
         Text("a heuristic, a selector's folder, or an .onnx file"),
-        "of `chunks`: a heuristic, a trained selector's folder, an `.onnx` file; `{seed}` in it is the seed",
+        "of `chunks`: a heuristic, a trained selector's folder, an `.onnx` file; of `learned_tokens`: the folder of "
+        "one trained for tokens; `{seed}` in it is the seed",
         "",
         default="the name",
     )
@@ -144,7 +155,7 @@ class MethodSpec:
         Number(0.1, most=86_400), "how long a function or a command may take for one clip, in seconds", 60.0
     )
     axis: Axis = field(
-        Word(*AXIS_WORDS),
+        Word(*BROUGHT),
         "what a budget of your own compressor is a share of: `bits` and `bandwidth` keep a clip's length",
         "own",
         default="its own",
@@ -159,7 +170,18 @@ class MethodSpec:
     cutoffs: tuple[float, ...] = field(
         Number(0.05, most=RAW_KHZ), f"kHz, instead of budgets: shares of {RAW_KHZ}", (), many=True, default="none"
     )
-    seeds: tuple[int, ...] = field(Whole(0, 2**31 - 1), "training seeds, or those of `random`", (0,), many=True)
+    sized: bool = field(Flag(), "of tokens: each that is left stands where its group is, and weighs as much", False)
+    window_s: float = field(Number(0.01, most=300), "of `ltbm`: seconds within which tokens are merged", 1.0)
+    pivots: int = field(Whole(1, 1000, "tokens"), "of `dart`: tokens that the others are compared with", 8)
+    after: str = field(
+        Text("COMPRESSOR@BUDGET"),
+        "of tokens: what is done to the clip before, such as `opus@12kbps` or `uniform@0.5`",
+        "",
+        default="nothing",
+    )
+    seeds: tuple[int, ...] = field(
+        Whole(0, 2**31 - 1), "training seeds, or those of `random` and `random_tokens`", (0,), many=True
+    )
     in_domain: bool = field(Flag(), "declares that it was trained on recordings of this corpus", False)
 
     @property
@@ -181,6 +203,11 @@ class MethodSpec:
     def counted_on(self) -> Axis:
         """What its budgets are shares of."""
         return self.kind.axis
+
+    @property
+    def stage(self) -> Stage:
+        """Where it acts."""
+        return self.kind.stage
 
     @property
     def may_read_questions(self) -> bool:
@@ -283,6 +310,12 @@ class MachineSpec:
     clip_mib: int = field(Whole(1, 1 << 24, "MiB"), "opened clips that are held", 512)
     wave_mib: int = field(
         Whole(0, 1 << 24, "MiB"), "compressed waves that are kept in the run folder until it is complete; 0: none", 1024
+    )
+    encoding_mib: int = field(
+        Whole(0, 1 << 24, "MiB"),
+        "encoder outputs that are kept in the run folder until it is complete, and as many in memory, where tokens are "
+        "compressed; 0: none",
+        1024,
     )
     spool_mib: int = field(
         Whole(0, 1 << 24, "MiB"),

@@ -14,8 +14,23 @@ from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from earmark.engine.design.compressors import AV, AXIS_WORDS, BUILT_IN, CHUNKS, UNITS, WAVE_NAMES, is_brought
-from earmark.engine.design.endpoint import FORM, endpoint_of
+from earmark.engine.design.compressors import (
+    AV,
+    AXIS_WORDS,
+    BUILT_IN,
+    CHOOSING,
+    CHUNKS,
+    DART,
+    LEARNED_TOKENS,
+    LTBM,
+    RANDOM_TOKENS,
+    TOKEN_NAMES,
+    UNITS,
+    WAVE_NAMES,
+    is_brought,
+    share_of,
+)
+from earmark.engine.design.endpoint import FORM, endpoint_of, is_served
 from earmark.engine.design.fields import NEEDED, Field, Word, default_of, fields_of
 from earmark.engine.design.keys import (
     SILENCE,
@@ -298,7 +313,8 @@ def _with_compressor(method: MethodSpec, table: TomlTable) -> MethodSpec:
         if method.command.lstrip().startswith("{"):
             raise table.refusal("command", "begins with no program", 'write "PROGRAM {in} {out}"')
     elif not compressor:
-        compressor = method.name if method.name in BUILT_IN and not method.selector else CHUNKS
+        chooses = method.name in CHOOSING
+        compressor = method.name if method.name in BUILT_IN and (chooses or not method.selector) else CHUNKS
     selector = method.selector or (method.name if compressor == CHUNKS and method.name in HEURISTICS else "")
     method = replace(method, compressor=compressor, selector=selector)
     _check_compressor(method, table)
@@ -315,19 +331,53 @@ def _check_compressor(method: MethodSpec, table: TomlTable) -> None:
         if "compressor" in table:
             do = f"add selector = ..., or name it {', '.join(HEURISTICS[:-1])} or {HEURISTICS[-1]}"
             raise table.refusal("compressor", "keeps chunks, but no selector says which", do)
-        names = (*HEURISTICS, *WAVE_NAMES)
+        names = (*HEURISTICS, *WAVE_NAMES, *TOKEN_NAMES)
         do = instead(method.name, names, "add compressor = ... or selector = ...")
         what = f"must be one of {', '.join(names)}, or have a compressor, a selector or a command"
         raise table.refusal("name", what, do)
-    if method.selector and not keeps_chunks:
+    if method.selector and method.compressor not in CHOOSING:
         what = f"says nothing: {method.label} has no selector"
         raise table.refusal("selector", what, 'leave it out, or set compressor = "chunks"')
     if method.compressor == AV:
         raise table.refusal("compressor", "names no encoder", 'write "av:libopus"')
     if "axis" in table and not is_brought(method.compressor):
         raise table.refusal("axis", f"says nothing: {method.label} has its own", "leave it out")
+    _check_tokens(method, table)
     if "timeout_s" in table and keeps_chunks:
         raise table.refusal("timeout_s", "says nothing: chunks are cut at once", "leave it out")
+
+
+def _check_tokens(method: MethodSpec, table: TomlTable) -> None:
+    """What may be said of a compressor of tokens, and of no other."""
+    of_tokens = method.stage == "tokens"
+    if method.compressor == LEARNED_TOKENS and method.selector in ("", *HEURISTICS):
+        key = next(key for key in ("selector", "compressor", "name") if key in table)
+        do = "set selector = the folder of one from `earmark selector train --tokens`"
+        raise table.refusal(key, "keeps audio tokens, but no trained selector says which", do)
+    for key, fits in (
+        ("sized", of_tokens),
+        ("after", of_tokens),
+        ("window_s", method.compressor == LTBM),
+        ("pivots", method.compressor == DART),
+    ):
+        if key in table and not fits:
+            raise table.refusal(key, f"says nothing of {method.label}", "leave it out")
+    if "timeout_s" in table and of_tokens:
+        raise table.refusal("timeout_s", "says nothing: the answerer reduces tokens", "leave it out")
+    if method.after:
+        try:
+            first_of(method.after)
+        except InputError as error:
+            raise table.refusal("after", error.what, error.do) from None
+
+
+def first_of(after: str) -> tuple[str, float]:
+    """The compressor and the share of `COMPRESSOR@BUDGET`; InputError where it is none that needs nothing else."""
+    name, mark, budget = after.rpartition("@")
+    if not mark or name not in (*HEURISTICS, *WAVE_NAMES):
+        names = ", ".join((*HEURISTICS, *WAVE_NAMES))
+        raise InputError(after, "is no COMPRESSOR@BUDGET", f"name one of {names}, such as opus@12kbps")
+    return name, share_of(budget, BUILT_IN[CHUNKS if name in HEURISTICS else name])
 
 
 def _with_budgets(method: MethodSpec, table: TomlTable, budgets: Sequence[float]) -> MethodSpec:
@@ -356,9 +406,10 @@ def _with_budgets(method: MethodSpec, table: TomlTable, budgets: Sequence[float]
 
 def _check_seeds(method: MethodSpec, table: TomlTable) -> None:
     """What may be said of seeds, and of what trained a method."""
-    is_trained = method.compressor == CHUNKS and method.selector not in HEURISTICS
+    is_trained = method.compressor in CHOOSING and method.selector not in HEURISTICS
     label = method.selector or method.label
-    if len(method.seeds) > 1 and not (is_trained or method.selector == "random"):
+    draws = method.selector == "random" or method.compressor == RANDOM_TOKENS
+    if len(method.seeds) > 1 and not (is_trained or draws):
         raise table.refusal("seeds", f"must be one seed: {label} draws nothing", "leave it out")
     if method.in_domain and not is_trained:
         raise table.refusal("in_domain", f"says nothing: {label} is not trained here", "leave it out")
@@ -455,6 +506,7 @@ def _check_together(spec: Spec, document: TomlDocument) -> None:
     known_later = not spec.partitions.names or spec.partitions.side is not None  # what a corpus or a table brings
     if spec.streams.family is not None and not known_later and spec.streams.family not in declared:
         raise streams.refusal("family", "is no partition of this spec", choose(spec.streams.family, declared))
+    _check_reducing(spec, document)
     methods = {method.name for method in spec.methods}
     naive = [key for key in ("naive_global", "naive_family") if getattr(spec.streams, key)]
     for method in sorted(methods) if naive else ():
@@ -470,6 +522,15 @@ def _check_together(spec: Spec, document: TomlDocument) -> None:
         if not _may_be_candidate(spec, candidate):
             do = choose(candidate, [method.name for method in spec.methods])
             raise document.table("rule").refusal(f"candidates[{place}]", "is no method of this spec", do, candidate)
+
+
+def _check_reducing(spec: Spec, document: TomlDocument) -> None:
+    """Refuse tokens of a server before it is asked: none is reached behind its encoder."""
+    reducing = [method.name for method in spec.methods if method.stage == "tokens"]
+    for table, answerer in zip(document.tables("answerers"), spec.answerers, strict=True):
+        if reducing and is_served(answerer.model):  # the model is not repeated: it may hold a password
+            what = f"is a server, which hears waves: {', '.join(reducing)} would reduce its encoder's output"
+            raise InputError(f"{table.where('model')} model", what, "leave these methods out, or the answerer")
 
 
 def _may_be_candidate(spec: Spec, candidate: str) -> bool:

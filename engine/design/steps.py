@@ -94,6 +94,11 @@ class Step:
         return not self.compressed or self.budget < 1
 
     @property
+    def of_one_arm(self) -> bool:
+        """Whether there is one cell of it for every answerer."""
+        return self.kind in ("raw", "silence", "walk")
+
+    @property
     def permuted(self) -> bool:
         """Whether it is for the audits only."""
         return self.kind == "streams"

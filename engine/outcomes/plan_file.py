@@ -215,6 +215,8 @@ def _steps(path: Path, entries: list[Any], corpus: str) -> tuple[Step, ...]:
         places = tuple(_place(path, f"{where}.curves", curve, budget) for curve in curves)
         kind = name.partition("-")[0]
         step = Step(kind, places) if kind in get_args(Kind) else None
+        if step is not None and step.of_one_arm and len(places) > 1:
+            raise _refusal(path, f"has in {where} ({name}) {len(places)} curves, and such a level has one")
         if step is None or step.name != name or step.budget != budget or not step.has_its_budget:
             raise _refusal(path, f"has in {where} the name {name!r} for budget {budget!r}, which no level has")
         if name in {other.name for other in steps}:

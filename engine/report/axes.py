@@ -21,6 +21,7 @@ _WHOLES: Mapping[Axis | None, str] = {
     "duration": "of the duration",
     "bits": "of the bits",
     "bandwidth": "of the bandwidth",
+    "positions": "of the audio tokens",
     "own": "of what it counts",
 }
 

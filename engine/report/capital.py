@@ -1,6 +1,7 @@
 """One panel: how the capital of bets grows with the units that were looked at, a line for each family, on a log scale.
 
-Where a line meets the dashed one its family passes early. Plain numbers in, one SVG out; decides nothing.
+Where a line meets the dashed one its family passes early; where there is no dashed one, none can. Plain numbers in,
+one SVG out; decides nothing.
 """
 
 import math
@@ -41,14 +42,14 @@ class CapitalPanel(NamedTuple):
     note: str
     units: str  # rows or recordings
     strands: Sequence[Strand]
-    goals: Sequence[Tolerance]  # logarithms to be reached, with their labels
+    goals: Sequence[Tolerance]  # logarithms to be reached, with their labels; none where all need all their units
 
 
 def draw(panel: CapitalPanel, desc: str) -> Markup:
     """The panel; it has at least one line."""
     most = max(units for strand in panel.strands for units, _ in strand.path)
     reached = [log for strand in panel.strands for _, log in strand.path]
-    highest = max([goal.value for goal in panel.goals] + reached)
+    highest = max([0.0, *(goal.value for goal in panel.goals), *reached])
     x = svg.Scale(0, most, _LEFT, _RIGHT - 8)
     y = svg.Scale(_LOWEST, highest + 0.06 * (highest - _LOWEST), _BOTTOM, _TOP)
     body = [

@@ -47,11 +47,17 @@ class Group(NamedTuple):
         """How the verdicts of its methods hold."""
         return ON_ITS_WALK if self.walks else ALONE
 
+    @property
+    def by_itself(self) -> str:
+        """In which sense one of its methods passes: `passes alone`, `passes on its own walk`."""
+        return ON_ITS_WALK if self.walks else "alone"
+
 
 class DecisionCard(NamedTuple):
     """What passes alone in a group on one axis at one tolerance, shown by one of its results."""
 
     tolerance: float
+    by_itself: str  # in which sense it passes
     axis: str  # what its budgets are shares of; empty where all of the group's are alike
     headline: Markup
     result: ResultEntry
@@ -71,13 +77,13 @@ class DecisionCard(NamedTuple):
     def reason(self) -> str:
         """Why the result passes alone, and where, or why it does not."""
         reason = self.certified.reason
-        return sentence(f"alone at {self.passes_at}: {reason}" if self.passes else reason)
+        return sentence(f"{self.by_itself} at {self.passes_at}: {reason}" if self.passes else reason)
 
     @property
     def next_step(self) -> str:
         """The certificate's advice; what passes alone is no advice to ship it."""
         if self.certified.next.action == "ship":
-            return "It passes alone; what may be shipped is what the claim approves."
+            return f"It passes {self.by_itself}; what may be shipped is what the claim approves."
         return sentence(self.certified.next.text)
 
     @property
@@ -147,6 +153,7 @@ def _decision(group: Group, i: int, tolerance: float, claim: Claim, axis: str) -
     n_passed = sum(saves(r.certified[i].budget) for r in group.results)
     return DecisionCard(
         tolerance=tolerance,
+        by_itself=group.by_itself,
         axis=axis,
         headline=_headline(group, result, certified.budget, n_passed),
         result=result,
@@ -193,10 +200,13 @@ def _headline(group: Group, result: ResultEntry, budget: float | None, n_passed:
     n_tried = len(group.results)
     if n_tried == 1:
         if budget is not None and saves(budget):
-            return Markup("{} passes alone at {}").format(code(result.method), share_words(budget, result.axis))
-        return Markup("{} does not pass alone below 100%").format(code(result.method))
+            at = share_words(budget, result.axis)
+            return Markup("{} passes {} at {}").format(code(result.method), group.by_itself, at)
+        return Markup("{} does not pass {} below 100%").format(code(result.method), group.by_itself)
     verb = "passes" if n_passed <= 1 else "pass"
-    return Markup("{} of {} methods and seeds {} alone below 100%").format(n_passed or "None", n_tried, verb)
+    by_itself = "on their own walks" if group.walks and n_passed > 1 else group.by_itself
+    words = Markup("{} of {} methods and seeds {} {} below 100%")
+    return words.format(n_passed or "None", n_tried, verb, by_itself)
 
 
 def corrected_words(result: ResultEntry, tolerance: float, claim: Claim) -> str:

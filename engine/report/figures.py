@@ -106,6 +106,8 @@ def _kept_axis(axis: Axis | None, group: Group) -> curves.KeptAxis:
             return curves.KeptAxis("speed that is asked for", [(1 / x, f"{x:g}x") for x in (4, 2, 1.5, 1)])
         case "bandwidth":
             return curves.KeptAxis("kHz that are asked for", [(khz / RAW_KHZ, str(khz)) for khz in (0, 2, 4, 6, 8)])
+        case "positions":
+            return curves.AUDIO_KEPT._replace(words="share of audio tokens that are kept")
         case "own":
             return curves.AUDIO_KEPT._replace(words="share of what it counts")
     return curves.AUDIO_KEPT
@@ -161,7 +163,7 @@ def _panel_words(result: ResultEntry, group: Group, unit: Unit) -> str:
     ends = at(first) if first is last else f"{at(first)} {at(last)}"
     verdicts = " ".join(
         f"Within {unit.tolerance(c.tolerance)}: "
-        + (f"{percent(c.budget)} passes alone." if saves(c.budget) else "no budget below 100% passes alone.")
+        + (f"{percent(c.budget) if saves(c.budget) else 'no budget below 100%'} passes {group.by_itself}.")
         for c in result.certified
     )
     approved = group.approved.get((result.method, result.seed))
@@ -187,9 +189,9 @@ def _costs(results: Sequence[ResultEntry], rule: StatedRule, held: str, unit: Un
         pareto.ParetoPanel(
             "Bits that are sent", "bits a question, log scale", _priced(results, lambda used: used.bits)
         ),
-        pareto.ParetoPanel("Operations", "FLOPs a question, log scale", _priced(results, lambda used: used.flops)),
+        _computed(results),
     ]
-    drawn = [panel for panel in panels if any(not point.is_raw for point in panel.points)]
+    drawn = [panel for panel in panels if panel.has_compressed]
     shared = [point.bound for panel in drawn for point in panel.points]
     tolerances = [curves.Tolerance(t, unit.tick(t)) for t in sorted(rule.tolerances)]
     return FigureSet(
@@ -200,6 +202,16 @@ def _costs(results: Sequence[ResultEntry], rule: StatedRule, held: str, unit: Un
         [pareto.draw(panel, tolerances, shared, unit, _cost_words(panel, unit)) for panel in drawn],
         [],
     )
+
+
+def _computed(results: Sequence[ResultEntry]) -> pareto.ParetoPanel:
+    """Operations, or, where nobody counts them, positions of the language model."""
+    operations = _priced(results, lambda used: used.flops)
+    panel = pareto.ParetoPanel("Operations", "FLOPs a question, log scale", operations)
+    if panel.has_compressed:
+        return panel
+    positions = _priced(results, lambda used: used.lm_positions)
+    return pareto.ParetoPanel("Positions of the language model", "positions a question, log scale", positions)
 
 
 def _priced(results: Sequence[ResultEntry], cost_of: Callable[[Used], float | None]) -> list[pareto.ParetoPoint]:

@@ -39,6 +39,11 @@ class ParetoPanel(NamedTuple):
     cost: str  # what it is, and of what
     points: Sequence[ParetoPoint]
 
+    @property
+    def has_compressed(self) -> bool:
+        """Whether there is more than raw audio."""
+        return any(not point.is_raw for point in self.points)
+
 
 def undominated(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:
     """The points that no other one beats in cost or bound without losing in the other, from the cheapest up."""

@@ -33,7 +33,8 @@ def every_method(group: Group, claim: Claim, unit: Unit, wording: Wording) -> Ht
         for result in group.results
         for c in result.certified
     ]
-    columns = [*text("Method"), *numbers("Tolerance", "Passes alone at", "Corrected"), *text("Reason", "Next")]
+    passes = "Passes at" if group.walks else "Passes alone at"
+    columns = [*text("Method"), *numbers("Tolerance", passes, "Corrected"), *text("Reason", "Next")]
     return (
         HtmlTable(f"Every method and seed, {group.held}", columns, rows, folded=True)
         if len(group.results) > 1
@@ -126,7 +127,7 @@ def budgets(result: ResultEntry, held: str, unit: Unit) -> HtmlTable:
     ]
     columns = [
         *numbers("Budget"),
-        *text(*(f"Alone, within {unit.tolerance(t)}" for t in tolerances)),
+        *text(*(f"Verdict, within {unit.tolerance(t)}" for t in tolerances)),
         *text(*([f"Corrected, within {unit.tolerance(corrected.tolerance)}"] if corrected else [])),
         *numbers("Average excess", "Worst-family excess"),
         *text("Worst family"),
@@ -185,7 +186,7 @@ def reasons(result: ResultEntry, held: str, unit: Unit, wording: Wording) -> Htm
     ]
     columns = [
         *numbers("Budget", "Tolerance"),
-        *text("Alone"),
+        *text("Verdict"),
         *numbers("Largest p", "On the walk"),
         *text("Reason"),
     ]

@@ -1,6 +1,6 @@
 """The figure of a run that stopped when it was decided: evidence against rows, for every family and budget.
 
-From `walks[]` alone, but for which families are bet on. Chooses panels and words; `capital` draws them.
+From `walks[]` alone. Chooses panels and words; `capital` draws them.
 """
 
 import math
@@ -20,11 +20,11 @@ from earmark.engine.signoff.walk_entry import WalkEntry, WalkTest
 
 HEADING = "Evidence against rows"
 LOOK_FOR = (
-    "Every answer is bet on: that its family is less harmed than the tolerance allows. Look for lines that reach the "
-    "dashed one: these families pass early (●). Others pass or fail by the exact test of all their rows, or are given "
-    "up (◆): what fails ends its walk, and leaves others undecided (○). The lowest are drawn at 0.05."
+    "Every answer is bet on: that its family is less harmed than the tolerance allows. Look for lines that reach "
+    "the dashed one: these families pass early (●). Others pass or fail by the exact test of all their rows, or are "
+    "given up (◆): what fails ends its walk, and leaves others undecided (○). No line is dashed where families are "
+    "too small to pass early. The lowest are drawn at 0.05."
 )
-_EARLY = 20.0  # where rows are tested exactly, a twentieth of the level is spent on passing early
 _STRANDS = 12
 _PANELS = 6
 
@@ -95,7 +95,7 @@ def _panel(look: _Look, unit: Unit) -> Markup:
     first = look.tests[0]
     slowest = max((test for test in shown if _end(test) == "passes"), key=lambda test: test.asked, default=None)
     telling = [test for test in shown if _end(test) == "stops"] or [test for test in shown if test is slowest]
-    goals = sorted({_goal(test, look.result) for test in shown})
+    goals = sorted({test.passing_peak for test in shown if test.passing_peak is not None})
     in_unit = unit_words(first.budget, look.result.axis)
     budget = percent(first.budget) if in_unit == NONE else in_unit
     heading = f"{look.walk.method}, seed {look.walk.seed}, at {budget}"
@@ -108,14 +108,14 @@ def _panel(look: _Look, unit: Unit) -> Markup:
                 all_rows_or(test),
                 _path(test),
                 _end(test),
-                _words(test, look.result),
+                _words(test),
                 any(test is other for other in telling),
             )
             for test in reversed(shown)
         ],
         [Tolerance(goal, f"{math.exp(goal):,.0f}") for goal in goals],
     )
-    desc = "; ".join(_words(test, look.result) for test in shown)
+    desc = "; ".join(_words(test) for test in shown)
     return capital.draw(panel, f"{desc}.")
 
 
@@ -152,15 +152,8 @@ def _note(look: _Look, n_shown: int, unit: Unit) -> str:
     return f"{sought}{ended}, {n_passed} of {len(look.tests)} pass{more}"
 
 
-def _goal(test: WalkTest, result: ResultEntry) -> float:
-    """The logarithm of the capital at which a test passes early."""
-    of_family = next((family for family in result.families if family.family == test.family), result.average)
-    bets = of_family is not None and of_family.test == "bets"
-    return math.log((1 if bets else _EARLY) / test.level)
-
-
-def _words(test: WalkTest, result: ResultEntry) -> str:
+def _words(test: WalkTest) -> str:
     """The values of a test."""
     changed = f"; {count(test.plus)} worse, {count(test.minus)} better" if test.plus or test.minus else ""
-    goal = amount(math.exp(_goal(test, result)))
-    return f"{all_rows_or(test)}: {state_words(test)}{changed}; at most {amount(math.exp(test.peak))} of {goal}"
+    line = "; too small to pass early" if test.passing_peak is None else f" of {amount(math.exp(test.passing_peak))}"
+    return f"{all_rows_or(test)}: {state_words(test)}{changed}; at most {amount(math.exp(test.peak))}{line}"

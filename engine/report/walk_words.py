@@ -28,8 +28,6 @@ def state_words(test: WalkTest) -> str:
         return f"too small to pass, with {count(test.of)} {test.unit}"
     if test.state == "open":
         return f"not decided after {_seen(test)}, when its walk ended"
-    if test.state == "given up" and test.asked == test.of:
-        return f"given up; {_seen(test)} were looked at for another claim"
     return f"{test.state} after {_seen(test)}"
 
 

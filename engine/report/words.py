@@ -4,6 +4,7 @@ Knows typography only; numbers are written by `numbers`. Names that somebody gav
 `alone`.
 """
 
+from functools import lru_cache
 from typing import Protocol
 
 from markupsafe import Markup
@@ -39,6 +40,7 @@ def alone(name: str) -> str:
     return _named("span", name) if shorten(name, _WIDEST) != name else name
 
 
+@lru_cache(maxsize=4096)  # a page writes the same few names in many tables
 def _named(tag: str, name: str) -> Markup:
     short = shorten(name, _WIDEST)
     tooltip = Markup(' title="{}"').format(name) if short != name else ""

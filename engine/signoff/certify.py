@@ -174,14 +174,21 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
         if rule.name == "certified":
             progress("testing families", 0, 0)
             if plan is not None and plan.decided is not None:
-                replayed = replay.replay(anchors, rows, families_of, rule, levels, plan)
+                is_preview = mark is not None
+                replayed = replay.replay(anchors, rows, families_of, rule, levels, plan, is_preview=is_preview)
                 tested = replayed.tested
                 sections.walks += walks(anchors, families_of, replayed, plan)
-                gaps += replayed.gaps if mark is None else []  # a preview ends somewhere
+                gaps += replayed.gaps
                 controls = {
                     at: replace(control, asked=control.asked & replayed.needed.get(at, control.asked))
                     for at, control in controls.items()
                 }
+                if mark is None:
+                    gaps += [
+                        gap
+                        for (answerer, _), control in controls.items()
+                        for gap in listening.skipped(answerer, control, rows)
+                    ]
             else:
                 tested = certified.run_tests(anchors, rows, families_of, rule, levels, claimed, next(iter(families_of)))
         hearing |= {at: listening.listen(control, rows, families_of, rule) for at, control in controls.items()}
@@ -214,7 +221,10 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
                     alone.setdefault(subject.curve.key, []).append(signed.alone)
             done += len(chunk)
             progress("certifying curves", done, len(curves))
-        sections.flips += flips_of(run, sections.results[before:], rows, families_of, rule, paired.inputs)
+        signed_results = sections.results[before:]
+        sections.flips += flips_of(
+            run, signed_results, rows, families_of, rule, paired.inputs, decided=bool(sections.walks)
+        )
         sections.gains += gain.gains(located, reference_answerer, rule)
         unfinished = query_use.incomplete(curves)
         comparable = {key: by_axis for key, by_axis in located.items() if key[0] not in unfinished}

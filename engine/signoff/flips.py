@@ -37,10 +37,14 @@ def flips(
     families_of: Mapping[str, Families],
     rule: Rule,
     inputs: Sequence[InputFile],
+    *,
+    decided: bool,
 ) -> Iterator[CurveFlips]:
     """What flipped in each result with a walk that stopped, where its cells are.
 
-    `inputs` are the files that were read before: InputError where one of them has changed since.
+    Where a sweep stopped when it was `decided`, the walk left families undecided: of these the ones are named whose
+    rows, whichever were asked, are more harmed than the tolerance. `inputs` are the files that were read before:
+    InputError where one of them has changed since.
     """
     paths_of = store.find_cells(run)
     known = set(inputs)
@@ -58,7 +62,7 @@ def flips(
         if stop is not None:
             key = CellKey(result.answerer, result.corpus, result.method, result.seed, ANCHOR, stop.entry.budget)
             outcomes = _Outcomes(read(_raw_key(result, key, paths_of)), read(key))
-            yield _of_result(result, stop, outcomes, rows, families_of[result.partition])
+            yield _of_result(result, stop, outcomes, rows, families_of[result.partition], decided=decided)
 
 
 class _Stopped(NamedTuple):
@@ -122,10 +126,12 @@ def _raw_key(result: ResultEntry, key: CellKey, keys: Iterable[CellKey]) -> Cell
     return raw
 
 
-def _of_result(result: ResultEntry, stop: _Stopped, outcomes: _Outcomes, rows: Rows, families: Families) -> CurveFlips:
+def _of_result(
+    result: ResultEntry, stop: _Stopped, outcomes: _Outcomes, rows: Rows, families: Families, *, decided: bool
+) -> CurveFlips:
     tolerance = result.certified[0].tolerance
     binding = [family for family in stop.entry.families if _binds(family, stop, tolerance)]
-    if not outcomes.compressed.asked.all():  # others are only undecided, since the walk ended
+    if decided:  # others are only undecided, since the walk ended
         binding = [family for family in binding if family.family == stop.family or family.excess > tolerance]
     binding.sort(key=lambda family: (-family.excess, family.family))
     members = dict(zip(families.names, families.members, strict=True))

@@ -14,6 +14,7 @@ FIGURES: Mapping[Axis | None, str] = {
     "duration": "seconds",
     "bits": "bits",
     "bandwidth": "bits",
+    "positions": "positions",
 }  # of `Used`
 
 

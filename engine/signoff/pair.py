@@ -130,6 +130,7 @@ class Control:
     answers: pa.Array  # (n,) raw answers
     right_answers: pa.Array  # (n,)
     silence: FloatArray | None = None  # (n,) rise of the loss on silence, 0 where either failed; None: no such cell
+    silence_asked: BoolArray | None = None  # (n,) what was not left out of that cell
     same: BoolArray | None = None  # (n,) whether silence got the raw answer; None where answers are not known
 
 
@@ -348,6 +349,7 @@ def _control(raw: store.Cell, silence: store.Cell | None) -> Control:
         raw.predicted_label,
         raw.correct_label,
         np.where(both, silence.loss - raw.loss, 0.0),
+        silence.asked,
         None if unknown else same_answers(silence, raw),
     )
 

@@ -55,8 +55,9 @@ class WalkTest:
     plus: Annotated[int, "units that got worse, of those; 0 where recordings are bet on", COUNT]
     minus: Annotated[int, "units that got better", COUNT]
     p: Annotated[float, "passes where it is at most the level", PROPORTION]
-    peak: Annotated[float, "the highest logarithm of the capital; it passes early at the logarithm of 20 / level"]
+    peak: Annotated[float, "the highest logarithm of the capital"]
     peak_at: Annotated[int, "after how many units", COUNT]
+    passing_peak: Annotated[float | None, "the peak that passes early; null: no family so small can, it takes all rows"]
     path: Annotated[tuple[EvidencePoint, ...], "how it came there"]
 
 

@@ -64,6 +64,7 @@ def _test(replayed: Replayed, record: TestRecord, named: tuple[str, str | None],
         p=record.p,
         peak=_rounded(record.peak),
         peak_at=record.peak_at,
+        passing_peak=None if record.passing_peak is None else _rounded(record.passing_peak),
         path=tuple(EvidencePoint(n, _rounded(log)) for n, log in record.path),
     )
 

@@ -59,8 +59,14 @@ def flips(run: Path, prepared: Prepared, name: str, answerer: Answerer, stop: St
 
 
 def grids(run: Path, prepared: Prepared) -> None:
-    """Score a few recordings under each of as many questions, with every selector that reads them."""
-    asking = {key: compressor for key, compressor in prepared.compressors.items() if compressor.reads_question}
+    """Score a few recordings under each of as many questions, with every selector that reads them, but for those of
+    audio tokens, which score inside an answerer.
+    """
+    asking = {
+        key: compressor
+        for key, compressor in prepared.compressors.items()
+        if compressor.reads_question and compressor.axis != "positions"
+    }
     path_of = {
         (method, seed): run / GRID / f"method={quote(method, safe='')}" / f"seed={seed}.parquet"
         for method, seed in asking

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -52,6 +52,12 @@ class _Flip(NamedTuple):
 
     where: CurveFlips
     question: FlippedQuestion
+    is_wave: bool  # what was heard; not what is left of an encoder's output
+
+    @property
+    def hashes(self) -> tuple[str | None, ...]:
+        """Of what can be listened to."""
+        return (self.question.raw_hash, self.question.hash) if self.is_wave else (self.question.raw_hash,)
 
     @property
     def name(self) -> tuple[str, str]:
@@ -77,7 +83,7 @@ def keep_clips(
     What is there already is not made again. `note` is told of clips that do not sound as they did when they were
     answered about: these are not kept. A preview keeps none.
     """
-    flips = _in_order_of_interest(certificate)
+    flips = _in_order_of_interest(certificate, {method.name for method in spec.methods if method.stage == "waves"})
     if not spec.audits.clips or certificate.preview is not None or not flips:
         return certificate
     hearable = _hearable(flips, spec.audits.clips)
@@ -96,10 +102,13 @@ def keep_clips(
     return attach(certificate, run)
 
 
-def _in_order_of_interest(certificate: Certificate) -> list[_Flip]:
-    """Every question that the certificate names: refused candidates' before others, the first of each family first."""
+def _in_order_of_interest(certificate: Certificate, of_waves: Collection[str]) -> list[_Flip]:
+    """Every question that the certificate names: refused candidates' before others, the first of each family first.
+
+    `of_waves` are the methods that make waves.
+    """
     ranked = [
-        ((interest(certificate, where), rank), _Flip(where, question))
+        ((interest(certificate, where), rank), _Flip(where, question, where.method in of_waves))
         for where in certificate.flips
         for family in where.families
         for rank, question in enumerate(family.questions)
@@ -109,7 +118,7 @@ def _in_order_of_interest(certificate: Certificate) -> list[_Flip]:
 
 def _hearable(flips: Sequence[_Flip], most: int) -> list[_Flip]:
     """The flips about the first so many recordings, those about a recording together."""
-    with_hashes = [flip for flip in flips if _is_hash(flip.question.raw_hash) and _is_hash(flip.question.hash)]
+    with_hashes = [flip for flip in flips if all(map(_is_hash, flip.hashes))]
     place: dict[str | None, int] = {}
     for flip in with_hashes:
         place.setdefault(flip.question.raw_hash, len(place))
@@ -128,7 +137,7 @@ def _is_kept(run: Path, flips: Sequence[_Flip], hearable: Sequence[_Flip]) -> bo
         return False
     index, _ = there
     names = {(question.corpus, question.sample_id): question.excerpts for question in index.questions}
-    hashes = {hash_ for flip in hearable for hash_ in (flip.question.raw_hash, flip.question.hash)}
+    hashes = {hash_ for flip in hearable for hash_ in flip.hashes}
     return names == _excerpts(flips) and {clip.hash for clip in index.clips} == hashes
 
 
@@ -182,7 +191,7 @@ def _heard(
     clip = None if audio is None else OpenedClip(example.audio.name, audio)
     raw = None if clip is None else Excerpt.of(clip, clip.audio)
     yield f"the recording of {example.sample_id}", str(group[0].question.raw_hash), raw
-    for flip in group:
+    for flip in filter(lambda flip: flip.is_wave, group):
         label = f"{flip.where.method}'s version of {flip.question.sample_id}"
         excerpt = None
         if clip is not None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earmark.engine import files
+from earmark.engine.corpus.corpus import Corpus
 from earmark.engine.design.fields import Whole, shown
 from earmark.engine.design.keys import NOT_NEEDED, PREVIEW, PREVIEW_MARK
 from earmark.engine.errors import InputError
@@ -60,10 +61,21 @@ def check_is_part(limit: int, prepared: Prepared, run: Path, *, complete: bool) 
 def first(prepared: Prepared, n_recordings: int) -> Prepared:
     """The sweep of the first recordings alone: at every step as many of them, and of their questions all.
 
-    Its blocks are those of the whole sweep; the last one may be a part of one.
+    Its blocks are those of the whole sweep; the last one may be a part of one. Where walks stop when they are decided
+    it has no permuted questions, which wait until all is completed.
     """
     corpus = first_recordings(prepared.corpus, n_recordings)
-    return replace(prepared, corpus=corpus, survey=survey(corpus, prepared.spec.window))
+    steps = tuple(step for step in prepared.steps if prepared.walk is None or not step.permuted)
+    return replace(prepared, corpus=corpus, survey=survey(corpus, prepared.spec.window), steps=steps)
+
+
+def as_read(looked: Prepared, prepared: Prepared) -> Corpus:
+    """The first recordings in the order in which they lie there: a walk's own order would go back and forth."""
+    if prepared.walk is None:
+        return looked.corpus
+    samples = {example.sample_id for example in looked.corpus.examples}
+    examples = tuple(example for example in prepared.as_read.examples if example.sample_id in samples)
+    return replace(prepared.as_read, examples=examples)
 
 
 def folder_of(folder: SweepFolder, prepared: Prepared, looked: Prepared) -> SweepFolder:
@@ -100,7 +112,7 @@ def make(folder: SweepFolder, looked: Prepared, prepared: Prepared) -> Path:
                     store.read_rows(folder.run, key) if there else folder.windows.rows(answerer.name, step, arm, blocks)
                 )
                 rows = rows.filter(pc.is_in(rows["sample_id"], wanted))
-                if rows_of_blocks is not None and not step.permuted:
+                if rows_of_blocks is not None:
                     rows = rows_of_blocks.whole([rows.filter(pc.not_equal(rows["status"], NOT_NEEDED))])
                 folder.write_cell(key, rows, out)
     return out

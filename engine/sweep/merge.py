@@ -60,4 +60,7 @@ def merge(run: Path, shards: Sequence[Path], report: Report = silent) -> Status:
                 continue  # only who has the corpus can go the walks: the next run without a shard
             report(f"completing cells of {answerer}, {step.name}", 0, 0)
             folder.complete(answerer, plan.corpus.name, step, plan.corpus.windows)
-    return status(run)
+    merged = status(run)
+    if merged.complete:
+        folder.forget_what_was_kept()
+    return merged

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from earmark.engine.compressors.compressor import OpenedClip
 from earmark.engine.corpus.example import Audio, Example
-from earmark.engine.corpus.stream import Clip, stream
+from earmark.engine.corpus.stream import Clip, Decoders
 from earmark.engine.sweep.blocks import Block
 from earmark.engine.sweep.offers import Clips
 
@@ -26,9 +26,9 @@ class _Heard(NamedTuple):
 
 
 class OpenClips:
-    """Clips that are decoded already; `decoders` processes decode the others (0: it is done here)."""
+    """Clips that are decoded already; `decoders` decode the others."""
 
-    def __init__(self, decoders: int) -> None:
+    def __init__(self, decoders: Decoders) -> None:
         self._decoders = decoders
         self._heard: dict[Audio, _Heard] = {}  # those that were used last at the end
 
@@ -43,9 +43,7 @@ class OpenClips:
         return Clips(block, clips, {audio: each.opened for audio, each in heard.items() if each.opened is not None})
 
     def _hear(self, about: list[Example]) -> None:
-        if not about:  # no process is started for nothing
-            return
-        for clip in stream(about, workers=self._decoders):
+        for clip in self._decoders.stream(about) if about else ():  # no process is started for nothing
             audio = clip.example.audio
             opened = None if clip.audio is None else OpenedClip(audio.name, clip.audio)
             self._heard[audio] = _Heard(clip, opened)

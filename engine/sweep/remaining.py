@@ -47,7 +47,7 @@ def remaining(run: Path, guess: Guess) -> Remaining | None:
     answers, more = 0, 0.0
     for answerer in plan.answerers:
         steps = [step for step in plan.steps if not step.permuted]
-        if {step.kind for step in steps} != {"raw", "silence", "walk"} or any(len(step.arms) > 1 for step in steps):
+        if {step.kind for step in steps} != {"raw", "silence", "walk"}:
             raise InputError(plan.path, "has other steps than raw audio, silence and walks of one method", _RESTORE)
         there = {step: _answers_there(folder, answerer, step, plan, corpus.samples) for step in steps}
         answers += sum(int(known.there.sum()) for known in there.values())

@@ -15,7 +15,7 @@ from earmark.engine.compressors.loading import LoadCompressor, loader
 from earmark.engine.corpus.example import Audio
 from earmark.engine.corpus.spool import spool
 from earmark.engine.corpus.unheard import unheard
-from earmark.engine.design.keys import SPOOLED, WAVES
+from earmark.engine.design.keys import PREVIEW, SPOOLED
 from earmark.engine.design.sections import AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step
@@ -67,7 +67,7 @@ def run(
     with (
         withheld(spec.key_variables),
         loader(out, spec.machine) as load_any,
-        answerer_loader(out, stop) as load_answerer,
+        answerer_loader(out, stop, reduces=any(m.stage == "tokens" for m in spec.methods)) as load_answerer,
     ):
         prepared = prepare(spec, out, load_compressor or load_any, shard.count)
         complete = _is_complete(folder, prepared)
@@ -128,9 +128,8 @@ def _look_for_unheard(
         report(step, n_done, n_total)
 
     workers = decoders(prepared.spec.machine)
-    silence = unheard(
-        prepared.as_read if looked is None else looked.corpus, workers=workers, report=report_unless_stopped
-    )
+    corpus = prepared.as_read if looked is None else previews.as_read(looked, prepared)
+    silence = unheard(corpus, workers=workers, report=report_unless_stopped)
     if silence is None:
         return
     declared_rate = prepared.spec.rule.max_error_rate
@@ -184,9 +183,14 @@ def _fill(
     audited = looked is None and shard.index == 0
     meter = _SweepMeter(filled, ours, numbers, report, of_walks=prepared.walk is not None and looked is None)
 
+    copies_of_preview = out / SPOOLED / PREVIEW
+
     def spooled() -> Mapping[Audio, Audio]:
         audios = (example.audio for example in ours.corpus.examples)
-        return spool(audios, out / SPOOLED, prepared.spec.machine.spool_mib << 20, report, stop)
+        if looked is None:
+            remove_folder(copies_of_preview, out)  # of one that was stopped: the declared bytes are for this copy
+        place = out / SPOOLED if looked is None else copies_of_preview
+        return spool(audios, place, prepared.spec.machine.spool_mib << 20, report, stop)
 
     worker = Worker(filled, ours, load_and_begin, meter.batch, spooled)
     answerer = ""
@@ -222,12 +226,17 @@ def _fill(
         return Swept(stopped=True, complete=False)
     except LostError as error:
         raise InputError(f"answerer {answerer}", f"is lost: {error}", "the same command goes on") from error
+    finally:
+        worker.close()
     report("writing cells", 0, 0)
     complete = finish(folder, prepared)
     if audited:
         report("scoring a grid of recordings and questions", 0, 0)
         audits.grids(out, prepared)
-    preview = None if looked is None else previews.make(filled, looked, prepared)
+    preview = None
+    if looked is not None:
+        preview = previews.make(filled, looked, prepared)
+        remove_folder(copies_of_preview, out)
     return Swept(False, complete, preview)
 
 
@@ -239,9 +248,10 @@ def _phases(
 ) -> list[tuple[Stopping, Passes]]:
     """What is asked, one after the other, and what decides how much of it."""
     names = [answerer.name for answerer in prepared.spec.answerers]
-    verdicts = [(name, [step for step in prepared.steps if not step.permuted]) for name in names]
+    steps = (prepared if looked is None else looked).steps
+    verdicts = [(name, [step for step in steps if not step.permuted]) for name in names]
     # from the answerer on that is loaded already
-    permuted = [(name, [step for step in prepared.steps if step.permuted]) for name in reversed(names)]
+    permuted = [(name, [step for step in steps if step.permuted]) for name in reversed(names)]
     if prepared.walk is None or looked is not None:
         return [(Never(ours), verdicts + permuted)]
     phases: list[tuple[Stopping, Passes]] = [(Deciding(prepared, shard), verdicts)]
@@ -283,8 +293,7 @@ def finish(folder: SweepFolder, prepared: Prepared) -> bool:
     if complete:
         folder.windows.forget_parts()
         folder.forget_shards()
-        remove_folder(folder.run / WAVES, folder.run)
-        remove_folder(folder.run / SPOOLED, folder.run)
+        folder.forget_what_was_kept()
     return complete
 
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from earmark.engine import files
 from earmark.engine.answerers.server.ledger import SERVED
 from earmark.engine.design import spec as specs
-from earmark.engine.design.keys import NOT_NEEDED, PREVIEW, SPOOLED, WAVES, CellKey
+from earmark.engine.design.keys import ENCODINGS, NOT_NEEDED, PREVIEW, SPOOLED, WAVES, CellKey
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.locks import alone
@@ -47,6 +47,7 @@ _FOLDERS = (
     ANSWERERS,
     "selectors",
     WAVES,
+    ENCODINGS,
     SPOOLED,
     SHARDS,
 )  # never links
@@ -178,6 +179,11 @@ class SweepFolder:
 
     def forget_shards(self) -> None:
         files.remove_folder(self.run / SHARDS, self.run)
+
+    def forget_what_was_kept(self) -> None:
+        """Remove what only spares making it again: waves, encodings and copies of recordings."""
+        for name in (WAVES, ENCODINGS, SPOOLED):
+            files.remove_folder(self.run / name, self.run)
 
     @property
     def shards(self) -> tuple[Shard, ...]:

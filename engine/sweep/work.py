@@ -20,14 +20,14 @@ from earmark.engine.answerers.request import Answer, Progress, Request
 from earmark.engine.compressors.compressor import ChangedAudio
 from earmark.engine.corpus.clip import chunk_count
 from earmark.engine.corpus.example import SAMPLE_RATE, Audio
-from earmark.engine.corpus.stream import stream
+from earmark.engine.corpus.stream import Decoders
 from earmark.engine.design.keys import COMPRESSOR, NOT_FINITE, OK, TOO_LONG
-from earmark.engine.design.sections import AnswererSpec, MachineSpec
+from earmark.engine.design.sections import AnswererSpec, MachineSpec, MethodSpec
 from earmark.engine.design.steps import Arm, Step, references
 from earmark.engine.errors import InputError
 from earmark.engine.progress import Stop, StoppedError
 from earmark.engine.sweep.blocks import Block, blocks
-from earmark.engine.sweep.offers import Clips, Offer, offers, without_failed
+from earmark.engine.sweep.offers import Clips, Compressors, Offer, offers, without_failed
 from earmark.engine.sweep.open_clips import OpenClips
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.streams import Streams
@@ -38,6 +38,7 @@ from earmark.engine.sweep.windows import PENDING_ROW
 Load = Callable[[AnswererSpec, MachineSpec], Answerer]
 Offers = Mapping[tuple[Arm, int], Offer]
 _DECODERS_BESIDE_A_GPU = 4
+_OUT_OF_REACH = "nobody reaches in between its encoder and its decoder"
 
 
 class Worker:
@@ -57,7 +58,12 @@ class Worker:
         self._name = ""
         self._answerer: Answerer | None = None
         self._in_memory: list[Block] | None = None  # the blocks of a corpus that is walked through
-        self._open_clips = OpenClips(decoders(prepared.spec.machine))
+        self._decoders = Decoders(decoders(prepared.spec.machine))
+        self._open_clips = OpenClips(self._decoders)
+
+    def close(self) -> None:
+        """Stop the processes that decode; the answerer is closed by who loaded it."""
+        self._decoders.close()
 
     def answerer(self, name: str) -> Answerer:
         """The answerer of this name, in place of the one before: there may not be memory for two."""
@@ -69,6 +75,8 @@ class Worker:
             answerer = self._load(described, self._prepared.spec.machine)
             if self._prepared.spec.rule.loss == "nll" and not answerer.likelihoods:
                 raise InputError(f"answerer {name}", "has no likelihoods", 'set loss = "zero-one" in [rule]')
+            _check_tokens(name, answerer, self._prepared.spec.methods)
+            _check_encoder(name, answerer, self._prepared.compressors)
             self._answerer, self._name = answerer, name
         return self._answerer
 
@@ -103,7 +111,7 @@ class Worker:
                 yield from ((wanted[block.number], block) for block in of_step if block.number in wanted)
 
         examples = (example for _, block in each() for example in block.examples)
-        clips = stream(examples, workers=decoders(spec.machine))
+        clips = self._decoders.stream(examples)
         for task, block in each():
             yield task, Clips(block, list(islice(clips, len(block.examples))))
 
@@ -130,6 +138,26 @@ class Worker:
             for reference in dict.fromkeys(raw.values())
         }
         return {arm: statuses[reference] for arm, reference in raw.items()}
+
+
+def _check_tokens(name: str, answerer: Answerer, methods: Sequence[MethodSpec]) -> None:
+    """InputError where an answerer cannot do what some methods want of its encoder's output."""
+    cannot_reduce: str = getattr(answerer, "cannot_reduce", _OUT_OF_REACH)
+    for sized, why in ((False, cannot_reduce), (True, getattr(answerer, "cannot_weigh", _OUT_OF_REACH))):
+        refused = [method.name for method in methods if method.stage == "tokens" and method.sized == sized]
+        if refused and why:
+            what = f"cannot reduce its encoder's output, as {', '.join(refused)} would: {why}"
+            do = "leave these methods out" if cannot_reduce else "leave out sized"
+            raise InputError(f"answerer {name}", what, f"{do}, or name a Qwen2-Audio or Qwen2.5-Omni")
+
+
+def _check_encoder(name: str, answerer: Answerer, compressors: Compressors) -> None:
+    """InputError where a method's scorer of tokens was trained on what another encoder makes."""
+    for (method, _), compressor in compressors.items():
+        encoder = getattr(compressor, "encoder", None)
+        if encoder is not None and encoder != getattr(answerer, "encoder", None):
+            what = f"is not the one whose encoder the selector of {method} was trained on"
+            raise InputError(f"answerer {name}", what, "train one with `earmark selector train --tokens --answerer`")
 
 
 def _check_nll(name: str, answers: Collection[Answer]) -> None:
@@ -232,8 +260,10 @@ def _status(offer: Offer, reply: Answer | None) -> str:
 
 
 def _seconds_kept(offer: Offer) -> tuple[int, ...] | None:
-    """The chunks of its clip that an offer has: none of silence; None of what is no part of the clip."""
-    if offer.excerpt is None or _is_changed(offer):
+    """The chunks of its clip that an offer has: none of silence; None of what is no part of the clip, or less of what
+    an encoder makes of it.
+    """
+    if offer.excerpt is None or offer.excerpt.reduction is not None or _is_changed(offer):
         return None
     return offer.excerpt.wave.places if offer.excerpt.wave.audio is offer.clip else ()
 

@@ -45,6 +45,13 @@ class Rotation(NamedTuple):
     positions: int
 
 
+class KeyWeights(NamedTuple):
+    """What is added to the scores of keys, for all queries alike; both empty where nothing is."""
+
+    old: Float32Array  # (any, past), flat
+    new: Float32Array  # (rows, new), flat
+
+
 class Old(NamedTuple):
     """Keys and values of earlier positions, which rows may share: row b continues `at[b]` of these, where valid."""
 
@@ -68,13 +75,19 @@ class AttentionShape(NamedTuple):
 
 _NOTHING = np.zeros(0, np.float32)
 NO_ROTATION = Rotation(_NOTHING, _NOTHING, _NOTHING, _NOTHING, 0)
+NO_WEIGHTS = KeyWeights(_NOTHING, _NOTHING)
 
 
 def rotation(frequencies: Float32Array, positions: int) -> Rotation:
     """The tables that turn positions 0, 1, ... by the angular frequencies (size / 2,) of a head."""
-    angles = np.arange(positions, dtype=np.float32)[:, None] * frequencies
+    return rotation_at(frequencies, np.arange(positions, dtype=np.float32))
+
+
+def rotation_at(frequencies: Float32Array, places: Float32Array) -> Rotation:
+    """The tables that turn by these places, whole or not, one after the other."""
+    angles = places[:, None] * frequencies
     cos, sin = np.cos(angles), np.sin(angles)
-    return Rotation(_roomy(cos), _roomy(sin), _roomy(cos.T), _roomy(sin.T), positions)
+    return Rotation(_roomy(cos), _roomy(sin), _roomy(cos.T), _roomy(sin.T), len(places))
 
 
 def _roomy(x: Float32Array) -> Float32Array:
@@ -87,12 +100,16 @@ def attend(
     rotation: Rotation,
     old: Old,
     lengths: IntArray,
+    turns: IntArray,
+    weights: KeyWeights,
     shape: AttentionShape,
     out: Float32Array,
     keys: Float32Array,
     values: Float32Array,
 ) -> None:
     """Attention of the first lengths[b] new positions of each row into out (rows * asking, heads * size), flat.
+
+    `turns` (rows,) say where in the tables of the rotation each row's new positions begin.
 
     Their keys and values go to the last `new` positions of keys (rows, kv heads, size, past + new) and values (rows, kv
     heads, past + new, size), flat; to nowhere where those are empty.
@@ -107,17 +124,19 @@ def attend(
         "values": _divides(n, kv_width, projected.values),
         "scale": len(projected.scale) >= n + LANES,
         "bias": len(projected.bias) >= width + 2 * kv_width + LANES,
-        "rotation": rotation.positions in (0, max(rotation.positions, past + shape.new + LANES)),
+        "rotation": not rotation.positions or _within(turns, 0, rotation.positions - shape.new - LANES),
+        "turns": len(turns) == shape.rows,
+        "weights": (len(weights.old), len(weights.new)) in ((0, 0), (old.valid.size, shape.rows * shape.new)),
         "old": len(old.keys) == len(old.values) == len(old.valid) * past * kv_width,
         "at": len(old.at) == shape.rows and _within(old.at, 0, len(old.valid) - 1),
         "lengths": len(lengths) == shape.rows and _within(lengths, 1, shape.new),
         "out": len(out) >= shape.rows * shape.asking * width,
         "kept": len(keys) == len(values) and len(keys) in (0, n_stored),
-        "dtype": all(x.dtype == np.float32 for x in (*projected, *rotation[:4], *old[:2], out, keys, values)),
+        "dtype": all(x.dtype == np.float32 for x in (*projected, *rotation[:4], *weights, *old[:2], out, keys, values)),
     }
     if not all(checks.values()):
         raise ValueError(f"{', '.join(name for name, fit in checks.items() if not fit)}: not of {shape}, past {past}")
-    _attend(projected, rotation, old, lengths, shape, out, keys, values)
+    _attend(projected, rotation, old, lengths, turns, weights, shape, out, keys, values)
 
 
 def _divides(rows: int, least: int, array: Float32Array) -> bool:
@@ -142,7 +161,7 @@ def _aligned(count):
 
 
 @jit
-def _attend(projected, rotation, old, lengths, shape, out, keys, values):
+def _attend(projected, rotation, old, lengths, turns, weights, shape, out, keys, values):
     rows, new, asking, heads, kv_heads, size, causal = shape
     past, half, group = old.valid.shape[1], size // 2, heads // kv_heads
     half_pad = (half + LANES - 1) // LANES * LANES
@@ -152,25 +171,30 @@ def _attend(projected, rotation, old, lengths, shape, out, keys, values):
     v = _aligned(cap * wide + LANES)
     q = _aligned((asking + QUERIES) * 2 * half_pad)
     p = _aligned(QUERIES * cap)
+    w = _aligned(cap if weights.new.size else 0)
     o = _aligned(QUERIES * wide + QUERIES)
     for kv_head in range(kv_heads):
         held_row, m = -1, 0
         for b in range(rows):
             if old.at[b] != held_row:
                 held_row = old.at[b]
-                m = _take_old(old, held_row, kv_head, shape, k, v, cap, wide)
+                m = _take_old(old, weights.old, held_row, kv_head, shape, k, v, w, cap, wide)
             n = lengths[b]
-            _new_keys(projected, rotation, b, kv_head, m, n, shape, k, cap)
+            _new_keys(projected, rotation, b, kv_head, m, n, turns[b], shape, k, cap)
+            if weights.new.size:
+                w[m : m + n] = weights.new[b * new : b * new + n]
             _new_values(projected, b, kv_head, m, n, shape, v, wide)
             if keys.size:
                 _keep(k, v, keys, values, b, kv_head, shape, past, m, n, cap, wide)
             begin = 0 if asking == new else n - asking
             for head in range(kv_head * group, (kv_head + 1) * group if asking else 0):
-                _queries(projected, rotation, b, begin, n, m, head, shape, q, half_pad)
+                _queries(projected, rotation, b, begin, n, turns[b], head, shape, q, half_pad)
                 for start in range(begin, n, QUERIES):
                     n_queries = min(QUERIES, n - start)
                     n_seen = m + start + n_queries if causal else m + n
                     _scores(q, (start - begin) * 2 * half_pad, half, half_pad, k, cap, n_seen, p)
+                    if weights.new.size:
+                        _add_to_each(w, p, cap, n_seen)
                     _softmax(p, cap, m + start + 1 if causal else n_seen, 1 if causal else 0, n_seen, o, wide)
                     _weighted(p, cap, v, wide, n_seen, o)
                     out_start = (b * asking + start - begin) * heads * size + head * size
@@ -190,8 +214,8 @@ def _copy(source, source_start, source_step, target, target_start, target_step, 
 
 
 @jit
-def _take_old(old, row, head, shape, k, v, cap, wide):
-    """Copy the valid positions of a past into k and v; returns how many there are."""
+def _take_old(old, weights, row, head, shape, k, v, w, cap, wide):
+    """Copy the valid positions of a past into k and v, and their weights into w; returns how many there are."""
     keys, values, valid, size = old.keys, old.values, old.valid, shape.size
     past = valid.shape[1]
     base = (row * shape.kv_heads + head) * past * size
@@ -203,6 +227,8 @@ def _take_old(old, row, head, shape, k, v, cap, wide):
         if end > p:
             _copy(keys, base + p, past, k, m, cap, size, end - p)
             _copy(values, base + p * size, size, v, m * wide, wide, end - p, size)
+            if weights.size:
+                w[m : m + end - p] = weights[row * past + p : row * past + end]
             m += end - p
         p = end + 1
     return m
@@ -218,14 +244,14 @@ def _keep(k, v, keys, values, b, head, shape, past, m, n, cap, wide):
 
 
 @jit
-def _new_keys(projected, rotation, b, head, m, n, shape, k, cap):
+def _new_keys(projected, rotation, b, head, m, n, begin, shape, k, cap):
     """The n new keys of a row behind the m old ones in k (size, cap); what lies behind them is garbage."""
     size, half, total = shape.size, shape.size // 2, shape.rows * shape.new
     base = (shape.heads + head) * size
     for i in range(half):
         low, high = (head * size + i) * total + b * shape.new, (head * size + half + i) * total + b * shape.new
         bias_low, bias_high = splat(projected.bias[base + i]), splat(projected.bias[base + half + i])
-        turn = i * rotation.positions + m
+        turn = i * rotation.positions + begin
         for j in range(0, n, LANES):
             scale = load(projected.scale, b * shape.new + j)
             x = fma(load(projected.keys, low + j), scale, bias_low)
@@ -253,7 +279,7 @@ def _new_values(projected, b, head, m, n, shape, v, wide):
 
 
 @jit
-def _queries(projected, rotation, b, begin, n, m, head, shape, q, half_pad):
+def _queries(projected, rotation, b, begin, n, turns, head, shape, q, half_pad):
     """Queries [begin, n) of a row in q: two halves, each padded to LANES; divided by sqrt(size)."""
     size, half, asking = shape.size, shape.size // 2, shape.asking
     columns = (len(projected.queries) - LANES) // (shape.rows * asking)
@@ -262,7 +288,7 @@ def _queries(projected, rotation, b, begin, n, m, head, shape, q, half_pad):
     for position in range(begin, n):
         low = (b * asking + position - begin) * columns + head * size
         scale = splat(projected.scale[b * shape.new + position])
-        turn, target = (m + position) * half, (position - begin) * 2 * half_pad
+        turn, target = (turns + position) * half, (position - begin) * 2 * half_pad
         for i in range(0, half, LANES):
             x = fma(load(projected.queries, low + i), scale, load(projected.bias, bias + i))
             y = fma(load(projected.queries, low + half + i), scale, load(projected.bias, bias + half + i))
@@ -315,6 +341,14 @@ def _scores(q, start, half, half_pad, k, cap, n_seen, p):
         store(p, 6 * cap + j + LANES, b6)
         store(p, 7 * cap + j, a7)
         store(p, 7 * cap + j + LANES, b7)
+
+
+@jit
+def _add_to_each(w, p, cap, n_seen):
+    """Add the weights of the keys to the scores of every query."""
+    for i in range(QUERIES):
+        for j in range(0, n_seen, LANES):
+            store(p, i * cap + j, load(p, i * cap + j) + load(w, j))
 
 
 @jit

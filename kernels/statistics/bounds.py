@@ -77,9 +77,9 @@ def _raised(form: ExactForm, cases: Cases, bounds: FloatArray, ends: FloatArray)
     until, tried = np.minimum(e + reach, ends), np.full(len(e), -1.0)  # the end of a stretch that did not pass, or -1
     crosses = np.zeros(len(e), np.bool_)
     while True:
-        i = np.flatnonzero((e < ends) & ~crosses)
-        if not len(i):
-            i = np.flatnonzero(crosses)  # as few as there are, together
+        i, crossing = np.flatnonzero((e < ends) & ~crosses), np.flatnonzero(crosses)
+        if len(i) <= len(crossing):  # as many together as go on with the others
+            i = crossing
             if not len(i):
                 return bounds
             e[i] = bounds[i] = _crossings(form, cases.at(i), tried[i])

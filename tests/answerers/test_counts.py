@@ -76,7 +76,7 @@ def test_counted_flops_are_those_that_torch_counts(model: str, monkeypatch: pyte
         return states
 
     def attend(*arguments: Any) -> None:
-        shape, old = arguments[4], arguments[2]
+        shape, old = arguments[6], arguments[2]
         keys = shape.new + old.valid.shape[1]
         attended.append(4 * shape.rows * shape.asking * keys * shape.heads * shape.size)
         compiled(*arguments)

@@ -13,7 +13,7 @@ from commands import command
 from earmark.cli.main import earmark
 from earmark.cli.progress import ProgressLine
 from earmark.engine.compressors.chunks.learned import CONDITIONED
-from earmark.engine.design.compressors import BUILT_IN
+from earmark.engine.design.compressors import WAVE_NAMES
 from earmark.engine.errors import InputError
 from earmark.engine.making.training.jobs import jobs
 from earmark.engine.sweep import drafted_compressors
@@ -33,7 +33,7 @@ def test_all_of_them_are_drafted_with_budgets_and_candidates(tmp_path: Path) -> 
     spec = read(tmp_path / "spec.toml")
     waves = [method for method in spec.methods if method.name not in CHUNK_METHODS]
     assert [method.name for method in spec.methods[:3]] == CHUNK_METHODS
-    assert {method.compressor for method in waves} == {*BUILT_IN, "av:libopus", "av:libopencore_amrnb"} - {"chunks"}
+    assert {method.compressor for method in waves} == {*WAVE_NAMES, "av:libopus", "av:libopencore_amrnb"}
     assert spec.rule.candidates == tuple(method.name for method in waves)
     assert all(len(method.budgets) > 1 or method.name == "gsm" for method in waves)
     text = (tmp_path / "spec.toml").read_text()

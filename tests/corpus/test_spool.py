@@ -2,10 +2,13 @@
 
 import io
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import fakes
+import layouts
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -95,3 +98,33 @@ def test_a_copy_that_is_gone_is_the_status_of_its_row(table: list[Audio], tmp_pa
     shutil.rmtree(tmp_path / "spooled")
     with pytest.raises(audios.AudioError, match="cannot be read"):
         in_place_of[table[0]].waveform()
+
+
+PEAKS = """
+import sys
+from pathlib import Path
+from earmark.engine.corpus.audio import TableAudio
+from earmark.engine.corpus.spool import spool
+from earmark.engine.progress import never, silent
+
+def peak_mib(rows):
+    audios = [TableAudio(sys.argv[1], 0, row, "audio", f"row {row}") for row in range(rows)]
+    copies = spool(audios, Path(sys.argv[2]), 1 << 30, silent, never)
+    assert all(len(copy.waveform()) == 60 * 16_000 for copy in list(copies.values())[::-1])
+    status = Path("/proc/self/status").read_text()  # ru_maxrss would begin with what the parent holds
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+early = peak_mib(3)
+print(peak_mib(100) - early)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_copies_are_made_and_read_in_flat_memory(tmp_path: Path) -> None:
+    """190 MiB of recordings are never held at once; in a process of its own, since this one may have grown before."""
+    table = tmp_path / "a.parquet"
+    column = pa.array([layouts.encoded(400, seconds=60)] * 100, pa.binary())
+    pq.write_table(pa.table({"audio": column}), table, use_dictionary=False)
+    command = [sys.executable, "-c", PEAKS, table, tmp_path / "spooled"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 100  # 60: rows are read eight at a time

@@ -29,7 +29,16 @@ def flat(x: Any) -> Any:
 
 
 def make(
-    seed: int, rows: int, new: int, past: int, asking: int, groups: int, size: int, causal: bool, turning: bool
+    seed: int,
+    rows: int,
+    new: int,
+    past: int,
+    asking: int,
+    groups: int,
+    size: int,
+    causal: bool,
+    turning: bool,
+    weighed: bool = False,
 ) -> Case:
     chance = np.random.default_rng(seed)
     kv_heads = 2
@@ -62,8 +71,13 @@ def make(
         projected_values, flat(scale), flat(bias),
     )  # fmt: skip
     rotation = attention.NO_ROTATION
+    places = np.append(chance.uniform(0, 9, rows * new), np.zeros(new + LANES)).astype(np.float32)
     if frequencies is not None:
-        rotation = attention.rotation(frequencies, past + new + LANES)
+        rotation = attention.rotation_at(frequencies, places)
+    turns = np.arange(rows) * new
+    weights = attention.NO_WEIGHTS
+    if weighed:
+        weights = attention.KeyWeights(draw(2, past).ravel(), draw(rows, new).ravel())
     old = attention.Old(old_keys.ravel(), old_values.ravel(), valid, at)
     out = np.full(rows * asking * heads * size, np.nan, np.float32)
     kept = [np.full(rows * kv_heads * size * (past + new), np.nan, np.float32) for _ in range(2)]
@@ -76,12 +90,14 @@ def make(
         past_of_b = old_keys[at[b]][:, :, ok].transpose(0, 2, 1), old_values[at[b]][:, ok]
         got, k, v = naive_attention.attention(
             queries[b, begin:n] if asking else queries[b, :0], keys[b, :n], values[b, :n], bias, scale[b],
-            frequencies, past_of_b, begin, causal,
+            frequencies, past_of_b, begin, causal, places[b * new :],
+            np.concatenate([weights.old.reshape(2, past)[at[b]][ok], weights.new[b * new : b * new + n]])
+            if weighed else np.zeros(ok.sum() + n),
         )  # fmt: skip
         expected_out[b, : len(got)] = got
         expected_keys[b, :, :, past : past + n] = k.transpose(0, 2, 1)
         expected_values[b, :, past : past + n] = v
-    arguments = (projected, rotation, old, lengths, shape, out, *kept)
+    arguments = (projected, rotation, old, lengths, turns, weights, shape, out, *kept)
     return Case(arguments, (expected_out.ravel(), expected_keys.ravel(), expected_values.ravel()))
 
 
@@ -89,25 +105,36 @@ def make(
 @given(
     seed=st.integers(0, 999), rows=st.integers(1, 4), new=st.integers(1, MOST), past=st.integers(0, 2 * MOST),
     asking=st.sampled_from(["none", "last", "all"]), groups=st.integers(1, 2), size=st.sampled_from([2, 8, 24, 32, 64]),
-    causal=st.booleans(), turning=st.booleans(),
+    causal=st.booleans(), turning=st.booleans(), weighed=st.booleans(),
 )  # fmt: skip
 def test_attention_equals_one_query_at_a_time(
-    seed: int, rows: int, new: int, past: int, asking: str, groups: int, size: int, causal: bool, turning: bool
+    seed: int,
+    rows: int,
+    new: int,
+    past: int,
+    asking: str,
+    groups: int,
+    size: int,
+    causal: bool,
+    turning: bool,
+    weighed: bool,
 ) -> None:
     asked = {"none": 0, "last": 1, "all": new}[asking]
-    case = make(seed, rows, new, past, asked, groups, size, causal, turning)
+    case = make(seed, rows, new, past, asked, groups, size, causal, turning, weighed)
     attention.attend(*case.arguments)
-    for got, expected in zip(case.arguments[5:], case.expected, strict=True):
+    for got, expected in zip(case.arguments[7:], case.expected, strict=True):
         np.testing.assert_allclose(got, expected, atol=2e-5, rtol=2e-5)  # NaN where nothing may be written
 
 
 def test_rows_do_not_hear_each_other_and_nan_stays() -> None:
     """A key that is not a number poisons the queries that see it, and no other row."""
-    projected, rotation, old, lengths, shape, out, *kept = make(3, 3, 5, 4, 5, 1, 8, True, True).arguments
+    projected, rotation, old, lengths, turns, weights, shape, out, *kept = make(
+        3, 3, 5, 4, 5, 1, 8, True, True
+    ).arguments
     lengths[:] = 5
     projected.keys[: 2 * 8 * 3 * 5].reshape(16, 3, 5)[:, 1, 2] = np.nan
     with np.errstate(invalid="ignore"):
-        attention.attend(projected, rotation, old, lengths, shape, out, *kept)
+        attention.attend(projected, rotation, old, lengths, turns, weights, shape, out, *kept)
     poisoned = np.isnan(out.reshape(3, 5, -1))
     assert poisoned[1, 2:].all()
     assert not poisoned[1, :2].any()
@@ -118,18 +145,32 @@ def test_large_scores_do_not_overflow() -> None:
     case = make(1, 2, 4, 6, 4, 1, 8, True, False)
     case.arguments[0].bias[:-LANES] *= 300.0
     attention.attend(*case.arguments)
-    assert (np.isfinite(case.arguments[5]) == np.isfinite(case.expected[0])).all()
+    assert (np.isfinite(case.arguments[7]) == np.isfinite(case.expected[0])).all()
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
-    projected, rotation, old, lengths, shape, *rest = make(1, 2, 4, 6, 4, 1, 8, True, True).arguments
+    projected, rotation, old, lengths, turns, weights, shape, *rest = make(1, 2, 4, 6, 4, 1, 8, True, True).arguments
     for changed, name in (
-        ((projected._replace(keys=projected.keys[:-1]), rotation, old, lengths, shape), "keys"),
-        ((projected._replace(scale=projected.scale.astype(np.float64)), rotation, old, lengths, shape), "dtype"),
-        ((projected, rotation._replace(positions=5), old, lengths, shape), "rotation"),
-        ((projected, rotation, old._replace(at=old.at + 2), lengths, shape), "at"),
-        ((projected, rotation, old, lengths + 4, shape), "lengths"),
-        ((projected, rotation, old, lengths, shape._replace(asking=2)), "shape"),
+        ((projected._replace(keys=projected.keys[:-1]), rotation, old, lengths, turns, weights, shape), "keys"),
+        (
+            (
+                projected._replace(scale=projected.scale.astype(np.float64)),
+                rotation,
+                old,
+                lengths,
+                turns,
+                weights,
+                shape,
+            ),
+            "dtype",
+        ),
+        ((projected, rotation._replace(positions=5), old, lengths, turns, weights, shape), "rotation"),
+        ((projected, rotation, old._replace(at=old.at + 2), lengths, turns, weights, shape), "at"),
+        ((projected, rotation, old, lengths, turns + 99, weights, shape), "rotation"),
+        ((projected, rotation, old, lengths, turns[1:], weights, shape), "turns"),
+        ((projected, rotation, old, lengths, turns, weights._replace(new=np.ones(1, np.float32)), shape), "weights"),
+        ((projected, rotation, old, lengths + 4, turns, weights, shape), "lengths"),
+        ((projected, rotation, old, lengths, turns, weights, shape._replace(asking=2)), "shape"),
     ):
         with pytest.raises(ValueError, match=name):
             attention.attend(*changed, *rest)

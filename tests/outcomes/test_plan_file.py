@@ -101,6 +101,12 @@ def levels(**changes: Any) -> Json:
     return made
 
 
+def walk_of(*methods: str) -> Json:
+    """The plan with its third level a walk of these methods at once."""
+    name = "walk-0.4-uniform-0"
+    return levels(name=name, curves=[[method, 0, "anchor"] for method in methods])
+
+
 def without(key: str) -> Json:
     return {name: value for name, value in content().items() if name != key}
 
@@ -112,6 +118,11 @@ def without(key: str) -> Json:
         ({"schema": "earmark.sweep/1"}, r"is not a plan that this Earmark reads \(earmark.sweep/3\)"),
         (without("rule"), "lacks rule"),
         (without("corpus"), "lacks corpus"),
+        (
+            walk_of("uniform", "learned"),
+            r"has in levels\[2\] \(walk-0.4-uniform-0\) 2 curves, and such a level has one",
+        ),
+        (walk_of("learned"), r"has in levels\[2\] the name 'walk-0.4-uniform-0' for budget 0.4, which no level has"),
         (content(more=1), "has an unknown key more"),
         (content(spec="abc"), "has in spec something else than a SHA-256"),
         (content(corpus={"name": "x"}), "lacks corpus.examples"),
@@ -130,7 +141,8 @@ def without(key: str) -> Json:
         (levels(name="../../cells"), "has in levels\\[2\\] the name '../../cells' for budget 0.4, which no level has"),
         (levels(name="anchor-0.5"), "which no level has"),
         (levels(name="anchor-"), "which no level has"),
-        (levels(name="raw"), "which no level has"),
+        (levels(name="raw"), r"has in levels\[2\] \(raw\) 2 curves, and such a level has one"),
+        (levels(name="raw", curves=[["uniform", 0, "anchor"]]), "which no level has"),
         (levels(name="anchor-1", budget=1), "which no level has"),
         (levels(budget=1.5), r"has in levels\[2\].budget something else than in \(0, 1\]"),
         (levels(budget=0), "something else than in"),

@@ -70,8 +70,22 @@ def test_costs_meet_in_one_figure_for_bits_and_one_for_operations(page: Page) ->
     assert "uniform 50%: 500G" in words(operations.find("desc"))
 
 
+def test_where_nobody_counts_operations_positions_stand_in_their_place(tmp_path: Path) -> None:
+    known = {
+        cell: {"flops": [None] * two_axes.N, "lm_positions": [used["num_audio_tokens"] + 60] * two_axes.N}
+        for cell, used in two_axes.USED.items()
+    }
+    shown = Page(render(certify(two_axes.write_run(tmp_path / "run", known), RULE)))
+    titles = [words(figure.find("title")) for figure in shown.figures]
+    assert [title for title in titles if title.startswith("Harm against cost")] == [
+        "Harm against cost: Bits that are sent, bits a question, log scale",
+        "Harm against cost: Positions of the language model, positions a question, log scale",
+    ]
+
+
 def test_nothing_is_drawn_of_costs_that_nobody_knows(tmp_path: Path) -> None:
-    unknown = {cell: {"bits_sent": [None] * two_axes.N, "flops": [None] * two_axes.N} for cell in two_axes.USED}
+    nothing = [None] * two_axes.N
+    unknown = {cell: dict.fromkeys(("bits_sent", "flops", "lm_positions"), nothing) for cell in two_axes.USED}
     assert "Harm against cost" not in render(certify(two_axes.write_run(tmp_path / "run", unknown), RULE))
 
 

@@ -283,7 +283,7 @@ def test_numbers_of_the_budget_table_are_the_certificates() -> None:
     assert column["Audio tokens"] == ["75.0", "150.0", "300.0", "450.0", "600.0", "n/a"]
     for i, tolerance in enumerate(("2 points", "5 points")):
         verdicts = {"approve": "✓ passes", "reject": "✕ rejected", "inconclusive": "? not shown"}
-        assert column[f"Alone, within {tolerance}"] == [verdicts[b["decisions"][i]["decision"]] for b in budgets]
+        assert column[f"Verdict, within {tolerance}"] == [verdicts[b["decisions"][i]["decision"]] for b in budgets]
     assert column["Copies of raw audio"] == ["0%"] * 5 + ["100%"]
     assert column["Answers of silence"] == ["31.25%"] * 5 + ["25%"]
 

@@ -34,6 +34,16 @@ def test_evidence_is_drawn_for_every_family_and_budget_with_the_line_to_reach() 
     assert sum("not decided" in hover for hover in stopped) == len(FAMILIES) - 1
 
 
+def test_no_line_is_drawn_for_families_that_are_too_small_to_pass_early() -> None:
+    made = decided_certificate(methods=("uniform",), tolerances=(0.02,))
+    for test in made["walks"][0]["tests"]:
+        test["passing_peak"] = None
+    for figure in evidence_figures(Page(render(made))):
+        assert not [text for text in figure.iter("text") if text.get("class") == "tolerance"]
+        assert not [path for path in figure.iter("path") if path.get("class") == "tolerance"]
+        assert all(hover.endswith("; too small to pass early") for hover in hovers(figure))
+
+
 def test_a_panel_of_many_families_and_visits_stays_small_and_says_how_many_it_draws() -> None:
     many = tuple(f"family {i:02}" for i in range(47))
     figures = evidence_figures(Page(render(decided_certificate(methods=("uniform",), families=many, points=40))))
@@ -88,6 +98,17 @@ def test_no_verdict_of_a_decided_run_is_called_uncorrected() -> None:
         assert "ncorrected" not in "\n".join(decision_table(typed(made)))
         assert "ncorrected" not in Page(render(made)).text
     assert "uncorrected" in Page(render(certificate(methods=("uniform",)))).text
+
+
+def test_a_method_passes_on_its_own_walk_and_elsewhere_alone_and_the_page_says_what_that_is() -> None:
+    page = Page(render(decided_certificate(methods=("learned_conditioned", "uniform"))))
+    assert "on their own walks below 100%" in page.text
+    assert "Passes at" in page.text
+    assert "asses alone" not in page.text
+    assert "pass alone" not in page.text
+    assert "A budget passes where every family passed there" in page.text
+    plain = Page(render(certificate(methods=("learned_conditioned", "uniform")))).text
+    assert "A budget passes alone where every family passes there and at every larger one, judged as if" in plain
 
 
 def test_a_completed_run_keeps_its_walks_and_has_frontiers_again() -> None:

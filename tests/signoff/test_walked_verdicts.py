@@ -82,5 +82,22 @@ def test_a_reason_at_a_tolerance_is_that_of_its_own_tests(tmp_path: Path) -> Non
     assert any(result["certified"][1]["first_failure"] for result in two["results"])
 
 
+def test_what_a_walk_left_undecided_is_no_reason_of_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decided.Steady, "changed", 0.4)
+    changes = {"tolerances = [0.3]": "tolerances = [0.08]", f"certification:{decided.CLIPS}": "certification:90"}
+    for completing in ({}, decided.COMPLETE):
+        decided.sweep(tmp_path / "run", changes, completing)
+        certificate = certify(tmp_path / "run", decided.spec(changes).rule)
+        n_undecided = 0
+        for flips, result in zip(certificate["flips"], certificate["results"], strict=True):
+            (entry,) = [entry for entry in result["budgets"] if entry["budget"] == flips["budget"]]
+            harmed = {family["family"] for family in entry["families"] if family["excess"] > 0.08}
+            binding = result["corrected"]["first_failure"]["family"]
+            assert {family["family"] for family in flips["families"]} == harmed | {binding}
+            assert all(family["to_wrong"] <= family["n"] for family in flips["families"])
+            n_undecided += len(entry["families"]) - len(harmed | {binding})
+        assert n_undecided
+
+
 def _is_of(walk: Json, result: Json) -> bool:
     return (walk["method"], walk["seed"]) == (result["method"], result["seed"])

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import small_selectors
@@ -16,6 +18,7 @@ from fuzzing import Target
 
 from earmark.engine.answerers import model_types
 from earmark.engine.answerers.model_folder import INDEX, WEIGHTS, check_configuration, count_weights
+from earmark.engine.answerers.shared.encodings import DIGEST_BYTES, Encodings, digest_of
 from earmark.engine.answerers.tiny import EMBEDDED
 from earmark.engine.compressors.card import CARD, read_card
 from earmark.engine.compressors.chunks import learned
@@ -27,7 +30,7 @@ from earmark.engine.compressors.chunks.tokenizer_file import open_tokenizer
 from earmark.engine.compressors.waves.messages import MessageError, read_message, write_message
 from earmark.engine.compressors.waves.wave_method import Sent
 from earmark.engine.compressors.waves.wave_store import WaveKey, WaveStore
-from earmark.engine.corpus.corpus import open_corpus
+from earmark.engine.corpus.corpus import Corpus, open_corpus
 from earmark.engine.making import oracle
 from earmark.engine.making.edge import edge_folder
 from earmark.engine.making.edge.device_check import DEVICE, DEVICE_SCHEMA, DeviceReport
@@ -36,6 +39,7 @@ from earmark.engine.making.export import export
 from earmark.engine.making.release import device_report
 from earmark.engine.making.training import checkpoint
 from earmark.engine.making.training.lessons import make_lessons
+from earmark.engine.making.training.token_lessons import make_token_lessons
 from earmark.engine.progress import silent
 
 _SLOW_S = 60  # a graph is tried in a process of its own, a model loaded whole
@@ -138,6 +142,7 @@ def of_training(folder: Path) -> Iterator[Target]:
     features = home / f"features-{hashlib.sha256(f'{learned.FEATURES} {row.recording}'.encode()).hexdigest()[:16]}.npy"
     np.save(features, np.zeros((2, WIDTH), np.float32))
     yield replacing("features", features, lambda: make_lessons(known, corpus, home, silent))
+    yield from _of_token_training(home, known, corpus, str(row.recording))
     begun = home / "checkpoint"
     scorer = learned.ChunkScorer()
     descent = torch.optim.AdamW(scorer.parameters())
@@ -152,6 +157,21 @@ def of_training(folder: Path) -> Iterator[Target]:
     checkpoint.save_checkpoint(begun, scorer, descent, best, curve, _BELONGS)
     yield header("header of a checkpoint", begun, restored, share=0.1)
     yield _state("state of a checkpoint", begun, restored)
+
+
+def _of_token_training(home: Path, known: oracle.Oracle, corpus: Corpus, recording: str) -> Iterator[Target]:
+    """States of recordings, and the index beside them."""
+    model: Any = SimpleNamespace(identity="m", shape=SimpleNamespace(decoder=SimpleNamespace(width=4)))
+    name = hashlib.sha256(f"{model.identity} {recording}".encode()).hexdigest()[:16]
+    states, index = home / f"states-{name}.f32", home / f"states-{name}.json"
+    states.write_bytes(np.zeros((6, 4), np.float32).tobytes())
+    index.write_text(json.dumps({recording: [6, 32_000]}))
+
+    def read() -> object:
+        return make_token_lessons(known, corpus, model, home, silent)
+
+    yield replacing("states", states, read)
+    yield replacing("index of states", index, read, structured=True)
 
 
 def _state(name: str, path: Path, read: Callable[[], object]) -> Target:
@@ -222,6 +242,27 @@ def of_waves(folder: Path) -> Iterator[Target]:
     pipe = io.BytesIO()
     write_message(pipe, {"bits": 800, "seconds": 0.5}, np.ones(100, np.float32))
     yield Target("message of a compressor", (pipe.getvalue(),), _message, share=0.5)
+
+
+def of_encodings(folder: Path) -> Iterator[Target]:
+    """What is kept of an encoder's output: as it lies there, and with a digest that holds."""
+    place, key = folder / "encodings", "0" * 32
+    Encodings(0, place, 1 << 20).put(key, np.arange(96, dtype=np.uint8).reshape(12, 8))
+    (path,) = place.iterdir()
+
+    def read() -> None:
+        kept = Encodings(1 << 20, place, 1 << 20).get(key, 8)
+        assert kept is None or kept.shape[1] == 8
+
+    yield replacing("encoding", path, read, share=0.2)
+    yield replacing(
+        "states of an encoding",
+        path,
+        read,
+        seeds=(path.read_bytes()[DIGEST_BYTES:],),
+        share=0.2,
+        written=lambda data: digest_of(key, data) + data,
+    )
 
 
 def _message(data: bytes) -> None:

@@ -73,6 +73,7 @@ def targets(folder: Path) -> list[Target]:
         fuzz_models.of_training,
         fuzz_models.of_answerers,
         fuzz_models.of_waves,
+        fuzz_models.of_encodings,
         fuzz_served.of_ledgers,
         fuzz_served.of_replies,
         fuzz_served.of_who_answered,

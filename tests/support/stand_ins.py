@@ -31,6 +31,7 @@ TYPED = (
     ("--limit 64", "--limit 2"),
     ("certification:200", "certification:4"),
     ("two-factor:selector:200", "two-factor:selector:4"),
+    ("probe synthetic:selector:500", "probe synthetic:selector:4"),
     ("selector train oracle.parquet", "selector train oracle.parquet --epochs 1"),
     ("--epochs 1 --out sweep", "--epochs 1 --seed 7 --out sweep"),
     ("--semantic 12", "--semantic 2"),

@@ -72,5 +72,6 @@ def _test(partition: str, family: str, budget: float, state: str, points: int) -
         "p": 0.01 if state.startswith("passed") else 0.5,
         "peak": peak,
         "peak_at": asked,
+        "passing_peak": goal,
         "path": visits,
     }

@@ -227,6 +227,20 @@ def test_a_compressor_of_waves_is_asked_again_and_sounds_as_it_did(tmp_path: Pat
         assert (question.seconds, question.raw_seconds) == (8.0, 10.0)
 
 
+def test_of_reduced_tokens_nothing_but_the_recording_is_kept(tmp_path: Path) -> None:
+    """There is nothing to listen to: the wave before the encoder is not what was heard."""
+    spec, notes = parse(spec_of('name = "pool"').text.replace("hasher", "tiny")), list[str]()
+    assert run(spec, tmp_path).complete
+    certificate = keep_clips(spec, tmp_path, certify(tmp_path, spec.rule), note=notes.append)
+    heard = [question for question in questions(certificate) if question.raw_clip]
+    assert heard
+    assert {question.clip for question in heard} == {None}
+    assert notes == []
+    before = sweeps.contents(tmp_path)
+    keep_clips(spec, tmp_path, certify(tmp_path, spec.rule))
+    assert sweeps.contents(tmp_path) == before
+
+
 # What others may have written ------------------------------------------------------------------------------
 
 

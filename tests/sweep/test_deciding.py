@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 from dataclasses import dataclass, replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import decided
@@ -17,7 +18,8 @@ import sweeps
 from click.testing import CliRunner
 
 from earmark.cli.main import earmark
-from earmark.engine.corpus.audio import TableAudio
+from earmark.engine.corpus import stream
+from earmark.engine.corpus.audio import BytesAudio, TableAudio
 from earmark.engine.design.keys import ANCHOR, NOT_NEEDED, SILENCE, UNCOMPRESSED, CellKey
 from earmark.engine.design.sections import Until
 from earmark.engine.design.spec import parse, with_until
@@ -311,7 +313,7 @@ def test_rows_that_were_asked_in_another_order_decide_nothing(forged: Forged) ->
     assert "was skipped" in certificate.claim.withheld[0]
 
 
-@pytest.mark.parametrize("key", [_CELL, replace(_CELL, method=UNCOMPRESSED, budget=1.0)])
+@pytest.mark.parametrize("key", [_CELL, *(replace(_CELL, method=m, budget=1.0) for m in (UNCOMPRESSED, SILENCE))])
 def test_a_row_that_was_skipped_is_named_and_nothing_is_approved(forged: Forged, key: CellKey) -> None:
     asked = decided.answered(forged.run)[key.method, key.budget]
     skipped = min(asked)
@@ -370,9 +372,11 @@ def test_an_early_pass_of_a_preview_is_final_and_the_preview_approves_nothing(wh
         decided.sweep(tmp_path, limit=20)
 
 
-def test_audio_in_a_table_is_copied_once_and_the_copy_is_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+Changes = list[dict[str, str]]
+
+
+def audio_in_a_table(folder: Path) -> Changes:
+    """What a spec says of 60 recordings in a table, three row groups of them."""
     rows = []
     for number in range(60):
         file = io.BytesIO()
@@ -380,29 +384,70 @@ def test_audio_in_a_table_is_copied_once_and_the_copy_is_removed(
         audio = {"bytes": file.getvalue(), "path": f"{number}.wav"}
         question = {"question": f"Which of them, {number % 7}?", "choices": ["one", "two", "three"], "answer": "two"}
         rows.append({"sample_id": f"s{number:03d}", "audio": audio, **question, "family": "ab"[number % 2]})
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "manifest.parquet", row_group_size=20)
-    path = {f"synthetic:certification:{decided.CLIPS}": str(tmp_path / "manifest.parquet")}
-    others = {'names = ["native"]': 'names = ["family"]', decided.ALLOWED: 'allow_vacuous = ["a", "b"]'}
-    opened: list[TableAudio] = []
+    pq.write_table(pa.Table.from_pylist(rows), folder / "manifest.parquet", row_group_size=20)
+    path = {f"synthetic:certification:{decided.CLIPS}": str(folder / "manifest.parquet")}
+    return [path, {'names = ["native"]': 'names = ["family"]', decided.ALLOWED: 'allow_vacuous = ["a", "b"]'}]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows of such a table whose audio is read, as they are."""
+    numbers: list[int] = []
     fetched = TableAudio.fetched
-    monkeypatch.setattr(TableAudio, "fetched", lambda audio: opened.append(audio) or fetched(audio))
+
+    def noted(audio: TableAudio) -> BytesAudio:
+        numbers.append(audio.row_group * 20 + audio.row)
+        return fetched(audio)
+
+    monkeypatch.setattr(TableAudio, "fetched", noted)
+    return numbers
+
+
+def test_audio_in_a_table_is_copied_once_and_the_copy_is_removed(tmp_path: Path, opened: list[int]) -> None:
+    changes = audio_in_a_table(tmp_path)
     run = tmp_path / "run"
-    assert decided.sweep(run, path, others, stop=sweeps.after(140)).stopped
+    assert decided.sweep(run, *changes, stop=sweeps.after(140)).stopped
     assert (run / "spooled").is_dir()
     n_headers = 60  # whether all of them can be heard, in the order of the table
-    assert [audio.row_group * 20 + audio.row for audio in opened[:n_headers]] == list(range(60))
-    assert opened[n_headers:] == opened[:n_headers]
-    assert decided.sweep(run, path, others).complete
+    assert opened == 2 * list(range(n_headers))
+    assert decided.sweep(run, *changes).complete
     assert not (run / "spooled").exists()
     with pytest.raises(InputError, match=r"manifest.parquet.* has more than 0 MiB of recordings"):
-        decided.sweep(tmp_path / "other", path, others, {"grid = 2": "grid = 2\n[machine]\nspool_mib = 0"})
+        decided.sweep(tmp_path / "other", *changes, {"grid = 2": "grid = 2\n[machine]\nspool_mib = 0"})
+
+
+def test_a_preview_copies_its_own_audio_reads_it_forward_and_leaves_no_copy(tmp_path: Path, opened: list[int]) -> None:
+    changes = audio_in_a_table(tmp_path)
+    run = tmp_path / "run"
+
+    def copies() -> list[str]:
+        return sorted(str(path.parent.parent.relative_to(run)) for path in run.rglob("recordings.bin"))
+
+    assert decided.sweep(run, *changes, limit=20, stop=sweeps.after(50)).stopped
+    assert opened == 2 * sorted(opened[:20])  # headers, and then the copy
+    assert copies() == ["spooled/preview"]
+    assert decided.sweep(run, *changes, limit=20).preview
+    assert copies() == []
+    assert decided.sweep(run, *changes, limit=30, stop=sweeps.after(40)).stopped
+    assert decided.sweep(run, *changes, stop=sweeps.after(140)).stopped
+    assert copies() == ["spooled"]
+
+
+def test_processes_that_decode_are_started_once_for_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    begin = stream._Pool._open
+    monkeypatch.setattr(stream._Pool, "_open", lambda pool, workers: opened.append(workers) or begin(pool, workers))
+    small = {f"certification:{decided.CLIPS}": "certification:20"}
+    decoding = {"grid = 2": "grid = 2\n[machine]\ndecoders = 1"}
+    assert decided.sweep(tmp_path / "a", small, decoding).complete
+    assert opened == [1, 1]  # for lengths, of which there are none here, and for clips
+    assert active_children() == []
+    assert decided.sweep(tmp_path / "b", small).complete
+    assert cells(tmp_path / "a") == cells(tmp_path / "b")
 
 
 def test_flips_are_counted_after_the_decision_and_permuted_questions_wait_for_the_rest(tmp_path: Path) -> None:
-    conditioned = (
-        '[[methods]]\nname = "fake_conditioned"\nselector = "conditioned {seed}"\n[streams]\npermuted_global = 1\n'
-    )
-    small = {f"certification:{decided.CLIPS}": "certification:20", "[partitions]": f"{conditioned}[partitions]"}
+    small = {f"certification:{decided.CLIPS}": "certification:20", **conditioned()}
     flips = {"flip_rate = 0": "flip_rate = 6"}
     notes: list[str] = []
     assert decided.sweep(tmp_path, small, flips, stop=sweeps.after(20)).stopped
@@ -414,6 +459,21 @@ def test_flips_are_counted_after_the_decision_and_permuted_questions_wait_for_th
     assert decided.sweep(tmp_path, small, flips, decided.COMPLETE).complete
     assert any(key.stream != ANCHOR for key in store.find_cells(tmp_path))
     assert status(tmp_path).complete
+
+
+def test_a_preview_asks_no_permuted_question_before_all_is_completed(tmp_path: Path) -> None:
+    small = {f"certification:{decided.CLIPS}": "certification:20"}
+    swept = decided.sweep(tmp_path, small, conditioned(), limit=8)
+    assert swept.preview is not None
+    assert {key.stream for key in store.find_cells(swept.preview)} == {ANCHOR}
+    assert certify(swept.preview, decided.spec(small, conditioned()).rule).walks
+    assert not any("permuted" in path.parent.name for path in (tmp_path / "pending").rglob("*.parquet"))
+
+
+def conditioned() -> dict[str, str]:
+    """A method that reads questions, which are permuted for it."""
+    method = '[[methods]]\nname = "fake_conditioned"\nselector = "conditioned {seed}"\n[streams]\npermuted_global = 1\n'
+    return {"[partitions]": f"{method}[partitions]"}
 
 
 def test_where_families_are_too_small_nothing_is_asked_and_that_is_signed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from earmark.engine.arrays import Waveform
 from earmark.engine.corpus.example import AudioError, Example, Question
+from earmark.engine.corpus.stream import Decoders
 from earmark.engine.sweep import open_clips
 from earmark.engine.sweep.blocks import Block
 from earmark.engine.sweep.open_clips import OpenClips
@@ -42,7 +43,7 @@ def nothing_decoded() -> None:
 
 
 def test_a_recording_is_decoded_once_for_all_that_is_asked_of_it() -> None:
-    clips = OpenClips(0)
+    clips = OpenClips(Decoders(0))
     first = clips.of(block(0, "one", "two"))
     clips.of(block(1, "three"))
     again = clips.of(Block(0, 0, block(0, "one", "two").examples[1:]))
@@ -52,7 +53,7 @@ def test_a_recording_is_decoded_once_for_all_that_is_asked_of_it() -> None:
 
 
 def test_a_recording_that_cannot_be_heard_has_a_status_every_time() -> None:
-    clips = OpenClips(0)
+    clips = OpenClips(Decoders(0))
     for _ in range(2):
         asked = clips.of(block(0, "one", "broken"))
         assert asked.opened(2) is None
@@ -62,7 +63,7 @@ def test_a_recording_that_cannot_be_heard_has_a_status_every_time() -> None:
 
 def test_what_was_not_used_for_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_clips, "MOST_BYTES", 2 * SAMPLES * 4)
-    clips = OpenClips(0)
+    clips = OpenClips(Decoders(0))
     for names in (("one",), ("two",), ("three",), ("one",), ("four",), ("three",), ("one",), ("two",)):
         clips.of(block(0, *names))
     assert DECODED == {"one": 1, "two": 2, "three": 1, "four": 1}
@@ -70,7 +71,7 @@ def test_what_was_not_used_for_longest_makes_room(monkeypatch: pytest.MonkeyPatc
 
 def test_a_block_is_held_whole_whatever_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_clips, "MOST_BYTES", 0)
-    clips = OpenClips(0)
+    clips = OpenClips(Decoders(0))
     for _ in range(2):
         asked = clips.of(block(0, "one", "two", "three"))
         assert all(asked.opened(number) is not None for number in range(6))

@@ -268,6 +268,8 @@ budgets = [0.5, 0.25]
         ('name = "x"\ncompressor = "theirs"\naxis = "duration"\nfactors = [4]', "theirs", "", "duration", (0.25,)),
         ('name = "mine"\ncommand = "x {in} {out}"\naxis = "bits"\nbitrates = [64]', "", "", "bits", (0.25,)),
         ('name = "gsm"\nbudgets = [0.1015625, 1]', "gsm", "", "bits", (26 / 256,)),
+        ('name = "learned_tokens"\nselector = "a"', "learned_tokens", "a", "positions", (0.5, 0.25)),
+        ('name = "x"\ncompressor = "learned_tokens"\nselector = "a"', "learned_tokens", "a", "positions", (0.5, 0.25)),
     ],
 )
 def test_a_method_has_a_compressor_and_budgets_of_its_own(
@@ -303,6 +305,18 @@ BROUGHT = 'name = "x"\ncompressor = "mine:f"\n'
         ('name = "gsm"\nbudgets = [1]', "must be 26 kb/s: gsm has no other"),
         ('name = "opus"\ncompressor = "mp3"', "is the name of a compressor, and this is another one; give it another"),
         ('name = "opus"\ncommand = "x {in} {out}"', "is the name of a compressor, and this is another one"),
+        (
+            'name = "learned_tokens"',
+            'line 8 [methods] name = "learned_tokens": keeps audio tokens, but no trained selector says which; set sel',
+        ),
+        (
+            'name = "x"\ncompressor = "learned_tokens"\nselector = "energy"',
+            'line 10 [methods] selector = "energy": keeps audio tokens, but no trained selector says which; set',
+        ),
+        (
+            'name = "learned_tokens"\nselector = "a"\nseeds = [1, 2]',
+            'line 9 [methods] selector = "a": must hold {seed}, as there are several seeds',
+        ),
         ('name = "speed"\nselector = "energy"', "is the name of a compressor, and this is another one"),
         ('name = "uniform"\ncompressor = "opus"', "is the name of a selector, and this is another one"),
         (
@@ -362,6 +376,17 @@ BROUGHT = 'name = "x"\ncompressor = "mine:f"\n'
             'name = "opus"\nin_domain = true',
             "line 9 [methods] in_domain = true: says nothing: opus is not trained here",
         ),
+        ('name = "opus"\nsized = true', "line 9 [methods] sized = true: says nothing of opus; leave it out"),
+        ('name = "pool"\nwindow_s = 2', "line 9 [methods] window_s = 2: says nothing of pool; leave it out"),
+        ('name = "ltbm"\npivots = 2', "line 9 [methods] pivots = 2: says nothing of ltbm; leave it out"),
+        ('name = "pool"\ntimeout_s = 2', "line 9 [methods] timeout_s = 2: says nothing: the answerer reduces tokens"),
+        ('name = "pool"\nseeds = [1, 2]', "line 9 [methods] seeds = [1, 2]: must be one seed: pool draws nothing"),
+        ('name = "pool"\nbitrates = [2]', "line 9 [methods] bitrates = [2]: says nothing: pool counts audio positions"),
+        (BROUGHT + 'axis = "positions"', 'line 10 [methods] axis = "positions": must be seconds, duration, bits,'),
+        ('name = "pool"\nafter = "opus"', 'line 9 [methods] after = "opus": is no COMPRESSOR@BUDGET; name one of'),
+        ('name = "pool"\nafter = "pool@0.5"', 'line 9 [methods] after = "pool@0.5": is no COMPRESSOR@BUDGET; name'),
+        ('name = "pool"\nafter = "gsm@12kbps"', 'line 9 [methods] after = "gsm@12kbps": is not the one that the'),
+        ('name = "uniform"\nafter = "opus@0.5"', 'line 9 [methods] after = "opus@0.5": says nothing of chunks'),
         (BROUGHT + "in_domain = true", "line 10 [methods] in_domain = true: says nothing: mine:f is not trained here"),
     ],
 )
@@ -369,6 +394,14 @@ def test_what_a_compressor_cannot_have_is_refused_with_its_line(keys: str, expec
     with pytest.raises(InputError, match=re.escape(expected)) as refused:
         parse(METHOD.replace("{keys}", keys))
     assert "\n" not in str(refused.value)
+
+
+def test_tokens_of_a_server_are_refused_before_it_is_asked() -> None:
+    served = METHOD.format(keys='name = "pool"').replace('model = "tiny"', 'model = "openai:http://box/v1#m"')
+    expected = "is a server, which hears waves: pool would reduce its encoder's output; leave these methods out, or the"
+    with pytest.raises(InputError, match=rf"line \d+ \[answerers\] model: {re.escape(expected)}") as refused:
+        parse(served)
+    assert "box" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class Test:
 
     def __init__(self, n: int) -> None:
         rows = np.arange(n)
-        self.looked = sequential._Looked(Units("exact", "rows", n, rows, rows, None), [TOLERANCE])
+        self.looked = sequential._GroupSoFar(Units("exact", "rows", n, rows, rows, None), [TOLERANCE])
         self.n = n
         self.early = early_share(n, TOLERANCE, LEVEL)
 

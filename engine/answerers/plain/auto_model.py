@@ -7,10 +7,11 @@ how much audio is heard to the end, whether prompts of different lengths can be 
 import base64
 import hashlib
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from string import ascii_uppercase
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,12 @@ import transformers
 from earmark.engine.answerers.answerer import LostError
 from earmark.engine.answerers.guard import computing
 from earmark.engine.answerers.identity import add_weights, add_words
+from earmark.engine.answerers.plain.embedded_prompt import EmbeddedPrompt, Embedder
 from earmark.engine.answerers.prompt import question_text
 from earmark.engine.answerers.shared.audio_lm import OutOfMemoryError, Reply
-from earmark.engine.arrays import Waveform
+from earmark.engine.answerers.shared.encodings import RawStates
+from earmark.engine.arrays import FloatArray, Waveform
+from earmark.engine.compressors.tokens.reduction import Reduction
 from earmark.engine.corpus.example import MOST_SECONDS, SAMPLE_RATE
 
 _hf: Any = transformers  # its classes are untyped
@@ -53,6 +57,9 @@ class AutoInputs:
     @property
     def nbytes(self) -> int:
         return sum(tensor.nbytes for tensor in self.tensors.values())
+
+
+PlainPrompt = AutoInputs | EmbeddedPrompt
 
 
 class AutoModel:
@@ -111,7 +118,7 @@ class AutoModel:
         tensors.setdefault("attention_mask", torch.ones_like(ids))
         return AutoInputs(tensors, int((ids == self._audio_token).sum()))
 
-    def replies(self, rows: Sequence[AutoInputs], options: Sequence[int], limit: int) -> list[Reply]:
+    def replies(self, rows: Sequence[PlainPrompt], options: Sequence[int], limit: int) -> list[Reply]:
         """How likely each letter is to come next after each prompt, and, where `limit` is not 0, so many greedy tokens
         as text.
         """
@@ -132,11 +139,66 @@ class AutoModel:
             raise
         except Exception:  # a class that takes no padding, or no batch at all
             return False
-        alone = torch.cat([self._logits([row]) for row in rows])
-        difference = (together.log_softmax(-1) - alone.log_softmax(-1)).abs()
-        if self._dtype == torch.float32:
-            return bool(difference.max() <= _MOST_DIFFERENCE)
-        return bool(difference.mean() <= _MEAN_DIFFERENCE)
+        return self._are_alike(together, torch.cat([self._logits([row]) for row in rows]))
+
+    # Reduced audio ---------------------------------------------------------------------------------------------
+
+    @property
+    def state_bytes(self) -> int:
+        """Of an audio token as it enters the decoder."""
+        width = int(self._model.get_input_embeddings().weight.shape[1])
+        return width * int(self._dtype.itemsize)
+
+    def encoded(self, inputs: AutoInputs) -> RawStates:
+        """What is in the places of the audio, to be kept."""
+        with computing(self._repeats):
+            return self._embedder.audio_states(self._together([inputs]))
+
+    def reduced(
+        self, inputs: AutoInputs, encoded: RawStates, reduce: Callable[[FloatArray], Reduction], sized: bool
+    ) -> EmbeddedPrompt:
+        """The same prompt after what `reduce` makes of its audio."""
+        with computing(self._repeats):
+            states = self._embedder.states_of(encoded)
+            reduction = reduce(states.float().cpu().numpy().astype(np.float64))
+            return self._embedder.prompt(inputs.tensors["input_ids"][0], states, reduction, sized)
+
+    @cached_property
+    def cannot_reduce(self) -> str:
+        """Why audio tokens cannot be merged or dropped before its decoder; empty: they can."""
+        return self._refusal(sized=False)
+
+    @cached_property
+    def cannot_weigh(self) -> str:
+        """Why they cannot stand where their groups are, and weigh as much; empty: they can."""
+        if self.cannot_reduce:
+            return self.cannot_reduce
+        kinds = getattr(self._model.config.get_text_config(), "layer_types", None) or ()
+        if set(kinds) - {"full_attention"}:
+            return f"{type(self._model).__name__} does not look at all that came before in every layer"
+        return self._refusal(sized=True)
+
+    def _refusal(self, *, sized: bool) -> str:
+        """What a prompt shows whose audio is left whole: it has to be answered as it is by itself."""
+        name = type(self._model).__name__
+        noise = np.random.default_rng(0).normal(0, 0.1, 2 * SAMPLE_RATE).astype(np.float32)
+        inputs = self.inputs(noise, _EXAMPLE)
+        try:
+            whole = self.reduced(inputs, self.encoded(inputs), _left_whole, sized)
+            logits = self._logits([whole])
+        except (OutOfMemoryError, LostError):
+            raise
+        except Exception as error:  # whatever a class says that takes none
+            return f"{name} takes no embeddings in the place of audio ({shorten(str(error), 100, placeholder=' ...')})"
+        if not self._are_alike(logits, self._logits([inputs])):
+            return f"{name} does not answer the embeddings of a prompt as it answers the prompt"
+        if sized and any(torch.equal(self._logits([other]), logits) for other in _altered(whole)):
+            return f"{name} minds no places of audio tokens, or no weights"
+        return ""
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder(self._model, self._audio_token, self._together([self._example()]))
 
     # Inside ----------------------------------------------------------------------------------------------------
 
@@ -156,24 +218,37 @@ class AutoModel:
             add_special_tokens=not has_start,
         )  # fmt: skip
 
-    def _read(self, rows: Sequence[AutoInputs], options: Sequence[int], limit: int) -> list[Reply]:
+    def _read(self, rows: Sequence[PlainPrompt], options: Sequence[int], limit: int) -> list[Reply]:
         logits, texts = self._generated(rows, limit)
         if self._letters is None:
             return [Reply(_NO_LIKELIHOOD, text) for text in texts]
         nll = -logits.log_softmax(-1)[:, self._letters].double().cpu().numpy()
         return [Reply(row[:n], text if limit else None) for row, n, text in zip(nll, options, texts, strict=True)]
 
-    def _logits(self, rows: Sequence[AutoInputs]) -> torch.Tensor:
+    def _logits(self, rows: Sequence[PlainPrompt]) -> torch.Tensor:
         return self._generated(rows, 0)[0]
 
-    def _generated(self, rows: Sequence[AutoInputs], limit: int) -> tuple[torch.Tensor, list[str]]:
+    def _generated(self, rows: Sequence[PlainPrompt], limit: int) -> tuple[torch.Tensor, list[str]]:
         """Logits (rows, vocabulary) of the answer's first position, and what was written."""
+        prompts = [row for row in rows if isinstance(row, AutoInputs)]
+        embedded = [row for row in rows if isinstance(row, EmbeddedPrompt)]
+        assert not (prompts and embedded), "they have other shapes"
         with computing(self._repeats):
-            inputs = self._together(rows)
-            written = self._model.generate(**inputs, generation_config=self._greedy(max(1, limit)))
-            tokens = written.sequences[:, inputs["input_ids"].shape[1] :]
-            texts = [str(self._tokenizer.decode(row, skip_special_tokens=True)) for row in tokens.tolist()]
-            return written.logits[0].float(), texts
+            if embedded:
+                logits, tokens = self._embedder.written(embedded, max(1, limit), self._ends)
+            else:
+                inputs = self._together(prompts)
+                written = self._model.generate(**inputs, generation_config=self._greedy(max(1, limit)))
+                logits, tokens = written.logits[0], written.sequences[:, inputs["input_ids"].shape[1] :].tolist()
+            texts = [str(self._tokenizer.decode(row, skip_special_tokens=True)) for row in tokens]
+            return logits.float(), texts
+
+    def _are_alike(self, some: torch.Tensor, others: torch.Tensor) -> bool:
+        """Whether logits are the same but for rounding."""
+        difference = (some.log_softmax(-1) - others.log_softmax(-1)).abs()
+        if self._dtype == torch.float32:
+            return bool(difference.max() <= _MOST_DIFFERENCE)
+        return bool(difference.mean() <= _MEAN_DIFFERENCE)
 
     def _together(self, rows: Sequence[AutoInputs]) -> dict[str, torch.Tensor]:
         """One batch: prompts padded on the left, everything else one after the other."""
@@ -190,13 +265,18 @@ class AutoModel:
 
     def _greedy(self, limit: int) -> Any:
         """Greedy, whatever the model's own settings say: no penalties, no sampling, its own ends."""
+        return _hf.GenerationConfig(
+            max_new_tokens=limit, do_sample=False, num_beams=1, repetition_penalty=1.0, eos_token_id=self._ends or None,
+            pad_token_id=self._padding, use_cache=True, output_logits=True, return_dict_in_generate=True,
+        )  # fmt: skip
+
+    @property
+    def _ends(self) -> list[int]:
+        """The tokens that end an answer."""
         ends = getattr(self._model.generation_config, "eos_token_id", None)
         if ends is None:
             ends = self._tokenizer.eos_token_id
-        return _hf.GenerationConfig(
-            max_new_tokens=limit, do_sample=False, num_beams=1, repetition_penalty=1.0, eos_token_id=ends,
-            pad_token_id=self._padding, use_cache=True, output_logits=True, return_dict_in_generate=True,
-        )  # fmt: skip
+        return [] if ends is None else list(ends) if isinstance(ends, Sequence) else [int(ends)]
 
     @property
     def _padding(self) -> int:
@@ -254,6 +334,19 @@ class AutoModel:
         except Exception:  # a processor refuses what is too long in its own words
             return False
         return any(not torch.equal(first[key], second[key]) for key in first)
+
+
+def _left_whole(states: FloatArray) -> Reduction:
+    """Every audio token by itself."""
+    return Reduction(np.arange(len(states)))
+
+
+def _altered(prompt: EmbeddedPrompt) -> Iterator[EmbeddedPrompt]:
+    """The same with half of it heavier, and with half of it further on."""
+    assert prompt.weights is not None, "it is sized"
+    further = torch.arange(prompt.positions) >= prompt.positions // 2
+    yield replace(prompt, weights=prompt.weights + further)
+    yield replace(prompt, places=prompt.places + 9 * further)
 
 
 def _audio_token(processor: Any, config: Any) -> int:

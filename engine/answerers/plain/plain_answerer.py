@@ -8,6 +8,7 @@ no torch, no corpus, no files.
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby, islice
 from typing import Any, Protocol, TypeVar
 
@@ -18,11 +19,14 @@ from earmark.engine.answerers.request import Progress, Request, RequestCounts, R
 from earmark.engine.answerers.shared.attempts import Attempts, one_line
 from earmark.engine.answerers.shared.audio_lm import Reply
 from earmark.engine.answerers.shared.batches import grouped
+from earmark.engine.answerers.shared.encodings import Encodings, RawStates
 from earmark.engine.answerers.shared.forest import work_key
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.answerers.shared.spoken import spoken_letter
-from earmark.engine.arrays import Waveform
+from earmark.engine.arrays import FloatArray, Waveform
 from earmark.engine.compressors.compressor import Excerpt, samples_at
+from earmark.engine.compressors.tokens.reducing import reduction_of
+from earmark.engine.compressors.tokens.reduction import Reduction
 from earmark.engine.corpus.clip import clip
 from earmark.engine.corpus.example import MOST_SECONDS, SAMPLE_RATE, Audio, AudioError
 from earmark.engine.design.keys import OK, TOO_LONG, TOO_SHORT
@@ -71,6 +75,24 @@ class ChatModel(Protocol[Row]):
     def inputs(self, waveform: Waveform, text: str) -> Row:
         """An excerpt and a question, ready to be read."""
 
+    @property
+    def state_bytes(self) -> int:
+        """Of what its encoder makes of the audio, a position."""
+
+    def encoded(self, inputs: Row) -> RawStates:
+        """What its encoder makes of the audio, to be kept."""
+
+    def reduced(self, inputs: Row, encoded: RawStates, reduce: Callable[[FloatArray], Reduction], sized: bool) -> Row:
+        """The same prompt after what `reduce` makes of its audio (n, width)."""
+
+    @property
+    def cannot_reduce(self) -> str:
+        """Why it cannot be asked about reduced audio; empty: it can."""
+
+    @property
+    def cannot_weigh(self) -> str:
+        """Why not about audio tokens with places and weights; empty: it can."""
+
     def replies(self, rows: Sequence[Row], options: Sequence[int], limit: int) -> list[Reply]:
         """How likely each letter is to come next after each prompt, and, where `limit` is not 0, so many greedy tokens
         as text. Rows have equal shapes.
@@ -101,11 +123,17 @@ class _Ready:
 class PlainAnswerer:
     """A model behind its processor, and how it is asked."""
 
-    def __init__(self, model: ChatModel[Any], options: AnswerOptions = AnswerOptions()) -> None:  # noqa: B008 (frozen)
+    def __init__(
+        self,
+        model: ChatModel[Any],
+        options: AnswerOptions = AnswerOptions(),  # noqa: B008 (frozen)
+        encodings: Encodings | None = None,
+    ) -> None:
         self.name = model.name
         self.likelihoods = model.likelihoods
         self.model = model
         self.options = options
+        self._encodings = encodings or Encodings(options.clip_bytes)
         self._limit = options.generate or (0 if model.likelihoods else TOKENS_OF_A_LETTER)
 
     @property
@@ -125,6 +153,16 @@ class PlainAnswerer:
             window_s=float(MOST_SECONDS) if longest_s is None else longest_s,
             beyond="no clip is longer" if longest_s is None else "a status (too long)",
         )
+
+    @property
+    def cannot_reduce(self) -> str:
+        """Why its encoder's output cannot be reduced; empty: it can."""
+        return self.model.cannot_reduce
+
+    @property
+    def cannot_weigh(self) -> str:
+        """Why not with places and weights; empty: it can."""
+        return self.model.cannot_weigh
 
     def answer(
         self,
@@ -196,7 +234,7 @@ class PlainAnswerer:
                     yield self._ready_one(chat, samples_at(whole, chat.excerpt.wave.places), attempts)
 
     def _ready_one(self, chat: Chat, samples: Waveform, attempts: Attempts) -> _Ready | Result:
-        inputs = attempts.tried(lambda: self.model.inputs(samples, chat.text), alone=True)
+        inputs = attempts.tried(lambda: self._inputs(chat, samples), alone=True)
         if isinstance(inputs, str):
             return Result(chat.key, status=inputs)
         ready = _Ready(chat, inputs)
@@ -206,6 +244,21 @@ class PlainAnswerer:
         if most is not None and needed > most:
             return ready.result(status=f"{TOO_LONG}{needed:,} positions, the answerer has {most:,}")
         return ready
+
+    def _inputs(self, chat: Chat, samples: Waveform) -> ChatInputs:
+        """What is read; of an excerpt whose encoding is reduced that is made once, as far as it is kept."""
+        inputs: ChatInputs = self.model.inputs(samples, chat.text)
+        spec, name = chat.excerpt.reduction, chat.excerpt.encoded_as
+        if spec is None or inputs.audio_tokens < 1:
+            return inputs
+        key = work_key(self.model.identity, name)
+        encoded = self._encodings.get(key, self.model.state_bytes)
+        if encoded is None:
+            encoded = self.model.encoded(inputs)
+            self._encodings.put(key, encoded)
+        reduce = partial(reduction_of, spec, seconds=len(samples) / SAMPLE_RATE, name=name)
+        reduced: ChatInputs = self.model.reduced(inputs, encoded, reduce, spec.sized)
+        return reduced
 
     def _too_long(self, excerpt: Excerpt) -> str | None:
         seconds, longest = excerpt.wave.n_samples / SAMPLE_RATE, self.model.longest_s

@@ -12,7 +12,7 @@ import torch
 
 from earmark.engine.answerers.qwen.decoder_layers import AttentionHeads, LayerWeights
 from earmark.engine.answerers.qwen.flat import NOTHING, flat, part, room, shaped
-from earmark.engine.answerers.qwen.kv import KV, Past, extended
+from earmark.engine.answerers.qwen.kv import KV, Past, Placed, extended
 from earmark.kernels.neural import attention
 from earmark.kernels.neural.gate import gated, inverse_rms
 from earmark.kernels.neural.simd import LANES
@@ -47,14 +47,14 @@ class CompiledDecoder:
         self._rotation = attention.NO_ROTATION
 
     def run(
-        self, x: Tensor, lengths: Tensor, past: Past | None, read: bool, keep: bool
+        self, x: Tensor, lengths: Tensor, past: Past | None, read: bool, keep: bool, placed: Placed | None = None
     ) -> tuple[Tensor | None, KV | None]:
         """As `DecoderLayers.run`."""
         rows, new, width = x.shape
-        before = 0 if past is None else past.length
         final = torch.empty(rows, width) if read else None
-        kv = self._kept(past, lengths, rows, new) if keep else None
-        context = _Context(past, rows, lengths, self._rotations(before + new))
+        kv = self._kept(past, lengths, rows, new, placed) if keep else None
+        ends = torch.zeros(rows, dtype=torch.int64) if past is None else past.ends.expand(rows)
+        context = _Context(past, rows, lengths, *self._turns(ends, new, placed), new, placed)
         at_once = max(1, TOKENS // new)
         scratch = _DecoderScratch(min(rows, at_once) * new, self._layers[0])
         for start in range(0, rows, at_once):
@@ -98,6 +98,8 @@ class CompiledDecoder:
                 context.rotation,
                 context.old(index, these),
                 context.lengths[these].numpy(),
+                context.turns[these],
+                context.weights(these),
                 attention.AttentionShape(rows, new, asking, self._heads, self._kv_heads, self._size, causal=True),
                 scratch.out.numpy(),
                 *(NOTHING if kv is None else (_flat(kv.keys[index][these]), _flat(kv.values[index][these]))),
@@ -115,7 +117,7 @@ class CompiledDecoder:
         gated(scratch.both.numpy(), scratch.scale.numpy(), n, inner, scratch.inner.numpy())
         x.addmm_(shaped(scratch.inner, n, inner), layer.down)
 
-    def _kept(self, past: Past | None, lengths: Tensor, rows: int, new: int) -> KV:
+    def _kept(self, past: Past | None, lengths: Tensor, rows: int, new: int, placed: Placed | None) -> KV:
         """Keys and values with room for the new ones, after those of the past."""
         before = 0 if past is None else past.length
         keys, values = [], []
@@ -125,7 +127,15 @@ class CompiledDecoder:
             if past is not None:
                 keys[-1][..., :before] = past.of(past.kv.keys[index])
                 values[-1][..., :before, :] = past.of(past.kv.values[index])
-        return KV(keys, values, *extended(past, lengths, new, lengths.device))
+        return KV(keys, values, *extended(past, lengths, new, lengths.device, placed))
+
+    def _turns(self, ends: Tensor, new: int, placed: Placed | None) -> tuple[attention.Rotation, npt.NDArray[np.int64]]:
+        """Tables of rotations, and where in them each row's new positions begin."""
+        if placed is None:
+            return self._rotations(int(ends.max()) + new), ends.numpy()
+        spare = torch.zeros(new + LANES)
+        places = torch.cat([(ends[:, None] + placed.places).flatten().float(), spare])
+        return attention.rotation_at(self._frequencies.numpy(), places.numpy()), np.arange(len(ends)) * new
 
     def _rotations(self, positions: int) -> attention.Rotation:
         if self._rotation.positions < positions + LANES:
@@ -140,9 +150,22 @@ def _flat(x: Tensor) -> npt.NDArray[np.float32]:
 class _Context:
     """What rows come after, as the kernels take it."""
 
-    def __init__(self, past: Past | None, rows: int, lengths: Tensor, rotation: attention.Rotation) -> None:
+    def __init__(
+        self,
+        past: Past | None,
+        rows: int,
+        lengths: Tensor,
+        rotation: attention.Rotation,
+        turns: npt.NDArray[np.int64],
+        n_new: int,
+        placed: Placed | None,
+    ) -> None:
         self.lengths = lengths
         self.rotation = rotation
+        self.turns = np.ascontiguousarray(turns)
+        self._n_new = n_new
+        self._new = None if placed is None else placed.weights
+        self._old = None if past is None else past.kv.weights
         self._kv = None if past is None else past.kv
         self._at = np.zeros(rows, dtype=np.int64) if past is None else past.index(rows)
         if past is None:
@@ -151,6 +174,15 @@ class _Context:
             self._valid = np.ones((len(past.kv.lengths), past.length), dtype=bool)
         else:
             self._valid = past.kv.valid.numpy()
+
+    def weights(self, part: slice) -> attention.KeyWeights:
+        """What is added to the scores of the keys of some rows."""
+        if self._new is None and self._old is None:
+            return attention.NO_WEIGHTS
+        old = np.zeros(self._valid.size, np.float32) if self._old is None else _flat(self._old)
+        n_rows = part.stop - part.start
+        new = np.zeros(n_rows * self._n_new, np.float32) if self._new is None else _flat(self._new[part])
+        return attention.KeyWeights(old, np.ascontiguousarray(new))
 
     def old(self, layer: int, part: slice) -> attention.Old:
         """The past of some rows in a layer."""

@@ -97,7 +97,8 @@ class CompiledEncoder:
             torch.mm(h, layer.qv.t(), out=shaped(scratch.values, n, 2 * width))
             attention.attend(
                 attention.Projected(values, scratch.keys.numpy(), values, scratch.ones.numpy(), layer.bias.numpy()),
-                attention.NO_ROTATION, old, lengths, shape, scratch.out.numpy(), *NOTHING,
+                attention.NO_ROTATION, old, lengths, np.zeros(len(lengths), dtype=np.int64), attention.NO_WEIGHTS,
+                shape, scratch.out.numpy(), *NOTHING,
             )  # fmt: skip
             x.addmm_(shaped(scratch.out, n, width), module.self_attn.out_proj.weight.t())
             x += module.self_attn.out_proj.bias

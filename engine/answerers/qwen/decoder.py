@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from earmark.engine.answerers.qwen.decoder_layers import AttentionHeads, DecoderLayers, fused
-from earmark.engine.answerers.qwen.kv import KV, Past
+from earmark.engine.answerers.qwen.kv import KV, Past, Placed
 from earmark.engine.answerers.qwen.ops import compilable
 from earmark.engine.answerers.qwen.plain_decoder import PlainDecoder
 
@@ -45,16 +45,18 @@ class Decoder:
         return F.embedding(tokens.to(self.device), self.embedding)
 
     @torch.inference_mode()
-    def prefill(self, x: Tensor, lengths: Tensor, past: Past | None) -> KV:
+    def prefill(self, x: Tensor, lengths: Tensor, past: Past | None, placed: Placed | None = None) -> KV:
         """Keys and values of new positions x (rows, length, width), after a past that one row may share with all."""
-        _, kv = self._layers.run(x, lengths, past, read=False, keep=True)
+        _, kv = self._layers.run(x, lengths, past, read=False, keep=True, placed=placed)
         assert kv is not None
         return kv
 
     @torch.inference_mode()
-    def read(self, x: Tensor, lengths: Tensor, past: Past | None, keep: bool = False) -> tuple[Tensor, KV | None]:
+    def read(
+        self, x: Tensor, lengths: Tensor, past: Past | None, keep: bool = False, placed: Placed | None = None
+    ) -> tuple[Tensor, KV | None]:
         """Logits (rows, vocabulary) in fp32 at each row's last valid position; its keys and values where kept."""
-        hidden, kv = self._layers.run(x, lengths, past, read=True, keep=keep)
+        hidden, kv = self._layers.run(x, lengths, past, read=True, keep=keep, placed=placed)
         assert hidden is not None
         normed = F.rms_norm(hidden, (hidden.shape[-1],), self._norm, self.heads.eps)
         return F.linear(normed, self._vocabulary).float(), kv

@@ -1,9 +1,7 @@
 """The seam between a Qwen2 decoder and what computes its layers: the weights, the heads, and one method.
 
 Two classes implement `DecoderLayers`: `PlainDecoder` in torch, anywhere; `CompiledDecoder` in fp32 on a CPU, about half
-again as fast there (docs/decisions has the figures). Whatever a run gets beside tokens (positions of its own, weights
-on keys) is an argument of `run`: in the plain one it goes into `_rotation` and the mask, in the compiled one into the
-table of rotations and the scores of `kernels.neural.attention`.
+again as fast there (docs/decisions has the figures).
 """
 
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from earmark.engine.answerers.qwen.kv import KV, Past
+from earmark.engine.answerers.qwen.kv import KV, Past, Placed
 
 Tensor = torch.Tensor
 
@@ -45,9 +43,10 @@ class DecoderLayers(Protocol):
     """All layers of a decoder, from embeddings to the last hidden state."""
 
     def run(
-        self, x: Tensor, lengths: Tensor, past: Past | None, read: bool, keep: bool
+        self, x: Tensor, lengths: Tensor, past: Past | None, read: bool, keep: bool, placed: Placed | None = None
     ) -> tuple[Tensor | None, KV | None]:
-        """New positions x (rows, length, width), of which `lengths` are valid, after a past.
+        """New positions x (rows, length, width), of which `lengths` are valid, after a past; one after the other
+        unless they are `placed`.
 
         The hidden state (rows, width) at each row's last valid position, where `read`; the keys and values of the past
         and the new positions, where `keep`.

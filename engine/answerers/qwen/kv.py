@@ -2,7 +2,8 @@
 
     row b of a pass:  [ past: prefix, audio, stem | pad ][ new tokens | pad ]     pads are masked or never looked at
 
-Knows which positions are valid; not what keys are made of, nor whether they are kept transposed.
+Knows which positions are valid, where they are and what they weigh; not what keys are made of, nor whether they are
+kept transposed.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,15 @@ Tensor = torch.Tensor
 
 
 @dataclass(slots=True)
+class Placed:
+    """New positions that are not one after the other, or stand for several: (rows, new), on the host."""
+
+    places: Tensor  # float32, from where each row goes on; whole or not
+    weights: Tensor  # float32, added to the scores of the keys
+    spans: Tensor  # (rows,) how far on what follows is
+
+
+@dataclass(slots=True)
 class KV:
     """Keys and values of `rows` sequences, right-padded to one length."""
 
@@ -22,6 +32,10 @@ class KV:
     values: list[Tensor]  # (rows, kv heads, length, head)
     lengths: Tensor  # (rows,) valid positions, on the host
     valid: Tensor | None = None  # (rows, length) bool; None: no padding anywhere
+    ends: Tensor | None = (
+        None  # (rows,) the place of what comes next, on the host; None: `lengths`, nothing is left out
+    )
+    weights: Tensor | None = None  # (rows, length) float32, added to the scores of the keys; None: nothing is
 
     @property
     def nbytes(self) -> int:
@@ -35,6 +49,8 @@ class KV:
             [v.index_select(0, at) for v in self.values],
             self.lengths[rows],
             None if self.valid is None else self.valid[at],
+            None if self.ends is None else self.ends[rows],
+            None if self.weights is None else self.weights[at],
         )
 
 
@@ -58,6 +74,19 @@ class Past:
     @property
     def lengths(self) -> Tensor:
         return self.kv.lengths if self.rows is None else self.kv.lengths[self.rows]
+
+    @property
+    def ends(self) -> Tensor:
+        """(rows,) or (1,): the place at which each row goes on."""
+        ends = self.kv.lengths if self.kv.ends is None else self.kv.ends
+        return ends if self.rows is None else ends[self.rows]
+
+    @property
+    def weights(self) -> Tensor | None:
+        """(rows, length) or (1, length) of the keys of each row."""
+        if self._at is None or self.kv.weights is None:
+            return self.kv.weights
+        return self.kv.weights[self._at]
 
     @property
     def valid(self) -> Tensor | None:
@@ -88,8 +117,37 @@ class Past:
         return both
 
 
-def extended(past: Past | None, lengths: Tensor, new: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """`lengths` and `valid` of keys and values after a pass over rows of these lengths, padded to `new`."""
+def extended(
+    past: Past | None, lengths: Tensor, new: int, device: torch.device, placed: Placed | None
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """What is known of keys and values after a pass over rows of these lengths, padded to `new`: KV's last fields."""
+    return (
+        *_valid(past, lengths, new, device),
+        _ends(past, lengths, placed),
+        key_weights(past, lengths, new, device, placed),
+    )
+
+
+def _ends(past: Past | None, lengths: Tensor, placed: Placed | None) -> Tensor | None:
+    if placed is None and (past is None or past.kv.ends is None):
+        return None
+    return (lengths if placed is None else placed.spans) + (0 if past is None else past.ends)
+
+
+def key_weights(
+    past: Past | None, lengths: Tensor, new: int, device: torch.device, placed: Placed | None
+) -> Tensor | None:
+    """(rows, past + new) of all keys of a pass, on the device; None where nothing is added to their scores."""
+    before = None if past is None else past.weights
+    if placed is None and before is None:
+        return None
+    rows, length = len(lengths), 0 if past is None else past.length
+    old = torch.zeros(rows, length, device=device) if before is None else before.expand(rows, -1)
+    ours = torch.zeros(rows, new, device=device) if placed is None else placed.weights.to(device)
+    return torch.cat([old, ours], dim=1)
+
+
+def _valid(past: Past | None, lengths: Tensor, new: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
     total = lengths.clone() if past is None else lengths + past.lengths
     before = None if past is None else past.valid
     if before is None and bool((lengths == new).all()):

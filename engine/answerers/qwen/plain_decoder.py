@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from earmark.engine.answerers.qwen.decoder_layers import AttentionHeads, LayerWeights
-from earmark.engine.answerers.qwen.kv import KV, Past, extended
+from earmark.engine.answerers.qwen.kv import KV, Past, Placed, extended, key_weights
 from earmark.engine.answerers.qwen.ops import attend_causally, linear
 
 Tensor = torch.Tensor
@@ -23,12 +23,12 @@ class PlainDecoder:
         self._rotations: CosineAndSine | None = None
 
     def run(
-        self, x: Tensor, lengths: Tensor, past: Past | None, read: bool, keep: bool
+        self, x: Tensor, lengths: Tensor, past: Past | None, read: bool, keep: bool, placed: Placed | None = None
     ) -> tuple[Tensor | None, KV | None]:
         """As `DecoderLayers.run`; in the last layer only the rows that are read are computed whole."""
         rows, length, width = x.shape
-        rotation = self._rotation(past, rows, length)
-        mask = self._mask(past, length, x)
+        rotation = self._rotation(past, rows, length, placed)
+        mask = self._mask(past, length, x, key_weights(past, lengths, length, x.device, placed))
         last = (lengths - 1).to(self._device)
         final: Tensor | None = None
         keys: list[Tensor] = []
@@ -66,7 +66,7 @@ class PlainDecoder:
                 out = self._attend(q.transpose(1, 2), k, v, self._row_mask(mask, lengths, k))
                 final = x[every, last] + F.linear(out.reshape(rows, q_size), layer.o)
                 final = self._mlp(final, layer)
-        return final, KV(keys, values, *extended(past, lengths, length, self._device)) if keep else None
+        return final, KV(keys, values, *extended(past, lengths, length, self._device, placed)) if keep else None
 
     # The parts of a layer --------------------------------------------------------------------------------------
 
@@ -87,15 +87,18 @@ class PlainDecoder:
 
     # Masks and positions ---------------------------------------------------------------------------------------
 
-    def _mask(self, past: Past | None, length: int, x: Tensor) -> Tensor | None:
-        """(1 or rows, 1, length, past + length), added to the scores; None where nothing is hidden."""
+    def _mask(self, past: Past | None, length: int, x: Tensor, weights: Tensor | None) -> Tensor | None:
+        """(1 or rows, 1, length, past + length), added to the scores; None where nothing is hidden or added."""
         before = 0 if past is None else past.length
         valid = None if past is None else past.valid
-        if valid is None and (length == 1 or x.is_cuda):
+        if valid is None and weights is None and (length == 1 or x.is_cuda):
             return None  # on CUDA the kernel that needs no mask is the fast one
         hidden = torch.ones(length, before + length, dtype=torch.bool, device=x.device).triu_(before + 1)[None, None]
         if valid is not None:
             hidden = hidden | F.pad(~valid, (0, length))[:, None, None, :]
+        if weights is not None:
+            added = weights.to(x.dtype)[:, None, None, :].expand(-1, -1, length, -1)
+            return torch.where(hidden, -torch.inf, added)
         return torch.zeros(hidden.shape, dtype=x.dtype, device=x.device).masked_fill_(hidden, -torch.inf)
 
     def _row_mask(self, mask: Tensor | None, lengths: Tensor, keys: Tensor) -> Tensor | None:
@@ -112,9 +115,13 @@ class PlainDecoder:
         mask = torch.zeros(hidden.shape, dtype=keys.dtype, device=self._device).masked_fill_(hidden, -torch.inf)
         return mask[:, None, None, :]
 
-    def _rotation(self, past: Past | None, rows: int, length: int) -> CosineAndSine:
+    def _rotation(self, past: Past | None, rows: int, length: int, placed: Placed | None) -> CosineAndSine:
         """The rotations of the new positions (1 or rows, length, 1, ...): each row goes on where its past ended."""
-        start = torch.zeros(1, dtype=torch.int64) if past is None else past.lengths
+        start = torch.zeros(1, dtype=torch.int64) if past is None else past.ends
+        if placed is not None:
+            angles = (start[:, None] + placed.places).to(self._device)[..., None] * self._heads.frequencies
+            twice = torch.cat((angles, angles), dim=-1)[:, :, None]
+            return twice.cos().to(self._dtype), twice.sin().to(self._dtype)
         if bool((start == start[0]).all()):
             start = start[:1]
         assert len(start) in (1, rows)

@@ -17,12 +17,14 @@ import torch
 from earmark.engine.answerers import parse, prompt
 from earmark.engine.answerers.guard import computing
 from earmark.engine.answerers.identity import add_weights, add_words
+from earmark.engine.answerers.means import means_of
 from earmark.engine.answerers.qwen.decoder import Decoder
-from earmark.engine.answerers.qwen.kv import KV, Past
+from earmark.engine.answerers.qwen.kv import KV, Past, Placed
 from earmark.engine.answerers.qwen.mel import ClipFrames, Mel
-from earmark.engine.answerers.shared.audio_lm import Reply, Tokens
+from earmark.engine.answerers.shared.audio_lm import EncodedPart, Reply, Tokens
 from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
-from earmark.engine.arrays import Waveform
+from earmark.engine.answerers.shared.encodings import RawStates
+from earmark.engine.arrays import FloatArray, Waveform
 from earmark.engine.corpus.clip import CHUNK_SAMPLES, MOST_CHUNKS
 from earmark.engine.corpus.example import SAMPLE_RATE
 
@@ -41,12 +43,22 @@ def guarded(run: Callable[Concatenate["Qwen", P], R]) -> Callable[Concatenate["Q
     return wrapped
 
 
+@dataclass(frozen=True, slots=True)
+class RowPlaces:
+    """Where the audio tokens of a row are, and how many positions each stands for."""
+
+    centres: FloatArray  # (length,)
+    sizes: FloatArray  # (length,)
+    span: int  # how far on the text is
+
+
 @dataclass(slots=True)
 class Encoded:
     """Embeddings of audio tokens (and of the text between the pieces of a long clip), right-padded."""
 
     states: torch.Tensor  # (rows, length, width of the decoder)
     lengths: list[int]
+    placed: list["RowPlaces"] | None = None  # of each row; None: one after the other, each standing for itself
 
     @property
     def nbytes(self) -> int:
@@ -132,12 +144,43 @@ class Qwen:
         return self._joined(states, lengths, [len(kept) for kept in cut])
 
     @guarded
+    def gathered(self, parts: Sequence[EncodedPart]) -> Encoded:
+        """The means of groups of audio tokens, a row for each part; sized ones each at the centre of its group, and as
+        heavy as the group is large. A group of one is as it was.
+        """
+        rows = [self._means(part) for part in parts]
+        placed = None
+        if any(part.sized for part in parts):
+            placed = [_row_places(part, len(row)) for part, row in zip(parts, rows, strict=True)]
+        return Encoded(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), [len(row) for row in rows], placed)
+
+    def _means(self, part: EncodedPart) -> torch.Tensor:
+        """(k, width) what is heard of a row."""
+        encoded: Encoded = part.encoded
+        states = encoded.states[part.row, : encoded.lengths[part.row]]
+        if part.reduction is None:
+            return states
+        return means_of(states, part.reduction)
+
+    def raw_states(self, encoded: Encoded, row: int) -> RawStates:
+        """(n, bytes) the audio tokens of a row as they lie in memory."""
+        return encoded.states[row, : encoded.lengths[row]].contiguous().cpu().view(torch.uint8).numpy().copy()
+
+    def encoded_of(self, raw: RawStates) -> Encoded:
+        """One row, of what was kept."""
+        return Encoded(torch.from_numpy(raw).view(self.decoder.dtype)[None].to(self.device), [len(raw)])
+
+    def states(self, encoded: Encoded, row: int) -> FloatArray:
+        """(n, width) the audio tokens of a row, as reductions look at them."""
+        return encoded.states[row, : encoded.lengths[row]].float().cpu().numpy().astype(np.float64)
+
+    @guarded
     def prefill(self, encoded: Encoded, stems: Sequence[Tokens]) -> KV:
         """Keys and values after the prefix, each encoded audio and the stem its questions share."""
         x, lengths = self._rows(encoded, range(len(stems)), stems)
         past = Past(self._prefixed())
         self._count(x, past, read=False)
-        return self.decoder.prefill(x, lengths, past)
+        return self.decoder.prefill(x, lengths, past, _placed(encoded, range(len(stems)), stems, x.shape[1]))
 
     @guarded
     def score(
@@ -289,8 +332,10 @@ class Qwen:
     def _read(
         self, context: KV | Encoded, rows: Sequence[int], questions: Sequence[Tokens], keep: bool
     ) -> tuple[torch.Tensor, KV | None]:
+        placed = None
         if isinstance(context, Encoded):
             x, lengths = self._rows(context, rows, questions)
+            placed = _placed(context, rows, questions, x.shape[1])
             past = Past(self._prefixed())
         else:
             tokens, lengths = _padded(questions)
@@ -298,7 +343,7 @@ class Qwen:
             same = list(rows) == list(range(len(context.lengths)))
             past = Past(context, None if same else torch.tensor(list(rows)))
         self._count(x, past, read=True)
-        return self.decoder.read(x, lengths, past, keep=keep)
+        return self.decoder.read(x, lengths, past, keep=keep, placed=placed)
 
     def _rows(
         self, encoded: Encoded, rows: Sequence[int], texts: Sequence[Tokens]
@@ -337,6 +382,28 @@ class Qwen:
         before = 0 if past is None else past.length
         flops = rows * self.shape.decoder.flops(length, before, int(read))
         self.counted += Cost(decoder_tokens=rows * length, flops=flops)
+
+
+def _row_places(part: EncodedPart, n: int) -> RowPlaces:
+    """Where the tokens of a row are: of one that is not sized, one after the other."""
+    if part.sized and part.reduction is not None:
+        return RowPlaces(part.reduction.centres, part.reduction.sizes, len(part.reduction.group))
+    return RowPlaces(np.arange(n, dtype=np.float64), np.ones(n), n)
+
+
+def _placed(encoded: Encoded, rows: Sequence[int], texts: Sequence[Tokens], length: int) -> Placed | None:
+    """Where the audio and text of rows are, and what they weigh, padded to `length`; None where nothing is sized."""
+    if encoded.placed is None:
+        return None
+    places, weights = torch.zeros(len(rows), length), torch.zeros(len(rows), length)
+    spans = torch.zeros(len(rows), dtype=torch.int64)
+    for i, (row, text) in enumerate(zip(rows, texts, strict=True)):
+        of_row, k = encoded.placed[row], encoded.lengths[row]
+        places[i, :k] = torch.from_numpy(of_row.centres)
+        places[i, k : k + len(text)] = of_row.span + torch.arange(len(text))
+        weights[i, :k] = torch.from_numpy(np.log(of_row.sizes))
+        spans[i] = of_row.span + len(text)
+    return Placed(places, weights, spans)
 
 
 def _padded(texts: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor]:

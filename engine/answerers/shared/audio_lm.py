@@ -5,14 +5,16 @@ questions share). Nobody outside `shared` and the models knows this protocol.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from earmark.engine.answerers.prompt import Template
 from earmark.engine.answerers.shared.cost import Cost, ModelShape
-from earmark.engine.arrays import Waveform
+from earmark.engine.answerers.shared.encodings import RawStates
+from earmark.engine.arrays import FloatArray, Waveform
+from earmark.engine.compressors.tokens.reduction import Reduction
 
 Tokens = tuple[int, ...]
 
@@ -38,6 +40,15 @@ class Reply:
         self.text = text  # what was generated; None where nothing was
 
 
+class EncodedPart(NamedTuple):
+    """One row of an encoding, and what is to be heard of it."""
+
+    encoded: Any
+    row: int
+    reduction: Reduction | None  # None: all of it
+    sized: bool
+
+
 class AudioLM(Protocol):
     """A model whose encodings, keys and values can be shared, as the scheduler uses it.
 
@@ -61,6 +72,18 @@ class AudioLM(Protocol):
 
     def encode(self, clips: Sequence[Any], places: Sequence[Sequence[int]]) -> Held:
         """The audio tokens of the seconds at these places of these opened clips."""
+
+    def states(self, encoded: Any, row: int) -> FloatArray:
+        """(n, width) the audio tokens of a row, as reductions look at them."""
+
+    def raw_states(self, encoded: Any, row: int) -> RawStates:
+        """The same as they lie in memory, to be kept."""
+
+    def encoded_of(self, raw: RawStates) -> Held:
+        """One row, of what was kept."""
+
+    def gathered(self, parts: Sequence[EncodedPart]) -> Held:
+        """The means of groups of audio tokens, a row for each part."""
 
     def prefill(self, encoded: Any, stems: Sequence[Tokens]) -> Held:
         """Keys and values after the prefix, each encoded audio and the stem its questions share."""

@@ -137,9 +137,11 @@ class ModelShape:
         frames = [self.encoder.run_frames(self.encoder.valid_frames(piece)) for piece in self.pieces(samples)]
         return Cost(encoder_frames=sum(frames), flops=sum(self.encoder.flops(n) for n in frames))
 
-    def unshared(self, samples: int, text_tokens: int) -> int:
-        """Operations of one request by itself, with nothing that its answer does not need."""
-        decoder = self.decoder.flops(text_tokens + self.positions(samples), 0, 1)
+    def unshared(self, samples: int, text_tokens: int, positions: int) -> int:
+        """Operations of one request by itself, with nothing that its answer does not need; of its audio so many
+        positions enter the decoder.
+        """
+        decoder = self.decoder.flops(text_tokens + positions, 0, 1)
         return self.encoding(samples).flops + decoder
 
     @lru_cache(4096)  # noqa: B019

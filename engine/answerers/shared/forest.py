@@ -15,6 +15,7 @@ from earmark.engine.answerers.prompt import Template
 from earmark.engine.answerers.request import Request, Result
 from earmark.engine.answerers.shared.cost import Cost, ModelShape
 from earmark.engine.compressors.compressor import Excerpt
+from earmark.engine.compressors.tokens.reduction import kept_positions
 from earmark.engine.corpus.example import SAMPLE_RATE
 from earmark.engine.design.keys import OK, TOO_LONG, TOO_SHORT
 
@@ -84,7 +85,7 @@ class Forest:
     ) -> Result:
         """What a piece came to, with what it takes by itself."""
         tokens = self.prefix_tokens + len(piece.tokens)
-        flops = self.shape.unshared(tree.excerpt.wave.n_samples, tokens)
+        flops = self.shape.unshared(tree.excerpt.wave.n_samples, tokens, tree.positions)
         return Result(piece.key, label, option_nll, tree.audio_tokens, text, status, tree.positions + tokens, flops)
 
     def alone(self, tree: Tree, piece: Piece) -> Cost:
@@ -128,10 +129,11 @@ def make_forest(
         if key not in pieces:
             tree = trees.get(excerpt.hash)
             if tree is None:
-                tree = Tree(
-                    excerpt, shape.audio_tokens(excerpt.wave.n_samples), shape.positions(excerpt.wave.n_samples)
-                )
-                trees[excerpt.hash] = tree
+                n_tokens = shape.audio_tokens(excerpt.wave.n_samples)
+                positions = shape.positions(excerpt.wave.n_samples)
+                if excerpt.reduction is not None:
+                    n_tokens = positions = kept_positions(excerpt.reduction.budget, n_tokens)
+                tree = trees[excerpt.hash] = Tree(excerpt, n_tokens, positions)
             pieces[key] = Piece(key, tokens[text], len(request.question.choices), text)
             tree.pieces.append(pieces[key])
         pieces[key].requests.append(number)
@@ -150,7 +152,8 @@ def refusal(excerpt: Excerpt, shape: ModelShape, split: bool) -> str | None:
     if shape.audio_tokens(excerpt.wave.n_samples) < 1:
         return f"{TOO_SHORT}not one audio token"
     limit = shape.encoder.longest_samples
-    if excerpt.wave.n_samples > limit and not (split and shape.join_tokens):
+    may_split = split and shape.join_tokens and excerpt.reduction is None
+    if excerpt.wave.n_samples > limit and not may_split:
         seconds, at_once = excerpt.wave.n_samples / SAMPLE_RATE, limit / SAMPLE_RATE
         return f"{TOO_LONG}{seconds:.1f} s of audio, the answerer hears {at_once:g} s at once"
     return None

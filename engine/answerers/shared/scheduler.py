@@ -4,30 +4,33 @@ Every piece of work ends in one result: an answer, or a status that says why the
 halved until the one request that cannot be answered is alone. Knows answerers by their protocol; no torch, no files.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from earmark.engine.answerers.answerer import LostError
 from earmark.engine.answerers.request import Result
 from earmark.engine.answerers.shared.attempts import Attempts, one_line
-from earmark.engine.answerers.shared.audio_lm import AudioLM, Held, Reply
+from earmark.engine.answerers.shared.audio_lm import AudioLM, EncodedPart, Held, Reply
 from earmark.engine.answerers.shared.batches import (
     AudioBatch,
     Limits,
     PieceOnRow,
+    grouped,
     make_batches,
     needed_bytes,
     piece_batches,
 )
-from earmark.engine.answerers.shared.forest import Forest, Piece, Tree
+from earmark.engine.answerers.shared.encodings import Encodings
+from earmark.engine.answerers.shared.forest import Forest, Piece, Tree, work_key
 from earmark.engine.answerers.shared.memory import Store
 from earmark.engine.answerers.shared.spoken import spoken_letter
 from earmark.engine.arrays import Waveform
 from earmark.engine.compressors.compressor import samples_at
+from earmark.engine.compressors.tokens.reducing import reduction_of
 from earmark.engine.corpus.clip import clip
-from earmark.engine.corpus.example import Audio, AudioError
+from earmark.engine.corpus.example import SAMPLE_RATE, Audio, AudioError
 
 MIB = 1 << 20
 
@@ -50,13 +53,16 @@ class AnswerOptions:
 class Scheduler:
     """One forest, being answered."""
 
-    def __init__(self, answerer: AudioLM, forest: Forest, options: AnswerOptions) -> None:
+    def __init__(
+        self, answerer: AudioLM, forest: Forest, options: AnswerOptions, encodings: Encodings | None = None
+    ) -> None:
         self.forest = forest
         self.options = options
         self.limits = Limits(options.batch_tokens, options.kv_bytes, options.window_clips, options.generate > 0)
         self.clips: Store[Any] = Store(options.clip_bytes)
         self.kv_bytes = 0  # keys and values held for questions to come
         self._answerer = answerer
+        self._encodings = encodings  # None: an encoding serves its batch alone
         self._attempts = Attempts()
 
     def steps(self) -> Iterator[list[Result]]:
@@ -76,17 +82,18 @@ class Scheduler:
     def _batch(
         self, index: int, batch: AudioBatch, uses: dict[Audio, list[int]], loader: "_Loader"
     ) -> Iterator[list[Result]]:
+        kept = self._kept([tree.excerpt.encoded_as for tree in batch.trees])
         opened: dict[Audio, Held | str] = {}
         for tree in batch.trees:
             audio = tree.excerpt.wave.audio
-            if audio not in opened:
+            if audio not in opened and tree.excerpt.encoded_as not in kept:
                 later = [use for use in uses[audio] if use > index]
                 uses[audio] = later
                 opened[audio] = self._open(audio, later[0] if later else None, loader)
         able: list[tuple[Tree, Any]] = []
         failed: list[Result] = []
         for tree in batch.trees:
-            held = opened[tree.excerpt.wave.audio]
+            held = kept.get(tree.excerpt.encoded_as) or opened[tree.excerpt.wave.audio]
             why = held if isinstance(held, str) else self._over_budget(tree)
             if why is None:
                 able.append((tree, held))
@@ -94,7 +101,7 @@ class Scheduler:
                 failed += [self.forest.result(tree, piece, status=why) for piece in tree.pieces]
         if failed:
             yield failed
-        del opened
+        del opened, kept
         if able:
             yield from self._hear(able, batch.pieces if len(able) == len(batch.trees) else None)
 
@@ -149,10 +156,60 @@ class Scheduler:
         self.kv_bytes = 0
 
     def _context(self, opened: Sequence[tuple[Tree, Any]]) -> Any:
-        encoded = self._answerer.encode([held for _, held in opened], [tree.excerpt.wave.places for tree, _ in opened])
+        encoded = self._encoded(opened)
         if not opened[0][0].is_shared:
             return encoded
         return self._answerer.prefill(encoded, [h.pieces[0].tokens[: h.stem] for h, _ in opened])
+
+    def _encoded(self, opened: Sequence[tuple[Tree, Any]]) -> Any:
+        """What is heard of these, a row each."""
+        if self._encodings is None and all(tree.excerpt.reduction is None for tree, _ in opened):
+            return self._answerer.encode([held for _, held in opened], [tree.excerpt.wave.places for tree, _ in opened])
+        whole = self._whole(opened)
+        return self._answerer.gathered(
+            [part_of(self._answerer, tree, *whole[tree.excerpt.encoded_as]) for tree, _ in opened]
+        )
+
+    def _whole(self, opened: Sequence[tuple[Tree, Any]]) -> dict[str, tuple[Any, int]]:
+        """All that the encoder makes of these, and in which row: what was kept is not made again."""
+        rows: dict[str, tuple[Any, int]] = {}
+        missing: dict[str, tuple[Tree, Any]] = {}
+        for tree, held in opened:
+            if isinstance(held, _EncodedBefore):
+                rows[tree.excerpt.encoded_as] = held.encoded, 0
+            else:
+                missing[tree.excerpt.encoded_as] = tree, held
+        for names in self._portions(missing):
+            these = [missing[name] for name in names]
+            encoded = self._answerer.encode(
+                [held for _, held in these], [tree.excerpt.wave.places for tree, _ in these]
+            )
+            rows |= {name: (encoded, row) for row, name in enumerate(names)}
+            if self._encodings is not None:
+                for row, name in enumerate(names):
+                    self._encodings.put(self._key(name), self._answerer.raw_states(encoded, row))
+        return rows
+
+    def _kept(self, names: Sequence[str]) -> dict[str, "_EncodedBefore"]:
+        """Encodings that were made before, by what they are of: their clips need not be opened."""
+        if self._encodings is None:
+            return {}
+        decoder = self.forest.shape.decoder
+        kept: dict[str, _EncodedBefore] = {}
+        for name in dict.fromkeys(names):
+            raw = self._encodings.get(self._key(name), decoder.width * decoder.element_bytes)
+            if raw is not None:
+                kept[name] = _EncodedBefore(self._answerer.encoded_of(raw))
+        return kept
+
+    def _portions(self, missing: Mapping[str, tuple[Tree, Any]]) -> Iterator[tuple[str, ...]]:
+        """What is encoded at once: whole encodings are larger than what is heard of them."""
+        sizes = {name: self.forest.shape.positions(tree.excerpt.wave.n_samples) for name, (tree, _) in missing.items()}
+        in_order = sorted(missing, key=lambda name: -sizes[name])
+        yield from grouped(in_order, sizes.__getitem__, lambda n, longest: n * longest <= self.limits.tokens)
+
+    def _key(self, name: str) -> str:
+        return work_key(self._answerer.identity, name)
 
     def _ask(self, context: Any, trees: Sequence[Tree], rows: Sequence[PieceOnRow]) -> Iterator[list[Result]]:
         """Questions on a context; halve on failure."""
@@ -178,6 +235,22 @@ class Scheduler:
         return self._answerer.score(context, places, rests, options)
 
 
+class _EncodedBefore(NamedTuple):
+    """An encoding that was made before, in the place of a clip that would be opened to make it."""
+
+    encoded: Any
+
+
+def part_of(answerer: AudioLM, tree: Tree, encoded: Any, row: int) -> EncodedPart:
+    """What is heard of a row of an encoding."""
+    spec, wave = tree.excerpt.reduction, tree.excerpt.wave
+    if spec is None:
+        return EncodedPart(encoded, row, None, False)
+    seconds = wave.n_samples / SAMPLE_RATE
+    reduction = reduction_of(spec, answerer.states(encoded, row), seconds, tree.excerpt.encoded_as)
+    return EncodedPart(encoded, row, reduction, spec.sized)
+
+
 def result_of(forest: Forest, tree: Tree, piece: Piece, reply: Reply) -> Result:
     """What a reply says, as a result of a piece."""
     spoken = spoken_letter(reply, forest.requests[piece.requests[0]].question.choices)
@@ -192,8 +265,20 @@ def answer_alone(answerer: AudioLM, forest: Forest, options: AnswerOptions) -> I
         whole = clip(tree.excerpt.wave.audio.waveform())
         kept = samples_at(whole, tree.excerpt.wave.places)
         for piece in tree.pieces:
-            reply = answerer.alone(kept, answerer.template.prefix, piece.text, piece.options, options.generate)
+            if tree.excerpt.reduction is None:
+                reply = answerer.alone(kept, answerer.template.prefix, piece.text, piece.options, options.generate)
+            else:
+                reply = _reduced_alone(answerer, tree, piece, whole, options)
             yield [result_of(forest, tree, piece, reply)]
+
+
+def _reduced_alone(answerer: AudioLM, tree: Tree, piece: Piece, whole: Waveform, options: AnswerOptions) -> Reply:
+    """One request by itself: the plain model reads no reduced encoding, so nothing but the sharing is left out."""
+    encoded = answerer.encode([answerer.open(whole)], [tree.excerpt.wave.places])
+    context = answerer.gathered([part_of(answerer, tree, encoded, 0)])
+    if options.generate:
+        return answerer.generate(context, [0], [piece.tokens], [piece.options], options.generate)[0]
+    return answerer.score(context, [0], [piece.tokens], [piece.options])[0]
 
 
 class _Loader:

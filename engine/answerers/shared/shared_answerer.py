@@ -11,6 +11,7 @@ from earmark.engine.answerers.abilities import Abilities
 from earmark.engine.answerers.answerer import unheard
 from earmark.engine.answerers.request import Progress, Request, RequestCounts, Result, Saving
 from earmark.engine.answerers.shared.audio_lm import AudioLM
+from earmark.engine.answerers.shared.encodings import Encodings
 from earmark.engine.answerers.shared.forest import Forest, make_forest
 from earmark.engine.answerers.shared.scheduler import AnswerOptions, Scheduler, answer_alone
 from earmark.engine.corpus.example import SAMPLE_RATE
@@ -22,16 +23,28 @@ class SharedAnswerer:
     """A model and how it is asked."""
 
     likelihoods = True
+    cannot_reduce = cannot_weigh = ""  # it reduces what its encoder makes, with places and weights or without
 
-    def __init__(self, model: AudioLM, options: AnswerOptions = AnswerOptions()) -> None:  # noqa: B008 (frozen)
+    def __init__(
+        self,
+        model: AudioLM,
+        options: AnswerOptions = AnswerOptions(),  # noqa: B008 (frozen)
+        encodings: Encodings | None = None,
+    ) -> None:
         self.name = model.name
         self.model = model
         self.options = options
+        self._encodings = encodings
 
     @property
     def identity(self) -> str:
         """The model and how it is asked, not how the work is cut into batches."""
         return f"{self.model.identity} generate={self.options.generate} split={self.options.split}"
+
+    @property
+    def encoder(self) -> str:
+        """The model whose states a trained reduction reads: others' mean something else."""
+        return self.model.identity
 
     @property
     def abilities(self) -> Abilities:
@@ -59,7 +72,11 @@ class SharedAnswerer:
                 yield part[number], results[key]
             askers = {piece.key: piece.requests for piece in forest.pieces()}
             askers |= {result.key: numbers for result, numbers in forest.refused}
-            run = Scheduler(model, forest, options).steps() if options.reuse else answer_alone(model, forest, options)
+            run = (
+                Scheduler(model, forest, options, self._encodings).steps()
+                if options.reuse
+                else answer_alone(model, forest, options)
+            )
             for batch in run:
                 results.update((result.key, result) for result in batch)
                 answered = [(part[n], result) for result in batch for n in askers.pop(result.key)]

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -55,18 +56,20 @@ class QueryEncoder(nn.Module):
 
 
 class ChunkScorer(nn.Module):
-    """One score per chunk. `mean` and `deviation` standardise the features; they are measured, not learnt."""
+    """One score per chunk, or per audio token. `mean` and `deviation` standardise the features; they are measured, not
+    learnt.
+    """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, vocabulary: int | None = None) -> None:
+    def __init__(self, vocabulary: int | None = None, width: int = WIDTH) -> None:
         """With the size of a vocabulary it is conditioned on the question, without one agnostic."""
         super().__init__()
-        self.register_buffer("mean", torch.zeros(WIDTH))
-        self.register_buffer("deviation", torch.ones(WIDTH))
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("deviation", torch.ones(width))
         self.chunk = nn.Sequential(
-            nn.Linear(WIDTH, 256), nn.LayerNorm(256), nn.ReLU(), nn.Linear(256, EMBEDDED), nn.LayerNorm(128), nn.ReLU()
+            nn.Linear(width, 256), nn.LayerNorm(256), nn.ReLU(), nn.Linear(256, EMBEDDED), nn.LayerNorm(128), nn.ReLU()
         )
         self.query = None if vocabulary is None else QueryEncoder(vocabulary)
         inputs = EMBEDDED if vocabulary is None else 2 * EMBEDDED
@@ -76,7 +79,7 @@ class ChunkScorer(nn.Module):
     def forward(
         self, features: Tensor, lengths: Tensor, tokens: Tensor | None = None, token_mask: Tensor | None = None
     ) -> Tensor:
-        """Features (B, T, 768) of clips of `lengths` (B,) chunks -> scores (B, T); those beyond a length mean nothing.
+        """Features (B, T, width) of clips of `lengths` (B,) chunks -> scores (B, T); beyond a length they mean nothing.
 
         `tokens` (B, L) and `token_mask` (B, L) are the question's, for a conditioned scorer only.
         """
@@ -89,8 +92,8 @@ class ChunkScorer(nn.Module):
         return scores
 
 
-class LearnedSelector(Selector):
-    """A trained scorer and the card that says where it comes from."""
+class TrainedScorer:
+    """A trained scorer and the card that says where it comes from. A subclass knows the features that it reads."""
 
     tie = LEARNED_TIE
 
@@ -104,6 +107,55 @@ class LearnedSelector(Selector):
     def weights(self) -> str | None:
         """As its card says, which was checked when it was loaded."""
         return self.card.get("weights")
+
+    def save(self, folder: Path) -> None:
+        """Write the folder; the card, written last, names the hashes of the other files."""
+        make_folder(folder)
+        weights = save({name: value.contiguous() for name, value in self.scorer.state_dict().items()})
+        write_file(folder / WEIGHTS, weights)
+        self.card["weights"] = _sha256(weights)
+        if self.tokenizer is not None:
+            write_file(folder / TOKENIZER, self.tokenizer.to_str().encode())
+            self.card["tokenizer"] = tokenizer_hash(self.tokenizer)
+        write_file(folder / CARD, (json.dumps(self.card, indent=1, ensure_ascii=False) + "\n").encode())
+
+    @property
+    def identity(self) -> str | None:
+        """SHA-256 of its weights, and of its tokenizer where it has one."""
+        if self.tokenizer is None or self.weights is None:
+            return self.weights
+        return _sha256(f"{self.weights} {self.card.get('tokenizer')}".encode())
+
+    @classmethod
+    def width_of(cls, card: Card, path: Path) -> int:
+        """How many features it reads; InputError where they are not of this kind and version."""
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Open a folder; InputError where it is not whole."""
+        if not os.path.lexists(folder / CARD):
+            raise InputError(folder, f"has no {CARD}", "name the folder of a trained selector")
+        card = read_card(folder / CARD)
+        width = cls.width_of(card, folder / CARD)
+        weights = read_bytes(folder / WEIGHTS, "copy the whole folder", _MOST_BYTES)
+        if _sha256(weights) != card["weights"]:
+            raise InputError(folder / WEIGHTS, "is not the file that card.json describes", "copy the whole folder")
+        tokenizer = open_tokenizer(folder / TOKENIZER, card["tokenizer"]) if card["conditioned"] else None
+        return cls(_scorer(weights, tokenizer, width, folder / WEIGHTS), card, tokenizer)
+
+
+class LearnedSelector(TrainedScorer, Selector):
+    """A trained scorer of chunks, by their log-mel features."""
+
+    @classmethod
+    def width_of(cls, card: Card, path: Path) -> int:
+        """768; InputError where it reads other features."""
+        if card["features"] != FEATURES:
+            version = card["features"][:40]
+            do = "train the selector again" if "encoder" not in card else 'set compressor = "learned_tokens"'
+            raise InputError(path, f"wants features {version}, this is {FEATURES}", do)
+        return WIDTH
 
     def scores(self, clips: Sequence[SelectorInput]) -> list[Scores]:
         """Scores (T,) of each clip, whatever clips are beside it."""
@@ -128,43 +180,15 @@ class LearnedSelector(Selector):
         assert self.tokenizer is not None
         return question_tokens(self.tokenizer, clip.question)
 
-    def save(self, folder: Path) -> None:
-        """Write the folder; the card, written last, names the hashes of the other files."""
-        make_folder(folder)
-        weights = save({name: value.contiguous() for name, value in self.scorer.state_dict().items()})
-        write_file(folder / WEIGHTS, weights)
-        self.card["weights"] = _sha256(weights)
-        if self.tokenizer is not None:
-            write_file(folder / TOKENIZER, self.tokenizer.to_str().encode())
-            self.card["tokenizer"] = tokenizer_hash(self.tokenizer)
-        write_file(folder / CARD, (json.dumps(self.card, indent=1, ensure_ascii=False) + "\n").encode())
 
-    @property
-    def identity(self) -> str | None:
-        """SHA-256 of its weights, and of its tokenizer where it has one."""
-        if self.tokenizer is None or self.weights is None:
-            return self.weights
-        return _sha256(f"{self.weights} {self.card.get('tokenizer')}".encode())
-
-    @classmethod
-    def load(cls, folder: Path) -> "LearnedSelector":
-        """Open a folder; InputError where it is not whole."""
-        card = read_selector_card(folder)
-        weights = read_bytes(folder / WEIGHTS, "copy the whole folder", _MOST_BYTES)
-        if _sha256(weights) != card["weights"]:
-            raise InputError(folder / WEIGHTS, "is not the file that card.json describes", "copy the whole folder")
-        tokenizer = open_tokenizer(folder / TOKENIZER, card["tokenizer"]) if card["conditioned"] else None
-        return cls(_scorer(weights, tokenizer, folder / WEIGHTS), card, tokenizer)
-
-
-def _scorer(data: bytes, tokenizer: Tokenizer | None, path: Path) -> ChunkScorer:
+def _scorer(data: bytes, tokenizer: Tokenizer | None, width: int, path: Path) -> ChunkScorer:
     """A scorer with these weights; InputError where they are not those of one that reads with this tokenizer."""
     try:
         tensors = load_tensors(data)
     except Exception as error:  # safetensors raises classes of its own
         raise InputError(path, f"holds no weights that can be read ({_reason(error)})", "train it again") from None
     with torch.device("meta"):  # nothing is allocated before shapes are known to be those of the file
-        scorer = ChunkScorer(tokenizer.get_vocab_size() if tokenizer else None)
+        scorer = ChunkScorer(tokenizer.get_vocab_size() if tokenizer else None, width)
     check_tensors(tensors, scorer.state_dict(), path, "train it again")
     scorer.load_state_dict(tensors, assign=True)
     return scorer
@@ -186,22 +210,11 @@ def _form(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {'x'.join(map(str, tensor.shape))}"
 
 
-def read_selector_card(folder: Path) -> Card:
-    """The card of a selector's folder, which has the features of this version."""
-    if not os.path.lexists(folder / CARD):
-        raise InputError(folder, f"has no {CARD}", "name the folder of a trained selector")
-    card = read_card(folder / CARD)
-    if card["features"] != FEATURES:
-        version = card["features"][:40]
-        raise InputError(folder / CARD, f"wants features {version}, this is {FEATURES}", "train the selector again")
-    return card
-
-
 @torch.inference_mode()
 def score(
     scorer: ChunkScorer, features: Sequence[Scores], tokens: Sequence[Sequence[int]] | None = None
 ) -> list[Scores]:
-    """Scores of clips by their features (T, 768) each, and their questions' tokens where the scorer reads them.
+    """Scores of clips by their features (T, width) each, and their questions' tokens where the scorer reads them.
 
     One clip after the other, on one thread: a row's last bit depends on the rows beside it in a product, and on how
     threads share it.
@@ -215,9 +228,9 @@ def score(
 
 
 def pad_features(features: Sequence[Scores]) -> tuple[Tensor, Tensor]:
-    """Features (B, T, 768), zero beyond each clip's end, and lengths (B,)."""
+    """Features (B, T, width), zero beyond each clip's end, and lengths (B,)."""
     lengths = torch.tensor([len(clip) for clip in features])
-    padded = torch.zeros(len(features), int(lengths.max()), WIDTH)
+    padded = torch.zeros(len(features), int(lengths.max()), features[0].shape[1])
     for row, clip in zip(padded, features, strict=True):
         row[: len(clip)] = torch.tensor(clip, dtype=torch.float32)  # a copy: the clip may be read-only
     return padded, lengths

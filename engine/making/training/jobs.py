@@ -17,15 +17,17 @@ from tokenizers import Tokenizer
 
 from earmark.engine.answerers.hub_models import downloaded, folder_here
 from earmark.engine.compressors.card import CARD, SCHEMA, Card
-from earmark.engine.compressors.chunks.features import FEATURES
 from earmark.engine.compressors.chunks.learned import (
     AGNOSTIC,
     CONDITIONED,
     ChunkScorer,
     LearnedSelector,
+    TrainedScorer,
     question_tokens,
     tokenizer_hash,
 )
+from earmark.engine.compressors.tokens.token_scorer import TOKENS_AGNOSTIC, TOKENS_CONDITIONED, TokenScorer
+from earmark.engine.design.keys import is_conditioned
 from earmark.engine.errors import InputError
 from earmark.engine.files import make_folder, tidy
 from earmark.engine.locks import alone
@@ -35,6 +37,7 @@ from earmark.engine.making.training.train import SHOWN_BUDGETS, Recipe, Run, Voc
 from earmark.engine.progress import Stop, never
 
 METHODS = {"agnostic": AGNOSTIC, "conditioned": CONDITIONED}
+METHODS_OF_TOKENS = {"agnostic": TOKENS_AGNOSTIC, "conditioned": TOKENS_CONDITIONED}
 SEEDS = (42, 123, 456)
 _OF_A_TOKENIZER = ("*.json", "*.model", "*.txt")  # files
 CHECKPOINT, LOCK = "checkpoint.safetensors", ".train.lock"
@@ -97,7 +100,7 @@ def train_all(
         if not (job.folder / CARD).exists() and not _train(job, lessons, job_recipe, origin, tokenizer, report, stop):
             return None
         (job.folder / CHECKPOINT).unlink(missing_ok=True)  # of a run that was killed behind its last file
-        card = LearnedSelector.load(job.folder).card
+        card = _kind_of(lessons).load(job.folder).card
         reader = _question_tokenizer(job, tokenizer)
         expected = {
             "recipe": asdict(job_recipe),
@@ -133,13 +136,18 @@ def _train(
     run = train(lessons, recipe, job.seed, tokens, vocabulary, checkpoint, lambda epoch: report(job, epoch), stop)
     if run is None:
         return False
-    LearnedSelector(run.scorer, make_card(job, run, lessons, recipe, origin), reader).save(job.folder)
+    _kind_of(lessons)(run.scorer, make_card(job, run, lessons, recipe, origin), reader).save(job.folder)
     return True
+
+
+def _kind_of(lessons: Lessons) -> type[TrainedScorer]:
+    """What is trained on lessons: a selector of seconds, or of audio tokens."""
+    return TokenScorer if "encoder" in lessons.heard else LearnedSelector
 
 
 def _question_tokenizer(job: Job, tokenizer: Tokenizer | None) -> Tokenizer | None:
     """The tokenizer, if the job's selector reads questions."""
-    return tokenizer if job.method == CONDITIONED else None
+    return tokenizer if is_conditioned(job.method) else None
 
 
 def make_card(job: Job, run: Run, lessons: Lessons, recipe: Recipe, origin: dict[str, Any]) -> Card:
@@ -150,7 +158,7 @@ def make_card(job: Job, run: Run, lessons: Lessons, recipe: Recipe, origin: dict
         "method": job.method,
         "conditioned": run.scorer.query is not None,
         "seed": job.seed,
-        "features": FEATURES,
+        **lessons.heard,
         "parameters": parameters(run.scorer),
         "recipe": asdict(recipe),
         "relevance": origin,

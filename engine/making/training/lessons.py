@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +25,25 @@ from earmark.engine.making.oracle import Oracle, Relevance, check_may_train, suc
 from earmark.engine.progress import Report
 from earmark.engine.reading import open_regular
 
-_OF_TABLE = "name the corpus that the table was made from"
+OF_TABLE = "name the corpus that the table was made from"
 Float32Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """Examples to learn from; every field but `hash` has one entry per example."""
+    """Examples to learn from; every field above `hash` has one entry per example."""
 
-    features: Sequence[Float32Array]  # (T, 768), shared by the examples about one recording
+    features: Sequence[Float32Array]  # (T, width), shared by the examples about one recording
     questions: Sequence[str]
     relevance: Sequence[Float32Array]  # (T,) nats
     rows: Sequence[Relevance]
     hash: str  # of everything above
+    heard: Card = field(default_factory=lambda: {"features": FEATURES})  # what a card says of the features
+
+    @property
+    def width(self) -> int:
+        """Features of a chunk, or of an audio token."""
+        return len(self.features[0][0])
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -104,7 +110,7 @@ def _compute(corpus: Corpus, lengths: dict[str, int], starts: dict[str, int], pa
             features = chunk_features(clip.audio)
             if len(features) != missing.pop(recording):
                 what = f"has {len(features)} chunks, the oracle's table has {lengths[recording]}"
-                raise InputError(f"sample {clip.example.sample_id}", what, _OF_TABLE)
+                raise InputError(f"sample {clip.example.sample_id}", what, OF_TABLE)
             file.seek(first + starts[recording] * WIDTH * 4)
             file.write(features.astype("<f4").tobytes())
             report("features of recordings", len(lengths) - len(missing), len(lengths))
@@ -112,7 +118,7 @@ def _compute(corpus: Corpus, lengths: dict[str, int], starts: dict[str, int], pa
                 break
         if missing:
             what = f"lacks {len(missing)} of {len(lengths)} recordings of the oracle's table"
-            raise InputError(f"corpus {corpus.name}", what, _OF_TABLE)
+            raise InputError(f"corpus {corpus.name}", what, OF_TABLE)
     with writing(path):
         flush(part)
         os.replace(part, path)

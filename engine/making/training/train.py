@@ -17,7 +17,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from earmark.engine.compressors.chunks.features import WIDTH
 from earmark.engine.compressors.chunks.learned import ChunkScorer, pad_features, pad_tokens
 from earmark.engine.errors import InputError
 from earmark.engine.making.training import loss as teaching
@@ -122,7 +121,7 @@ def _begin(lessons: Lessons, training: RowNumbers, recipe: Recipe, seed: int, vo
     """A run with a fresh scorer, which knows only the mean and the deviation of features."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        scorer = ChunkScorer(vocabulary and vocabulary.size)
+        scorer = ChunkScorer(vocabulary and vocabulary.size, lessons.width)
         if scorer.query is not None:
             for table in (scorer.query.tokens, scorer.query.positions):
                 nn.init.normal_(table.weight, std=0.3)
@@ -135,7 +134,7 @@ def _begin(lessons: Lessons, training: RowNumbers, recipe: Recipe, seed: int, vo
 
 def _moments(lessons: Lessons, training: RowNumbers) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each feature over the training chunks."""
-    first, second, chunks = np.zeros(WIDTH), np.zeros(WIDTH), 0
+    first, second, chunks = np.zeros(lessons.width), np.zeros(lessons.width), 0
     for row in training:
         features = np.asarray(lessons.features[row], dtype=np.float64)
         first += features.sum(0)

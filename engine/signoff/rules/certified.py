@@ -394,8 +394,6 @@ def _doubt(g: int, b: int, walk: Walk, families: Families, rule: Rule) -> str:
         return f"{name} has {group.n} {group.unit}; {fewest} are needed even if no answer changes"
     if group.states and group.asked is not None:
         seen = f"{int(group.asked[b]):,} of {group.n:,} {group.unit}"
-        if group.states[b] == "given up" and group.asked[b] == group.n:  # the rest was looked at for another claim
-            return f"{name} was given up: it would hardly have passed with all of its {group.n:,} {group.unit}"
         if group.states[b] == "given up":
             return f"{name} was given up after {seen}: it would hardly have passed with all of them"
         if group.states[b] in ("passed", "passed early"):

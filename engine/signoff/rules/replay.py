@@ -43,8 +43,13 @@ def replay(
     rule: Rule,
     levels: Levels,
     plan: PlanFile,
+    *,
+    is_preview: bool = False,
 ) -> Replayed:
-    """Walk down every curve as the plan has it; InputError where there are other rows than the plan has."""
+    """Walk down every curve as the plan has it; InputError where there are other rows than the plan has.
+
+    The answers of a preview end somewhere in every family: that is no gap.
+    """
     assert plan.decided is not None, "the plan is one of walks"
     if len(rows.source) != plan.corpus.examples:
         what = f"holds {len(rows.source):,} rows of {rows.corpus}, and the plan has {plan.corpus.examples:,}"
@@ -62,7 +67,8 @@ def replay(
         budgets = plan.budgets(Arm(curve.key.method, curve.key.seed, curve.key.stream))
         if curve.key.answerer not in plan.answerers:
             budgets = ()
-        of_curve, gap = _go(walk, curve, budgets, rows, needed[curve.key.answerer, curve.key.corpus])
+        needed_of_curve = needed[curve.key.answerer, curve.key.corpus]
+        of_curve, gap = _go(walk, curve, budgets, rows, needed_of_curve, is_preview=is_preview)
         records[curve.key] = of_curve
         gaps += gap
         for name, families in families_of.items():
@@ -71,7 +77,13 @@ def replay(
 
 
 def _go(
-    walk: DeclaredWalk, curve: Curve, budgets: Sequence[float], rows: Rows, needed: npt.NDArray[np.bool_]
+    walk: DeclaredWalk,
+    curve: Curve,
+    budgets: Sequence[float],
+    rows: Rows,
+    needed: npt.NDArray[np.bool_],
+    *,
+    is_preview: bool,
 ) -> tuple[list[TestRecord], list[str]]:
     """What a walk down these budgets finds in a curve, and where it meets a row that it needs and that is not there.
 
@@ -88,16 +100,17 @@ def _go(
             break
         differences = curve.difference[visit.rows, column[budget]]
         skipped = np.flatnonzero(np.isnan(differences))
-        if len(skipped):
+        if len(skipped) and not is_preview:
             sample = rows.sample_id[int(visit.rows[skipped[0]])].as_py()
             visits.close()
             return walker.records, [
                 f"{curve.key.answerer}/{curve.key.corpus}: the walk of {curve.key.method} at {budget:g} needs sample "
                 f"'{sample}', which was skipped: what was answered after it decides nothing."
             ]
-        needed[visit.rows] = True
+        if not len(skipped):
+            needed[visit.rows] = True
         try:
-            visit = visits.send(differences)
+            visit = visits.send(differences[:0] if len(skipped) else differences)
         except StopIteration:
             break
     return walker.records, []

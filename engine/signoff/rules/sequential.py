@@ -47,7 +47,7 @@ class Visit(NamedTuple):
 
 
 class TestRecord(NamedTuple):
-    """How the test of a group at a budget ended."""
+    """How the test of a group at a budget ended, and what it saw until then."""
 
     goal: int
     group: int
@@ -60,6 +60,7 @@ class TestRecord(NamedTuple):
     peak: float  # the highest logarithm of the capital
     peak_at: int  # after how many units
     p: float  # passes where it is at most the level
+    passing_peak: float | None  # the peak that passes early; None where no units so few could reach it
     path: tuple[tuple[int, float], ...]  # the logarithm of the capital after so many units, at each visit
 
 
@@ -78,6 +79,13 @@ class Design:
         smallest = min(goal.tolerances[group] for goal in self.goals if group in goal.tolerances)
         return early_share(self.groups[group].n, smallest, level)
 
+    def passing_peak(self, group: int, level: float) -> float | None:
+        """The logarithm of the capital that passes at any moment; None where only all units of a group can pass."""
+        if self.groups[group].test == "bets":
+            return -math.log(level)
+        early = self.early_share(group, level)
+        return -math.log(early * level) if early else None
+
     def rows_by_block(self, group: int) -> dict[int, IntArray]:
         """The rows of a group, in the constant order, by block."""
         rows = self.groups[group].rows
@@ -86,13 +94,14 @@ class Design:
         return {int(self.block[portion[0]]): portion for portion in portions}
 
 
-class _Looked:
+class _GroupSoFar:
     """A group at one budget, as far as it was looked at."""
 
     def __init__(self, units: Units, tolerances: Collection[float]) -> None:
         self.units = units
         self.n = 0  # units that were looked at
-        self._n_rows = 0
+        self._n_rows = 0  # that were looked at
+        self._next_row = 0  # of the group: past those that were looked at and those that another process has
         self._differences = np.empty(len(units.rows))
         self._values, self._weights = np.empty(units.n), np.empty(units.n)  # of whole units
         self._paths: dict[float, list[tuple[int, float]]] = {tolerance: [] for tolerance in tolerances}
@@ -103,14 +112,19 @@ class _Looked:
         return self.units.test != "bets"
 
     @property
-    def whole(self) -> bool:
+    def all_seen(self) -> bool:
         return self.n == self.units.n
+
+    def skip(self, n_rows: int) -> None:
+        """Leave the next rows of the group, whole recordings of them, to another process."""
+        self._next_row += n_rows
 
     def feed(self, differences: FloatArray) -> None:
         """Look at the next rows of the group, whole recordings of them."""
-        recording = self.units.recording[self._n_rows : self._n_rows + len(differences)]
+        recording = self.units.recording[self._next_row : self._next_row + len(differences)]
         self._differences[self._n_rows : self._n_rows + len(differences)] = differences
         self._n_rows += len(differences)
+        self._next_row += len(differences)
         starts = np.flatnonzero(np.diff(recording, prepend=-1))
         first, self.n = self.n, self.n + len(starts)
         if self.exact:
@@ -152,7 +166,7 @@ class _Looked:
         if not self.exact:
             return self._p_of_bets(tolerance)
         p = math.exp(-self.evidence[tolerance].peak) / early if early else 1.0
-        if p > level and self.whole:
+        if p > level and self.all_seen:
             at_end = exact.p_values(self.n, *self.counts(), tolerance, gamma_of(level))
             p = min(p, float(at_end) / (1 - early))
         return min(1.0, p)
@@ -162,7 +176,7 @@ class _Looked:
 
     def futile(self, tolerance: float, level: float, early: float) -> bool:
         """Whether it will hardly pass with all units: by a normal approximation, which binds nobody."""
-        if self.n < _LEAST or self.whole:
+        if self.n < _LEAST or self.all_seen:
             return False
         n, n_in_all, values = self.n, self.units.n, self.values
         mean = float(values.mean())
@@ -188,47 +202,51 @@ class Walker:
     n_budgets: int  # from the largest down
     records: list[TestRecord] = field(default_factory=list)
     _alive: set[int] = field(init=False)  # goals
-    _pursued: list[int] = field(default_factory=list)  # goals that were alive when the present budget began
     _open: set[tuple[int, int]] = field(default_factory=set)  # goal and group
-    _ended: dict[tuple[int, int], State] = field(default_factory=dict)
-    _looked: dict[int, _Looked] = field(default_factory=dict)  # by group, at the present budget
+    _closed: dict[tuple[int, int], TestRecord] = field(default_factory=dict)  # at the present budget
+    _looked: dict[int, _GroupSoFar] = field(default_factory=dict)  # by group, at the present budget
+    _answers_end: bool = False  # at the present budget
 
     def __post_init__(self) -> None:
         self._alive = set(range(len(self.design.goals)))
 
     def walk(self) -> Generator[Visit, FloatArray | None, None]:
-        """Every visit; its differences are sent back, in the order of its rows. None: another process has them."""
+        """Every visit; its differences are sent back, in the order of its rows.
+
+        None: another process has them. An empty array: the answers about these groups end here, as those of a preview
+        do; those about others at this budget may go on.
+        """
         risk: dict[int, float] = {}
         for budget in range(self.n_budgets):
-            self._begin()
+            self._begin(budget)
             try:
                 if self.design.by_family:
                     yield from self._family_by_family(budget, risk)
                 else:
                     yield from self._block_by_block(budget)
             finally:
-                self._record(budget)
+                self._close(sorted(self._open), "open", budget)
+                self.records += [record for _, record in sorted(self._closed.items())]
             risk = {group: looked.risk for group, looked in self._looked.items()}
-            if not self._alive:
+            if not self._alive or self._answers_end:
                 return
 
-    def _begin(self) -> None:
+    def _begin(self, budget: int) -> None:
         """At a new budget everything that is wanted is open, but for what is too small to pass."""
         goals = self.design.goals
-        self._pursued = sorted(self._alive)
         self._open = {(goal, group) for goal in self._alive for group in goals[goal].tolerances}
-        self._ended = {}
+        self._closed = {}
         tolerances: dict[int, list[float]] = {}
         for goal, group in sorted(self._open):
             tolerances.setdefault(group, []).append(goals[goal].tolerances[group])
         self._looked = {
-            group: _Looked(self.design.groups[group], dict.fromkeys(wanted)) for group, wanted in tolerances.items()
+            group: _GroupSoFar(self.design.groups[group], dict.fromkeys(wanted)) for group, wanted in tolerances.items()
         }
         for goal, group in sorted(self._open):
             units = self.design.groups[group]
             is_open = (goal, group) in self._open  # not where another family has just ended its goal
             if is_open and units.n < fewest_units(units.test, goals[goal].tolerances[group], goals[goal].level):
-                self._end(goal, group, "failed")
+                self._end(goal, group, "failed", budget)
 
     def _block_by_block(self, budget: int) -> Generator[Visit, FloatArray | None, None]:
         by_block = {group: self.design.rows_by_block(group) for group in self._looked}
@@ -242,11 +260,15 @@ class Walker:
             rows = np.unique(np.concatenate([by_block[group][block] for group in open_groups]))
             rows = rows[np.argsort(self.design.place[rows])]
             differences = yield Visit(budget, block, rows)
+            if differences is not None and not len(differences):
+                self._answers_end = True
+                return
             if differences is not None:
                 answers[rows] = differences
-                for group in open_groups:
-                    self._looked[group].feed(answers[by_block[group][block]])
-            self._settle(open_groups)
+            for group in open_groups:
+                of_group = by_block[group][block]
+                self._look(group, len(of_group), None if differences is None else answers[of_group])
+            self._settle(open_groups, budget)
 
     def _family_by_family(self, budget: int, risk: Mapping[int, float]) -> Generator[Visit, FloatArray | None, None]:
         """The smallest first, and later the one that was the most harmful at the budget above."""
@@ -256,11 +278,20 @@ class Walker:
                 if not any(wanted == group for _, wanted in self._open):
                     break
                 differences = yield Visit(budget, block, rows)
-                if differences is not None:
-                    self._looked[group].feed(differences)
-                self._settle([group])
+                if differences is not None and not len(differences):
+                    self._answers_end = True
+                    break
+                self._look(group, len(rows), differences)
+                self._settle([group], budget)
 
-    def _settle(self, groups: Collection[int]) -> None:
+    def _look(self, group: int, n_rows: int, differences: FloatArray | None) -> None:
+        """Look at the next rows of a group, unless another process has them."""
+        if differences is None:
+            self._looked[group].skip(n_rows)
+        else:
+            self._looked[group].feed(differences)
+
+    def _settle(self, groups: Collection[int], budget: int) -> None:
         """Close what is decided."""
         for goal, group in sorted(self._open):
             if group not in groups or (goal, group) not in self._open:
@@ -268,41 +299,42 @@ class Walker:
             wanted, looked = self.design.goals[goal], self._looked[group]
             test = wanted.tolerances[group], wanted.level, self.design.early_share(group, wanted.level)
             if looked.p(*test) <= wanted.level:
-                self._end(goal, group, "passed" if looked.whole else "passed early")
-            elif looked.whole:
-                self._end(goal, group, "failed")
+                self._end(goal, group, "passed" if looked.all_seen else "passed early", budget)
+            elif looked.all_seen:
+                self._end(goal, group, "failed", budget)
             elif looked.futile(*test):
-                self._end(goal, group, "given up")
+                self._end(goal, group, "given up", budget)
 
-    def _end(self, goal: int, group: int, state: State) -> None:
+    def _end(self, goal: int, group: int, state: State, budget: int) -> None:
         """A test is over; where it does not pass, nothing is left to be shown of its goal, here and below."""
-        self._ended[goal, group] = state
-        self._open.discard((goal, group))
+        self._close([(goal, group)], state, budget)
         if state in ("failed", "given up"):
             self._alive.discard(goal)
-            self._open -= {(other, member) for other, member in self._open if other == goal}
+            self._close([test for test in sorted(self._open) if test[0] == goal], "open", budget)
 
-    def _record(self, budget: int) -> None:
-        for goal in self._pursued:
-            wanted = self.design.goals[goal]
-            for group, tolerance in wanted.tolerances.items():
-                looked = self._looked.get(group)
-                if looked is None or not (looked.n or (goal, group) in self._ended):
-                    continue
-                evidence = looked.evidence.get(tolerance)
-                p = looked.p(tolerance, wanted.level, self.design.early_share(group, wanted.level))
-                self.records.append(
-                    TestRecord(
-                        goal,
-                        group,
-                        budget,
-                        self._ended.get((goal, group), "open"),
-                        looked.n,
-                        looked.units.n,
-                        *looked.counts(),
-                        evidence.peak if evidence is not None else -math.log(p),
-                        evidence.peak_row if evidence is not None else looked.n,
-                        p,
-                        looked.path(tolerance),
-                    )
-                )
+    def _close(self, tests: Collection[tuple[int, int]], state: State, budget: int) -> None:
+        """Keep how tests stand: what is looked at later, for another goal's sake, changes nothing of them."""
+        for goal, group in tests:
+            self._open.discard((goal, group))
+            if self._looked[group].n or state != "open":
+                self._closed[goal, group] = self._record(goal, group, state, budget)
+
+    def _record(self, goal: int, group: int, state: State, budget: int) -> TestRecord:
+        wanted, looked = self.design.goals[goal], self._looked[group]
+        tolerance = wanted.tolerances[group]
+        evidence = looked.evidence.get(tolerance)
+        p = looked.p(tolerance, wanted.level, self.design.early_share(group, wanted.level))
+        return TestRecord(
+            goal,
+            group,
+            budget,
+            state,
+            looked.n,
+            looked.units.n,
+            *looked.counts(),
+            evidence.peak if evidence is not None else -math.log(p),
+            evidence.peak_row if evidence is not None else looked.n,
+            p,
+            self.design.passing_peak(group, wanted.level),
+            looked.path(tolerance),
+        )

@@ -11,7 +11,7 @@ from earmark.kernels.statistics.exact_case import HUGE
 from earmark.kernels.statistics.plain.regions import FLIPS, IF_LEVEL, IF_RISING, ONLY_PLUS, RISES, SOME, Regions
 from earmark.kernels.statistics.plain.walks import binomials, run, total
 
-_HELD = 1 << 17  # elements of an array that are worked on at a time: they stay in the processor's cache
+_HELD = 1 << 18  # elements of an array that are worked on at a time: they stay in the processor's cache
 _NEGLIGIBLE = 1e-16  # a mass below this share of the largest one is left out
 
 

@@ -15,8 +15,9 @@ from earmark.kernels.statistics.plain.walks import BLOCK
 
 BoolArray = npt.NDArray[np.bool_]
 
-_ANCHORS = 16  # every so many flips the most +1 is searched for from scratch
-_PARTS = 4  # into so many a row of pieces is cut
+_ANCHORS = 2 * BLOCK  # every so many flips the most +1 is searched for from scratch, the last of all included
+_LOOKS = 7  # places that a round of the search looks at
+_PARTS = 1, 4, 4  # into so many a stretch is cut, and each part again: PIECES in the end
 
 
 class Regions(NamedTuple):
@@ -31,7 +32,8 @@ class Regions(NamedTuple):
 
     def at(self, places: IntArray | slice) -> "Regions":
         """The regions of the tests at these places."""
-        return Regions(self.centre[places], self.k[places], self.steps[..., places])
+        steps = self.steps[..., places] if isinstance(places, slice) else self.steps.take(places, axis=-1)  # contiguous
+        return Regions(self.centre[places], self.k[places], steps)
 
 
 RISES = 0  # 1 where k differs between the two M of a step, else 0
@@ -67,7 +69,11 @@ def regions_of(cases: Cases, eps: FloatArray, until: FloatArray) -> Regions:
     """
     low, high = nuisances(cases, eps, until)
     n = cases.n
-    spread = reaches_of(cases.limit) * np.sqrt(n * np.maximum(low * (1.0 - low), high * (1.0 - high))) + 20.0
+    reach = reaches_of(cases.limit)
+    skew = np.where(
+        until > eps, reach * reach / 6.0 + 2.0, 20.0
+    )  # Cornish and Fisher's; ample where p itself is wanted
+    spread = reach * np.sqrt(n * np.maximum(low * (1.0 - low), high * (1.0 - high))) + skew
     first = np.maximum(0, (n * low - spread).astype(np.int64))
     last = np.minimum(n, (n * high + spread).astype(np.int64) + 1)
     centre = np.maximum((first + last) // 2, np.minimum(cases.plus + cases.minus, last))  # there, k is at least `plus`
@@ -123,14 +129,27 @@ def _most_plus(cases: Cases, eps: FloatArray, until: FloatArray, flips: FloatArr
     # Most often the first piece or the last lets in most, and where the stretch is short, both as much.
     likely = [0] if ((until - eps) * cases.n < 1.0).all() else [0, PIECES - 1]
     k: FloatArray = _edge(nodes, flips, likely, 1).max(axis=0)
-    whole = _within(k + 1.0, flips, nodes.n, nodes.e[-1], nodes.spread[-1], nodes.inverse[0])
-    step, case = np.nonzero(whole & (k < flips))  # what is not within the whole stretch is within none of its pieces
+    step, case = np.nonzero(_corners(k, flips, cases.n))
     while len(step):
-        some, x = flips[step, case], k[step, case] + 1.0
-        joins = (x <= some) & _joins(x, some, case, nodes)
-        step, case = step[joins], case[joins]
-        k[step, case] += 1.0
+        joins = _joins(k[step, case] + 1.0, flips[step, case], case, nodes)
+        k[step[joins], case[joins]] += 1.0
+        some = np.unique(case[joins])
+        step, place = np.nonzero(_corners(k[:, some], flips[:, some], cases.n[some]))
+        case = some[place]
     return k
+
+
+def _corners(k: FloatArray, flips: FloatArray, n: IntArray) -> BoolArray:
+    """Where one more +1 would have to join first: (k + 1, M - k - 1) has a lower score than those of its neighbours M.
+
+    The score rises with +1 and falls with -1: where k rises to the next M that one has one more +1, and where it does
+    not rise from the one before that one has one -1 less. Of more than n flips nothing follows.
+    """
+    rises = k[1:] > k[:-1]
+    corners = k < flips
+    corners[1:] &= ~rises
+    corners[:-1] &= rises | (flips[:-1] == n)
+    return corners
 
 
 def _joins(x: FloatArray, flips: FloatArray, case: IntArray, nodes: _PieceEnds) -> BoolArray:
@@ -139,19 +158,18 @@ def _joins(x: FloatArray, flips: FloatArray, case: IntArray, nodes: _PieceEnds) 
     Where it is not within several neighbouring pieces taken as one, it is within none of them.
     """
     joins = np.zeros(len(x), np.bool_)
-    element, piece, length = np.arange(len(x)), np.zeros(len(x), np.int64), PIECES
-    while True:
-        length //= _PARTS
-        element = np.repeat(element, _PARTS)
-        piece = (piece[:, None] + np.arange(_PARTS) * length).ravel()
-        of_element = case[element]
-        ends = _PieceEnds(nodes.n[of_element], *(values[piece + length, of_element] for values in nodes[1:]))
-        inverse = nodes.inverse[piece, of_element]
-        within = _within(x[element], flips[element], ends.n, ends.e, ends.spread, inverse)
-        element, piece = element[within], piece[within]
-        if length == 1 or not len(element):
-            joins[element] = True
-            return joins
+    element, at, length = np.arange(len(x)), case, PIECES * len(nodes.n)  # places in the raveled arrays of nodes
+    for parts in _PARTS:
+        length //= parts
+        element = np.repeat(element, parts)
+        at = (at[:, None] + np.arange(parts) * length).ravel()
+        n, until, spread = nodes.n[case[element]], nodes.e.take(at + length), nodes.spread.take(at + length)
+        within = _within(x[element], flips[element], n, until, spread, nodes.inverse.take(at))
+        element, at = element[within], at[within]
+        if not len(element):
+            break
+    joins[element] = True
+    return joins
 
 
 def _nodes_of(cases: Cases, e: FloatArray) -> _PieceEnds:
@@ -185,41 +203,45 @@ def _within(
 def _edge(nodes: _PieceEnds, flips: FloatArray, pieces: list[int], length: int) -> FloatArray:
     """For each piece and M (S, C) the largest x with (x, M - x) within it; -1 if none: (P, S, C).
 
-    The score rises with +1 and falls with -1, so that from M to M + 1 it grows by 0 or 1.
+    The score rises with +1 and falls with -1, so that from M to M + 1 it grows by 0 or 1. Between two anchors it is
+    close to a line; two looks beside it leave a few.
     """
-    count = len(flips)
-    at, step = np.arange(0, count, _ANCHORS), np.arange(count)
     left = np.array(pieces)
     piece = (
         nodes.n,
         *(values[left + length][:, None] for values in (nodes.e, nodes.spread)),
         nodes.inverse[left][:, None],
     )
-    most = np.maximum(flips, -1.0)
-    lowest = np.full((len(left), *flips[at].shape), -1.0)
-    anchors = _search(flips[at], piece, lowest, np.broadcast_to(most[at], lowest.shape), 8)
-    before = anchors[:, step // _ANCHORS]
-    after = anchors[:, np.minimum(step // _ANCHORS + 1, len(at) - 1)]
-    passed = (step % _ANCHORS)[:, None]
-    rest = np.where(step < at[-1], _ANCHORS - step % _ANCHORS, count)[:, None]
-    lowest = np.maximum(before, after - rest)
-    highest = np.minimum(before + passed, np.where(step[:, None] < at[-1], after, most))
-    return _search(flips, piece, lowest, np.minimum(highest, most), 3)
+    most = np.broadcast_to(np.maximum(flips, -1.0), (len(left), *flips.shape))
+    lowest = np.full_like(most[:, ::_ANCHORS], -1.0)
+    anchors = _search(flips[::_ANCHORS], piece, lowest, most[:, ::_ANCHORS])
+    steps = np.arange(len(flips))
+    before, passed = anchors[:, steps // _ANCHORS], (steps % _ANCHORS)[:, None]
+    grown = anchors[:, -(-steps // _ANCHORS)] - before
+    x = np.minimum(before + np.floor(grown * (passed / _ANCHORS)) + 1.0, most)
+    within = _within(x, flips, *piece)
+    beside = x + np.where(within, 1.0, -1.0)
+    k = np.asarray(np.maximum(np.minimum(x, beside), -1.0))
+    rest = np.nonzero((within == _within(beside, flips, *piece)) & (beside >= 0.0) & (beside <= most))
+    passed, grown = steps[rest[1]] % _ANCHORS, grown[rest]
+    low = before[rest] + np.maximum(grown - (_ANCHORS - passed), 0.0)
+    high = np.minimum(before[rest] + np.minimum(grown, passed), most[rest])
+    piece_of_rest = tuple(np.broadcast_to(values, k.shape)[rest] for values in piece)
+    k[rest] = _search(flips[rest[1:]], piece_of_rest, low, high)
+    return k
 
 
-def _search(
-    flips: FloatArray, piece: tuple[FloatArray, ...], low: FloatArray, high: FloatArray, ways: int
-) -> FloatArray:
+def _search(flips: FloatArray, piece: tuple[FloatArray, ...], low: FloatArray, high: FloatArray) -> FloatArray:
     """The largest x in [low, high] within each piece, where `low` is within it or is not asked.
 
-    Each round looks at ways - 1 places between, side by side.
+    Each round looks at a few places between, side by side.
     """
-    share = np.arange(ways + 1) / ways
+    share = np.arange(_LOOKS + 2) / (_LOOKS + 1)
     while (low < high).any():
         between = high - low
-        at = low + np.ceil(share[1:-1, None, None, None] * between)  # ascending, and so within up to some of them
+        at = low + np.ceil(np.multiply.outer(share[1:-1], between))  # ascending: within up to some of them
         within = _within(at, flips, *piece).sum(axis=0)
-        last = within == ways - 1
+        last = within == _LOOKS
         high = np.where(last, high, np.maximum(low + np.ceil(share[within + 1] * between) - 1.0, low))
         low = low + np.ceil(share[within] * between)
     return low

@@ -10,6 +10,8 @@ from earmark.kernels.statistics.collapse import FloatArray
 
 BLOCK = 8  # steps that run as one: a multiple of it is what arrays of steps must have
 _TERMS = 8 * BLOCK  # of a tail that are summed at a time
+_WIDE = 64  # elements of a step from which on NumPy's `accumulate`, which takes one lane after the other, is slower
+_RARE = 0.2  # below this share of the lanes those that have more terms go on alone
 _NOTHING = 1e-20  # of a sum: no later term changes its bits
 
 
@@ -18,10 +20,10 @@ def run(combine: np.ufunc, steps: FloatArray, in_blocks: bool) -> FloatArray:
 
     NumPy's own `accumulate` waits for each result before the next; in blocks all lanes and blocks go side by side.
     """
-    if not in_blocks:
+    if not in_blocks and steps[0].size < _WIDE:
         return np.asarray(combine.accumulate(steps, axis=0, out=steps))
-    blocks = steps.reshape(len(steps) // BLOCK, BLOCK, -1)
-    for i in range(1, BLOCK):
+    blocks = steps.reshape(len(steps) // BLOCK, BLOCK, steps[0].size) if in_blocks else steps[None]
+    for i in range(1, blocks.shape[1]):
         combine(blocks[:, i], blocks[:, i - 1], out=blocks[:, i])
     for b in range(1, len(blocks)):
         combine(blocks[b], blocks[b - 1, -1], out=blocks[b])
@@ -30,11 +32,11 @@ def run(combine: np.ufunc, steps: FloatArray, in_blocks: bool) -> FloatArray:
 
 def total(steps: FloatArray, in_blocks: bool) -> FloatArray:
     """The sums along the first axis, added in the order of `run`."""
-    if not in_blocks:
+    if not in_blocks and steps[0].size < _WIDE:
         return np.asarray(np.add.accumulate(steps, axis=0)[-1])
-    blocks = steps.reshape(len(steps) // BLOCK, BLOCK, *steps.shape[1:])
+    blocks = steps.reshape(len(steps) // BLOCK, BLOCK, *steps.shape[1:]) if in_blocks else steps[None]
     sums = blocks[:, 0].copy()
-    for i in range(1, BLOCK):
+    for i in range(1, blocks.shape[1]):
         sums += blocks[:, i]
     whole = sums[0]
     for b in range(1, len(sums)):
@@ -71,16 +73,19 @@ def chance_of_at_least(k: int, n: int, share: float) -> float:
 def _tails(left: FloatArray, passed: FloatArray, odds: FloatArray, in_blocks: bool) -> FloatArray:
     """The sums of the products of left / (passed + 1), (left - 1) / (passed + 2), ..., each times the odds."""
     term, tails = np.ones_like(odds), np.zeros_like(odds)
-    lanes = odds.shape[-1] // max(1, left.shape[-1])
+    lanes, lane = odds.shape[-1] // max(1, left.shape[-1]), np.arange(odds.shape[-1])
     step = np.arange(_TERMS, dtype=np.float64)[:, None, None]
     while True:
-        ratios = np.maximum(left - step, 0.0) / (passed + (1.0 + step))
-        terms = np.repeat(ratios, lanes, axis=-1)
+        terms = np.repeat(np.maximum(left - step, 0.0) / (passed + (1.0 + step)), lanes, axis=-1)
         terms *= odds
         terms[0] *= term
         run(np.multiply, terms, in_blocks)
-        tails += total(terms, in_blocks)
+        tails[:, lane] += total(terms, in_blocks)
         term = terms[-1]
-        if not (term > _NOTHING * tails).any():
+        more = np.flatnonzero((term > _NOTHING * tails[:, lane]).any(axis=0))
+        if not len(more):
             return tails
         step += _TERMS
+        if len(more) < _RARE * len(lane):
+            left, passed = left[:, more // lanes], passed[:, more // lanes]
+            term, odds, lane, lanes = term[:, more], odds[:, more], lane[more], 1
