@@ -30,8 +30,8 @@ def divprune(states: FloatArray, k: int) -> Reduction:
 
 
 def dart(states: FloatArray, k: int, n_pivots: int) -> Reduction:
-    """The states with the largest L1 norm as pivots, and for each in turn its share of those that are least like it; the
-    earlier among equals. (DART ranks by norms of a decoder layer's keys: at an encoder's output there are none.)
+    """The states with the largest L1 norm as pivots, and for each in turn its share of those least like it; the earlier
+    among equals. DART ranks by norms of a decoder layer's keys: at an encoder's output there are none.
     """
     pivots = np.argsort(-np.abs(states.astype(np.float64)).sum(axis=1), kind="stable")[: min(n_pivots, k)]
     unit = directions(states.astype(np.float64))
