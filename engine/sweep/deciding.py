@@ -25,7 +25,7 @@ from earmark.engine.design.keys import NOT_NEEDED, OK
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.schema import ROW
-from earmark.engine.signoff.rules.sequential import TestRecord, Walker
+from earmark.engine.signoff.rules.sequential import Visit, Walker
 from earmark.engine.sweep.blocks import WHOLE, Shard, blocks
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.sweep_folder import SweepFolder
@@ -38,59 +38,85 @@ _DIGITS = 12  # of the hash that other parts are called by
 class Deciding:
     """Asks until every walk of an answerer has come to its end.
 
-    A shard sees only its own blocks, and asks more than the whole would: what is too much is left out of the cells.
+    A shard sees only its own blocks, and asks others than the whole would: what is too much is left out of the cells.
     """
 
     def __init__(self, prepared: Prepared, shard: Shard = WHOLE) -> None:
         assert prepared.walk is not None, "the plan is one of walks"
-        self._design = prepared.walk.design
+        self._prepared, self._design = prepared, prepared.walk.design
         self._shard = shard
         self._rows = RowsOfBlocks(prepared)
-        self.asked: dict[tuple[str, Step], list[pa.Table]] = {}
-        self.records: dict[tuple[str, Arm], list[TestRecord]] = {}
+        self._asked: dict[tuple[str, Step], list[pa.Table]] = {}
 
     def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[list[Task]]:
         """What the walks ask about a block at a time; a turn is over when it has been answered."""
         if all(folder.has(step.keys(answerer, corpus)) for step in steps):
             return
-        parts_of = {step: _AskedOfStep(folder, answerer, step, self._rows) for step in steps}
-        raw, silence = (next(step for step in steps if step.kind == kind) for kind in ("raw", "silence"))
-        walks: dict[Arm, list[Step]] = {}
+        known_of = {step: _AskedOfStep(folder, answerer, step, self._rows) for step in steps}
+        raw, silence = (known_of[step] for step in steps if not step.compressed)
+        budgets_of: dict[Arm, list[_AskedOfStep]] = {}
+        for step in filter(lambda step: step.compressed, steps):
+            budgets_of.setdefault(step.arms[0], []).append(known_of[step])
         parts: dict[int, tuple[str, ...]] = {}  # of each block, as they were asked
-        for step in steps:
-            if step.compressed:
-                walks.setdefault(step.arms[0], []).append(step)
-        for arm, way in walks.items():
-            walker = Walker(self._design, len(way))
-            self.records[answerer, arm] = walker.records
-            walk = walker.walk()
+        for budgets in budgets_of.values():
+            walk = Walker(self._design, len(budgets)).walk()
             visit = next(walk, None)
             while visit is not None:
                 differences = None
                 if self._shard.has(visit.block):
-                    for turn in ((raw, silence), (way[visit.budget],)):  # raw first: what failed is not asked again
-                        before = parts.get(visit.block, ())
-                        wanted = (parts_of[step].task(visit.block, visit.rows, before) for step in turn)
-                        tasks = [task for task in wanted if task is not None]
-                        lacking = [task for task in tasks if not parts_of[task.step].take(task)]
-                        if lacking:
-                            yield lacking
-                        answered = [parts_of[task.step].take(task) for task in lacking]
-                        assert all(answered), "a turn is over when it has been answered"
-                        parts[visit.block] = (*before, *(task.part for task in tasks))
-                    differences = parts_of[way[visit.budget]].rise(parts_of[raw], visit.rows)
+                    yield from _ask(visit, [raw, silence], parts)  # raw first: what failed is not asked again
+                    yield from _ask(visit, [budgets[visit.budget]], parts)
+                    differences = budgets[visit.budget].loss_increase(raw, visit.rows)
                 try:
                     visit = walk.send(differences)
                 except StopIteration:
                     break
-        self.asked |= {(answerer, step): part.tables for step, part in parts_of.items()}
+        self._asked |= {(answerer, step): known.tables for step, known in known_of.items()}
 
     def write_cells(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> None:
         """Make cells of what was asked, when all turns of an answerer are over."""
         for step in steps:
             ((_, key),) = step.keys(answerer, corpus).items()
             if not store.has_cell(folder.run, key):
-                folder.write_cell(key, self._rows.whole(self.asked[answerer, step]))
+                folder.write_cell(key, self._rows.cell(self._asked[answerer, step]))
+
+    def forget_other_scores(self, folder: SweepFolder, corpus: str, steps: Sequence[Step]) -> None:
+        """Keep of the scores of selectors those of rows that the walks asked, when all turns of all answerers are over.
+
+        A shard or a preview may have asked others.
+        """
+        asked_of_arm: dict[Arm, set[str]] = {}
+        kind_of = {step.arms[0]: step.ranked_with for step in steps if step.compressed}
+        for answerer in self._prepared.spec.answerers:
+            for step in filter(lambda step: step.compressed, steps):
+                asked_of_arm.setdefault(step.arms[0], set()).update(self._samples(folder, answerer.name, corpus, step))
+        for arm, samples in asked_of_arm.items():
+            identities = {f"{arm.method}/{arm.seed}": self._prepared.compressors[arm.method, arm.seed].identity}
+            for block in range(self._prepared.survey.blocks):
+                subjects = [(arm, sample) for sample in self._rows.in_block(block) if sample in samples]
+                folder.windows.keep_scores(kind_of[arm], block, subjects, identities)
+
+    def _samples(self, folder: SweepFolder, answerer: str, corpus: str, step: Step) -> list[str]:
+        """Those that an answerer was asked about at a step."""
+        if (answerer, step) in self._asked:
+            return [sample for table in self._asked[answerer, step] for sample in table["sample_id"].to_pylist()]
+        ((_, key),) = step.keys(answerer, corpus).items()
+        rows = store.read_rows(folder.run, key)
+        samples: list[str] = rows.filter(pc.not_equal(rows["status"], NOT_NEEDED))["sample_id"].to_pylist()
+        return samples
+
+
+def _ask(visit: Visit, steps: Sequence["_AskedOfStep"], parts: dict[int, tuple[str, ...]]) -> Iterator[list[Task]]:
+    """Ask what is not known of a visit's rows at these steps, and read the answers; they are noted as `parts`."""
+    before = parts.get(visit.block, ())
+    tasks = {step: step.task(visit.block, visit.rows, before) for step in steps}
+    wanted = {step: task for step, task in tasks.items() if task is not None}
+    lacking = {step: task for step, task in wanted.items() if not step.read_answers(task)}
+    if lacking:
+        yield list(lacking.values())
+    answered = [step.read_answers(task) for step, task in lacking.items()]
+    assert all(answered), "a turn is over when it has been answered"
+    parts[visit.block] = (*before, *(task.part for task in wanted.values()))
 
 
 class Completing:
@@ -114,9 +140,10 @@ class Completing:
             if tasks:
                 yield tasks
             parts = [folder.windows.part(answerer, step, block, REST) for block in left_out]
-            whole = [part for part in parts if part is not None]
-            if left_out and len(whole) == len(parts):
-                folder.fill_cell(key, self._rows.whole([cell.filter(pc.not_equal(cell["status"], NOT_NEEDED)), *whole]))
+            answered = [part for part in parts if part is not None]
+            if left_out and len(answered) == len(parts):
+                before = cell.filter(pc.not_equal(cell["status"], NOT_NEEDED))
+                folder.fill_cell(key, self._rows.cell([before, *answered]))
                 folder.windows.forget_step(answerer, step)
 
 
@@ -158,7 +185,11 @@ class RowsOfBlocks:
             numbers.setdefault(self._place[sample].block, []).append(self._place[sample].number)
         return {block: tuple(sorted(numbers[block])) for block in sorted(numbers)}
 
-    def whole(self, parts: Sequence[pa.Table]) -> pa.Table:
+    def in_block(self, block: int) -> Sequence[str]:
+        """The samples of a block."""
+        return self._blocks[block]
+
+    def cell(self, parts: Sequence[pa.Table]) -> pa.Table:
         """All rows of a cell, in the order of blocks: those that were asked, and that the others were not."""
         answered = pa.concat_tables([ROW.empty_table(), *(part.select(ROW.names).cast(ROW) for part in parts)])
         there = set(answered["sample_id"].to_pylist())
@@ -199,8 +230,8 @@ class _AskedOfStep:
         part = hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]
         return Task(self._answerer, self._step, block, numbers, part, before)
 
-    def take(self, task: Task) -> bool:
-        """Read what came of a task; whether it is there."""
+    def read_answers(self, task: Task) -> bool:
+        """Read the answers to a task; whether they are there."""
         assert task.rows is not None, "a walk names the rows that it asks"
         table = self._folder.windows.part(self._answerer, self._step, task.block, task.part)
         if table is None or table["sample_id"].to_pylist() != self._rows.samples(task.block, task.rows):
@@ -213,7 +244,7 @@ class _AskedOfStep:
         self._known[places] = True
         return True
 
-    def rise(self, raw: "_AskedOfStep", rows: IntArray) -> FloatArray:
+    def loss_increase(self, raw: "_AskedOfStep", rows: IntArray) -> FloatArray:
         """By how much the loss of rows is larger than raw's; a failed row is harm."""
-        rise = self._loss[rows] - raw._loss[rows]
-        return np.where(np.isnan(rise), 1.0, rise)
+        increase = self._loss[rows] - raw._loss[rows]
+        return np.where(np.isnan(increase), 1.0, increase)

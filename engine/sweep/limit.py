@@ -113,7 +113,7 @@ def make(folder: SweepFolder, looked: Prepared, prepared: Prepared) -> Path:
                 )
                 rows = rows.filter(pc.is_in(rows["sample_id"], wanted))
                 if rows_of_blocks is not None:
-                    rows = rows_of_blocks.whole([rows.filter(pc.not_equal(rows["status"], NOT_NEEDED))])
+                    rows = rows_of_blocks.cell([rows.filter(pc.not_equal(rows["status"], NOT_NEEDED))])
                 folder.write_cell(key, rows, out)
     return out
 

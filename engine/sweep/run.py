@@ -264,13 +264,19 @@ def finish_walks(folder: SweepFolder, prepared: Prepared) -> bool:
     """Make cells of what the walks asked; whether they have come to their end."""
     corpus, whole = prepared.corpus.name, Deciding(prepared)
     steps = [step for step in prepared.steps if not step.permuted]
-    for answerer in prepared.spec.answerers:
-        if all(folder.has(step.keys(answerer.name, corpus)) for step in steps):
-            continue
-        if any(True for _ in whole.turns(folder, answerer.name, corpus, steps)):
+    answerers = [
+        answerer.name
+        for answerer in prepared.spec.answerers
+        if not all(folder.has(step.keys(answerer.name, corpus)) for step in steps)
+    ]
+    for answerer in answerers:
+        if any(True for _ in whole.turns(folder, answerer, corpus, steps)):
             return False  # a shard does not see what the others have been answered
-        whole.write_cells(folder, answerer.name, corpus, steps)
-        folder.windows.forget(answerer.name)
+    if answerers:
+        whole.forget_other_scores(folder, corpus, steps)
+    for answerer in answerers:
+        whole.write_cells(folder, answerer, corpus, steps)
+        folder.windows.forget(answerer)
     return True
 
 

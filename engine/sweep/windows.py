@@ -256,6 +256,15 @@ class Windows:
         table = pa.Table.from_pylist(rows, schema=SCORES_ROW.with_metadata({SELECTORS_KEY: _as_metadata(identities)}))
         self._write(self._scores(kind, number), table, max(1, len(table)))
 
+    def keep_scores(self, kind: str, number: int, subjects: Sequence[ScoreKey], identities: Identities) -> None:
+        """Delete what selectors with these identities said of others than these subjects of a block."""
+        scores = self.scores(kind, number, None, identities)
+        kept = {subject: scores[subject] for subject in subjects if subject in scores}
+        if not kept:
+            self._scores(kind, number).unlink(missing_ok=True)
+        elif list(kept) != list(scores):
+            self.write_scores(kind, number, kept, identities)
+
     def _scores(self, kind: str, number: int) -> Path:
         return self._run / SCORES / kind / f"{self._stem(number)}.parquet"
 
