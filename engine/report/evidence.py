@@ -48,7 +48,11 @@ def _silence(certificate: Certificate) -> EvidenceLine:
     heard = Counter(family.hearing for family in _families(certificate) if family.n)
     n = sum(heard.values())
     if not n:
-        return EvidenceLine("Silence", "nothing was asked about it yet", doubted=True)
+        untestable = certificate.walks and not any(test.asked for walk in certificate.walks for test in walk.tests)
+        words = (
+            "nothing is asked about it, since no family could pass" if untestable else "nothing was asked about it yet"
+        )
+        return EvidenceLine("Silence", words, doubted=True)
     if heard["listens"] == n:
         need = "the one family needs" if n == 1 else f"all {n} families need"
         if any(family.n == 0 for family in _families(certificate)):

@@ -68,7 +68,7 @@ from earmark.engine.signoff.rules.group_tests import family_minimum
 from earmark.engine.signoff.rules.spending import Levels
 from earmark.engine.signoff.rules.verdict import resamples_sources, result
 from earmark.engine.signoff.walk_entry import WalkEntry
-from earmark.engine.signoff.walks import early_passes, walks
+from earmark.engine.signoff.walks import contradicted, early_passes, walks
 from earmark.engine.signoff.warnings import warnings
 from earmark.kernels.statistics.noise import Labels
 
@@ -108,6 +108,7 @@ class _CurveToSign(NamedTuple):
     partition: str
     families: Families
     observed: Observed
+    seen: Observed  # of it, what verdicts are about
     tested: certified.Tested | None  # under the certified rule
     hearing: Sequence[FamilyHearing]
     noise: Labels | None
@@ -191,6 +192,12 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
                     ]
             else:
                 tested = certified.run_tests(anchors, rows, families_of, rule, levels, claimed, next(iter(families_of)))
+        seen = {
+            (curve.key, name): observe(curve, families, tested[curve.key, name].seen)
+            for curve in anchors
+            for name, families in families_of.items()
+            if (curve.key, name) in tested
+        }
         hearing |= {at: listening.listen(control, rows, families_of, rule) for at, control in controls.items()}
         located: dict[tuple[CurveKey, str, float], Frontiers] = {}
         done, before = 0, len(sections.results)
@@ -202,6 +209,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
                     partition,
                     families,
                     observed[curve.key, partition],
+                    seen.get((curve.key, partition), observed[curve.key, partition]),
                     tested.get((curve.key, partition)),
                     hearing[curve.key.answerer, curve.key.corpus][partition],
                     noise_of[partition],
@@ -291,6 +299,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
         follows=follows,
         warnings=(
             *withheld,
+            *contradicted(sections.results, sections.walks),
             *(early_passes(sections.walks) if mark is not None else ()),
             *follow.warnings(follows, rule),
             *leakage.warnings(guarded),
@@ -357,7 +366,7 @@ def _sign_each(subjects: Sequence[_CurveToSign], rule: Rule, levels: Levels, mar
 
 def _sign(subject: _CurveToSign, rule: Rule, levels: Levels, mark: Preview | None) -> _Signed:
     """The verdict and the diagnostics of one curve under one partition."""
-    curve, rows, partition, families, observed, tested, hearing, noise, resampled = subject
+    curve, rows, partition, families, observed, seen, tested, hearing, noise, resampled = subject
     located = {
         tolerance: frontiers(observed.excess, resampled, curve, tolerance, rule.average_tolerance(tolerance))
         for tolerance in (() if curve.is_part else rule.tolerances)
@@ -365,13 +374,14 @@ def _sign(subject: _CurveToSign, rule: Rule, levels: Levels, mark: Preview | Non
     if resampled is None and tested is None:
         return _Signed(located)
     if tested is not None:
-        judgement = certified.judge_curve(curve, families, observed, tested, rule, levels.look)
+        judgement = certified.judge_curve(curve, families, seen, tested, rule, levels.look)
     else:
         assert resampled is not None, "an anchor has replicates"
         judgement = paper.judge_curve(curve, families, observed, resampled, rule)
-    corrected = None if tested is None else claim.corrected(curve, families, observed, tested, rule, levels)
+    corrected = None if tested is None else claim.corrected(curve, families, seen, tested, rule, levels)
     judged = None if tested is None else claim.Judged(curve, partition, families, tested, corrected)
-    verdict = result(curve, rows, partition, families, observed, judgement, located, hearing, corrected, rule, mark)
+    of_all = observed if tested is not None and tested.seen is not None and not curve.is_part else None
+    verdict = result(curve, rows, partition, families, seen, judgement, located, hearing, corrected, rule, mark, of_all)
     key = {field.name: getattr(verdict, field.name) for field in fields(ResultKey)}
     chains, overlaps = [], []
     for tolerance in rule.tolerances:

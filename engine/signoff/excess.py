@@ -54,6 +54,7 @@ class Observed:
     excess: Excess  # R = 1
     plus: IntArray  # (F, B) rows where the loss rose
     minus: IntArray  # (F, B) rows where it fell
+    n: IntArray  # (F, B) rows that these are of
 
     @property
     def average(self) -> FloatArray:
@@ -71,17 +72,22 @@ class Observed:
         return self.excess.family[:, :, 0]
 
 
-def observe(curve: Curve, families: Families) -> Observed:
-    """Count and average the paired differences per family; rows that were not asked count as the mean of the others."""
+def observe(curve: Curve, families: Families, seen: FloatArray | None = None) -> Observed:
+    """Count and average the paired differences per family, or those of them (n, B) that were `seen`; where some are
+    NaN, the mean of a family is that of the others.
+    """
+    difference = curve.difference if seen is None else seen
     n_families = len(families.names)
-    if curve.is_part:
-        _, plus, minus = means.tally(curve.difference, families.code, n_families)
-        sums, _, _ = means.tally(_with_means(curve.difference, families), families.code, n_families)
-    else:
-        sums, plus, minus = means.tally(curve.difference, families.code, n_families)
+    sums, plus, minus = means.tally(difference, families.code, n_families)
+    n = np.repeat(families.size[:, None], difference.shape[1], axis=1)
+    if np.isnan(difference).any():
+        sums, _, _ = means.tally(_with_means(difference, families), families.code, n_families)
+        known = [np.bincount(families.code[rows], minlength=n_families) for rows in ~np.isnan(difference.T)]
+        n = np.stack(known, axis=1)
     n_families, n_budgets = sums.shape
     table = np.concatenate([sums, families.size[:, None].astype(np.float64)], axis=1).reshape(-1, 1)
-    return Observed(Excess(_sums_in(table, range(n_families), range(n_budgets), n_budgets + 1)), plus, minus)
+    excess = Excess(_sums_in(table, range(n_families), range(n_budgets), n_budgets + 1))
+    return Observed(excess, plus, minus, n)
 
 
 def _with_means(difference: FloatArray, families: Families) -> FloatArray:

@@ -123,7 +123,7 @@ class FamilyAtBudget:
     """One family at one budget."""
 
     family: Annotated[str, "its name"]
-    n: Annotated[int, "rows that were asked", COUNT]
+    n: Annotated[int, "rows that it was judged by", COUNT]
     plus: Annotated[int, "rows where the loss rose", COUNT]
     minus: Annotated[int, "rows where it fell", COUNT]
     excess: Annotated[float, "mean paired difference over rows"]
@@ -135,6 +135,9 @@ class FamilyAtBudget:
     probability_loss_ratio: Annotated[
         float | None, "variance of the rise of 1 - exp(-nll) by that of the loss; null where unknown"
     ]
+    excess_all: Annotated[
+        float | None, "mean over all rows of a walk that was completed: it decides nothing", Beside("excess_all")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

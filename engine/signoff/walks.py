@@ -7,8 +7,11 @@ import numpy as np
 
 from earmark.engine.design.steps import Arm
 from earmark.engine.outcomes.plan_file import PlanFile
+from earmark.engine.printable import more_families
 from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.pair import Curve
+from earmark.engine.signoff.result_entry import ResultEntry
+from earmark.engine.signoff.rules.group_tests import SLACK
 from earmark.engine.signoff.rules.replay import Replayed
 from earmark.engine.signoff.rules.sequential import TestRecord
 from earmark.engine.signoff.walk_entry import AskedRows, EvidencePoint, WalkEntry, WalkTest
@@ -83,6 +86,36 @@ def early_passes(entries: Sequence[WalkEntry]) -> list[str]:
                     "no later answer changes that."
                 )
     return sentences
+
+
+def contradicted(results: Sequence[ResultEntry], entries: Sequence[WalkEntry]) -> list[str]:
+    """Where all rows of a completed run have an excess above the tolerance at which part of them passed, a sentence
+    for each budget.
+    """
+    of_all = {
+        (entry.answerer, entry.corpus, entry.method, entry.seed, entry.partition, family.family, budget.budget): family
+        for entry in results
+        for budget in entry.budgets
+        for family in budget.families
+    }
+    contradictions: dict[tuple[WalkEntry, float, float], dict[str, float]] = {}
+    for walk in entries:
+        for test in walk.tests:
+            at = walk.answerer, walk.corpus, walk.method, walk.seed, test.partition, test.family or "", test.budget
+            family = of_all.get(at)
+            if test.state != "passed early" or family is None or family.excess_all is None:
+                continue
+            if family.excess_all > test.tolerance + SLACK:
+                of_budget = contradictions.setdefault((walk, test.budget, test.tolerance), {})
+                of_budget[family.family] = family.excess_all
+    return [
+        f"{walk.answerer}/{walk.corpus}: of all rows, the excess of '{family}' under {walk.method} at {budget:g} is "
+        f"{excess_of[family]:.4f}, above {tolerance:g}, at which it had passed early"
+        f"{f' (so is that of {more_families(len(excess_of) - 1)})' if len(excess_of) > 1 else ''}. The verdict stands: "
+        "it errs with probability at most alpha. Do not ship this before you know why."
+        for (walk, budget, tolerance), excess_of in contradictions.items()
+        for family in [max(excess_of, key=lambda name: excess_of[name])]
+    ]
 
 
 def _rounded(log: float) -> float:

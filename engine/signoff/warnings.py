@@ -131,12 +131,10 @@ def _of_listening(hearing: FamilyHearings, paired: Paired, rule: Rule, *, is_imp
 
 def _of_walks(walks: Sequence[WalkEntry], claim: Claim) -> list[str]:
     """Sentences on a sweep that stopped when it was decided: what it left out, and what no guarantee covers."""
-    sentences = []
-    if not all(walk.whole for walk in walks):
-        sentences.append(
-            "Walks ask until it is decided: estimates of what they saw are biased towards what stopped them, and only "
-            "describe. Verdicts and bounds hold whenever one stops."
-        )
+    sentences = [
+        "Walks ask until it is decided: estimates of what they saw are biased towards what stopped them, and only "
+        "describe. Verdicts and bounds hold whenever one stops."
+    ]
     claimed = {(c.answerer, c.corpus, c.method, seed) for c in claim.candidates for seed in c.seeds}
     beside = {walk.method for walk in walks if (walk.answerer, walk.corpus, walk.method, walk.seed) not in claimed}
     if beside:

@@ -320,7 +320,7 @@ def test_a_row_that_was_skipped_is_named_and_nothing_is_approved(forged: Forged,
     assert verify(forged.run / "certificate.json") is not None
     certificate = forged.certificate()
     assert approved(certificate) == set()
-    assert any(f"needs sample '{skipped}', which was skipped" in why for why in certificate.claim.withheld)
+    assert any(f"needs sample '{skipped}', which was not asked" in why for why in certificate.claim.withheld)
 
 
 def test_a_row_beyond_a_prefix_decides_nothing(forged: Forged) -> None:

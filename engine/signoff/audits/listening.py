@@ -47,7 +47,7 @@ def listen(
 
 
 def skipped(answerer: str, control: Control, rows: Rows) -> list[str]:
-    """That rows of silence were skipped whose raw twins tell whether families listen, in a sentence; none where not."""
+    """That rows of silence were not asked whose raw twins tell whether families listen, in a sentence; none where not."""
     if control.silence_asked is None:
         return []
     lacking = np.flatnonzero(control.asked & ~control.silence_asked)
@@ -55,7 +55,7 @@ def skipped(answerer: str, control: Control, rows: Rows) -> list[str]:
         return []
     sample = rows.sample_id[int(lacking[0])].as_py()
     more = f" (and {len(lacking) - 1:,} more)" if len(lacking) > 1 else ""
-    what = f"silence needs sample '{sample}', which was skipped{more}"
+    what = f"silence needs sample '{sample}', which was not asked{more}"
     return [f"{answerer}/{rows.corpus}: {what}: whether families need audio is not known."]
 
 

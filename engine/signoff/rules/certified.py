@@ -46,6 +46,7 @@ class Tested(NamedTuple):
     claimed: FloatArray | None  # (G, B) at the first tolerance and the claim's level; None: no part of the claim
     claimed_routing: Routed | None
     looked: Mapping[float, Sequence[GroupTest]] | None = None  # by tolerance, what a walk saw; None: it saw all
+    seen: FloatArray | None = None  # (n, B) the differences that estimates are of, NaN elsewhere; None: all
 
     def groups_at(self, tolerance: float) -> Sequence[GroupTest]:
         """The groups as far as the tests of a budget at a tolerance looked at them."""
@@ -220,7 +221,9 @@ def judge_curve(
     """
     raw = is_raw(curve)  # the difference is 0 there by definition
     upper, lower = np.where(raw, 0.0, tested.upper), np.where(raw, 0.0, tested.lower)
-    point = np.vstack([observed.family, observed.average])
+    average = tested.groups[-1]
+    looked = False if average.asked is None else average.asked > 0
+    point = np.vstack([observed.family, np.where(looked, average.by_row, observed.average)])
     by_group = [
         [Interval(*ends) for ends in zip(*columns, strict=True)]
         for columns in zip(point.tolist(), lower.tolist(), upper.tolist(), strict=True)

@@ -104,8 +104,9 @@ def _go(
             sample = rows.sample_id[int(visit.rows[skipped[0]])].as_py()
             visits.close()
             return walker.records, [
-                f"{curve.key.answerer}/{curve.key.corpus}: the walk of {curve.key.method} at {budget:g} needs sample "
-                f"'{sample}', which was skipped: what was answered after it decides nothing."
+                f"{curve.key.answerer}/{curve.key.corpus}: the walk of {curve.key.method} at {budget:g}, gone again, "
+                f"needs sample '{sample}', which was not asked: an answer before it was changed, or it was skipped. "
+                "What was answered after it decides nothing."
             ]
         if not len(skipped):
             needed[visit.rows] = True
@@ -135,11 +136,18 @@ def _tested(
         if budgets[record.budget] in column
     }
     group_of = [walk.group_of.get((partition, g)) for g in range(n_groups)]
-    groups = [_group(walk, group, curve, families, at) for group in group_of]
+    units_of = [None if group is None else walk.design.groups[group] for group in group_of]
+    longest = [[_record_of(at, group, b) for b in range(n_budgets)] for group in group_of]
+    seen = _seen(curve, families, units_of, longest)
+    groups = [
+        _group(units, curve.difference, seen, of_group) for units, of_group in zip(units_of, longest, strict=True)
+    ]
     looked: dict[float, Sequence[GroupTest]] = {}
     for tolerance, shown in walk.budget_goal.items():
-        seen = [[at.get((shown, -1 if group is None else group, b)) for b in range(n_budgets)] for group in group_of]
-        looked[tolerance] = [_as_seen(*of_group) for of_group in zip(groups, seen, strict=True)]
+        wanted = [[at.get((shown, -1 if group is None else group, b)) for b in range(n_budgets)] for group in group_of]
+        looked[tolerance] = [
+            _group(units, curve.difference, seen, of_group) for units, of_group in zip(units_of, wanted, strict=True)
+        ]
     p: dict[float, FloatArray] = {}
     for tolerance in rule.tolerances:
         p[tolerance] = np.ones((n_groups, n_budgets))
@@ -169,6 +177,7 @@ def _tested(
         None if levels.budget is None else p[rule.tolerances[0]],
         routed,
         looked,
+        seen,
     )
 
 
@@ -181,48 +190,67 @@ def _record_of(at: At, group: int | None, b: int) -> TestRecord | None:
     return max(records, key=lambda record: (record.asked, -record.goal), default=None)
 
 
-def _group(walk: DeclaredWalk, group: int | None, curve: Curve, families: Families, at: At) -> GroupTest:
-    """A group of rows, as far as its walk looked at it at each budget."""
-    n_budgets = len(curve.budgets)
-    if group is None:  # the average that follows from its families
-        units = None
-        rows = np.arange(len(families.code))
-    else:
-        units = walk.design.groups[group]
-        rows = units.rows
-    seen = [_record_of(at, group, b) for b in range(n_budgets)]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        differences = curve.difference[rows]
-        known = ~np.isnan(differences)
-        by_row = np.where(known, differences, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    none = np.zeros(n_budgets, dtype=np.int64)
-    group_test = GroupTest(
+def _seen(
+    curve: Curve, families: Families, units_of: Sequence[Units | None], records: Sequence[Sequence[TestRecord | None]]
+) -> FloatArray:
+    """(n, B) the differences that the tests of the families looked at, and where no test was begun those of a family
+    all of whose rows were asked; else NaN.
+    """
+    seen = np.full(curve.difference.shape, np.nan)
+    for members, units, of_family in zip(families.members, units_of[:-1], records[:-1], strict=True):
+        rows = members if units is None else units.rows
+        seen[rows] = _looked_at(units, curve.difference[rows], of_family)
+    return seen
+
+
+def _looked_at(units: Units | None, differences: FloatArray, records: Sequence[TestRecord | None]) -> FloatArray:
+    """The differences of a group (m, B) as far as its tests looked at them, all where they did not begin; else NaN."""
+    looked_at = differences.copy()
+    for b, record in enumerate(records):
+        if record is not None and record.asked and units is not None:
+            looked_at[_n_rows(units, record.asked) :, b] = np.nan
+        elif np.isnan(differences[:, b]).any():
+            looked_at[:, b] = np.nan
+    return looked_at
+
+
+def _n_rows(units: Units, n_asked: int) -> int:
+    """How many rows the first units of a group have."""
+    return int(np.searchsorted(units.recording, n_asked))
+
+
+def _group(
+    units: Units | None, difference: FloatArray, seen: FloatArray, records: Sequence[TestRecord | None]
+) -> GroupTest:
+    """A group of rows, as far as a walk looked at it at each budget; without units the average of what its families
+    saw.
+    """
+    differences = seen if units is None else _looked_at(units, difference[units.rows], records)
+    known = ~np.isnan(differences)
+    by_row = np.where(known, differences, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    n_budgets = len(records)
+    plus, minus, n_asked = (
+        np.array([0 if record is None else getattr(record, name) for record in records], dtype=np.int64)
+        for name in ("plus", "minus", "asked")
+    )
+    return GroupTest(
         "exact" if units is None else units.test,
         "rows" if units is None else units.estimand,
-        len(rows) if units is None else units.n,
+        len(seen) if units is None else units.n,
         "rows" if units is None or units.n == len(units.rows) else "recordings",
         by_row,
         by_row if units is None else _by_recording(units, differences),
-        none,
-        none,
+        plus,
+        minus,
         np.empty((0, n_budgets)),
         np.empty(0),
+        n_asked,
+        tuple(None if record is None else record.state for record in records),
     )
-    return _as_seen(group_test, seen)
-
-
-def _as_seen(group_test: GroupTest, seen: Sequence[TestRecord | None]) -> GroupTest:
-    """A group as a walk saw it at each budget; None where it did not look."""
-    plus, minus, n_asked = (
-        np.array([0 if record is None else getattr(record, name) for record in seen], dtype=np.int64)
-        for name in ("plus", "minus", "asked")
-    )
-    states = tuple(None if record is None else record.state for record in seen)
-    return group_test._replace(plus=plus, minus=minus, asked=n_asked, states=states)
 
 
 def _by_recording(units: Units, differences: FloatArray) -> FloatArray:
-    """(B,) mean over recordings of the means of their rows that were asked."""
+    """(B,) mean over recordings of the means of their rows that were looked at."""
     known = ~np.isnan(differences)
     means = []
     for column, there in zip(np.where(known, differences, 0.0).T, known.T, strict=True):
@@ -260,7 +288,7 @@ def _upper(units: Units, difference: FloatArray, n_asked: int, level: float, ear
     """
     firsts: IntArray = np.flatnonzero(np.diff(units.recording, prepend=-1))
     if units.test == "bets":
-        end = len(units.rows) if n_asked == units.n else int(firsts[n_asked])
+        end = _n_rows(units, n_asked)
         rows = difference[units.rows[:end]]
         sums, sizes = np.add.reduceat(rows, firsts[:n_asked]), np.bincount(units.recording[:end]).astype(np.float64)
         most = units.most_rows

@@ -7,9 +7,6 @@ decisions are made: it approves nothing. Knows no files.
 from collections.abc import Sequence
 from dataclasses import fields
 
-import numpy as np
-
-from earmark.engine.arrays import IntArray
 from earmark.engine.design.rule import Rule
 from earmark.engine.signoff import excess
 from earmark.engine.signoff.excess import Observed
@@ -54,12 +51,14 @@ def result(
     corrected: Corrected | None,
     rule: Rule,
     preview: Preview | None = None,
+    of_all: Observed | None = None,
 ) -> ResultEntry:
     """Everything the certificate says of one (answerer, corpus, method, seed, partition).
 
-    Of a `preview` no budget below 1 is approved and nothing is routed, whatever the judgement shows.
+    Of a `preview` no budget below 1 is approved and nothing is routed, whatever the judgement shows. `of_all`
+    are all rows of a walk that was completed, of which it had looked at those that were `observed`.
     """
-    budgets = _budgets(curve, families, observed, judgement, rule, preview)
+    budgets = _budgets(curve, families, observed, judgement, rule, preview, of_all)
     return ResultEntry(
         answerer=curve.key.answerer,
         corpus=curve.key.corpus,
@@ -131,19 +130,24 @@ def _average(judgement: Judgement, rule: Rule) -> AverageTest | None:
 
 
 def _budgets(
-    curve: Curve, families: Families, observed: Observed, judgement: Judgement, rule: Rule, preview: Preview | None
+    curve: Curve,
+    families: Families,
+    observed: Observed,
+    judgement: Judgement,
+    rule: Rule,
+    preview: Preview | None,
+    of_all: Observed | None,
 ) -> tuple[BudgetEntry, ...]:
     """One entry per budget: counts, excess, what families suffer, and the decision at every tolerance."""
     paradox = excess.consistency_paradox(curve)
     groups = judgement.groups
     testable = families.testable.tolist()
-    n_asked = _asked(curve, families)
     ratios = [excess.probability_ratio(curve, families, b) for b in range(len(curve.budgets))]
     return tuple(
         BudgetEntry(
             budget=float(budget),
             implied=curve.implied and b == len(curve.budgets) - 1,
-            n=int(n_asked[:, b].sum()),
+            n=int(observed.n[:, b].sum()),
             plus=int(observed.plus[:, b].sum()),
             minus=int(observed.minus[:, b].sum()),
             mean_audio_tokens=float(curve.tokens[b]),
@@ -163,7 +167,7 @@ def _budgets(
             families=tuple(
                 FamilyAtBudget(
                     family=name,
-                    n=int(n_asked[f, b]),
+                    n=int(observed.n[f, b]),
                     plus=int(observed.plus[f, b]),
                     minus=int(observed.minus[f, b]),
                     excess=ends.estimate,
@@ -173,6 +177,7 @@ def _budgets(
                     p=tuple(judgement.p[tolerance][f][b] for tolerance in rule.tolerances) if judgement.p else None,
                     rare=not testable[f],
                     probability_loss_ratio=ratios[b][f],
+                    excess_all=None if of_all is None or curve.is_raw(b) else float(of_all.family[f, b]),
                 )
                 for f, name in enumerate(families.names)
                 for ends in [_bounds(judgement.families[f][b], groups[f : f + 1], curve, b)]
@@ -185,15 +190,6 @@ def _budgets(
         for b, budget in enumerate(curve.budgets)
         if not curve.is_part or curve.is_raw(b) or all(g.asked is None or g.asked[b] for g in groups[:-1])
     )
-
-
-def _asked(curve: Curve, families: Families) -> IntArray:
-    """(F, B) rows of every family that were asked."""
-    if not curve.is_part:
-        return np.repeat(families.size[:, None], len(curve.budgets), axis=1)
-    known = ~np.isnan(curve.difference)
-    columns = [np.bincount(families.code[rows], minlength=len(families.names)) for rows in known.T]
-    return np.stack(columns, axis=1)
 
 
 def _bounds(interval: Interval, groups: Sequence[GroupTest], curve: Curve, b: int) -> Bounds:
