@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from earmark.engine.design.rule import Rule
     from earmark.engine.signoff.question_counts import QuestionCount
     from earmark.engine.signoff.sizes import Guess
-    from earmark.engine.sweep.remaining import Remaining
+    from earmark.engine.sweep.remaining import DeclaredSweep, Remaining
 
 _SPEC = ".toml"
 # what a spec says itself, by what the options are called here
@@ -123,12 +123,15 @@ def plan(
     keep_memory()
     guess, entries = planning.Guess(excess, flips, icc), []
     with ProgressLine() as progress:
+        begun = _declared_sweep(source)
+        if begun is not None:
+            rule = replace(begun.rule, **given(declared))
+            candidates = given({"candidates": candidates}).get("candidates", begun.candidates)
         of_partition = planning.family_sizes(source, partitions, column)
         for n_done, ((corpus, name), sizes) in enumerate(of_partition.items(), 1):
             planned = planning.plan(sizes, rule, candidates, guess)
-            entries.append(
-                {"corpus": corpus, "partition": name, "evaluations": sweep.evaluations(planned["n"]), **planned}
-            )
+            evaluations = sweep.evaluations(planned["n"]) if begun is None else begun.evaluations
+            entries.append({"corpus": corpus, "partition": name, "evaluations": evaluations, **planned})
             progress("planning partitions", n_done, len(of_partition))
         left = _remaining(source, guess)
     if as_json:
@@ -138,7 +141,19 @@ def plan(
     for number, entry in enumerate(entries):
         say(*([""] if number else []), *_table(entry, _guess_words(guess)))
     if left is not None:
-        say("", f'until = "decided": {left.answers:,} answers are there, about {left.more:,} more if all is safe')
+        more = f"are there, about {left.more:,} more if all is safe" if left.more else "decided it"
+        say("", f'until = "decided": {left.answers:,} answers {more}')
+
+
+def _declared_sweep(source: Path) -> "DeclaredSweep | None":
+    """What a sweep that stops when it is decided declares; None where SOURCE is none."""
+    from earmark.engine.outcomes.plan_file import PLAN
+
+    if not (source / PLAN).is_file():
+        return None
+    from earmark.engine.sweep.remaining import declared_sweep
+
+    return declared_sweep(source)
 
 
 def _remaining(source: Path, guess: "Guess") -> "Remaining | None":

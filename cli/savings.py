@@ -25,6 +25,11 @@ def lines(forecast: "Forecast", until: Until) -> list[str]:
         f"  about {_about(forecast.harmed.answers)} ({harmed}) if a family is harmed "
         f"(a guess: {_changes(forecast)} of them change)",
         *([f"  {instead}"] if instead else []),
+        *(
+            [f"  {forecast.deferred:,} are about permuted questions, which no verdict needs"]
+            if forecast.deferred
+            else []
+        ),
     ]
 
 
@@ -32,6 +37,7 @@ def content(forecast: "Forecast") -> dict[str, Any]:
     """The same for programs."""
     return {
         "evaluations": forecast.everything.answers,
+        "deferred": forecast.deferred,
         "flips": list(forecast.flips),
         "nothing": forecast.nothing or None,
         **{case: getattr(forecast, case)._asdict() for case in ("everything", "safe", "harmed")},

@@ -39,6 +39,7 @@ class Forecast(NamedTuple):
     harmed: Effort  # where one family is harmed at every budget
     flips: tuple[float, float]  # that were guessed: at the largest budget, and at the smallest
     nothing: str  # why nothing is asked at all; else empty
+    deferred: int  # answers to permuted questions, which wait until it is completed
 
 
 def forecast(spec: Spec, guess: Guess, estimate: Estimate | None = None) -> Forecast:
@@ -63,6 +64,7 @@ def forecast(spec: Spec, guess: Guess, estimate: Estimate | None = None) -> Fore
         harmed,
         (LEAST_CHANGES * guess.flips, guess.flips),
         _PAPER if spec.rule.name == "paper" else too_small(prepared.walk),
+        whole.deferred,
     )
 
 
@@ -89,6 +91,8 @@ class _Efforts:
         self._has_price = any(answerer.price is not None for answerer in self._answerers)
         n_asked = evaluations(prepared)
         seconds = None if self._seconds_of is None else sum(self._seconds_of.values())
+        n_deferred = sum(len(step.places) for step in self._steps if step.permuted)
+        self.deferred = n_deferred * self._n * len(self._answerers)
         self.everything = Effort(n_asked, seconds, self._cost(n_asked))
 
     def of(self, case: Asked, arms: Arms) -> Effort:

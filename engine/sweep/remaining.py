@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from earmark.engine.arrays import BoolArray, FloatArray
 from earmark.engine.design import spec as specs
 from earmark.engine.design.keys import NOT_NEEDED, OK
+from earmark.engine.design.rule import Rule
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.errors import InputError, first_few
 from earmark.engine.outcomes import store
@@ -23,7 +24,7 @@ from earmark.engine.signoff.rules.declared_walk import DeclaredWalk
 from earmark.engine.signoff.sizes import Guess
 from earmark.engine.signoff.walk_forecast import Simulation, asked
 from earmark.engine.sweep.sweep_folder import SPEC, SweepFolder
-from earmark.engine.sweep.walk_order import declared_rows, walk_of
+from earmark.engine.sweep.walk_order import declared_rows, n_candidates, walk_of
 
 _RESTORE = "restore the folder as the sweep wrote it"
 _SETS = 5  # in which the answers that are not there are guessed, at most
@@ -35,6 +36,25 @@ class Remaining(NamedTuple):
 
     answers: int  # that are there
     more: int  # that will be asked, if all is safe
+
+
+class DeclaredSweep(NamedTuple):
+    """What a folder declares of a sweep that stops when it is decided."""
+
+    rule: Rule
+    candidates: int  # that share alpha
+    evaluations: int  # where it is completed
+
+
+def declared_sweep(run: Path) -> DeclaredSweep | None:
+    """What a run folder declares; None where no sweep was begun there that stops when it is decided."""
+    plan = SweepFolder(run).plan()
+    if plan is None or plan.decided is None:
+        return None
+    spec = specs.read(run / SPEC)
+    n_places = sum(len(step.places) for step in plan.steps)
+    evaluations = n_places * plan.corpus.examples * len(plan.answerers)
+    return DeclaredSweep(spec.rule, n_candidates(spec, plan.corpus.name), evaluations)
 
 
 def remaining(run: Path, guess: Guess) -> Remaining | None:

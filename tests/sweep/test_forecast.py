@@ -123,7 +123,7 @@ def test_of_a_folder_under_way_it_says_what_is_there_and_what_is_left(tmp_path: 
     assert left[0] > left[1] > left[2] > 0
     assert all(0.8 * in_all < there + more < 1.2 * in_all for there, more in zip(answers, left, strict=True))
     line = command("plan", run).out.splitlines()[-1]
-    assert line == f'until = "decided": {in_all:,} answers are there, about 0 more if all is safe'
+    assert line == f'until = "decided": {in_all:,} answers decided it'
 
 
 def test_of_a_folder_that_asks_until_it_is_complete_it_says_nothing_of_that(tmp_path: Path) -> None:
@@ -169,3 +169,11 @@ def test_what_a_spec_says_itself_is_refused(options: tuple[object, ...], words: 
 def test_time_needs_a_spec(tmp_path: Path) -> None:
     done = command("plan", tmp_path, "--measure")
     assert (done.code, "--measure needs a spec" in done.err) == (2, True)
+
+
+def test_a_folder_and_its_spec_are_planned_alike(tmp_path: Path) -> None:
+    changes = {"tolerances = [0.3]": 'tolerances = [0.3, 0.2]\nclaim = "both"'}
+    decided.sweep(tmp_path / "run", changes, stop=sweeps.after(20))
+    of_spec = json.loads(plan_of(tmp_path, "--json", **changes))["partitions"]
+    of_run = json.loads(command("plan", tmp_path / "run", "--json").out)
+    assert [{name: of_run[0][name] for name in of_spec[0]}] == of_spec
