@@ -66,7 +66,7 @@ def tests(result: ResultEntry, walks: Sequence[WalkEntry], unit: Unit) -> HtmlTa
             state_words(test),
             count(test.plus),
             count(test.minus),
-            p_value(test.p),
+            p_value(test.p if test.asked and test.state not in ("given up", "open") else None),
             amount(math.exp(test.peak)),
             count(test.peak_at),
         )

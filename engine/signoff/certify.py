@@ -300,7 +300,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
         warnings=(
             *withheld,
             *contradicted(sections.results, sections.walks),
-            *(early_passes(sections.walks) if mark is not None else ()),
+            *(early_passes(sections.walks, sections.results) if mark is not None else ()),
             *follow.warnings(follows, rule),
             *leakage.warnings(guarded),
             *warnings(sections.results, paired, hearing, imported, rule, stated, sections.walks),

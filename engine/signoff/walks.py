@@ -72,18 +72,41 @@ def _test(replayed: Replayed, record: TestRecord, named: tuple[str, str | None],
     )
 
 
-def early_passes(entries: Sequence[WalkEntry]) -> list[str]:
-    """What part of the answers has shown already for good, in a sentence for each method and budget."""
+def early_passes(entries: Sequence[WalkEntry], results: Sequence[ResultEntry]) -> list[str]:
+    """What part of the answers has shown already for good, in a sentence for each method and budget, with the bounds
+    that hold whenever one stops.
+    """
+    upper = {
+        (
+            entry.answerer,
+            entry.corpus,
+            entry.method,
+            entry.seed,
+            entry.partition,
+            family.family,
+            at.budget,
+        ): family.upper
+        for entry in results
+        for at in entry.budgets
+        for family in at.families
+        if family.upper is not None
+    }
     sentences = []
     for entry in entries:
         for budget in dict.fromkeys(test.budget for test in entry.tests):
             tests = [test for test in entry.tests if test.budget == budget]
-            early = [test.family or "all rows" for test in tests if test.state in ("passed", "passed early")]
+            early: dict[str, None] = {}
+            for test in tests:
+                if test.state in ("passed", "passed early"):
+                    family = test.family or "all rows"
+                    at = entry.answerer, entry.corpus, entry.method, entry.seed, test.partition, family, budget
+                    bound = f" (at most {upper[at]:+.4f})" if at in upper else ""
+                    early[f"'{family}'{bound}"] = None
             if early:
-                names = ", ".join(f"'{name}'" for name in dict.fromkeys(early))
+                names = ", ".join(early)
                 sentences.append(
                     f"{entry.answerer}/{entry.corpus}: {entry.method} at {budget:g} has passed for good in {names}: "
-                    "no later answer changes that."
+                    "no later answer to this plan changes that."
                 )
     return sentences
 
