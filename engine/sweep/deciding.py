@@ -38,12 +38,14 @@ _DIGITS = 12  # of the hash that other parts are called by
 class Deciding:
     """Asks until every walk of an answerer has come to its end.
 
-    A shard sees only its own blocks, and asks others than the whole would: what is too much is left out of the cells.
+    A shard sees only its own blocks, and takes those of others to be like them, so as to ask about as many as the whole
+    would: what is too much is left out of the cells, what is too little is asked by the run without a shard.
     """
 
     def __init__(self, prepared: Prepared, shard: Shard = WHOLE) -> None:
         assert prepared.walk is not None, "the plan is one of walks"
         self._prepared, self._design = prepared, prepared.walk.design
+        self._family = next(iter(prepared.walk.rows.families_of.values())).code
         self._shard = shard
         self._rows = RowsOfBlocks(prepared)
         self._asked: dict[tuple[str, Step], list[pa.Table]] = {}
@@ -60,13 +62,16 @@ class Deciding:
         parts: dict[int, tuple[str, ...]] = {}  # of each block, as they were asked
         for budgets in budgets_of.values():
             walk = Walker(self._design, len(budgets)).walk()
+            others = [_BlocksOfOthers(self._family) for _ in budgets]
             visit = next(walk, None)
             while visit is not None:
-                differences = None
+                differences = others[visit.budget].guess(visit.rows)
                 if self._shard.has(visit.block):
                     yield from _ask(visit, [raw, silence], parts)  # raw first: what failed is not asked again
                     yield from _ask(visit, [budgets[visit.budget]], parts)
-                    differences = budgets[visit.budget].loss_increase(raw, visit.rows)
+                    ours = budgets[visit.budget].loss_increase(raw, visit.rows)
+                    others[visit.budget].learn(visit.rows, ours)
+                    differences = ours
                 try:
                     visit = walk.send(differences)
                 except StopIteration:
@@ -104,6 +109,29 @@ class Deciding:
         rows = store.read_rows(folder.run, key)
         samples: list[str] = rows.filter(pc.not_equal(rows["status"], NOT_NEEDED))["sample_id"].to_pylist()
         return samples
+
+
+class _BlocksOfOthers:
+    """What other shards' blocks may hold at a budget: the latest differences of the same family in our own."""
+
+    def __init__(self, family: IntArray) -> None:
+        self._family = family  # (n,) of every row
+        self._latest: dict[int, FloatArray] = {}
+
+    def learn(self, rows: IntArray, differences: FloatArray) -> None:
+        """Remember the differences of rows of a block of ours."""
+        for family in np.unique(self._family[rows]).tolist():
+            self._latest[family] = differences[self._family[rows] == family]
+
+    def guess(self, rows: IntArray) -> FloatArray | None:
+        """Differences of rows of another's block; None where a family of theirs was not in any of ours."""
+        guesses = np.empty(len(rows))
+        for family in np.unique(self._family[rows]).tolist():
+            if family not in self._latest:
+                return None
+            is_of_family = self._family[rows] == family
+            guesses[is_of_family] = np.resize(self._latest[family], int(is_of_family.sum()))
+        return guesses
 
 
 def _ask(visit: Visit, steps: Sequence["_AskedOfStep"], parts: dict[int, tuple[str, ...]]) -> Iterator[list[Task]]:

@@ -33,6 +33,11 @@ from earmark.engine.sweep.tasks import Executor, InProcess, Task
 from earmark.engine.sweep.work import Load, Worker, decoders
 from earmark.engine.withheld import withheld
 
+_SHARED_WALKS = (
+    "a shard does not see when the others are decided: some of its answers will not be needed, others are missing "
+    "after the merge, and the run without --shard asks them; shards of --until complete ask everything once"
+)
+
 
 class Swept(NamedTuple):
     """How a run ended."""
@@ -74,6 +79,8 @@ def run(
         looked = None
         if len(_steps_asked_for(prepared)) < len(prepared.steps):
             note("permuted questions ([streams]) wait until what was decided is completed (--until complete)")
+        if shard != WHOLE and prepared.walk is not None and spec.until == "decided":
+            note(_SHARED_WALKS)
         if limit is not None:
             previews.check_is_part(limit, prepared, out, complete=complete)
             looked = previews.first(prepared, limit)

@@ -162,6 +162,15 @@ def test_two_shards_that_are_merged_end_with_the_same_bytes(whole: Path, tmp_pat
     assert signed(both) == signed(whole)
 
 
+def test_shards_ask_little_that_is_not_needed(whole: Path, tmp_path: Path) -> None:
+    n_whole = sum(map(len, decided.answered(whole).values()))
+    notes: list[str] = []
+    for index in range(2):
+        decided.sweep(tmp_path, shard=Shard(index, 2), note=notes.append)
+    assert status(tmp_path).answers <= 1.25 * n_whole
+    assert [note for note in notes if "ask everything once" in note] == 2 * notes[:1]
+
+
 def test_stopped_again_and_again_it_ends_with_the_same_bytes(whole: Path, tmp_path: Path) -> None:
     batches = 1
     while decided.sweep(tmp_path, stop=sweeps.after(batches)).stopped:
