@@ -14,7 +14,7 @@ SCHEMES = ("s3", "gs", "gcs", "hf", "memory", "http", "https", "file")
 _ANY = re.compile(r"([a-z][a-z0-9+.]+):/+(.*)", re.DOTALL)
 _COLLAPSED = re.compile(rf"\b({'|'.join(SCHEMES)}):/(?=[^/\s])")
 _SECRETS = re.compile(
-    rf"\b((?:{'|'.join(SCHEMES)})://)(?:[^/\s@]+@)?([^\s?#'\"]*)(?:[?#][^\s'\"]*?(?=[:;,.)]*(?:[\s'\"]|$)))?"
+    rf"\b((?:{'|'.join(SCHEMES)})://)(?:[^/\s@]+@)?([^\s?'\"`]*)(?:\?[^\s'\"`]*?(?=[:;,.)]*(?:[\s'\"`]|$)))?"
 )
 _folders: list[str] = []  # of copies; at most one in a process
 

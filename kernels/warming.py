@@ -77,7 +77,7 @@ def _attention() -> None:
         rotation,
         old,
         np.array([2]),
-        np.array([1]),
+        np.array([0]),
         attention.NO_WEIGHTS,
         shape,
         numbers(4),
