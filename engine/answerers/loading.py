@@ -34,7 +34,7 @@ def loader(
             kept = None
             if reduces and machine.encoding_mib:
                 n_bytes = machine.encoding_mib * MIB
-                kept = Encodings(n_bytes, run / ENCODINGS / quote(answerer.name, safe=""), n_bytes)
+                kept = Encodings(n_bytes, run / ENCODINGS / f"answerer={quote(answerer.name, safe='')}", n_bytes)
             loaded = load(answerer, machine, run, stop, kept)
             if is_served(answerer.model):
                 served.callback(loaded.close)

@@ -170,7 +170,11 @@ class MethodSpec:
     cutoffs: tuple[float, ...] = field(
         Number(0.05, most=RAW_KHZ), f"kHz, instead of budgets: shares of {RAW_KHZ}", (), many=True, default="none"
     )
-    sized: bool = field(Flag(), "of tokens: each that is left stands where its group is, and weighs as much", False)
+    sized: bool = field(
+        Flag(),
+        "of tokens: each that is left stands at its group's centre, as heavy as its group is large",
+        False,
+    )
     window_s: float = field(Number(0.01, most=300), "of `ltbm`: seconds within which tokens are merged", 1.0)
     pivots: int = field(Whole(1, 1000, "tokens"), "of `dart`: tokens that the others are compared with", 8)
     after: str = field(

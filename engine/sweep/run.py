@@ -16,7 +16,7 @@ from earmark.engine.corpus.example import Audio
 from earmark.engine.corpus.spool import spool
 from earmark.engine.corpus.unheard import unheard
 from earmark.engine.design.keys import PREVIEW, SPOOLED
-from earmark.engine.design.sections import AnswererSpec, MachineSpec
+from earmark.engine.design.sections import PLAIN, AnswererSpec, MachineSpec
 from earmark.engine.design.spec import Spec
 from earmark.engine.design.steps import Step
 from earmark.engine.errors import InputError
@@ -30,7 +30,7 @@ from earmark.engine.sweep.prepare import Prepared, prepare
 from earmark.engine.sweep.stopping import Never, Stopping
 from earmark.engine.sweep.sweep_folder import SweepFolder
 from earmark.engine.sweep.tasks import Executor, InProcess, Task
-from earmark.engine.sweep.work import Load, Worker, decoders
+from earmark.engine.sweep.work import Load, Worker, check_able, decoders
 from earmark.engine.withheld import withheld
 
 _SHARED_WALKS = (
@@ -183,6 +183,8 @@ def _fill(
     if folder.answered():
         prepared.begin(folder)  # what it has lost
         folder.note_shard(shard)
+    else:
+        _try_later_answerers(prepared, load, report)
     ours = prepared if looked is None else looked
     filled = folder if looked is None else previews.folder_of(folder, prepared, looked)
     numbers = [number for number in range(ours.survey.blocks) if shard.has(number)]
@@ -245,6 +247,24 @@ def _fill(
         preview = previews.make(filled, looked, prepared)
         remove_folder(copies_of_preview, out)
     return Swept(False, complete, preview)
+
+
+def _try_later_answerers(prepared: Prepared, load: Load, report: Report) -> None:
+    """InputError where a later answerer cannot reduce tokens as a method wants: not after the first has answered all.
+
+    Only a plain model has to be loaded to know.
+    """
+    spec = prepared.spec
+    if not any(method.stage == "tokens" for method in spec.methods):
+        return
+    for later in spec.answerers[1:]:
+        if later.model.startswith(PLAIN):
+            report(f"trying {later.name}", 0, 0)
+            answerer = load(later, spec.machine)
+            try:
+                check_able(later.name, answerer, prepared)
+            finally:
+                answerer.close()
 
 
 Passes = list[tuple[str, list[Step]]]  # an answerer, and what it is asked before the next one is

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 import pyarrow as pa
 
@@ -38,7 +39,7 @@ from earmark.engine.sweep.windows import PENDING_ROW
 Load = Callable[[AnswererSpec, MachineSpec], Answerer]
 Offers = Mapping[tuple[Arm, int], Offer]
 _DECODERS_BESIDE_A_GPU = 4
-_OUT_OF_REACH = "nobody reaches in between its encoder and its decoder"
+_OUT_OF_REACH = "what its encoder makes cannot be changed before its decoder reads it"
 
 
 class Worker:
@@ -73,10 +74,7 @@ class Worker:
             self._answerer = None
             (described,) = (entry for entry in self._prepared.spec.answerers if entry.name == name)
             answerer = self._load(described, self._prepared.spec.machine)
-            if self._prepared.spec.rule.loss == "nll" and not answerer.likelihoods:
-                raise InputError(f"answerer {name}", "has no likelihoods", 'set loss = "zero-one" in [rule]')
-            _check_tokens(name, answerer, self._prepared.spec.methods)
-            _check_encoder(name, answerer, self._prepared.compressors)
+            check_able(name, answerer, self._prepared)
             self._answerer, self._name = answerer, name
         return self._answerer
 
@@ -140,15 +138,32 @@ class Worker:
         return {arm: statuses[reference] for arm, reference in raw.items()}
 
 
+def check_able(name: str, answerer: Answerer, prepared: Prepared) -> None:
+    """InputError where an answerer cannot do what the rule or a method asks of it."""
+    if prepared.spec.rule.loss == "nll" and not answerer.likelihoods:
+        raise InputError(f"answerer {name}", "has no likelihoods", 'set loss = "zero-one" in [rule]')
+    _check_tokens(name, answerer, prepared.spec.methods)
+    _check_encoder(name, answerer, prepared.compressors)
+
+
 def _check_tokens(name: str, answerer: Answerer, methods: Sequence[MethodSpec]) -> None:
     """InputError where an answerer cannot do what some methods want of its encoder's output."""
-    cannot_reduce: str = getattr(answerer, "cannot_reduce", _OUT_OF_REACH)
-    for sized, why in ((False, cannot_reduce), (True, getattr(answerer, "cannot_weigh", _OUT_OF_REACH))):
-        refused = [method.name for method in methods if method.stage == "tokens" and method.sized == sized]
-        if refused and why:
-            what = f"cannot reduce its encoder's output, as {', '.join(refused)} would: {why}"
-            do = "leave these methods out" if cannot_reduce else "leave out sized"
-            raise InputError(f"answerer {name}", what, f"{do}, or name a Qwen2-Audio or Qwen2.5-Omni")
+    of_tokens = [method for method in methods if method.stage == "tokens"]
+    if not of_tokens:
+        return
+    why = getattr(answerer, "cannot_reduce", _OUT_OF_REACH)
+    if why:
+        _refuse_tokens(name, of_tokens, why, "leave these methods out")
+    sized = [method for method in of_tokens if method.sized]
+    why = getattr(answerer, "cannot_weigh", _OUT_OF_REACH) if sized else ""
+    if why:
+        _refuse_tokens(name, sized, why, "leave out sized")
+
+
+def _refuse_tokens(name: str, methods: Sequence[MethodSpec], why: str, do: str) -> NoReturn:
+    names = ", ".join(method.name for method in methods)
+    what = f"cannot reduce its encoder's output, as {names} would: {why}"
+    raise InputError(f"answerer {name}", what, f"{do}, or name a Qwen2-Audio or Qwen2.5-Omni")
 
 
 def _check_encoder(name: str, answerer: Answerer, compressors: Compressors) -> None:

@@ -304,9 +304,18 @@ def test_who_cannot_reduce_says_so_by_name(tmp_path: Path) -> None:
     gemma = audio_families.gemma_4().save(tmp_path / "gemma")
     with pytest.raises(InputError) as refused:
         run(parse(SPEC.replace('"tiny"', f'"plain:{gemma}"')), tmp_path / "run")
-    assert "cannot reduce its encoder's output, as pool, ltbm, dart," in refused.value.what
+    assert "cannot reduce its encoder's output, as pool, pool_sized, ltbm, dart, random_tokens," in refused.value.what
     assert "Gemma4ForConditionalGeneration takes no embeddings in the place of audio" in refused.value.what
     assert refused.value.do.startswith("leave these methods out")
+
+
+def test_a_later_answerer_that_cannot_reduce_is_refused_before_the_first_is_asked(tmp_path: Path) -> None:
+    gemma = audio_families.gemma_4().save(tmp_path / "gemma")
+    two = SPEC.replace("[[methods]]", f'[[answerers]]\nmodel = "plain:{gemma}"\n[[methods]]', 1)
+    with pytest.raises(InputError, match="answerer gemma: cannot reduce its encoder's output"):
+        run(parse(two), tmp_path / "run")
+    assert not list((tmp_path / "run").rglob("*.parquet"))
+    assert not (tmp_path / "run" / "plan.json").exists()  # another spec may still be run there
 
 
 class OutOfReach(SharedAnswerer):
@@ -325,7 +334,11 @@ class OutOfReach(SharedAnswerer):
 @pytest.mark.parametrize(
     ("cannot_reduce", "what", "do"),
     [
-        (None, "as pool, ltbm, .* would: nobody reaches in between its encoder and its decoder", "leave these methods"),
+        (
+            None,
+            "as pool, pool_sized, .* would: what its encoder makes cannot be changed before its decoder reads it",
+            "leave these methods",
+        ),
         ("", "as pool_sized would: it minds no masks", "leave out sized"),
     ],
 )

@@ -170,7 +170,7 @@ class AutoModel:
 
     @cached_property
     def cannot_weigh(self) -> str:
-        """Why they cannot stand where their groups are, and weigh as much; empty: they can."""
+        """Why they cannot stand where their groups are, as heavy as these are large; empty: they can."""
         if self.cannot_reduce:
             return self.cannot_reduce
         kinds = getattr(self._model.config.get_text_config(), "layer_types", None) or ()
@@ -193,7 +193,7 @@ class AutoModel:
         if not self._are_alike(logits, self._logits([inputs])):
             return f"{name} does not answer the embeddings of a prompt as it answers the prompt"
         if sized and any(torch.equal(self._logits([other]), logits) for other in _altered(whole)):
-            return f"{name} minds no places of audio tokens, or no weights"
+            return f"{name} answers alike wherever audio tokens stand, or however heavy they are"
         return ""
 
     @cached_property

@@ -72,7 +72,7 @@ class Embedder:
     def prompt(self, ids: Tensor, states: Tensor, reduction: Reduction, sized: bool) -> EmbeddedPrompt:
         """The prompt (positions,) with the means of groups of its audio states (n, width) in their places.
 
-        A sized one stands at the centre of its group, which the text after it leaves room for, and weighs as much.
+        A sized one stands at the centre of its group, as heavy as that is large; the text after it leaves room for it.
         """
         is_audio = (ids == self._audio_token).cpu().numpy()
         audio, text = np.flatnonzero(is_audio), np.flatnonzero(~is_audio)

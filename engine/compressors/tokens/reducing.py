@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from earmark.engine.arrays import FloatArray, Scores
 from earmark.engine.compressors.tokens import merging, picking, runs
 from earmark.engine.compressors.tokens.reduction import Reduction, kept_positions
@@ -35,7 +37,7 @@ class ReductionSpec(NamedTuple):
 
     kind: str
     budget: float  # the share of positions that is kept
-    sized: bool  # each stands where its group is, and weighs as much
+    sized: bool  # each stands at its group's centre, as heavy as the group is large
     window_s: float = 0.0  # of ltbm: how far apart may be merged
     n_pivots: int = 0  # of dart
     seed: int = 0  # of random_tokens
@@ -50,7 +52,12 @@ class ReductionSpec(NamedTuple):
 
 
 def reduction_of(spec: ReductionSpec, states: FloatArray, seconds: float, name: str) -> Reduction:
-    """What becomes of the states (n, d) of so many seconds of audio; `name` is what chance may depend on."""
+    """What becomes of the states (n, d) of so many seconds of audio; `name` is what chance may depend on.
+
+    ValueError where a state is not finite: likeness would be NaN, and groups an accident.
+    """
+    if not np.isfinite(states).all():
+        raise ValueError("what the encoder made is not finite")
     n = len(states)
     k = kept_positions(spec.budget, n)
     by_name: Mapping[str, Callable[[], Reduction]] = {

@@ -47,7 +47,7 @@ def listen(
 
 
 def skipped(answerer: str, control: Control, rows: Rows) -> list[str]:
-    """That rows of silence were not asked whose raw twins tell whether families listen, in a sentence; none where not."""
+    """That rows of silence were not asked whose raw twins tell whether families listen; empty if none."""
     if control.silence_asked is None:
         return []
     lacking = np.flatnonzero(control.asked & ~control.silence_asked)

@@ -218,4 +218,4 @@ def test_a_class_that_minds_no_weights_says_so(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(decoder, "forward", careless)
     assert model.cannot_reduce == ""
-    assert model.cannot_weigh.endswith("minds no places of audio tokens, or no weights")
+    assert model.cannot_weigh.endswith("answers alike wherever audio tokens stand, or however heavy they are")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from earmark.engine.arrays import FloatArray
 from earmark.engine.compressors.tokens.merging import global_merge, ltbm
 from earmark.engine.compressors.tokens.picking import best, dart, divprune
+from earmark.engine.compressors.tokens.reducing import ReductionSpec, reduction_of
 from earmark.engine.compressors.tokens.reduction import Reduction, kept_positions
 from earmark.engine.compressors.tokens.runs import adjacent, pool, random, sample, segment
 
@@ -193,3 +194,14 @@ def test_what_is_kept_stands_for_its_surroundings() -> None:
     assert merged.group.tolist() == [0, 0, 1, 0, 1]
     assert merged.centres.tolist() == [pytest.approx(4 / 3), 3]
     assert merged.sizes.tolist() == [3, 2]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_states_that_are_not_finite_are_refused_whatever_the_kind(value: float) -> None:
+    states = np.ones((4, 3))
+    states[2, 1] = value
+    for kind in ("pool", "global_merge", "dart"):
+        spec = ReductionSpec(kind, 0.5, False, window_s=1, n_pivots=2)
+        with pytest.raises(ValueError, match="not finite"):
+            reduction_of(spec, states, 1.0, "a clip")
+        assert len(reduction_of(spec, np.ones((4, 3)), 1.0, "a clip").group) == 4
