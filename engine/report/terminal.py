@@ -41,13 +41,17 @@ def decision_table(certificate: "Certificate", width: int = WIDTH) -> list[str]:
         first = results[0]
         sources = f" from {first.sources} recordings" if first.sources < first.n else ""
         lines.append(
-            f"{answerer} on {corpus}: {first.n} questions{sources}, {_raw(first, certificate)} on raw audio"
-            f"{_chance(first)}"
+            f"{answerer} on {corpus}: {_questions(first, certificate)}{sources}, "
+            f"{_raw(first, certificate)} on raw audio{_chance(first)}"
         )
         lines += _level(certificate)
         lines += _verdicts(results, certificate.rule, width, "walk" if certificate.walks else "alone")
         steps = _next_steps(results, certificate.rule)
-        lines += ["", "What to do next", *([*steps, _KEEPING_ALPHA] if steps else [_NOTHING]), ""]
+        begun_anew = any(
+            entry.next.action not in ("ship", "finish") for result in results for entry in result.certified
+        )
+        steps += [_KEEPING_ALPHA] if steps and begun_anew else []
+        lines += ["", "What to do next", *(steps or [_NOTHING]), ""]
     lines += [f"warning: {warning}" for warning in certificate.warnings if warning not in certificate.claim.withheld]
     return lines if lines[-1] else lines[:-1]
 
@@ -72,7 +76,7 @@ def _claim(certificate: "Certificate") -> list[str]:
     ]
     for candidate in claim.candidates:
         if candidate.name not in {approved.candidate for approved in claim.approved}:
-            lines.append(f"{'passes' if _passed(candidate) else 'refused'}: {candidate.name}: {_why(candidate)}")
+            lines.append(f"{_outcome(candidate)}: {candidate.name}: {_why(candidate)}")
     for route in claim.not_made:
         kept = axes[route.candidate].retained(f"{route.retained:.0%}", policies[route.candidate])
         lines.append(f"not claimed: {route.candidate} routed by family would keep {kept}; declare {route.declare}")
@@ -110,6 +114,13 @@ def _why(candidate: "ClaimCandidate") -> str:
     return f"{candidate.reason}; {stopped.needed:,} new {stopped.unit} of it give 90% power"
 
 
+def _outcome(candidate: "ClaimCandidate") -> str:
+    """What became of a candidate that is not approved, in a word or two."""
+    if _passed(candidate):
+        return "passes"
+    return "not decided" if candidate.stopped is not None and candidate.stopped.undecided else "refused"
+
+
 def _passed(candidate: "ClaimCandidate") -> bool:
     return candidate.budget is not None and not candidate.deaf
 
@@ -139,7 +150,9 @@ def _rows(result: "ResultEntry", rule: "StatedRule") -> list[tuple[str, ...]]:
     for certified in result.certified:
         budget, tolerance = certified.budget, certified.tolerance
         ships = budget is not None and budget < 1
-        verdict = "fails" if not ships else "vacuous" if _deaf(result, rule) else "passes"
+        stop = certified.first_failure
+        fails = "open" if stop is not None and stop.undecided else "fails"
+        verdict = fails if not ships else "vacuous" if _deaf(result, rule) else "passes"
         figures = _figures(result, certified, budget if ships else None)
         rows.append((_name(result), result.partition, f"{tolerance:g}", verdict, *figures))
     return rows
@@ -148,9 +161,10 @@ def _rows(result: "ResultEntry", rule: "StatedRule") -> list[tuple[str, ...]]:
 def _figures(result: "ResultEntry", certified: "CertifiedEntry", budget: float | None) -> tuple[str, ...]:
     """A budget, its worst family, and what it suffers; of a walk that ended before all families that which ended it."""
     entry, stop = _entry(result, budget), certified.first_failure
-    if entry.budget == 1 and stop is not None and stop.family is not None and stop.units:
-        excess = (stop.plus - stop.minus) / stop.units
-        return short_words(stop.budget, result.axis), stop.family, f"{excess:+.4f}", "n/a"
+    seen = stop is not None and stop.family is not None and stop.units > 0
+    if stop is not None and ((entry.budget == 1 and seen) or (budget is None and stop.undecided)):
+        excess = f"{(stop.plus - stop.minus) / stop.units:+.4f}" if stop.units else "n/a"
+        return short_words(stop.budget, result.axis), stop.family or "n/a", excess, "n/a"
     return (
         short_words(entry.budget, result.axis),
         entry.worst_family,
@@ -203,6 +217,13 @@ def _raw(result: "ResultEntry", certificate: "Certificate") -> str:
     if result.raw_loss is None:
         return "none of them asked"
     return f"mean nll {result.raw_loss:.3f}" if nll else f"{result.raw_loss:.1%} wrong"
+
+
+def _questions(result: "ResultEntry", certificate: "Certificate") -> str:
+    """How many questions there are; of a walk's preview, whose rows are those of the whole, how many were asked."""
+    if certificate.preview is None or not certificate.walks:
+        return f"{result.n} questions"
+    return f"the first {certificate.preview.n_examples} of {result.n} questions"
 
 
 def _name(result: "ResultEntry") -> str:

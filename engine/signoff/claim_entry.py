@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from earmark.engine.design.fields import BUDGET, COUNT, PROPORTION
 from earmark.engine.design.rule import ClaimKind
 from earmark.engine.errors import InputError
+from earmark.engine.signoff.json_form import Gained
 from earmark.engine.signoff.rules.judgement import Route, SampleUnit
 
 
@@ -38,6 +39,7 @@ class CandidateStop(NamedTuple):
     needed: Annotated[int | None, "units for 90% power at the observed rates; null where no number would do", COUNT]
     reason: Annotated[str, "why it stopped, in words"]
     missing: Annotated[bool, "the budget was declared and has no outcomes"]
+    undecided: Annotated[bool, "the answers end before it was decided, as in a preview", Gained("0.1.0")] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,7 @@ def test_the_walk_stops_at_the_first_failure_and_says_where(tmp_path: Path) -> N
     reason = "the excess of 'a' that was seen is 0.3000, above 0.05"
     assert found["first_failure"] == {
         "budget": 0.4, "family": "a", "n": 200, "plus": 60, "minus": 0, "p": 1.0, "units": 200, "unit": "rows",
-        "needed": None, "reason": reason, "missing": False,
+        "needed": None, "reason": reason, "missing": False, "undecided": False,
     }  # fmt: skip
     assert made["rule"]["gamma"] == QUICK.alpha / 50
     assert made["rule"]["min_family"] == FEWEST == 73

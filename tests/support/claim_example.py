@@ -124,6 +124,7 @@ def _failure(result: Json, passed: float | None, tolerance: float) -> Json | Non
         "needed": 4321 if worst["excess"] < tolerance else None,
         "reason": f"'{worst['family']}' may be above {tolerance:g}: p = 0.31 at level 0.0083",
         "missing": False,
+        "undecided": False,
     }
 
 

@@ -29,6 +29,7 @@ from earmark.engine.outcomes.plan_file import read_plan
 from earmark.engine.outcomes.schema import ROW
 from earmark.engine.progress import AtMost
 from earmark.engine.report.signed_files import write
+from earmark.engine.report.terminal import decision_table
 from earmark.engine.report.verify import verify
 from earmark.engine.signoff import order
 from earmark.engine.signoff.certificate import Certificate
@@ -378,6 +379,26 @@ def test_an_early_pass_of_a_preview_is_final_and_the_preview_approves_nothing(wh
     assert signed(tmp_path) == signed(whole)
     with pytest.raises(InputError, match="needs no preview"):
         decided.sweep(tmp_path, limit=20)
+
+
+def test_what_a_preview_has_not_asked_is_no_failure_and_the_advice_is_to_ask_on(tmp_path: Path) -> None:
+    swept = decided.sweep(tmp_path, limit=5)  # less than a block
+    assert swept.preview is not None
+    looked = certify(swept.preview, decided.spec().rule)
+    for candidate in looked.claim.candidates:
+        stop = candidate.stopped
+        assert stop is not None
+        assert stop.undecided
+        assert 0 < stop.units <= 5
+        assert f"not decided after {stop.units} of {decided.CLIPS} {stop.unit}" in stop.reason
+        assert stop.needed is None
+    advice = {entry.next.action for result in looked.results for entry in result.certified}
+    assert advice == {"finish"}
+    printed = "\n".join(decision_table(looked))
+    assert "refused" not in printed
+    assert "fails" not in printed
+    assert f"the first {looked.preview.n_examples if looked.preview else 0} of " in printed
+    assert "new rows" not in printed
 
 
 Changes = list[dict[str, str]]

@@ -83,6 +83,8 @@ def _of_tests(
     small = _collect({name: words for name, words in lacking.items() if name not in unheard})
     if failure is not None and failure.missing:
         return small or Next("finish", [], f"{failure.reason}: finish the sweep, or restore the cell")
+    if failure is not None and failure.undecided:
+        return small or Next("finish", [], "not decided yet: finish the sweep, which asks until it is")
     if failure is not None and (not compressed or failure.budget > compressed[-1].budget):
         return small or _of_one(failure)
     harm = _of_harm(tolerance, compressed[-1], families, {*lacking, *unheard}, rule)

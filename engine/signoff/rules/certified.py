@@ -286,6 +286,7 @@ def failure(walk: Walk, families: Families, observed: Observed, rule: Rule) -> F
     plus, minus = (counts[g, b] if is_family else counts[:, b].sum() for counts in (observed.plus, observed.minus))
     if group.asked is not None and group.test != "bets":
         plus, minus = group.plus[b], group.minus[b]
+    undecided = group.asked is not None and not _ended(walk, b)
     return Failure(
         budget=walk.stop,
         family=families.names[g] if is_family else None,
@@ -295,8 +296,9 @@ def failure(walk: Walk, families: Families, observed: Observed, rule: Rule) -> F
         p=p,
         units=group.n if group.asked is None else int(group.asked[b]),
         unit=group.unit,
-        needed=_needed(group, b, _limit(g, walk, families, rule), walk.level),
+        needed=None if undecided else _needed(group, b, _limit(g, walk, families, rule), walk.level),
         reason=_doubt(g, b, walk, families, rule),
+        undecided=undecided,
     )
 
 
@@ -329,10 +331,16 @@ def _binding(walk: Walk, b: int) -> int:
 
     Where a walk stopped because one did not pass, it is that one, not one that was not looked at any more.
     """
-    stopped_it = [
-        g for g, group in enumerate(walk.groups) if group.states and group.states[b] in ("failed", "given up")
-    ]
-    return max(stopped_it or range(len(walk.groups)), key=lambda g: (walk.p[g, b], float(walk.groups[g].observed[b])))
+    looked_at = [g for g, group in enumerate(walk.groups) if group.asked is not None and group.asked[b]]
+    return max(
+        _ended(walk, b) or looked_at or range(len(walk.groups)),
+        key=lambda g: (walk.p[g, b], float(walk.groups[g].observed[b])),
+    )
+
+
+def _ended(walk: Walk, b: int) -> list[int]:
+    """The groups that ended a walk at a budget, where it stops when it is decided."""
+    return [g for g, group in enumerate(walk.groups) if group.states and group.states[b] in ("failed", "given up")]
 
 
 def _limit(g: int, walk: Walk, families: Families, rule: Rule) -> float:
@@ -402,8 +410,7 @@ def _doubt(g: int, b: int, walk: Walk, families: Families, rule: Rule) -> str:
         if group.states[b] in ("passed", "passed early"):
             return f"{name} was looked at for its own routing: one budget for all families was not claimed"
         if group.states[b] != "failed":
-            ended = any(other.states and other.states[b] in ("failed", "given up") for other in walk.groups)
-            why = "another family had ended the walk" if ended else "the answers end there"
+            why = "another family had ended the walk" if _ended(walk, b) else "the answers end there"
             return f"{name} was not decided after {seen}: {why}"
     excess = max(float(group.by_row[b]), float(group.by_recording[b]))
     if excess > limit:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from earmark.engine.design.fields import BUDGET, COUNT, PROPORTION
+from earmark.engine.signoff.json_form import Gained
 
 if TYPE_CHECKING:
     from earmark.engine.signoff.rules.group_tests import GroupTest
@@ -53,6 +54,7 @@ class Failure(NamedTuple):
     needed: Annotated[int | None, "units for 90% power at the observed rates; null where no number would do", COUNT]
     reason: Annotated[str, "why it stopped, in words"]
     missing: Annotated[bool, "the budget was declared and has no outcomes"] = False
+    undecided: Annotated[bool, "the answers end before it was decided, as in a preview", Gained("0.1.0")] = False
 
 
 class Corrected(NamedTuple):

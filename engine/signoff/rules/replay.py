@@ -108,10 +108,13 @@ def _go(
                 f"needs sample '{sample}', which was not asked: an answer before it was changed, or it was skipped. "
                 "What was answered after it decides nothing."
             ]
-        if not len(skipped):
-            needed[visit.rows] = True
+        n_there = len(differences)
+        if len(skipped):  # the whole recordings before it
+            source = rows.source[visit.rows]
+            n_there = int(np.flatnonzero(source == source[skipped[0]])[0])
+        needed[visit.rows[:n_there]] = True
         try:
-            visit = visits.send(differences[:0] if len(skipped) else differences)
+            visit = visits.send(differences[:n_there])
         except StopIteration:
             break
     return walker.records, []

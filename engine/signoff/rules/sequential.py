@@ -213,8 +213,8 @@ class Walker:
     def walk(self) -> Generator[Visit, FloatArray | None, None]:
         """Every visit; its differences are sent back, in the order of its rows.
 
-        None: another process has them. An empty array: the answers about these groups end here, as those of a preview
-        do; those about others at this budget may go on.
+        None: another process has them. Fewer than rows, of whole recordings: the answers about these groups end here,
+        as those of a preview do; those about others at this budget may go on.
         """
         risk: dict[int, float] = {}
         for budget in range(self.n_budgets):
@@ -260,14 +260,13 @@ class Walker:
             rows = np.unique(np.concatenate([by_block[group][block] for group in open_groups]))
             rows = rows[np.argsort(self.design.place[rows])]
             differences = yield Visit(budget, block, rows)
-            if differences is not None and not len(differences):
-                self._answers_end = True
-                return
-            if differences is not None:
-                answers[rows] = differences
+            answers[rows[: 0 if differences is None else len(differences)]] = differences
             for group in open_groups:
-                of_group = by_block[group][block]
-                self._look(group, len(of_group), None if differences is None else answers[of_group])
+                of_group = answers[by_block[group][block]]
+                self._look(group, len(of_group), None if differences is None else of_group[~np.isnan(of_group)])
+            if differences is not None and len(differences) < len(rows):
+                self._answers_end = True  # nothing is decided in the middle of a block
+                return
             self._settle(open_groups, budget)
 
     def _family_by_family(self, budget: int, risk: Mapping[int, float]) -> Generator[Visit, FloatArray | None, None]:
@@ -278,17 +277,17 @@ class Walker:
                 if not any(wanted == group for _, wanted in self._open):
                     break
                 differences = yield Visit(budget, block, rows)
-                if differences is not None and not len(differences):
+                self._look(group, len(rows), differences)
+                if differences is not None and len(differences) < len(rows):
                     self._answers_end = True
                     break
-                self._look(group, len(rows), differences)
                 self._settle([group], budget)
 
     def _look(self, group: int, n_rows: int, differences: FloatArray | None) -> None:
         """Look at the next rows of a group, unless another process has them."""
         if differences is None:
             self._looked[group].skip(n_rows)
-        else:
+        elif len(differences):
             self._looked[group].feed(differences)
 
     def _settle(self, groups: Collection[int], budget: int) -> None:
