@@ -118,6 +118,41 @@ def test_one_figure_holds_chunks_waves_and_tokens_of_what_is_certified_and_verif
     assert operations["uniform 20%"] != operations["raw audio"]
 
 
+WAVES_AND_TOKENS = """
+[corpus]
+path = "synthetic:certification:60"
+[[answerers]]
+model = "tiny"
+[sweep]
+budgets = [0.5]
+[[methods]]
+name = "uniform"
+[[methods]]
+name = "pool_sized"
+compressor = "pool"
+sized = true
+[rule]
+candidates = ["uniform", "pool_sized"]
+tolerances = [0.1]
+"""
+
+
+def test_tokens_are_approved_where_chunks_of_the_same_share_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(WAVES_AND_TOKENS)
+    done = earmark("run", tmp_path / "spec.toml", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert earmark("verify", tmp_path / "run" / "certificate.json").returncode == 0
+    claim = read_certificate(tmp_path / "run" / "certificate.json").claim
+    assert [(approved.candidate, approved.budget) for approved in claim.approved] == [("pool_sized", 0.5)]
+    assert claim.guaranteed
+    figures = {
+        words(figure.find("title")): figure for figure in Page((tmp_path / "run" / "report.html").read_text()).figures
+    }
+    (cost,) = (figure for title, figure in figures.items() if title.startswith("Harm against cost: Operations"))
+    tips = {words(tip).partition(": ")[0] for tip in cost.iter("title")}
+    assert tips >= {"raw audio", "uniform 50%", "pool_sized 50%"}
+
+
 def test_so_many_audio_tokens_enter_the_decoder_as_a_budget_pays_for(swept: Path) -> None:
     whole = cell(swept, "uncompressed", 1.0)["num_audio_tokens"].to_numpy()
     for method in ("pool", "pool_sized", "ltbm", "dart"):
