@@ -361,7 +361,9 @@ def _check_tokens(method: MethodSpec, table: TomlTable) -> None:
         ("pivots", method.compressor == DART),
     ):
         if key in table and not fits:
-            raise table.refusal(key, f"says nothing of {method.label}", "leave it out")
+            by_chance = key == "sized" and method.compressor == "random"
+            do = 'write compressor = "random_tokens", or leave it out' if by_chance else "leave it out"
+            raise table.refusal(key, f"says nothing of {method.label}", do)
     if "timeout_s" in table and of_tokens:
         raise table.refusal("timeout_s", "says nothing: the answerer reduces tokens", "leave it out")
     if method.after:

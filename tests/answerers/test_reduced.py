@@ -17,7 +17,7 @@ from earmark.engine.answerers.shared.audio_lm import EncodedPart
 from earmark.engine.compressors.tokens.reduction import Reduction
 from earmark.engine.compressors.tokens.runs import pool, sample
 
-TOLERANCE = {"float32": 2e-5, "bfloat16": 0.4}
+TOLERANCE = {"float32": 2e-5, "bfloat16": 0.04}  # of bfloat16 one step of the logits
 
 
 def model_of(name: str, dtype: str) -> Any:
