@@ -6,6 +6,7 @@ sweep works and what it will cost, and the verdict waits for all examples.
 
 import json
 from dataclasses import replace
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 
 from earmark.engine import files
 from earmark.engine.corpus.corpus import Corpus
+from earmark.engine.corpus.example import Audio
 from earmark.engine.design.fields import Whole, shown
 from earmark.engine.design.keys import NOT_NEEDED, PREVIEW, PREVIEW_MARK
 from earmark.engine.errors import InputError
@@ -62,11 +64,30 @@ def first(prepared: Prepared, n_recordings: int) -> Prepared:
     """The sweep of the first recordings alone: at every step as many of them, and of their questions all.
 
     Its blocks are those of the whole sweep; the last one may be a part of one. Where walks stop when they are decided
-    it has no permuted questions, which wait until all is completed.
+    it has no permuted questions, which wait until all is completed; where they go family by family it has the first
+    recordings of each family, in blocks of its own.
     """
-    corpus = first_recordings(prepared.corpus, n_recordings)
+    if _goes_family_by_family(prepared):
+        corpus = _first_of_families(prepared, n_recordings)
+    else:
+        corpus = first_recordings(prepared.corpus, n_recordings)
     steps = tuple(step for step in prepared.steps if prepared.walk is None or not step.permuted)
     return replace(prepared, corpus=corpus, survey=survey(corpus, prepared.spec.window), steps=steps)
+
+
+def _goes_family_by_family(prepared: Prepared) -> bool:
+    return prepared.walk is not None and prepared.walk.design.by_family
+
+
+def _first_of_families(prepared: Prepared, n_recordings: int) -> Corpus:
+    """So many recordings, of each family in turn the next one; in the order of the walk, which has a family whole."""
+    examples = tuple(in_order(prepared.corpus))
+    of_family: dict[str, dict[Audio, None]] = {}
+    for example in examples:
+        of_family.setdefault(prepared.family_of[example.sample_id], {})[example.audio] = None
+    in_turns = (audio for turn in zip_longest(*of_family.values()) for audio in turn if audio is not None)
+    chosen = set(islice(in_turns, n_recordings))
+    return replace(prepared.corpus, examples=tuple(example for example in examples if example.audio in chosen))
 
 
 def as_read(looked: Prepared, prepared: Prepared) -> Corpus:
@@ -79,11 +100,16 @@ def as_read(looked: Prepared, prepared: Prepared) -> Corpus:
 
 
 def folder_of(folder: SweepFolder, prepared: Prepared, looked: Prepared) -> SweepFolder:
-    """The sweep's folder as the sweep of its first recordings fills it: a part of a block has files of its own."""
+    """The sweep's folder as the sweep of its first recordings fills it: what is no block of the run has files of its
+    own.
+    """
+    if _goes_family_by_family(prepared):
+        own = range(looked.survey.blocks)
+        return folder.with_windows(WindowsOfPreview(folder.run, looked.survey.recordings, own, begins_block=False))
     last = looked.survey.blocks - 1
     if looked.survey.sizes[last] == prepared.survey.sizes[last]:
         return folder
-    return folder.with_windows(WindowsOfPreview(folder.run, last, looked.survey.recordings))
+    return folder.with_windows(WindowsOfPreview(folder.run, looked.survey.recordings, [last], begins_block=True))
 
 
 def make(folder: SweepFolder, looked: Prepared, prepared: Prepared) -> Path:

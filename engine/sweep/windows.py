@@ -14,7 +14,7 @@ Each appears whole and is checked wherever it is read; no link leads to it. Know
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -278,28 +278,28 @@ class Windows:
 
 
 class WindowsOfPreview(Windows):
-    """The windows in a run folder, of which one is a part: the first recordings of a block, in files of its own.
+    """The windows in a run folder, some of which are others than the run's and have files of their own.
 
-    Batches of part of a block are others than those of all of it, so the whole run takes nothing over from the part.
+    Batches of part of a block are others than those of all of it, so the whole run takes nothing over from the part;
+    one that begins a block of the run (`begins_block`) takes over what the run was told of all of it.
     """
 
-    def __init__(self, run: Path, number: int, n_recordings: int) -> None:
+    def __init__(self, run: Path, n_recordings: int, own: Collection[int], *, begins_block: bool) -> None:
         super().__init__(run)
-        self._number, self._n_recordings = number, n_recordings
+        self._n_recordings, self._own, self._begins_block = n_recordings, own, begins_block
 
     def blocks(self, answerer: str, step: Step) -> list[int]:
-        """Those whose rows are there, the part too, or all of the block that it is a part of."""
-        whole = super().blocks(answerer, step)
-        part = self._number not in whole and self._block(answerer, step, self._number).exists()
-        return sorted([*whole, self._number] if part else whole)
+        """Those whose rows are there, its own too."""
+        of_run = [number for number in super().blocks(answerer, step) if number not in self._own]
+        return sorted([*of_run, *(n for n in self._own if self._block(answerer, step, n).exists())])
 
     def _block(self, answerer: str, step: Step, number: int) -> Path:
         whole = self.pending(answerer, step) / f"{super()._stem(number)}.parquet"
-        return whole if whole.exists() else super()._block(answerer, step, number)
+        return whole if self._begins_block and whole.exists() else super()._block(answerer, step, number)
 
     def _stem(self, number: int) -> str:
         name = super()._stem(number)
-        return f"{_PART}{name}-{self._n_recordings}" if number == self._number else name
+        return f"{_PART}{name}-{self._n_recordings}" if number in self._own else name
 
 
 def failed(rows: pa.Table) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from collections import Counter
 from dataclasses import dataclass, replace
 from multiprocessing import active_children
 from pathlib import Path
@@ -443,6 +444,25 @@ def test_audio_in_a_table_is_copied_once_and_the_copy_is_removed(tmp_path: Path,
     assert not (run / "spooled").exists()
     with pytest.raises(InputError, match=r"manifest.parquet.* has more than 0 MiB of recordings"):
         decided.sweep(tmp_path / "other", *changes, {"grid = 2": "grid = 2\n[machine]\nspool_mib = 0"})
+
+
+def test_a_preview_of_families_one_after_the_other_begins_each_and_leaves_the_run_its_own(tmp_path: Path) -> None:
+    changes = audio_in_a_table(tmp_path)
+    assert decided.sweep(tmp_path / "alone", *changes).complete
+    run = tmp_path / "run"
+    for limit in (9, 30):
+        swept = decided.sweep(run, *changes, limit=limit)
+        assert swept.preview is not None
+        of_families = Counter("ab"[int(sample[1:]) % 2] for sample in decided.answered(swept.preview)["uniform", 0.8])
+        assert dict(of_families) == {"a": -(-limit // 2), "b": limit // 2}
+        seen = {
+            test.family: test
+            for walk in certify(swept.preview, decided.spec(*changes).rule).walks
+            for test in walk.tests
+        }
+        assert {"a", "b"} <= seen.keys()
+    assert decided.sweep(run, *changes).complete
+    assert cells(run) == cells(tmp_path / "alone")
 
 
 def test_a_preview_copies_its_own_audio_reads_it_forward_and_leaves_no_copy(tmp_path: Path, opened: list[int]) -> None:
