@@ -18,10 +18,13 @@ from earmark.engine.design.sections import SweepKeys
 from earmark.engine.extras import needs_extra
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from earmark.cli.sign import Keep
     from earmark.engine.design.sections import Until
     from earmark.engine.design.spec import Spec
     from earmark.engine.sweep.blocks import Shard
+    from earmark.engine.sweep.crew import OpenCrew
     from earmark.engine.sweep.run import Swept
 
 _STOPPING = (
@@ -43,6 +46,18 @@ _STOPPING = (
     "Fewer than there are.",
 )
 @click.option("--shard", "shard_text", metavar="I/N", help="Only the I-th of N shares of the recordings, from 1.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Answer with N workers at once: a GPU each where the spec names CUDA, else a share of the cores.",
+)
+@click.option(
+    "--ray",
+    "ray_address",
+    metavar="ADDRESS",
+    help="Answer with the workers of a Ray cluster; without --workers one for each GPU, or each machine.",
+)
 @key_option(SweepKeys, "until", default=None, words="as [sweep] has it")
 @rule_option("max_error_rate", default=None, words="as [rule] declares")
 @click.option(
@@ -58,6 +73,8 @@ def run(
     out: Path | None,
     limit: int | None,
     shard_text: str | None,
+    workers: int | None,
+    ray_address: str | None,
     until: "Until | None",
     max_error_rate: float | None,
     follows: Path | None,
@@ -78,6 +95,7 @@ def run(
       earmark run spec.toml --limit 64       # a first look
       earmark run spec.toml                  # all of it
       earmark run spec.toml --until decided  # only what the verdicts need
+      earmark run spec.toml --workers 8      # eight GPUs
       earmark run spec.toml --shard 2/4      # on the second of four machines; then earmark merge
     """
     from earmark.engine.design import spec as specs
@@ -91,6 +109,7 @@ def run(
 
     if limit is not None and shard_text is not None:
         raise click.UsageError("--limit is a look at the beginning and --shard a share of the whole: use one")
+    shard_text = shard_text or _shard_of_slurm()
     shard = WHOLE if shard_text is None else _shard(shard_text)
     again = ["earmark", "run", str(spec)] + ([] if out is None else ["--out", str(out)])
     place = local(spec)
@@ -108,11 +127,20 @@ def run(
         read(follows)
         check_kept(follows, folder)
     completing = [*again, "--until", "complete"]
+    again += [] if workers is None else ["--workers", str(workers)]
+    again += [] if ray_address is None else ["--ray", ray_address]
     again += [] if until is None else ["--until", until]
     again += [] if max_error_rate is None else ["--max-error-rate", str(max_error_rate)]
     with ProgressLine() as progress, stopping_on_signals(lambda: progress.note(_STOPPING)) as stop:
         swept = sweep.run(
-            declared_spec, folder, limit=limit, shard=shard, report=progress, note=progress.note, stop=stop
+            declared_spec,
+            folder,
+            limit=limit,
+            shard=shard,
+            open_crew=_crew(declared_spec, workers, ray_address, progress.note),
+            report=progress,
+            note=progress.note,
+            stop=stop,
         )
     if swept.stopped:
         resume = [*again, *_options(limit, shard_text)]
@@ -166,6 +194,31 @@ def _spec_of(run: Path) -> Path:
             do = f"where it is a corpus, `earmark init {shlex.quote(str(run))}` writes a SPEC.toml to run"
         raise InputError(run, f"holds no {SPEC}: no sweep was begun there", do)
     return run / SPEC
+
+
+def _crew(spec: "Spec", workers: int | None, address: str | None, note: "Callable[[str], None]") -> "OpenCrew | None":
+    """What opens the workers of a run; None where this process answers."""
+    from earmark.engine.design.endpoint import is_served
+    from earmark.engine.errors import InputError
+
+    if workers is None and address is None:
+        return None
+    served = [answerer.name for answerer in spec.answerers if is_served(answerer.model)]
+    if served:
+        do = "leave --workers out, and set connections, of which one process has as many as you like"
+        raise InputError(f"answerer {served[0]}", "is a server, which answers many requests at once by itself", do)
+    with needs_extra("a run with --workers or --ray", "ray"):
+        import ray  # noqa: F401
+    from earmark.engine.sweep.ray_crew import RayWorkers
+
+    return RayWorkers(workers, address, note).open
+
+
+def _shard_of_slurm() -> str | None:
+    """The share of a task that `srun` started among others; None elsewhere."""
+    rank, size = os.environ.get("SLURM_PROCID", ""), os.environ.get("SLURM_NTASKS", "")
+    several = rank.isdigit() and size.isdigit() and int(size) > 1
+    return f"{int(rank) + 1}/{size}" if several and "SLURM_STEP_ID" in os.environ else None
 
 
 def _options(limit: int | None, shard: str | None) -> list[str]:

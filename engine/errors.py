@@ -22,7 +22,11 @@ class EarmarkError(Exception):
 
     def __init__(self, where: object, what: str, do: str, key: str | None = None) -> None:
         super().__init__(with_urls(printable(" ".join(f"{where}: {what}; {do}".split()))))
-        self.what, self.do, self.key = what, do, key
+        self.where, self.what, self.do, self.key = str(where), what, do, key
+
+    def __reduce__(self) -> tuple[type["EarmarkError"], tuple[str, str, str, str | None]]:
+        """As it passes from one process to another."""
+        return type(self), (self.where, self.what, self.do, self.key)
 
 
 class InputError(EarmarkError):

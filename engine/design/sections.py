@@ -335,6 +335,11 @@ class MachineSpec:
         None,
         default="4 beside a GPU, else 0",
     )
+    ahead_blocks: int = field(
+        Whole(0, 4096, "blocks"),
+        "of several workers: windows that they begin before a walk that stops when it is decided has come to them",
+        8,
+    )
 
 
 @dataclass(frozen=True, slots=True)

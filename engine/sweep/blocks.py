@@ -91,6 +91,23 @@ def blocks(corpus: Corpus, size: int) -> Iterator[Block]:
         yield Block(number, first, tuple(held))
 
 
+class BlocksInTurn:
+    """The blocks of a corpus by their numbers, for who asks for one after the other, leaving some out."""
+
+    def __init__(self, corpus: Corpus, size: int) -> None:
+        self._corpus, self._size = corpus, size
+        self._blocks: Iterator[Block] = iter(())
+        self._next = -1  # the number that comes next; -1: nobody has asked yet
+
+    def block(self, number: int) -> Block:
+        """The block with this number; the corpus is read anew where that came before."""
+        if not 0 <= self._next <= number:
+            self._blocks, self._next = blocks(self._corpus, self._size), 0
+        block = next(islice(self._blocks, number - self._next, None))
+        self._next = number + 1
+        return block
+
+
 def first_recordings(corpus: Corpus, n_recordings: int) -> Corpus:
     """The corpus of the first so many recordings; its blocks are the corpus's, but for the last one."""
     return replace(corpus, examples=_FirstExamples(corpus, n_recordings))

@@ -11,7 +11,7 @@ walks; asks nobody.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +29,7 @@ from earmark.engine.signoff.rules.sequential import Visit, Walker
 from earmark.engine.sweep.blocks import WHOLE, Shard, blocks
 from earmark.engine.sweep.prepare import Prepared
 from earmark.engine.sweep.sweep_folder import SweepFolder
-from earmark.engine.sweep.tasks import Task
+from earmark.engine.sweep.tasks import Task, Turn
 from earmark.engine.sweep.windows import REST
 
 _DIGITS = 12  # of the hash that other parts are called by
@@ -42,15 +42,16 @@ class Deciding:
     would: what is too much is left out of the cells, what is too little is asked by the run without a shard.
     """
 
-    def __init__(self, prepared: Prepared, shard: Shard = WHOLE) -> None:
+    def __init__(self, prepared: Prepared, shard: Shard = WHOLE, ahead: int = 0) -> None:
+        """`ahead` is how many blocks workers may begin before a walk has come to them."""
         assert prepared.walk is not None, "the plan is one of walks"
         self._prepared, self._design = prepared, prepared.walk.design
         self._family = next(iter(prepared.walk.rows.families_of.values())).code
-        self._shard = shard
+        self._shard, self._ahead = shard, ahead
         self._rows = RowsOfBlocks(prepared)
         self._asked: dict[tuple[str, Step], list[pa.Table]] = {}
 
-    def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[list[Task]]:
+    def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[Turn]:
         """What the walks ask about a block at a time; a turn is over when it has been answered."""
         if all(folder.has(step.keys(answerer, corpus)) for step in steps):
             return
@@ -61,14 +62,17 @@ class Deciding:
             budgets_of.setdefault(step.arms[0], []).append(known_of[step])
         parts: dict[int, tuple[str, ...]] = {}  # of each block, as they were asked
         for budgets in budgets_of.values():
-            walk = Walker(self._design, len(budgets)).walk()
+            walker = Walker(self._design, len(budgets))
+            walk = walker.walk()
             others = [_BlocksOfOthers(self._family) for _ in budgets]
             visit = next(walk, None)
             while visit is not None:
                 differences = others[visit.budget].guess(visit.rows)
                 if self._shard.has(visit.block):
-                    yield from _ask(visit, [raw, silence], parts)  # raw first: what failed is not asked again
-                    yield from _ask(visit, [budgets[visit.budget]], parts)
+                    following = [v for v in walker.following(visit, self._ahead) if self._shard.has(v.block)]
+                    foreseen = [_chain(v, [[raw, silence], [budgets[v.budget]]], parts) for v in following]
+                    yield from _ask(visit, [raw, silence], parts, foreseen)  # raw first: what failed is not asked again
+                    yield from _ask(visit, [budgets[visit.budget]], parts, foreseen)
                     ours = budgets[visit.budget].loss_increase(raw, visit.rows)
                     others[visit.budget].learn(visit.rows, ours)
                     differences = ours
@@ -134,14 +138,29 @@ class _BlocksOfOthers:
         return guesses
 
 
-def _ask(visit: Visit, steps: Sequence["_AskedOfStep"], parts: dict[int, tuple[str, ...]]) -> Iterator[list[Task]]:
+def _chain(visit: Visit, turns: Sequence[Sequence["_AskedOfStep"]], parts: Mapping[int, tuple[str, ...]]) -> list[Task]:
+    """What would be asked of a visit's rows in these turns, one after the other."""
+    before, chain = parts.get(visit.block, ()), list[Task]()
+    for steps in turns:
+        tasks = [task for step in steps if (task := step.task(visit.block, visit.rows, before)) is not None]
+        before = (*before, *(task.part for task in tasks))
+        chain += tasks
+    return chain
+
+
+def _ask(
+    visit: Visit,
+    steps: Sequence["_AskedOfStep"],
+    parts: dict[int, tuple[str, ...]],
+    foreseen: Sequence[Sequence[Task]],
+) -> Iterator[Turn]:
     """Ask what is not known of a visit's rows at these steps, and read the answers; they are noted as `parts`."""
     before = parts.get(visit.block, ())
     tasks = {step: step.task(visit.block, visit.rows, before) for step in steps}
     wanted = {step: task for step, task in tasks.items() if task is not None}
     lacking = {step: task for step, task in wanted.items() if not step.read_answers(task)}
     if lacking:
-        yield list(lacking.values())
+        yield Turn(list(lacking.values()), foreseen)
     answered = [step.read_answers(task) for step, task in lacking.items()]
     assert all(answered), "a turn is over when it has been answered"
     parts[visit.block] = (*before, *(task.part for task in wanted.values()))
@@ -154,7 +173,7 @@ class Completing:
         self._rows = RowsOfBlocks(prepared)
         self._shard = shard
 
-    def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[list[Task]]:
+    def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[Turn]:
         """Step by step, the rows that no walk asked; with the last of them their cell is whole."""
         for step in steps:
             ((_, key),) = step.keys(answerer, corpus).items()
@@ -166,7 +185,7 @@ class Completing:
                 if there is None and self._shard.has(block):
                     tasks.append(Task(answerer, step, block, numbers, REST))
             if tasks:
-                yield tasks
+                yield Turn(tasks)
             parts = [folder.windows.part(answerer, step, block, REST) for block in left_out]
             answered = [part for part in parts if part is not None]
             if left_out and len(answered) == len(parts):

@@ -4,6 +4,8 @@ Whatever stops it, the next run goes on where it was and ends with the same byte
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +27,10 @@ from earmark.engine.progress import AtMost, Report, Stop, StoppedError, never, s
 from earmark.engine.sweep import audits, who_answers
 from earmark.engine.sweep import limit as previews
 from earmark.engine.sweep.blocks import WHOLE, Shard
+from earmark.engine.sweep.crew import CrewExecutor, OpenCrew
 from earmark.engine.sweep.deciding import Completing, Deciding
 from earmark.engine.sweep.prepare import Prepared, prepare
+from earmark.engine.sweep.station import Brought, Introduction, charge
 from earmark.engine.sweep.stopping import Never, Stopping
 from earmark.engine.sweep.sweep_folder import SweepFolder
 from earmark.engine.sweep.tasks import Executor, InProcess, Task
@@ -55,7 +59,7 @@ def run(
     shard: Shard = WHOLE,
     load: Load | None = None,
     load_compressor: LoadCompressor | None = None,
-    executor: Executor = InProcess(),  # noqa: B008 (it holds nothing)
+    open_crew: OpenCrew | None = None,
     report: Report = silent,
     note: Callable[[str], None] = silent,
     stop: Stop = never,
@@ -64,7 +68,8 @@ def run(
 
     `stop` is asked before every block and after every batch. InputError, before anything is asked, for a limit of all
     recordings or of a run that is complete, and where more than the rule declares cannot be heard; InputError where
-    another process fills the same blocks.
+    another process fills the same blocks. With `open_crew` its workers answer, and this process alone writes; a preview
+    is asked by this process.
     """
     previews.check(limit)
     folder = SweepFolder(out)
@@ -85,6 +90,7 @@ def run(
             previews.check_is_part(limit, prepared, out, complete=complete)
             looked = previews.first(prepared, limit)
             note(_what_is_looked_at(prepared, looked))
+            open_crew = None
         try:
             if stop():
                 raise StoppedError
@@ -92,8 +98,32 @@ def run(
                 _look_for_unheard(folder, prepared, looked, report, note, stop)
         except StoppedError:
             return Swept(stopped=True, complete=False)
-        with folder.filling(shard):
-            return _fill(folder, prepared, looked, shard, load or load_answerer, executor, report, stop)
+        with folder.filling(shard), ExitStack() as stack:
+            lead: Lead | None = None
+            if open_crew is not None:
+                brought = Brought(load, load_compressor)
+                lead = partial(_lead, stack, open_crew, brought)
+            return _fill(folder, prepared, looked, shard, load or load_answerer, lead, report, stop)
+
+
+Begin = Callable[[str, Introduction], None]  # bind the folder to an answerer that a worker has loaded
+Lead = Callable[[SweepFolder, Prepared, Mapping[Audio, Audio], Begin], CrewExecutor]
+
+
+def _lead(
+    stack: ExitStack,
+    open_crew: OpenCrew,
+    brought: Brought,
+    folder: SweepFolder,
+    prepared: Prepared,
+    in_place_of: Mapping[Audio, Audio],
+    begin: Begin,
+) -> CrewExecutor:
+    """Have workers started on a run; they end with the stack."""
+    crew = open_crew(charge(folder, prepared, in_place_of, brought))
+    executor = CrewExecutor(crew, folder, prepared, begin)
+    stack.callback(executor.close)
+    return executor
 
 
 def _is_complete(folder: SweepFolder, prepared: Prepared) -> bool:
@@ -161,7 +191,7 @@ def _fill(
     looked: Prepared | None,
     shard: Shard,
     load: Load,
-    executor: Executor,
+    lead: Lead | None,
     report: Report,
     stop: Stop,
 ) -> Swept:
@@ -174,21 +204,26 @@ def _fill(
         model = load(answerer, machine)
         if stop():  # which may have been asked for while it was loaded
             raise StoppedError
+        begin(answerer.name, model)
+        return model
+
+    def begin(name: str, model: Answerer | Introduction) -> None:
         prepared.begin(folder)
         folder.note_shard(shard)
-        who_answers.write(folder, answerer, model)
+        (described,) = (entry for entry in prepared.spec.answerers if entry.name == name)
+        who_answers.write(folder, described, model)
         meter.show()
-        return model
 
     if folder.answered():
         prepared.begin(folder)  # what it has lost
         folder.note_shard(shard)
-    else:
+    elif lead is None:
         _try_later_answerers(prepared, load, report)
     ours = prepared if looked is None else looked
     filled = folder if looked is None else previews.folder_of(folder, prepared, looked)
     numbers = [number for number in range(ours.survey.blocks) if shard.has(number)]
-    phases = _phases(prepared, looked, shard, numbers)
+    ahead = prepared.spec.machine.ahead_blocks if lead is not None else 0
+    phases = _phases(prepared, looked, shard, numbers, ahead)
     audited = looked is None and shard.index == 0
     meter = _SweepMeter(filled, ours, numbers, report, of_walks=prepared.walk is not None and looked is None)
 
@@ -202,23 +237,30 @@ def _fill(
         return spool(audios, place, prepared.spec.machine.spool_mib << 20, report, stop)
 
     worker = Worker(filled, ours, load_and_begin, meter.batch, spooled)
+    crew: CrewExecutor | None = None
+    if lead is not None:
+        report("starting workers", 0, 0)
+        crew = lead(folder, prepared, spooled() if prepared.walk is not None else {}, begin)
+    executor: Executor = crew or InProcess(worker.work)
     answerer = ""
 
     def ask_twice(name: str) -> None:
         """What the flip rate is counted from, unless it is there."""
         if audited and audits.flips_missing(out, prepared, name):
-            model = worker.answerer(name)
             report(f"{name}: answering raw questions twice", 0, 0)
-            audits.flips(out, prepared, name, model, stop)
+            if crew is not None:
+                crew.flips(name)
+            else:
+                audits.flips(out, prepared, name, worker.answerer(name), stop)
 
     try:
         for stopping, passes in phases:
             for answerer, steps in passes:
                 if prepared.walk is None:
                     ask_twice(answerer)
-                for tasks in stopping.turns(filled, answerer, prepared.corpus.name, steps):
-                    meter.turn(tasks[0])
-                    for task, rows in executor.map(tasks, worker.work, stop):
+                for turn in stopping.turns(filled, answerer, prepared.corpus.name, steps):
+                    meter.turn(turn.tasks[0])
+                    for task, rows in executor.map(turn, stop):
                         filled.write(task, rows)
                         meter.block(len(rows))
                         if task.rows is None:
@@ -271,7 +313,7 @@ Passes = list[tuple[str, list[Step]]]  # an answerer, and what it is asked befor
 
 
 def _phases(
-    prepared: Prepared, looked: Prepared | None, shard: Shard, ours: Sequence[int]
+    prepared: Prepared, looked: Prepared | None, shard: Shard, ours: Sequence[int], ahead: int
 ) -> list[tuple[Stopping, Passes]]:
     """What is asked, one after the other, and what decides how much of it."""
     names = [answerer.name for answerer in prepared.spec.answerers]
@@ -281,7 +323,7 @@ def _phases(
     permuted = [(name, [step for step in steps if step.permuted]) for name in reversed(names)]
     if prepared.walk is None or looked is not None:
         return [(Never(ours), verdicts + permuted)]
-    phases: list[tuple[Stopping, Passes]] = [(Deciding(prepared, shard), verdicts)]
+    phases: list[tuple[Stopping, Passes]] = [(Deciding(prepared, shard, ahead), verdicts)]
     if prepared.spec.until == "complete":
         phases += [(Completing(prepared, shard), verdicts), (Never(ours), permuted)]
     return phases

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from earmark.engine.design.steps import Step
 from earmark.engine.sweep.sweep_folder import SweepFolder
-from earmark.engine.sweep.tasks import Task
+from earmark.engine.sweep.tasks import Task, Turn
 
 
 class Stopping(Protocol):
@@ -17,8 +17,8 @@ class Stopping(Protocol):
     no more tasks.
     """
 
-    def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[list[Task]]:
-        """The tasks of one turn after the other; those of a turn may be carried out in any order."""
+    def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[Turn]:
+        """One turn after the other."""
 
 
 class Never:
@@ -27,7 +27,7 @@ class Never:
     def __init__(self, blocks: Sequence[int]) -> None:
         self._blocks = blocks
 
-    def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[list[Task]]:
+    def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[Turn]:
         """Step by step: the blocks that no earlier run has answered."""
         for step in steps:
             if folder.has(step.keys(answerer, corpus)):
@@ -35,4 +35,4 @@ class Never:
             done = set(folder.windows.blocks(answerer, step))
             missing = [Task(answerer, step, number) for number in self._blocks if number not in done]
             if missing:
-                yield missing
+                yield Turn(missing)

@@ -36,6 +36,7 @@ SPEC = "spec.toml"
 AUDITS = "audits"
 SHARDS = "shards"
 FLIPS = f"{AUDITS}/flips"
+SURPLUS = "surplus"  # the folder of what workers answered ahead of a walk, and it did not come to
 _FOLDERS = (
     store.CELLS,
     PENDING,
@@ -50,6 +51,7 @@ _FOLDERS = (
     ENCODINGS,
     SPOOLED,
     SHARDS,
+    SURPLUS,
 )  # never links
 _OVER = ".over"  # behind the name of a shard of which nothing more is asked
 _TOGETHER = "wait until it has ended, or let each process fill its own --shard I/N"

@@ -26,20 +26,30 @@ class Task(NamedTuple):
 Work = Callable[[Sequence[Task], Stop], Iterator[tuple[Task, pa.Table]]]  # the rows of each task, in order
 
 
+class Turn(NamedTuple):
+    """Tasks that are wanted now, in any order, and what will probably be wanted after them."""
+
+    tasks: Sequence[Task]
+    foreseen: Sequence[Sequence[Task]] = ()  # about one block each, in the order in which they are carried out
+
+
 class Executor(Protocol):
     """Carries tasks out, here or elsewhere.
 
-    To bring one: run `work` on the tasks, or on shares of them, and hand on what it yields. The tasks of the next turn
-    may depend on what came of these.
+    To bring one: do a `Work` on the tasks of a turn, or on shares of them, and hand on what it yields. The tasks of the
+    next turn may depend on what came of these; whoever has workers that wait may begin what is foreseen.
     """
 
-    def map(self, tasks: Sequence[Task], work: Work, stop: Stop) -> Iterator[tuple[Task, pa.Table]]:
-        """The rows of every task; StoppedError where `stop` says so before that."""
+    def map(self, turn: Turn, stop: Stop) -> Iterator[tuple[Task, pa.Table]]:
+        """The rows of every task that is wanted; StoppedError where `stop` says so before that."""
 
 
 class InProcess:
     """One task after the other, in this process."""
 
-    def map(self, tasks: Sequence[Task], work: Work, stop: Stop) -> Iterator[tuple[Task, pa.Table]]:
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def map(self, turn: Turn, stop: Stop) -> Iterator[tuple[Task, pa.Table]]:
         """The rows of every task, in order."""
-        return work(tasks, stop)
+        return self._work(turn.tasks, stop)

@@ -4,9 +4,9 @@ do. Knows no cells.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from earmark.engine import files
-from earmark.engine.answerers.answerer import Answerer
 from earmark.engine.answerers.server.canaries import canaries_of, check_same
 from earmark.engine.design.endpoint import is_served
 from earmark.engine.design.sections import AnswererSpec
@@ -26,7 +26,16 @@ _MOST_SHOWN = 200  # characters of a name
 _ELSEWHERE = "name another folder with --out, or answer as it was begun"
 
 
-def write(folder: SweepFolder, described: AnswererSpec, answerer: Answerer) -> None:
+class Introduced(Protocol):
+    """An answerer, or what another process says of one; its `abilities` are read where it has any."""
+
+    @property
+    def identity(self) -> str: ...
+    @property
+    def likelihoods(self) -> bool: ...
+
+
+def write(folder: SweepFolder, described: AnswererSpec, answerer: Introduced) -> None:
     """Write down who answers, once; InputError where another one does than when the folder was begun."""
     now, path = _file_of(described, answerer), path_of(folder.run, described.name)
     if folder.answered():
@@ -67,7 +76,7 @@ def _way(file: AnswererFile) -> tuple[str, str, bool]:
     return entry.kind, identity, entry.likelihoods or entry.kind == "served"
 
 
-def _file_of(described: AnswererSpec, answerer: Answerer) -> AnswererFile:
+def _file_of(described: AnswererSpec, answerer: Introduced) -> AnswererFile:
     abilities = getattr(answerer, "abilities", None)  # a user's own may have none
     server = None if abilities is None else abilities.server
     came_to = {} if server is None else server.came_to.as_json()

@@ -222,6 +222,13 @@ class Windows:
         name = self._stem(number) + (f".{part}" if part else "")
         return self._run / ANSWERS / _folder(answerer) / f"{name}.jsonl"
 
+    def of_block(self, answerer: str, number: int) -> dict[str, bytes]:
+        """What selectors and an answerer said of a block until now, but for its rows: files by their places."""
+        scores = (self._run / SCORES).glob(f"*/{self._stem(number)}.parquet")
+        results = (self._run / ANSWERS / _folder(answerer)).glob(f"{self._stem(number)}.*jsonl")
+        paths = sorted([*scores, *results])
+        return {path.relative_to(self._run).as_posix(): read_bytes(path, _AGAIN, MOST_BYTES) for path in paths}
+
     # Scores ------------------------------------------------------------------------------------------------
 
     def scores(

@@ -27,7 +27,7 @@ from earmark.engine.design.sections import AnswererSpec, MachineSpec, MethodSpec
 from earmark.engine.design.steps import Arm, Step, references
 from earmark.engine.errors import InputError
 from earmark.engine.progress import Stop, StoppedError
-from earmark.engine.sweep.blocks import Block, blocks
+from earmark.engine.sweep.blocks import Block, BlocksInTurn, blocks
 from earmark.engine.sweep.offers import Clips, Compressors, Offer, offers, without_failed
 from earmark.engine.sweep.open_clips import OpenClips
 from earmark.engine.sweep.prepare import Prepared
@@ -59,6 +59,7 @@ class Worker:
         self._name = ""
         self._answerer: Answerer | None = None
         self._in_memory: list[Block] | None = None  # the blocks of a corpus that is walked through
+        self._in_turn = BlocksInTurn(prepared.corpus, prepared.spec.window)
         self._decoders = Decoders(decoders(prepared.spec.machine))
         self._open_clips = OpenClips(self._decoders)
 
@@ -100,6 +101,10 @@ class Worker:
         spec = self._prepared.spec
         if self._prepared.walk is not None:
             yield from self._parts(tasks)
+            return
+        if len(tasks) == 1:
+            block = self._in_turn.block(tasks[0].block)
+            yield tasks[0], Clips(block, list(self._decoders.stream(block.examples)))
             return
 
         def each() -> Iterator[tuple[Task, Block]]:

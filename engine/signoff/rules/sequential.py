@@ -206,6 +206,7 @@ class Walker:
     _closed: dict[tuple[int, int], TestRecord] = field(default_factory=dict)  # at the present budget
     _looked: dict[int, _GroupSoFar] = field(default_factory=dict)  # by group, at the present budget
     _answers_end: bool = False  # at the present budget
+    _rows_of: dict[int, dict[int, IntArray]] = field(default_factory=dict)  # by group and block, for who looks ahead
 
     def __post_init__(self) -> None:
         self._alive = set(range(len(self.design.goals)))
@@ -230,6 +231,21 @@ class Walker:
             risk = {group: looked.risk for group, looked in self._looked.items()}
             if not self._alive or self._answers_end:
                 return
+
+    def following(self, visit: Visit, n: int) -> list[Visit]:
+        """The n visits that come after one at the same budget, if nothing is decided meanwhile, or fewer."""
+        groups = sorted({group for _, group in self._open})
+        if self.design.by_family:  # the group that is looked at now
+            groups = [group for group in groups if visit.rows[0] in self.design.groups[group].rows]
+        for group in groups if n else ():
+            if group not in self._rows_of:
+                self._rows_of[group] = self.design.rows_by_block(group)
+        by_block = [self._rows_of[group] for group in groups if n]
+        later = sorted({block for of_group in by_block for block in of_group if block > visit.block})[:n]
+        rows_of = {block: np.unique(np.concatenate([g[block] for g in by_block if block in g])) for block in later}
+        return [
+            Visit(visit.budget, block, rows[np.argsort(self.design.place[rows])]) for block, rows in rows_of.items()
+        ]
 
     def _begin(self, budget: int) -> None:
         """At a new budget everything that is wanted is open, but for what is too small to pass."""

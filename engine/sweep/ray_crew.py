@@ -1,0 +1,205 @@
+"""A crew of Ray actors, one a device: GPUs where the spec names CUDA, else a share of the cores each.
+
+The one file that imports Ray, and only when a crew is opened. Knows jobs, not what is in them.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from earmark.engine.answerers.answerer import LostError
+from earmark.engine.cores import usable_threads
+from earmark.engine.errors import EarmarkError, InputError
+from earmark.engine.extras import needs_extra
+from earmark.engine.sweep.crew import Died, Ended
+from earmark.engine.sweep.station import Charge, Files, Introduction, Job, Outcome, Station
+
+T = TypeVar("T")
+AT_ONCE = 2  # jobs that a worker has: one that it carries out, and one that waits
+_LOOK_S = 5.0  # how often a cluster is looked at for devices that have joined
+_TRIES = 3  # workers that may die while they are made ready, before the run is given up
+
+
+@dataclass(frozen=True, slots=True)
+class RayWorkers:
+    """How many workers, and where: `run(open_crew=RayWorkers(...).open)`."""
+
+    count: int | None  # None: one a device that the cluster has, also those that join later
+    address: str | None  # None: a cluster of this machine alone, which ends with the run
+    note: Callable[[str], None]
+
+    def open(self, charge: Charge) -> "RayCrew":
+        """Start the workers; a missing Ray is one line."""
+        with needs_extra("a run with --workers or --ray", "ray"):
+            import ray
+        del ray
+        return RayCrew(charge, self)
+
+
+class _Member:
+    """One worker, and the jobs that it has, in the order in which it carries them out."""
+
+    def __init__(self, actor: Any) -> None:
+        self.actor = actor
+        self.jobs: deque[tuple[int, Any]] = deque()  # numbers, and what Ray gives back
+
+
+class RayCrew:
+    """Workers in other processes, here or on other machines."""
+
+    def __init__(self, charge: Charge, workers: RayWorkers) -> None:
+        import ray
+
+        self._ray: Any = ray  # which is untyped
+        self._on_gpus = charge.spec.machine.device.startswith("cuda")
+        self._wanted, self._note = workers.count, workers.note
+        _start(workers)
+        n_devices = self._devices()
+        n_workers = workers.count or max(1, n_devices)
+        if self._on_gpus and not n_devices:
+            raise InputError("[machine] device", "is cuda, and Ray knows of no GPU", 'set device = "cpu"')
+        threads = 1 if self._on_gpus else max(1, usable_threads() // n_workers)
+        share = {"num_gpus": 1, "num_cpus": 1} if self._on_gpus else {"num_cpus": min(1.0, self._cores() / n_workers)}
+        environment = {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._remote = ray.remote(_Actor).options(
+            **share, max_restarts=0, max_task_retries=0, runtime_env={"env_vars": environment}
+        )
+        self._charge = ray.put((charge, n_workers))
+        self._members = [self._joined() for _ in range(n_workers)]
+        self._looked = time.monotonic()
+        self._deaths_unready = 0
+        workers.note(f"{n_workers} workers, {'a GPU each' if self._on_gpus else f'{threads} threads each'}")
+
+    def has_room(self) -> bool:
+        return any(len(member.jobs) < AT_ONCE for member in self._members)
+
+    def submit(self, number: int, job: Job) -> None:
+        member = min(self._members, key=lambda member: len(member.jobs))
+        member.jobs.append((number, member.actor.carry_out.remote(job)))
+
+    def ended(self, timeout_s: float) -> list[Ended]:
+        member_of = {reference: member for member in self._members for _, reference in member.jobs}
+        if not member_of:
+            time.sleep(timeout_s)
+            return []
+        self._look_for_more()
+        ready, _ = self._ray.wait(list(member_of), num_returns=1, timeout=timeout_s)
+        ended: list[Ended] = []
+        for reference in ready:
+            member = member_of[reference]
+            if not any(reference == other for _, other in member.jobs):
+                continue  # its worker is dead, and it was said of all its jobs
+            try:
+                outcome: Outcome | EarmarkError = self._ray.get(reference)
+            except self._ray.exceptions.RayActorError:
+                ended += self._died(member)
+                continue
+            (number,) = (number for number, other in member.jobs if other == reference)
+            member.jobs = deque((n, other) for n, other in member.jobs if other != reference)
+            ended.append(Ended(number, outcome))
+        return ended
+
+    def introduce(self, name: str) -> Introduction:
+        introduction: Introduction = self._asked("introduce", name)
+        return introduction
+
+    def flips(self, name: str) -> Files:
+        files: Files = self._asked("flips", name)
+        return files
+
+    def close(self) -> None:
+        for member in self._members:
+            with suppress(Exception):  # a cluster that is gone already
+                self._ray.kill(member.actor)
+        self._ray.shutdown()
+
+    def _asked(self, what: str, name: str) -> Any:
+        """What the first worker says that lives to say it."""
+        for _ in range(_TRIES):
+            member = self._members[0]
+            try:
+                reply = self._ray.get(getattr(member.actor, what).remote(name))
+            except self._ray.exceptions.RayActorError:
+                self._members[0] = self._joined()
+                continue
+            if isinstance(reply, EarmarkError):
+                raise reply
+            return reply
+        raise InputError(
+            f"answerer {name}", f"{_TRIES} workers died of loading it", "load it in one process: leave --workers out"
+        )
+
+    def _died(self, member: _Member) -> list[Ended]:
+        """A new worker in the place of one that is dead, whose jobs are to be done again."""
+        place = self._members.index(member)
+        self._members[place] = self._joined()
+        return [Ended(number, Died(at_work=at == 0)) for at, (number, _) in enumerate(member.jobs)]
+
+    def _joined(self) -> _Member:
+        return _Member(self._remote.remote(self._charge))
+
+    def _look_for_more(self) -> None:
+        """Take in devices that have joined the cluster, where nobody said how many workers there are."""
+        if self._wanted is None and time.monotonic() - self._looked > _LOOK_S:
+            self._looked = time.monotonic()
+            self._members += [self._joined() for _ in range(self._devices() - len(self._members))]
+
+    def _devices(self) -> int:
+        """GPUs where the spec asks for them, else nodes."""
+        if self._on_gpus:
+            return int(self._ray.cluster_resources().get("GPU", 0))
+        return len([node for node in self._ray.nodes() if node["Alive"]])
+
+    def _cores(self) -> float:
+        return float(self._ray.cluster_resources().get("CPU", 1))
+
+
+class _Actor:
+    """A station behind Ray. What is refused comes back as a value: others are faults of ours."""
+
+    def __init__(self, charge_and_workers: tuple[Charge, int]) -> None:
+        self._given = charge_and_workers
+        self._station: Station | None = None
+
+    def introduce(self, name: str) -> Introduction | EarmarkError:
+        return self._refused(lambda station: station.introduce(name))
+
+    def flips(self, name: str) -> Files | EarmarkError:
+        return self._refused(lambda station: station.flips(name))
+
+    def carry_out(self, job: Job) -> Outcome | EarmarkError:
+        return self._refused(lambda station: station.carry_out(job))
+
+    def _refused(self, run: Callable[[Station], T]) -> T | EarmarkError:
+        try:
+            if self._station is None:
+                self._station = Station(*self._given)
+            return run(self._station)
+        except EarmarkError as error:
+            return error
+        except LostError:  # its device failed: another worker may have a better one
+            os._exit(1)
+
+
+def _start(workers: RayWorkers) -> None:
+    """Join a cluster, or begin one of this machine that ends with this process."""
+    import ray
+
+    if ray.is_initialized():
+        return
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if workers.address is not None:
+        try:
+            ray.init(address=workers.address, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            what = f"no Ray cluster answers there ({' '.join(str(error).split())[:100]})"
+            raise InputError(f"--ray {workers.address}", what, "start one with `ray start --head`") from error
+        return
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ray.init(include_dashboard=False, num_cpus=max(usable_threads(), workers.count or 1), **quiet)
