@@ -337,8 +337,8 @@ class MachineSpec:
     )
     ahead_blocks: int = field(
         Whole(0, 4096, "blocks"),
-        "of several workers: windows that they begin before a walk that stops when it is decided has come to them",
-        8,
+        "of several workers: windows that they begin at most before a walk that stops when it is decided comes to them",
+        16,
     )
 
 

@@ -48,6 +48,10 @@ class Crew(Protocol):
     may come and go meanwhile; one that dies says `Died` of every job that it had.
     """
 
+    @property
+    def size(self) -> int:
+        """How many workers there are now."""
+
     def has_room(self) -> bool:
         """Whether some worker would begin a job at once, or has none that waits for it."""
 
@@ -92,7 +96,7 @@ class CrewExecutor:
         wanted = dict.fromkeys(turn.tasks)
         self._put_aside({*turn.tasks, *(task for chain in turn.foreseen for task in chain)})
         waiting = deque(tuple(chain) for _, chain in groupby(turn.tasks, key=lambda task: task.block))
-        ahead = deque(tuple(chain) for chain in turn.foreseen)
+        ahead = deque(tuple(chain) for chain in turn.foreseen[: self._crew.size])
         while True:
             for task in [task for task in wanted if task in self._done]:
                 del wanted[task]

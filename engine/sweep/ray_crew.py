@@ -5,6 +5,7 @@ The one file that imports Ray, and only when a crew is opened. Knows jobs, not w
 
 import logging
 import os
+import socket
 import sys
 import time
 from collections import deque
@@ -23,6 +24,7 @@ from earmark.engine.sweep.station import Charge, Files, Introduction, Job, Outco
 T = TypeVar("T")
 AT_ONCE = 2  # jobs that a worker has: one that it carries out, and one that waits
 _LOOK_S = 5.0  # how often a cluster is looked at for devices that have joined
+_REACHED_S = 5.0  # for a cluster to be heard of
 _TRIES = 3  # workers that may die while they are made ready, before the run is given up
 
 
@@ -75,6 +77,10 @@ class RayCrew:
         self._looked = time.monotonic()
         self._deaths_unready = 0
         workers.note(f"{n_workers} workers, {'a GPU each' if self._on_gpus else f'{threads} threads each'}")
+
+    @property
+    def size(self) -> int:
+        return len(self._members)
 
     def has_room(self) -> bool:
         return any(len(member.jobs) < AT_ONCE for member in self._members)
@@ -196,10 +202,18 @@ def _start(workers: RayWorkers) -> None:
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if workers.address is not None:
         try:
+            _reach(workers.address)
             ray.init(address=workers.address, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             what = f"no Ray cluster answers there ({' '.join(str(error).split())[:100]})"
             raise InputError(f"--ray {workers.address}", what, "start one with `ray start --head`") from error
         return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray.init(include_dashboard=False, num_cpus=max(usable_threads(), workers.count or 1), **quiet)
+
+
+def _reach(address: str) -> None:
+    """OSError where nobody listens at HOST:PORT, on which Ray would wait for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=_REACHED_S).close()

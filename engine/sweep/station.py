@@ -106,27 +106,28 @@ class Station:
     def __init__(self, charge: Charge, workers: int = 1) -> None:
         """One of so many `workers` who share the memory that the spec allows for what is kept on disk."""
         machine, brought = _share(charge.spec.machine, workers), charge.brought
-        self._stack = ExitStack()
-        self._place = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="earmark-")))
-        self._folder = _StationFolder(self._place / "run")
-        for name, content in charge.begun.items():
-            _write(self._folder.run, name, content)
-        reduces = any(method.stage == "tokens" for method in charge.spec.methods)
-        load_any = self._stack.enter_context(loader(self._folder.run, machine))
-        load_answerer = self._stack.enter_context(answerer_loader(self._folder.run, never, reduces=reduces))
-        self._prepared = prepare(charge.spec, self._folder.run, brought.load_compressor or load_any)
-        if self._prepared.plan != charge.plan:
-            what = "reads another corpus, or other compressors, than who leads the run"
-            raise InputError("a worker", what, "give it the same files, in the same places")
-        load = brought.load or load_answerer
-        self._worker = Worker(
-            self._folder,
-            self._prepared,
-            lambda described, _: load(described, machine),
-            silent,
-            lambda: charge.in_place_of,
-        )
-        self._stack.callback(self._worker.close)
+        with ExitStack() as stack:
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="earmark-")))
+            self._folder = _StationFolder(place / "run")
+            for name, content in charge.begun.items():
+                _write(self._folder.run, name, content)
+            reduces = any(method.stage == "tokens" for method in charge.spec.methods)
+            load_any = stack.enter_context(loader(self._folder.run, machine))
+            load_answerer = stack.enter_context(answerer_loader(self._folder.run, never, reduces=reduces))
+            self._prepared = prepare(charge.spec, self._folder.run, brought.load_compressor or load_any)
+            if self._prepared.plan != charge.plan:
+                what = "reads another corpus, or other compressors, than who leads the run"
+                raise InputError("a worker", what, "give it the same files, in the same places")
+            load = brought.load or load_answerer
+            self._worker = Worker(
+                self._folder,
+                self._prepared,
+                lambda described, _: load(described, machine),
+                silent,
+                lambda: charge.in_place_of,
+            )
+            stack.callback(self._worker.close)
+            self._stack = stack.pop_all()
 
     def close(self) -> None:
         """Stop its processes and remove its folder."""
