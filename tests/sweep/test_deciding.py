@@ -308,6 +308,13 @@ def forged(whole: Path, complete: Path, tmp_path: Path) -> Forged:
     return forged
 
 
+def in_order_of_walk(run: Path) -> list[str]:
+    """All samples, in the constant order."""
+    rows = store.read_rows(run, _CELL)
+    samples, sources = rows["sample_id"].to_pylist(), rows["source_id"].to_pylist()
+    return [samples[row] for row in np.argsort(order.places(sources, samples))]
+
+
 def approved(certificate: Certificate) -> set[str]:
     return {shipped.method for shipped in certificate.claim.approved}
 
@@ -328,7 +335,10 @@ def test_a_row_that_was_skipped_is_named_and_nothing_is_approved(forged: Forged,
     asked = decided.answered(forged.run)[key.method, key.budget]
     skipped = min(asked)
     forged.rewrite(key, asked - {skipped})
-    assert verify(forged.run / "certificate.json") is not None
+    difference = verify(forged.run / "certificate.json")
+    assert difference is not None
+    assert difference.startswith(str(store.find_cells(forged.run)[key][0].relative_to(forged.run)))
+    assert f"needs sample '{skipped}', which was not asked" in difference
     certificate = forged.certificate()
     assert approved(certificate) == set()
     assert any(f"needs sample '{skipped}', which was not asked" in why for why in certificate.claim.withheld)
@@ -341,8 +351,16 @@ def test_a_row_beyond_a_prefix_decides_nothing(forged: Forged) -> None:
     beyond = raw - asked
     assert beyond
     forged.rewrite(_CELL, asked | beyond)
-    assert verify(forged.run / "certificate.json") is not None
+    first = next(sample for sample in in_order_of_walk(forged.run) if sample in beyond)
+    words = (
+        f"{len(beyond)} rows were answered that no walk needed (first sample '{first}', steady/synthetic: energy at 0.8)"
+    )
+    difference = verify(forged.run / "certificate.json")
+    assert difference is not None
+    assert words in difference
     after = forged.certificate()
+    assert not any("no walk needed" in warning for warning in before.warnings)
+    assert any(warning.startswith(words) for warning in after.warnings)
     assert [walk.tests for walk in after.walks] == [walk.tests for walk in before.walks]
     assert to_json(after.claim) == to_json(before.claim)
 
