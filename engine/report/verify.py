@@ -67,8 +67,8 @@ def verify(path: Path, run: Path | None = None, progress: Report = silent) -> st
 
 
 def _of_walks(stated: Certificate, run: Path) -> str:
-    """What changed files do to the walks of a sweep that stopped when it was decided, behind a semicolon: which row they
-    lack, or have beyond what was needed; empty where that cannot be told.
+    """What changed files do to the walks of a sweep that stopped when it was decided, behind a semicolon: which row
+    they lack, or have beyond what was needed; empty where that cannot be told.
     """
     if not stated.walks:
         return ""

@@ -352,9 +352,8 @@ def test_a_row_beyond_a_prefix_decides_nothing(forged: Forged) -> None:
     assert beyond
     forged.rewrite(_CELL, asked | beyond)
     first = next(sample for sample in in_order_of_walk(forged.run) if sample in beyond)
-    words = (
-        f"{len(beyond)} rows were answered that no walk needed (first sample '{first}', steady/synthetic: energy at 0.8)"
-    )
+    where = f"first sample '{first}', steady/synthetic: energy at 0.8"
+    words = f"{len(beyond)} rows were answered that no walk needed ({where})"
     difference = verify(forged.run / "certificate.json")
     assert difference is not None
     assert words in difference
@@ -494,7 +493,7 @@ def test_a_preview_copies_its_own_audio_reads_it_forward_and_leaves_no_copy(tmp_
     assert opened == 2 * sorted(opened[:20])  # headers, and then the copy
     assert copies() == ["spooled/preview"]
     assert decided.sweep(run, *changes, limit=20).preview
-    assert copies() == []
+    assert not (run / "spooled").exists()
     assert decided.sweep(run, *changes, limit=30, stop=sweeps.after(40)).stopped
     assert decided.sweep(run, *changes, stop=sweeps.after(140)).stopped
     assert copies() == ["spooled"]
@@ -547,10 +546,11 @@ def test_where_families_are_too_small_nothing_is_asked_and_that_is_signed(tmp_pa
     spec = tmp_path / "spec.toml"
     spec.write_text(
         '[corpus]\npath = "synthetic:certification:4"\n[[answerers]]\nmodel = "tiny"\n[sweep]\nbudgets = [0.5]\n'
-        'until = "decided"\n[[methods]]\nname = "uniform"\n[audits]\nflip_rate = 0\n'
+        'until = "decided"\n[[methods]]\nname = "uniform"\n[audits]\nflip_rate = 6\n'
     )
     done = CliRunner().invoke(earmark, ["run", str(spec), "--out", str(tmp_path / "run")])
     assert done.exit_code == 3, done.output
     assert "none of them asked" in done.output
     assert "decided after 0 of 72 evaluations" in done.output
+    assert not (tmp_path / "run" / "audits").exists()
     assert CliRunner().invoke(earmark, ["verify", str(tmp_path / "run" / "certificate.json")]).exit_code == 0
