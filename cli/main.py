@@ -4,6 +4,7 @@ Results go to stdout, progress and errors to stderr. Commands import what they n
 `earmark --help` stays quick.
 """
 
+import atexit
 import gc
 import os
 import sys
@@ -107,6 +108,7 @@ def earmark(debug: bool) -> None:
 def main() -> None:
     """Run the command line; one line per failure, a traceback only with --debug."""
     gc.set_threshold(_RARELY)
+    atexit.register(gc.freeze)  # or the last collection would look at all that ends anyway: a thirtieth of a sign-off
     debug = "--debug" in sys.argv[1:] or bool(os.environ.get("EARMARK_DEBUG"))
     try:
         if not _PRINTS_ONLY & set(sys.argv):

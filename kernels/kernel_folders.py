@@ -1,5 +1,7 @@
 """Where compiled kernels are kept, and where they may come from: only folders in which nobody else can put others.
 
+What else is compiled and run later, such as the templates of a report, is kept beside them.
+
 EARMARK_CACHE_DIR names a folder, and the user's cache folder is there without it. One that this user cannot write into,
 as a container ships it, is read where it is trusted; what is still compiled is kept in the user's. Within either, a
 folder is named after the hash of all kernel sources. Knows no kernel and no numba.
@@ -29,7 +31,8 @@ def _digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _folders(name: str) -> KernelFolders:
+def folders(name: str) -> KernelFolders:
+    """Those of this name: kernels have one, and so has anything else that is compiled."""
     declared = os.environ.get("EARMARK_CACHE_DIR")
     if not declared:
         return KernelFolders(_in_users_cache(name), None)
@@ -100,4 +103,4 @@ def _untouched(path: Path) -> bool:
 
 
 NAME = f"kernels-{_digest()}"
-FOLDERS = _folders(NAME)
+FOLDERS = folders(NAME)

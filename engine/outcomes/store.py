@@ -6,6 +6,7 @@ that is `signoff.pair`.
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
@@ -378,12 +379,13 @@ def _plan(table: pa.Table) -> str | None:
 
 def _typed(table: pa.Table, where: str) -> pa.Table:
     """The table with exactly the columns of `ROW` in its types: missing optional ones are filled, others dropped."""
-    repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    names = Counter(table.column_names)
+    repeated = sorted(name for name, times in names.items() if times > 1)
     if repeated:
         raise InputError(where, f"column {repeated[0]} stands twice", "keep one")
     columns: dict[str, Any] = {}
     for field in ROW:
-        if field.name not in table.column_names:
+        if field.name not in names:
             columns[field.name] = None
         elif pa.types.is_string(field.type):
             columns[field.name] = _strings(table[field.name], where, field.name)

@@ -4,17 +4,21 @@ The page forbids a browser everything but its own style sheet and script, which 
 certificate's hash. The script sorts tables and reads values off figures; the page says all that it has to without.
 
 Knows the order of the story (the claim, what passes alone, figures, tables, what was declared, how to read it) and
-nothing of statistics. Reads no file but its own templates, style sheet and script.
+nothing of statistics. Reads no file but its own templates, style sheet and script, and what the templates compile to.
 """
 
 import base64
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from earmark.engine.report import (
@@ -46,6 +50,7 @@ from earmark.engine.report.numbers import Unit
 from earmark.engine.report.wording import Wording, wording_of
 from earmark.engine.signoff.certificate import Certificate
 from earmark.engine.signoff.result_entry import ResultEntry
+from earmark.kernels import kernel_folders
 
 MARK = "earmark-certificate"  # of which certificate.json a page is
 # What HTML forbids, and what turns the direction of whatever comes after it.
@@ -192,6 +197,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=_compiled_templates(),
     )
     environment.globals.update(
         percent=numbers.percent,
@@ -206,3 +212,26 @@ def _environment() -> Environment:
         candidate_words=claim_card.candidate_words,
     )
     return environment
+
+
+class _CompiledTemplates(FileSystemBytecodeCache):
+    """Templates as Jinja compiled them; one that is damaged is compiled again, one that cannot be kept every time."""
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError, EOFError, ValueError, UnpicklingError):
+            super().load_bytecode(bucket)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
+def _compiled_templates() -> _CompiledTemplates | None:
+    """Where templates are kept, beside the kernels, since compiling them takes longer than filling them in.
+
+    Jinja looks at a template's source. What else compiled ones depend on, these settings and Jinja, is in the folder's
+    name. None where somebody else could put others in their place.
+    """
+    settings = hashlib.sha256(Path(__file__).read_bytes() + version("jinja2").encode()).hexdigest()[:16]
+    folder = kernel_folders.folders(f"templates-{settings}").kept
+    return None if folder is None else _CompiledTemplates(str(folder))

@@ -19,6 +19,8 @@ from earmark.kernels.statistics import betting, exact
 from earmark.kernels.statistics.plain.walks import binomials
 
 TARGET = 0.9  # the power that "enough" means
+_MANY = 700  # units, from which power rises steadily enough to stop the search where ...
+_CLOSE = 0.003  # ... it is so close to the target, which 1% more units change it by
 _LATTICE = 0.87, 0.95  # where counts are few, power jumps: outside of this, another number of units is looked for
 _MOST_ROWS, _MOST_RECORDINGS = 200_000, 20_000  # more are not computed but extrapolated
 _REACH = 6.0  # standard deviations of a count that are summed over
@@ -276,9 +278,11 @@ def _fewest(least: int, most: int, guess: float, level: float) -> Search:
         power_of[n] = (yield [n])[0]
         below = max((m for m, reached in power_of.items() if reached < TARGET), default=least)
         above = min((m for m, reached in power_of.items() if reached >= TARGET and m > below), default=None)
-        if (above is not None and above - below <= max(1, above // 100)) or (n == most and power_of[n] < TARGET):
+        is_close = n >= _MANY and TARGET <= power_of[n] <= TARGET + _CLOSE
+        is_between = above is not None and above - below <= max(1, above // 100)
+        if is_close or is_between or (n == most and power_of[n] < TARGET):
             break
-        aim = round(_scaled(n, power_of[n], level) * (1.0 if power_of[n] < TARGET else 0.995))
+        aim = round(_scaled(n, power_of[n], level) * (1.004 if n >= _MANY else 1.0 if power_of[n] < TARGET else 0.995))
         if above is None:
             n = min(most, max(aim, below + 1))
         else:

@@ -16,7 +16,7 @@ TABLE = """\
   1% of them change              120           153           194
   3% of them change              190           246           302
   5% of them change              264           347           409
-  10% of them change             459           588           709
+  10% of them change             459           588           712
 """
 
 

@@ -36,6 +36,7 @@ CALLED_BY_FRAMEWORKS = {  # methods of classes that a framework was handed
     "get_command": "click",
     "format_commands": "click",
     "convert": "click",
+    **dict.fromkeys(("load_bytecode", "dump_bytecode"), "jinja2"),
 }
 REGISTER = ("click.command", "click.group", "selector.command", "register_model")  # decorators that hand over
 _LOCAL = ""  # what a name stands for that is bound in a function
