@@ -143,7 +143,8 @@ def _what_was_left_out(spec: "Spec", swept: "Swept", folder: Path, completing: l
     now = status(folder)
     if now.complete:
         return []
-    of_all = f"{now.answers:,} of {now.answers_in_all:,} evaluations"
+    n_answers, in_all = now.for_verdicts
+    of_all = f"{n_answers:,} of {in_all:,} evaluations"
     so_far = f"decided; {of_all} are there" if now.completing else f"decided after {of_all}"
     return [f"{so_far}; `{shlex.join(completing)}` asks the rest"]
 

@@ -39,6 +39,13 @@ class StepStatus(NamedTuple):
         return self.complete and self.answers == self.answers_in_all
 
 
+class AnswerCounts(NamedTuple):
+    """How many answers there are, and in all."""
+
+    answers: int
+    in_all: int
+
+
 class Pace(NamedTuple):
     """How fast answers come."""
 
@@ -84,6 +91,12 @@ class Status(NamedTuple):
     @property
     def answers_in_all(self) -> int:
         return sum(entry.answers_in_all for entry in self.steps)
+
+    @property
+    def for_verdicts(self) -> "AnswerCounts":
+        """How many answers there are, and in all, but for permuted questions, which no verdict needs."""
+        steps = [entry for entry in self.steps if not entry.step.permuted]
+        return AnswerCounts(sum(entry.answers for entry in steps), sum(entry.answers_in_all for entry in steps))
 
     @property
     def unfinished_shards(self) -> list[Shard]:
