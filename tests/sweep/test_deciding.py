@@ -191,6 +191,7 @@ def test_a_run_that_is_completed_keeps_its_claim_and_gains_frontiers(
     after = certify(tmp_path / "run", rule)
     assert {len(asked) for asked in decided.answered(tmp_path / "run").values()} == {6 * decided.CLIPS}
     assert to_json(after.claim) == to_json(before.claim)
+    assert not any("no walk needed" in warning for warning in (*before.warnings, *after.warnings))
     assert [walk.tests for walk in after.walks] == [walk.tests for walk in before.walks]
     assert len(after.claim.approved) == (2 if allowed else 0)
     assert not before.results[0].frontiers
