@@ -418,6 +418,9 @@ def test_what_a_preview_has_not_asked_is_no_failure_and_the_advice_is_to_ask_on(
     assert "fails" not in printed
     assert f"the first {looked.preview.n_examples if looked.preview else 0} of " in printed
     assert "new rows" not in printed
+    page = write(looked, swept.preview, swept.preview).with_name("report.html").read_text()
+    assert "<small>not decided</small>" in page
+    assert "<small>refused</small>" not in page
 
 
 Changes = list[dict[str, str]]
