@@ -53,13 +53,27 @@ class Decoder:
 
     @torch.inference_mode()
     def read(
-        self, x: Tensor, lengths: Tensor, past: Past | None, keep: bool = False, placed: Placed | None = None
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        past: Past | None,
+        letters: Tensor | None = None,
+        keep: bool = False,
+        placed: Placed | None = None,
+        room: int = 0,
     ) -> tuple[Tensor, KV | None]:
-        """Logits (rows, vocabulary) in fp32 at each row's last valid position; its keys and values where kept."""
-        hidden, kv = self._layers.run(x, lengths, past, read=True, keep=keep, placed=placed)
+        """Logits (rows, vocabulary) in fp32 at each row's last valid position; its keys and values where kept.
+
+        In a format of fewer digits the best two letters would tie now and then: those of `letters` are computed in
+        fp32. `room` is as in `DecoderLayers.run`.
+        """
+        hidden, kv = self._layers.run(x, lengths, past, read=True, keep=keep, placed=placed, room=room)
         assert hidden is not None
         normed = F.rms_norm(hidden, (hidden.shape[-1],), self._norm, self.heads.eps)
-        return F.linear(normed, self._vocabulary).float(), kv
+        logits = F.linear(normed, self._vocabulary).float()
+        if letters is not None and self.dtype != torch.float32:
+            logits[:, letters] = F.linear(normed.float(), self._vocabulary[letters].float())
+        return logits, kv
 
     def _layers_of(self, weights: list[Any]) -> DecoderLayers:
         if not compilable(self.embedding):

@@ -23,7 +23,14 @@ class PlainDecoder:
         self._rotations: CosineAndSine | None = None
 
     def run(
-        self, x: Tensor, lengths: Tensor, past: Past | None, read: bool, keep: bool, placed: Placed | None = None
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        past: Past | None,
+        read: bool,
+        keep: bool,
+        placed: Placed | None = None,
+        room: int = 0,
     ) -> tuple[Tensor | None, KV | None]:
         """As `DecoderLayers.run`; in the last layer only the rows that are read are computed whole."""
         rows, length, width = x.shape
@@ -50,7 +57,7 @@ class PlainDecoder:
                 v = qkv[:, :, self._heads.heads + self._heads.kv_heads :]
             k, v = k.transpose(1, 2), v.transpose(1, 2)
             if past is not None:
-                k, v = past.before(past.kv.keys[index], k), past.before(past.kv.values[index], v)
+                k, v = past.before(past.kv.keys[index], k, room), past.before(past.kv.values[index], v, room)
             if keep:
                 keys.append(k)
                 values.append(v)
@@ -66,7 +73,10 @@ class PlainDecoder:
                 out = self._attend(q.transpose(1, 2), k, v, self._row_mask(mask, lengths, k))
                 final = x[every, last] + F.linear(out.reshape(rows, q_size), layer.o)
                 final = self._mlp(final, layer)
-        return final, KV(keys, values, *extended(past, lengths, length, self._device, placed)) if keep else None
+        if not keep:
+            return final, None
+        left = 0 if past is None else past.kv.room - length if past.kv.room >= length else room
+        return final, KV(keys, values, *extended(past, lengths, length, self._device, placed), left)
 
     # The parts of a layer --------------------------------------------------------------------------------------
 
