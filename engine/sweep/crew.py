@@ -18,11 +18,12 @@ from earmark.engine.outcomes.parquet_file import write_parquet
 from earmark.engine.progress import Stop, StoppedError
 from earmark.engine.sweep.blocks import BlocksInTurn
 from earmark.engine.sweep.prepare import Prepared
-from earmark.engine.sweep.station import Charge, Files, Introduction, Job, Outcome, job
+from earmark.engine.sweep.station import BlockJob, BlockOutcome, Charge, Files, Introduction, job
 from earmark.engine.sweep.sweep_folder import SURPLUS, SweepFolder
 from earmark.engine.sweep.tasks import Task, Turn
 from earmark.engine.sweep.windows import PENDING_ROW
 
+AHEAD = 2  # blocks that are begun ahead of a turn, for each worker
 MOST_DEATHS = 3  # workers that one block may cost
 POLL_S = 0.2  # how long a stop may wait to be seen
 DIED = f"failed: {MOST_DEATHS} workers died of this block"
@@ -38,7 +39,7 @@ class Ended(NamedTuple):
     """What came of the job with this number."""
 
     number: int
-    outcome: Outcome | Died | EarmarkError
+    outcome: BlockOutcome | Died | EarmarkError
 
 
 class Crew(Protocol):
@@ -55,7 +56,7 @@ class Crew(Protocol):
     def has_room(self) -> bool:
         """Whether some worker would begin a job at once, or has none that waits for it."""
 
-    def submit(self, number: int, job: Job) -> None:
+    def submit(self, number: int, job: BlockJob) -> None:
         """Give a job to a worker; where all are gone it waits for the next."""
 
     def ended(self, timeout_s: float) -> list[Ended]:
@@ -96,18 +97,17 @@ class CrewExecutor:
         wanted = dict.fromkeys(turn.tasks)
         self._put_aside({*turn.tasks, *(task for chain in turn.foreseen for task in chain)})
         waiting = deque(tuple(chain) for _, chain in groupby(turn.tasks, key=lambda task: task.block))
-        ahead = deque(tuple(chain) for chain in turn.foreseen[: self._crew.size])
+        ahead = [tuple(chain) for chain in turn.foreseen[: AHEAD * self._crew.size]]
         while True:
             for task in [task for task in wanted if task in self._done]:
                 del wanted[task]
                 write_files(self._folder.run, dict(self._files_of.pop(task)))
                 yield task, self._done.pop(task)
+            self._hand_out(waiting, ahead, {task.block for task in wanted})
             if not wanted:
-                self._fill(deque(), ahead)
                 return
             if stop():
                 raise StoppedError
-            self._fill(waiting, ahead)
             for ended in self._crew.ended(POLL_S):
                 self._note(ended, waiting)
 
@@ -126,13 +126,20 @@ class CrewExecutor:
             self._begin(name, self._crew.introduce(name))
             self._introduced.add(name)
 
-    def _fill(self, waiting: deque[tuple[Task, ...]], ahead: deque[tuple[Task, ...]]) -> None:
-        """Give workers that are free what is wanted, and then what is foreseen."""
-        for queue in (waiting, ahead):
-            while queue and self._crew.has_room():
-                chain = tuple(t for t in queue.popleft() if t not in self._number_of and t not in self._done)
-                if chain:
-                    self._submit(chain)
+    def _hand_out(self, waiting: deque[tuple[Task, ...]], ahead: list[tuple[Task, ...]], wanted: set[int]) -> None:
+        """Give workers that are free what is wanted, and then what is foreseen of blocks of which nothing is."""
+        while waiting and self._crew.has_room():
+            self._submit_new(waiting.popleft())
+        for chain in list(ahead):
+            if not waiting and self._crew.has_room() and chain[0].block not in wanted:
+                ahead.remove(chain)
+                self._submit_new(chain)
+
+    def _submit_new(self, chain: tuple[Task, ...]) -> None:
+        """Hand out the tasks of a chain that are not under way or done."""
+        new = tuple(task for task in chain if task not in self._number_of and task not in self._done)
+        if new:
+            self._submit(new)
 
     def _submit(self, chain: tuple[Task, ...]) -> None:
         self._numbered += 1
@@ -152,7 +159,7 @@ class CrewExecutor:
             if self._deaths[chain] < MOST_DEATHS:
                 waiting.appendleft(chain)
                 return
-            outcome = Outcome(tuple(self._without_answers(task) for task in chain), {})
+            outcome = BlockOutcome(tuple(self._without_answers(task) for task in chain), {})
         for task, rows in zip(chain, outcome.rows, strict=True):
             self._done[task], self._files_of[task] = rows, outcome.files
 

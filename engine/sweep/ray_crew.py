@@ -19,7 +19,7 @@ from earmark.engine.cores import usable_threads
 from earmark.engine.errors import EarmarkError, InputError
 from earmark.engine.extras import needs_extra
 from earmark.engine.sweep.crew import Died, Ended
-from earmark.engine.sweep.station import Charge, Files, Introduction, Job, Outcome, Station
+from earmark.engine.sweep.station import BlockJob, BlockOutcome, Charge, Files, Introduction, Station
 
 T = TypeVar("T")
 AT_ONCE = 2  # jobs that a worker has: one that it carries out, and one that waits
@@ -85,7 +85,7 @@ class RayCrew:
     def has_room(self) -> bool:
         return any(len(member.jobs) < AT_ONCE for member in self._members)
 
-    def submit(self, number: int, job: Job) -> None:
+    def submit(self, number: int, job: BlockJob) -> None:
         member = min(self._members, key=lambda member: len(member.jobs))
         member.jobs.append((number, member.actor.carry_out.remote(job)))
 
@@ -102,7 +102,7 @@ class RayCrew:
             if not any(reference == other for _, other in member.jobs):
                 continue  # its worker is dead, and it was said of all its jobs
             try:
-                outcome: Outcome | EarmarkError = self._ray.get(reference)
+                outcome: BlockOutcome | EarmarkError = self._ray.get(reference)
             except self._ray.exceptions.RayActorError:
                 ended += self._died(member)
                 continue
@@ -179,7 +179,7 @@ class _Actor:
     def flips(self, name: str) -> Files | EarmarkError:
         return self._refused(lambda station: station.flips(name))
 
-    def carry_out(self, job: Job) -> Outcome | EarmarkError:
+    def carry_out(self, job: BlockJob) -> BlockOutcome | EarmarkError:
         return self._refused(lambda station: station.carry_out(job))
 
     def _refused(self, run: Callable[[Station], T]) -> T | EarmarkError:

@@ -1,6 +1,6 @@
 """One worker's side of a sweep over many: it answers jobs in a folder of its own, and gives back what it wrote there.
 
-    run folder --Job: what is known of a block--> station's folder --Outcome: rows, scores, results--> run folder
+    run folder --BlockJob: what is known of a block--> station's folder --BlockOutcome: rows, scores, results--> run folder
 
 Whoever leads the sweep alone writes into the run folder, so a worker that dies loses nothing but its block. Knows
 neither how jobs come nor how many workers there are.
@@ -64,7 +64,7 @@ class Introduction(NamedTuple):
     abilities: Abilities | None
 
 
-class Job(NamedTuple):
+class BlockJob(NamedTuple):
     """Tasks about one block, in the order in which they are carried out, and what is known of the block."""
 
     tasks: tuple[Task, ...]
@@ -72,7 +72,7 @@ class Job(NamedTuple):
     failed: Statuses
 
 
-class Outcome(NamedTuple):
+class BlockOutcome(NamedTuple):
     """What came of a job."""
 
     rows: tuple[pa.Table, ...]  # of each task
@@ -89,7 +89,7 @@ def charge(folder: SweepFolder, prepared: Prepared, in_place_of: Mapping[Audio, 
     return Charge(prepared.spec, prepared.plan, begun, in_place_of, brought)
 
 
-def job(folder: SweepFolder, prepared: Prepared, tasks: Sequence[Task]) -> Job:
+def job(folder: SweepFolder, prepared: Prepared, tasks: Sequence[Task]) -> BlockJob:
     """What a station needs to carry out tasks about one block."""
     first = tasks[0]
     statuses: dict[tuple[str, Arm], Mapping[str, str]] = {}
@@ -97,7 +97,7 @@ def job(folder: SweepFolder, prepared: Prepared, tasks: Sequence[Task]) -> Job:
         for step, arm in dict.fromkeys(references(prepared.steps, task.step).values()):
             if all(other.step != step for other in tasks):  # otherwise it finds out itself
                 statuses[step.name, arm] = folder.failed(task, prepared.corpus.name, step, arm)
-    return Job(tuple(tasks), folder.windows.of_block(first.answerer, first.block), statuses)
+    return BlockJob(tuple(tasks), folder.windows.of_block(first.answerer, first.block), statuses)
 
 
 class Station:
@@ -144,7 +144,7 @@ class Station:
         audits.flips(self._folder.run, self._prepared, name, answerer, never)
         return _read_below(self._folder.run, FLIPS)
 
-    def carry_out(self, job: Job) -> Outcome:
+    def carry_out(self, job: BlockJob) -> BlockOutcome:
         """The rows of a job, and the files of its block."""
         self._folder.statuses = job.failed
         for name in (PENDING, ANSWERS, SCORES):
@@ -158,7 +158,7 @@ class Station:
             tables.append(rows)
         first = job.tasks[0]
         written = self._folder.windows.of_block(first.answerer, first.block)
-        return Outcome(tuple(tables), {n: data for n, data in written.items() if not n.startswith(f"{PENDING}/")})
+        return BlockOutcome(tuple(tables), {n: data for n, data in written.items() if not n.startswith(f"{PENDING}/")})
 
 
 class _StationFolder(SweepFolder):

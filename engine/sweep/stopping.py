@@ -3,6 +3,7 @@ would be left out here, and nowhere else.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Protocol
 
 from earmark.engine.design.steps import Step
@@ -29,10 +30,13 @@ class Never:
 
     def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[Turn]:
         """Step by step: the blocks that no earlier run has answered."""
-        for step in steps:
-            if folder.has(step.keys(answerer, corpus)):
-                continue
-            done = set(folder.windows.blocks(answerer, step))
-            missing = [Task(answerer, step, number) for number in self._blocks if number not in done]
+        for step, following in zip_longest(steps, steps[1:]):
+            missing = self._missing(folder, answerer, corpus, step)
             if missing:
-                yield Turn(missing)
+                yield Turn(missing, [[task] for task in self._missing(folder, answerer, corpus, following)])
+
+    def _missing(self, folder: SweepFolder, answerer: str, corpus: str, step: Step | None) -> list[Task]:
+        if step is None or folder.has(step.keys(answerer, corpus)):
+            return []
+        done = set(folder.windows.blocks(answerer, step))
+        return [Task(answerer, step, number) for number in self._blocks if number not in done]

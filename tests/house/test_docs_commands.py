@@ -26,6 +26,8 @@ NOT_RUN = {  # how a line begins: why it is not run here
     "hf download": "needs the network",
     "earmark import KIND": "is a pattern",
     "earmark warm": "compiles for a minute; tests/cli/test_warm.py runs it",
+    "earmark run mmsu.toml --workers 8": "needs the devices; tests/sweep/test_ray.py runs two workers",
+    "earmark run mmsu.toml --ray": "needs a cluster; tests/sweep/test_ray.py has one",
     "earmark theory": "takes a minute; tests/theory checks what it prints",
     "python examples/first_hour/walk.py": "is the whole hour, with espeak-ng, sox and what pip brings",
     "python edge/keep.py --check": "measures for half a minute; tests/making/test_edge.py runs it",

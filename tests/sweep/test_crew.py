@@ -17,7 +17,7 @@ from earmark.engine.errors import InputError
 from earmark.engine.outcomes import store
 from earmark.engine.sweep.crew import DIED, MOST_DEATHS, Died, Ended
 from earmark.engine.sweep.run import Swept, run
-from earmark.engine.sweep.station import Charge, Files, Introduction, Job, Station
+from earmark.engine.sweep.station import BlockJob, Charge, Files, Introduction, Station
 from earmark.engine.sweep.sweep_folder import SURPLUS
 
 Choose = Callable[[int], int]  # one of so many
@@ -29,16 +29,16 @@ class FakeCrew:
 
     size = 3
 
-    def __init__(self, charge: Charge, choose: Choose, deaths: Callable[[Job], bool]) -> None:
+    def __init__(self, charge: Charge, choose: Choose, deaths: Callable[[BlockJob], bool]) -> None:
         self._station = Station(pickle.loads(pickle.dumps(charge)), self.size)
         self._choose, self._deaths = choose, deaths
-        self._jobs: deque[tuple[int, Job]] = deque()
-        self.carried_out: list[Job] = []
+        self._jobs: deque[tuple[int, BlockJob]] = deque()
+        self.carried_out: list[BlockJob] = []
 
     def has_room(self) -> bool:
         return len(self._jobs) < 2 * self.size
 
-    def submit(self, number: int, job: Job) -> None:
+    def submit(self, number: int, job: BlockJob) -> None:
         self._jobs.append((number, pickle.loads(pickle.dumps(job))))
 
     def ended(self, timeout_s: float) -> list[Ended]:
@@ -65,7 +65,7 @@ class FakeCrew:
         self._station.close()
 
 
-def nobody(_: Job) -> bool:
+def nobody(_: BlockJob) -> bool:
     return False
 
 
@@ -74,7 +74,7 @@ def last(n: int) -> int:
 
 
 def crewed(
-    out: Path, spec: Any, load: Any, choose: Choose, deaths: Callable[[Job], bool] = nobody, **more: Any
+    out: Path, spec: Any, load: Any, choose: Choose, deaths: Callable[[BlockJob], bool] = nobody, **more: Any
 ) -> Swept:
     """A sweep with a fake crew."""
 
@@ -116,7 +116,7 @@ def test_blocks_in_any_order_and_workers_that_die_change_no_byte(
 ) -> None:
     out, died = tmp_path_factory.mktemp("crew"), Counter[str]()
 
-    def deaths(job: Job) -> bool:
+    def deaths(job: BlockJob) -> bool:
         name = f"{job.tasks[0].step.name} {job.tasks[0].block}"
         died[name] += 1
         return died[name] < MOST_DEATHS and random.random() < 0.3
@@ -147,7 +147,7 @@ def test_a_stop_in_between_loses_nothing_and_one_process_goes_on(alone: Path, tm
 def test_a_block_that_kills_three_workers_becomes_statuses_and_the_run_goes_on(tmp_path: Path) -> None:
     died = Counter[str]()
 
-    def deaths(job: Job) -> bool:
+    def deaths(job: BlockJob) -> bool:
         poison = job.tasks[0].block == 1
         died["poison"] += poison
         return poison
