@@ -1,6 +1,6 @@
 """One worker's side of a sweep over many: it answers jobs in a folder of its own, and gives back what it wrote there.
 
-    run folder --BlockJob: what is known of a block--> station's folder --BlockOutcome: rows, scores, results--> run folder
+    run folder --BlockJob: what is known of a block--> station's folder --BlockOutcome: rows, results--> run folder
 
 Whoever leads the sweep alone writes into the run folder, so a worker that dies loses nothing but its block. Knows
 neither how jobs come nor how many workers there are.
