@@ -1,7 +1,8 @@
 """Claim: on one GPU the scheduler answers a paper-shaped sweep with full-size models several times as fast as the naive
 Hugging Face loop and as Hugging Face batches of 16, at a stated share of the measured matmul peak.
 
-Not yet run on CUDA: only its code path, with `--device cpu --size tiny`, which also asserts equal outputs.
+Not yet run on CUDA: only its code path, with `--device cpu --size tiny`, which also asserts equal outputs. First of all
+tiny models in fp32 and attention without a mask are compared with their plain forms.
 
 Self-contained for a bare machine with torch and transformers (no pyarrow, soundfile or weights needed):
 
@@ -34,8 +35,10 @@ import paper_shaped
 import torch
 from answering import answer_all, flip_rate
 from costs import least
+from fakes import in_format
 from paper_shaped import Asked, sweep
 
+from earmark.engine.answerers.qwen.ops import attend_causally
 from earmark.engine.answerers.qwen.qwen2_audio import Qwen2Audio
 from earmark.engine.answerers.qwen.qwen25_omni import Qwen25Omni
 from earmark.engine.answerers.qwen.qwen_family import Qwen
@@ -64,6 +67,10 @@ class MadeUpTokens:
 
     def _ids(self, text: str) -> list[int]:
         return self.convert_tokens_to_ids(re.findall(r"<\|\w+\|>|\w+|[^\w\s]|\n", text))
+
+    def get_vocab(self) -> dict[str, int]:
+        """The largest token, which is all that is looked at."""
+        return {"w": self._vocabulary - 1}
 
     def convert_tokens_to_ids(self, words: Any) -> Any:
         if isinstance(words, str):
@@ -152,7 +159,7 @@ def made(build: Callable[[], Any], device: str, dtype: torch.dtype) -> Any:
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device):
-            return build().to(device=device, dtype=dtype).eval()
+            return in_format(build(), str(dtype).removeprefix("torch.")).to(device).eval()
     finally:
         torch.set_default_dtype(before)
 
@@ -195,8 +202,9 @@ class HuggingFace:
             batch = requests[start : start + 16]
             audio = [samples_at(r.excerpt.wave.audio.waveform(), r.excerpt.wave.places) for r in batch]
             features = a.extractor(
-                audio, sampling_rate=16_000, padding="max_length", return_attention_mask=True, return_tensors="pt"
-            )
+                audio, sampling_rate=16_000, padding="max_length", return_attention_mask=True, return_tensors="pt",
+                device=str(a.device),
+            )  # fmt: skip
             rows = []
             for r, samples in zip(batch, audio, strict=True):
                 prompt = a.template.prompt(*r.question[:2])
@@ -231,6 +239,27 @@ def matmul_peak(device: str, dtype: torch.dtype) -> float:
     return 10 * 2 * n**3 / statistics.median(times)
 
 
+def check(device: str) -> None:
+    """SystemExit where tiny models in fp32, or attention without a mask, are not what they are in plain form.
+
+    Likelihoods of random models are so flat that a wrong corner of the causal triangle hardly moves them.
+    """
+    for name, build in MODELS.items():
+        answerer = build("tiny", device, torch.float32)
+        requests = make_requests(2, 3)
+        answers = {a.id: a for a in answer_all(answerer, requests, AnswerOptions(batch_tokens=900))}
+        plain = HuggingFace(answerer).naive(requests)
+        worst = max(abs((answers[r.id].nll or 0.0) - nll) for r, nll in zip(requests, plain, strict=True))
+        if worst > 1e-4:
+            raise SystemExit(f"{name}, tiny: likelihoods differ by {worst} from plain Hugging Face")
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    for n, past in ((64, 0), (64, 37), (5, 200)):
+        q, k, v = (torch.randn(2, 4, length, 64, device=device, dtype=dtype) for length in (n, past + n, past + n))
+        seen = torch.ones(n, past + n, dtype=torch.bool, device=device).tril(past)
+        expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        torch.testing.assert_close(attend_causally(q, k, v, None), expected, atol=0.02, rtol=0.02)
+
+
 def measure(answerer: Qwen, args: argparse.Namespace, peak: float) -> dict[str, Any]:
     requests = make_requests(args.clips, args.questions)
     options = AnswerOptions(
@@ -248,6 +277,8 @@ def measure(answerer: Qwen, args: argparse.Namespace, peak: float) -> dict[str, 
     people.naive(sample[:2])
     people.batched(sample[:16])
     rows: dict[str, list[float]] = {"ours": [], "naive": [], "batched": []}
+    if args.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     for _ in range(args.rounds):
         answerer.counted = Cost()
         rows["ours"].append(
@@ -299,6 +330,7 @@ def main() -> None:
     parser.add_argument("--kv-gib", type=int, default=24)
     args = parser.parse_args()
     dtype = torch.bfloat16 if args.device == "cuda" else torch.float32
+    check(args.device)
     peak = matmul_peak(args.device, dtype)
     where = torch.cuda.get_device_name() if args.device == "cuda" else "CPU"
     print(f"{where}, torch {torch.__version__}, {dtype}: matmul peak {peak / 1e12:.2f} TFLOP/s")

@@ -93,6 +93,7 @@ def init(
     from earmark.engine.sweep.drafted_compressors import compressors_named
     from earmark.engine.sweep.forecast import forecast
     from earmark.engine.sweep.prospects import prospects
+    from earmark.engine.sweep.walk_order import MOST_EXAMPLES
     from earmark.engine.urls import with_urls
 
     rule = Rule(tolerances=(tolerance,), alpha=alpha)  # checks them
@@ -126,7 +127,9 @@ def init(
         silence = None if measure is False else unheard(opened, workers=0, report=progress)
         tried, foreseen = _look_ahead(spec, is_here if measure is None else measure, progress)
         progress("simulating walks", 0, 0)
-        saved = savings.lines(forecast(spec, Guess(excess=0.0, flips=0.1), foreseen), spec.until)
+        saved = []
+        if description["examples"] <= MOST_EXAMPLES:  # more are never asked in another order than theirs
+            saved = savings.lines(forecast(spec, Guess(excess=0.0, flips=0.1), foreseen), spec.until)
     measured = foreseen.seconds is not None
     words = foreseen.words if measured else f"{foreseen.words}; no estimate of the time: {_how(answerer, is_here)}"
     write_file(out, f"# When this was written: {printable(words)}\n{text}".encode())

@@ -142,7 +142,8 @@ def plan(
         say(*([""] if number else []), *_table(entry, _guess_words(guess)))
     if left is not None:
         more = f"are there, about {left.more:,} more if all is safe" if left.more else "decided it"
-        say("", f'until = "decided": {left.answers:,} answers {more}')
+        beyond = f"; {left.beyond:,} more describe, and decide nothing" if left.beyond else ""
+        say("", f'until = "decided": {left.answers - left.beyond:,} answers {more}{beyond}')
 
 
 def _declared_sweep(source: Path) -> "DeclaredSweep | None":

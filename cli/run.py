@@ -143,8 +143,10 @@ def _what_was_left_out(spec: "Spec", swept: "Swept", folder: Path, completing: l
     now = status(folder)
     if now.complete:
         return []
-    after = f"decided after {now.answers:,} of {now.answers_in_all:,} evaluations"
-    return [f"{after}; `{shlex.join(completing)}` asks the rest"]
+    n_answers, in_all = now.for_verdicts
+    of_all = f"{n_answers:,} of {in_all:,} evaluations"
+    so_far = f"decided; {of_all} are there" if now.completing else f"decided after {of_all}"
+    return [f"{so_far}; `{shlex.join(completing)}` asks the rest"]
 
 
 def _keep(spec: "Spec", run: Path) -> "Keep":

@@ -9,24 +9,36 @@ if TYPE_CHECKING:
     from earmark.engine.sweep.forecast import Effort, Forecast
 
 
+_LITTLE = 0.05  # share of the answers that is hardly worth stopping for
+_SMALL = "families this small take nearly all their questions"
+
+
 def lines(forecast: "Forecast", until: Until) -> list[str]:
     """What people are told; of a spec that asks until it is complete, in a line what it could save."""
     if forecast.nothing:
         return [f'until = "decided": nothing will be asked, {forecast.nothing}'] if until == "decided" else []
     everything, safe = forecast.everything, forecast.safe
     instead = _instead(safe, everything)
-    share = _percent(safe.answers / everything.answers)
+    for_verdicts = everything.answers - forecast.deferred
+    spares_little = safe.answers > (1 - _LITTLE) * for_verdicts
+    share, harmed = (_percent(case.answers / for_verdicts) for case in (safe, forecast.harmed))
     if until == "complete":
-        hint = f'until = "decided" in [sweep] would ask about {share} of them'
+        of_them = f"of the {for_verdicts:,} that verdicts need" if forecast.deferred else "of them"
+        if spares_little:
+            return [
+                f'until = "decided" in [sweep] would ask about {share} {of_them} if all is safe: {_SMALL}; '
+                f"about {harmed} if a family is harmed"
+            ]
+        hint = f'until = "decided" in [sweep] would ask about {share} {of_them}'
         return [f"{hint}: {instead}" if instead else f"{hint}, if all is safe"]
-    harmed = _percent(forecast.harmed.answers / everything.answers)
     return [
-        f'until = "decided": about {_about(safe.answers)} of {everything.answers:,} answers ({share}) if all is safe,',
+        f'until = "decided": about {_about(safe.answers)} of {for_verdicts:,} answers ({share}) if all is safe,',
         f"  about {_about(forecast.harmed.answers)} ({harmed}) if a family is harmed "
         f"(a guess: {_changes(forecast)} of them change)",
+        *([f"  {_SMALL}, which spares little if all is safe"] if spares_little else []),
         *([f"  {instead}"] if instead else []),
         *(
-            [f"  {forecast.deferred:,} are about permuted questions, which no verdict needs"]
+            [f"  {forecast.deferred:,} more are about permuted questions, which no verdict needs"]
             if forecast.deferred
             else []
         ),

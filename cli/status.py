@@ -91,7 +91,7 @@ def table(sweep_status: "Status") -> list[str]:
     if mark is not None:
         examples = f"{mark.n_examples:,} of {mark.n_in_corpus:,} examples"
         lines.append(f"a preview of {examples} is in {sweep_status.run / PREVIEW}; it approves nothing")
-    rows = [_row(entry, sweep_status.plan) for entry in sweep_status.steps]
+    rows = [_row(entry, sweep_status) for entry in sweep_status.steps]
     return [*lines, *aligned(rows, columns(sys.stdout)), *_pace(sweep_status), *_next(sweep_status)]
 
 
@@ -102,20 +102,22 @@ def _so_far(sweep_status: "Status") -> str:
         return f"{answers} of {in_all} answers"
     if not sweep_status.decided:
         return f"{answers} of at most {in_all} answers"
-    later = any(entry.later for entry in sweep_status.steps)
-    return f"decided; {answers} of {in_all} answers" if later else f"decided after {answers} of {in_all} answers"
+    if sweep_status.completing:
+        return f"decided; {answers} of {in_all} answers"
+    return f"decided after {answers} of {in_all} answers"
 
 
-def _row(entry: "StepStatus", plan: "PlanFile") -> tuple[str, ...]:
+def _row(entry: "StepStatus", sweep_status: "Status") -> tuple[str, ...]:
+    plan = sweep_status.plan
     cells = len(entry.step.arms)
     name = entry.step.words(_budgets(entry.step, plan))
     if len(plan.answerers) > 1:
         name = f"{entry.answerer}, {name}"
     if entry.whole:
         state = "complete"
-    elif entry.complete and not entry.answers:
+    elif entry.complete and not entry.answers and not sweep_status.completing:
         state = "not asked: decided without"
-    elif entry.complete and not entry.later:
+    elif entry.complete and not sweep_status.completing:
         state = f"decided after {entry.answers:,} of {entry.answers_in_all:,}"
     elif plan.decided is not None and entry.answers and not entry.complete:
         state = f"{entry.answers:,} of at most {entry.answers_in_all:,} asked"
@@ -142,6 +144,9 @@ def _pace(sweep_status: "Status") -> list[str]:
 def _next(sweep_status: "Status") -> list[str]:
     """What to type now."""
     run, lines = sweep_status.run, []
+    if sweep_status.filler is not None:
+        return [f"{sweep_status.filler} is at it now, and ends with a certificate"]
+    lines += [f"{who} is at shard {shard} now" for shard, who in sweep_status.fillers.items()]
     done = sweep_status.complete or sweep_status.decided
     rest = f"earmark run {run} --until complete asks what was not needed"
     if done:
@@ -154,7 +159,9 @@ def _next(sweep_status: "Status") -> list[str]:
     again = f"next: earmark run {run / 'spec.toml'} --out {run}"
     if not sweep_status.shards:
         return [*lines, again]
-    lines += [f"{again} --shard {shard}" for shard in sweep_status.unfinished_shards]
+    lines += [
+        f"{again} --shard {shard}" for shard in sweep_status.unfinished_shards if shard not in sweep_status.fillers
+    ]
     if not sweep_status.unfinished_shards and len(sweep_status.shards) == sweep_status.shards[0].count:
         return [*lines, again]
     if not sweep_status.unfinished_shards:

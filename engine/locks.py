@@ -94,6 +94,25 @@ def _opened(path: Path) -> int:
         raise InputError(path, f"cannot be opened as a lock ({reason})", do) from None
 
 
+def is_held(path: Path) -> bool:
+    """Whether another process holds a lock file; it is neither made nor changed."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:  # it is not there, or not for us to open
+        return False
+    try:
+        if sys.platform == "win32":
+            return not acquire(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # two that look do not see each other
+    except BlockingIOError:
+        return True
+    except OSError:  # there are no locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def release(path: Path, descriptor: int) -> None:
     """Remove a lock file and let its lock go."""
     if sys.platform == "win32":  # an open file cannot be removed there

@@ -5,6 +5,7 @@ Knows no model.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from traceback import clear_frames
 
 import torch
 
@@ -23,6 +24,7 @@ def computing(repeats: bool) -> Iterator[None]:
         with torch.inference_mode(), one_thread() if repeats else nullcontext():
             yield
     except torch.OutOfMemoryError as error:
+        clear_frames(error.__traceback__)  # what they hold of the failed batch is not free before
         torch.cuda.empty_cache()
         raise OutOfMemoryError(str(error).splitlines()[0]) from None
     except torch.AcceleratorError as error:

@@ -19,7 +19,7 @@ def add_weights(digest: Digest, model: Any) -> None:
     """Every weight by its name, shape and number format."""
     for key, tensor in sorted(model.state_dict().items()):
         digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def add_words(digest: Digest, tokenizer: Any) -> None:

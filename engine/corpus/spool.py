@@ -119,12 +119,20 @@ def _copy(
                 continue
             if n_bytes + len(data) > most_bytes:
                 what = f"has more than {most_bytes >> 20:,} MiB of recordings that can only be read forward"
-                do = 'set spool_mib in [machine] to what they need, or until = "complete"'
+                needed = _estimated_bytes(forward, n_done, n_bytes + len(data))
+                do = f'set spool_mib = {-(-needed >> 20)} in [machine], about what they need, or until = "complete"'
                 raise InputError(forward[0].name, what, do)
             file.write(data)
             index.append([n_bytes, len(data)])
             n_bytes += len(data)
     return index
+
+
+def _estimated_bytes(forward: Sequence[TableAudio | TarAudio], n_done: int, n_bytes: int) -> int:
+    """About how many bytes all recordings have, a tenth more than if those to come are like the `n_done` before and the
+    one that did not fit, which have so many.
+    """
+    return max(n_bytes, n_bytes * len(forward) * 11 // ((n_done + 1) * 10))
 
 
 def _is_entry(entry: object, n_bytes: int) -> bool:

@@ -18,6 +18,7 @@ from earmark.engine.signoff.kept_clips import interest
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of options, as answerers are asked for them
 _STATES = ("refused", "not approved so low", "no candidate")
+_NOT_DECIDED = "not decided"  # of a preview
 _RIGHT, _WRONG = "right on raw audio", "wrong on compressed audio"
 
 
@@ -75,12 +76,21 @@ def became_wrong(certificate: Certificate, played: Mapping[str, str]) -> list[He
             _family(entry, family, shown, axis, played, partitions) for entry in flips for family in entry.families
         ]
         place = Markup(" · ") + where(first.answerer, first.corpus) if several else Markup("")
-        state = _STATES[interest(certificate, first)]
+        state = _NOT_DECIDED if _is_undecided(first, certificate) else _STATES[interest(certificate, first)]
         heading = Markup("{} at {}{} <small>{}</small>").format(
             who(first), share_words(first.budget, axis), place, state
         )
         methods.append(HeardMethod(heading, families))
     return methods
+
+
+def _is_undecided(flips: CurveFlips, certificate: Certificate) -> bool:
+    """Whether the answers of a candidate end before anything was decided of it."""
+    return any(
+        candidate.stopped is not None and candidate.stopped.undecided and candidate.budget is None
+        for candidate in certificate.claim.candidates
+        if (candidate.answerer, candidate.corpus, candidate.method) == (flips.answerer, flips.corpus, flips.method)
+    )
 
 
 def playing(methods: Sequence[HeardMethod], certificate: Certificate) -> Markup:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from earmark.engine.errors import InputError
+from earmark.engine.errors import EarmarkError, InputError
 from earmark.engine.outcomes.store import is_signed_off
 from earmark.engine.progress import Report, silent
 from earmark.engine.reading import read_bytes
@@ -54,7 +54,7 @@ def verify(path: Path, run: Path | None = None, progress: Report = silent) -> st
         raise InputError(run, "there is no such run folder", "name it with --run")
     change = changed_input(stated, run)
     if change:
-        return change
+        return f"{change}{_of_walks(stated, run)}"
     follows, gap = _followed(stated, folder, run)
     if gap is not None:
         return gap
@@ -64,6 +64,20 @@ def verify(path: Path, run: Path | None = None, progress: Report = silent) -> st
     if home is not None:
         difference = difference or policy.difference(stated, home) or _other_page(stated, data, home, run)
     return difference
+
+
+def _of_walks(stated: Certificate, run: Path) -> str:
+    """What changed files do to the walks of a sweep that stopped when it was decided, behind a semicolon: which row
+    they lack, or have beyond what was needed; empty where that cannot be told.
+    """
+    if not stated.walks:
+        return ""
+    try:
+        warnings = certify(run, rule_of(stated)).warnings
+    except EarmarkError as error:
+        return f"; {error}"
+    new = next((warning for warning in warnings if warning not in stated.warnings), None)
+    return "" if new is None else f"; {new}"
 
 
 def _followed(stated: Certificate, folder: Path, run: Path) -> tuple[Follows | None, str | None]:

@@ -68,7 +68,7 @@ from earmark.engine.signoff.rules.group_tests import family_minimum
 from earmark.engine.signoff.rules.spending import Levels
 from earmark.engine.signoff.rules.verdict import resamples_sources, result
 from earmark.engine.signoff.walk_entry import WalkEntry
-from earmark.engine.signoff.walks import contradicted, early_passes, walks
+from earmark.engine.signoff.walks import contradicted, early_passes, unneeded, walks
 from earmark.engine.signoff.warnings import warnings
 from earmark.kernels.statistics.noise import Labels
 
@@ -161,6 +161,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
     alone: dict[CurveKey, list[claim.JudgedAlone]] = {}
     hearing: dict[tuple[str, str], dict[str, list[FamilyHearing]]] = {}
     gaps: list[str] = []  # in walks
+    beyond: list[replay.Unneeded] = []  # walks
     for rows, curves in paired.groups:
         families_of = partitions.of(rows, rule)
         noise_of = {partition: robustness.noisy(families, rule.seed) for partition, families in families_of.items()}
@@ -180,6 +181,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
                 tested = replayed.tested
                 sections.walks += walks(anchors, families_of, replayed, plan)
                 gaps += replayed.gaps
+                beyond += replayed.unneeded
                 controls = {
                     at: replace(control, asked=control.asked & replayed.needed.get(at, control.asked))
                     for at, control in controls.items()
@@ -301,6 +303,7 @@ def certify(run: Path, rule: Rule, progress: Report = silent, follows: Follows |
             *withheld,
             *contradicted(sections.results, sections.walks),
             *(early_passes(sections.walks, sections.results) if mark is not None else ()),
+            *(unneeded(beyond) if mark is None and not all(walk.whole for walk in sections.walks) else ()),
             *follow.warnings(follows, rule),
             *leakage.warnings(guarded),
             *warnings(sections.results, paired, hearing, imported, rule, stated, sections.walks),

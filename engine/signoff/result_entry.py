@@ -130,7 +130,7 @@ class FamilyAtBudget:
     excess_recordings: Annotated[float | None, "mean over recordings (certified)"]
     lower: Annotated[float | None, "lower bound of the one that is tested"]
     upper: Annotated[float | None, "upper bound of the one that is tested"]
-    p: Annotated[tuple[float, ...] | None, "one per tolerance (certified)"]
+    p: Annotated[tuple[float, ...] | None, "one per tolerance (certified); null where no test looked at it"]
     rare: Annotated[bool, "below min_family, without a parent"]
     probability_loss_ratio: Annotated[
         float | None, "variance of the rise of 1 - exp(-nll) by that of the loss; null where unknown"

@@ -12,7 +12,7 @@ from earmark.engine.signoff.families import Families
 from earmark.engine.signoff.pair import Curve
 from earmark.engine.signoff.result_entry import ResultEntry
 from earmark.engine.signoff.rules.group_tests import SLACK
-from earmark.engine.signoff.rules.replay import Replayed
+from earmark.engine.signoff.rules.replay import Replayed, Unneeded
 from earmark.engine.signoff.rules.sequential import TestRecord
 from earmark.engine.signoff.walk_entry import AskedRows, EvidencePoint, WalkEntry, WalkTest
 
@@ -138,6 +138,19 @@ def contradicted(results: Sequence[ResultEntry], entries: Sequence[WalkEntry]) -
         "it errs with probability at most alpha. Do not ship this before you know why."
         for (walk, budget, tolerance), excess_of in contradictions.items()
         for family in [max(excess_of, key=lambda name: excess_of[name])]
+    ]
+
+
+def unneeded(beyond: Sequence[Unneeded]) -> list[str]:
+    """How many rows were answered that no walk looked at, in a sentence that names the first; empty without any."""
+    if not beyond:
+        return []
+    key, budget, _, sample = beyond[0]
+    n_rows = sum(entry.n_rows for entry in beyond)
+    were = "1 row was" if n_rows == 1 else f"{n_rows:,} rows were"
+    return [
+        f"{were} answered that no walk needed (first sample '{sample}', {key.answerer}/{key.corpus}: {key.method} at "
+        f"{budget:g}): what is beyond a walk decides nothing."
     ]
 
 

@@ -156,6 +156,8 @@ class Completing:
 
     def turns(self, folder: SweepFolder, answerer: str, corpus: str, steps: Sequence[Step]) -> Iterator[list[Task]]:
         """Step by step, the rows that no walk asked; with the last of them their cell is whole."""
+        if not all(folder.is_whole(answerer, corpus, step) for step in steps):
+            folder.windows.begin_rest(answerer)
         for step in steps:
             ((_, key),) = step.keys(answerer, corpus).items()
             cell = store.read_rows(folder.run, key)

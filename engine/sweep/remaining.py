@@ -36,6 +36,7 @@ class Remaining(NamedTuple):
 
     answers: int  # that are there
     more: int  # that will be asked, if all is safe
+    beyond: int  # of those that are there and decided, that no walk needed
 
 
 class DeclaredSweep(NamedTuple):
@@ -64,7 +65,7 @@ def remaining(run: Path, guess: Guess) -> Remaining | None:
     if plan is None or plan.decided is None or not plan.partitions:
         return None
     corpus = _PlannedRows(run, plan, plan.decided.blocks)
-    answers, more = 0, 0.0
+    answers, more, beyond = 0, 0.0, 0
     for answerer in plan.answerers:
         steps = [step for step in plan.steps if not step.permuted]
         if {step.kind for step in steps} != {"raw", "silence", "walk"}:
@@ -73,7 +74,9 @@ def remaining(run: Path, guess: Guess) -> Remaining | None:
         answers += sum(int(known.there.sum()) for known in there.values())
         if not all(folder.has(step.keys(answerer, plan.corpus.name)) for step in steps):
             more += _more(Simulation(corpus.walk, guess, harms=False), there)
-    return Remaining(answers, round(more))
+        else:
+            beyond += _beyond(corpus.walk, there)
+    return Remaining(answers, round(more), beyond)
 
 
 class _PlannedRows:
@@ -129,26 +132,57 @@ def _losses(rows: pa.Table) -> FloatArray:
 
 def _more(simulation: Simulation, there: dict[Step, _Known]) -> float:
     """How many rows an answerer will still be asked, on average."""
-    raw, silence = (next(step for step in there if step.kind == kind) for kind in ("raw", "silence"))
-    walks: dict[Arm, list[Step]] = {}
-    for step in there:
-        if step.compressed:
-            walks.setdefault(step.arms[0], []).append(step)
+    raw, silence = _references(there)
+    walks = _walks(there)
     n_sets = max(1, min(_SETS, _MOST_WALKS // len(walks)))
     more = 0
     for number in range(n_sets):
         compared = np.zeros(len(there[raw].loss), dtype=np.bool_)
         for arm, way in enumerate(walks.values()):
             changes = simulation.draw(number, arm, len(way)).astype(np.float64)
-            for of_budget, step in zip(changes, way, strict=True):
-                known = there[step].there & there[raw].there
-                rise = there[step].loss - there[raw].loss
-                of_budget[known] = np.where(np.isnan(rise), 1.0, rise)[known]
+            _tell(changes, way, there)
             rows_asked = asked(simulation.walk.design, changes)
             compared |= rows_asked.any(axis=0)
             more += sum(_lacking(rows, there[step]) for rows, step in zip(rows_asked, way, strict=True))
         more += sum(_lacking(compared, there[step]) for step in (raw, silence))
     return more / n_sets
+
+
+def _beyond(walk: DeclaredWalk, there: dict[Step, _Known]) -> int:
+    """How many of an answerer's rows are there that no walk looks at, where all of them are decided."""
+    compared = np.zeros(len(walk.rows.source), dtype=np.bool_)
+    beyond = 0
+    for way in _walks(there).values():
+        changes = np.zeros((len(way), len(compared)))
+        _tell(changes, way, there)
+        rows_asked = asked(walk.design, changes)
+        compared |= rows_asked.any(axis=0)
+        beyond += sum(int((there[step].there & ~rows).sum()) for rows, step in zip(rows_asked, way, strict=True))
+    return beyond + sum(int((there[step].there & ~compared).sum()) for step in _references(there))
+
+
+def _references(there: dict[Step, _Known]) -> tuple[Step, Step]:
+    """Raw audio and silence."""
+    raw, silence = (next(step for step in there if step.kind == kind) for kind in ("raw", "silence"))
+    return raw, silence
+
+
+def _walks(there: dict[Step, _Known]) -> dict[Arm, list[Step]]:
+    """The steps of each method's walk, from the largest budget down."""
+    walks: dict[Arm, list[Step]] = {}
+    for step in there:
+        if step.compressed:
+            walks.setdefault(step.arms[0], []).append(step)
+    return walks
+
+
+def _tell(changes: FloatArray, way: Sequence[Step], there: dict[Step, _Known]) -> None:
+    """Put the differences that are known into those (B, n) of a walk."""
+    raw, _ = _references(there)
+    for of_budget, step in zip(changes, way, strict=True):
+        known = there[step].there & there[raw].there
+        rise = there[step].loss - there[raw].loss
+        of_budget[known] = np.where(np.isnan(rise), 1.0, rise)[known]
 
 
 def _lacking(rows: BoolArray, known: _Known) -> int:

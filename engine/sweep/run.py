@@ -4,6 +4,7 @@ Whatever stops it, the next run goes on where it was and ends with the same byte
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -204,9 +205,15 @@ def _fill(
     worker = Worker(filled, ours, load_and_begin, meter.batch, spooled)
     answerer = ""
 
+    def asks_nothing(name: str) -> bool:
+        """Whether walks came to their end without a question, since nothing can be approved."""
+        raw = next(step for step in prepared.steps if step.kind == "raw")
+        left_out = 0 if prepared.walk is None else folder.left_out(name, prepared.corpus.name, raw)
+        return left_out == prepared.survey.examples
+
     def ask_twice(name: str) -> None:
         """What the flip rate is counted from, unless it is there."""
-        if audited and audits.flips_missing(out, prepared, name):
+        if audited and audits.flips_missing(out, prepared, name) and not asks_nothing(name):
             model = worker.answerer(name)
             report(f"{name}: answering raw questions twice", 0, 0)
             audits.flips(out, prepared, name, model, stop)
@@ -246,6 +253,8 @@ def _fill(
     if looked is not None:
         preview = previews.make(filled, looked, prepared)
         remove_folder(copies_of_preview, out)
+        with suppress(OSError):  # it was not made, or the run has copies of its own
+            (out / SPOOLED).rmdir()
     return Swept(False, complete, preview)
 
 

@@ -1,7 +1,7 @@
 """How far a sweep is, from its folder alone: opens no corpus, loads nothing. Of outcomes without a sweep: how many."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from earmark.engine.outcomes.parquet_file import count_rows
 from earmark.engine.outcomes.plan_file import PlanFile
 from earmark.engine.signoff import preview
 from earmark.engine.signoff.certificate import CERTIFICATE_FILE
-from earmark.engine.sweep.blocks import Shard
+from earmark.engine.sweep.blocks import WHOLE, Shard
 from earmark.engine.sweep.sweep_folder import SweepFolder
 from earmark.engine.sweep.windows import Written
 
@@ -39,6 +39,13 @@ class StepStatus(NamedTuple):
         return self.complete and self.answers == self.answers_in_all
 
 
+class AnswerCounts(NamedTuple):
+    """How many answers there are, and in all."""
+
+    answers: int
+    in_all: int
+
+
 class Pace(NamedTuple):
     """How fast answers come."""
 
@@ -57,6 +64,13 @@ class Status(NamedTuple):
     pace: Pace | None  # None where too little is under way to tell
     preview: preview.Preview | None  # of it that was made last; None where there is none
     certified: bool  # a certificate is there
+    completing: bool  # what walks left out is asked
+    fillers: Mapping[Shard, str]  # the processes that fill it now, in words, by what each fills
+
+    @property
+    def filler(self) -> str | None:
+        """The process that fills all of it now, in words."""
+        return self.fillers.get(WHOLE)
 
     @property
     def complete(self) -> bool:
@@ -77,6 +91,12 @@ class Status(NamedTuple):
     @property
     def answers_in_all(self) -> int:
         return sum(entry.answers_in_all for entry in self.steps)
+
+    @property
+    def for_verdicts(self) -> "AnswerCounts":
+        """How many answers there are, and in all, but for permuted questions, which no verdict needs."""
+        steps = [entry for entry in self.steps if not entry.step.permuted]
+        return AnswerCounts(sum(entry.answers for entry in steps), sum(entry.answers_in_all for entry in steps))
 
     @property
     def unfinished_shards(self) -> list[Shard]:
@@ -154,7 +174,18 @@ def status(run: Path) -> Status:
             steps.append(StepStatus(answerer, step, frozenset(numbers), plan.corpus.windows, False, answers, in_all))
             pace = _pace(written) or pace
     over = frozenset(filter(folder.is_over, folder.shards))
-    return Status(run, plan, tuple(steps), folder.shards, over, pace, preview.read(run / PREVIEW), _is_certified(run))
+    return Status(
+        run,
+        plan,
+        tuple(steps),
+        folder.shards,
+        over,
+        pace,
+        preview.read(run / PREVIEW),
+        _is_certified(run),
+        any(folder.windows.has_rest(answerer) for answerer in plan.answerers),
+        folder.who_fills(),
+    )
 
 
 class _Walked(NamedTuple):

@@ -23,7 +23,7 @@ from earmark.engine.design import spec as specs
 from earmark.engine.design.keys import ENCODINGS, NOT_NEEDED, PREVIEW, SPOOLED, WAVES, CellKey
 from earmark.engine.design.steps import Arm, Step
 from earmark.engine.errors import InputError, first_few
-from earmark.engine.locks import alone
+from earmark.engine.locks import alone, holder, is_held
 from earmark.engine.outcomes import store
 from earmark.engine.outcomes.plan_file import PLAN, PlanFile, differing, read_plan
 from earmark.engine.reading import check_place, check_utf8
@@ -160,6 +160,15 @@ class SweepFolder:
             if other not in (None, self._own) and other.meets(shard):
                 with alone(path, self.run, _TOGETHER):
                     pass
+
+    def who_fills(self) -> dict[Shard, str]:
+        """Which processes fill the folder now, in words, by what each fills."""
+        fillers = {}
+        for path in sorted(self.run.glob(".filling-*-of-*")):
+            shard = _shard_of(path.name.removeprefix(".filling-"))
+            if shard is not None and is_held(path):
+                fillers[shard] = holder(path)
+        return fillers
 
     def note_shard(self, shard: Shard) -> None:
         """Remember that a shard was begun here, for `status`; that the whole sweep was forgets all of them."""

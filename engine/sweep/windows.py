@@ -39,6 +39,7 @@ _PART = "part-of-"  # before the name of a block's files
 _WINDOW = re.compile(r"window-([0-9]{5,9})\.parquet")
 _PART_OF_BLOCK = re.compile(r"window-([0-9]{5,9})\.([0-9a-z]+)\.parquet")
 REST = "rest"  # what the part of a block is called that no walk asked, once it is asked
+_COMPLETING = "completing"  # the file that says that such parts are asked
 _AGAIN = "remove it: the same command makes it again"
 _ARM = [("method", pa.string()), ("seed", pa.int64()), ("stream", pa.string())]
 SCORES_ROW = pa.schema([*_ARM, ("sample_id", pa.string()), ("scores", pa.list_(pa.float64()))])
@@ -76,9 +77,13 @@ class Windows:
             with suppress(OSError):  # another answerer's are there, or nothing is
                 (self._run / kind).rmdir()
 
+    def begin_rest(self, answerer: str) -> None:
+        """Remember that what its walks left out is asked now, until it is complete."""
+        files.write_new(self._run / PENDING / _folder(answerer) / _COMPLETING, b"")
+
     def has_rest(self, answerer: str) -> bool:
-        """Whether something was asked that no walk needed, and is not part of a cell yet."""
-        return any((self._run / PENDING / _folder(answerer)).glob(f"*/window-*.{REST}.parquet"))
+        """Whether what its walks left out was begun to be asked, and is not complete yet."""
+        return (self._run / PENDING / _folder(answerer) / _COMPLETING).is_file()
 
     def forget_step(self, answerer: str, step: Step) -> None:
         """Its cells are complete: nobody will ask for its rows again."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import fakes
@@ -16,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode, mm_flop
 
 from earmark.engine.answerers.loading import load_model
 from earmark.engine.answerers.qwen.compiled_encoder import CompiledConvolution
+from earmark.engine.answerers.shared import batches
 from earmark.engine.answerers.shared.batches import Limits, make_batches
 from earmark.engine.answerers.shared.cost import Cost
 from earmark.engine.answerers.shared.forest import make_forest
@@ -151,3 +153,14 @@ def test_the_paper_shaped_sweep_takes_no_more_work_than_it_did(
     answers = list(answer_all(model, paper_shaped.sweep(asked), AnswerOptions(ahead=0)))
     assert len(answers) == 312
     assert (model.counted.encoder_frames, model.counted.decoder_tokens) == counted
+
+
+def test_keys_that_heads_share_are_copied_for_each_in_the_layer_that_runs() -> None:
+    shape = fakes.qwen2_audio(tiny_mel=True).shape
+    forest = SimpleNamespace(shape=shape)
+    one_layer = shape.decoder.kv_bytes // shape.decoder.layers
+    assert shape.decoder.heads == 2 * shape.decoder.kv_heads
+    assert batches._resident(forest, Limits(100, 100, 1)) == 3 * one_layer
+    assert batches._resident(forest, Limits(100, 100, 1, generates=True)) == shape.decoder.kv_bytes + 2 * one_layer
+    alone = replace(shape, decoder=replace(shape.decoder, kv_heads=shape.decoder.heads))
+    assert batches._resident(SimpleNamespace(shape=alone), Limits(100, 100, 1)) == alone.decoder.kv_bytes // 3

@@ -1,5 +1,7 @@
 """The lean decoder against Hugging Face's, in pieces and in every number format; and attention in blocks."""
 
+import gc
+import weakref
 from typing import Any
 
 import fakes
@@ -8,10 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from earmark.engine.answerers.guard import computing
 from earmark.engine.answerers.qwen import compiled_decoder, ops
 from earmark.engine.answerers.qwen.decoder_layers import fused
 from earmark.engine.answerers.qwen.kv import Past
 from earmark.engine.answerers.qwen.plain_decoder import PlainDecoder
+from earmark.engine.answerers.shared.audio_lm import OutOfMemoryError
 
 
 def plain(answerer: Any, ids: torch.Tensor) -> torch.Tensor:
@@ -111,3 +115,81 @@ def test_the_model_goes_on_working_on_shared_weights() -> None:
     fused = answerer.decoder._layers._layers[0].qkv
     assert layer.q_proj.weight.data_ptr() == fused.data_ptr()
     assert layer.v_proj.weight.untyped_storage().data_ptr() == fused.untyped_storage().data_ptr()
+
+
+@pytest.mark.parametrize("model", ["qwen2_audio", "omni"])
+def test_what_is_written_is_kept_in_place(model: str) -> None:
+    """With room, a step writes keys and values behind those before, and reads the same as from copies."""
+    answerer = fakes.qwen2_audio("bfloat16", tiny_mel=True) if model == "qwen2_audio" else fakes.qwen25_omni("bfloat16")
+    decoder = answerer.decoder
+    ids = torch.randint(5, 200, (3, 20), generator=torch.Generator().manual_seed(3))
+    lengths = torch.tensor([20, 7, 1])
+    prefix = decoder.prefill(decoder.embed(ids[:1, :9]), torch.tensor([9]), None)
+    steps = torch.randint(5, 200, (4, 3, 1), generator=torch.Generator().manual_seed(4))
+    ones = torch.ones(3, dtype=torch.int64)
+
+    def written(room: int) -> tuple[list[torch.Tensor], list[int]]:
+        logits, kv = decoder.read(decoder.embed(ids), lengths, Past(prefix), keep=True, room=room)
+        read, places = [logits], [kv.keys[0].data_ptr()]
+        for n, step in enumerate(steps):
+            if n == 2:  # fewer rows go on, in another order
+                kv = kv.take(torch.tensor([2, 0]))
+            x = decoder.embed(step[: len(kv.lengths)])
+            logits, kv = decoder.read(x, ones[: len(kv.lengths)], Past(kv), keep=True)
+            read.append(logits)
+            places.append(kv.keys[0].data_ptr())
+        return read, places
+
+    in_place, places = written(4)
+    for got, expected in zip(in_place, written(0)[0], strict=True):
+        assert torch.equal(got, expected)
+    assert places[0] == places[1] == places[2]
+    assert places[3] == places[4] != places[2]
+    short, moved = written(1)  # where room ends, copies again
+    assert torch.equal(short[-1], in_place[-1])
+    assert moved[0] == moved[1] != moved[2]
+
+
+def test_letters_are_read_in_single_precision() -> None:
+    answerer = fakes.qwen2_audio("bfloat16", tiny_mel=True)
+    decoder = answerer.decoder
+    ids = torch.randint(5, 200, (40, 11), generator=torch.Generator().manual_seed(5))
+    lengths, letters = torch.full((40,), 11), torch.tensor([10, 11, 12, 13])
+    rounded, _ = decoder.read(decoder.embed(ids), lengths, None)
+    got, _ = decoder.read(decoder.embed(ids), lengths, None, letters)
+    of_letters = got[:, letters]
+    assert (of_letters.bfloat16().float() != of_letters).float().mean() > 0.9  # the format has none of them
+    torch.testing.assert_close(of_letters.bfloat16(), rounded[:, letters].bfloat16(), atol=0.02, rtol=0.01)
+    others = torch.tensor([token for token in range(got.shape[1]) if token not in letters.tolist()])
+    assert torch.equal(got[:, others], rounded[:, others])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_weights_go_with_their_answerer(dtype: str) -> None:
+    """Without the collector of cycles: a second large model may not fit beside the first."""
+    answerer = fakes.qwen2_audio.__wrapped__(dtype, tiny_mel=True)
+    weights = weakref.ref(answerer.model.model.language_model.layers[0].self_attn.o_proj.weight)
+    fused = weakref.ref(answerer.decoder._layers)
+    gc.collect()
+    gc.disable()
+    try:
+        del answerer
+        assert fused() is None
+        assert weights() is None
+    finally:
+        gc.enable()
+
+
+def test_a_batch_that_did_not_fit_is_free_before_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[bool] = []
+
+    def fails() -> None:
+        batch = torch.zeros(3)
+        alive_batch.append(weakref.ref(batch))
+        raise torch.OutOfMemoryError("no room\nat all")
+
+    alive_batch: list[weakref.ref[torch.Tensor]] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alive.append(alive_batch[0]() is not None))
+    with pytest.raises(OutOfMemoryError, match=r"^no room$"), computing(repeats=False):
+        fails()
+    assert alive == [False]

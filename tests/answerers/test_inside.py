@@ -271,7 +271,7 @@ def test_batched_is_alone_and_what_was_kept_before(model: str) -> None:
     encodings = Encodings(1 << 28)
     others = {
         "small batches": SharedAnswerer(lm, AnswerOptions(batch_tokens=120, window_clips=1)),
-        "little room": SharedAnswerer(lm, AnswerOptions(kv_bytes=200_000)),
+        "little room": SharedAnswerer(lm, AnswerOptions(kv_bytes=400_000)),
         "one at a time": SharedAnswerer(lm, AnswerOptions(reuse=False)),
         "first of kept ones": SharedAnswerer(lm, encodings=encodings),
         "kept ones": SharedAnswerer(lm, encodings=encodings),

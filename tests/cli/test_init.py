@@ -16,7 +16,7 @@ from earmark.engine.compressors.chunks.learned import CONDITIONED
 from earmark.engine.design.compressors import WAVE_NAMES
 from earmark.engine.errors import InputError
 from earmark.engine.making.training.jobs import jobs
-from earmark.engine.sweep import drafted_compressors
+from earmark.engine.sweep import drafted_compressors, walk_order
 
 CHUNK_METHODS = ["uniform", "random", "energy"]
 
@@ -124,6 +124,16 @@ def test_it_says_in_a_line_what_stopping_when_it_is_decided_would_save(tmp_path:
     assert re.fullmatch(r'until = "decided" in \[sweep\] would ask about \d+% of them, if all is safe', line)
     assert read(out).until == "complete"
     assert 'until = "complete"\n' in out.read_text(), "it stands there to be changed"
+
+
+def test_of_more_questions_than_a_walk_can_hold_it_says_nothing_of_stopping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk_order, "MOST_EXAMPLES", 6 * 20 - 1)
+    out = tmp_path / "s.toml"
+    done = CliRunner().invoke(earmark, ["init", "synthetic:certification:20", "--no-measure", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "decided" not in done.output
 
 
 def test_fewer_candidates_help_where_they_share_alpha(tmp_path: Path) -> None:

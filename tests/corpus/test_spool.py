@@ -82,7 +82,7 @@ def test_what_is_read_in_any_order_is_what_lies_there(
 def test_more_than_the_declared_bytes_is_refused_and_leaves_nothing(table: list[Audio], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has more than 0 MiB of recordings that can only be read forward") as refused:
         spool(table, tmp_path / "spooled", 3 * len(wav(0)), silent, never)
-    assert "set spool_mib in [machine]" in str(refused.value)
+    assert "set spool_mib = 1 in [machine], about what they need" in str(refused.value)
     assert not list((tmp_path / "spooled").iterdir())
 
 

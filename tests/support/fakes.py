@@ -75,7 +75,7 @@ def qwen2_audio(dtype: str = "float32", tiny_mel: bool = False, seed: int = 0) -
         model = Qwen2AudioForConditionalGeneration(config)
         enlarge(model)
     extractor = WhisperFeatureExtractor(feature_size=mels, hop_length=hop, n_fft=n_fft, chunk_length=seconds)
-    return Qwen2Audio(model.to(getattr(torch, dtype)), words, extractor, "random")
+    return Qwen2Audio(in_format(model, dtype), words, extractor, "random")
 
 
 @cache
@@ -113,7 +113,18 @@ def qwen25_omni(dtype: str = "float32", seed: int = 0, seconds: int = 30) -> Any
         enlarge(model)
     model.model.visual = None
     extractor = WhisperFeatureExtractor(feature_size=128, hop_length=160, n_fft=400, chunk_length=seconds)
-    return Qwen25Omni(model.to(getattr(torch, dtype)), words, extractor, "random thinker")
+    return Qwen25Omni(in_format(model, dtype), words, extractor, "random thinker")
+
+
+def in_format(model: Any, dtype: str) -> Any:
+    """The model in a number format, but for its rotary frequencies: as `from_pretrained` has them, in fp32."""
+    frequencies = {name: buffer for name, buffer in model.named_buffers() if name.endswith("inv_freq")}
+    import torch
+
+    model = model.to(getattr(torch, dtype))
+    for name, buffer in frequencies.items():
+        model.get_submodule(name.rpartition(".")[0]).inv_freq = buffer.float()
+    return model
 
 
 def enlarge(model: Any) -> None:

@@ -191,6 +191,7 @@ def test_a_run_that_is_completed_keeps_its_claim_and_gains_frontiers(
     after = certify(tmp_path / "run", rule)
     assert {len(asked) for asked in decided.answered(tmp_path / "run").values()} == {6 * decided.CLIPS}
     assert to_json(after.claim) == to_json(before.claim)
+    assert not any("no walk needed" in warning for warning in (*before.warnings, *after.warnings))
     assert [walk.tests for walk in after.walks] == [walk.tests for walk in before.walks]
     assert len(after.claim.approved) == (2 if allowed else 0)
     assert not before.results[0].frontiers
@@ -308,6 +309,13 @@ def forged(whole: Path, complete: Path, tmp_path: Path) -> Forged:
     return forged
 
 
+def in_order_of_walk(run: Path) -> list[str]:
+    """All samples, in the constant order."""
+    rows = store.read_rows(run, _CELL)
+    samples, sources = rows["sample_id"].to_pylist(), rows["source_id"].to_pylist()
+    return [samples[row] for row in np.argsort(order.places(sources, samples))]
+
+
 def approved(certificate: Certificate) -> set[str]:
     return {shipped.method for shipped in certificate.claim.approved}
 
@@ -328,7 +336,10 @@ def test_a_row_that_was_skipped_is_named_and_nothing_is_approved(forged: Forged,
     asked = decided.answered(forged.run)[key.method, key.budget]
     skipped = min(asked)
     forged.rewrite(key, asked - {skipped})
-    assert verify(forged.run / "certificate.json") is not None
+    difference = verify(forged.run / "certificate.json")
+    assert difference is not None
+    assert difference.startswith(str(store.find_cells(forged.run)[key][0].relative_to(forged.run)))
+    assert f"needs sample '{skipped}', which was not asked" in difference
     certificate = forged.certificate()
     assert approved(certificate) == set()
     assert any(f"needs sample '{skipped}', which was not asked" in why for why in certificate.claim.withheld)
@@ -341,8 +352,15 @@ def test_a_row_beyond_a_prefix_decides_nothing(forged: Forged) -> None:
     beyond = raw - asked
     assert beyond
     forged.rewrite(_CELL, asked | beyond)
-    assert verify(forged.run / "certificate.json") is not None
+    first = next(sample for sample in in_order_of_walk(forged.run) if sample in beyond)
+    where = f"first sample '{first}', steady/synthetic: energy at 0.8"
+    words = f"{len(beyond)} rows were answered that no walk needed ({where})"
+    difference = verify(forged.run / "certificate.json")
+    assert difference is not None
+    assert words in difference
     after = forged.certificate()
+    assert not any("no walk needed" in warning for warning in before.warnings)
+    assert any(warning.startswith(words) for warning in after.warnings)
     assert [walk.tests for walk in after.walks] == [walk.tests for walk in before.walks]
     assert to_json(after.claim) == to_json(before.claim)
 
@@ -400,6 +418,9 @@ def test_what_a_preview_has_not_asked_is_no_failure_and_the_advice_is_to_ask_on(
     assert "fails" not in printed
     assert f"the first {looked.preview.n_examples if looked.preview else 0} of " in printed
     assert "new rows" not in printed
+    page = write(looked, swept.preview, swept.preview).with_name("report.html").read_text()
+    assert "<small>not decided</small>" in page
+    assert "<small>refused</small>" not in page
 
 
 Changes = list[dict[str, str]]
@@ -476,7 +497,7 @@ def test_a_preview_copies_its_own_audio_reads_it_forward_and_leaves_no_copy(tmp_
     assert opened == 2 * sorted(opened[:20])  # headers, and then the copy
     assert copies() == ["spooled/preview"]
     assert decided.sweep(run, *changes, limit=20).preview
-    assert copies() == []
+    assert not (run / "spooled").exists()
     assert decided.sweep(run, *changes, limit=30, stop=sweeps.after(40)).stopped
     assert decided.sweep(run, *changes, stop=sweeps.after(140)).stopped
     assert copies() == ["spooled"]
@@ -529,10 +550,11 @@ def test_where_families_are_too_small_nothing_is_asked_and_that_is_signed(tmp_pa
     spec = tmp_path / "spec.toml"
     spec.write_text(
         '[corpus]\npath = "synthetic:certification:4"\n[[answerers]]\nmodel = "tiny"\n[sweep]\nbudgets = [0.5]\n'
-        'until = "decided"\n[[methods]]\nname = "uniform"\n[audits]\nflip_rate = 0\n'
+        'until = "decided"\n[[methods]]\nname = "uniform"\n[audits]\nflip_rate = 6\n'
     )
     done = CliRunner().invoke(earmark, ["run", str(spec), "--out", str(tmp_path / "run")])
     assert done.exit_code == 3, done.output
     assert "none of them asked" in done.output
     assert "decided after 0 of 72 evaluations" in done.output
+    assert not (tmp_path / "run" / "audits").exists()
     assert CliRunner().invoke(earmark, ["verify", str(tmp_path / "run" / "certificate.json")]).exit_code == 0

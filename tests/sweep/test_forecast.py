@@ -10,6 +10,7 @@ import pytest
 import sweeps
 from commands import command
 
+from earmark.cli import savings
 from earmark.engine.design.spec import parse
 from earmark.engine.design.steps import steps_of
 from earmark.engine.outcomes import store
@@ -90,6 +91,28 @@ def test_a_family_that_is_too_small_is_named_and_nothing_is_asked(tmp_path: Path
     assert json.loads(plan_of(tmp_path, "--json", **small))["forecast"]["safe"]["answers"] == 0
 
 
+def test_families_that_take_all_their_questions_spare_little_and_it_says_so(tmp_path: Path) -> None:
+    small = {":60": ":100", "tolerances = [0.3]": "tolerances = [0.05]"}
+    text = plan_of(tmp_path, "--flips", 0.001, **small)
+    assert re.search(r"of 4,800 answers \((9[5-9]|100)%\) if all is safe,\n", text)
+    assert "\n  families this small take nearly all their questions, which spares little if all is safe\n" in text
+    line = plan_of(tmp_path, "--flips", 0.001, **small, **decided.COMPLETE).splitlines()[-1]
+    assert re.search(r"would ask about \d+% of them if all is safe: families this small take nearly all", line)
+    large = plan_of(tmp_path, "--flips", 0.001)
+    assert "families this small" not in large
+
+
+def test_permuted_questions_are_no_part_of_the_share_and_are_named() -> None:
+    alone = forecast(decided.spec(LARGER), GUESS)
+    n = alone.everything.answers
+    beside = alone._replace(everything=alone.everything._replace(answers=n + 1_000), deferred=1_000)
+    first, *_, last = savings.lines(beside, "decided")
+    assert first == savings.lines(alone, "decided")[0]
+    assert f" of {n:,} answers (" in first
+    assert last == "  1,000 more are about permuted questions, which no verdict needs"
+    assert f"% of the {n:,} that verdicts need" in savings.lines(beside, "complete")[0]
+
+
 def test_a_price_makes_it_money(tmp_path: Path) -> None:
     expected: Forecast = forecast(decided.spec(LARGER, SERVED), GUESS)
     assert expected.everything.cost == 7200 * 0.5 / 1000
@@ -124,6 +147,10 @@ def test_of_a_folder_under_way_it_says_what_is_there_and_what_is_left(tmp_path: 
     assert all(0.8 * in_all < there + more < 1.2 * in_all for there, more in zip(answers, left, strict=True))
     line = command("plan", run).out.splitlines()[-1]
     assert line == f'until = "decided": {in_all:,} answers decided it'
+    assert decided.sweep(run, decided.COMPLETE).complete
+    line = command("plan", run).out.splitlines()[-1]
+    more = f"{2_880 - in_all:,} more describe, and decide nothing"
+    assert line == f'until = "decided": {in_all:,} answers decided it; {more}'
 
 
 def test_of_a_folder_that_asks_until_it_is_complete_it_says_nothing_of_that(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ from sweeps import sweep_of_energy as sweep
 
 from earmark.cli.main import earmark
 from earmark.engine.sweep import run as sweeping
+from earmark.engine.sweep.blocks import WHOLE as WHOLE_SWEEP
 from earmark.engine.sweep.blocks import Shard
 from earmark.engine.sweep.merge import merge
 from earmark.engine.sweep.status import status
+from earmark.engine.sweep.sweep_folder import SweepFolder
 
 WHOLE = 30 * 4  # raw audio, silence and two budgets
 
@@ -105,8 +107,12 @@ def test_what_walks_left_out_is_no_answer(tmp_path: Path) -> None:
     assert printed(tmp_path)[0] == f"{tmp_path}: decided after {asked:,} of 2,880 answers"
     assert printed(tmp_path)[-1] == f"earmark run {tmp_path} --until complete asks what was not needed"
     decided.sweep(tmp_path, decided.COMPLETE, stop=after(40))
-    assert printed(tmp_path)[0] == f"{tmp_path}: decided; {status(tmp_path).answers:,} of 2,880 answers"
     assert asked < status(tmp_path).answers < 2_880
+    for path in [None, *(tmp_path / "pending").rglob("window-*.rest.parquet")]:
+        if path is not None:
+            path.unlink()  # as if a step had just been completed
+        assert printed(tmp_path)[0] == f"{tmp_path}: decided; {status(tmp_path).answers:,} of 2,880 answers"
+        assert not any("decided after" in line or "decided without" in line for line in printed(tmp_path))
     decided.sweep(tmp_path, decided.COMPLETE)
     assert printed(tmp_path)[0] == f"{tmp_path}: 2,880 of 2,880 answers"
 
@@ -127,3 +133,18 @@ def test_a_budget_that_no_walk_came_to_was_not_asked(tmp_path: Path, monkeypatch
     states = {words[1]: words[3] for words in (line.split("  ") for line in lines) if len(words) == 4}
     assert states["energy, budget 0.3"] == "not asked: decided without"
     assert states["energy, budget 0.8"] == f"decided after {len(decided.answered(tmp_path)['energy', 0.8])} of 360"
+
+
+def test_while_a_process_is_at_it_nothing_is_to_be_typed(tmp_path: Path) -> None:
+    sweep(tmp_path, stop=after(4))
+    again = f"next: earmark run {tmp_path / 'spec.toml'} --out {tmp_path}"
+    with SweepFolder(tmp_path).filling(WHOLE_SWEEP):
+        assert printed(tmp_path)[-1].startswith(f"process {os.getpid()} on ")
+        assert again not in printed(tmp_path)
+    assert printed(tmp_path)[-1] == again
+    sweep(tmp_path, shard=Shard(0, 2), stop=after(4))
+    with SweepFolder(tmp_path).filling(Shard(0, 2)):
+        assert any(line.endswith("is at shard 1/2 now") for line in printed(tmp_path))
+        assert not any(line.startswith(again) for line in printed(tmp_path))
+    (tmp_path / ".filling-1-of-1").write_text("process 1 on a machine that is off")
+    assert printed(tmp_path)[-1] == f"{again} --shard 1/2"

@@ -47,9 +47,16 @@ class CompiledDecoder:
         self._rotation = attention.NO_ROTATION
 
     def run(
-        self, x: Tensor, lengths: Tensor, past: Past | None, read: bool, keep: bool, placed: Placed | None = None
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        past: Past | None,
+        read: bool,
+        keep: bool,
+        placed: Placed | None = None,
+        room: int = 0,  # noqa: ARG002
     ) -> tuple[Tensor | None, KV | None]:
-        """As `DecoderLayers.run`."""
+        """As `DecoderLayers.run`; the kernels take keys and values in one piece, without room."""
         rows, new, width = x.shape
         final = torch.empty(rows, width) if read else None
         kv = self._kept(past, lengths, rows, new, placed) if keep else None

@@ -60,23 +60,39 @@ class Decoder:
 
     @torch.inference_mode()
     def read(
-        self, x: Tensor, lengths: Tensor, past: Past | None, keep: bool = False, placed: Placed | None = None
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        past: Past | None,
+        letters: Tensor | None = None,
+        keep: bool = False,
+        placed: Placed | None = None,
+        room: int = 0,
     ) -> tuple[Tensor, KV | None]:
-        """Logits (rows, vocabulary) in fp32 at each row's last valid position; its keys and values where kept."""
-        hidden, kv = self._layers.run(x, lengths, past, read=True, keep=keep, placed=placed)
+        """Logits (rows, vocabulary) in fp32 at each row's last valid position; its keys and values where kept.
+
+        In a format of fewer digits the best two letters would tie now and then: those of `letters` are computed in
+        fp32. `room` is as in `DecoderLayers.run`.
+        """
+        hidden, kv = self._layers.run(x, lengths, past, read=True, keep=keep, placed=placed, room=room)
         assert hidden is not None
-        return self._logits(hidden), kv
+        return self._logits(hidden, letters), kv
 
     @torch.inference_mode()
-    def read_from(self, x: Tensor, lengths: Tensor, past: Past, placed: Placed, first: int) -> Tensor:
-        """Logits (rows, vocabulary) at each row's last position, of states that the first layers were run on before."""
+    def read_from(
+        self, x: Tensor, lengths: Tensor, past: Past, placed: Placed, first: int, letters: Tensor | None = None
+    ) -> Tensor:
+        """Logits as of `read`, of states that the first layers were run on before."""
         hidden, _ = self.open_layers.run(x, lengths, past, read=True, keep=False, placed=placed, first=first)
         assert hidden is not None
-        return self._logits(hidden)
+        return self._logits(hidden, letters)
 
-    def _logits(self, hidden: Tensor) -> Tensor:
+    def _logits(self, hidden: Tensor, letters: Tensor | None) -> Tensor:
         normed = F.rms_norm(hidden, (hidden.shape[-1],), self._norm, self.heads.eps)
-        return F.linear(normed, self._vocabulary).float()
+        logits = F.linear(normed, self._vocabulary).float()
+        if letters is not None and self.dtype != torch.float32:
+            logits[:, letters] = F.linear(normed.float(), self._vocabulary[letters].float())
+        return logits
 
     def _layers_of(self, weights: list[Any]) -> DecoderLayers:
         if not compilable(self.embedding):

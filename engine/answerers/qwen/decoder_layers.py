@@ -43,13 +43,20 @@ class DecoderLayers(Protocol):
     """All layers of a decoder, from embeddings to the last hidden state."""
 
     def run(
-        self, x: Tensor, lengths: Tensor, past: Past | None, read: bool, keep: bool, placed: Placed | None = None
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        past: Past | None,
+        read: bool,
+        keep: bool,
+        placed: Placed | None = None,
+        room: int = 0,
     ) -> tuple[Tensor | None, KV | None]:
         """New positions x (rows, length, width), of which `lengths` are valid, after a past; one after the other
         unless they are `placed`.
 
         The hidden state (rows, width) at each row's last valid position, where `read`; the keys and values of the past
-        and the new positions, where `keep`.
+        and the new positions, where `keep`, with `room` for so many positions more where later passes can use it.
         """
 
 

@@ -36,22 +36,33 @@ class KV:
         None  # (rows,) the place of what comes next, on the host; None: `lengths`, nothing is left out
     )
     weights: Tensor | None = None  # (rows, length) float32, added to the scores of the keys; None: nothing is
+    room: int = 0  # positions after them that the one pass which comes next may write into, not kept transposed
 
     @property
     def nbytes(self) -> int:
         return sum(t.nbytes for t in self.keys) + sum(t.nbytes for t in self.values)
 
     def take(self, rows: Tensor) -> "KV":
-        """A copy of these rows, which may repeat."""
+        """A copy of these rows, which may repeat, with as much room."""
         at = rows.to(self.keys[0].device)
         return KV(
-            [k.index_select(0, at) for k in self.keys],
-            [v.index_select(0, at) for v in self.values],
+            [_with_room(k, at, self.room) for k in self.keys],
+            [_with_room(v, at, self.room) for v in self.values],
             self.lengths[rows],
             None if self.valid is None else self.valid[at],
             None if self.ends is None else self.ends[rows],
             None if self.weights is None else self.weights[at],
+            self.room,
         )
+
+
+def _with_room(old: Tensor, rows: Tensor, room: int) -> Tensor:
+    """A copy of some rows of keys or values, in memory that has so many more positions."""
+    if not room:
+        return old.index_select(0, rows)
+    _, heads, length, size = old.shape
+    both = old.new_empty(len(rows), heads, length + room, size)[:, :, :length]
+    return torch.index_select(old, 0, rows, out=both)
 
 
 @dataclass(slots=True)
@@ -104,11 +115,19 @@ class Past:
             return self.rows.numpy()
         return np.arange(rows) if len(self.kv.lengths) > 1 else np.zeros(rows, dtype=np.int64)
 
-    def before(self, old: Tensor, new: Tensor) -> Tensor:
-        """[old, new] along the positions: old (kv rows, heads, p, head), new (rows, heads, n, head)."""
+    def before(self, old: Tensor, new: Tensor, room: int) -> Tensor:
+        """[old, new] along the positions: old (kv rows, heads, p, head), new (rows, heads, n, head).
+
+        Written after the old, where there is room; else a copy, with `room` for so many positions more.
+        """
         rows, heads, length, size = new.shape
         past = old.shape[2]
-        both = new.new_empty(rows, heads, past + length, size)
+        if self.kv.room >= length:
+            assert self._at is None, "room is for all rows that have it"
+            both = old.as_strided((rows, heads, past + length, size), old.stride(), old.storage_offset())
+            both[:, :, past:] = new
+            return both
+        both = new.new_empty(rows, heads, past + length + room, size)[:, :, : past + length]
         if self._at is None:
             both[:, :, :past] = old
         else:

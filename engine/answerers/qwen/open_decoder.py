@@ -46,7 +46,7 @@ class OpenDecoder:
         beside = np.ascontiguousarray(behind[:, -_ATTENTION_BYTES * self._decoder.heads.heads :])
         return beside.view(np.float32).T.astype(np.float64)
 
-    def above(self, parts: Sequence[PrunedPart]) -> Tensor:
+    def above(self, parts: Sequence[PrunedPart], letters: Tensor) -> Tensor:
         """Logits after each row, of whose audio only some goes on: each position where it was."""
         layer = parts[0].layer
         rows, places, weights = [], [], []
@@ -62,7 +62,7 @@ class OpenDecoder:
         placed = Placed(_padded(places), _padded(weights), torch.tensor([len(part.behind) for part in parts]))
         lengths = torch.tensor([len(row) for row in rows])
         x = _padded(rows).to(self._decoder.device)
-        return self._decoder.read_from(x, lengths, Past(self._plain_prefix), placed, layer)
+        return self._decoder.read_from(x, lengths, Past(self._plain_prefix), placed, layer, letters)
 
     # The cache -------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ class PlainDecoder:
         read: bool,
         keep: bool,
         placed: Placed | None = None,
+        room: int = 0,
         first: int = 0,
     ) -> tuple[Tensor | None, KV | None]:
         """As `DecoderLayers.run`; in the last layer only the rows that are read are computed whole. The first layers
@@ -59,7 +60,7 @@ class PlainDecoder:
                 q, k, v = self._projected(x, layer, rotation)
             k, v = k.transpose(1, 2), v.transpose(1, 2)
             if past is not None:
-                k, v = past.before(past.kv.keys[index], k), past.before(past.kv.values[index], v)
+                k, v = past.before(past.kv.keys[index], k, room), past.before(past.kv.values[index], v, room)
             if keep:
                 keys.append(k)
                 values.append(v)
@@ -73,7 +74,10 @@ class PlainDecoder:
                 out = self._attend(q.transpose(1, 2), k, v, self._row_mask(mask, lengths, k))
                 final = x[every, last] + F.linear(out.reshape(rows, q_size), layer.o)
                 final = self._mlp(final, layer)
-        return final, KV(keys, values, *extended(past, lengths, length, self._device, placed)) if keep else None
+        if not keep:
+            return final, None
+        left = 0 if past is None else past.kv.room - length if past.kv.room >= length else room
+        return final, KV(keys, values, *extended(past, lengths, length, self._device, placed), left)
 
     def below(self, x: Tensor, lengths: Tensor, past: Past, n_layers: int) -> tuple[Tensor, Tensor]:
         """The states (rows, length, width) of new positions after so many layers, and how much each row's last position
@@ -87,8 +91,8 @@ class PlainDecoder:
         every, last = torch.arange(rows, device=self._device), (lengths - 1).to(self._device)
         for index in range(n_layers):
             q, k, v = self._projected(x, self._layers[index], rotation)
-            k = past.before(past.kv.keys[index], k.transpose(1, 2))
-            v = past.before(past.kv.values[index], v.transpose(1, 2))
+            k = past.before(past.kv.keys[index], k.transpose(1, 2), 0)
+            v = past.before(past.kv.values[index], v.transpose(1, 2), 0)
             if index == n_layers - 1:  # of one query by hand: no attention of everything to everything is kept
                 row_mask = self._row_mask(mask, lengths, k)
                 attended = self._weights(q[every, last][:, :, None], k, row_mask)[:, :, 0, past.length :]
@@ -106,8 +110,8 @@ class PlainDecoder:
         sums = []
         for index, layer in enumerate(self._layers):
             q, k, v = self._projected(x, layer, rotation)
-            k = past.before(past.kv.keys[index], k.transpose(1, 2))
-            v = past.before(past.kv.values[index], v.transpose(1, 2))
+            k = past.before(past.kv.keys[index], k.transpose(1, 2), 0)
+            v = past.before(past.kv.values[index], v.transpose(1, 2), 0)
             weights = self._weights(q.transpose(1, 2), k, mask)[..., : past.length] * is_new[:, None, :, None]
             shared = weights.sum(dim=2).view(rows, self._heads.kv_heads, -1, past.length)
             sums.append(shared.sum(dim=2))

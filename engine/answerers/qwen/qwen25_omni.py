@@ -94,12 +94,6 @@ class Qwen25Omni(Qwen):
         self.counted += Cost(len(lengths) * longest, 0, len(lengths) * self.shape.encoder.flops(longest))
         return F.pad(x, (0, 0, 0, self._window // 4 - x.shape[1]))
 
-    def _plain_audio(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {
-            "input_features": features["input_features"].to(self.device, self.decoder.dtype),
-            "feature_attention_mask": features["attention_mask"].to(self.device),
-        }
-
 
 def _beyond(lengths: list[int], length: int, device: torch.device) -> Tensor:
     """(rows, length) True after each row's length."""

@@ -61,9 +61,3 @@ class Qwen2Audio(Qwen):
         x = F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias)
         self.counted += Cost(mel.shape[0] * frames, 0, mel.shape[0] * self.shape.encoder.flops(frames))
         return self.model.model.multi_modal_projector(x)  # type: ignore[no-any-return]
-
-    def _plain_audio(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {
-            "input_features": features["input_features"].to(self.device, self.decoder.dtype),
-            "feature_attention_mask": features["attention_mask"].to(self.device),
-        }

@@ -19,9 +19,9 @@ from earmark.engine.answerers.guard import computing
 from earmark.engine.answerers.identity import add_weights, add_words
 from earmark.engine.answerers.means import means_of
 from earmark.engine.answerers.qwen.decoder import Decoder
-from earmark.engine.answerers.qwen.open_decoder import OpenDecoder
 from earmark.engine.answerers.qwen.kv import KV, Past, Placed
 from earmark.engine.answerers.qwen.mel import ClipFrames, Mel
+from earmark.engine.answerers.qwen.open_decoder import OpenDecoder
 from earmark.engine.answerers.shared.audio_lm import EncodedPart, EvictedPart, PrunedPart, Reply, Tokens
 from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
 from earmark.engine.answerers.shared.encodings import RawStates
@@ -77,6 +77,8 @@ class Qwen:
         self.extractor = extractor
         self.decoder = Decoder(model.model.language_model, model.lm_head)
         self.device = self.decoder.device
+        if self.device.type == "cuda":  # it plans anew for every shape, for up to .4 s, and a sweep has many
+            torch.backends.cuda.enable_cudnn_sdp(False)
         self.repeats = self.device.type == "cpu" and self.decoder.dtype == torch.float32  # to the last bit
         self.mel = Mel(extractor, self.device)
         # glibc learns from the largest block that was freed how large a block to keep for the next one; without this
@@ -99,10 +101,6 @@ class Qwen:
 
     def _encode(self, mel: torch.Tensor, valid: list[int]) -> torch.Tensor:
         """(rows, audio tokens, width) of mel frames (rows, frames, mels), of which `valid` carry audio."""
-        raise NotImplementedError
-
-    def _plain_audio(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """What the plain model's forward takes of the extractor's padded features and their mask."""
         raise NotImplementedError
 
     between: str  # the text between two audios, with the number of the second
@@ -189,7 +187,7 @@ class Qwen:
         self, context: KV | Encoded, rows: Sequence[int], questions: Sequence[Tokens], options: Sequence[int]
     ) -> list[Reply]:
         """How likely each letter is to come next after context row `rows[i]` and question i."""
-        logits, _ = self._read(context, rows, questions, keep=False)
+        logits, _ = self._read(context, rows, questions, self._letter_tokens(max(options)), keep=False)
         return [Reply(nll) for nll in self._option_nll(logits, options)]
 
     @guarded
@@ -202,7 +200,8 @@ class Qwen:
         limit: int,
     ) -> list[Reply]:
         """The same, and at most `limit` greedy tokens as text; a row stops where its letter cannot change."""
-        logits, kv = self._read(context, rows, questions, keep=True)
+        letters = self._letter_tokens(max(options))
+        logits, kv = self._read(context, rows, questions, letters, keep=True, room=limit - 1)
         nll = self._option_nll(logits, options)
         written: list[list[int]] = [[] for _ in rows]
         texts = [""] * len(rows)
@@ -228,10 +227,10 @@ class Qwen:
             x = self.decoder.embed(torch.tensor([[picked[i]] for i in in_batch]))
             past = Past(kv)
             self._count(x, past, read=True)
-            logits, kv = self.decoder.read(x, torch.ones(len(in_batch), dtype=torch.int64), past, keep=True)
+            logits, kv = self.decoder.read(x, torch.ones(len(in_batch), dtype=torch.int64), past, letters, keep=True)
         return [Reply(n, text) for n, text in zip(nll, texts, strict=True)]
 
-    # Inside the decoder, as `answerers.qwen.open_decoder` does it ------------------------------------------------------
+    # Inside the decoder, by `OpenDecoder` ------------------------------------------------------------------------
 
     @guarded
     def below(self, parts: Sequence[EncodedPart], texts: Sequence[Tokens], layer: int) -> list[RawStates]:
@@ -250,7 +249,7 @@ class Qwen:
     @guarded
     def above(self, parts: Sequence[PrunedPart], options: Sequence[int]) -> list[Reply]:
         """How likely each letter is to come next, after the other layers have read what goes on."""
-        logits = self._opened().above(parts)
+        logits = self._opened().above(parts, self._letter_tokens(max(options)))
         decoder, layer = self.shape.decoder, parts[0].layer
         longest = max(len(part.behind) - len(part.reduction.group) + part.reduction.k for part in parts)
         flops = len(parts) * decoder.after(layer).flops(longest, self._prefixed().values[0].shape[2], 1)
@@ -310,6 +309,13 @@ class Qwen:
         return Reply(nll, str(self.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)))
 
     # Inside ----------------------------------------------------------------------------------------------------
+
+    def _plain_audio(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What the plain model's forward takes of the extractor's padded features and their mask."""
+        return {
+            "input_features": features["input_features"].to(self.device, self.decoder.dtype),
+            "feature_attention_mask": features["attention_mask"].to(self.device),
+        }
 
     def _shape(self) -> ModelShape:
         decoder, weight = self.decoder, self.decoder.embedding
@@ -384,7 +390,13 @@ class Qwen:
         return self._prefix
 
     def _read(
-        self, context: KV | Encoded, rows: Sequence[int], questions: Sequence[Tokens], keep: bool
+        self,
+        context: KV | Encoded,
+        rows: Sequence[int],
+        questions: Sequence[Tokens],
+        letters: torch.Tensor,
+        keep: bool,
+        room: int = 0,
     ) -> tuple[torch.Tensor, KV | None]:
         placed = None
         if isinstance(context, Encoded):
@@ -397,7 +409,7 @@ class Qwen:
             same = list(rows) == list(range(len(context.lengths)))
             past = Past(context, None if same else torch.tensor(list(rows)))
         self._count(x, past, read=True)
-        return self.decoder.read(x, lengths, past, keep=keep, placed=placed)
+        return self.decoder.read(x, lengths, past, letters, keep=keep, placed=placed, room=room)
 
     def _rows(
         self, encoded: Encoded, rows: Sequence[int], texts: Sequence[Tokens]

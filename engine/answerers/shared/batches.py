@@ -118,9 +118,14 @@ def _whole(tree: Tree) -> int:
 
 
 def _resident(forest: Forest, limits: Limits) -> int:
-    """Bytes of keys and values a position of a running batch takes: all layers where it writes, else one at a time."""
+    """Bytes of keys and values a position of a running batch takes: all layers where it writes, else one at a time.
+
+    Where heads share keys, the layer that runs has them once more, a copy for each head.
+    """
     decoder = forest.shape.decoder
-    return decoder.kv_bytes if limits.generates else decoder.kv_bytes // decoder.layers
+    one_layer = decoder.kv_bytes // decoder.layers
+    for_each_head = one_layer * (decoder.heads // decoder.kv_heads) if decoder.heads != decoder.kv_heads else 0
+    return (decoder.kv_bytes if limits.generates else one_layer) + for_each_head
 
 
 def _fits(forest: Forest, limits: Limits, rows: int, longest: int, held: bool) -> bool:

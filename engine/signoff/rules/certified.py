@@ -394,7 +394,7 @@ def _verdict(b: int, walk: Walk, intervals: list[list[Interval]], families: Fami
 
 def _was_walked(walk: Walk, b: int) -> bool:
     """Whether anything was looked at where a walk stops when it is decided; elsewhere everything is."""
-    return any(group.asked is None or group.states[b] is not None for group in walk.groups[:-1])
+    return any(group.was_tested(b) for group in walk.groups[:-1])
 
 
 def _doubt(g: int, b: int, walk: Walk, families: Families, rule: Rule) -> str:

@@ -43,6 +43,10 @@ class GroupTest(NamedTuple):
         """(B,) of the excess that is tested."""
         return self.by_row if self.estimand == "rows" else self.by_recording
 
+    def was_tested(self, b: int) -> bool:
+        """Whether its test was begun at a budget; without a walk it always is."""
+        return self.asked is None or self.states[b] is not None
+
     def fewest(self, tolerance: float, level: float) -> int:
         """The fewest units of a group that can pass: those that do if no answer changes."""
         return fewest_units(self.test, tolerance, level)

@@ -4,7 +4,7 @@ What was asked beyond a walk, for another's sake or to complete the run, decides
 that was not asked ends it there, and is named. Knows curves and their plan; no files.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,15 @@ from earmark.engine.signoff.rules.units import Units
 from earmark.kernels.statistics import betting, bounds, evidence
 
 
+class Unneeded(NamedTuple):
+    """Rows of a curve that were answered at a budget and that its walk never looked at."""
+
+    key: CurveKey
+    budget: float
+    n_rows: int
+    sample: str  # the first of them, in the order of the walk
+
+
 class Replayed(NamedTuple):
     """What the walks of some curves show."""
 
@@ -34,6 +43,7 @@ class Replayed(NamedTuple):
     walk: DeclaredWalk
     gaps: list[str]  # rows that were skipped, in sentences
     needed: dict[tuple[str, str], npt.NDArray[np.bool_]]  # (n,) rows that some walk looked at, by answerer and corpus
+    unneeded: list[Unneeded]  # of curves whose walks met no gap
 
 
 def replay(
@@ -63,17 +73,20 @@ def replay(
     records: dict[CurveKey, list[TestRecord]] = {}
     gaps: list[str] = []
     needed = {(c.key.answerer, c.key.corpus): np.zeros(len(rows.source), dtype=np.bool_) for c in curves}
+    unneeded: list[Unneeded] = []
     for curve in curves:
         budgets = plan.budgets(Arm(curve.key.method, curve.key.seed, curve.key.stream))
         if curve.key.answerer not in plan.answerers:
             budgets = ()
-        needed_of_curve = needed[curve.key.answerer, curve.key.corpus]
-        of_curve, gap = _go(walk, curve, budgets, rows, needed_of_curve, is_preview=is_preview)
+        looked_at = np.zeros(curve.difference.shape, dtype=np.bool_)
+        of_curve, gap = _go(walk, curve, budgets, rows, looked_at, is_preview=is_preview)
         records[curve.key] = of_curve
         gaps += gap
+        unneeded += [] if gap else _unneeded(curve, budgets, rows, looked_at)
+        needed[curve.key.answerer, curve.key.corpus] |= looked_at.any(axis=1)
         for name, families in families_of.items():
             tested[curve.key, name] = _tested(walk, curve, name, families, of_curve, budgets, rule, levels)
-    return Replayed(tested, records, walk, gaps, needed)
+    return Replayed(tested, records, walk, gaps, needed, unneeded)
 
 
 def _go(
@@ -81,13 +94,13 @@ def _go(
     curve: Curve,
     budgets: Sequence[float],
     rows: Rows,
-    needed: npt.NDArray[np.bool_],
+    looked_at: npt.NDArray[np.bool_],
     *,
     is_preview: bool,
 ) -> tuple[list[TestRecord], list[str]]:
     """What a walk down these budgets finds in a curve, and where it meets a row that it needs and that is not there.
 
-    The rows that it looks at become `needed`.
+    The rows that it looks at become `looked_at` (n, B).
     """
     walker = Walker(walk.design, len(budgets))
     column = {float(budget): b for b, budget in enumerate(curve.budgets)}
@@ -112,12 +125,24 @@ def _go(
         if len(skipped):  # the whole recordings before it
             source = rows.source[visit.rows]
             n_there = int(np.flatnonzero(source == source[skipped[0]])[0])
-        needed[visit.rows[:n_there]] = True
+        looked_at[visit.rows[:n_there], column[budget]] = True
         try:
             visit = visits.send(differences[:n_there])
         except StopIteration:
             break
     return walker.records, []
+
+
+def _unneeded(
+    curve: Curve, budgets: Sequence[float], rows: Rows, looked_at: npt.NDArray[np.bool_]
+) -> Iterator[Unneeded]:
+    """The rows that were answered and not looked at, for each budget of a walk that has any."""
+    there = ~np.isnan(curve.difference)
+    for b, budget in enumerate(curve.budgets):
+        beyond = np.flatnonzero(there[:, b] & ~looked_at[:, b])
+        if float(budget) in budgets and len(beyond):
+            first = beyond[np.argmin(rows.place[beyond])]
+            yield Unneeded(curve.key, float(budget), len(beyond), rows.sample_id[int(first)].as_py())
 
 
 def _tested(

@@ -174,7 +174,9 @@ def _budgets(
                     excess_recordings=float(groups[f].by_recording[b]) if groups else None,
                     lower=ends.lower,
                     upper=ends.upper,
-                    p=tuple(judgement.p[tolerance][f][b] for tolerance in rule.tolerances) if judgement.p else None,
+                    p=tuple(judgement.p[tolerance][f][b] for tolerance in rule.tolerances)
+                    if judgement.p and (curve.is_raw(b) or not groups or groups[f].was_tested(b))
+                    else None,
                     rare=not testable[f],
                     probability_loss_ratio=ratios[b][f],
                     excess_all=None if of_all is None or curve.is_raw(b) else float(of_all.family[f, b]),
