@@ -13,11 +13,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from earmark.engine.answerers.shared.audio_lm import AudioLM, EncodedPart, EvictedPart, PrunedPart, Reply
 from earmark.engine.answerers.shared.batches import Limits, grouped
 from earmark.engine.answerers.shared.encodings import Encodings, RawStates
 from earmark.engine.answerers.shared.forest import Forest, Piece, Tokens, Tree, work_key
-from earmark.engine.compressors.tokens.dropping import after_layer, kept_entries
+from earmark.engine.arrays import FloatArray
+from earmark.engine.compressors.tokens.dropping import CacheShape, after_layer, kept_entries
 from earmark.engine.compressors.tokens.reducing import ReductionSpec
 from earmark.engine.compressors.tokens.reduction import Reduction
 
@@ -31,6 +34,13 @@ class _Below(NamedTuple):
 
     encoded_as: str
     layer: int
+    text: Tokens
+
+
+class _Watched(NamedTuple):
+    """What a question attends to in it."""
+
+    encoded_as: str
     text: Tokens
 
 
@@ -120,8 +130,8 @@ class InsideReader:
         parts: dict[str, EvictedPart] = {}
         for tree in trees:
             spec, name, n = _spec(tree), tree.excerpt.encoded_as, tree.positions
-            keys = self._answerer.keys(entries[name], n)
-            kept = kept_entries(spec, keys, watched.get(tree.excerpt.hash), name)
+            keys = self._answerer.keys(entries[name], n) if spec.kind == "kv_keydiff" else None
+            kept = kept_entries(spec, self._cache(n), keys, watched.get(tree.excerpt.hash), name)
             sizes = Reduction.of_kept(kept[0, 0], n).sizes if spec.sized else None
             parts[tree.excerpt.hash] = EvictedPart(entries[name], n, kept, sizes)
         replies: dict[int, Reply] = {}
@@ -148,26 +158,31 @@ class InsideReader:
             replies |= dict(zip(portion, answers, strict=True))
         return [replies[at] for at in range(len(rows))]
 
-    def _watched(self, trees: Sequence[Tree], entries: Mapping[str, RawStates]) -> dict[str, Any]:
-        """What the question of each tree that reads one attends to, by the tree's hash."""
-        questions = {tree.excerpt.hash: self._question(_spec(tree)) for tree in trees}
-        n_stem = len(self._stem)
-        distinct: dict[tuple[str, Tokens], Tree] = {}  # whatever the budget
-        for tree in trees:
-            question = questions[tree.excerpt.hash]
-            if question is not None:
-                distinct.setdefault((tree.excerpt.encoded_as, question), tree)
-        attended: dict[tuple[str, Tokens], Any] = {}
-        for portion in self._portions(list(distinct), lambda key: distinct[key].positions + len(key[1])):
-            raws = [entries[name] for name, _ in portion]
-            n = [distinct[key].positions for key in portion]
-            maps = self._answerer.watched(raws, n, [question[n_stem:] for _, question in portion])
-            attended |= dict(zip(portion, maps, strict=True))
+    def _watched(self, trees: Sequence[Tree], entries: Mapping[str, RawStates]) -> dict[str, FloatArray]:
+        """What the question of each tree that reads one attends to (layers, kv heads, n), by the tree's hash."""
+        n_stem, n_of = len(self._stem), {tree.excerpt.encoded_as: tree.positions for tree in trees}
+        keys = {tree.excerpt.hash: self._watches(tree) for tree in trees}
+        names = {key: f"{key.encoded_as} watched {key.text}" for key in dict.fromkeys(keys.values()) if key is not None}
+        layers, heads, _ = self._cache(0)
+        attended, missing = self._kept(names, 4 * layers * heads)
+        for portion in self._portions(missing, lambda key: n_of[key.encoded_as] + len(key.text)):
+            raws, n = [entries[key.encoded_as] for key in portion], [n_of[key.encoded_as] for key in portion]
+            maps = self._answerer.watched(raws, n, [key.text[n_stem:] for key in portion])
+            attended |= {key: _packed(attention) for key, attention in zip(portion, maps, strict=True)}
+            self._keep({names[key]: attended[key] for key in portion})
         return {
-            tree.excerpt.hash: attended[tree.excerpt.encoded_as, question]
-            for tree in trees
-            if (question := questions[tree.excerpt.hash]) is not None
+            name: attended[key].view(np.float32).T.reshape(layers, heads, -1).astype(np.float64)
+            for name, key in keys.items()
+            if key is not None
         }
+
+    def _watches(self, tree: Tree) -> "_Watched | None":
+        question = self._question(_spec(tree))
+        return None if question is None else _Watched(tree.excerpt.encoded_as, question)
+
+    def _cache(self, n: int) -> CacheShape:
+        decoder = self._forest.shape.decoder
+        return CacheShape(decoder.layers, decoder.kv_heads, n)
 
     def _entries(self, positions: Mapping[str, int]) -> dict[str, RawStates]:
         """Keys and values of each audio and what follows it at once."""
@@ -208,6 +223,12 @@ class InsideReader:
 
     def _key(self, name: str) -> str:
         return work_key(self._answerer.identity, name)
+
+
+def _packed(attended: FloatArray) -> RawStates:
+    """(n, bytes of a position) of what was attended to (layers, kv heads, n), as it is to be kept."""
+    flat = attended.reshape(-1, attended.shape[-1]).T
+    return np.ascontiguousarray(flat, dtype=np.float32).view(np.uint8)
 
 
 def _spec(tree: Tree) -> ReductionSpec:

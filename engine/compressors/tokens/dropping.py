@@ -3,6 +3,8 @@
 Knows positions, what was attended to, and keys; no model and no question. Among equals the earlier position stays.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from earmark.engine.arrays import FloatArray, IntArray, Scores
@@ -48,13 +50,23 @@ def selective_heads(attended: FloatArray) -> Scores:
     return fastv((1.0 - entropy) * attended)
 
 
-def kept_entries(spec: ReductionSpec, keys: FloatArray, attended: FloatArray | None, name: str) -> IntArray:
-    """(layers, kv heads, k) positions of the audio, rising, whose keys (layers, kv heads, n, size) and values stay.
+class CacheShape(NamedTuple):
+    """What there is of the audio in a cache."""
 
-    `attended` (layers, kv heads, n) is how much a question attended to each key; only `kv_snap` needs it. Chance may
-    depend on `name`.
+    layers: int
+    heads: int  # that have keys
+    n: int  # positions of the audio
+
+
+def kept_entries(
+    spec: ReductionSpec, shape: CacheShape, keys: FloatArray | None, attended: FloatArray | None, name: str
+) -> IntArray:
+    """(layers, heads, k) positions of the audio, rising, whose keys and values stay.
+
+    `keys` (layers, heads, n, size) are for `kv_keydiff`, and `attended` (layers, heads, n), how much a question
+    attended to each key, for `kv_snap`. Chance may depend on `name`.
     """
-    layers, heads, n, _ = keys.shape
+    layers, heads, n = shape
     k = kept_positions(spec.budget, n)
     if spec.kind == "kv_uniform":
         every = np.flatnonzero(runs.sample(n, k).group >= 0)
@@ -67,9 +79,10 @@ def kept_entries(spec: ReductionSpec, keys: FloatArray, attended: FloatArray | N
                 kept[layer, head] = np.flatnonzero(drawn.group >= 0)
                 continue
             if spec.kind == "kv_snap":
-                assert attended is not None, "kv_snap reads the question"
+                assert attended is not None, "kv_snap has watched a question"
                 scores = smoothed(attended[layer, head])
             else:
+                assert keys is not None, "kv_keydiff looks at keys"
                 scores = unlike_the_mean(keys[layer, head])
             kept[layer, head] = top_chunks(scores, k, TIE)
     return kept

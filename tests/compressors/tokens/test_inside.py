@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.engine.arrays import FloatArray
-from earmark.engine.compressors.tokens.dropping import after_layer, kept_entries
+from earmark.engine.compressors.tokens.dropping import CacheShape, after_layer, kept_entries
 from earmark.engine.compressors.tokens.reducing import ReductionSpec
 from earmark.engine.design.compressors import CACHE_NAMES, LAYER_NAMES
 
@@ -56,7 +56,7 @@ def test_the_cache_keeps_what_its_scores_say(layers: int, heads: int, n: int, bu
     keys, attended = chance.normal(size=(layers, heads, n, 4)), chance.random((layers, heads, n))
     k = max(1, math.floor(budget * n))
     for kind in ("kv_snap", "kv_keydiff"):
-        kept = kept_entries(ReductionSpec(kind, budget, False), keys, attended, "clip")
+        kept = kept_entries(ReductionSpec(kind, budget, False), CacheShape(layers, heads, n), keys, attended, "clip")
         assert kept.shape == (layers, heads, k)
         for layer in range(layers):
             for head in range(heads):
@@ -76,7 +76,7 @@ def test_chance_depends_on_the_recording_and_the_seed(name: str) -> None:
         spec = ReductionSpec(name, 0.5, False, seed=seed)
         if name == "random_layers":
             return np.flatnonzero(after_layer(spec, 40, np.zeros((1, 40)), clip).group >= 0).tolist()
-        kept = kept_entries(spec, np.zeros((2, 2, 40, 1)), None, clip)
+        kept = kept_entries(spec, CacheShape(2, 2, 40), None, None, clip)
         assert len({tuple(of_head) for of_layer in kept.tolist() for of_head in of_layer}) == 4  # each draws its own
         return [int(at) for at in kept.ravel()]
 
@@ -85,7 +85,7 @@ def test_chance_depends_on_the_recording_and_the_seed(name: str) -> None:
 
 
 def test_uniform_keys_are_the_same_in_all_heads() -> None:
-    kept = kept_entries(ReductionSpec("kv_uniform", 0.25, False), np.zeros((2, 3, 8, 1)), None, "clip")
+    kept = kept_entries(ReductionSpec("kv_uniform", 0.25, False), CacheShape(2, 3, 8), None, None, "clip")
     assert kept.tolist() == [[[2, 6]] * 3] * 2
 
 
@@ -93,7 +93,8 @@ def test_every_name_of_layers_and_the_cache_is_carried_out_and_its_words_are_its
     for name in LAYER_NAMES:
         assert after_layer(ReductionSpec(name, 0.5, False), 4, np.ones((2, 4)), "clip").k == 2
     for name in CACHE_NAMES:
-        assert kept_entries(ReductionSpec(name, 0.5, False), np.ones((1, 1, 4, 2)), np.ones((1, 1, 4)), "c").size == 2
+        keys, attended = np.ones((1, 1, 4, 2)), np.ones((1, 1, 4))
+        assert kept_entries(ReductionSpec(name, 0.5, False), CacheShape(1, 1, 4), keys, attended, "c").size == 2
     spec = ReductionSpec("fastv", 0.5, False, question="what?", choices=("a", "b"), layer=1)
     others = [spec._replace(layer=2), spec._replace(choices=("a", "c")), spec._replace(question="who?")]
     assert len({other.words for other in (spec, *others)}) == 4
