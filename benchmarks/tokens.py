@@ -127,7 +127,7 @@ def table(name: str, n_clips: int) -> None:
     print(f"\n{name}, {len(asked):,} questions about {n_clips} clips: % right (standard error over clips; count)")
     for sized in (False, True):
         for kind in TOKEN_NAMES:
-            cells = [_cell(asked, results[kind, sized, budget]) for budget in TABLE_BUDGETS]
+            cells = [cell_words(asked, results[kind, sized, budget]) for budget in TABLE_BUDGETS]
             print(f"| {kind}{', sized' if sized else ''} | {' | '.join(cells)} |")
     print("locality: ltbm - global_merge, points (95% interval over clips)")
     for sized in (False, True):
@@ -141,7 +141,8 @@ def table(name: str, n_clips: int) -> None:
             print(f"{'sized' if sized else 'plain'}, {budget:g}: {', '.join(effects)}")
 
 
-def _cell(asked: Sequence[Asked], answers: dict[str, bool]) -> str:
+def cell_words(asked: Sequence[Asked], answers: dict[str, bool]) -> str:
+    """The share that is right, its standard error over clips, and that of counting."""
     mean, error = _mean(asked, answers)
     return f"{mean:.1f} ({error:.1f}; {_mean(asked, answers, 'count')[0]:.0f})"
 

@@ -24,6 +24,7 @@ class Answerer(Protocol):
 
     One that carries out what an excerpt says of tokens (its `reduction`) has two more words, `cannot_reduce` and
     `cannot_weigh`: why it cannot, plain or sized, or nothing. Without them methods of tokens are refused by its name.
+    So are methods of layers without `cannot_prune` and `layers`, and those of the cache without `cannot_evict`.
     """
 
     name: str

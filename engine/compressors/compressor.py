@@ -114,6 +114,7 @@ class ClipAndQuestion(NamedTuple):
     sample_id: str
     clip: OpenedClip
     question: str | None  # None for one that reads no questions
+    choices: tuple[str, ...] = ()  # of that question
 
 
 class Compressor(Protocol):

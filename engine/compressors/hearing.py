@@ -84,8 +84,8 @@ def hear(
 
     InputError where the compressor cannot be loaded, has no such budget, or reads a question and is given none.
     """
-    if method.stage == "tokens":
-        what = "reduces what an encoder makes of a clip: there is nothing to listen to"
+    if method.stage != "waves":
+        what = "acts inside an answerer, on what it makes of a clip: there is nothing to listen to"
         raise InputError(f"method {method.name}", what, "compare its answers with `earmark run`")
     share = share_of(budget, method.kind)
     with tempfile.TemporaryDirectory() as place, loader(Path(place), MachineSpec(wave_mib=0)) as load:

@@ -21,7 +21,7 @@ from earmark.engine.compressors.waves.wave_compressor import WaveCompressor
 from earmark.engine.compressors.waves.wave_method import WaveRecipe
 from earmark.engine.compressors.waves.wave_pool import WavePool
 from earmark.engine.compressors.waves.wave_store import WaveStore
-from earmark.engine.design.compressors import CHUNKS, DART, LEARNED_TOKENS, LTBM, RANDOM_TOKENS
+from earmark.engine.design.compressors import BY_CHANCE, CHUNKS, DART, LEARNED_TOKENS, LTBM
 from earmark.engine.design.keys import WAVES
 from earmark.engine.design.sections import HEURISTICS, MachineSpec, MethodSpec
 from earmark.engine.design.spec import first_of
@@ -45,7 +45,7 @@ def loader(run: Path, machine: MachineSpec) -> Iterator[LoadCompressor]:
         def load(method: MethodSpec, seed: int) -> Compressor:
             if method.compressor == CHUNKS:
                 return load_chunks(method, seed)
-            if method.stage == "tokens":
+            if method.stage != "waves":
                 return _tokens(method, seed, load)
             recipe = WaveRecipe(method.compressor, method.command, method.timeout_s, method.counted_on)
             return WaveCompressor(method.name, recipe, pool, store)
@@ -54,7 +54,7 @@ def loader(run: Path, machine: MachineSpec) -> Iterator[LoadCompressor]:
 
 
 def _tokens(method: MethodSpec, seed: int, load: LoadCompressor) -> TokenCompressor:
-    """A compressor of tokens, and the one that comes before it, if any."""
+    """A compressor inside an answerer, and the one that comes before it, if any."""
     kind = method.compressor
     spec = ReductionSpec(
         kind,
@@ -62,7 +62,8 @@ def _tokens(method: MethodSpec, seed: int, load: LoadCompressor) -> TokenCompres
         method.sized,
         method.window_s if kind == LTBM else 0.0,
         method.pivots if kind == DART else 0,
-        seed if kind == RANDOM_TOKENS else 0,
+        seed if kind in BY_CHANCE else 0,
+        layer=method.layer if method.stage == "layers" else 0,
     )
     card: Card | None = None
     if kind == LEARNED_TOKENS:

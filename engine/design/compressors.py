@@ -11,8 +11,10 @@ from typing import Literal, NamedTuple
 
 from earmark.engine.errors import InputError
 
-Axis = Literal["seconds", "duration", "bits", "bandwidth", "positions", "own"]  # what a budget is a share of
-Stage = Literal["waves", "tokens"]  # where a compressor acts: on audio, or on what an encoder makes of it
+# what a budget is a share of
+Axis = Literal["seconds", "duration", "bits", "bandwidth", "positions", "layers", "cache", "own"]
+# where a compressor acts: on audio, on what an encoder makes of it, or inside a decoder, on its layers or its cache
+Stage = Literal["waves", "tokens", "layers", "cache"]
 
 SAMPLE_BITS = 16  # of a sample that is sent as it is
 RAW_KBPS = 256  # 16,000 samples a second
@@ -24,6 +26,8 @@ AXIS_WORDS: Mapping[Axis, str] = {
     "bits": f"bits, of {RAW_KBPS} kb/s",
     "bandwidth": f"bandwidth, of {RAW_KHZ} kHz",
     "positions": "audio positions that enter the language model",
+    "layers": "audio positions that go on after a layer",
+    "cache": "keys and values of the audio that stay in each layer and head",
     "own": "what the compressor itself counts",
 }
 
@@ -62,6 +66,8 @@ class CompressorKind(NamedTuple):
     sent: str = f"{SAMPLE_BITS} bits a sample"
     drafted: tuple[float, ...] = ()  # budgets of a first spec from the gentle to the harsh, in its first unit
     stage: Stage = "waves"
+    asks: bool = False  # what is left depends on the question, whatever selector there is
+    may_be_sized: bool = False  # what is left may weigh as much as it stands for
 
     @property
     def budget_keys(self) -> list[str]:
@@ -71,11 +77,25 @@ class CompressorKind(NamedTuple):
 
 def _tokens(about: str) -> CompressorKind:
     """A compressor of tokens."""
-    return CompressorKind("positions", about=about, sent="as raw audio", stage="tokens")
+    return CompressorKind("positions", about=about, sent="as raw audio", stage="tokens", may_be_sized=True)
+
+
+def _layers(about: str, asks: bool) -> CompressorKind:
+    """A compressor of layers, after which less of the audio goes on."""
+    return CompressorKind("layers", about=about, sent="as raw audio", stage="layers", asks=asks, may_be_sized=not asks)
+
+
+def _cache(about: str, asks: bool = False, may_be_sized: bool = False) -> CompressorKind:
+    """A compressor of the cache, in which less of the audio stays."""
+    return CompressorKind(
+        "cache", about=about, sent="as raw audio", stage="cache", asks=asks, may_be_sized=may_be_sized
+    )
 
 
 CHUNKS = "chunks"
 LTBM, DART, RANDOM_TOKENS, LEARNED_TOKENS = "ltbm", "dart", "random_tokens", "learned_tokens"
+RANDOM_LAYERS, KV_RANDOM = "random_layers", "kv_random"
+BY_CHANCE = (RANDOM_TOKENS, RANDOM_LAYERS, KV_RANDOM)  # those whose seeds draw
 _FILE = "the encoded file"
 AV = "av:"  # before the name of an encoder
 BUILT_IN: Mapping[str, CompressorKind] = {
@@ -101,10 +121,20 @@ BUILT_IN: Mapping[str, CompressorKind] = {
     DART: _tokens("tokens that are least like each of `pivots` of them (a reconstruction)"),
     RANDOM_TOKENS: _tokens("tokens drawn by chance"),
     LEARNED_TOKENS: _tokens("the audio tokens that a trained [selector](selectors.md#audio-tokens) scores best"),
+    "fastv": _layers("the audio positions that the last position attends to most at `layer`", asks=True),
+    "heads": _layers("the same, heads weighted by how much and how selectively (a reconstruction)", asks=True),
+    "uniform_layers": _layers("every so many-th audio position after `layer`", asks=False),
+    RANDOM_LAYERS: _layers("audio positions drawn by chance after `layer`", asks=False),
+    "kv_uniform": _cache("every so many-th key and value", may_be_sized=True),
+    KV_RANDOM: _cache("keys and values drawn by chance"),
+    "kv_snap": _cache("keys that the question attends to most (SnapKV, the question as its window)", asks=True),
+    "kv_keydiff": _cache("keys that are least like the mean key (KeyDiff)"),
 }
 CHOOSING = (CHUNKS, LEARNED_TOKENS)  # those that a selector tells what to keep
 WAVE_NAMES = tuple(name for name, kind in BUILT_IN.items() if kind.stage == "waves" and name not in CHOOSING)
 TOKEN_NAMES = tuple(name for name, kind in BUILT_IN.items() if kind.stage == "tokens" and name not in CHOOSING)
+LAYER_NAMES = tuple(name for name, kind in BUILT_IN.items() if kind.stage == "layers")
+CACHE_NAMES = tuple(name for name, kind in BUILT_IN.items() if kind.stage == "cache")
 _OF_PYAV = CompressorKind("bits", (BITRATES,))
 BROUGHT: Mapping[Axis, CompressorKind] = {
     "seconds": CompressorKind("seconds"),

@@ -172,19 +172,28 @@ class MethodSpec:
     )
     sized: bool = field(
         Flag(),
-        "of tokens: each that is left stands at its group's centre, as heavy as its group is large",
+        "of tokens: each that is left stands at its group's centre, as heavy as its group is large; of "
+        "`uniform_layers`, `random_layers` and `kv_uniform`: each is as heavy as the span that it stands for",
         False,
     )
     window_s: float = field(Number(0.01, most=300), "of `ltbm`: seconds within which tokens are merged", 1.0)
     pivots: int = field(Whole(1, 1000, "tokens"), "of `dart`: tokens that the others are compared with", 8)
+    layer: int = field(
+        Whole(0, 1000, "layers"),
+        "of `fastv`, `heads`, `uniform_layers` and `random_layers`: after how many decoder layers audio is dropped",
+        2,
+    )
     after: str = field(
         Text("COMPRESSOR@BUDGET"),
-        "of tokens: what is done to the clip before, such as `opus@12kbps` or `uniform@0.5`",
+        "of tokens, layers and the cache: what is done to the clip before, such as `opus@12kbps` or `uniform@0.5`",
         "",
         default="nothing",
     )
     seeds: tuple[int, ...] = field(
-        Whole(0, 2**31 - 1), "training seeds, or those of `random` and `random_tokens`", (0,), many=True
+        Whole(0, 2**31 - 1),
+        "training seeds, or those of `random`, `random_tokens`, `random_layers` and `kv_random`",
+        (0,),
+        many=True,
     )
     in_domain: bool = field(Flag(), "declares that it was trained on recordings of this corpus", False)
 
@@ -215,8 +224,8 @@ class MethodSpec:
 
     @property
     def may_read_questions(self) -> bool:
-        """Whether it might choose by the question: a trained selector may."""
-        return self.selector != "" and self.selector not in HEURISTICS
+        """Whether it might choose by the question: a trained selector may, and what watches the question does."""
+        return self.kind.asks or (self.selector != "" and self.selector not in HEURISTICS)
 
     def place(self, seed: int) -> str:
         """Where the selector of a seed is."""

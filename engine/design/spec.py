@@ -18,12 +18,14 @@ from earmark.engine.design.compressors import (
     AV,
     AXIS_WORDS,
     BUILT_IN,
+    BY_CHANCE,
+    CACHE_NAMES,
     CHOOSING,
     CHUNKS,
     DART,
+    LAYER_NAMES,
     LEARNED_TOKENS,
     LTBM,
-    RANDOM_TOKENS,
     TOKEN_NAMES,
     UNITS,
     WAVE_NAMES,
@@ -331,7 +333,7 @@ def _check_compressor(method: MethodSpec, table: TomlTable) -> None:
         if "compressor" in table:
             do = f"add selector = ..., or name it {', '.join(HEURISTICS[:-1])} or {HEURISTICS[-1]}"
             raise table.refusal("compressor", "keeps chunks, but no selector says which", do)
-        names = (*HEURISTICS, *WAVE_NAMES, *TOKEN_NAMES)
+        names = (*HEURISTICS, *WAVE_NAMES, *TOKEN_NAMES, *LAYER_NAMES, *CACHE_NAMES)
         do = instead(method.name, names, "add compressor = ... or selector = ...")
         what = f"must be one of {', '.join(names)}, or have a compressor, a selector or a command"
         raise table.refusal("name", what, do)
@@ -348,15 +350,16 @@ def _check_compressor(method: MethodSpec, table: TomlTable) -> None:
 
 
 def _check_tokens(method: MethodSpec, table: TomlTable) -> None:
-    """What may be said of a compressor of tokens, and of no other."""
-    of_tokens = method.stage == "tokens"
+    """What may be said of a compressor inside an answerer, and of no other."""
+    is_inside, of_layers = method.stage != "waves", method.stage == "layers"
     if method.compressor == LEARNED_TOKENS and method.selector in ("", *HEURISTICS):
         key = next(key for key in ("selector", "compressor", "name") if key in table)
         do = "set selector = the folder of one from `earmark selector train --tokens`"
         raise table.refusal(key, "keeps audio tokens, but no trained selector says which", do)
     for key, fits in (
-        ("sized", of_tokens),
-        ("after", of_tokens),
+        ("sized", method.kind.may_be_sized),
+        ("after", is_inside),
+        ("layer", of_layers),
         ("window_s", method.compressor == LTBM),
         ("pivots", method.compressor == DART),
     ):
@@ -364,8 +367,11 @@ def _check_tokens(method: MethodSpec, table: TomlTable) -> None:
             by_chance = key == "sized" and method.compressor == "random"
             do = 'write compressor = "random_tokens", or leave it out' if by_chance else "leave it out"
             raise table.refusal(key, f"says nothing of {method.label}", do)
-    if "timeout_s" in table and of_tokens:
+    if "timeout_s" in table and is_inside:
         raise table.refusal("timeout_s", "says nothing: the answerer reduces tokens", "leave it out")
+    if of_layers and method.kind.asks and method.layer == 0:
+        what = f"leaves {method.label} nothing to look at: no layer has attended yet"
+        raise table.refusal("layer", what, 'set 1 or more, or write compressor = "uniform_layers"')
     if method.after:
         try:
             first_of(method.after)
@@ -410,7 +416,7 @@ def _check_seeds(method: MethodSpec, table: TomlTable) -> None:
     """What may be said of seeds, and of what trained a method."""
     is_trained = method.compressor in CHOOSING and method.selector not in HEURISTICS
     label = method.selector or method.label
-    draws = method.selector == "random" or method.compressor == RANDOM_TOKENS
+    draws = method.selector == "random" or method.compressor in BY_CHANCE
     if len(method.seeds) > 1 and not (is_trained or draws):
         raise table.refusal("seeds", f"must be one seed: {label} draws nothing", "leave it out")
     if method.in_domain and not is_trained:
@@ -527,11 +533,11 @@ def _check_together(spec: Spec, document: TomlDocument) -> None:
 
 
 def _check_reducing(spec: Spec, document: TomlDocument) -> None:
-    """Refuse tokens of a server before it is asked: none is reached behind its encoder."""
-    reducing = [method.name for method in spec.methods if method.stage == "tokens"]
+    """Refuse tokens, layers and caches of a server before it is asked: none is reached behind its encoder."""
+    reducing = [method.name for method in spec.methods if method.stage != "waves"]
     for table, answerer in zip(document.tables("answerers"), spec.answerers, strict=True):
         if reducing and is_served(answerer.model):  # the model is not repeated: it may hold a password
-            what = f"is a server, which hears waves: {', '.join(reducing)} would reduce its encoder's output"
+            what = f"is a server, which hears waves: {', '.join(reducing)} would change what its model computes"
             raise InputError(f"{table.where('model')} model", what, "leave these methods out, or the answerer")
 
 

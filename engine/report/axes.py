@@ -22,6 +22,8 @@ _WHOLES: Mapping[Axis | None, str] = {
     "bits": "of the bits",
     "bandwidth": "of the bandwidth",
     "positions": "of the audio tokens",
+    "layers": "of the audio positions after the layer",
+    "cache": "of the audio's keys and values",
     "own": "of what it counts",
 }
 

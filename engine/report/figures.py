@@ -108,6 +108,10 @@ def _kept_axis(axis: Axis | None, group: Group) -> curves.KeptAxis:
             return curves.KeptAxis("kHz that are asked for", [(khz / RAW_KHZ, str(khz)) for khz in (0, 2, 4, 6, 8)])
         case "positions":
             return curves.AUDIO_KEPT._replace(words="share of audio tokens that are kept")
+        case "layers":
+            return curves.AUDIO_KEPT._replace(words="share of audio positions that go on after the layer")
+        case "cache":
+            return curves.AUDIO_KEPT._replace(words="share of the audio's keys and values that stay")
         case "own":
             return curves.AUDIO_KEPT._replace(words="share of what it counts")
     return curves.AUDIO_KEPT

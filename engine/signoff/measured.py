@@ -15,6 +15,8 @@ FIGURES: Mapping[Axis | None, str] = {
     "bits": "bits",
     "bandwidth": "bits",
     "positions": "positions",
+    "layers": "positions",
+    "cache": "positions",
 }  # of `Used`
 
 

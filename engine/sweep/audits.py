@@ -65,7 +65,7 @@ def grids(run: Path, prepared: Prepared) -> None:
     asking = {
         key: compressor
         for key, compressor in prepared.compressors.items()
-        if compressor.reads_question and compressor.axis != "positions"
+        if compressor.reads_question and compressor.axis not in ("positions", "layers", "cache")
     }
     path_of = {
         (method, seed): run / GRID / f"method={quote(method, safe='')}" / f"seed={seed}.parquet"

@@ -81,8 +81,11 @@ class Clips:
             opened = self.opened(number)
             if opened is not None:
                 question = streams.selectors(arm.stream, self.block.first + number, clip.example.question)
-                text = question.text if compressor.reads_question else None
-                shown.append(ClipAndQuestion(clip.example.sample_id, opened, text))
+                shown.append(
+                    ClipAndQuestion(clip.example.sample_id, opened, question.text, tuple(question.choices))
+                    if compressor.reads_question
+                    else ClipAndQuestion(clip.example.sample_id, opened, None)
+                )
         return shown
 
 

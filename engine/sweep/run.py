@@ -77,7 +77,7 @@ def run(
     with (
         withheld(spec.key_variables),
         loader(out, spec.machine) as load_any,
-        answerer_loader(out, stop, reduces=any(m.stage == "tokens" for m in spec.methods)) as load_answerer,
+        answerer_loader(out, stop, reduces=any(m.stage != "waves" for m in spec.methods)) as load_answerer,
     ):
         prepared = prepare(spec, out, load_compressor or load_any, shard.count)
         complete = _is_complete(folder, prepared)
@@ -305,7 +305,7 @@ def _try_later_answerers(prepared: Prepared, load: Load, report: Report) -> None
     Only a plain model has to be loaded to know.
     """
     spec = prepared.spec
-    if not any(method.stage == "tokens" for method in spec.methods):
+    if not any(method.stage != "waves" for method in spec.methods):
         return
     for later in spec.answerers[1:]:
         if later.model.startswith(PLAIN):

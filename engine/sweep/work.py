@@ -40,6 +40,7 @@ Load = Callable[[AnswererSpec, MachineSpec], Answerer]
 Offers = Mapping[tuple[Arm, int], Offer]
 _DECODERS_BESIDE_A_GPU = 4
 _OUT_OF_REACH = "what its encoder makes cannot be changed before its decoder reads it"
+_CLOSED = "nobody can reach into its decoder"
 
 
 class Worker:
@@ -148,6 +149,7 @@ def check_able(name: str, answerer: Answerer, prepared: Prepared) -> None:
     if prepared.spec.rule.loss == "nll" and not answerer.likelihoods:
         raise InputError(f"answerer {name}", "has no likelihoods", 'set loss = "zero-one" in [rule]')
     _check_tokens(name, answerer, prepared.spec.methods)
+    _check_inside(name, answerer, prepared.spec.methods)
     _check_encoder(name, answerer, prepared.compressors)
 
 
@@ -163,6 +165,26 @@ def _check_tokens(name: str, answerer: Answerer, methods: Sequence[MethodSpec]) 
     why = getattr(answerer, "cannot_weigh", _OUT_OF_REACH) if sized else ""
     if why:
         _refuse_tokens(name, sized, why, "leave out sized")
+
+
+def _check_inside(name: str, answerer: Answerer, methods: Sequence[MethodSpec]) -> None:
+    """InputError where an answerer cannot drop what some methods want inside its decoder."""
+    for stage, ability, what in (
+        ("layers", "cannot_prune", "drop audio after a layer"),
+        ("cache", "cannot_evict", "drop keys and values of its cache"),
+    ):
+        names = ", ".join(method.name for method in methods if method.stage == stage)
+        why = getattr(answerer, ability, _CLOSED) if names else ""
+        if why:
+            do = "leave these methods out, or name a Qwen2-Audio or Qwen2.5-Omni"
+            raise InputError(f"answerer {name}", f"cannot {what}, as {names} would: {why}", do)
+    layers = getattr(answerer, "layers", 0)
+    for method in methods:
+        if method.stage == "layers" and method.layer >= layers:
+            what = (
+                f"has {layers} decoder layers: {method.name} drops audio after layer {method.layer}, where none follows"
+            )
+            raise InputError(f"answerer {name}", what, f"set layer = {layers - 1} or less")
 
 
 def _refuse_tokens(name: str, methods: Sequence[MethodSpec], why: str, do: str) -> NoReturn:

@@ -6,11 +6,12 @@ from typing import Any
 from unittest import mock
 
 import fakes
+import numpy as np
 import torch
 from devices import FAR, Far
 
 from earmark.engine.answerers.qwen import ops
-from earmark.engine.answerers.shared.audio_lm import EncodedPart, Reply
+from earmark.engine.answerers.shared.audio_lm import EncodedPart, EvictedPart, PrunedPart, Reply
 from earmark.engine.compressors.tokens.runs import pool, sample
 
 Replies = dict[str, Sequence[Reply]]
@@ -76,5 +77,28 @@ def replies_of(answerer: Any) -> Replies:
     seconds = 2 * answerer.shape.encoder.longest_samples // 16_000 - 5
     long = answerer.encode([answerer.open(fakes.sound(3, float(seconds)))], [range(seconds)])
     replies["beyond the window"] = answerer.score(long, [0, 0], questions[:2], options[:2])
+    replies |= _inside(answerer, encoded)
     replies["alone"] = [answerer.alone(waves[0], answerer.template.prefix, "Which?", 4)]
     return replies
+
+
+def _inside(answerer: Any, encoded: Any) -> Replies:
+    """What is dropped after a layer and from the cache; how much was attended to chooses nothing here."""
+    whole = [EncodedPart(encoded, row, None, False) for row in range(2)]
+    texts, lengths = [(7, 8, 9), (5,)], encoded.lengths
+    behind = answerer.below(whole, texts, 1)
+    assert all(np.isfinite(answerer.attended(raw)).all() for raw in behind)
+    pruned = [PrunedPart(raw, 1, sample(n, 4), True) for raw, n in zip(behind, lengths, strict=True)]
+    entries = answerer.cached(whole, (7,))
+    watched = answerer.watched(entries, lengths, texts)
+    parts = []
+    for raw, n, attended, sizes in zip(entries, lengths, watched, (sample(lengths[0], 3).sizes, None), strict=True):
+        assert attended.shape == answerer.keys(raw, n).shape[:-1]
+        kept = np.broadcast_to(np.flatnonzero(sample(n, 3).group >= 0), (*attended.shape[:2], 3)).copy()
+        parts.append(EvictedPart(raw, n, kept, sizes))
+    evicted = answerer.evicted(parts)
+    return {
+        "dropped after a layer": answerer.above(pruned, [4, 3]),
+        "dropped from the cache": answerer.score(evicted, [1, 0, 0], [(5,), (6, 7), (8,)], [4, 2, 3]),
+        "written from what stayed": answerer.generate(evicted, [1, 0], [(5,), (6, 7)], [4, 2], 3),
+    }

@@ -24,7 +24,10 @@ import transformers.models.qwen2_audio.modeling_qwen2_audio  # noqa: F401  (what
 ROOT = Path(__file__).resolve().parents[2]
 ROOM = "engine/answerers"
 FILES = (
-    *(f"qwen/{name}.py" for name in ("decoder", "encoder", "kv", "mel", "plain_decoder", "qwen_family")),
+    *(
+        f"qwen/{name}.py"
+        for name in ("decoder", "encoder", "kv", "mel", "open_decoder", "plain_decoder", "qwen_family")
+    ),
     *(f"qwen/{name}.py" for name in ("qwen2_audio", "qwen25_omni")),
     "means.py",
 )

@@ -270,6 +270,10 @@ budgets = [0.5, 0.25]
         ('name = "gsm"\nbudgets = [0.1015625, 1]', "gsm", "", "bits", (26 / 256,)),
         ('name = "learned_tokens"\nselector = "a"', "learned_tokens", "a", "positions", (0.5, 0.25)),
         ('name = "x"\ncompressor = "learned_tokens"\nselector = "a"', "learned_tokens", "a", "positions", (0.5, 0.25)),
+        ('name = "fastv"\nlayer = 1', "fastv", "", "layers", (0.5, 0.25)),
+        ('name = "uniform_layers"\nlayer = 0\nsized = true', "uniform_layers", "", "layers", (0.5, 0.25)),
+        ('name = "x"\ncompressor = "kv_random"\nseeds = [1, 2]', "kv_random", "", "cache", (0.5, 0.25)),
+        ('name = "kv_snap"\nafter = "opus@0.1"', "kv_snap", "", "cache", (0.5, 0.25)),
     ],
 )
 def test_a_method_has_a_compressor_and_budgets_of_its_own(
@@ -387,6 +391,14 @@ BROUGHT = 'name = "x"\ncompressor = "mine:f"\n'
         ('name = "pool"\nafter = "pool@0.5"', 'line 9 [methods] after = "pool@0.5": is no COMPRESSOR@BUDGET; name'),
         ('name = "pool"\nafter = "gsm@12kbps"', 'line 9 [methods] after = "gsm@12kbps": is not the one that the'),
         ('name = "uniform"\nafter = "opus@0.5"', 'line 9 [methods] after = "opus@0.5": says nothing of chunks'),
+        ('name = "pool"\nlayer = 2', "line 9 [methods] layer = 2: says nothing of pool; leave it out"),
+        ('name = "kv_snap"\nlayer = 2', "line 9 [methods] layer = 2: says nothing of kv_snap; leave it out"),
+        ('name = "fastv"\nlayer = 0', "line 9 [methods] layer = 0: leaves fastv nothing to look at: no layer has att"),
+        ('name = "heads"\nlayer = -1', "line 9 [methods] layer = -1: must be a whole number of layers from 0"),
+        ('name = "fastv"\nsized = true', "line 9 [methods] sized = true: says nothing of fastv; leave it out"),
+        ('name = "kv_random"\nsized = true', "line 9 [methods] sized = true: says nothing of kv_random; leave it"),
+        ('name = "kv_keydiff"\nseeds = [1, 2]', "line 9 [methods] seeds = [1, 2]: must be one seed: kv_keydiff draws"),
+        ('name = "fastv"\ntimeout_s = 2', "line 9 [methods] timeout_s = 2: says nothing: the answerer reduces tokens"),
         (BROUGHT + "in_domain = true", "line 10 [methods] in_domain = true: says nothing: mine:f is not trained here"),
     ],
 )
@@ -396,9 +408,10 @@ def test_what_a_compressor_cannot_have_is_refused_with_its_line(keys: str, expec
     assert "\n" not in str(refused.value)
 
 
-def test_tokens_of_a_server_are_refused_before_it_is_asked() -> None:
-    served = METHOD.format(keys='name = "pool"').replace('model = "tiny"', 'model = "openai:http://box/v1#m"')
-    expected = "is a server, which hears waves: pool would reduce its encoder's output; leave these methods out, or the"
+@pytest.mark.parametrize("name", ["pool", "fastv", "kv_random"])
+def test_what_acts_inside_is_refused_of_a_server_before_it_is_asked(name: str) -> None:
+    served = METHOD.format(keys=f'name = "{name}"').replace('model = "tiny"', 'model = "openai:http://box/v1#m"')
+    expected = f"is a server, which hears waves: {name} would change what its model computes; leave these methods out"
     with pytest.raises(InputError, match=rf"line \d+ \[answerers\] model: {re.escape(expected)}") as refused:
         parse(served)
     assert "box" not in str(refused.value)

@@ -37,7 +37,14 @@ class Decoder:
         self.dtype = self.embedding.dtype
         self._norm = model.norm.weight
         self._vocabulary = lm_head.weight
-        self._layers = self._layers_of([fused(layer) for layer in model.layers])
+        weights = [fused(layer) for layer in model.layers]
+        self._layers = self._layers_of(weights)
+        self.open_layers = PlainDecoder(weights, self.heads)  # what drops something inside runs here
+
+    @property
+    def keys_are_transposed(self) -> bool:
+        """Whether keys lie as compiled layers keep them."""
+        return not isinstance(self._layers, PlainDecoder)
 
     @torch.inference_mode()
     def embed(self, tokens: Tensor) -> Tensor:
@@ -69,11 +76,23 @@ class Decoder:
         """
         hidden, kv = self._layers.run(x, lengths, past, read=True, keep=keep, placed=placed, room=room)
         assert hidden is not None
+        return self._logits(hidden, letters), kv
+
+    @torch.inference_mode()
+    def read_from(
+        self, x: Tensor, lengths: Tensor, past: Past, placed: Placed, first: int, letters: Tensor | None = None
+    ) -> Tensor:
+        """Logits as of `read`, of states that the first layers were run on before."""
+        hidden, _ = self.open_layers.run(x, lengths, past, read=True, keep=False, placed=placed, first=first)
+        assert hidden is not None
+        return self._logits(hidden, letters)
+
+    def _logits(self, hidden: Tensor, letters: Tensor | None) -> Tensor:
         normed = F.rms_norm(hidden, (hidden.shape[-1],), self._norm, self.heads.eps)
         logits = F.linear(normed, self._vocabulary).float()
         if letters is not None and self.dtype != torch.float32:
             logits[:, letters] = F.linear(normed.float(), self._vocabulary[letters].float())
-        return logits, kv
+        return logits
 
     def _layers_of(self, weights: list[Any]) -> DecoderLayers:
         if not compilable(self.embedding):

@@ -21,7 +21,8 @@ from earmark.engine.answerers.means import means_of
 from earmark.engine.answerers.qwen.decoder import Decoder
 from earmark.engine.answerers.qwen.kv import KV, Past, Placed
 from earmark.engine.answerers.qwen.mel import ClipFrames, Mel
-from earmark.engine.answerers.shared.audio_lm import EncodedPart, Reply, Tokens
+from earmark.engine.answerers.qwen.open_decoder import OpenDecoder
+from earmark.engine.answerers.shared.audio_lm import EncodedPart, EvictedPart, PrunedPart, Reply, Tokens
 from earmark.engine.answerers.shared.cost import Cost, DecoderShape, EncoderShape, ModelShape
 from earmark.engine.answerers.shared.encodings import RawStates
 from earmark.engine.arrays import FloatArray, Waveform
@@ -91,6 +92,7 @@ class Qwen:
         self.counted = Cost()
         self._prefix: KV | None = None
         self._letters: torch.Tensor | None = None
+        self._open: tuple[KV, OpenDecoder] | None = None
 
     # For subclasses --------------------------------------------------------------------------------------------
 
@@ -227,6 +229,58 @@ class Qwen:
             self._count(x, past, read=True)
             logits, kv = self.decoder.read(x, torch.ones(len(in_batch), dtype=torch.int64), past, letters, keep=True)
         return [Reply(n, text) for n, text in zip(nll, texts, strict=True)]
+
+    # Inside the decoder, by `OpenDecoder` ------------------------------------------------------------------------
+
+    @guarded
+    def below(self, parts: Sequence[EncodedPart], texts: Sequence[Tokens], layer: int) -> list[RawStates]:
+        """Each audio and the text behind it after so many layers, and what its last position attended to."""
+        behind: list[RawStates] = []
+        for these in self._computed_together(len(parts)):
+            x, lengths = self._rows(self.gathered(parts[these]), range(len(parts[these])), texts[these])
+            self._count_layers(x.shape[0], x.shape[1], layer)
+            behind += self._opened().below(x, lengths, layer)
+        return behind
+
+    def attended(self, behind: RawStates) -> FloatArray:
+        """(heads, positions) how much the last position attended to each."""
+        return self._opened().attended(behind)
+
+    @guarded
+    def above(self, parts: Sequence[PrunedPart], options: Sequence[int]) -> list[Reply]:
+        """How likely each letter is to come next, after the other layers have read what goes on."""
+        logits = self._opened().above(parts, self._letter_tokens(max(options)))
+        decoder, layer = self.shape.decoder, parts[0].layer
+        longest = max(len(part.behind) - len(part.reduction.group) + part.reduction.k for part in parts)
+        flops = len(parts) * decoder.after(layer).flops(longest, self._prefixed().values[0].shape[2], 1)
+        tokens = len(parts) * longest * (decoder.layers - layer) // decoder.layers
+        self.counted += Cost(decoder_tokens=tokens, flops=flops)
+        return [Reply(nll) for nll in self._option_nll(logits, options)]
+
+    @guarded
+    def cached(self, parts: Sequence[EncodedPart], text: Tokens) -> list[RawStates]:
+        """Keys and values of each audio and the text behind it, in all layers."""
+        entries: list[RawStates] = []
+        for these in self._computed_together(len(parts)):
+            entries += self._opened().entries(self.prefill(self.gathered(parts[these]), [text] * len(parts[these])))
+        return entries
+
+    def keys(self, entries: RawStates, n: int) -> FloatArray:
+        """(layers, kv heads, n, size) of the audio."""
+        return self._opened().keys(entries, n)
+
+    @guarded
+    def watched(self, entries: Sequence[RawStates], n: Sequence[int], questions: Sequence[Tokens]) -> list[FloatArray]:
+        """(layers, kv heads, n) how much all positions of each question attend to each key of its audio."""
+        tokens, lengths = _padded(questions)
+        x = self.decoder.embed(tokens)
+        self._count_layers(x.shape[0], x.shape[1], self.shape.decoder.layers, max(map(len, entries)))
+        return self._opened().watched(entries, n, x, lengths)
+
+    @guarded
+    def evicted(self, parts: Sequence[EvictedPart]) -> KV:
+        """A context of what stays."""
+        return self._opened().evicted(parts)
 
     @guarded
     def alone(self, waveform: Waveform, prefix: str, question: str, options: int, generate: int = 0) -> Reply:
@@ -388,6 +442,23 @@ class Qwen:
             tokens = self.tokenize(list(prompt.letters(options)))
             self._letters = torch.tensor([tokens[0] for tokens in tokens], device=self.device)
         return self._letters[:options]
+
+    def _computed_together(self, n: int) -> list[slice]:
+        """Rows of what is kept: one by one where answers repeat to the last bit, whatever is there already."""
+        return [slice(at, at + 1) for at in range(n)] if self.repeats else [slice(0, n)]
+
+    def _opened(self) -> OpenDecoder:
+        """The decoder, entered between its layers; made anew with the prefix."""
+        prefix = self._prefixed()
+        if self._open is None or self._open[0] is not prefix:
+            self._open = prefix, OpenDecoder(self.decoder, self.shape.decoder.layers, prefix)
+        return self._open[1]
+
+    def _count_layers(self, rows: int, length: int, layers: int, behind: int = 0) -> None:
+        """So many layers on all new positions, behind the prefix and so many others."""
+        decoder, before = self.shape.decoder, self._prefixed().values[0].shape[2] + behind
+        flops = rows * decoder.flops_of(layers, length, before)
+        self.counted += Cost(decoder_tokens=rows * length * layers // decoder.layers, flops=flops)
 
     def _count(self, x: torch.Tensor, past: Past | None, read: bool) -> None:
         rows, length = x.shape[:2]

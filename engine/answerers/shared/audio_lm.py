@@ -13,7 +13,7 @@ import numpy.typing as npt
 from earmark.engine.answerers.prompt import Template
 from earmark.engine.answerers.shared.cost import Cost, ModelShape
 from earmark.engine.answerers.shared.encodings import RawStates
-from earmark.engine.arrays import FloatArray, Waveform
+from earmark.engine.arrays import FloatArray, IntArray, Waveform
 from earmark.engine.compressors.tokens.reduction import Reduction
 
 Tokens = tuple[int, ...]
@@ -47,6 +47,24 @@ class EncodedPart(NamedTuple):
     row: int
     reduction: Reduction | None  # None: all of it
     sized: bool
+
+
+class PrunedPart(NamedTuple):
+    """Audio and text behind some layers, and which positions of the audio go on."""
+
+    behind: RawStates  # (n + text, bytes of a position), as `AudioLM.below` returns them
+    layer: int  # how many layers they are behind
+    reduction: Reduction  # of the n
+    sized: bool
+
+
+class EvictedPart(NamedTuple):
+    """Keys and values of one audio and the text behind it, and which of the audio's stay."""
+
+    entries: RawStates  # (n + text, bytes of a position), as `AudioLM.cached` returns them
+    n: int
+    kept: IntArray  # (layers, kv heads, k), rising
+    sizes: FloatArray | None  # (k,) how many positions each stands for, in all heads alike; None: one
 
 
 class AudioLM(Protocol):
@@ -97,6 +115,29 @@ class AudioLM(Protocol):
         self, context: Any, rows: Sequence[int], questions: Sequence[Tokens], options: Sequence[int], limit: int
     ) -> list[Reply]:
         """The same, and at most `limit` greedy tokens as text; stops early only where the letter cannot change."""
+
+    def below(self, parts: Sequence[EncodedPart], texts: Sequence[Tokens], layer: int) -> list[RawStates]:
+        """Each audio and the text behind it, after so many layers: states, and how much the last position attended to
+        every one in the last of these layers, as they are to be kept.
+        """
+
+    def attended(self, behind: RawStates) -> FloatArray:
+        """(heads, positions) how much the last position attended to each."""
+
+    def above(self, parts: Sequence[PrunedPart], options: Sequence[int]) -> list[Reply]:
+        """How likely each letter is to come next, after the other layers have read what goes on."""
+
+    def cached(self, parts: Sequence[EncodedPart], text: Tokens) -> list[RawStates]:
+        """Keys and values of each audio and the text behind it, in all layers, as they are to be kept."""
+
+    def keys(self, entries: RawStates, n: int) -> FloatArray:
+        """(layers, kv heads, n, size) of the audio."""
+
+    def watched(self, entries: Sequence[RawStates], n: Sequence[int], questions: Sequence[Tokens]) -> list[FloatArray]:
+        """(layers, kv heads, n) how much all positions of each question attend to each key of its audio."""
+
+    def evicted(self, parts: Sequence[EvictedPart]) -> Held:
+        """A context of what stays: what comes next is where it would be if nothing had been dropped."""
 
     def alone(self, waveform: Waveform, prefix: str, question: str, options: int, generate: int = 0) -> Reply:
         """The slow twin: one request through the plain model, nothing shared, nothing trimmed."""

@@ -57,7 +57,8 @@ def make_batches(forest: Forest, limits: Limits) -> Iterator[AudioBatch]:
     clips: dict[Audio, int] = {}
     for tree in forest.trees:
         clips.setdefault(tree.excerpt.wave.audio, len(clips))
-    in_order = sorted(forest.trees, key=lambda h: clips[h.excerpt.wave.audio])  # stable: a clip's subsets together
+    outside = [tree for tree in forest.trees if not tree.is_inside]
+    in_order = sorted(outside, key=lambda h: clips[h.excerpt.wave.audio])  # stable: a clip's subsets together
     for _, window in groupby(in_order, key=lambda h: clips[h.excerpt.wave.audio] // limits.window_clips):
         trees = list(window)
         shared = sorted((h for h in trees if h.is_shared), key=lambda h: -_base(h))
@@ -66,6 +67,21 @@ def make_batches(forest: Forest, limits: Limits) -> Iterator[AudioBatch]:
         single = sorted((h for h in trees if not h.is_shared), key=lambda h: (-h.positions, -len(h.pieces[0].tokens)))
         for group in grouped(single, _whole, lambda n, longest: _fits(forest, limits, n, longest, held=False)):
             yield AudioBatch(group, (tuple(PieceOnRow(row, h.pieces[0]) for row, h in enumerate(group)),))
+
+
+def inside_batches(forest: Forest, limits: Limits) -> Iterator[tuple[Tree, ...]]:
+    """The trees of which something is dropped inside the decoder: all of a few encodings together."""
+    by_encoding: dict[str, list[Tree]] = {}
+    for tree in forest.trees:
+        if tree.is_inside:
+            by_encoding.setdefault(tree.excerpt.encoded_as, []).append(tree)
+    kv = forest.shape.decoder.kv_bytes
+
+    def fits(n: int, longest: int) -> bool:
+        return n * longest <= limits.tokens and 2 * n * longest * kv <= limits.kv_bytes
+
+    for group in grouped(list(by_encoding.values()), lambda trees: trees[0].positions, fits):
+        yield tuple(tree for trees in group for tree in trees)
 
 
 def piece_batches(forest: Forest, limits: Limits, group: Sequence[Tree]) -> Iterator[tuple[PieceOnRow, ...]]:

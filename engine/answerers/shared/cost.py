@@ -5,7 +5,7 @@ its addition are two operations; element-wise work is left out, and attention co
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from earmark.engine.corpus.example import SAMPLE_RATE
@@ -98,6 +98,8 @@ class DecoderShape:
         everything on every position and the vocabulary too (the naive forward).
         """
         d, inner, kv = self.width, self.heads * self.head, self.kv_heads * self.head
+        if self.layers == 0:
+            return last * 2 * d * self.vocabulary
         every = 2 * tokens * d * 2 * kv
         query = 2 * d * 2 * inner + 2 * 3 * d * self.ffn
         attention = 4 * inner * (past + tokens)
@@ -105,6 +107,16 @@ class DecoderShape:
         if not kept:
             return self.layers * full + tokens * 2 * d * self.vocabulary
         return (self.layers - 1) * full + every + last * (query + attention + 2 * d * self.vocabulary)
+
+    def flops_of(self, layers: int, tokens: int, past: int) -> int:
+        """So many layers on all of one row's new positions."""
+        return layers * (
+            replace(self, layers=2).flops(tokens, past, 0) - replace(self, layers=1).flops(tokens, past, 0)
+        )
+
+    def after(self, layer: int) -> "DecoderShape":
+        """What is left of it behind so many layers."""
+        return replace(self, layers=self.layers - layer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +148,12 @@ class ModelShape:
         """Encoding a clip by itself."""
         frames = [self.encoder.run_frames(self.encoder.valid_frames(piece)) for piece in self.pieces(samples)]
         return Cost(encoder_frames=sum(frames), flops=sum(self.encoder.flops(n) for n in frames))
+
+    def pruned(self, samples: int, text_tokens: int, positions: int, left: int, layer: int) -> int:
+        """The same where after so many layers `left` of the audio's positions go on."""
+        below = self.decoder.flops_of(layer, text_tokens + positions, 0)
+        above = self.decoder.after(layer).flops(text_tokens + left, 0, 1)
+        return self.encoding(samples).flops + below + above
 
     def unshared(self, samples: int, text_tokens: int, positions: int) -> int:
         """Operations of one request by itself, with nothing that its answer does not need; of its audio so many

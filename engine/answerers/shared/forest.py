@@ -38,8 +38,8 @@ class Tree:
     """One distinct excerpt and everything asked about it."""
 
     excerpt: Excerpt
-    audio_tokens: int
-    positions: int  # in the decoder
+    audio_tokens: int  # that are left of the audio
+    positions: int  # in the decoder, of which a compressor inside it then drops some
     pieces: list[Piece] = field(default_factory=list)
     stem: int = 0  # tokens that all questions begin with; 0 where there is one question
 
@@ -47,6 +47,11 @@ class Tree:
     def is_shared(self) -> bool:
         """Whether its keys and values serve several questions; otherwise it is read together with its only one."""
         return len(self.pieces) > 1
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether something is dropped inside the decoder: it is read by itself."""
+        return self.excerpt.reduction is not None and self.excerpt.reduction.is_inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +90,16 @@ class Forest:
     ) -> Result:
         """What a piece came to, with what it takes by itself."""
         tokens = self.prefix_tokens + len(piece.tokens)
-        flops = self.shape.unshared(tree.excerpt.wave.n_samples, tokens, tree.positions)
-        return Result(piece.key, label, option_nll, tree.audio_tokens, text, status, tree.positions + tokens, flops)
+        n_samples, reduction = tree.excerpt.wave.n_samples, tree.excerpt.reduction
+        positions = tree.positions + tokens
+        if reduction is not None and reduction.stage == "layers":
+            layer, layers = reduction.layer, self.shape.decoder.layers
+            flops = self.shape.pruned(n_samples, tokens, tree.positions, tree.audio_tokens, layer)
+            below, above = layer * tree.positions, (layers - layer) * tree.audio_tokens
+            positions = tokens + round((below + above) / layers)  # the mean over layers
+        else:
+            flops = self.shape.unshared(n_samples, tokens, tree.positions)
+        return Result(piece.key, label, option_nll, tree.audio_tokens, text, status, positions, flops)
 
     def alone(self, tree: Tree, piece: Piece) -> Cost:
         """One request by itself."""
@@ -132,7 +145,8 @@ def make_forest(
                 n_tokens = shape.audio_tokens(excerpt.wave.n_samples)
                 positions = shape.positions(excerpt.wave.n_samples)
                 if excerpt.reduction is not None:
-                    n_tokens = positions = kept_positions(excerpt.reduction.budget, n_tokens)
+                    n_tokens = kept_positions(excerpt.reduction.budget, n_tokens)
+                    positions = positions if excerpt.reduction.is_inside else n_tokens
                 tree = trees[excerpt.hash] = Tree(excerpt, n_tokens, positions)
             pieces[key] = Piece(key, tokens[text], len(request.question.choices), text)
             tree.pieces.append(pieces[key])

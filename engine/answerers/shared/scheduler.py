@@ -18,12 +18,14 @@ from earmark.engine.answerers.shared.batches import (
     Limits,
     PieceOnRow,
     grouped,
+    inside_batches,
     make_batches,
     needed_bytes,
     piece_batches,
 )
 from earmark.engine.answerers.shared.encodings import Encodings
 from earmark.engine.answerers.shared.forest import Forest, Piece, Tree, work_key
+from earmark.engine.answerers.shared.inside_reader import InsideReader
 from earmark.engine.answerers.shared.memory import Store
 from earmark.engine.answerers.shared.spoken import spoken_letter
 from earmark.engine.arrays import Waveform
@@ -70,6 +72,7 @@ class Scheduler:
         if self.forest.refused:
             yield [result for result, _ in self.forest.refused]
         batches = list(make_batches(self.forest, self.limits))
+        batches += [AudioBatch(trees, ()) for trees in inside_batches(self.forest, self.limits)]
         uses: dict[Audio, list[int]] = {}
         for index, batch in enumerate(batches):
             for tree in batch.trees:
@@ -102,7 +105,9 @@ class Scheduler:
         if failed:
             yield failed
         del opened, kept
-        if able:
+        if able and able[0][0].is_inside:
+            yield from self._hear_inside(able)
+        elif able:
             yield from self._hear(able, batch.pieces if len(able) == len(batch.trees) else None)
 
     def _open(self, audio: Audio, next_use: int | None, loader: "_Loader") -> Held | str:
@@ -154,6 +159,34 @@ class Scheduler:
         for rows in pieces:
             yield from self._ask(context, trees, rows)
         self.kv_bytes = 0
+
+    def _hear_inside(self, opened: Sequence[tuple[Tree, Any]]) -> Iterator[list[Result]]:
+        """Encode, then ask what drops something inside the decoder; halve on failure."""
+        trees = [tree for tree, _ in opened]
+        whole = self._attempts.tried(lambda: self._whole(opened), alone=len(opened) == 1)
+        if not isinstance(whole, str):
+            reader = InsideReader(
+                self._answerer, self.forest, self.limits, whole, self._encodings, self.options.generate
+            )
+            yield from self._ask_inside(reader, [(tree, piece) for tree in trees for piece in tree.pieces])
+        elif len(opened) > 1:
+            half = len(opened) // 2
+            yield from self._hear_inside(opened[:half])
+            yield from self._hear_inside(opened[half:])
+        else:
+            yield [self.forest.result(trees[0], piece, status=whole) for piece in trees[0].pieces]
+
+    def _ask_inside(self, reader: InsideReader, rows: Sequence[tuple[Tree, Piece]]) -> Iterator[list[Result]]:
+        """Pieces of which something is dropped inside; halve on failure."""
+        replies = self._attempts.tried(lambda: reader.replies(rows), alone=len(rows) == 1)
+        if not isinstance(replies, str):
+            yield [result_of(self.forest, *row, reply) for row, reply in zip(rows, replies, strict=True)]
+        elif len(rows) > 1:
+            half = len(rows) // 2
+            yield from self._ask_inside(reader, rows[:half])
+            yield from self._ask_inside(reader, rows[half:])
+        else:
+            yield [self.forest.result(*rows[0], status=replies)]
 
     def _context(self, opened: Sequence[tuple[Tree, Any]]) -> Any:
         encoded = self._encoded(opened)
@@ -268,13 +301,19 @@ def answer_alone(answerer: AudioLM, forest: Forest, options: AnswerOptions) -> I
             if tree.excerpt.reduction is None:
                 reply = answerer.alone(kept, answerer.template.prefix, piece.text, piece.options, options.generate)
             else:
-                reply = _reduced_alone(answerer, tree, piece, whole, options)
+                reply = _reduced_alone(answerer, forest, tree, piece, whole, options)
             yield [result_of(forest, tree, piece, reply)]
 
 
-def _reduced_alone(answerer: AudioLM, tree: Tree, piece: Piece, whole: Waveform, options: AnswerOptions) -> Reply:
+def _reduced_alone(
+    answerer: AudioLM, forest: Forest, tree: Tree, piece: Piece, whole: Waveform, options: AnswerOptions
+) -> Reply:
     """One request by itself: the plain model reads no reduced encoding, so nothing but the sharing is left out."""
     encoded = answerer.encode([answerer.open(whole)], [tree.excerpt.wave.places])
+    if tree.is_inside:
+        limits = Limits(options.batch_tokens, options.kv_bytes, options.window_clips, options.generate > 0)
+        reader = InsideReader(answerer, forest, limits, {tree.excerpt.encoded_as: (encoded, 0)}, None, options.generate)
+        return reader.replies([(tree, piece)])[0]
     context = answerer.gathered([part_of(answerer, tree, encoded, 0)])
     if options.generate:
         return answerer.generate(context, [0], [piece.tokens], [piece.options], options.generate)[0]

@@ -24,6 +24,7 @@ class SharedAnswerer:
 
     likelihoods = True
     cannot_reduce = cannot_weigh = ""  # it reduces what its encoder makes, with places and weights or without
+    cannot_evict = ""  # it drops keys and values of its cache
 
     def __init__(
         self,
@@ -35,6 +36,18 @@ class SharedAnswerer:
         self.model = model
         self.options = options
         self._encodings = encodings
+
+    @property
+    def cannot_prune(self) -> str:
+        """Why it cannot drop audio after a layer, or nothing."""
+        return (
+            "it writes its answers (generate), which takes as many keys in every layer" if self.options.generate else ""
+        )
+
+    @property
+    def layers(self) -> int:
+        """How many layers its decoder has."""
+        return self.model.shape.decoder.layers
 
     @property
     def identity(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from earmark.engine.arrays import FloatArray, Scores
 from earmark.engine.compressors.tokens import merging, picking, runs
 from earmark.engine.compressors.tokens.reduction import Reduction, kept_positions
+from earmark.engine.design.compressors import BUILT_IN, Stage
 
 
 class PositionScorer(Protocol):
@@ -33,7 +34,7 @@ class PositionScorer(Protocol):
 
 
 class ReductionSpec(NamedTuple):
-    """What happens to the audio positions of an excerpt before they enter a decoder."""
+    """What happens to the audio positions of an excerpt: before they enter a decoder, or inside it."""
 
     kind: str
     budget: float  # the share of positions that is kept
@@ -42,13 +43,28 @@ class ReductionSpec(NamedTuple):
     n_pivots: int = 0  # of dart
     seed: int = 0  # of random_tokens
     scorer: PositionScorer | None = None  # of learned_tokens
-    question: str = ""  # that the scorer reads
+    question: str = ""  # that the scorer reads, or what happens inside a decoder
+    choices: tuple[str, ...] = ()  # of this question, where it is read inside a decoder
+    layer: int = 0  # after how many layers of a decoder; 0 but for compressors of layers
 
     @property
     def words(self) -> str:
         """What tells it from all others."""
         scorer = None if self.scorer is None else self.scorer.identity
-        return json.dumps({**self._asdict(), "scorer": scorer})
+        words = {**self._asdict(), "scorer": scorer}
+        if not self.is_inside:  # as it was before there was anything inside a decoder
+            del words["choices"], words["layer"]
+        return json.dumps(words)
+
+    @property
+    def stage(self) -> Stage:
+        """Where it happens: before the decoder (tokens), or inside it."""
+        return BUILT_IN[self.kind].stage
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it happens inside the decoder: what the encoder makes is then left whole."""
+        return self.stage != "tokens"
 
 
 def reduction_of(spec: ReductionSpec, states: FloatArray, seconds: float, name: str) -> Reduction:

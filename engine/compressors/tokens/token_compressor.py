@@ -1,4 +1,6 @@
-"""A compressor of tokens: all of a clip, or what another compressor lets through of it, reduced inside the answerer."""
+"""A compressor of tokens, layers or the cache: all of a clip, or what another compressor lets through of it, of which
+the answerer then drops some. Knows no model.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,15 +11,13 @@ from earmark.engine.compressors.card import Card
 from earmark.engine.compressors.compressor import ClipAndQuestion, Compressor, Excerpt, Refused
 from earmark.engine.compressors.tokens.reducing import ReductionSpec
 from earmark.engine.corpus.clip import chunk_count
-from earmark.engine.design.compressors import Axis
+from earmark.engine.design.compressors import BUILT_IN, Axis
 
 _VERSION = 1  # of the reductions: another number makes other ones of the same words
 
 
 class TokenCompressor:
-    """Excerpts that carry a reduction, which an answerer carries out on its encoder's output."""
-
-    axis: Axis = "positions"
+    """Excerpts that carry a reduction, which an answerer carries out on its encoder's output or inside its decoder."""
 
     def __init__(
         self,
@@ -29,7 +29,9 @@ class TokenCompressor:
     ) -> None:
         self.name = name
         self.card = card
-        self.reads_question = spec.scorer is not None and spec.scorer.asks
+        kind = BUILT_IN[spec.kind]
+        self.axis: Axis = kind.axis
+        self.reads_question = kind.asks or (spec.scorer is not None and spec.scorer.asks)
         self.encoder = None if spec.scorer is None else spec.scorer.encoder  # whose states it needs; None: anybody's
         self._spec = spec
         self._first, self._first_budget = first, first_budget
@@ -48,8 +50,11 @@ class TokenCompressor:
             if isinstance(excerpt, Refused) or budget == 1:
                 yield excerpt
             else:
-                question = (subject.question or "") if self.reads_question else ""
-                yield excerpt.reduced(self._spec._replace(budget=budget, question=question))
+                spec = self._spec._replace(budget=budget)
+                if self.reads_question:
+                    choices = subject.choices if spec.is_inside else ()
+                    spec = spec._replace(question=subject.question or "", choices=choices)
+                yield excerpt.reduced(spec)
 
     def _heard(self, clips: Sequence[ClipAndQuestion], scores: Sequence[Scores]) -> Iterator[Excerpt | Refused]:
         if self._first is not None:
