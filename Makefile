@@ -61,7 +61,7 @@ soak: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
-	@set -e; for script in benchmarks/start.py benchmarks/bootstrap.py benchmarks/certify.py benchmarks/scale.py benchmarks/growth.py benchmarks/corpus.py benchmarks/edge.py benchmarks/compressors.py benchmarks/tokens.py benchmarks/inside.py benchmarks/selectors_quality.py benchmarks/scheduler.py benchmarks/verdict.py benchmarks/scheduler_soak.py benchmarks/server.py; do $(BIN)/python $$script; done
+	@set -e; for script in benchmarks/start.py benchmarks/bootstrap.py benchmarks/certify.py benchmarks/scale.py benchmarks/growth.py benchmarks/corpus.py benchmarks/edge.py benchmarks/compressors.py benchmarks/tokens.py benchmarks/inside.py benchmarks/selectors_quality.py benchmarks/scheduler.py benchmarks/verdict.py benchmarks/workers.py benchmarks/scheduler_soak.py benchmarks/server.py; do $(BIN)/python $$script; done
 
 clean:
 	rm -rf $(VENV) .demo .soak .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info src/*.egg-info build

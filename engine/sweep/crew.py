@@ -29,10 +29,8 @@ POLL_S = 0.2  # how long a stop may wait to be seen
 DIED = f"failed: {MOST_DEATHS} workers died of this block"
 
 
-class Died(NamedTuple):
-    """A worker is gone; `at_work`: while it carried this job out, not while the job waited for it."""
-
-    at_work: bool
+class Died:
+    """The worker that had a job is gone."""
 
 
 class Ended(NamedTuple):
@@ -45,8 +43,8 @@ class Ended(NamedTuple):
 class Crew(Protocol):
     """Workers, each with a `Station`, that take jobs as they become free.
 
-    To bring one: start workers on a charge, hand each its jobs one after the other, and say what came of them. Workers
-    may come and go meanwhile; one that dies says `Died` of every job that it had.
+    To bring one: start workers on a charge, hand each one job at a time, and say what came of it: `Died` where its
+    worker did. Workers may come and go meanwhile.
     """
 
     @property
@@ -54,10 +52,10 @@ class Crew(Protocol):
         """How many workers there are now."""
 
     def has_room(self) -> bool:
-        """Whether some worker would begin a job at once, or has none that waits for it."""
+        """Whether some worker has no job."""
 
     def submit(self, number: int, job: BlockJob) -> None:
-        """Give a job to a worker; where all are gone it waits for the next."""
+        """Give a job to a worker that has none."""
 
     def ended(self, timeout_s: float) -> list[Ended]:
         """What has ended since, waiting no longer than that for the first."""
@@ -155,7 +153,7 @@ class CrewExecutor:
             raise ended.outcome
         outcome = ended.outcome
         if isinstance(outcome, Died):
-            self._deaths[chain] += outcome.at_work
+            self._deaths[chain] += 1
             if self._deaths[chain] < MOST_DEATHS:
                 waiting.appendleft(chain)
                 return

@@ -8,7 +8,6 @@ import os
 import socket
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from earmark.engine.sweep.crew import Died, Ended
 from earmark.engine.sweep.station import BlockJob, BlockOutcome, Charge, Files, Introduction, Station
 
 T = TypeVar("T")
-AT_ONCE = 2  # jobs that a worker has: one that it carries out, and one that waits
 _LOOK_S = 5.0  # how often a cluster is looked at for devices that have joined
 _REACHED_S = 5.0  # for a cluster to be heard of
 _TRIES = 3  # workers that may die while they are made ready, before the run is given up
@@ -44,12 +42,13 @@ class RayWorkers:
         return RayCrew(charge, self)
 
 
+@dataclass(slots=True)
 class _Member:
-    """One worker, and the jobs that it has, in the order in which it carries them out."""
+    """One worker, and the job that it has."""
 
-    def __init__(self, actor: Any) -> None:
-        self.actor = actor
-        self.jobs: deque[tuple[int, Any]] = deque()  # numbers, and what Ray gives back
+    actor: Any
+    number: int = 0  # of the job
+    outcome: Any = None  # what Ray will give back for it; None: it has none
 
 
 class RayCrew:
@@ -75,7 +74,6 @@ class RayCrew:
         self._charge = ray.put((charge, n_workers))
         self._members = [self._joined() for _ in range(n_workers)]
         self._looked = time.monotonic()
-        self._deaths_unready = 0
         workers.note(f"{n_workers} workers, {'a GPU each' if self._on_gpus else f'{threads} threads each'}")
 
     @property
@@ -83,33 +81,29 @@ class RayCrew:
         return len(self._members)
 
     def has_room(self) -> bool:
-        return any(len(member.jobs) < AT_ONCE for member in self._members)
+        return any(member.outcome is None for member in self._members)
 
     def submit(self, number: int, job: BlockJob) -> None:
-        member = min(self._members, key=lambda member: len(member.jobs))
-        member.jobs.append((number, member.actor.carry_out.remote(job)))
+        member = next(member for member in self._members if member.outcome is None)
+        member.number, member.outcome = number, member.actor.carry_out.remote(job)
 
     def ended(self, timeout_s: float) -> list[Ended]:
-        member_of = {reference: member for member in self._members for _, reference in member.jobs}
+        self._look_for_more()
+        member_of = {member.outcome: member for member in self._members if member.outcome is not None}
         if not member_of:
             time.sleep(timeout_s)
             return []
-        self._look_for_more()
         ready, _ = self._ray.wait(list(member_of), num_returns=1, timeout=timeout_s)
-        ended: list[Ended] = []
-        for reference in ready:
-            member = member_of[reference]
-            if not any(reference == other for _, other in member.jobs):
-                continue  # its worker is dead, and it was said of all its jobs
-            try:
-                outcome: BlockOutcome | EarmarkError = self._ray.get(reference)
-            except self._ray.exceptions.RayActorError:
-                ended += self._died(member)
-                continue
-            (number,) = (number for number, other in member.jobs if other == reference)
-            member.jobs = deque((n, other) for n, other in member.jobs if other != reference)
-            ended.append(Ended(number, outcome))
-        return ended
+        return [self._ended(member_of[reference]) for reference in ready]
+
+    def _ended(self, member: _Member) -> Ended:
+        """What came of a worker's job; another takes the place of a dead one."""
+        reference, member.outcome = member.outcome, None
+        try:
+            return Ended(member.number, self._ray.get(reference))
+        except self._ray.exceptions.RayActorError:
+            member.actor = self._remote.remote(self._charge)
+            return Ended(member.number, Died())
 
     def introduce(self, name: str) -> Introduction:
         introduction: Introduction = self._asked("introduce", name)
@@ -140,12 +134,6 @@ class RayCrew:
         raise InputError(
             f"answerer {name}", f"{_TRIES} workers died of loading it", "load it in one process: leave --workers out"
         )
-
-    def _died(self, member: _Member) -> list[Ended]:
-        """A new worker in the place of one that is dead, whose jobs are to be done again."""
-        place = self._members.index(member)
-        self._members[place] = self._joined()
-        return [Ended(number, Died(at_work=at == 0)) for at, (number, _) in enumerate(member.jobs)]
 
     def _joined(self) -> _Member:
         return _Member(self._remote.remote(self._charge))

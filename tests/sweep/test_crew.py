@@ -36,7 +36,7 @@ class FakeCrew:
         self.carried_out: list[BlockJob] = []
 
     def has_room(self) -> bool:
-        return len(self._jobs) < 2 * self.size
+        return len(self._jobs) < self.size
 
     def submit(self, number: int, job: BlockJob) -> None:
         self._jobs.append((number, pickle.loads(pickle.dumps(job))))
@@ -48,7 +48,7 @@ class FakeCrew:
         self._jobs.rotate(self._choose(len(self._jobs)))
         number, job = self._jobs.popleft()
         if self._deaths(job):
-            return [Ended(number, Died(at_work=True))]
+            return [Ended(number, Died())]
         self.carried_out.append(job)
         try:
             return [Ended(number, pickle.loads(pickle.dumps(self._station.carry_out(job))))]
