@@ -234,3 +234,46 @@ def test_a_later_answerer_that_cannot_drop_is_refused_before_the_first_is_asked(
     with pytest.raises(InputError, match="answerer later: cannot drop keys and values of its cache, as kv"):
         run(parse(spec), tmp_path / "run")
     assert not (tmp_path / "run" / store.CELLS).exists()
+
+
+SCORED_AND_UNIFORM = """
+[corpus]
+path = "synthetic:certification:60"
+[[answerers]]
+model = "tiny"
+[sweep]
+budgets = [0.3]
+[[methods]]
+name = "fastv"
+layer = 1
+[[methods]]
+name = "uniform_layers"
+layer = 1
+sized = true
+[[methods]]
+name = "kv_keydiff"
+[[methods]]
+name = "kv_uniform"
+sized = true
+[rule]
+candidates = ["fastv", "uniform_layers", "kv_keydiff", "kv_uniform"]
+tolerances = [0.15]
+"""
+
+
+def test_a_score_is_refused_for_one_family_where_the_uniform_method_of_its_stage_is_approved(tmp_path: Path) -> None:
+    """Of positions after a layer, and of keys: as much is left by both of a pair, and only the choice differs."""
+    (tmp_path / "spec.toml").write_text(SCORED_AND_UNIFORM)
+    done = earmark("run", tmp_path / "spec.toml", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert earmark("verify", tmp_path / "run" / "certificate.json", "--run", tmp_path / "run").returncode == 0
+    claim = read_certificate(tmp_path / "run" / "certificate.json").claim
+    assert claim.guaranteed
+    approved = [(candidate.candidate, candidate.budget) for candidate in claim.approved]
+    assert approved == [("uniform_layers", 0.3), ("kv_uniform", 0.3)]
+    stopped = {candidate.name: candidate.stopped for candidate in claim.candidates}
+    for name in ("fastv", "kv_keydiff"):
+        stop = stopped[name]
+        assert stop is not None
+        assert (stop.family, stop.minus) == ("count", 0)
+        assert stop.plus > 0.4 * stop.n
