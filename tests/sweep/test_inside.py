@@ -87,6 +87,13 @@ def test_it_certifies_verifies_and_names_every_axis(swept: Path) -> None:
     axes = {result.method: (result.stage, result.axis) for result in results}
     assert axes["fastv"] == axes["random_layers"] == ("layers", "layers")
     assert axes["kv_snap"] == axes["kv_uniform"] == ("cache", "cache")
+    compressors = {result.method: result.compressor for result in results}
+    assert compressors["fastv"] == "fastv after layer 1"
+    assert compressors["uniform_layers"] == "uniform_layers after layer 1, sized"
+    assert (compressors["kv_uniform"], compressors["opus_then_snap"]) == (
+        "kv_uniform, sized",
+        "kv_snap, of opus@12kbps",
+    )
     page = (swept / "report.html").read_text()
     assert "of the audio positions after the layer" in page
     assert "of the audio&#39;s keys and values" in page
