@@ -9,6 +9,7 @@ import decided
 import numpy as np
 import pytest
 from command_line import earmark
+from page import Page, words
 
 from earmark.engine.design.keys import ANCHOR, ENCODINGS, OK, CellKey
 from earmark.engine.design.spec import parse
@@ -98,6 +99,17 @@ def test_it_certifies_verifies_and_names_every_axis(swept: Path) -> None:
     assert "of the audio positions after the layer" in page
     assert "of the audio&#39;s keys and values" in page
     assert not (swept / ENCODINGS).exists(), "it is complete"
+
+
+def test_harm_against_operations_has_every_stage(swept: Path) -> None:
+    """Layers save operations; the cache saves memory, so that it costs what raw audio does."""
+    figures = {words(figure.find("title")): figure for figure in Page((swept / "report.html").read_text()).figures}
+    (cost,) = (figure for title, figure in figures.items() if title.startswith("Harm against cost: Operations"))
+    tips = [words(tip).partition(": ") for tip in list(cost.iter("title"))[1:]]
+    costs = {name: tip.split(",")[0] for name, _, tip in tips}
+    for share in ("50%", "20%"):
+        assert costs[f"kv_snap {share}"] == costs[f"kv_uniform {share}"] == costs["raw audio"]
+        assert costs[f"fastv {share}"] == costs[f"uniform_layers {share}"] != costs["raw audio"]
 
 
 def test_rows_say_what_was_left(swept: Path) -> None:
