@@ -296,3 +296,33 @@ def test_a_score_is_refused_for_one_family_where_the_uniform_method_of_its_stage
         assert stop is not None
         assert (stop.family, stop.minus) == ("count", 0)
         assert stop.plus > 0.4 * stop.n
+
+
+PAIRED = """
+[corpus]
+path = "synthetic:certification:6"
+[[answerers]]
+model = "tiny"
+[sweep]
+budgets = [0.5, 0.2]
+[[methods]]
+name = "layers_conditioned"
+compressor = "fastv"
+layer = 1
+[[methods]]
+name = "layers_agnostic"
+compressor = "uniform_layers"
+layer = 1
+[streams]
+permuted_global = 1
+[audits]
+flip_rate = 0
+"""
+
+
+def test_an_audit_says_whether_a_gain_over_what_reads_no_question_is_the_questions(tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(PAIRED)
+    done = earmark("run", tmp_path / "spec.toml", "--out", tmp_path / "run")
+    assert done.returncode in (0, 3), done.stderr
+    query_use = read_certificate(tmp_path / "run" / "certificate.json").audits.query_use
+    assert {(audit.agnostic, audit.conditioned) for audit in query_use} == {("layers_agnostic", "layers_conditioned")}
