@@ -213,6 +213,17 @@ class MethodSpec:
         return self.compressor or "a command"
 
     @property
+    def described(self) -> str:
+        """What certificates call the compressor: a command as it is, and inside a decoder where, how and after what."""
+        words = self.command or self.compressor
+        if self.stage == "layers":
+            words += f" after layer {self.layer}"
+        if self.stage in ("layers", "cache"):
+            words += ", sized" if self.sized else ""
+            words += f", of {self.after}" if self.after else ""
+        return words
+
+    @property
     def counted_on(self) -> Axis:
         """What its budgets are shares of."""
         return self.kind.axis

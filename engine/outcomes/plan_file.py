@@ -61,7 +61,9 @@ class PlannedWalk(NamedTuple):
 class PlannedMethod(NamedTuple):
     """What a method is."""
 
-    compressor: str  # as the spec names it; a command as it is
+    compressor: (
+        str  # as the spec names it; a command as it is; inside a decoder with its layer, and whether it is sized
+    )
     stage: Stage  # where it acts
     axis: Axis  # what its budgets are shares of
 

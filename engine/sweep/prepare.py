@@ -87,7 +87,7 @@ def _content(
         "window": spec.window,
         "answerers": [answerer.name for answerer in spec.answerers],
         "methods": {
-            method.name: PlannedMethod(method.command or method.compressor, method.stage, method.counted_on)._asdict()
+            method.name: PlannedMethod(method.described, method.stage, method.counted_on)._asdict()
             for method in spec.methods
         },
         "compressors": {

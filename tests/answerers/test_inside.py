@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from earmark.engine.answerers.request import Request, Result
+from earmark.engine.answerers.shared.audio_lm import OutOfMemoryError
 from earmark.engine.answerers.shared.encodings import Encodings
 from earmark.engine.answerers.shared.scheduler import AnswerOptions
 from earmark.engine.answerers.shared.shared_answerer import SharedAnswerer
@@ -349,3 +350,30 @@ def test_who_writes_answers_cannot_drop_audio_after_a_layer_but_keys() -> None:
     for ours, theirs in zip(answered(answerer, requests).values(), raw.values(), strict=True):
         assert ours.text == theirs.text
         np.testing.assert_allclose(ours.option_nll, theirs.option_nll, atol=3e-5)
+
+
+def test_a_clip_beyond_the_window_is_too_long_even_where_it_would_be_split() -> None:
+    answerer = SharedAnswerer(model_of("qwen2_audio"), AnswerOptions(split=True))
+    clip = OpenedClip("long", fakes.sound(3, 12.0))
+    requests = [asked(spec_of(kind, 0.5, QUESTIONS[0]), clip, QUESTIONS[0]) for kind in ("fastv", "kv_random")]
+    statuses = {result.status for _, result in answerer.answer(requests, {})}
+    assert statuses == {"too long: 12.0 s of audio, the answerer hears 10 s at once"}
+
+
+def test_what_fails_by_itself_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = model_of("qwen2_audio")
+    requests = [asked(spec_of(kind, 0.5, question), CLIPS[0], question) for kind in CACHE for question in QUESTIONS]
+    whole = answered(SharedAnswerer(lm), requests)
+    score = lm.score
+
+    def at_most_one(context: Any, rows: Any, questions: Any, options: Any) -> Any:
+        if len(rows) > 1 or options[0] == 2:  # QUESTIONS[1] has two
+            raise OutOfMemoryError("no room")
+        return score(context, rows, questions, options)
+
+    monkeypatch.setattr(lm, "score", at_most_one)
+    for request, result in SharedAnswerer(lm).answer(requests, {}):
+        if len(request.question.choices) == 2:
+            assert result.status.startswith("out of memory")
+        else:
+            np.testing.assert_allclose(result.option_nll, whole[request.id].option_nll, atol=3e-5)

@@ -88,6 +88,11 @@ def _inside(answerer: Any, encoded: Any) -> Replies:
     texts, lengths = [(7, 8, 9), (5,)], encoded.lengths
     behind = answerer.below(whole, texts, 1)
     assert all(np.isfinite(answerer.attended(raw)).all() for raw in behind)
+    layers = answerer.shape.decoder.layers
+    last = [
+        PrunedPart(raw, layers, sample(n, 4), False)
+        for raw, n in zip(answerer.below(whole, texts, layers), lengths, strict=True)
+    ]
     pruned = [PrunedPart(raw, 1, sample(n, 4), True) for raw, n in zip(behind, lengths, strict=True)]
     entries = answerer.cached(whole, (7,))
     watched = answerer.watched(entries, lengths, texts)
@@ -99,6 +104,7 @@ def _inside(answerer: Any, encoded: Any) -> Replies:
     evicted = answerer.evicted(parts)
     return {
         "dropped after a layer": answerer.above(pruned, [4, 3]),
+        "dropped after the last layer": answerer.above(last, [4, 3]),
         "dropped from the cache": answerer.score(evicted, [1, 0, 0], [(5,), (6, 7), (8,)], [4, 2, 3]),
         "written from what stayed": answerer.generate(evicted, [1, 0], [(5,), (6, 7)], [4, 2], 3),
     }

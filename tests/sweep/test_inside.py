@@ -9,6 +9,7 @@ import decided
 import numpy as np
 import pytest
 from command_line import earmark
+from page import Page, words
 
 from earmark.engine.design.keys import ANCHOR, ENCODINGS, OK, CellKey
 from earmark.engine.design.spec import parse
@@ -87,10 +88,28 @@ def test_it_certifies_verifies_and_names_every_axis(swept: Path) -> None:
     axes = {result.method: (result.stage, result.axis) for result in results}
     assert axes["fastv"] == axes["random_layers"] == ("layers", "layers")
     assert axes["kv_snap"] == axes["kv_uniform"] == ("cache", "cache")
+    compressors = {result.method: result.compressor for result in results}
+    assert compressors["fastv"] == "fastv after layer 1"
+    assert compressors["uniform_layers"] == "uniform_layers after layer 1, sized"
+    assert (compressors["kv_uniform"], compressors["opus_then_snap"]) == (
+        "kv_uniform, sized",
+        "kv_snap, of opus@12kbps",
+    )
     page = (swept / "report.html").read_text()
     assert "of the audio positions after the layer" in page
     assert "of the audio&#39;s keys and values" in page
     assert not (swept / ENCODINGS).exists(), "it is complete"
+
+
+def test_harm_against_operations_has_every_stage(swept: Path) -> None:
+    """Layers save operations; the cache saves memory, so that it costs what raw audio does."""
+    figures = {words(figure.find("title")): figure for figure in Page((swept / "report.html").read_text()).figures}
+    (cost,) = (figure for title, figure in figures.items() if title.startswith("Harm against cost: Operations"))
+    tips = [words(tip).partition(": ") for tip in list(cost.iter("title"))[1:]]
+    costs = {name: tip.split(",")[0] for name, _, tip in tips}
+    for share in ("50%", "20%"):
+        assert costs[f"kv_snap {share}"] == costs[f"kv_uniform {share}"] == costs["raw audio"]
+        assert costs[f"fastv {share}"] == costs[f"uniform_layers {share}"] != costs["raw audio"]
 
 
 def test_rows_say_what_was_left(swept: Path) -> None:
@@ -234,3 +253,76 @@ def test_a_later_answerer_that_cannot_drop_is_refused_before_the_first_is_asked(
     with pytest.raises(InputError, match="answerer later: cannot drop keys and values of its cache, as kv"):
         run(parse(spec), tmp_path / "run")
     assert not (tmp_path / "run" / store.CELLS).exists()
+
+
+SCORED_AND_UNIFORM = """
+[corpus]
+path = "synthetic:certification:60"
+[[answerers]]
+model = "tiny"
+[sweep]
+budgets = [0.3]
+[[methods]]
+name = "fastv"
+layer = 1
+[[methods]]
+name = "uniform_layers"
+layer = 1
+sized = true
+[[methods]]
+name = "kv_keydiff"
+[[methods]]
+name = "kv_uniform"
+sized = true
+[rule]
+candidates = ["fastv", "uniform_layers", "kv_keydiff", "kv_uniform"]
+tolerances = [0.15]
+"""
+
+
+def test_a_score_is_refused_for_one_family_where_the_uniform_method_of_its_stage_is_approved(tmp_path: Path) -> None:
+    """Of positions after a layer, and of keys: as much is left by both of a pair, and only the choice differs."""
+    (tmp_path / "spec.toml").write_text(SCORED_AND_UNIFORM)
+    done = earmark("run", tmp_path / "spec.toml", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert earmark("verify", tmp_path / "run" / "certificate.json", "--run", tmp_path / "run").returncode == 0
+    claim = read_certificate(tmp_path / "run" / "certificate.json").claim
+    assert claim.guaranteed
+    approved = [(candidate.candidate, candidate.budget) for candidate in claim.approved]
+    assert approved == [("uniform_layers", 0.3), ("kv_uniform", 0.3)]
+    stopped = {candidate.name: candidate.stopped for candidate in claim.candidates}
+    for name in ("fastv", "kv_keydiff"):
+        stop = stopped[name]
+        assert stop is not None
+        assert (stop.family, stop.minus) == ("count", 0)
+        assert stop.plus > 0.4 * stop.n
+
+
+PAIRED = """
+[corpus]
+path = "synthetic:certification:6"
+[[answerers]]
+model = "tiny"
+[sweep]
+budgets = [0.5, 0.2]
+[[methods]]
+name = "layers_conditioned"
+compressor = "fastv"
+layer = 1
+[[methods]]
+name = "layers_agnostic"
+compressor = "uniform_layers"
+layer = 1
+[streams]
+permuted_global = 1
+[audits]
+flip_rate = 0
+"""
+
+
+def test_an_audit_says_whether_a_gain_over_what_reads_no_question_is_the_questions(tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(PAIRED)
+    done = earmark("run", tmp_path / "spec.toml", "--out", tmp_path / "run")
+    assert done.returncode in (0, 3), done.stderr
+    query_use = read_certificate(tmp_path / "run" / "certificate.json").audits.query_use
+    assert {(audit.agnostic, audit.conditioned) for audit in query_use} == {("layers_agnostic", "layers_conditioned")}

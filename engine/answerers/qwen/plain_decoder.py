@@ -87,7 +87,7 @@ class PlainDecoder:
         rows, length, _ = x.shape
         rotation = self._rotation(past, rows, length, None)
         mask = self._mask(past, length, x, None)
-        attended = torch.zeros(rows, self._heads.heads, length, device=self._device)
+        attended = torch.zeros(rows, self._heads.heads, length)
         every, last = torch.arange(rows, device=self._device), (lengths - 1).to(self._device)
         for index in range(n_layers):
             q, k, v = self._projected(x, self._layers[index], rotation)

@@ -23,6 +23,7 @@ from earmark.engine.arrays import FloatArray
 from earmark.engine.compressors.tokens.dropping import CacheShape, after_layer, kept_entries
 from earmark.engine.compressors.tokens.reducing import ReductionSpec
 from earmark.engine.compressors.tokens.reduction import Reduction
+from earmark.engine.design.compressors import BUILT_IN
 
 T = TypeVar("T")
 RowsByHash = Mapping[str, tuple[Any, int]]  # by what it is of: an encoding of several, and its row
@@ -101,7 +102,7 @@ class InsideReader:
 
     def _question(self, spec: ReductionSpec) -> Tokens | None:
         """The question that a compressor was given, as it is asked; None for one that reads none."""
-        if not spec.choices:
+        if not BUILT_IN[spec.kind].asks:
             return None
         (tokens,) = self._answerer.tokenize([self._answerer.template.prompt(spec.question, spec.choices).question])
         return tokens
