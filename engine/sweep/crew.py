@@ -5,14 +5,15 @@ each of its rows, and the run goes on. Knows jobs and outcomes; neither answerer
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import groupby
 from typing import NamedTuple, Protocol
+from urllib.parse import quote
 
 import pyarrow as pa
 
 from earmark.engine.answerers.prompt import letters
-from earmark.engine.errors import EarmarkError
+from earmark.engine.errors import EarmarkError, InputError
 from earmark.engine.files import write_files
 from earmark.engine.outcomes.parquet_file import write_parquet
 from earmark.engine.progress import Stop, StoppedError
@@ -24,6 +25,7 @@ from earmark.engine.sweep.tasks import Task, Turn
 from earmark.engine.sweep.windows import PENDING_ROW
 
 AHEAD = 2  # blocks that are begun ahead of a turn, for each worker
+MOST_LOST = 3  # blocks in a row that workers died of: the answerer is broken, not they
 MOST_DEATHS = 3  # workers that one block may cost
 POLL_S = 0.2  # how long a stop may wait to be seen
 DIED = f"failed: {MOST_DEATHS} workers died of this block"
@@ -85,6 +87,7 @@ class CrewExecutor:
         self._done: dict[Task, pa.Table] = {}  # that nobody has asked for yet
         self._files_of: dict[Task, Files] = {}  # of the block of those
         self._deaths: Counter[tuple[Task, ...]] = Counter()
+        self._lost_in_a_row, self._has_answered = 0, False
 
     def map(self, turn: Turn, stop: Stop) -> Iterator[tuple[Task, pa.Table]]:
         """The rows of every task, as they come; StoppedError where `stop` says so before that.
@@ -97,11 +100,11 @@ class CrewExecutor:
         waiting = deque(tuple(chain) for _, chain in groupby(turn.tasks, key=lambda task: task.block))
         ahead = [tuple(chain) for chain in turn.foreseen[: AHEAD * self._crew.size]]
         while True:
-            for task in [task for task in wanted if task in self._done]:
+            for task in [task for task in self._done if task in wanted]:
                 del wanted[task]
                 write_files(self._folder.run, dict(self._files_of.pop(task)))
                 yield task, self._done.pop(task)
-            self._hand_out(waiting, ahead, {task.block for task in wanted})
+            self._hand_out(waiting, ahead, wanted)
             if not wanted:
                 return
             if stop():
@@ -124,20 +127,28 @@ class CrewExecutor:
             self._begin(name, self._crew.introduce(name))
             self._introduced.add(name)
 
-    def _hand_out(self, waiting: deque[tuple[Task, ...]], ahead: list[tuple[Task, ...]], wanted: set[int]) -> None:
-        """Give workers that are free what is wanted, and then what is foreseen of blocks of which nothing is."""
-        while waiting and self._crew.has_room():
-            self._submit_new(waiting.popleft())
-        for chain in list(ahead):
-            if not waiting and self._crew.has_room() and chain[0].block not in wanted:
-                ahead.remove(chain)
-                self._submit_new(chain)
+    def _hand_out(
+        self, waiting: deque[tuple[Task, ...]], ahead: list[tuple[Task, ...]], wanted: Collection[Task]
+    ) -> None:
+        """Give workers that are free what is wanted, and then what is foreseen.
 
-    def _submit_new(self, chain: tuple[Task, ...]) -> None:
-        """Hand out the tasks of a chain that are not under way or done."""
-        new = tuple(task for task in chain if task not in self._number_of and task not in self._done)
-        if new:
-            self._submit(new)
+        Nothing is foreseen of a block of which something is wanted, or else under way: what came before it has to be in
+        the run folder, as a job takes along all that its answerer was asked about its block.
+        """
+        while waiting and self._crew.has_room():
+            chain = tuple(task for task in waiting.popleft() if not self._is_begun(task))
+            if chain:
+                self._submit(chain)
+        if waiting or not ahead or not self._crew.has_room():
+            return
+        blocks = {task.block for task in [*wanted, *self._number_of, *self._done]}
+        for chain in [chain for chain in ahead if chain and chain[0].block not in blocks]:
+            if self._crew.has_room():
+                ahead.remove(chain)
+                self._submit(chain)
+
+    def _is_begun(self, task: Task) -> bool:
+        return task in self._number_of or task in self._done
 
     def _submit(self, chain: tuple[Task, ...]) -> None:
         self._numbered += 1
@@ -157,7 +168,13 @@ class CrewExecutor:
             if self._deaths[chain] < MOST_DEATHS:
                 waiting.appendleft(chain)
                 return
+            self._lost_in_a_row += 1
+            if self._lost_in_a_row >= (MOST_LOST if self._has_answered else 1):
+                what = f"die of every window that they are given ({MOST_DEATHS} of each)"
+                raise InputError("the workers", what, "see with one process: the same command without --workers")
             outcome = BlockOutcome(tuple(self._without_answers(task) for task in chain), {})
+        else:
+            self._lost_in_a_row, self._has_answered = 0, True
         for task, rows in zip(chain, outcome.rows, strict=True):
             self._done[task], self._files_of[task] = rows, outcome.files
 
@@ -186,7 +203,10 @@ class CrewExecutor:
         for task in [task for task in self._done if task not in expected]:
             rows = self._done.pop(task)
             self._files_of.pop(task, None)
+            if task.rows is None:
+                continue  # of a stopped run that asks everything: it is asked again
             sink = pa.BufferOutputStream()
             write_parquet(rows, sink)
-            name = f"{SURPLUS}/answerer={task.answerer}/{task.step.name}/window-{task.block:05d}.{task.part}.parquet"
+            place = f"{SURPLUS}/answerer={quote(task.answerer, safe='')}/{task.step.name}"
+            name = f"{place}/window-{task.block:05d}.{task.part}.parquet"
             write_files(self._folder.run, {name: sink.getvalue().to_pybytes()})

@@ -19,6 +19,7 @@ import pyarrow as pa
 from earmark.engine.answerers.abilities import Abilities
 from earmark.engine.answerers.loading import loader as answerer_loader
 from earmark.engine.compressors.loading import LoadCompressor, loader
+from earmark.engine.cores import usable_threads
 from earmark.engine.corpus.example import Audio
 from earmark.engine.design.sections import MachineSpec
 from earmark.engine.design.spec import Spec
@@ -177,7 +178,14 @@ class _StationFolder(SweepFolder):
 
 def _share(machine: MachineSpec, workers: int) -> MachineSpec:
     """What one of so many workers may take of what is declared for all."""
-    return replace(machine, wave_mib=machine.wave_mib // workers, encoding_mib=machine.encoding_mib // workers)
+    processes = machine.compressors or min(usable_threads(), 4)
+    return replace(
+        machine,
+        device="cuda" if machine.device.startswith("cuda") else machine.device,  # a worker sees its own alone
+        compressors=max(1, processes // workers),
+        wave_mib=machine.wave_mib // workers,
+        encoding_mib=machine.encoding_mib // workers,
+    )
 
 
 def _write(run: Path, name: str, content: bytes) -> None:

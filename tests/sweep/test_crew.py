@@ -163,6 +163,13 @@ def test_a_block_that_kills_three_workers_becomes_statuses_and_the_run_goes_on(t
     assert died["poison"] >= MOST_DEATHS
 
 
+def test_workers_that_die_of_everything_end_the_run_before_statuses_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the workers: die of every window that they are given"):
+        crewed(tmp_path, sweeps.spec(SMALL), load_all, last, lambda _: True)
+    assert not list(tmp_path.rglob("window-*.parquet"))
+    assert crewed(tmp_path, sweeps.spec(SMALL), load_all, last).complete
+
+
 def test_a_worker_that_reads_another_corpus_is_refused(tmp_path: Path) -> None:
     def opened(charge: Charge) -> FakeCrew:
         return FakeCrew(charge._replace(plan={**charge.plan, "corpus": {}}), last, nobody)
