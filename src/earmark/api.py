@@ -267,6 +267,7 @@ def score(
     audio: Place | Iterable[Place], selector: Place, *, question: str | None = None, budget: float | None = None
 ) -> list[dict[str, Any]]:
     """The score of each second of recordings, and the seconds that a budget keeps, as `earmark score --json` does."""
+    from earmark.engine.compressors.scoring import Scoring
     from earmark.engine.compressors.scoring import score as scored
 
     if not isinstance(audio, str | os.PathLike | Iterable):
@@ -276,7 +277,7 @@ def score(
     name = str(path("selector", selector, "give its name, or the path of its folder or graph"))
     text = None if question is None else checked("question", Text("a question"), question)
     share = None if budget is None else checked("budget", Share(), budget)
-    return [line.content() for line in scored(paths, name, text, share)]
+    return [line.content() for line in scored(paths, Scoring(name, text, share))]
 
 
 # Inside ----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import small_selectors
 import soundfile
@@ -101,3 +102,44 @@ def test_what_makes_no_sense_is_refused(clip: Path, tmp_path: Path) -> None:
     ):
         assert expected in str(run(*arguments).exception)
         assert isinstance(run(*arguments).exception, InputError)
+
+
+def many(folder: Path, n: int) -> list[Path]:
+    """So many recordings, of which the third is none."""
+    rng = np.random.default_rng(1)
+    for number in range(n):
+        soundfile.write(folder / f"{number:03d}.wav", rng.uniform(-0.5, 0.5, RATE * (1 + number % 3)), RATE)
+    (folder / "002.wav").write_bytes(b"no sound")
+    return sorted(folder.glob("*.wav"))
+
+
+def test_a_table_of_scores_is_the_same_from_several_processes(tmp_path: Path) -> None:
+    paths = many(tmp_path, 150)
+    tables = []
+    for workers in (1, 2):
+        out = tmp_path / f"{workers}.parquet"
+        pattern = tmp_path / "**" / "*.wav"
+        done = run(pattern, "--selector", "energy", "--budget", 0.5, "--parquet", out, "--workers", workers)
+        assert done.exit_code == 1, done.output
+        assert "1 of them cannot be heard: their status says why" in done.output
+        tables.append(pq.read_table(out))
+    assert tables[0].equals(tables[1])
+    rows = tables[0].to_pylist()
+    assert [row["audio"] for row in rows] == [str(path) for path in paths]
+    assert rows[2]["status"].startswith("audio: ")
+    assert rows[2]["scores"] is None
+    alone = json.loads(run(paths[4], "--selector", "energy", "--budget", 0.5, "--json").output)
+    assert {key: rows[4][key] for key in alone} == alone
+    assert rows[4]["status"] == "ok"
+
+
+def test_a_table_of_scores_is_whole_or_not_there(tmp_path: Path) -> None:
+    paths = many(tmp_path, 3)
+    out = tmp_path / "scores.parquet"
+    assert run(*paths, "--selector", "nowhere", "--parquet", out).exit_code != 0
+    assert "reads the question" in str(run(*paths, "--selector", "tiny-conditioned", "--parquet", out).exception)
+    assert "names no file" in str(run(tmp_path / "*.flac", "--selector", "energy", "--parquet", out).exception)
+    assert "--workers needs --parquet" in run(*paths, "--selector", "energy", "--workers", 2).output
+    assert "instead of --out and --json" in run(*paths, "--selector", "energy", "--parquet", out, "--json").output
+    assert not out.exists()
+    assert not (tmp_path / ".staging").exists()
