@@ -34,7 +34,7 @@ _ROW = pa.schema(
 )
 _AHEAD = 2  # portions that are given to each process at once
 
-Rows = list[dict[str, Any]]
+ScoreRows = list[dict[str, Any]]
 
 
 def write_scores(
@@ -57,14 +57,14 @@ def write_scores(
     return n_unheard
 
 
-def _portions(paths: Sequence[Path], scoring: Scoring, workers: int) -> Iterator[Rows]:
+def _portions(paths: Sequence[Path], scoring: Scoring, workers: int) -> Iterator[ScoreRows]:
     """The rows of one portion after the other, in order, whoever scored them."""
     portions = (paths[first : first + AT_ONCE] for first in range(0, len(paths), AT_ONCE))
     if workers == 1:
         yield from (_rows(scoring, portion) for portion in portions)
         return
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        waiting: deque[Future[Rows]] = deque()
+        waiting: deque[Future[ScoreRows]] = deque()
         try:
             for portion in portions:
                 waiting.append(pool.submit(_rows, scoring, portion))
@@ -76,7 +76,7 @@ def _portions(paths: Sequence[Path], scoring: Scoring, workers: int) -> Iterator
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _rows(scoring: Scoring, paths: Sequence[Path]) -> Rows:
+def _rows(scoring: Scoring, paths: Sequence[Path]) -> ScoreRows:
     """The rows of a portion."""
     loaded = _loaded(scoring)
     rows: dict[Path, dict[str, Any]] = {}
