@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import layouts
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -176,6 +177,20 @@ def test_failed_rows_are_allowed_for_by_an_option(tmp_path: Path) -> None:
     assert "max-error-rate 1.6: must be a number in [0, 1)" in str(refused.exception)
     stopped = invoke("run", spec, "--out", tmp_path / "other", "--limit", 1, "--max-error-rate", 0.6)
     assert stopped.output.endswith(f"next: earmark run {spec} --out {tmp_path / 'other'} --max-error-rate 0.6\n")
+
+
+def test_labels_that_corpus_wrote_stay_as_they_are_at_every_run(tmp_path: Path) -> None:
+    rows = [row | {"room": ("hall", "cell")[i % 2]} for i, row in enumerate(layouts.MANIFEST_ROWS)]
+    folder, out = layouts.manifest(tmp_path / "data", rows=rows), tmp_path / "run"
+    spec = tmp_path / "small.toml"
+    spec.write_text(SMALL.format(clips=2).replace("synthetic:certification:2", str(folder)))
+    assert invoke("corpus", folder, "--by", "room", "--out", out).exit_code == 0
+    labels = pq.read_table(out / "partitions.parquet")["room"].to_pylist()
+    assert set(labels) == {"hall", "cell"}
+    for _ in range(2):
+        done = invoke("run", spec, "--out", out)
+        assert done.exit_code == 3, done.output
+        assert pq.read_table(out / "partitions.parquet")["room"].to_pylist() == labels
 
 
 def has_window(out: Path) -> bool:
