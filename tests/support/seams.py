@@ -57,7 +57,7 @@ class FirstSeconds:
     def excerpts(
         self, clips: Sequence[ClipAndQuestion], _: Sequence[Scores], budget: float
     ) -> Iterator[Excerpt | Refused]:
-        for _, clip, _ in clips:
+        for clip in (subject.clip for subject in clips):
             n_seconds = max(1, int(budget * len(clip.audio) / 16_000))
             yield clip.seconds(range(n_seconds)) if clip.audio[0] != 0 else Refused("begins with nothing")
 
@@ -74,6 +74,6 @@ class Coarse:
         return [np.zeros(0) for _ in clips]
 
     def excerpts(self, clips: Sequence[ClipAndQuestion], _: Sequence[Scores], budget: float) -> Iterator[Excerpt]:
-        for _, clip, _ in clips:
+        for clip in (subject.clip for subject in clips):
             levels = np.float32(2 ** int(10 * budget))
             yield clip.changed(np.round(clip.audio * levels) / levels, len(clip.audio) * int(10 * budget + 1))
