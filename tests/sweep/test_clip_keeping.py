@@ -174,9 +174,9 @@ class Drifting(Coarse):
         self.n_asked = 0
 
     def excerpts(self, clips: Any, scores: Any, budget: float) -> Any:
-        for excerpt, (_, opened, _) in zip(super().excerpts(clips, scores, budget), clips, strict=True):
+        for excerpt, subject in zip(super().excerpts(clips, scores, budget), clips, strict=True):
             self.n_asked += 1
-            yield opened.changed(excerpt.wave.audio.waveform() + np.float32(self.n_asked / 1000), 8)
+            yield subject.clip.changed(excerpt.wave.audio.waveform() + np.float32(self.n_asked / 1000), 8)
 
 
 class OftenWrong(Hasher):
