@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import brought_ones
@@ -45,8 +46,11 @@ def _descriptors() -> int:
 
 def _children() -> set[int]:
     """Living ones and zombies."""
-    tasks = Path("/proc/self/task").iterdir()
-    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+    pids: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that has just ended
+            pids.update(map(int, (task / "children").read_text().split()))
+    return pids
 
 
 def _is_alive(pid: int) -> bool:
